@@ -1,0 +1,1 @@
+"""Facial emotion recognition that holds up: train, judge, search, export and serve."""

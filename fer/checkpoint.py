@@ -1,0 +1,72 @@
+"""From a checkpoint file back to its model: no Hydra, no Lightning, no network, and no code run from the file."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
+
+import torch
+
+from fer.errors import FerError
+from fer.labels import LabelSpace, from_dict
+from fer.models import EmotionClassifier, build_model
+
+_PREFIX = "model."  # of the classifier's weights among those of the EmotionModule
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model and what it needs to be understood.
+
+    Attributes:
+        model: The classifier, in evaluation mode on the CPU.
+        labels: What its outputs mean, in order.
+        config: The resolved config of its run.
+        manifest: Counts and hashes of the data that it was trained on.
+        epoch: Epoch of the weights, counted from 1.
+    """
+
+    model: EmotionClassifier
+    labels: LabelSpace
+    config: dict[str, Any]
+    manifest: dict[str, Any]
+    epoch: int
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Load ``best.ckpt`` or ``last.ckpt`` of a run.
+
+    Raises:
+        FerError: The file is missing, damaged, or no checkpoint of this project.
+    """
+    path = Path(path)
+    content = _read(path)
+    try:
+        about = content["hyper_parameters"]
+        config, labels = about["config"], from_dict(about["labels"])
+        settings = {**config["model"], "attention": config["attention"], "pretrained": False}
+        model = build_model(settings, len(labels), about["image_channels"])
+        weights = {name.removeprefix(_PREFIX): value for name, value in content["state_dict"].items()
+                   if name.startswith(_PREFIX)}  # fmt: skip
+        model.load_state_dict(weights)
+        return Checkpoint(model.eval(), labels, config, about["manifest"], content["epoch"] + 1)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise FerError(
+            f"{path}: expected a checkpoint of fer-train, but {error!r} is wrong in it."
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FerError(f"{path}: there is no such checkpoint. A run's lie in RUN/checkpoints/.")
+    if not is_zipfile(path):
+        raise FerError(f"{path}: expected a checkpoint, but the file is cut off or of another kind.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise FerError(f"{path}: cannot be loaded as plain tensors and values: {reason}") from error
+    if not isinstance(content, dict):
+        raise FerError(f"{path}: expected a checkpoint of fer-train, got a {type(content).__name__}.")
+    return content

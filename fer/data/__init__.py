@@ -1,0 +1,1 @@
+"""Readers, cache, splits and augmentation: from files to batches of faces."""

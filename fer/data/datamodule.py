@@ -1,0 +1,143 @@
+"""EmotionDataModule: a resident set, batched, resized and augmented on the device."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fer.data.augment import BatchAugmentation, Recipe, to_float
+from fer.data.dataset import EmotionData
+from fer.data.loader import batches, seeded
+from fer.data.splits import hide_test_labels, indices, manifest
+from fer.errors import FerError
+
+
+class EmotionDataModule(pl.LightningDataModule):
+    """Hold training and validation images as ``uint8`` tensors on the device; a batch is an index into them.
+
+    Args:
+        data: The set; the labels of its test part are hidden at once.
+        batch_size: Images of a training batch.
+        eval_batch_size: Images of a validation batch.
+        image_size: Side of the model's input, in pixels.
+        recipe: Augmentation of training batches.
+        progressive: ``[[share, size], …]``: from this share of the epochs on, train at this side in pixels;
+            empty trains at ``image_size`` throughout. Validation is always at ``image_size``.
+        seed: Seed of the order and the augmentation.
+
+    Batches: ``{"image": float32 (B, C, S, S) in [0, 1], "target": int64 (B,), "index": int64 (B,)}``, where
+    the index is the image's row in the set.
+
+    Raises:
+        FerError: The training batch is larger than the training split, or a split is missing.
+    """
+
+    def __init__(
+        self,
+        data: EmotionData,
+        batch_size: int,
+        eval_batch_size: int,
+        image_size: int,
+        recipe: Recipe,
+        progressive: Sequence[tuple[float, int]] = (),
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.data = hide_test_labels(data)
+        self.rows = {role: indices(self.data, role) for role in ("train", "val")}
+        self.batch_size, self.eval_batch_size, self.image_size = batch_size, eval_batch_size, image_size
+        self.augment = BatchAugmentation(recipe)
+        self.progressive, self.seed = list(progressive), seed
+        self._resident: dict[str, dict[str, Tensor]] = {}
+        self._generator: tuple[int, torch.Generator] | None = None
+        if batch_size > len(self.rows["train"]):
+            raise FerError(
+                f"datamodule.batch_size={batch_size} is larger than the training split "
+                f"({len(self.rows['train'])} images). Choose a smaller batch."
+            )
+
+    @property
+    def image_channels(self) -> int:
+        """Return 1 for gray images, 3 for RGB."""
+        return self.data.images.shape[-1]
+
+    @property
+    def train_counts(self) -> list[int]:
+        """Return the number of training images of each emotion, ``(K,)``."""
+        counts = np.bincount(self.data.targets[self.rows["train"]], minlength=len(self.data.labels))
+        return counts.tolist()
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what names the splits: counts and hashes (see `fer.data.splits.manifest`)."""
+        return manifest(self.data)
+
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Return shuffled batches of positions."""
+        return batches(len(self.rows["train"]), self.batch_size, shuffle=True, seed=self.seed)
+
+    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Return batches of positions in order."""
+        return batches(len(self.rows["val"]), self.eval_batch_size, shuffle=False)
+
+    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
+        """Turn positions into images and targets, on the device."""
+        assert self.trainer is not None
+        training = bool(self.trainer.training)
+        split = self._on_device("train" if training else "val", batch["index"].device)
+        images = split["image"][batch["index"]]
+        if training:
+            image = self.augment(images, self.train_size(), self._epoch_generator(images.device))
+        else:
+            image = to_float(images, self.image_size)
+        return {
+            "image": image,
+            "target": split["target"][batch["index"]],
+            "index": split["row"][batch["index"]],
+        }
+
+    def train_size(self) -> int:
+        """Return the side of this epoch's training images, in pixels."""
+        assert self.trainer is not None
+        share = self.trainer.current_epoch / max(1, self.trainer.max_epochs or 1)
+        sizes = [size for start, size in self.progressive if start <= share + 1e-9]
+        return sizes[-1] if sizes else self.image_size
+
+    def augmented_examples(self, num_faces: int = 6, num_views: int = 7) -> np.ndarray:
+        """Return some training faces with augmented views of each, as a picture for people shows them.
+
+        Returns:
+            float32 ``(num_faces * (1 + num_views), S, S, C)`` in [0, 1]: each face, then its views.
+        """
+        rows = self.rows["train"][np.linspace(0, len(self.rows["train"]) - 1, num_faces).astype(int)]
+        images = _channels_first(self.data.images[rows])
+        views = self.augment(images.repeat_interleave(num_views, 0), self.image_size, seeded(self.seed, 0))
+        views = views.unflatten(0, (num_faces, num_views))
+        plain = to_float(images, self.image_size)[:, None]
+        return torch.cat([plain, views], 1).flatten(0, 1).permute(0, 2, 3, 1).numpy()
+
+    def _on_device(self, role: str, device: torch.device) -> dict[str, Tensor]:
+        if role not in self._resident or self._resident[role]["row"].device != device:
+            rows = self.rows[role]
+            split = {
+                "image": _channels_first(self.data.images[rows]),
+                "target": torch.from_numpy(self.data.targets[rows].copy()),
+                "row": torch.from_numpy(rows.astype(np.int64)),
+            }
+            self._resident[role] = {name: tensor.to(device) for name, tensor in split.items()}
+        return self._resident[role]
+
+    def _epoch_generator(self, device: torch.device) -> torch.Generator:
+        assert self.trainer is not None
+        epoch = self.trainer.current_epoch
+        if self._generator is None or self._generator[0] != epoch:
+            self._generator = (epoch, seeded(self.seed, epoch, device))
+        return self._generator[1]
+
+
+def _channels_first(images: np.ndarray) -> Tensor:
+    """Return uint8 ``(N, H, W, C)`` as a tensor ``(N, C, H, W)`` of its own memory."""
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).contiguous()

@@ -1,0 +1,59 @@
+"""Batches of a resident set: which images, in which order. No pixels pass through here."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+
+class _Batches(Dataset[dict[str, Tensor]]):
+    """Hand a batch of positions on as it is: the pixels wait on the device."""
+
+    def __getitem__(self, positions: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+        return {"index": positions}
+
+
+class BatchSampler(Sampler[Tensor]):
+    """Yield the positions of each batch as int64 ``(B,)``.
+
+    The order of an epoch depends on seed and epoch alone, so that a resumed run continues where it stopped.
+
+    Args:
+        num_samples: Size of the split.
+        batch_size: Size of a batch.
+        shuffle: Draw a new order each epoch and leave out the last, incomplete batch (a batch norm cannot
+            live on a rest of one); otherwise all samples in order.
+        seed: Seed of the order.
+    """
+
+    def __init__(self, num_samples: int, batch_size: int, shuffle: bool, seed: int = 0) -> None:
+        self.num_samples, self.batch_size, self.shuffle, self.seed = num_samples, batch_size, shuffle, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order; Lightning calls this at the start of each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        full, rest = divmod(self.num_samples, self.batch_size)
+        return full if self.shuffle else full + bool(rest)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield the batches of the epoch."""
+        order = torch.arange(self.num_samples)
+        if self.shuffle:
+            order = torch.randperm(self.num_samples, generator=seeded(self.seed, self.epoch))
+        yield from order.split(self.batch_size)[: len(self)]
+
+
+def seeded(seed: int, epoch: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a generator whose stream depends on seed and epoch alone."""
+    return torch.Generator(device).manual_seed((seed * 1_000_003 + epoch) % 2**63)
+
+
+def batches(num_samples: int, batch_size: int, shuffle: bool, seed: int = 0) -> DataLoader[dict[str, Tensor]]:
+    """Return a loader of ``{"index": int64 (B,)}``; no workers, since there is nothing to load."""
+    sampler = BatchSampler(num_samples, batch_size, shuffle, seed)
+    return DataLoader(_Batches(), batch_size=None, sampler=sampler)

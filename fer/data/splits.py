@@ -1,0 +1,173 @@
+"""Split roles: which images train, validate and test; and the manifest that names them by content."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fer.data.dataset import ROLES, EmotionData
+from fer.errors import FerError, did_you_mean
+from fer.labels import to_dict
+
+_HASH_ROWS = 256  # images are hashed in portions, so that a memory map is never copied as a whole
+
+
+def indices(data: EmotionData, role: str) -> np.ndarray:
+    """Return the positions of a role's images, int64 ``(n,)``, ascending.
+
+    Raises:
+        FerError: No such role, or the data has no split for it; the message names those that are there.
+    """
+    if role not in ROLES:
+        known = ", ".join(ROLES)
+        raise FerError(f"Expected a split role ({known}), got {role!r}.{did_you_mean(role, ROLES)}")
+    if role not in data.roles:
+        raise FerError(
+            f"{data.source}: expected a {role} split, got {_describe(data)}. "
+            "Choose one of these, or give a file that holds it."
+        )
+    return np.flatnonzero(data.split == data.split_names.index(data.roles[role]))
+
+
+def _describe(data: EmotionData) -> str:
+    """Return e.g. ``train (Training, 28709 images), val (PublicTest, 3589 images)``."""
+    sizes = np.bincount(data.split, minlength=len(data.split_names))
+    parts = [f"{r} ({name}, {sizes[data.split_names.index(name)]} images)" for r, name in data.roles.items()]
+    return ", ".join(parts) or "no split at all"
+
+
+def hide_test_labels(data: EmotionData) -> EmotionData:
+    """Return the data with the targets of the test role set to -1; what training is given."""
+    if "test" not in data.roles:
+        return data
+    targets = data.targets.copy()
+    targets[indices(data, "test")] = -1
+    return replace(data, targets=targets)
+
+
+def manifest(data: EmotionData, hide_test_labels: bool = True) -> dict[str, Any]:
+    """Name every part of the data by its content.
+
+    Two manifests with the same ``pixels_sha256`` stand for the same images in the same order, whatever file,
+    layout or cache they came from.
+
+    Args:
+        data: The data.
+        hide_test_labels: Of the test role, tell the count and the pixels' hash alone. Evaluation says False.
+
+    Returns:
+        Plain JSON values: ``label_space``, ``image_shape`` ``[H, W, C]``, and in ``splits`` for each role
+        ``split`` (the published name), ``count``, ``pixels_sha256``, and unless hidden ``class_counts`` by
+        emotion and ``labels_sha256`` (over the class numbers as little-endian int64).
+    """
+    return {
+        "label_space": to_dict(data.labels),
+        "image_shape": list(data.images.shape[1:]),
+        "splits": {
+            role: _describe_part(data, role, hidden=hide_test_labels and role == "test")
+            for role in ROLES
+            if role in data.roles
+        },
+    }
+
+
+def _describe_part(data: EmotionData, role: str, hidden: bool) -> dict[str, Any]:
+    positions = indices(data, role)
+    part = {
+        "split": data.roles[role],
+        "count": len(positions),
+        "pixels_sha256": _pixel_hash(data.images, positions),
+    }
+    targets = data.targets[positions]
+    is_known = not hidden and not (targets < 0).any()
+    return part | _describe_labels(data, targets) if is_known else part
+
+
+def _describe_labels(data: EmotionData, targets: np.ndarray) -> dict[str, Any]:
+    counts = np.bincount(targets, minlength=len(data.labels)).tolist()
+    return {
+        "class_counts": dict(zip(data.labels.names, counts, strict=True)),
+        "labels_sha256": hashlib.sha256(targets.astype("<i8").tobytes()).hexdigest(),
+    }
+
+
+def _pixel_hash(images: np.ndarray, positions: np.ndarray) -> str:
+    """Return the SHA-256 over the images' bytes, row by row, in the order of ``positions``."""
+    checksum = hashlib.sha256()
+    for start in range(0, len(positions), _HASH_ROWS):
+        checksum.update(images[positions[start : start + _HASH_ROWS]].tobytes())
+    return checksum.hexdigest()
+
+
+def carve_validation(data: EmotionData, fraction: float, seed: int) -> EmotionData:
+    """Take a validation part out of train, for data that was published without one.
+
+    Of each emotion about ``fraction`` of the images go to validation. Images with the same pixels stay on one
+    side, under whichever labels they come. The choice depends on pixels and seed alone: not on the order of
+    the files, nor on any library's random numbers.
+
+    Args:
+        data: Data with a train role and no val role.
+        fraction: Share of train to take, in (0, 1).
+        seed: Another seed takes another part.
+
+    Returns:
+        The same images, of which some are in a new split with the role val.
+
+    Raises:
+        FerError: There is a val role already, the fraction is out of range, or too few images differ.
+    """
+    _check_carving(data, fraction)
+    train = indices(data, "train")
+    chosen = train[_choose(data.images[train], data.targets[train], fraction, seed)]
+    if len(chosen) == 0:
+        raise FerError(
+            f"{data.source}: expected images to put aside for validation, got {len(train)} in train, too few "
+            "that differ. Give more images, or data with a validation split."
+        )
+    name = f"{data.roles['train']} carve-out (fraction {fraction:g}, seed {seed})"
+    split = data.split.copy()
+    split[chosen] = len(data.split_names)
+    roles = {**data.roles, "val": name}
+    return replace(data, split=split, split_names=(*data.split_names, name), roles=roles)
+
+
+def _check_carving(data: EmotionData, fraction: float) -> None:
+    if "val" in data.roles:
+        raise FerError(f"{data.source}: expected data without a val split, got {_describe(data)}. Use that.")
+    if not 0.0 < fraction < 1.0:
+        raise FerError(f"Expected a validation fraction between 0 and 1, got {fraction}; 0.1 is common.")
+
+
+def _choose(images: np.ndarray, targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Return the positions for validation, ascending."""
+    chosen: list[int] = []
+    groups = _group_copies(images, seed)
+    for target in np.unique(targets):
+        members = [group for group in groups if targets[group[0]] == target]
+        chosen += _fill(members, fraction)
+    return np.sort(np.array(chosen, dtype=np.int64))
+
+
+def _group_copies(images: np.ndarray, seed: int) -> list[list[int]]:
+    """Return the positions of each distinct image and its copies, in an order that the seed shuffles."""
+    groups: dict[bytes, list[int]] = {}
+    for position, image in enumerate(images):
+        digest = hashlib.sha256(f"{seed}:".encode() + image.tobytes()).digest()
+        groups.setdefault(digest, []).append(position)
+    return [groups[digest] for digest in sorted(groups)]
+
+
+def _fill(groups: list[list[int]], fraction: float) -> Iterator[int]:
+    """Yield the positions of whole groups up to the share of their images that is wanted.
+
+    At least one image is wanted, and one left, where there are two.
+    """
+    count = sum(map(len, groups))
+    room = min(max(1, round(fraction * count)), count - 1)
+    for group in groups:
+        if len(group) <= room:
+            room -= len(group)
+            yield from group

@@ -1,0 +1,80 @@
+"""Light on the relief of a face: one direction, the surrounding light, and warm shadows."""
+
+import numpy as np
+
+from fer.data.synthetic.geometry import Face
+from fer.data.synthetic.parameters import FaceParameters
+
+_DOME_X, _DOME_Y = 1.13, 1.62
+
+
+def light_direction(p: FaceParameters) -> np.ndarray:
+    """Unit vector towards the light; x right, y down, z to the viewer."""
+    azimuth, elevation = np.radians([p.light_azimuth, p.light_elevation])
+    return np.array([np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
+
+
+def _bells(centres: np.ndarray, radii: np.ndarray, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussians (N, size) along one axis and their slopes, in 1 / pixel."""
+    radii = radii[:, None]
+    offset = (grid - centres.astype(np.float32)[:, None]) / radii
+    bell = np.exp(-0.5 * offset * offset)
+    return bell, -offset / radii * bell
+
+
+def _sum(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Sum of outer products. Not by BLAS, whose threads cost more than they save at this size."""
+    return np.einsum("nr,nc->rc", columns, rows)
+
+
+def _dome_slope(p: FaceParameters, face: Face, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slope of the head itself, rounder towards its rim than an ellipsoid."""
+    cos, sin = np.cos(np.radians(p.roll)), np.sin(np.radians(p.roll))
+    across = ((grid - face.centre[0]) / face.unit).astype(np.float32)[None]
+    down = ((grid - face.centre[1]) / face.unit).astype(np.float32)[:, None]
+    u = (across * cos + down * sin) / _DOME_X
+    v = (down * cos - across * sin + 0.05) / _DOME_Y
+    r2 = u * u + v * v
+    steep = (0.35 + 0.65 * r2) / np.sqrt(np.maximum(1 - r2, 0.12))
+    u, v = u * steep / _DOME_X, v * steep / _DOME_Y
+    return u * cos - v * sin, u * sin + v * cos
+
+
+def shade(p: FaceParameters, face: Face, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Light on a face at the places ``grid`` (S,), float32, in pixels along both axes.
+
+    Returns:
+        Factors for the colours, float32 (S, S, 3), and gloss in [0, 1], (S, S).
+    """
+    places, (radii, height, dark, red) = face.curves["bumps"], face.bumps.T.astype(np.float32)
+    row, row_slope = _bells(places[:, 0], radii * np.float32(face.unit), grid)
+    column, column_slope = _bells(places[:, 1], radii * np.float32(face.unit), grid)
+    lift = (height * face.unit)[:, None].astype(np.float32)
+    dome_x, dome_y = _dome_slope(p, face, grid)
+    slope_x = dome_x - _sum(column, lift * row_slope)
+    slope_y = dome_y - _sum(column_slope, lift * row)
+    facing = 1 / np.sqrt(1 + slope_x**2 + slope_y**2)
+    light = light_direction(p).astype(np.float32)
+    lit = (slope_x * light[0] + slope_y * light[1] + light[2]) * facing
+    amount = _amount(p, lit, float(light[2])) * (0.8 + 0.2 * facing)
+    hollow = np.maximum(1 - _sum(column, dark[:, None] * row), 0.3)
+    flush = _sum(column, red[:, None] * row)
+    half_way = (light + [0, 0, 1]) / np.linalg.norm(light + [0, 0, 1])
+    gloss = np.maximum((slope_x * half_way[0] + slope_y * half_way[1] + half_way[2]) * facing, 0) ** 24
+    return _tint(p, amount * hollow, flush), gloss * p.light_strength
+
+
+def _amount(p: FaceParameters, lit: np.ndarray, frontal: float) -> np.ndarray:
+    """Light on the surface about 1, wrapped a little around the edge as skin does."""
+    wrapped = np.maximum((lit + 0.3) / 1.3, 0)
+    usual = ((max(frontal, 0.0) + 0.3) / 1.3) ** 0.7
+    return 1 - p.light_strength + p.light_strength * wrapped / usual
+
+
+def _tint(p: FaceParameters, amount: np.ndarray, flush: np.ndarray) -> np.ndarray:
+    shadow = 1 - amount
+    red = amount + 0.1 * shadow
+    green = amount * (1 - 0.3 * flush)
+    blue = (amount - 0.05 * shadow) * (1 - 0.25 * flush)
+    warm = 0.06 * p.light_warmth
+    return np.stack([red * (1 + warm), green, blue * (1 - 1.6 * warm)], 2)

@@ -1,0 +1,78 @@
+"""Attention on a feature map: modules that take ``(B, C, h, w)`` and give back the same shape.
+
+One that can show where it looks has a ``mask`` method, ``(B, C, h, w)`` to ``(B, 1, h, w)`` in (0, 1).
+A new one is added to ``ATTENTIONS`` as a function of the number of channels and its options.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fer.errors import FerError, did_you_mean
+
+
+class SpatialAttention(nn.Module):
+    """Reweight each cell of a feature map by a learned mask in (0, 1).
+
+    The spatial branch of CBAM (Woo et al. 2018, https://arxiv.org/abs/1807.06521): one convolution over the
+    mean and the maximum of all channels, then a sigmoid. As in the paper's equation there is no batch norm,
+    so that a picture's mask does not depend on the other pictures of its batch.
+
+    Args:
+        kernel_size: Side of the square convolution, in cells; odd.
+
+    Shape: ``(B, C, h, w)`` float in, the same out.
+
+    Raises:
+        FerError: ``kernel_size`` is not a positive odd number.
+    """
+
+    def __init__(self, kernel_size: int = 7) -> None:
+        """Build the convolution."""
+        super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise FerError(f"attention.kernel_size: expected a positive odd number, got {kernel_size}.")
+        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+
+    def mask(self, features: Tensor) -> Tensor:
+        """Return the mask ``(B, 1, h, w)`` in (0, 1) of features ``(B, C, h, w)``."""
+        summary = torch.cat([features.mean(dim=1, keepdim=True), features.amax(dim=1, keepdim=True)], dim=1)
+        return self.conv(summary).sigmoid()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Apply the mask."""
+        return features * self.mask(features)
+
+
+def _none(num_features: int) -> None:
+    return None
+
+
+def _spatial(num_features: int, kernel_size: int = 7) -> SpatialAttention:
+    return SpatialAttention(kernel_size)
+
+
+ATTENTIONS: dict[str, Callable[..., nn.Module | None]] = {"none": _none, "spatial": _spatial}
+
+
+def build_attention(config: Mapping[str, Any], num_features: int) -> nn.Module | None:
+    """Build what ``{"name": ..., <its options>}`` describes; ``None`` for ``none``.
+
+    Args:
+        config: ``name`` and the options of that attention.
+        num_features: Number of channels of the feature map.
+
+    Raises:
+        FerError: An unknown name or option.
+    """
+    options = dict(config)
+    name = options.pop("name", "none")
+    if name not in ATTENTIONS:
+        hint = did_you_mean(str(name), ATTENTIONS)
+        raise FerError(f"attention.name: expected one of {', '.join(ATTENTIONS)}, got {name!r}.{hint}")
+    try:
+        return ATTENTIONS[name](num_features, **options)
+    except TypeError as error:
+        raise FerError(f"attention={name} does not take these options: {options} ({error}).") from error

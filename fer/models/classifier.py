@@ -1,0 +1,153 @@
+"""The whole network: pictures in [0, 1] -> preprocess -> backbone -> attention -> pool -> dropout -> head."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from fer.errors import FerError
+from fer.models.backbone import Backbone
+from fer.models.pooling import GlobalAveragePool, Pool
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what OpenCV and Pillow use to make a picture gray
+
+
+class Preprocess(nn.Module):
+    """Bring pictures to the channels and the scale that the backbone expects.
+
+    Colour becomes gray by ITU-R BT.601 luma, gray becomes colour by repetition. Mean and standard deviation
+    are buffers, so that a checkpoint carries them.
+
+    Args:
+        in_channels: Channels that come out, 1 or 3.
+        mean: Of pictures in [0, 1]: one number, or one a channel (averaged when one channel comes out).
+        std: As ``mean``; positive.
+
+    Shape: ``(B, 1 or 3, H, W)`` float in [0, 1] in, ``(B, in_channels, H, W)`` float out.
+    """
+
+    luma: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, in_channels: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Register the constants."""
+        super().__init__()
+        self.in_channels = in_channels
+        self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", self._per_channel(mean))
+        self.register_buffer("std", self._per_channel(std))
+
+    def _per_channel(self, values: Sequence[float]) -> Tensor:
+        row = torch.tensor(list(values), dtype=torch.float32)
+        if len(row) not in (1, self.in_channels):
+            row = row.mean(dim=0, keepdim=True)
+        return row.expand(self.in_channels).clone().view(1, -1, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Convert and normalise."""
+        return (self._convert(images) - self.mean) / self.std
+
+    def _convert(self, images: Tensor) -> Tensor:
+        channels = images.shape[1]
+        if channels not in (1, 3):
+            raise FerError(f"Expected pictures of shape (B, 1 or 3, H, W), got {tuple(images.shape)}.")
+        if channels == self.in_channels:
+            return images
+        if self.in_channels == 1:
+            return (images * self.luma).sum(dim=1, keepdim=True)
+        return images.expand(-1, self.in_channels, -1, -1)
+
+
+class EmotionClassifier(nn.Module):
+    """A backbone with everything around it that turns pictures into logits.
+
+    Args:
+        backbone: ``(B, in_channels, S, S)`` to ``(B, backbone.num_features, h, w)``.
+        num_classes: Number of logits; 0 leaves the head out.
+        attention: Module ``(B, C, h, w)`` to the same shape, or ``None``.
+        pool: Module ``(B, C, h, w)`` to ``(B, pool.num_features)``; the mean over all cells when ``None``.
+        dropout: Dropout probability before the head, in [0, 1).
+        in_channels: Channels that the backbone takes, 1 or 3.
+        mean: Mean of the backbone's input in [0, 1], one number or one a channel.
+        std: Standard deviation of the same.
+
+    Attributes:
+        num_features: Width of the vector before the head.
+
+    Shape: ``(B, 1 or 3, S, S)`` float in [0, 1] in, ``(B, num_classes)`` logits out.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        attention: nn.Module | None = None,
+        pool: Pool | None = None,
+        dropout: float = 0.0,
+        in_channels: int = 3,
+        mean: Sequence[float] = (0.5,),
+        std: Sequence[float] = (0.25,),
+    ) -> None:
+        """Put the parts together."""
+        super().__init__()
+        self.preprocess = Preprocess(in_channels, mean, std)
+        self.backbone = backbone
+        self.attention = nn.Identity() if attention is None else attention
+        self.pool = GlobalAveragePool(backbone.num_features) if pool is None else pool
+        self.num_features = self.pool.num_features
+        self.dropout = nn.Dropout(dropout)
+        self.reset_classifier(num_classes)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put a fresh head of ``num_classes`` logits in place; 0 takes the head out."""
+        self.num_classes = num_classes
+        self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Return the feature map ``(B, C, h, w)``, after attention, of images as ``forward`` takes them."""
+        return self.attention(self.backbone.forward_features(self.preprocess(images)))
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """Return the logits of a feature map, or with ``pre_logits`` the vector before the head."""
+        pooled = self.dropout(self.pool(features))
+        return pooled if pre_logits else self.head(pooled)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits ``(B, num_classes)``."""
+        return self.forward_head(self.forward_features(images))
+
+    @torch.no_grad()
+    def attention_map(self, images: Tensor, size: int) -> Tensor:
+        """Return where the model looks: the attention mask as pictures ``(B, size, size)`` in [0, 1].
+
+        It is computed anew as for a prediction (no dropout, running statistics); nothing of it is kept.
+
+        Args:
+            images: ``(B, 1 or 3, S, S)`` float in [0, 1].
+            size: Side of the pictures that come out, in pixels.
+
+        Raises:
+            FerError: The model's attention has no spatial mask.
+        """
+        look = getattr(self.attention, "mask", None)
+        if look is None:
+            raise FerError("This model has no spatial attention to show; train one with attention=spatial.")
+        with _evaluating(self):
+            mask = look(self.backbone.forward_features(self.preprocess(images)))
+        return nn.functional.interpolate(
+            mask, size=(size, size), mode="bilinear", align_corners=False
+        ).squeeze(1)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Put all modules into evaluation mode for a while; frozen ones come back frozen."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

@@ -1,0 +1,150 @@
+"""From a plain dict of numbers and strings to a classifier, without Hydra."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from torch import nn
+
+from fer.errors import FerError, did_you_mean
+from fer.models.attention import build_attention
+from fer.models.backbone import Backbone, TimmBackbone, pretrained_config
+from fer.models.baseline_cnn import BaselineCNN
+from fer.models.classifier import EmotionClassifier
+from fer.models.pooling import FlattenDense, Pool
+from fer.models.timm_backbone import build_timm_backbone
+
+
+def _fast(**kwargs: Any) -> Any:
+    from fer.models.fast_cnn import FastCNN
+
+    return FastCNN(**kwargs)
+
+
+OWN_BACKBONES: dict[str, Callable[..., Any]] = {"baseline_cnn": BaselineCNN, "fast_cnn": _fast}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What describes a model, checked.
+
+    Attributes:
+        name: ``baseline_cnn``, ``fast_cnn`` or a timm name.
+        image_size: Side of the pictures, in pixels.
+        in_channels: Channels of the backbone, 1 or 3; ``None`` for those of the data.
+        pretrained: ``True`` (downloaded), ``False``, or the path of a weights file; timm backbones only.
+        stem: ``auto``, ``default`` or ``small``; timm backbones only.
+        dropout: Probability before the head, in [0, 1).
+        attention: ``name`` and its options.
+        kwargs: Further arguments of the backbone.
+    """
+
+    name: str
+    image_size: int = 48
+    in_channels: int | None = None
+    pretrained: bool | str = False
+    stem: str = "auto"
+    dropout: float = 0.0
+    attention: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what later layers would only stumble over."""
+        if self.in_channels not in (None, 1, 3):
+            raise FerError(f"model.in_channels: expected 1, 3 or null, got {self.in_channels!r}.")
+        if self.image_size < 16:
+            raise FerError(f"model.image_size: expected at least 16 pixels, got {self.image_size!r}.")
+        if not 0.0 <= self.dropout < 1.0:
+            raise FerError(f"model.dropout: expected a probability in [0, 1), got {self.dropout!r}.")
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> "ModelConfig":
+        """Read a plain dict; a missing key takes its default.
+
+        Raises:
+            FerError: An unknown key, no name, or a value out of range.
+        """
+        known = [item.name for item in fields(cls)]
+        for key in config:
+            if key not in known:
+                raise FerError(
+                    f"model: there is no key {key!r}; it has {', '.join(known)}.{did_you_mean(key, known)}"
+                )
+        if not config.get("name"):
+            raise FerError("model.name: expected baseline_cnn, fast_cnn or a timm name, got nothing.")
+        return cls(**config)
+
+
+def build_model(config: Mapping[str, Any], num_classes: int, image_channels: int) -> EmotionClassifier:
+    """Build the classifier that a dict describes.
+
+    The same dict with ``pretrained=False`` gives the same architecture again, without the network: mean and
+    standard deviation of pretrained weights are in the state dict.
+
+    Args:
+        config: The fields of ``ModelConfig`` as a plain dict.
+        num_classes: Number of emotions.
+        image_channels: Channels of the pictures, 1 or 3; the backbone's where ``in_channels`` is ``None``.
+
+    Raises:
+        FerError: Anything in ``config`` that does not fit; the message names the key.
+    """
+    model = ModelConfig.from_dict(config)
+    in_channels = model.in_channels or image_channels
+    own = model.name in OWN_BACKBONES
+    backbone = _own_backbone(model, in_channels) if own else _timm_backbone(model, in_channels)
+    return EmotionClassifier(
+        backbone,
+        num_classes,
+        attention=_attention(model, backbone),
+        pool=_pool(model, backbone),
+        dropout=model.dropout,
+        in_channels=in_channels,
+        **_statistics(model, backbone),
+    )
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of parameters, frozen ones too."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _own_backbone(model: ModelConfig, in_channels: int) -> Backbone:
+    if model.pretrained:
+        raise FerError(f"model.pretrained: {model.name} has no pretrained weights; set it to false.")
+    if model.stem == "small":
+        raise FerError(f"model.stem=small: {model.name} is made for small pictures as it is; set it to auto.")
+    try:
+        return OWN_BACKBONES[model.name](in_channels=in_channels, **model.kwargs)
+    except TypeError as error:
+        raise FerError(f"model.kwargs: {model.name} does not take {dict(model.kwargs)} ({error}).") from error
+
+
+def _timm_backbone(model: ModelConfig, in_channels: int) -> Backbone:
+    return build_timm_backbone(
+        model.name, model.image_size, in_channels, model.pretrained, model.stem, model.kwargs
+    )
+
+
+def _attention(model: ModelConfig, backbone: Backbone) -> nn.Module | None:
+    attention = build_attention(model.attention, backbone.num_features)
+    if attention is not None and isinstance(backbone, TimmBackbone) and backbone.grid == (1, 1):
+        raise FerError(
+            f"attention={model.attention['name']} needs a feature map, but {model.name} gives one cell for "
+            f"pictures of {model.image_size} px. Use attention=none, a larger image_size or another model."
+        )
+    return attention
+
+
+def _pool(model: ModelConfig, backbone: Backbone) -> Pool | None:
+    if not isinstance(backbone, BaselineCNN):
+        return None
+    return FlattenDense(backbone.num_features, (model.image_size // backbone.stride) ** 2)
+
+
+def _statistics(model: ModelConfig, backbone: Backbone) -> dict[str, tuple[float, ...]]:
+    """Mean and deviation that pretrained weights were trained with; else the classifier's defaults."""
+    if not isinstance(backbone, TimmBackbone) or not model.pretrained:
+        return {}
+    pretrained = pretrained_config(backbone.model)
+    return {"mean": tuple(pretrained["mean"]), "std": tuple(pretrained["std"])}

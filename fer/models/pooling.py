@@ -1,0 +1,54 @@
+"""Pooling: modules from a feature map ``(B, C, h, w)`` to a vector ``(B, num_features)``."""
+
+from torch import Tensor, nn
+
+
+class Pool(nn.Module):
+    """From a feature map to a vector.
+
+    Attributes:
+        num_features: Length of the vector.
+    """
+
+    num_features: int
+
+
+class GlobalAveragePool(Pool):
+    """Mean over all cells; any grid.
+
+    Args:
+        num_channels: Number of channels of the feature map.
+
+    Shape: ``(B, C, h, w)`` float in, ``(B, C)`` out.
+    """
+
+    def __init__(self, num_channels: int) -> None:
+        """Keep the width."""
+        super().__init__()
+        self.num_features = num_channels
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Average."""
+        return features.mean(dim=(2, 3))
+
+
+class FlattenDense(Pool):
+    """All cells side by side through one dense layer with ReLU: the classic CNN head; one grid only.
+
+    Args:
+        num_channels: Number of channels of the feature map.
+        num_cells: Number of cells of the feature map, ``h * w``.
+        num_features: Width of the dense layer.
+
+    Shape: ``(B, C, h, w)`` float in, ``(B, num_features)`` out.
+    """
+
+    def __init__(self, num_channels: int, num_cells: int, num_features: int = 256) -> None:
+        """Build the dense layer."""
+        super().__init__()
+        self.num_features = num_features
+        self.dense = nn.Linear(num_channels * num_cells, num_features)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Flatten and project."""
+        return self.dense(features.flatten(1)).relu()

@@ -1,0 +1,92 @@
+"""EmotionModule: the LightningModule. One shared step and the optimiser, nothing else."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from fer.labels import LabelSpace, from_dict
+from fer.losses import build_loss
+from fer.metrics import build_metrics, scalars
+from fer.models import build_model
+from fer.optim import build_optimizer, build_scheduler
+
+Batch = Mapping[str, Tensor]
+
+
+class EmotionModule(pl.LightningModule):
+    """Train and validate an emotion classifier.
+
+    All arguments are plain values, so that a checkpoint carries them and loads with ``weights_only=True``.
+
+    Args:
+        config: The resolved run config; ``model``, ``attention``, ``loss``, ``imbalance``, ``optimizer``,
+            ``scheduler``, ``monitor`` and ``channels_last`` are read.
+        labels: Label space as ``{"name": str, "names": list[str]}``.
+        train_counts: Training samples of each emotion, ``(K,)``; the class weights come from them.
+        image_channels: Channels of the images that the DataModule gives, 1 or 3.
+        manifest: What the data was, split by split; it travels in the checkpoint.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        labels: dict[str, Any],
+        train_counts: list[int],
+        image_channels: int,
+        manifest: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.config = config
+        self.labels: LabelSpace = from_dict(labels)
+        self.model = build_model(
+            {**config["model"], "attention": config["attention"]}, len(self.labels), image_channels
+        )
+        self.loss = build_loss(config["loss"], config["imbalance"]["name"], train_counts)
+        self.metrics = build_metrics(len(self.labels))
+        self.memory_format = torch.channels_last if config["channels_last"] else torch.contiguous_format
+        self.model.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits ``(B, K)`` of float images ``(B, C, S, S)`` in [0, 1]."""
+        return self.model(image.contiguous(memory_format=self.memory_format))
+
+    def _shared_step(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
+        logits = self(batch["image"])
+        loss = self.loss(logits, batch["target"])
+        self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=len(logits), sync_dist=True)
+        return loss, logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch; log it and the share of right answers (on augmented images)."""
+        loss, logits = self._shared_step(batch, "train")
+        right = (logits.detach().argmax(1) == batch["target"]).float().mean()
+        self.log(
+            "train/accuracy", right, on_step=False, on_epoch=True, batch_size=len(logits), sync_dist=True
+        )
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the loss of a batch and feed the metrics."""
+        _, logits = self._shared_step(batch, "val")
+        self.metrics.update(logits.float(), batch["target"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the whole split; keep its confusion matrix ``(K, K)`` in ``self.confusion``."""
+        values = self.metrics.compute()
+        self.confusion = values["confusion"].cpu().numpy()
+        self.log_dict(scalars(values, self.labels.names, "val"))
+        self.metrics.reset()
+
+    def configure_optimizers(self) -> Any:
+        """Build optimizer and schedule from the config and the length of the training."""
+        optimizer = build_optimizer(self.model, self.config["optimizer"])
+        total = int(self.trainer.estimated_stepping_batches)
+        epochs = max(1, self.trainer.max_epochs or 1)
+        schedule = build_scheduler(
+            optimizer, self.config["scheduler"], total, max(1, total // epochs), self.config["monitor"]
+        )
+        return {"optimizer": optimizer, "lr_scheduler": schedule}

@@ -1,0 +1,133 @@
+"""The options of fer-train: Hydra's complaints in plain words, and checks of a composed config.
+
+Imports Hydra alone, so that a mistyped option is answered before torch is loaded.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fer.errors import FerError, did_you_mean
+
+_HERE = Path(__file__).resolve().parent
+# In a wheel the configs lie inside the package, in a checkout beside it.
+CONFIG_DIR = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
+# What these hold is handed on to timm, so keys may be added there with a plus.
+OPEN_KEYS = ("optimizer.", "model.kwargs.")
+Problem = HydraException | OmegaConfBaseException
+
+
+def groups() -> list[str]:
+    """Return the names of the choices, i.e. the folders of ``conf/``."""
+    return sorted(folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir())
+
+
+def choices(group: str) -> list[str]:
+    """Return the options of a choice, e.g. ``["adam", "adamw", …]`` for ``optimizer``."""
+    return sorted(file.stem for file in (CONFIG_DIR / group).glob("*.yaml"))
+
+
+def explain(error: Problem, overrides: Sequence[str]) -> FerError:
+    """Say in one message what Hydra did not like about a command line, with the nearest known word."""
+    text = str(error)
+    if found := re.search(r"Could not find '([\w-]+)/([^']*)'", text):
+        group, option = found.groups()
+        return FerError(
+            f"{group}={option}: there is no such {group}.{did_you_mean(option, choices(group))} "
+            f"There are: {', '.join(choices(group)) or 'none'}."
+        )
+    if found := re.search(r"Could not override '([\w./@-]+)'", text):
+        return _unknown_key(found[1], overrides)
+    if isinstance(error, MissingConfigException | ConfigCompositionException):
+        return FerError(text.splitlines()[0] if text else repr(error))
+    return FerError(
+        f"{' '.join(text.split('See http')[0].split())} Options are written key=value; put a value with "
+        "= , ~ or blanks in quotes twice: 'datamodule.path=\"/data/a=b.csv\"', and write $HOME for ~."
+    )
+
+
+def _unknown_key(key: str, overrides: Sequence[str]) -> FerError:
+    known = [*_keys(_reference(overrides)), *groups()]
+    parent = key.rpartition(".")[0] + "."
+    siblings = [name for name in known if name.startswith(parent)] if "." in key else known
+    hint = did_you_mean(key, siblings) or did_you_mean(key, known)
+    plus = f" To hand it on to the library as it is, write +{key}=…" if key.startswith(OPEN_KEYS) else ""
+    return FerError(f"Unknown option {key!r}.{hint}{plus} All options: fer-train --cfg job")
+
+
+def _reference(overrides: Sequence[str]) -> DictConfig:
+    """Compose the config with the chosen files, but without any value given on the command line."""
+    chosen = [
+        word for word in overrides if word.lstrip("+").partition("=")[0] in groups() and "," not in word
+    ]
+    if hydra.core.global_hydra.GlobalHydra.instance().is_initialized():
+        return hydra.compose("train", overrides=chosen)
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return hydra.compose("train", overrides=chosen)
+
+
+def _keys(config: DictConfig, prefix: str = "") -> Iterable[str]:
+    for name in config:
+        yield prefix + str(name)
+        if not OmegaConf.is_missing(config, name) and isinstance(config[name], DictConfig):
+            yield from _keys(config[name], f"{prefix}{name}.")
+
+
+def check(config: DictConfig) -> None:
+    """Refuse a composed config that could not train, or not honestly.
+
+    Raises:
+        FerError: A value is missing, of the wrong kind or unknown, or the monitor is no validation metric.
+    """
+    if missing := sorted(OmegaConf.missing_keys(config)):
+        raise FerError(f"{missing[0]} is not set. Add {missing[0]}=… to the command.")
+    overrides = list(HydraConfig.get().overrides.task)
+    reference = _reference(overrides)
+    _check_additions(overrides, set(_keys(reference)))
+    _check_kinds(config, reference)
+    _check_monitor(config.monitor)
+    if not (config.trainer.max_epochs or 0) >= 1:
+        raise FerError(f"trainer.max_epochs: expected at least 1, got {config.trainer.max_epochs}.")
+
+
+def _check_additions(overrides: Sequence[str], known: set[str]) -> None:
+    for word in overrides:
+        key = word.lstrip("+").partition("=")[0]
+        if (
+            word.startswith("+")
+            and key not in known
+            and not key.startswith(OPEN_KEYS)
+            and key not in groups()
+        ):
+            raise FerError(
+                f"Unknown option {key!r}.{did_you_mean(key, known)} All options: fer-train --cfg job"
+            )
+
+
+def _check_kinds(config: DictConfig, reference: DictConfig) -> None:
+    for key in _keys(reference):
+        was, now = OmegaConf.select(reference, key), OmegaConf.select(config, key)
+        kind = "true or false" if isinstance(was, bool) else "a number"
+        words = isinstance(now, str) or (isinstance(now, bool) and not isinstance(was, bool))
+        if isinstance(was, int | float) and words:
+            raise FerError(f"{key}: expected {kind}, got {now!r}.")
+
+
+def _check_monitor(monitor: str) -> None:
+    if monitor.startswith("test/"):
+        raise FerError(
+            f"monitor={monitor}: the test split must not choose a checkpoint, stop a training or steer a "
+            "schedule. Use a validation metric, e.g. monitor=val/accuracy."
+        )
+    known = [f"val/{name}" for name in ("accuracy", "macro_f1", "uar", "loss", "ece")]
+    if monitor not in known and not monitor.startswith(("val/f1/", "val/precision/", "val/recall/")):
+        hint = did_you_mean(monitor, known)
+        raise FerError(
+            f"monitor: expected one of {', '.join(known)} or val/f1/EMOTION, got {monitor!r}.{hint}"
+        )

@@ -1,0 +1,69 @@
+"""fer-train: the Hydra entry point. Composes and checks the config, then hands over to `fer.training`."""
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fer import options
+from fer.cli import run_and_explain
+from fer.errors import FerError
+from fer.run_folder import run_name
+
+_DISK = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+
+
+def main() -> None:
+    """Run ``fer-train`` with the words of the command line and exit with its status."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach us whole; `_run_app` puts them in words
+    OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
+    sys.exit(run_and_explain(_run_app))
+
+
+def _run_app() -> None:
+    app = hydra.main(config_path=str(options.CONFIG_DIR), config_name="train", version_base="1.3")(train)
+    try:
+        app()
+    except (HydraException, OmegaConfBaseException) as error:
+        words = [word for word in sys.argv[1:] if not word.startswith("-")]
+        raise options.explain(error, words) from error
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        raise FerError(f"{error}. Free or choose another place for the run with output_dir=…") from error
+
+
+def _run_name(*, _root_: DictConfig) -> str:
+    return run_name(_root_.hydra.runtime.choices, _root_.seed)
+
+
+def train(config: DictConfig) -> dict[str, float]:
+    """Train as composed; return the metrics of the best epoch (what a sweep sees).
+
+    Raises:
+        FerError: Anything that the user can put right.
+    """
+    folder = Path(HydraConfig.get().runtime.output_dir).resolve()
+    try:
+        options.check(config)
+        values: Any = OmegaConf.to_container(config, resolve=True)
+        from fer.training import (
+            run,
+        )  # torch and Lightning load for seconds: --help and a typo do not wait for them
+
+        return run(values, folder)
+    except FerError:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+
+
+if __name__ == "__main__":
+    main()

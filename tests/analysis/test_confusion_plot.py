@@ -1,0 +1,91 @@
+import warnings
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix
+
+from fer.analysis.confusion_plot import plot_confusion_matrix
+from fer.errors import FerError
+
+NAMES = ["angry", "happy", "sad", "neutral"]
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_errors():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def cells_of(fig: Figure) -> dict[tuple[int, int], list[str]]:
+    cells: dict[tuple[int, int], list[str]] = {}
+    for text in fig.axes[0].texts:
+        column, row = text.get_position()
+        cells.setdefault((int(row), int(column)), []).append(text.get_text())
+    return cells
+
+
+def test_confusion_cells_hold_sklearns_row_percentages():
+    rng = np.random.default_rng(0)
+    true, predicted = rng.integers(0, 4, 500), rng.integers(0, 4, 500)
+    counts = confusion_matrix(true, predicted)
+    shares = confusion_matrix(true, predicted, normalize="true")
+    cells = cells_of(plot_confusion_matrix(counts, NAMES, "t"))
+    assert cells == {ij: [f"{100 * shares[ij]:.0f} %", str(counts[ij])] for ij in np.ndindex(4, 4)}
+
+
+def test_confusion_rows_are_true_columns_predicted():
+    counts = np.array([[8, 2], [0, 1000]])
+    ax = plot_confusion_matrix(counts, ["sad", "happy"], "t").axes[0]
+    assert "true" in ax.get_ylabel()
+    assert "predicted" in ax.get_xlabel()
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["sad\n10", "happy\n1,000"]
+    assert cells_of(ax.figure)[0, 1] == ["20 %", "2"]
+
+
+def test_confusion_counts_come_first_when_not_normalized():
+    fig = plot_confusion_matrix(np.array([[3, 1], [0, 4]]), ["sad", "happy"], "t", normalize=False)
+    assert cells_of(fig)[0, 0] == ["3", "75 %"]
+
+
+def test_confusion_never_rounds_something_to_nothing_or_nearly_all_to_all():
+    cells = cells_of(plot_confusion_matrix(np.array([[999, 1], [0, 5]]), ["sad", "happy"], "t"))
+    assert [cells[0, 0][0], cells[0, 1][0], cells[1, 0][0], cells[1, 1][0]] == [
+        ">99 %",
+        "<1 %",
+        "0 %",
+        "100 %",
+    ]
+
+
+def test_emotion_without_images_is_not_zero_percent():
+    fig = plot_confusion_matrix(np.array([[3, 1], [0, 0]]), ["sad", "contempt"], "t")
+    assert cells_of(fig)[1, 0][0] == cells_of(fig)[1, 1][0] == "n/a"
+    assert fig.axes[0].get_yticklabels()[1].get_text() == "contempt\nno images"
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_text_in_every_cell_has_contrast(normalize):
+    counts = np.diag([100, 70, 40, 10]) + np.fliplr(np.diag([0, 30, 60, 90]))
+    ax = plot_confusion_matrix(counts, NAMES, "t", normalize).axes[0]
+    image = ax.images[0].get_array()
+    for text in ax.texts:
+        column, row = text.get_position()
+        assert contrast(to_rgb(text.get_color()), image[int(row), int(column)]) >= 4.5
+
+
+def contrast(one, other) -> float:
+    """WCAG 2.2 contrast ratio of two sRGB colours."""
+    luminance = []
+    for color in (one, other):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
+        luminance.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(luminance) + 0.05) / (min(luminance) + 0.05)
+
+
+@pytest.mark.parametrize(("shape", "names"), [((3, 3), NAMES), ((4, 3), NAMES), ((0, 0), [])])
+def test_confusion_refuses_counts_that_do_not_fit_the_names(shape, names):
+    with pytest.raises(FerError, match="expected counts of shape"):
+        plot_confusion_matrix(np.zeros(shape, int), names, "t")

@@ -1,0 +1,75 @@
+"""Runs through the public entry point, in this process and small."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ["FER_CACHE_DIR"] = os.environ.get("FER_CACHE_DIR") or str(Path(__file__).parent / ".cache")
+os.environ["WANDB_MODE"] = "offline"
+
+import numpy as np
+import pytest
+
+TINY = (
+    "datamodule.batch_size=16",
+    "trainer.max_epochs=1",
+    "trainer.limit_train_batches=2",
+    "trainer.limit_val_batches=1",
+    "datamodule.eval_batch_size=32",
+)
+TINY_FACES = ("datamodule.num_train=64", "datamodule.num_val=32", "datamodule.num_test=8")
+
+
+@dataclass
+class Run:
+    """What a run of fer-train left."""
+
+    status: int
+    folder: Path | None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        assert self.folder is not None
+        return json.loads((self.folder / "run.json").read_text())
+
+
+@pytest.fixture
+def fer_train(tmp_path, monkeypatch) -> Callable[..., Run]:
+    """Call fer-train's ``main`` with words of a command line; runs go under ``tmp_path``."""
+
+    def call(*words: str) -> Run:
+        from fer.train import main
+
+        output = tmp_path / "outputs"
+        before = set(output.glob("train/*/*"))
+        monkeypatch.setattr(sys, "argv", ["fer-train", f"output_dir={output}", *words])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        made = sorted(set(output.glob("train/*/*")) - before)
+        return Run(int(exit_.value.code or 0), made[0] if made else None)
+
+    return call
+
+
+@pytest.fixture
+def tiny_run(fer_train) -> Callable[..., Run]:
+    """Train on two batches of a few drawn faces."""
+    return lambda *words: fer_train(*TINY, *TINY_FACES, *words)
+
+
+@pytest.fixture(scope="session")
+def fer2013_csv(tmp_path_factory) -> Path:
+    """Write a small fer2013.csv of noise: 70 training, 35 validation and 35 test rows."""
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("fer2013") / "fer2013.csv"
+    with path.open("w") as file:
+        file.write("emotion,pixels,Usage\n")
+        for usage, rows in (("Training", 70), ("PublicTest", 35), ("PrivateTest", 35)):
+            for row in range(rows):
+                pixels = " ".join(map(str, rng.integers(0, 256, 48 * 48)))
+                file.write(f"{row % 7},{pixels},{usage}\n")
+    return path

@@ -146,8 +146,8 @@ class FiniteLoss(Callback):
         step = int(self._first_bad)
         if step < torch.iinfo(torch.int64).max:
             raise FerError(
-                f"The loss became NaN or infinite at step {step} (epoch {trainer.current_epoch + 1}). Training "
-                "stopped; checkpoints of earlier epochs are kept. Try a lower optimizer.lr, "
+                f"The loss became NaN or infinite at step {step} (epoch {trainer.current_epoch + 1}). "
+                "Training stopped; checkpoints of earlier epochs are kept. Try a lower optimizer.lr, "
                 "trainer.gradient_clip_val=1.0 or trainer.precision=32-true."
             )
 

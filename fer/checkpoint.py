@@ -1,4 +1,4 @@
-"""From a checkpoint file back to its model: no Hydra, no Lightning, no network, and no code run from the file."""
+"""From a checkpoint file back to its model: no Hydra, no Lightning, no network, no code out of the file."""
 
 import pickle
 from dataclasses import dataclass

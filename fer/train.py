@@ -3,12 +3,14 @@
 import errno
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -28,7 +30,24 @@ def main() -> None:
 
 
 def _run_app() -> None:
-    app = hydra.main(config_path=str(options.CONFIG_DIR), config_name="train", version_base="1.3")(train)
+    mistakes: list[FerError] = []  # raised after Hydra is done: it would print a line of its own above ours
+
+    def task(config: DictConfig) -> dict[str, float]:
+        try:
+            return train(config)
+        except FerError as error:
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                raise  # there Hydra's line says which of the runs it was
+            mistakes.append(error)
+            return {}
+
+    _compose_and_call(task)
+    if mistakes:
+        raise mistakes[0]
+
+
+def _compose_and_call(task: Callable[[DictConfig], dict[str, float]]) -> None:
+    app = hydra.main(config_path=str(options.CONFIG_DIR), config_name="train", version_base="1.3")(task)
     try:
         app()
     except (HydraException, OmegaConfBaseException) as error:

@@ -1,5 +1,6 @@
 """What W&B shows beyond curves: confusion matrix, table of emotions, best figures, the best checkpoint."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,15 @@ from fer.analysis.confusion_plot import plot_confusion_matrix
 from fer.callbacks import RunRecorder
 
 COLUMNS = ("emotion", "precision", "recall", "f1", "support")
+SELECTION = "validation, selection split"
+DPI = 100  # a quarter of the pixels of the picture in plots/: it is looked at in a dashboard
+STEP = "trainer/global_step"
 
 
 class WandbReport(Callback):
     """Send pictures and tables to W&B whenever a new best epoch is reached, the checkpoint at the end.
+
+    A picture takes longer than a validation on a GPU, so it is drawn beside the training.
 
     Args:
         logger: The run's W&B logger.
@@ -25,28 +31,44 @@ class WandbReport(Callback):
 
     def __init__(self, logger: WandbLogger, recorder: RunRecorder, log_model: bool) -> None:
         self.logger, self.recorder, self.log_model = logger, recorder, log_model
+        self._painter = ThreadPoolExecutor(1, "confusion-picture")
+        self._pictures: list[tuple[int, Future[Any]]] = []
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Draw the best epoch, if this is it."""
+        """Report the epoch if it is the best; send the pictures that have been drawn since."""
         best = self.recorder.best
-        if not trainer.is_global_zero or best is None or best["epoch"] != trainer.current_epoch + 1:
+        if not trainer.is_global_zero:
             return
-        names, counts = pl_module.labels.names, pl_module.confusion
-        charts = {
-            "val/confusion_chart": _confusion_chart(counts, names),
-            "val/confusion_picture": _confusion_picture(counts, names, int(best["epoch"])),
-            "val/emotions": _emotion_table(best, counts, names),
-        }
-        self.logger.experiment.log(charts | {"trainer/global_step": trainer.global_step})
-        self.logger.experiment.summary.update(
-            {name.replace("val/", "best/"): value for name, value in best.items()}
-        )
+        self._send_pictures(wait=False)
+        if best is not None and best["epoch"] == trainer.current_epoch + 1:
+            self._report(best, pl_module.confusion, pl_module.labels.names, trainer.global_step)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Send the best checkpoint, with its figures and what it was trained on."""
+        """Send what is left to send, and the best checkpoint with its figures and what it was trained on."""
+        self._send_pictures(wait=True)
         path = getattr(trainer.checkpoint_callback, "best_model_path", "")
         if self.log_model and trainer.is_global_zero and path:
             self._send_checkpoint(Path(path), pl_module)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Send the pictures of the epochs before."""
+        self._send_pictures(wait=True)
+
+    def _report(self, best: dict[str, float], counts: np.ndarray, names: tuple[str, ...], step: int) -> None:
+        run = self.logger.experiment
+        tables = {
+            "val/confusion_chart": _confusion_chart(counts, names),
+            "val/emotions": _emotion_table(best, counts, names),
+        }
+        run.log(tables | {STEP: step})
+        run.summary.update({f"best/{name.removeprefix('val/')}": value for name, value in best.items()})
+        picture = self._painter.submit(_confusion_picture, counts, names, int(best["epoch"]))
+        self._pictures.append((step, picture))
+
+    def _send_pictures(self, wait: bool) -> None:
+        while self._pictures and (wait or self._pictures[0][1].done()):
+            step, picture = self._pictures.pop(0)
+            self.logger.experiment.log({"val/confusion_picture": picture.result(), STEP: step})
 
     def _send_checkpoint(self, path: Path, pl_module: Any) -> None:
         import wandb
@@ -54,7 +76,8 @@ class WandbReport(Callback):
         run = self.logger.experiment
         metadata = {"best": self.recorder.best, "manifest": dict(pl_module.hparams["manifest"])}
         artifact = wandb.Artifact(f"{run.name}-best", type="model", metadata=metadata)
-        artifact.add_file(str(path), name="best.ckpt")
+        # The file stays as it is: no second copy of it in the run folder, none in W&B's cache.
+        artifact.add_file(str(path), name="best.ckpt", policy="immutable", skip_cache=True)
         run.log_artifact(artifact, aliases=["best"])
 
 
@@ -68,14 +91,15 @@ def _confusion_chart(counts: np.ndarray, names: tuple[str, ...]) -> Any:
         y_true=np.repeat(true.ravel(), flat).tolist(),
         preds=np.repeat(predicted.ravel(), flat).tolist(),
         class_names=list(names),
-        title="validation, selection split",
+        title=SELECTION,
     )
 
 
 def _confusion_picture(counts: np.ndarray, names: tuple[str, ...], epoch: int) -> Any:
     import wandb
 
-    return wandb.Image(render(plot_confusion_matrix(counts, names, f"Validation, epoch {epoch}")))
+    title = f"Epoch {epoch}, {int(counts.sum()):,} images ({SELECTION})"
+    return wandb.Image(render(plot_confusion_matrix(counts, names, title)), caption=title)
 
 
 def _emotion_table(best: dict[str, float], counts: np.ndarray, names: tuple[str, ...]) -> Any:
@@ -90,8 +114,6 @@ def _emotion_table(best: dict[str, float], counts: np.ndarray, names: tuple[str,
 
 def render(figure: Any) -> np.ndarray:
     """Return a figure as uint8 ``(H, W, 3)``."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    figure.set_dpi(DPI)
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()

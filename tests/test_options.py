@@ -29,8 +29,11 @@ def test_config_is_shown():
 
 
 def test_neither_loads_torch():
-    code = "import sys; sys.argv = ['fer-train', '--cfg', 'job']\ntry:\n import fer.train; fer.train.main()\nexcept "
-    code += "SystemExit: pass\nprint({'torch', 'pytorch_lightning', 'wandb', 'albumentations'} & set(sys.modules))"
+    code = (
+        "import sys, fer.train; sys.argv = ['fer-train', '--cfg', 'job']\n"
+        "try: fer.train.main()\nexcept SystemExit: pass\n"
+        "print({'torch', 'pytorch_lightning', 'wandb', 'albumentations'} & set(sys.modules))"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert result.stdout.splitlines()[-1] == "set()"
 

@@ -114,7 +114,7 @@ def test_checkpoint_with_code_in_it_is_refused(tmp_path):
 
 def test_same_seed_same_weights(tiny_run):
     first, second, other = (
-        load_checkpoint(tiny_run(f"seed={seed}", "augmentation=strong").folder / "checkpoints" / "last.ckpt")
+        load_checkpoint(tiny_run(f"seed={seed}", "augmentation=strong").folder / "checkpoints/last.ckpt")
         for seed in (0, 0, 1)
     )
     pairs = list(zip(first.model.state_dict().values(), second.model.state_dict().values(), strict=True))

@@ -11,17 +11,11 @@ from fer.models.attention import build_attention
 from fer.models.backbone import Backbone, TimmBackbone, pretrained_config
 from fer.models.baseline_cnn import BaselineCNN
 from fer.models.classifier import EmotionClassifier
+from fer.models.fast_cnn import FastCNN
 from fer.models.pooling import FlattenDense, Pool
 from fer.models.timm_backbone import build_timm_backbone
 
-
-def _fast(**kwargs: Any) -> Any:
-    from fer.models.fast_cnn import FastCNN
-
-    return FastCNN(**kwargs)
-
-
-OWN_BACKBONES: dict[str, Callable[..., Any]] = {"baseline_cnn": BaselineCNN, "fast_cnn": _fast}
+OWN_BACKBONES: dict[str, Callable[..., Any]] = {"baseline_cnn": BaselineCNN, "fast_cnn": FastCNN}
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,19 @@
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
+
+from fer.errors import FerError
+from fer.models.backbone import Backbone
+
+_TAIL_CELLS = 3  # side of the map that the last convolution takes in: 48 px / 16
 
 
-def conv_norm(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> nn.Sequential:
+def conv_norm(
+    in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, padding: int = 1
+) -> nn.Sequential:
     """A convolution without bias, and the batch norm that stands in for the bias."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
@@ -25,12 +33,10 @@ class FastBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         """Build the layers."""
         super().__init__()
-        self.body = nn.Sequential(
-            conv_norm(channels, channels), nn.ReLU(inplace=True), conv_norm(channels, channels)
-        )
-        self.act = nn.ReLU(inplace=True)
-        nn.init.zeros_(self.body[2][1].weight)
+        self.first = conv_norm(channels, channels)
+        self.second = conv_norm(channels, channels)
+        nn.init.zeros_(self.second[1].weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
-        return self.act(x + self.body(x))
+        return F.relu(x + self.second(F.relu(self.first(x))))

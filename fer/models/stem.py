@@ -31,8 +31,8 @@ def apply_stem(model: nn.Module, stem: str, image_size: int) -> None:
     convs = strided_stem(model)
     if stem == "small" and not convs:
         raise FerError(
-            f"model.stem=small: {type(model).__name__} does not start with an overlapping convolution of stride "
-            "2. Use model.stem=default, and a smaller patch_size in model.kwargs where the model takes one."
+            f"model.stem=small: {type(model).__name__} does not start with an overlapping convolution of "
+            "stride 2. Use model.stem=default, and a smaller patch_size in model.kwargs where it takes one."
         )
     if stem == "small" or (stem == "auto" and image_size < SMALL_IMAGE):
         keep_resolution(model, convs)

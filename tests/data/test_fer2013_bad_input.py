@@ -9,10 +9,10 @@ from fer.errors import FerError
 
 def test_endless_line_is_refused_at_once(tmp_path):
     path = write(tmp_path, "emotion,pixels,Usage\n0," + "1 " * (20 << 20))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FerError, match="line 2: expected 3 columns, got 2"):
         read_fer2013(path)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 def _set(column: str, value: str):

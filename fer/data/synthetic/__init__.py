@@ -1,7 +1,8 @@
 """Synthetic faces: drawn by parameters, labelled by construction, no download and no real person."""
 
+from fer.data.synthetic.drawing import SPLITS, face_at
 from fer.data.synthetic.parameters import HAIR_STYLES, OCCLUDERS, FaceParameters
-from fer.data.synthetic.reader import SPLITS, face_at, read_synthetic
+from fer.data.synthetic.reader import read_synthetic
 from fer.data.synthetic.render import render_face
 from fer.data.synthetic.sampling import sample_parameters
 

@@ -104,8 +104,16 @@ def mouth(p: FaceParameters) -> dict[str, np.ndarray]:
     x, y = mouth_corner(p)
     side = 0.3 * max(wide, 0.6 * jaw)  # an open or stretched mouth is squarer than an almond
     # At the middle, at 0.3 and at 0.74 of the way to the corner.
-    upper = [top - 0.25 * sneer, y + 0.95 * (top - y) - 0.45 * sneer, y + (0.5 + side) * (top - y) - 0.15 * sneer]
-    lower = [bottom - 0.25 * sneer, y + 0.94 * (bottom - y) - 0.3 * sneer, y + (0.55 + side) * (bottom - y) - 0.1 * sneer]
+    upper = [
+        top - 0.25 * sneer,
+        y + 0.95 * (top - y) - 0.45 * sneer,
+        y + (0.5 + side) * (top - y) - 0.15 * sneer,
+    ]
+    lower = [
+        bottom - 0.25 * sneer,
+        y + 0.94 * (bottom - y) - 0.3 * sneer,
+        y + (0.55 + side) * (bottom - y) - 0.1 * sneer,
+    ]
     return _lips(x, y, upper, lower, full, sneer, p.chin_raise)
 
 
@@ -118,7 +126,10 @@ def _lips(
     bow = upper[1] - 0.105 * full - 0.75 * sneer
     peak = (dip + bow) / 2 - 0.025 * full
     edge = upper[2] - 0.06 * full - 0.35 * sneer
-    under = [lower[k] + a * full + b * pout for k, (a, b) in enumerate(((0.125, 0.05), (0.118, 0.04), (0.065, 0.02)))]
+    under = [
+        lower[k] + a * full + b * pout
+        for k, (a, b) in enumerate(((0.125, 0.05), (0.118, 0.04), (0.065, 0.02)))
+    ]
     return {
         "outer_upper": _points((0, dip), (near, peak), (0.45 * x, bow), (far, edge), (x, y)),
         "inner_upper": _points((0, upper[0]), (near, upper[1]), (far, upper[2]), (x, y)),
@@ -165,17 +176,26 @@ def fold(p: FaceParameters) -> np.ndarray:
     smile = p.lip_corner_pull
     line = _points((0.2, 0.4), (0.33, 0.53), (0.42, 0.68), (0.46, 0.86))
     line[:, 0] += smile * _column(0.02, 0.06, 0.1, 0.1) + 0.05 * p.lip_stretch * _column(0, 0.5, 1, 1)
-    line[:, 1] += -0.05 * p.nose_wrinkle - 0.05 * smile * _column(0, 0.2, 0.6, 1) + 0.1 * p.jaw_drop * _column(0, 0, 0.3, 1)
+    line[:, 1] += (
+        -0.05 * p.nose_wrinkle
+        - 0.05 * smile * _column(0, 0.2, 0.6, 1)
+        + 0.1 * p.jaw_drop * _column(0, 0, 0.3, 1)
+    )
     return line
 
 
-FOREHEAD = [_points((0, y), (0.2, y + 0.01), (0.38, y + 0.04), (0.5, y + 0.09)) for y in (-0.62, -0.75, -0.87)]
+FOREHEAD = [
+    _points((0, y), (0.2, y + 0.01), (0.38, y + 0.04), (0.5, y + 0.09)) for y in (-0.62, -0.75, -0.87)
+]
 FROWN = _points((0.085, -0.28), (0.06, -0.37), (0.07, -0.47))
 SCRUNCH = _points((0.02, -0.1), (0.1, -0.06), (0.17, 0.04))
 
 
 EAR = np.column_stack(
-    [_points((0.94, -0.2), (1.08, -0.25), (1.13, -0.08), (1.08, 0.2), (0.99, 0.38), (0.9, 0.3)), np.full(6, -0.08)]
+    [
+        _points((0.94, -0.2), (1.08, -0.25), (1.13, -0.08), (1.08, 0.2), (0.99, 0.38), (0.9, 0.3)),
+        np.full(6, -0.08),
+    ]
 )
 # Right halves, from the top to the bottom.
 BODY = {
@@ -184,4 +204,18 @@ BODY = {
 }
 _AROUND = np.linspace(0, 2 * np.pi, 12, endpoint=False)
 LENS = np.column_stack([0.43 + 0.29 * np.cos(_AROUND), 0.03 + 0.23 * np.sin(_AROUND)])
-BEARD = _points((-1.1, 0.1), (-0.92, 0.32), (-0.72, 0.6), (-0.42, 0.62), (-0.2, 0.57), (0, 0.6), (0.2, 0.57), (0.42, 0.62), (0.72, 0.6), (0.92, 0.32), (1.1, 0.1), (1.2, 1.9), (-1.2, 1.9))
+BEARD = _points(
+    (-1.1, 0.1),
+    (-0.92, 0.32),
+    (-0.72, 0.6),
+    (-0.42, 0.62),
+    (-0.2, 0.57),
+    (0, 0.6),
+    (0.2, 0.57),
+    (0.42, 0.62),
+    (0.72, 0.6),
+    (0.92, 0.32),
+    (1.1, 0.1),
+    (1.2, 1.9),
+    (-1.2, 1.9),
+)

@@ -11,7 +11,7 @@ _SHIFT = 4  # OpenCV takes fixed-point coordinates: sixteenths of a pixel
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:
-    return np.rint(points * (1 << _SHIFT)).astype(np.int32)
+    return (points * (1 << _SHIFT)).astype(np.int32)
 
 
 def fill(canvas: np.ndarray, outline: np.ndarray, colour: Colour | float) -> None:
@@ -19,14 +19,18 @@ def fill(canvas: np.ndarray, outline: np.ndarray, colour: Colour | float) -> Non
     cv2.fillPoly(canvas, [_fixed(outline)], colour, cv2.LINE_AA, _SHIFT)
 
 
-def stroke(canvas: np.ndarray, points: np.ndarray, colour: Colour, width: float, closed: bool = False) -> None:
+def stroke(
+    canvas: np.ndarray, points: np.ndarray, colour: Colour, width: float, closed: bool = False
+) -> None:
     """Draw a line through points (N, 2), at least a pixel wide."""
     cv2.polylines(canvas, [_fixed(points)], closed, colour, max(1, round(width)), cv2.LINE_AA, _SHIFT)
 
 
 def strokes(canvas: np.ndarray, lines: list[np.ndarray], colour: Colour, width: float) -> None:
     """Draw several lines alike."""
-    cv2.polylines(canvas, [_fixed(line) for line in lines], False, colour, max(1, round(width)), cv2.LINE_AA, _SHIFT)
+    cv2.polylines(
+        canvas, [_fixed(line) for line in lines], False, colour, max(1, round(width)), cv2.LINE_AA, _SHIFT
+    )
 
 
 def dot(canvas: np.ndarray, centre: np.ndarray, radius: float, colour: Colour) -> None:
@@ -43,7 +47,9 @@ def covered(outlines: list[np.ndarray], size: int) -> np.ndarray:
     return mask
 
 
-def paint_inside(canvas: np.ndarray, outline: np.ndarray, paint: Callable[[np.ndarray, np.ndarray], None]) -> None:
+def paint_inside(
+    canvas: np.ndarray, outline: np.ndarray, paint: Callable[[np.ndarray, np.ndarray], None]
+) -> None:
     """Let ``paint(layer, origin)`` draw, and keep what falls inside the outline.
 
     ``layer`` is the part of the canvas about the outline, and ``origin`` (2,) the place of its first pixel.

@@ -69,7 +69,9 @@ def _paint_mouth(canvas: np.ndarray, p: FaceParameters, face: Face) -> None:
         fill(layer, np.concatenate([gums - 0.1 * down, gums[::-1] + bite * down]), _TEETH)
         if p.lip_stretch > 0:
             roots = lower - origin
-            fill(layer, np.concatenate([roots + 0.1 * down, roots[::-1] - 0.06 * p.lip_stretch * down]), _TEETH)
+            fill(
+                layer, np.concatenate([roots + 0.1 * down, roots[::-1] - 0.06 * p.lip_stretch * down]), _TEETH
+            )
 
     paint_inside(canvas, curves["opening"], paint)
     fill(canvas, curves["upper_lip"], mix(tone, _BLACK, 0.12))
@@ -88,7 +90,9 @@ def _paint_eye(canvas: np.ndarray, p: FaceParameters, face: Face, side: str) -> 
         ring = colours.iris(p)
         dot(layer, centre - origin, 0.118 * unit, mix(ring, _BLACK, 0.55))
         dot(layer, centre - origin, 0.094 * unit, ring)
-        dot(layer, centre - origin + 0.03 * unit * downwards(p), 0.06 * unit, mix(ring, (255, 255, 255), 0.22))
+        dot(
+            layer, centre - origin + 0.03 * unit * downwards(p), 0.06 * unit, mix(ring, (255, 255, 255), 0.22)
+        )
         dot(layer, centre - origin, 0.052 * unit, _PUPIL)
         shadow = layer.copy()
         stroke(shadow, lid - origin, (70, 50, 50), 0.1 * unit)

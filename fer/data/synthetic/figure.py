@@ -42,7 +42,9 @@ def paint_head(canvas: np.ndarray, p: FaceParameters, face: Face) -> None:
     for _, side in SIDES:
         ear = face.curves[f"ear_{side}"]
         fill(canvas, ear, mix(tone, (150, 60, 50), 0.14))
-        stroke(canvas, ear.mean(0) + 0.6 * (ear - ear.mean(0)), mix(tone, (110, 40, 34), 0.4), 0.03 * face.unit)
+        stroke(
+            canvas, ear.mean(0) + 0.6 * (ear - ear.mean(0)), mix(tone, (110, 40, 34), 0.4), 0.03 * face.unit
+        )
     fill(canvas, face.curves["head"], tone)
 
 
@@ -56,11 +58,13 @@ def paint_hair(canvas: np.ndarray, p: FaceParameters, face: Face, rng: np.random
     fill(canvas, np.concatenate([scalp, hairline[::-1]]), tone)
     if p.hair_style == "curly":
         for at in scalp[::3]:
-            dot(canvas, at + rng.uniform(-0.04, 0.04, 2) * face.unit, rng.uniform(0.13, 0.2) * face.unit, tone)
+            dot(
+                canvas, at + rng.uniform(-0.04, 0.04, 2) * face.unit, rng.uniform(0.13, 0.2) * face.unit, tone
+            )
     shades = mix(tone, _WHITE, 0.04 + 0.08 * tone[0] / 255), mix(tone, _BLACK, 0.2)
     for shade in shades:
-        at = rng.integers(3, len(scalp) - 3, 16)
-        reach = np.stack([rng.uniform(0.05, 0.5, 16), np.full(16, 0.97)], 1)[..., None]
+        at = rng.integers(3, len(scalp) - 3, 12)
+        reach = np.stack([rng.uniform(0.05, 0.5, 12), np.full(12, 0.97)], 1)[..., None]
         strands = scalp[at, None] + reach * (hairline[at] - scalp[at])[:, None]
         strokes(canvas, list(strands), shade, 0.02 * face.unit)
 
@@ -82,7 +86,9 @@ def paint_glasses(canvas: np.ndarray, p: FaceParameters, face: Face) -> None:
         stroke(layer, lens, (36, 32, 36), width, closed=True)
     stroke(layer, np.stack([left[0], right[0]]), (36, 32, 36), width)
     for lens, side in ((left, "left"), (right, "right")):
-        stroke(layer, np.stack([lens[len(lens) // 2], face.curves[f"ear_{side}"].mean(0)]), (36, 32, 36), width)
+        stroke(
+            layer, np.stack([lens[len(lens) // 2], face.curves[f"ear_{side}"].mean(0)]), (36, 32, 36), width
+        )
     cv2.addWeighted(layer, p.glasses, canvas, 1 - p.glasses, 0, canvas)
 
 

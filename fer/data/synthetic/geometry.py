@@ -47,7 +47,9 @@ def _spline_weights(num_controls: int, closed: bool) -> np.ndarray:
     t = np.linspace(0, segments, segments * _SAMPLES + (not closed), endpoint=not closed)
     start = np.minimum(t.astype(int), segments - 1)
     f = t - start
-    cubic = np.stack([-f + 2 * f**2 - f**3, 2 - 5 * f**2 + 3 * f**3, f + 4 * f**2 - 3 * f**3, f**3 - f**2]) / 2
+    cubic = (
+        np.stack([-f + 2 * f**2 - f**3, 2 - 5 * f**2 + 3 * f**3, f + 4 * f**2 - 3 * f**3, f**3 - f**2]) / 2
+    )
     weights = np.zeros((len(t), num_controls))
     for offset, part in zip((-1, 0, 1, 2), cubic, strict=True):
         at = start + offset

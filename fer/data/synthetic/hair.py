@@ -21,7 +21,17 @@ _PARTED = [
     (-0.95, -0.1), (-0.88, -0.5), (-0.72, -0.82), (-0.45, -1.08), (-0.1, -0.9), (0.32, -0.73), (0.7, -0.63),
     (0.88, -0.42), (0.95, -0.08),
 ]  # fmt: skip
-_LONG = [(0, -1.62), (0.6, -1.5), (1.08, -1.1), (1.24, -0.4), (1.27, 0.4), (1.3, 1.1), (1.22, 1.8), (0.7, 1.95), (0, 1.9)]
+_LONG = [
+    (0, -1.62),
+    (0.6, -1.5),
+    (1.08, -1.1),
+    (1.24, -0.4),
+    (1.27, 0.4),
+    (1.3, 1.1),
+    (1.22, 1.8),
+    (0.7, 1.95),
+    (0, 1.9),
+]
 
 
 def _flat(points: list[tuple[float, float]], depth: float) -> np.ndarray:
@@ -57,5 +67,7 @@ def outlines(p: FaceParameters, half_head: np.ndarray) -> dict[str, np.ndarray]:
         parts["back"] = np.concatenate([half, half[-2:0:-1] * [-1, 1, 1]])
     if p.hair_style == "bun":
         angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-        parts["back"] = np.column_stack([0.42 * np.cos(angle), -1.68 + 0.36 * np.sin(angle), np.full(12, -0.3)])
+        parts["back"] = np.column_stack(
+            [0.42 * np.cos(angle), -1.68 + 0.36 * np.sin(angle), np.full(12, -0.3)]
+        )
     return parts

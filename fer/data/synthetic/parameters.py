@@ -1,6 +1,5 @@
 """What a synthetic face is described by: expression, identity, pose, light and what spoils the picture."""
 
-import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -97,17 +96,20 @@ class FaceParameters:
     texture_seed: int = field(default=0, metadata={"range": (0, 2**32 - 1)})  # background, strands and noise
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            _check(item.name, getattr(self, item.name), item.metadata)
+        for name, (low, high) in _RANGES.items():
+            if not low <= getattr(self, name) <= high:  # NaN is caught, too
+                value = getattr(self, name)
+                raise FerError(
+                    f"face parameter {name}: expected a number from {low} to {high}, got {value!r}."
+                )
+        for name, options in _OPTIONS.items():
+            if getattr(self, name) not in options:
+                value, known = getattr(self, name), ", ".join(options)
+                hint = did_you_mean(str(value), options)
+                raise FerError(f"face parameter {name}: expected one of {known}, got {value!r}.{hint}")
 
 
-def _check(name: str, value: Any, limits: Any) -> None:
-    if "options" in limits:
-        options = limits["options"]
-        if value not in options:
-            hint = did_you_mean(str(value), options)
-            raise FerError(f"face parameter {name}: expected one of {', '.join(options)}, got {value!r}.{hint}")
-        return
-    low, high = limits["range"]
-    if not (math.isfinite(value) and low <= value <= high):
-        raise FerError(f"face parameter {name}: expected a number from {low} to {high}, got {value!r}.")
+_RANGES = {item.name: item.metadata["range"] for item in fields(FaceParameters) if "range" in item.metadata}
+_OPTIONS = {
+    item.name: item.metadata["options"] for item in fields(FaceParameters) if "options" in item.metadata
+}

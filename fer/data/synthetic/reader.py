@@ -1,35 +1,13 @@
 """A set of synthetic faces, drawn on demand."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from fer.data.dataset import EmotionData
-from fer.data.synthetic.parameters import FaceParameters
-from fer.data.synthetic.render import MIN_SIZE, render_face
-from fer.data.synthetic.sampling import sample_parameters
+from fer.data.synthetic.drawing import SPLITS, Recipe, draw_set, emotion_at
+from fer.data.synthetic.render import check_size
+from fer.data.synthetic.sampling import check_difficulty
 from fer.errors import FerError
 from fer.labels import FER7
-
-SPLITS = ("train", "val", "test")
-
-
-def face_at(seed: int, split: int, position: int, difficulty: float = 1.0) -> tuple[FaceParameters, int]:
-    """The parameters and the emotion of one face of a set; they depend on nothing else.
-
-    Every seven faces in a row show the seven emotions, in a random order.
-
-    Args:
-        seed: Seed of the set.
-        split: Position in `SPLITS`.
-        position: Position in the split.
-        difficulty: See `sample_parameters`.
-    """
-    block, place = divmod(position, len(FER7))
-    order = np.random.default_rng([seed, split, 0, block]).permutation(len(FER7))
-    emotion = int(order[place])
-    return sample_parameters(emotion, np.random.default_rng([seed, split, 1, position]), difficulty), emotion
 
 
 def read_synthetic(
@@ -48,45 +26,43 @@ def read_synthetic(
     ``num_workers`` changes nothing but the time.
 
     Args:
-        num_train, num_val, num_test: Number of faces in each split; a split of none is left out.
+        num_train: Number of faces to train on; a split of none has no role.
+        num_val: Number of faces to validate on.
+        num_test: Number of faces to test on.
         size: Side of the pictures in pixels, at least 16.
         color: RGB if true, else gray.
         seed: Seed, not negative.
         difficulty: 0 (frontal, clear, strong expressions) to 1; see `sample_parameters`.
-        num_workers: Threads; one for each processor if None.
+        num_workers: Processes for a large set; one for each processor if None.
 
     Returns:
         Images ``(N, size, size, 1 or 3)`` in the order train, val, test.
 
     Raises:
-        FerError: A negative or empty count, a size below 16, a negative seed, or a difficulty outside [0, 1].
+        FerError: A negative count, no face at all, a size below 16, a negative seed, a difficulty outside [0, 1], or
+            less than one worker.
     """
-    counts = dict(zip(SPLITS, (num_train, num_val, num_test), strict=True))
-    _check(counts, size, seed, num_workers)
-    wanted = [(split, at) for split, name in enumerate(SPLITS) for at in range(counts[name])]
-    images = np.empty((len(wanted), size, size, 3 if color else 1), np.uint8)
-    targets = np.empty(len(wanted), np.int64)
-
-    def draw(index: int) -> None:
-        parameters, targets[index] = face_at(seed, *wanted[index], difficulty)
-        images[index] = render_face(parameters, size, color)[0]
-
-    with ThreadPoolExecutor(num_workers or os.cpu_count()) as pool:
-        for _ in pool.map(draw, range(len(wanted))):
-            pass
-    split = np.array([split for split, _ in wanted], np.uint8)
-    roles = {name: name for name in SPLITS if counts[name]}
-    return EmotionData(images, targets, split, SPLITS, roles, FER7, f"synthetic faces, seed {seed}")
+    counts = (num_train, num_val, num_test)
+    _check(counts, seed, num_workers)
+    check_size(size)
+    check_difficulty(difficulty)
+    recipe = Recipe(counts, size, color, seed, difficulty)
+    places = recipe.places()
+    targets = np.array([emotion_at(seed, split, at) for split, at in places], np.int64)
+    split = np.array([split for split, _ in places], np.uint8)
+    roles = {name: name for name, count in zip(SPLITS, counts, strict=True) if count}
+    source = f"synthetic faces, seed {seed}"
+    return EmotionData(draw_set(recipe, num_workers), targets, split, SPLITS, roles, FER7, source)
 
 
-def _check(counts: dict[str, int], size: int, seed: int, num_workers: int | None) -> None:
-    for name, count in counts.items():
+def _check(counts: tuple[int, ...], seed: int, num_workers: int | None) -> None:
+    for name, count in zip(SPLITS, counts, strict=True):
         if count < 0:
             raise FerError(f"synthetic faces: expected num_{name} of 0 or more, got {count}.")
-    if not any(counts.values()):
-        raise FerError("synthetic faces: expected at least one face, got num_train, num_val and num_test of 0.")
-    if size < MIN_SIZE:
-        raise FerError(f"synthetic faces: expected a size of at least {MIN_SIZE} pixels, got {size}.")
+    if not any(counts):
+        raise FerError(
+            "synthetic faces: expected at least one face, got num_train, num_val and num_test of 0."
+        )
     if seed < 0:
         raise FerError(f"synthetic faces: expected a seed of 0 or more, got {seed}.")
     if num_workers is not None and num_workers < 1:

@@ -10,7 +10,7 @@ from fer.data.synthetic.parameters import FaceParameters
 from fer.data.synthetic.shading import shade
 from fer.errors import FerError
 
-MIN_SIZE = 16
+_MIN_SIZE = 16
 _MIN_CANVAS = 96  # smaller pictures are drawn at this size and averaged down
 
 
@@ -30,8 +30,7 @@ def render_face(p: FaceParameters, size: int, color: bool = True) -> tuple[np.nd
     Raises:
         FerError: The size is below 16.
     """
-    if size < MIN_SIZE:
-        raise FerError(f"synthetic faces: expected a size of at least {MIN_SIZE} pixels, got {size}.")
+    check_size(size)
     canvas_size = max(2 * size, _MIN_CANVAS)
     face = locate_face(p, canvas_size)
     rng = np.random.default_rng(p.texture_seed)
@@ -42,6 +41,12 @@ def render_face(p: FaceParameters, size: int, color: bool = True) -> tuple[np.nd
     if p.occluder != "none":
         figure.paint_occluder(image, p, (face.centre + 0.5) * factor - 0.5, face.unit * factor, rng)
     return _photograph(p, image if color else _gray(image), rng), (face.landmarks + 0.5) * factor - 0.5
+
+
+def check_size(size: int) -> None:
+    """Raise FerError if a face could not be told at this size, in pixels."""
+    if size < _MIN_SIZE:
+        raise FerError(f"synthetic faces: expected a size of at least {_MIN_SIZE} pixels, got {size}.")
 
 
 def _gray(image: np.ndarray) -> np.ndarray:

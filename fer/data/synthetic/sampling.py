@@ -4,8 +4,6 @@ Prototypes follow Ekman & Friesen, "Unmasking the Face" (1975) and their EMFACS 
 AU6+12, sad AU1+4+15, surprise AU1+2+5+26, fear AU1+2+4+5+20+25, angry AU4+5+7+23, disgust AU9+10+15.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from fer.data.synthetic.parameters import HAIR_STYLES, FaceParameters
@@ -65,8 +63,7 @@ def sample_parameters(emotion: int, rng: np.random.Generator, difficulty: float 
     if not 0 <= emotion < len(FER7):
         names = ", ".join(f"{number} {name}" for number, name in enumerate(FER7.names))
         raise FerError(f"synthetic faces: expected an emotion from {names}; got {emotion!r}.")
-    if not 0 <= difficulty <= 1:
-        raise FerError(f"synthetic faces: expected a difficulty from 0 to 1, got {difficulty!r}.")
+    check_difficulty(difficulty)
     drawn = {
         **_expression(FER7.names[emotion], rng, difficulty),
         **_identity(rng),
@@ -74,7 +71,13 @@ def sample_parameters(emotion: int, rng: np.random.Generator, difficulty: float 
         **_light(rng, difficulty),
         **_spoilers(rng, difficulty),
     }
-    return replace(FaceParameters(), **drawn)  # type: ignore[arg-type]
+    return FaceParameters(**drawn)  # type: ignore[arg-type]
+
+
+def check_difficulty(difficulty: float) -> None:
+    """Raise FerError unless the difficulty lies in [0, 1]."""
+    if not 0 <= difficulty <= 1:
+        raise FerError(f"synthetic faces: expected a difficulty from 0 to 1, got {difficulty!r}.")
 
 
 def _expression(name: str, rng: np.random.Generator, difficulty: float) -> Drawn:
@@ -82,7 +85,13 @@ def _expression(name: str, rng: np.random.Generator, difficulty: float) -> Drawn
     intensity = 1 - difficulty * rng.uniform(0, 0.25)
     drawn: Drawn = {action: intensity * rng.uniform(*span) for action, span in prototype.items()}
     # No face is quite at rest: every other muscle may twitch a little.
-    for action in ("inner_brow_raise", "outer_brow_raise", "brow_lower", "lip_corner_pull", "lip_corner_depress"):
+    for action in (
+        "inner_brow_raise",
+        "outer_brow_raise",
+        "brow_lower",
+        "lip_corner_pull",
+        "lip_corner_depress",
+    ):
         drawn.setdefault(action, 0.12 * difficulty * rng.random())
     drawn["asymmetry"] = 0.5 * difficulty * rng.uniform(-1, 1)
     drawn["gaze_x"], drawn["gaze_y"] = (0.1 + 0.6 * difficulty) * rng.uniform(-1, 1, 2)

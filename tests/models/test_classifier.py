@@ -1,0 +1,66 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fer.errors import FerError
+from fer.models.baseline_cnn import BaselineCNN
+from fer.models.classifier import EmotionClassifier, Preprocess
+
+
+def test_colour_becomes_gray_as_in_opencv():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    images = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    gray = Preprocess(1, mean=[0.0], std=[1.0])(images)[0, 0].numpy() * 255
+    np.testing.assert_allclose(gray, cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), atol=0.6)
+
+
+def test_gray_becomes_three_equal_channels():
+    images = torch.rand(2, 1, 4, 4)
+    colour = Preprocess(3, mean=[0.0], std=[1.0])(images)
+    assert torch.equal(colour, images.repeat(1, 3, 1, 1))
+
+
+def test_normalises_by_channel_and_by_their_mean_for_gray():
+    images, mean, std = torch.rand(2, 3, 4, 4), [0.4, 0.5, 0.6], [0.1, 0.2, 0.3]
+    expected = (images - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    torch.testing.assert_close(Preprocess(3, mean, std)(images), expected)
+    gray = images[:, :1]
+    torch.testing.assert_close(Preprocess(1, mean, std)(gray), (gray - 0.5) / 0.2)
+
+
+def test_statistics_are_in_the_checkpoint():
+    model = EmotionClassifier(BaselineCNN(3), 7, mean=[0.1, 0.2, 0.3], std=[0.5])
+    other = EmotionClassifier(BaselineCNN(3), 7)
+    other.load_state_dict(model.state_dict())
+    assert other.preprocess.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
+
+
+def test_other_channels_are_refused():
+    with pytest.raises(FerError, match="1 or 3"):
+        Preprocess(3, mean=[0.5], std=[0.5])(torch.rand(1, 4, 8, 8))
+
+
+def test_parts_make_the_whole():
+    model = EmotionClassifier(BaselineCNN(1), 7, in_channels=1, dropout=0.5).eval()
+    images = torch.rand(2, 1, 48, 48)
+    features = model.forward_features(images)
+    vectors = model.forward_head(features, pre_logits=True)
+    torch.testing.assert_close(vectors, features.mean((2, 3)))
+    torch.testing.assert_close(model(images), model.head(vectors))
+
+
+def test_reset_classifier():
+    model = EmotionClassifier(BaselineCNN(1), 7, in_channels=1)
+    model.reset_classifier(8)
+    assert model(torch.rand(2, 1, 48, 48)).shape == (2, 8)
+    model.reset_classifier(0)
+    assert model(torch.rand(2, 1, 48, 48)).shape == (2, model.num_features)
+
+
+def test_exports_with_a_free_batch_size():
+    model = EmotionClassifier(BaselineCNN(1), 7, in_channels=1).eval()
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(model, (torch.rand(2, 3, 48, 48),), dynamic_shapes=({0: batch},))
+    images = torch.rand(5, 3, 48, 48)
+    torch.testing.assert_close(program.module()(images), model(images))

@@ -25,17 +25,16 @@ def open_loggers(
     """Open the loggers of a run and close them at its end; W&B is told if it failed.
 
     Args:
-        config: ``wandb`` (null, or ``project``, ``entity``, ``group``, ``tags``, ``log_model``) and
-            ``tensorboard``.
+        config: ``wandb`` (``project``, ``entity``, ``group``, ``tags``; null for none) and ``tensorboard``.
         folder: The run folder; everything local goes there.
         run_config: What W&B shows as the run's config.
     """
     loggers: list[Logger] = []
     failed = True
     try:
-        if config["tensorboard"]:
+        if config.get("tensorboard"):
             loggers.append(_tensorboard(folder))
-        if config["wandb"] is not None:
+        if config.get("wandb") is not None:
             loggers.append(_wandb(config["wandb"], folder, run_config))
         yield loggers
         failed = False

@@ -22,7 +22,7 @@ from fer.data.augment import Recipe
 from fer.data.datamodule import EmotionDataModule
 from fer.data.sources import read
 from fer.errors import FerError
-from fer.loggers import build_loggers
+from fer.loggers import log_pictures, open_loggers
 from fer.models import count_parameters
 from fer.module import EmotionModule
 from fer.optim import mode_of
@@ -59,17 +59,26 @@ def run(config: dict[str, Any], folder: Path) -> dict[str, float]:
         ),
         folder / "plots" / "augmentation.png",
     )
-    loggers = build_loggers(config["logger"], folder, {**config, "manifest": manifest})
+    chosen = {} if config["trainer"]["fast_dev_run"] else config["logger"]
+    with open_loggers(chosen, folder, {**config, "manifest": manifest}) as loggers:
+        return _train(config, folder, module, datamodule, loggers)
+
+
+def _train(
+    config: Config, folder: Path, module: EmotionModule, datamodule: EmotionDataModule, loggers: list[Logger]
+) -> dict[str, float]:
     recorder = RunRecorder(folder / "metrics.csv", config["monitor"])
     trainer = build_trainer(config, folder, loggers, recorder)
     _announce(module, datamodule, trainer)
-    record = {"status": "running", "seed": config["seed"], **environment(), "manifest": manifest}
+    record = {"status": "running", "seed": config["seed"], **environment()}
+    record["manifest"] = module.hparams["manifest"]
     record["device"] = str(trainer.strategy.root_device)
     try:
         _fit(trainer, module, datamodule, record)
     finally:
         write_record(folder, record | {"best": recorder.best})
         draw_run(folder, recorder, module.labels)
+        log_pictures(loggers, folder, trainer.global_step)
     print_summary(folder, recorder, module.labels, record["fit_seconds"])
     return recorder.best or {}
 

@@ -11,9 +11,9 @@ from pytorch_lightning.loggers import WandbLogger
 
 from fer.analysis.confusion_plot import plot_confusion_matrix
 from fer.callbacks import RunRecorder
+from fer.summary import SELECTION
 
 COLUMNS = ("emotion", "precision", "recall", "f1", "support")
-SELECTION = "validation, selection split"
 DPI = 100  # a quarter of the pixels of the picture in plots/: it is looked at in a dashboard
 STEP = "trainer/global_step"
 

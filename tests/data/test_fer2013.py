@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fer.data import fer2013
 from fer.data.fer2013 import read_fer2013
+from fer.data.splits import manifest
 from fer.errors import FerError
 from fer.labels import FER7
 
@@ -48,6 +49,13 @@ def test_reads_both_layouts(tmp_path, layout):
     assert data.roles == {"train": "Training", "val": "PublicTest", "test": "PrivateTest"}
     assert data.labels is FER7
     assert len(data) == 70
+
+
+def test_layouts_have_one_manifest(tmp_path):
+    rows = make_rows(20)
+    paths = [write(tmp_path, to_text(rows, header), f"{layout}.csv") for layout, header in HEADERS.items()]
+    first, second = (manifest(read_fer2013(path), hide_test_labels=False) for path in paths)
+    assert first == second
 
 
 @settings(max_examples=60, deadline=None)

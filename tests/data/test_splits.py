@@ -181,11 +181,12 @@ def test_carve_out_is_named_and_leaves_its_source_alone():
     assert set(data.split) == {0, 2}
 
 
-def test_carve_out_takes_and_leaves_one_of_a_rare_emotion():
+@pytest.mark.parametrize("fraction", [0.01, 0.99])
+def test_carve_out_takes_and_leaves_one_of_a_rare_emotion(fraction):
     data = make_train()
     targets = np.where(indices_mask(data, "train"), 3, 0)
     targets[:2] = 5
-    carved = carve_validation(replace(data, targets=targets), 0.01, 0)
+    carved = carve_validation(replace(data, targets=targets), fraction, 0)
     for role in ("train", "val"):
         assert (targets[indices(carved, role)] == 5).sum() == 1
 

@@ -15,9 +15,9 @@ from fer.labels import FER7
 
 # A face on which every parameter shows: what is switched off elsewhere is switched on here.
 _BUSY = FaceParameters(
-    inner_brow_raise=0.3, brow_lower=0.3, lip_corner_pull=0.3, lips_part=0.4, hair_style="long", hair_tone=0.4,
-    hair_gray=0.3, beard=0.4, yaw=8, pitch=5, roll=4, scale=0.75, glasses=0.5, occluder="hand", occluder_size=0.3,
-    blur=0.004, noise=3,
+    inner_brow_raise=0.3, brow_lower=0.3, lip_corner_pull=0.3, lips_part=0.4, hair_style="long",
+    hair_tone=0.4, hair_gray=0.3, beard=0.4, yaw=8, pitch=5, roll=4, scale=0.75, glasses=0.5, occluder="hand",
+    occluder_size=0.3, blur=0.004, noise=3,
 )  # fmt: skip
 
 
@@ -27,14 +27,13 @@ def _frontal(position: int) -> FaceParameters:
     return replace(p, occluder="none", **near)
 
 
-def test_same_seed_gives_the_same_bytes_with_any_number_of_workers():
-    one = read_synthetic(450, 80, 80, size=24, seed=5, num_workers=1)
-    two = read_synthetic(450, 80, 80, size=24, seed=5, num_workers=2)
-    assert one.images.tobytes() == two.images.tobytes()
-    np.testing.assert_array_equal(one.targets, two.targets)
-    assert (
-        read_synthetic(450, 80, 80, size=24, seed=6, num_workers=1).images.tobytes() != one.images.tobytes()
-    )
+def test_same_seed_gives_the_same_bytes_with_any_number_of_workers(monkeypatch):
+    one = read_synthetic(20, 8, 9, size=24, seed=5, num_workers=1)
+    monkeypatch.setattr("fer.data.synthetic.drawing._WORTH_A_PROCESS", 5)
+    three = read_synthetic(20, 8, 9, size=24, seed=5, num_workers=3)
+    assert one.images.tobytes() == three.images.tobytes()
+    np.testing.assert_array_equal(one.targets, three.targets)
+    assert read_synthetic(20, 8, 9, size=24, seed=6).images.tobytes() != one.images.tobytes()
 
 
 def test_global_random_state_plays_no_part():
@@ -73,7 +72,7 @@ def test_every_parameter_changes_the_picture(name):
     now = getattr(_BUSY, name)
     other = next(value for value in values if value != now)
     changed = render_face(replace(_BUSY, **{name: other}), 96)[0]
-    assert np.abs(changed.astype(int) - render_face(_BUSY, 96)[0]).max() > 12
+    assert np.abs(changed.astype(int) - render_face(_BUSY, 96)[0]).max() > 5
 
 
 def test_landmarks_lie_inside_and_in_order():
@@ -141,11 +140,11 @@ def test_yunet_finds_frontal_faces_and_their_landmarks():
 
 
 def test_linear_model_cannot_tell_the_emotions():
-    data = read_synthetic(1000, 0, 280)
+    data = read_synthetic(800, 0, 210)
     pixels = data.images.reshape(len(data), 48, 48).astype(np.float32)
     pixels = np.stack([cv2.resize(picture, (24, 24), interpolation=cv2.INTER_AREA) for picture in pixels])
     train, test = data.split == 0, data.split == 2
-    scaler = StandardScaler().fit(pixels[train].reshape(1000, -1))
+    scaler = StandardScaler().fit(pixels[train].reshape(train.sum(), -1))
     x, held_out = (scaler.transform(pixels[part].reshape(part.sum(), -1)) for part in (train, test))
     model = LogisticRegression(C=1e-2, max_iter=60).fit(x, data.targets[train])
     assert model.score(held_out, data.targets[test]) < 0.6

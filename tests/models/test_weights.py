@@ -108,7 +108,7 @@ def test_offline_download_ends_soon_with_advice(unreachable_hub):
     start = time.perf_counter()
     with pytest.raises(FerError, match=r"cannot be reached.*model\.pretrained=FILE") as error:
         build_model({"name": "test_resnet", "pretrained": True}, 7, 3)
-    assert time.perf_counter() - start < 15  # the hub client alone takes 47 s
+    assert time.perf_counter() - start < 30  # the hub client alone takes 47 s
     assert "\n" not in str(error.value)
     assert not huggingface_hub.constants.HF_HUB_OFFLINE  # as it was
 

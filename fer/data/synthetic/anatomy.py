@@ -11,9 +11,9 @@ import numpy as np
 from fer.data.synthetic.parameters import FaceParameters
 
 _PAIRED = (
-    "inner_brow_raise outer_brow_raise brow_lower upper_lid_raise cheek_raise lid_tighten nose_wrinkle "
-    "upper_lip_raise lip_corner_pull lip_corner_depress lip_stretch lid_droop"
-).split()
+    "inner_brow_raise", "outer_brow_raise", "brow_lower", "upper_lid_raise", "cheek_raise", "lid_tighten",
+    "nose_wrinkle", "upper_lip_raise", "lip_corner_pull", "lip_corner_depress", "lip_stretch", "lid_droop",
+)  # fmt: skip
 
 
 def half_face(p: FaceParameters, side: int) -> FaceParameters:
@@ -139,8 +139,8 @@ def _lips(
 
 
 _OUTLINE = _points(
-    (0, -1.5), (0.45, -1.42), (0.82, -1.12), (0.99, -0.65), (1.01, -0.15), (0.985, 0.3), (0.9, 0.7), (0.7, 1.05),
-    (0.38, 1.29), (0, 1.37),
+    (0, -1.5), (0.45, -1.42), (0.82, -1.12), (0.99, -0.65), (1.01, -0.15), (0.985, 0.3), (0.9, 0.7),
+    (0.7, 1.05), (0.38, 1.29), (0, 1.37),
 )  # fmt: skip
 _OUTLINE_DEPTH = _column(0.08, 0.08, 0.08, 0.08, 0.1, 0.16, 0.28, 0.42, 0.52, 0.55)
 

@@ -81,7 +81,8 @@ def draw_set(recipe: Recipe, num_workers: int | None) -> np.ndarray:
 
 
 def _draw_elsewhere(recipe: Recipe, first: int, step: int) -> bytes:
-    """Run a worker. A plain command: a forked pool can hang beside other threads, a spawned one needs a main guard."""
+    """Run a worker and take its pixels."""
+    # A plain command: a forked pool can hang beside other threads, and a spawned one needs a main guard.
     job = json.dumps({"recipe": asdict(recipe), "first": first, "step": step})
     command = [sys.executable, "-m", "fer.data.synthetic.worker", job]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -28,13 +28,12 @@ def paint_features(canvas: np.ndarray, p: FaceParameters, face: Face) -> None:
 
 def _paint_wrinkles(canvas: np.ndarray, p: FaceParameters, face: Face) -> None:
     """Lines across the forehead (AU1, AU2), between the brows (AU4) and beside the nose (AU9)."""
-    raised = max(p.inner_brow_raise, p.outer_brow_raise)
-    frown = max(p.brow_lower, 0.8 * p.nose_wrinkle)
-    depths = {("forehead0", "forehead1", "forehead2"): raised * (0.1 + 0.16 * p.age)}
-    depths |= {("frown",): 0.4 * frown, ("scrunch",): 0.4 * p.nose_wrinkle}
-    for names, depth in depths.items():
+    raised = max(p.inner_brow_raise, p.outer_brow_raise, 0.5 * p.age) * (0.1 + 0.16 * p.age)
+    depths = dict.fromkeys(("forehead0", "forehead1", "forehead2"), raised)
+    depths |= {"frown": 0.4 * max(p.brow_lower, 0.8 * p.nose_wrinkle), "scrunch": 0.4 * p.nose_wrinkle}
+    for name, depth in depths.items():
         if depth > 0.03:
-            lines = [face.curves[f"{name}_{side}"] for name in names for _, side in SIDES]
+            lines = [face.curves[f"{name}_{side}"] for _, side in SIDES]
             strokes(canvas, lines, mix(colours.skin(p), (80, 34, 26), depth), 0.024 * face.unit)
 
 

@@ -52,7 +52,10 @@ def _hairline(style: str) -> np.ndarray:
 
 
 def outlines(p: FaceParameters, half_head: np.ndarray) -> dict[str, np.ndarray]:
-    """Control curves ``scalp`` and ``hairline``, both from left to right, and the closed curve ``back``; none when bald."""
+    """Control points of ``scalp`` and ``hairline``, from left to right, and of the closed curve ``back``.
+
+    Nothing when bald; ``back`` only in the styles that show behind the head.
+    """
     if p.hair_style == "bald":
         return {}
     hairline = _hairline(p.hair_style)

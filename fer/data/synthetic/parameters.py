@@ -21,8 +21,9 @@ def _choice(default: str, options: tuple[str, ...]) -> Any:
 class FaceParameters:
     """One drawn face. Every default gives an average, neutral, frontal, evenly lit face.
 
-    Muscle actions carry their number in the Facial Action Coding System (Ekman & Friesen 1978) and a strength in
-    [0, 1], 1 being the strongest. Traits run from -1 to 1 about an average of 0. Left and right are the viewer's.
+    Muscle actions carry their number in the Facial Action Coding System (Ekman & Friesen 1978) and a strength
+    in [0, 1], 1 being the strongest. Traits run from -1 to 1 about an average of 0. Left and right are the
+    viewer's.
 
     Raises:
         FerError: A value outside its range, or an unknown hair style or occluder.
@@ -96,6 +97,7 @@ class FaceParameters:
     texture_seed: int = field(default=0, metadata={"range": (0, 2**32 - 1)})  # background, strands and noise
 
     def __post_init__(self) -> None:
+        """Check every value."""
         for name, (low, high) in _RANGES.items():
             if not low <= getattr(self, name) <= high:  # NaN is caught, too
                 value = getattr(self, name)

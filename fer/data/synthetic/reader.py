@@ -22,8 +22,8 @@ def read_synthetic(
 ) -> EmotionData:
     """Draw a set of synthetic faces with the emotions of `fer.labels.FER7`, balanced and shuffled.
 
-    A face depends on ``seed``, its split and its position alone: enlarging a split keeps its earlier faces, and
-    ``num_workers`` changes nothing but the time.
+    A face depends on ``seed``, its split and its position alone: enlarging a split keeps its earlier faces,
+    and ``num_workers`` changes nothing but the time.
 
     Args:
         num_train: Number of faces to train on; a split of none has no role.
@@ -39,8 +39,8 @@ def read_synthetic(
         Images ``(N, size, size, 1 or 3)`` in the order train, val, test.
 
     Raises:
-        FerError: A negative count, no face at all, a size below 16, a negative seed, a difficulty outside [0, 1], or
-            less than one worker.
+        FerError: A negative count, no face at all, a size below 16, a negative seed, a difficulty outside
+            [0, 1], or less than one worker.
     """
     counts = (num_train, num_val, num_test)
     _check(counts, seed, num_workers)

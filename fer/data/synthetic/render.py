@@ -23,9 +23,9 @@ def render_face(p: FaceParameters, size: int, color: bool = True) -> tuple[np.nd
         color: RGB if true, else gray (ITU-R BT.601 luma).
 
     Returns:
-        The picture, uint8 (size, size, 3 or 1), and the true places of five landmarks, float (5, 2), as x and y in
-        pixels with pixel centres at whole numbers: left eye, right eye, nose tip, left and right corner of the
-        mouth, left and right as the viewer sees them (the order of MTCNN, ArcFace and YuNet).
+        The picture, uint8 (size, size, 3 or 1), and the true places of five landmarks, float (5, 2), as x and
+        y in pixels with pixel centres at whole numbers: left eye, right eye, nose tip, left and right corner of
+        the mouth, left and right as the viewer sees them (the order of MTCNN, ArcFace and YuNet).
 
     Raises:
         FerError: The size is below 16.
@@ -79,10 +79,10 @@ def _light(canvas: np.ndarray, p: FaceParameters, face: Face, size: int) -> np.n
 
 def _photograph(p: FaceParameters, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Blur, exposure and sensor noise."""
-    shape, picture = image.shape, image.astype(np.float32)
+    picture: np.ndarray = image.astype(np.float32)
     if p.blur > 0:
-        picture = cv2.GaussianBlur(picture, (0, 0), p.blur * len(image)).reshape(shape)
+        picture = cv2.GaussianBlur(picture, (0, 0), p.blur * len(image)).reshape(image.shape)
     picture = (picture - 127.5) * p.contrast + 127.5 * (1 + 2 * p.brightness)
     if p.noise > 0:
-        picture += p.noise * rng.standard_normal(shape, dtype=np.float32)
+        picture = picture + p.noise * rng.standard_normal(image.shape, dtype=np.float32)
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)

@@ -1,6 +1,6 @@
 """Random faces for an emotion: expressions after FACS prototypes, and all that varies beside them.
 
-Prototypes follow Ekman & Friesen, "Unmasking the Face" (1975) and their EMFACS tables (Friesen & Ekman 1983): happy
+Prototypes follow Ekman & Friesen, "Unmasking the Face" (1975), and EMFACS (Friesen & Ekman 1983): happy
 AU6+12, sad AU1+4+15, surprise AU1+2+5+26, fear AU1+2+4+5+20+25, angry AU4+5+7+23, disgust AU9+10+15.
 """
 
@@ -15,19 +15,22 @@ _Range = tuple[float, float]
 # Strengths of muscle actions at full intensity, drawn evenly from each range.
 _PROTOTYPES: dict[str, dict[str, _Range]] = {
     "angry": {
-        "brow_lower": (0.8, 1.0), "upper_lid_raise": (0.2, 0.6), "lid_tighten": (0.5, 1.0), "lip_tighten": (0.6, 1.0),
-        "chin_raise": (0.0, 0.5),
+        "brow_lower": (0.8, 1.0), "upper_lid_raise": (0.2, 0.6), "lid_tighten": (0.5, 1.0),
+        "lip_tighten": (0.6, 1.0), "chin_raise": (0.0, 0.5),
     },
     "disgust": {
         "nose_wrinkle": (0.8, 1.0), "upper_lip_raise": (0.6, 1.0), "lip_corner_depress": (0.2, 0.7),
-        "chin_raise": (0.1, 0.6), "brow_lower": (0.1, 0.4), "lid_tighten": (0.2, 0.7), "lips_part": (0.0, 0.5),
+        "chin_raise": (0.1, 0.6), "brow_lower": (0.1, 0.4), "lid_tighten": (0.2, 0.7),
+        "lips_part": (0.0, 0.5),
     },
     "fear": {
         "inner_brow_raise": (0.8, 1.0), "outer_brow_raise": (0.3, 0.7), "brow_lower": (0.5, 0.9),
-        "upper_lid_raise": (0.8, 1.0), "lip_stretch": (0.7, 1.0), "lips_part": (0.6, 1.0), "jaw_drop": (0.0, 0.25),
+        "upper_lid_raise": (0.8, 1.0), "lip_stretch": (0.7, 1.0), "lips_part": (0.6, 1.0),
+        "jaw_drop": (0.0, 0.25),
     },
     "happy": {
-        "cheek_raise": (0.5, 1.0), "lip_corner_pull": (0.7, 1.0), "lips_part": (0.0, 1.0), "jaw_drop": (0.0, 0.2),
+        "cheek_raise": (0.5, 1.0), "lip_corner_pull": (0.7, 1.0), "lips_part": (0.0, 1.0),
+        "jaw_drop": (0.0, 0.2),
     },
     "sad": {
         "inner_brow_raise": (0.8, 1.0), "brow_lower": (0.3, 0.7), "lip_corner_depress": (0.7, 1.0),
@@ -40,10 +43,11 @@ _PROTOTYPES: dict[str, dict[str, _Range]] = {
     "neutral": {},
 }  # fmt: skip
 _TRAITS = (
-    "face_width face_length jaw_width eye_size eye_spacing brow_height brow_thickness nose_length nose_width "
-    "mouth_width lip_fullness"
-).split()
-_FRACTIONS = "skin_tone hair_tone eye_tone age clothes_tone".split()
+    "face_width", "face_length", "jaw_width", "eye_size", "eye_spacing", "brow_height", "brow_thickness",
+    "nose_length", "nose_width", "mouth_width", "lip_fullness",
+)  # fmt: skip
+_FRACTIONS = ("skin_tone", "hair_tone", "eye_tone", "age", "clothes_tone")
+_TWITCHING = ("inner_brow_raise", "outer_brow_raise", "brow_lower", "lip_corner_pull", "lip_corner_depress")
 
 Drawn = dict[str, float | str | int]
 
@@ -54,8 +58,8 @@ def sample_parameters(emotion: int, rng: np.random.Generator, difficulty: float 
     Args:
         emotion: Class number in `fer.labels.FER7`.
         rng: Source of all chance.
-        difficulty: 0 to 1. At 0 the expression is strong, and the face frontal, centred, well lit, clear and in full
-            view; at 1 all of that varies as in pictures taken anywhere. Identity varies at any difficulty.
+        difficulty: 0 to 1. At 0 the expression is strong, and the face frontal, centred, well lit, clear and
+            in full view; at 1 all of that varies. Identity varies at any difficulty.
 
     Raises:
         FerError: An unknown emotion, or a difficulty outside [0, 1].
@@ -82,7 +86,7 @@ def check_difficulty(difficulty: float) -> None:
 
 def _expression(name: str, rng: np.random.Generator, difficulty: float) -> Drawn:
     prototype = _PROTOTYPES[name]
-    intensity = 1 - difficulty * rng.uniform(0, 0.25)
+    intensity = 1 - difficulty * rng.uniform(0, 0.2)
     drawn: Drawn = {action: intensity * rng.uniform(*span) for action, span in prototype.items()}
     # No face is quite at rest: every other muscle may twitch a little.
     for action in (
@@ -114,12 +118,12 @@ def _identity(rng: np.random.Generator) -> Drawn:
 def _pose(rng: np.random.Generator, difficulty: float) -> Drawn:
     yaw, pitch, roll, x, y = (difficulty * rng.uniform(-1, 1, 5)).tolist()
     return {
-        "yaw": 20 * yaw,
-        "pitch": 12 * pitch,
-        "roll": 13 * roll,
-        "scale": 1 + 0.13 * difficulty * rng.uniform(-1, 1),
-        "shift_x": 0.055 * x,
-        "shift_y": 0.045 * y,
+        "yaw": 17 * yaw,
+        "pitch": 11 * pitch,
+        "roll": 11 * roll,
+        "scale": 1 + 0.11 * difficulty * rng.uniform(-1, 1),
+        "shift_x": 0.045 * x,
+        "shift_y": 0.04 * y,
     }
 
 
@@ -131,18 +135,18 @@ def _light(rng: np.random.Generator, difficulty: float) -> Drawn:
         "light_strength": 0.55 + 0.25 * difficulty * strength,
         "light_warmth": 0.7 * warmth,
         "brightness": 0.1 * difficulty * rng.uniform(-1, 1),
-        "contrast": 1 + 0.2 * difficulty * rng.uniform(-1, 1),
+        "contrast": 1 + 0.15 * difficulty * rng.uniform(-1, 1),
     }
 
 
 def _spoilers(rng: np.random.Generator, difficulty: float) -> Drawn:
-    kind = ("hand", "panel")[rng.integers(2)] if rng.random() < 0.15 * difficulty else "none"
+    kind = ("hand", "panel")[rng.integers(2)] if rng.random() < 0.12 * difficulty else "none"
     return {
         "glasses": rng.uniform(0.6, 1) if rng.random() < 0.15 else 0.0,
         "occluder": kind,
         "occluder_size": rng.uniform(0.05, 0.3),
         "occluder_angle": rng.uniform(-180, 180),
-        "blur": 0.008 * difficulty * rng.random(),
+        "blur": 0.007 * difficulty * rng.random(),
         "noise": 5 * difficulty * rng.random(),
         "texture_seed": int(rng.integers(2**32)),
     }

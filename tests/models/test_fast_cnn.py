@@ -1,0 +1,78 @@
+"""The fast net: shapes, what a fresh block does, and that it learns."""
+
+import pytest
+import torch
+from torch import nn
+
+from fer.errors import FerError
+from fer.models.fast_cnn import FastBlock, FastCNN
+
+SMALL = {"widths": (16, 32), "depths": (0, 1)}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("size", "tail", "cells"), [
+    (36, 64, 1), (40, 64, 1), (48, 64, 1), (64, 64, 2), (24, 0, 2), (48, 0, 3),
+])  # fmt: skip
+def test_shape_is_as_promised(channels, size, tail, cells):
+    net = FastCNN(channels, widths=(16, 24, 32, 40), depths=(0, 0, 1, 0), tail_width=tail)
+    features = net.forward_features(torch.rand(2, channels, size, size))
+    assert features.shape == (2, net.num_features, cells, cells)
+    assert net.num_features == (tail or 40)
+
+
+def test_stride_counts_pixels_per_cell():
+    net = FastCNN(**SMALL, tail_width=0)
+    assert net(torch.rand(1, 1, 48, 48)).shape[-1] * net.stride == 48
+
+
+def test_fresh_block_is_the_identity():
+    x = torch.rand(2, 8, 5, 5)  # not negative, so that the last ReLU leaves it alone
+    torch.testing.assert_close(FastBlock(8).train()(x), x)
+
+
+def test_light_does_not_matter():
+    net = FastCNN(**SMALL).eval()
+    image = torch.rand(2, 1, 32, 32)
+    torch.testing.assert_close(net(0.5 * image + 0.3), net(image), atol=1e-3, rtol=1e-3)
+
+
+def test_channels_last_changes_nothing():
+    net = FastCNN(**SMALL).eval()
+    image = torch.rand(2, 3, 32, 32)[:, :1]
+    expected = net(image)
+    net.to(memory_format=torch.channels_last)
+    got = net(image.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_every_parameter_learns():
+    net = FastCNN(**SMALL)
+    nn.init.ones_(net.stages[1][2].second[1].weight)  # starts at zero, and so do the gradients behind it
+    net(torch.rand(4, 1, 32, 32)).square().sum().backward()
+    idle = [name for name, weight in net.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert idle == []
+
+
+def test_fits_a_few_images():
+    torch.manual_seed(0)
+    model = nn.Sequential(FastCNN(**SMALL), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(4))
+    images, target = torch.rand(16, 1, 32, 32), torch.arange(16) % 4
+    model(images)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(30):
+        loss = nn.functional.cross_entropy(model(images), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.2
+
+
+def test_widths_and_depths_must_fit():
+    with pytest.raises(FerError, match=r"as many depths as widths, got widths \[16, 32\] and depths \[1\]"):
+        FastCNN(widths=(16, 32), depths=(1,))
+
+
+def test_image_too_small_for_the_tail():
+    with pytest.raises(FerError, match="more than 32 pixels, got a feature map of 2 x 2 cells"):
+        FastCNN()(torch.rand(2, 1, 32, 32))

@@ -39,7 +39,7 @@ class EmotionModule(pl.LightningModule):
         manifest: dict[str, Any],
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(logger=False)
         self.config = config
         self.labels: LabelSpace = from_dict(labels)
         self.model = build_model(
@@ -48,7 +48,7 @@ class EmotionModule(pl.LightningModule):
         self.loss = build_loss(config["loss"], config["imbalance"]["name"], train_counts)
         self.metrics = build_metrics(len(self.labels))
         self.memory_format = torch.channels_last if config["channels_last"] else torch.contiguous_format
-        self.model.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.model.to(memory_format=self.memory_format)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits ``(B, K)`` of float images ``(B, C, S, S)`` in [0, 1]."""

@@ -1,7 +1,7 @@
 """Optimizers by name through timm's factory, and learning-rate schedules by name from torch."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from timm.optim import create_optimizer_v2, list_optimizers
 from torch import nn
@@ -24,8 +24,9 @@ def build_optimizer(model: nn.Module, config: Mapping[str, Any]) -> Optimizer:
     """
     options = dict(config)
     name = options.pop("name")
-    if name not in list_optimizers():
-        hint = did_you_mean(name, list_optimizers())
+    known = [str(word) for word in list_optimizers()]
+    if name not in known:
+        hint = did_you_mean(name, known)
         raise FerError(f"optimizer.name: timm has no optimizer {name!r}.{hint}")
     try:
         return create_optimizer_v2(model, opt=name, **options)
@@ -107,6 +108,6 @@ SCHEDULES: dict[str, Callable[..., Any]] = {
 }
 
 
-def mode_of(monitor: str) -> str:
+def mode_of(monitor: str) -> Literal["min", "max"]:
     """Return ``"min"`` where less is better (losses, calibration errors), else ``"max"``."""
     return "min" if monitor.rsplit("/", 1)[-1] in ("loss", "ece") else "max"

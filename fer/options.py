@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -42,7 +43,7 @@ def explain(error: Problem, overrides: Sequence[str]) -> FerError:
             f"{group}={option}: there is no such {group}.{did_you_mean(option, choices(group))} "
             f"There are: {', '.join(choices(group)) or 'none'}."
         )
-    if found := re.search(r"Could not override '([\w./@-]+)'", text):
+    if found := re.search(r"full_key: (\S+)", str(error.__cause__)) or re.search(r"override '(\S+)'", text):
         return _unknown_key(found[1], overrides)
     if isinstance(error, MissingConfigException | ConfigCompositionException):
         return FerError(text.splitlines()[0] if text else repr(error))
@@ -66,15 +67,15 @@ def _reference(overrides: Sequence[str]) -> DictConfig:
     chosen = [
         word for word in overrides if word.lstrip("+").partition("=")[0] in groups() and "," not in word
     ]
-    if hydra.core.global_hydra.GlobalHydra.instance().is_initialized():
+    if GlobalHydra.instance().is_initialized():
         return hydra.compose("train", overrides=chosen)
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         return hydra.compose("train", overrides=chosen)
 
 
 def _keys(config: DictConfig, prefix: str = "") -> Iterable[str]:
-    for name in config:
-        yield prefix + str(name)
+    for name in map(str, config):
+        yield prefix + name
         if not OmegaConf.is_missing(config, name) and isinstance(config[name], DictConfig):
             yield from _keys(config[name], f"{prefix}{name}.")
 

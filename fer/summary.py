@@ -31,9 +31,11 @@ def draw_run(folder: Path, recorder: RunRecorder, labels: LabelSpace) -> None:
     counts = recorder.best_confusion
     title = f"Epoch {epoch}, {int(counts.sum()):,} images ({SELECTION})"
     save_figure(plot_confusion_matrix(counts, labels.names, title), plots / "confusion_matrix.png")
-    scores = [{name: best[f"val/{metric}/{name}"] for name in labels.names} for metric in METRICS]
+    f1, precision, recall = (
+        {name: best[f"val/{metric}/{name}"] for name in labels.names} for metric in METRICS
+    )
     support = dict(zip(labels.names, counts.sum(1).tolist(), strict=True))
-    save_figure(plot_per_emotion(*scores, support, title), plots / "per_emotion.png")
+    save_figure(plot_per_emotion(f1, precision, recall, support, title), plots / "per_emotion.png")
 
 
 def print_summary(folder: Path, recorder: RunRecorder, labels: LabelSpace, seconds: float) -> None:

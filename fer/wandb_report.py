@@ -31,28 +31,30 @@ class WandbReport(Callback):
 
     def __init__(self, logger: WandbLogger, recorder: RunRecorder, log_model: bool) -> None:
         self.logger, self.recorder, self.log_model = logger, recorder, log_model
+        self._reported: dict[str, float] | None = None
         self._painter = ThreadPoolExecutor(1, "confusion-picture")
         self._pictures: list[tuple[int, Future[Any]]] = []
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Report the epoch if it is the best; send the pictures that have been drawn since."""
-        best = self.recorder.best
         if not trainer.is_global_zero:
             return
-        self._send_pictures(wait=False)
-        if best is not None and best["epoch"] == trainer.current_epoch + 1:
+        self._send_pictures()
+        best = self.recorder.best
+        if best is not None and best is not self._reported:
+            self._reported = best
             self._report(best, pl_module.confusion, pl_module.labels.names, trainer.global_step)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Send what is left to send, and the best checkpoint with its figures and what it was trained on."""
-        self._send_pictures(wait=True)
+        self._finish_pictures()
         path = getattr(trainer.checkpoint_callback, "best_model_path", "")
         if self.log_model and trainer.is_global_zero and path:
             self._send_checkpoint(Path(path), pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Send the pictures of the epochs before."""
-        self._send_pictures(wait=True)
+        self._finish_pictures()
 
     def _report(self, best: dict[str, float], counts: np.ndarray, names: tuple[str, ...], step: int) -> None:
         run = self.logger.experiment
@@ -65,10 +67,15 @@ class WandbReport(Callback):
         picture = self._painter.submit(_confusion_picture, counts, names, int(best["epoch"]))
         self._pictures.append((step, picture))
 
-    def _send_pictures(self, wait: bool) -> None:
-        while self._pictures and (wait or self._pictures[0][1].done()):
+    def _send_pictures(self) -> None:
+        """Send those that are ready: W&B is talked to from this thread alone."""
+        while self._pictures and self._pictures[0][1].done():
             step, picture = self._pictures.pop(0)
             self.logger.experiment.log({"val/confusion_picture": picture.result(), STEP: step})
+
+    def _finish_pictures(self) -> None:
+        self._painter.shutdown()  # waits for them
+        self._send_pictures()
 
     def _send_checkpoint(self, path: Path, pl_module: Any) -> None:
         import wandb

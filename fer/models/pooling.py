@@ -1,6 +1,7 @@
 """Pooling: modules from a feature map ``(B, C, h, w)`` to a vector ``(B, num_features)``."""
 
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
 
 
 class Pool(nn.Module):
@@ -33,22 +34,28 @@ class GlobalAveragePool(Pool):
 
 
 class FlattenDense(Pool):
-    """All cells side by side through one dense layer with ReLU: the classic CNN head; one grid only.
+    """All cells side by side through one dense layer with ReLU: the classic CNN head.
+
+    Each cell has weights of its own, since in an aligned face a place has a meaning. A map of another grid,
+    as smaller training images give, is averaged or repeated to this one first.
 
     Args:
         num_channels: Number of channels of the feature map.
-        num_cells: Number of cells of the feature map, ``h * w``.
+        side: Cells along each side of the feature map.
         num_features: Width of the dense layer.
 
     Shape: ``(B, C, h, w)`` float in, ``(B, num_features)`` out.
     """
 
-    def __init__(self, num_channels: int, num_cells: int, num_features: int = 256) -> None:
+    def __init__(self, num_channels: int, side: int, num_features: int = 256) -> None:
         """Build the dense layer."""
         super().__init__()
         self.num_features = num_features
-        self.dense = nn.Linear(num_channels * num_cells, num_features)
+        self.side = side
+        self.dense = nn.Linear(num_channels * side * side, num_features)
 
     def forward(self, features: Tensor) -> Tensor:
         """Flatten and project."""
+        if features.shape[-2:] != (self.side, self.side):
+            features = F.adaptive_avg_pool2d(features, self.side)
         return self.dense(features.flatten(1)).relu()

@@ -17,7 +17,7 @@ from fer.labels import FER7
 _BUSY = FaceParameters(
     inner_brow_raise=0.3, brow_lower=0.3, lip_corner_pull=0.3, lips_part=0.4, hair_style="long",
     hair_tone=0.4, hair_gray=0.3, beard=0.4, yaw=8, pitch=5, roll=4, scale=0.75, glasses=0.5, occluder="hand",
-    occluder_size=0.3, blur=0.004, noise=3,
+    occluder_size=0.3, blur=0.004, noise=3, age=0.8,
 )  # fmt: skip
 
 

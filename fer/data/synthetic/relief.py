@@ -1,7 +1,7 @@
 """Soft shading: bumps and hollows on a dome, lit from one side.
 
-The relief is a sum of round Gaussians. Each separates into a column and a row, so the whole sum over a picture
-is one matrix product, and so is its slope.
+The relief is a sum of round Gaussians. Each separates into a column and a row, so the whole sum over a
+picture is one matrix product, and so is its slope.
 """
 
 import numpy as np

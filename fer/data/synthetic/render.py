@@ -24,8 +24,8 @@ def render_face(p: FaceParameters, size: int, color: bool = True) -> tuple[np.nd
 
     Returns:
         The picture, uint8 (size, size, 3 or 1), and the true places of five landmarks, float (5, 2), as x and
-        y in pixels with pixel centres at whole numbers: left eye, right eye, nose tip, left and right corner of
-        the mouth, left and right as the viewer sees them (the order of MTCNN, ArcFace and YuNet).
+        y in pixels with pixel centres at whole numbers: left eye, right eye, nose tip, left and right corner
+        of the mouth, left and right as the viewer sees them (the order of MTCNN, ArcFace and YuNet).
 
     Raises:
         FerError: The size is below 16.

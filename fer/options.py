@@ -43,7 +43,9 @@ def explain(error: Problem, overrides: Sequence[str]) -> FerError:
             f"{group}={option}: there is no such {group}.{did_you_mean(option, choices(group))} "
             f"There are: {', '.join(choices(group)) or 'none'}."
         )
-    if found := re.search(r"full_key: (\S+)", str(error.__cause__)) or re.search(r"override '(\S+)'", text):
+    if found := re.search(r"full_key: (\S+)", str(error.__cause__)) or re.search(
+        r"not override '(\S+)'", text
+    ):
         return _unknown_key(found[1], overrides)
     if isinstance(error, MissingConfigException | ConfigCompositionException):
         return FerError(text.splitlines()[0] if text else repr(error))

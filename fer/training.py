@@ -76,7 +76,7 @@ def _train(
     try:
         _fit(trainer, module, datamodule, record)
     finally:
-        write_record(folder, record | {"best": recorder.best})
+        write_record(folder, record | {"epochs": len(recorder.rows), "best": recorder.best})
         draw_run(folder, recorder, module.labels)
         log_pictures(loggers, folder, trainer.global_step)
     print_summary(folder, recorder, module.labels, record["fit_seconds"])
@@ -155,7 +155,6 @@ def _fit(
         raise
     finally:
         record["fit_seconds"] = round(time.perf_counter() - start, 3)
-        record["epochs"] = trainer.current_epoch
 
 
 def _announce(module: EmotionModule, datamodule: EmotionDataModule, trainer: pl.Trainer) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 os.environ["FER_CACHE_DIR"] = os.environ.get("FER_CACHE_DIR") or str(Path(__file__).parent / ".cache")
 os.environ["WANDB_MODE"] = "offline"
+os.environ["OMP_NUM_THREADS"] = "1"  # a core for each of the test processes
 
 import numpy as np
 import pytest

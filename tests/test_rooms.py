@@ -28,7 +28,7 @@ ALLOWED = {
     "callbacks": {"optim"},
     "loggers": set(),
     "summary": {"analysis", "callbacks"},
-    "wandb_report": {"analysis", "callbacks"},
+    "wandb_report": {"analysis", "callbacks", "summary"},
     "training": {
         "analysis", "callbacks", "data", "loggers", "models", "module", "optim", "run_folder", "summary",
         "wandb_report",

@@ -65,13 +65,13 @@ def test_baseline_fits_its_dense_layer_to_the_image_size(size, dense_inputs):
     assert model(torch.rand(2, 1, size, size)).shape == (2, 7)
 
 
-def test_baseline_costs_27_million_multiply_adds():
+def test_cost_of_the_baseline():
     from torch.utils.flop_counter import FlopCounterMode
 
     model = build_model({"name": "baseline_cnn"}, num_classes=7, image_channels=1)
     with FlopCounterMode(display=False) as counter:
         model(torch.rand(1, 1, 48, 48))
-    assert counter.get_total_flops() / 2 == pytest.approx(7.0e6, rel=0.05)
+    assert counter.get_total_flops() / 2 == pytest.approx(8.6e6, rel=0.02)
 
 
 @pytest.mark.parametrize(

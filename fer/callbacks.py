@@ -1,12 +1,10 @@
-"""Callbacks of a run: its record, its pace, and the guard against a loss that is no number."""
+"""Callbacks of a run: its pace, its checkpoints, and the guard against a loss that is no number."""
 
-import csv
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, WeightAveraging
@@ -17,91 +15,58 @@ from fer.errors import FerError
 from fer.optim import mode_of
 
 
-class RunRecorder(Callback):
-    """Keep a row of metrics per epoch, in memory and in ``metrics.csv``, and what the best epoch looked like.
-
-    Epochs are counted from 1, as people do.
-
-    Args:
-        path: The CSV file; its columns are those of the first epoch.
-        monitor: The metric that says which epoch is best; ties go to the earlier one.
-    """
-
-    def __init__(self, path: Path, monitor: str) -> None:
-        self.path, self.monitor = path, monitor
-        self.rows: list[dict[str, float]] = []
-        self.best: dict[str, float] | None = None
-        self.best_confusion: np.ndarray | None = None
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Remember metrics and confusion matrix where they are the best so far."""
-        metrics = _floats(trainer.callback_metrics)
-        if self.monitor not in metrics:
-            raise FerError(f"monitor={self.monitor}: no such metric is logged. {_names(metrics)}")
-        if self._is_better(metrics[self.monitor]):
-            val = {name: value for name, value in metrics.items() if name.startswith("val/")}
-            self.best = {"epoch": trainer.current_epoch + 1, **val}
-            self.best_confusion = pl_module.confusion
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Append the epoch's row."""
-        metrics = _floats(trainer.callback_metrics)
-        row = {
-            "epoch": trainer.current_epoch + 1,
-            "step": trainer.global_step,
-            **dict(sorted(metrics.items())),
-        }
-        self.rows.append(row)
-        if trainer.is_global_zero:
-            self._append(row)
-
-    def _append(self, row: Mapping[str, float]) -> None:
-        first = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(self.rows[0]), extrasaction="ignore")
-            if first:
-                writer.writeheader()
-            writer.writerow(row)
-
-    def _is_better(self, value: float) -> bool:
-        if self.best is None:
-            return True
-        return (
-            value < self.best[self.monitor]
-            if mode_of(self.monitor) == "min"
-            else value > self.best[self.monitor]
-        )
-
-
 class Pace(Callback):
     """Log ``lr``, ``perf/images_per_second`` of an epoch's training part, and ``perf/fit_seconds`` so far."""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Start the clock of the fit."""
         self._fit_start = time.perf_counter()
+        self._images, self._seconds = 0, 0.0
+        self._start: float | None = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Start the clock of the epoch."""
-        self._images, self._seconds, self._start = 0, 0.0, time.perf_counter()
+        self._images, self._seconds = 0, 0.0
+        self._resume(pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Mapping[str, Tensor], batch_idx: int
     ) -> None:
-        """Count the images; the clock is read after the last batch, before validation begins."""
+        """Count the images."""
         self._images += len(batch["index"])
-        if trainer.is_last_batch:
-            if pl_module.device.type == "cuda":
-                torch.cuda.synchronize()
-            self._seconds = time.perf_counter() - self._start
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Stop the clock: validation does not count."""
+        self._pause(pl_module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Let it run again."""
+        self._resume(pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Log them."""
+        """Log the figures."""
+        self._pause(pl_module)
         figures = {
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "perf/images_per_second": self._images * trainer.world_size / max(self._seconds, 1e-9),
             "perf/fit_seconds": time.perf_counter() - self._fit_start,
         }
         pl_module.log_dict(figures, rank_zero_only=True)
+
+    def _resume(self, pl_module: Any) -> None:
+        self._start = _now(pl_module)
+
+    def _pause(self, pl_module: Any) -> None:
+        if self._start is not None:
+            self._seconds += _now(pl_module) - self._start
+        self._start = None
+
+
+def _now(pl_module: Any) -> float:
+    """Return the time at which the device has done what it was asked to do."""
+    if pl_module.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 class EpochLine(Callback):
@@ -129,6 +94,8 @@ class FiniteLoss(Callback):
     and looked at every 50 steps and before anything is validated or saved.
     """
 
+    _first_bad: Tensor
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begin without a bad step."""
         self._first_bad = torch.full((), torch.iinfo(torch.int64).max, device=pl_module.device)
@@ -139,8 +106,17 @@ class FiniteLoss(Callback):
         """Note the step if its loss is no number."""
         bad = torch.where(torch.isfinite(outputs["loss"]), self._first_bad, trainer.global_step)
         self._first_bad = torch.minimum(self._first_bad, bad)
-        if pl_module.device.type == "cpu" or trainer.global_step % 50 == 0 or trainer.is_last_batch:
+        if pl_module.device.type == "cpu" or trainer.global_step % 50 == 0:
             self._check(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Look before a validation."""
+        if not trainer.sanity_checking:
+            self._check(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Look before the epoch's checkpoint."""
+        self._check(trainer)
 
     def _check(self, trainer: pl.Trainer) -> None:
         step = int(self._first_bad)
@@ -173,11 +149,3 @@ def ema(decay: float) -> WeightAveraging:
     if not 0.0 < decay < 1.0:
         raise FerError(f"ema_decay: expected a number between 0 and 1, e.g. 0.998, got {decay}.")
     return WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(decay))
-
-
-def _floats(metrics: Mapping[str, Tensor]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items()}
-
-
-def _names(metrics: Mapping[str, float]) -> str:
-    return "There are: " + ", ".join(name for name in metrics if name.startswith("val/"))

@@ -1,11 +1,13 @@
 """EmotionModule: the LightningModule. One shared step and the optimiser, nothing else."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
 
 from fer.labels import LabelSpace, from_dict
 from fer.losses import build_loss
@@ -56,7 +58,7 @@ class EmotionModule(pl.LightningModule):
 
     def _shared_step(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
         logits = self(batch["image"])
-        loss = self.loss(logits, batch["target"])
+        loss = (self.loss if stage == "train" else F.cross_entropy)(logits, batch["target"])
         self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=len(logits), sync_dist=True)
         return loss, logits
 
@@ -70,7 +72,7 @@ class EmotionModule(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the loss of a batch and feed the metrics."""
+        """Log the plain cross-entropy of a batch, whatever is trained on, and feed the metrics."""
         _, logits = self._shared_step(batch, "val")
         self.metrics.update(logits.float(), batch["target"])
 
@@ -85,8 +87,8 @@ class EmotionModule(pl.LightningModule):
         """Build optimizer and schedule from the config and the length of the training."""
         optimizer = build_optimizer(self.model, self.config["optimizer"])
         total = int(self.trainer.estimated_stepping_batches)
-        epochs = max(1, self.trainer.max_epochs or 1)
+        per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
         schedule = build_scheduler(
-            optimizer, self.config["scheduler"], total, max(1, total // epochs), self.config["monitor"]
+            optimizer, self.config["scheduler"], total, per_epoch, self.config["monitor"]
         )
         return {"optimizer": optimizer, "lr_scheduler": schedule}

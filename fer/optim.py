@@ -47,15 +47,19 @@ def build_scheduler(
         monitor: Metric that ``plateau`` watches.
 
     Raises:
-        FerError: The name is unknown.
+        FerError: The name is unknown, or a number makes no schedule.
     """
     name = config["name"]
     if name not in SCHEDULES:
         hint = did_you_mean(name, SCHEDULES)
         raise FerError(f"scheduler.name: expected one of {', '.join(SCHEDULES)}, got {name!r}.{hint}")
-    if name == "plateau":
-        return _plateau(optimizer, config, monitor)
-    return {"scheduler": SCHEDULES[name](optimizer, config, total_steps, steps_per_epoch), "interval": "step"}
+    try:
+        if name == "plateau":
+            return _plateau(optimizer, config, monitor)
+        scheduler = SCHEDULES[name](optimizer, config, total_steps, steps_per_epoch)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise FerError(f"scheduler {name} does not take these options: {error}") from error
+    return {"scheduler": scheduler, "interval": "step"}
 
 
 def _constant(optimizer: Optimizer, config: Mapping[str, Any], *_: int) -> lrs.LRScheduler:
@@ -65,7 +69,10 @@ def _constant(optimizer: Optimizer, config: Mapping[str, Any], *_: int) -> lrs.L
 def _step(
     optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, steps_per_epoch: int
 ) -> lrs.LRScheduler:
-    return lrs.StepLR(optimizer, step_size=config["every_epochs"] * steps_per_epoch, gamma=config["gamma"])
+    if config["every_epochs"] <= 0:
+        raise ValueError(f"every_epochs must be positive, got {config['every_epochs']}")
+    every = max(1, round(config["every_epochs"] * steps_per_epoch))
+    return lrs.StepLR(optimizer, step_size=every, gamma=config["gamma"])
 
 
 def _cosine(optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, _: int) -> lrs.LRScheduler:

@@ -11,7 +11,7 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fer.errors import FerError, did_you_mean
@@ -95,8 +95,7 @@ def check(config: DictConfig) -> None:
     _check_additions(overrides, set(_keys(reference)))
     _check_kinds(config, reference)
     _check_monitor(config.monitor)
-    if not (config.trainer.max_epochs or 0) >= 1:
-        raise FerError(f"trainer.max_epochs: expected at least 1, got {config.trainer.max_epochs}.")
+    _check_numbers(config)
 
 
 def _check_additions(overrides: Sequence[str], known: set[str]) -> None:
@@ -122,7 +121,46 @@ def _check_kinds(config: DictConfig, reference: DictConfig) -> None:
             raise FerError(f"{key}: expected {kind}, got {now!r}.")
 
 
-def _check_monitor(monitor: str) -> None:
+def _check_numbers(config: DictConfig) -> None:
+    """Refuse a count that is too low, and words where a number or null is expected."""
+    lowest = {
+        "seed": 0,
+        "trainer.max_epochs": 1,
+        "datamodule.batch_size": 1,
+        "datamodule.eval_batch_size": 1,
+        "early_stopping_patience": 0,
+        "ema_decay": 0.0,
+    }
+    for key, low in lowest.items():
+        value = OmegaConf.select(config, key)
+        if value is None and key in ("early_stopping_patience", "ema_decay"):
+            continue
+        if not isinstance(value, int | float) or isinstance(value, bool) or value < low:
+            raise FerError(f"{key}: expected a number of at least {low}, got {value!r}.")
+        if isinstance(low, int) and not isinstance(value, int):
+            raise FerError(f"{key}: expected a whole number, got {value!r}.")
+    _check_progressive(config.progressive)
+
+
+def _check_progressive(stages: object) -> None:
+    plain = OmegaConf.to_container(stages) if isinstance(stages, ListConfig) else stages
+    if not isinstance(plain, list) or not all(map(_is_stage, plain)):
+        raise FerError(
+            "progressive: expected [[share of the epochs, px], …] such as [[0, 32], [0.6, 48]], with shares "
+            f"from 0 to 1 and at least 16 px, got {plain!r}."
+        )
+
+
+def _is_stage(stage: object) -> bool:
+    if not isinstance(stage, list) or len(stage) != 2:
+        return False
+    share, size = stage
+    return isinstance(share, int | float) and 0 <= share <= 1 and isinstance(size, int) and size >= 16
+
+
+def _check_monitor(monitor: object) -> None:
+    if not isinstance(monitor, str):
+        raise FerError(f"monitor: expected a validation metric such as val/accuracy, got {monitor!r}.")
     if monitor.startswith("test/"):
         raise FerError(
             f"monitor={monitor}: the test split must not choose a checkpoint, stop a training or steer a "

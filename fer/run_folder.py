@@ -16,9 +16,9 @@ import yaml
 PACKAGES = ("fer-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "numpy")
 
 
-def run_name(choices: Mapping[str, str | None], seed: int) -> str:
+def run_name(experiment: str | None, datamodule: str, model: str, seed: int) -> str:
     """Return ``<experiment or datamodule_model>_s<seed>_<4 hex>``, in letters, digits, ``._-`` only."""
-    stem = choices.get("experiment") or f"{choices['datamodule']}_{choices['model']}"
+    stem = experiment or f"{datamodule}_{model}"
     clean = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in stem)
     return f"{clean}_s{seed}_{secrets.token_hex(2)}"
 

@@ -10,8 +10,8 @@ from rich.table import Column, Table
 from fer.analysis.confusion_plot import plot_confusion_matrix
 from fer.analysis.intervals import wilson
 from fer.analysis.plots import plot_learning_curves, plot_per_emotion, save_figure
-from fer.callbacks import RunRecorder
 from fer.labels import LabelSpace
+from fer.recorder import RunRecorder
 
 SELECTION = (
     "validation, selection split"  # the split that chose the epoch flatters it: say so wherever it is shown

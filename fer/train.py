@@ -25,7 +25,7 @@ _DISK = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, er
 def main() -> None:
     """Run ``fer-train`` with the words of the command line and exit with its status."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach us whole; `_run_app` puts them in words
-    OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True, use_cache=True)
     sys.exit(run_and_explain(_run_app))
 
 
@@ -54,13 +54,17 @@ def _compose_and_call(task: Callable[[DictConfig], dict[str, float]]) -> None:
         words = [word for word in sys.argv[1:] if not word.startswith("-")]
         raise options.explain(error, words) from error
     except OSError as error:
-        if error.errno not in _DISK:
+        if error.errno not in _DISK or not _concerns_the_run(error):
             raise
         raise FerError(f"{error}. Free or choose another place for the run with output_dir=…") from error
 
 
-def _run_name(*, _root_: DictConfig) -> str:
-    return run_name(_root_.hydra.runtime.choices, _root_.seed)
+def _concerns_the_run(error: OSError) -> bool:
+    """Whether an error is about the run folder, and so for the user to mend. A full disk names no file."""
+    if not HydraConfig.initialized() or error.filename is None:
+        return True
+    folder, path = Path(HydraConfig.get().runtime.output_dir).absolute(), Path(error.filename).absolute()
+    return path.is_relative_to(folder) or folder.is_relative_to(path)
 
 
 def train(config: DictConfig) -> dict[str, float]:
@@ -73,11 +77,9 @@ def train(config: DictConfig) -> dict[str, float]:
     try:
         options.check(config)
         values: Any = OmegaConf.to_container(config, resolve=True)
-        from fer.training import (
-            run,
-        )  # torch and Lightning load for seconds: --help and a typo do not wait for them
+        from fer import training  # torch and Lightning load for seconds: --help and a typo do not wait
 
-        return run(values, folder)
+        return training.run(values, folder)
     except FerError:
         if not any(folder.iterdir()):
             folder.rmdir()

@@ -17,15 +17,17 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from fer import labels
 from fer.analysis.image_grid import plot_image_grid
 from fer.analysis.plots import save_figure
-from fer.callbacks import EpochLine, FiniteLoss, Pace, RunRecorder, checkpoints, ema
+from fer.callbacks import EpochLine, FiniteLoss, Pace, checkpoints, ema
 from fer.data.augment import Recipe
 from fer.data.datamodule import EmotionDataModule
 from fer.data.sources import read
-from fer.errors import FerError
+from fer.errors import FerError, did_you_mean
 from fer.loggers import log_pictures, open_loggers
 from fer.models import count_parameters
+from fer.models.backbone import probe
 from fer.module import EmotionModule
 from fer.optim import mode_of
+from fer.recorder import RunRecorder
 from fer.run_folder import environment, write_config, write_record
 from fer.summary import draw_run, print_summary
 from fer.wandb_report import WandbReport
@@ -52,33 +54,38 @@ def run(config: dict[str, Any], folder: Path) -> dict[str, float]:
     manifest = datamodule.manifest()
     space = labels.to_dict(datamodule.data.labels)
     module = EmotionModule(config, space, datamodule.train_counts, datamodule.image_channels, manifest)
+    _check_monitor(config["monitor"], module)
+    for _, size in config["progressive"]:
+        probe(module.model, (datamodule.image_channels, size, size))
+    recorder = RunRecorder(folder / "metrics.csv", config["monitor"])
+    build_trainer(config, folder, [], recorder)  # refuse what the Trainer refuses before anything is written
     write_config(folder, config)
-    save_figure(
-        plot_image_grid(
-            datamodule.augmented_examples(), None, 8, "Training faces, each followed by augmented views"
-        ),
-        folder / "plots" / "augmentation.png",
-    )
+    picture = plot_image_grid(datamodule.augmented_examples(), None, 8, "Training faces and augmented views")
+    save_figure(picture, folder / "plots" / "augmentation.png")
     chosen = {} if config["trainer"]["fast_dev_run"] else config["logger"]
     with open_loggers(chosen, folder, {**config, "manifest": manifest}) as loggers:
-        return _train(config, folder, module, datamodule, loggers)
+        trainer = build_trainer(config, folder, loggers, recorder)
+        return _train(trainer, module, datamodule, recorder, folder)
 
 
 def _train(
-    config: Config, folder: Path, module: EmotionModule, datamodule: EmotionDataModule, loggers: list[Logger]
+    trainer: pl.Trainer,
+    module: EmotionModule,
+    datamodule: EmotionDataModule,
+    recorder: RunRecorder,
+    folder: Path,
 ) -> dict[str, float]:
-    recorder = RunRecorder(folder / "metrics.csv", config["monitor"])
-    trainer = build_trainer(config, folder, loggers, recorder)
     _announce(module, datamodule, trainer)
-    record = {"status": "running", "seed": config["seed"], **environment()}
+    record = {"status": "running", "seed": module.config["seed"], **environment()}
+    record |= {"device": str(trainer.strategy.root_device), "precision": trainer.precision}
     record["manifest"] = module.hparams["manifest"]
-    record["device"] = str(trainer.strategy.root_device)
+    write_record(folder, record)
     try:
         _fit(trainer, module, datamodule, record)
     finally:
-        write_record(folder, record | {"epochs": len(recorder.rows), "best": recorder.best})
+        write_record(folder, record | recorder.outcome())
         draw_run(folder, recorder, module.labels)
-        log_pictures(loggers, folder, trainer.global_step)
+        log_pictures(trainer.loggers, folder, trainer.global_step)
     print_summary(folder, recorder, module.labels, record["fit_seconds"])
     return recorder.best or {}
 
@@ -106,7 +113,7 @@ def build_trainer(config: Config, folder: Path, loggers: list[Logger], recorder:
     callbacks = _callbacks(config, folder, loggers, recorder)
     options = {
         **config["trainer"],
-        "precision": choose_precision(config["trainer"]["precision"]),
+        "precision": choose_precision(config["trainer"]["precision"], config["trainer"]["accelerator"]),
         "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
     }
     try:
@@ -132,12 +139,14 @@ def _callbacks(config: Config, folder: Path, loggers: list[Logger], recorder: Ru
     return chosen
 
 
-def choose_precision(name: str | int) -> Any:
+def choose_precision(name: str | int, accelerator: str = "auto") -> Any:
     """Resolve ``auto``: bf16 where the device computes in it faster than in fp32, else fp32."""
     if name != "auto":
         return name
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    if accelerator not in ("auto", "cpu"):
+        return "32-true"
     fast_on_cpu = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bf16-mixed" if fast_on_cpu else "32-true"  # elsewhere bf16 is emulated, ten times slower
 
@@ -150,11 +159,22 @@ def _fit(
     try:
         trainer.fit(module, datamodule=datamodule)
         record["status"] = "finished"
+    except SystemExit as error:  # Lightning's answer to Ctrl-C
+        record["status"] = "interrupted"
+        raise KeyboardInterrupt from error
     except BaseException as error:
         record |= {"status": "failed", "error": str(error) or type(error).__name__}
         raise
     finally:
         record["fit_seconds"] = round(time.perf_counter() - start, 3)
+
+
+def _check_monitor(monitor: str, module: EmotionModule) -> None:
+    """Refuse a monitor of an emotion that the data does not have, before an epoch is spent."""
+    emotion, known = monitor.split("/")[-1], module.labels.names
+    if monitor.count("/") == 2 and emotion not in known:
+        hint = did_you_mean(emotion, known)
+        raise FerError(f"monitor={monitor}: the emotions here are {', '.join(known)}.{hint}")
 
 
 def _announce(module: EmotionModule, datamodule: EmotionDataModule, trainer: pl.Trainer) -> None:
@@ -168,9 +188,7 @@ def _announce(module: EmotionModule, datamodule: EmotionDataModule, trainer: pl.
 
 
 def _quieten() -> None:
-    """Leave the screen to what the user asked for; Lightning's and W&B's hints are for developers."""
+    """Leave the screen to what the user asked for; Lightning's hints are for developers."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")
-    if torch.cuda.is_available():
-        torch.set_float32_matmul_precision("high")  # TF32 where fp32 remains

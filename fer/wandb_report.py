@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import WandbLogger
 
 from fer.analysis.confusion_plot import plot_confusion_matrix
-from fer.callbacks import RunRecorder
+from fer.recorder import RunRecorder
 from fer.summary import SELECTION
 
 COLUMNS = ("emotion", "precision", "recall", "f1", "support")

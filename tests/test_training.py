@@ -1,6 +1,9 @@
 """Runs through fer-train's own `main`: every config, and what a run leaves."""
 
+import copy
 import csv
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,9 +15,11 @@ from fer.checkpoint import load_checkpoint
 from fer.data.augment import to_float
 from fer.data.sources import read
 from fer.errors import FerError
+from fer.labels import FER7
 from fer.options import choices, groups
+from fer.training import choose_precision
 
-LAST = "checkpoints/last.ckpt"
+BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 SMALL = {"resnet50": ["model.image_size=32"], "efficientnet_b0": ["model.image_size=32"]}
 
 
@@ -28,7 +33,7 @@ def words_for(group, choice, csv_path):
     return words
 
 
-CONFIGS = [(group, choice) for group in groups() if group != "logger" for choice in choices(group)]
+CONFIGS = [(group, choice) for group in groups() for choice in choices(group)]
 
 
 @pytest.mark.parametrize(("group", "choice"), CONFIGS, ids=lambda name: name)
@@ -61,23 +66,18 @@ def test_metrics_file_has_a_row_per_epoch(tiny_run):
     run = tiny_run("trainer.max_epochs=3")
     rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
-    expected = {
-        "train/loss",
-        "val/loss",
-        "val/accuracy",
-        "val/macro_f1",
-        "val/uar",
-        "val/ece",
-        "val/f1/happy",
-        "lr",
-    }
-    assert expected | {"perf/images_per_second"} <= rows[0].keys()
+    val = {f"val/{name}" for name in ("loss", "accuracy", "macro_f1", "uar", "ece", "f1/happy")}
+    assert val | {"train/loss", "train/accuracy", "lr", "perf/images_per_second"} <= rows[0].keys()
     assert max(float(row["val/accuracy"]) for row in rows) == run.record["best"]["val/accuracy"]
 
 
 def test_record_says_what_was_run(tiny_run):
     record = tiny_run("seed=3").record
     assert record["seed"] == 3
+    assert record["images_per_second"] > 0
+    assert record["precision"] == str(choose_precision("auto"))
+    low, high = record["best"]["val/accuracy_95"]
+    assert 0 <= low <= record["best"]["val/accuracy"] <= high <= 1
     assert (
         record["versions"]["torch"] == torch.__version__.split("+")[0] or "+" in record["versions"]["torch"]
     )
@@ -85,18 +85,34 @@ def test_record_says_what_was_run(tiny_run):
     assert "class_counts" not in record["manifest"]["splits"]["test"]
 
 
-def test_checkpoint_rebuilds_its_model_alone(tiny_run, monkeypatch):
-    run = tiny_run("model=resnet18", "attention=spatial", "trainer.limit_val_batches=1.0")
-    path = run.folder / "checkpoints" / "best.ckpt"
-    torch.load(path, weights_only=True)
-    loaded = load_checkpoint(path)
-    data = read({**loaded.config["datamodule"]})
-    rows = data.split == data.split_names.index("val")
+ALONE = """
+import sys, numpy as np, torch
+from fer.checkpoint import load_checkpoint
+loaded = load_checkpoint(sys.argv[1])
+images, out = torch.from_numpy(np.load(sys.argv[2])), sys.argv[3]
+with torch.inference_mode():
+    np.save(out, loaded.model(images).numpy())
+print(loaded.labels.names, {"hydra", "pytorch_lightning", "wandb"} & set(sys.modules))
+"""
+
+
+def validation_images(config):
+    data = read(config["datamodule"])
+    rows = np.flatnonzero(data.split == data.split_names.index("val"))
     images = torch.from_numpy(data.images[rows]).permute(0, 3, 1, 2)
-    with torch.inference_mode():
-        preds = loaded.model(to_float(images, loaded.config["model"]["image_size"])).argmax(1).numpy()
-    assert np.mean(preds == data.targets[rows]) == pytest.approx(run.record["best"]["val/accuracy"])
-    assert loaded.labels.names == data.labels.names
+    return to_float(images, config["model"]["image_size"]), data.targets[rows]
+
+
+def test_checkpoint_rebuilds_its_model_alone(tiny_run, tmp_path):
+    run = tiny_run("model=resnet18", "attention=spatial", "trainer.limit_val_batches=1.0")
+    images, targets = validation_images(yaml.safe_load((run.folder / "config.yaml").read_text()))
+    np.save(tmp_path / "images.npy", images.numpy())
+    paths = [run.folder / BEST, tmp_path / "images.npy", tmp_path / "logits.npy"]
+    command = [sys.executable, "-c", ALONE, *map(str, paths)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == f"{FER7.names} set()"
+    preds = np.load(tmp_path / "logits.npy").argmax(1)
+    assert np.mean(preds == targets) == pytest.approx(run.record["best"]["val/accuracy"])
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"not a checkpoint at all"])
@@ -141,12 +157,7 @@ def test_nan_loss_stops_and_keeps_the_last_good_checkpoint(tiny_run, capsys, mon
     assert run.status == 2
     assert "NaN or infinite at step 3 (epoch 2)" in capsys.readouterr().err
     assert run.record["status"] == "failed"
-    assert load_checkpoint(run.folder / "checkpoints" / "last.ckpt").epoch == 1
-
-
-def test_batch_larger_than_the_split(tiny_run, capsys):
-    assert tiny_run("datamodule.batch_size=65").status == 2
-    assert "batch_size=65 is larger than the training split (64 images)" in capsys.readouterr().err
+    assert load_checkpoint(run.folder / LAST).epoch == 1
 
 
 def test_early_stopping(tiny_run):
@@ -157,10 +168,22 @@ def test_early_stopping(tiny_run):
 
 
 def test_ema_is_what_is_validated_and_saved(tiny_run):
-    run = tiny_run("ema_decay=0.5", "trainer.max_epochs=2", "trainer.limit_val_batches=1.0")
-    content = torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)
-    averaged, current = content["state_dict"], content["current_model_state"]
-    assert any(not torch.equal(averaged[name], current[name]) for name in averaged)
+    words = ("trainer.limit_val_batches=1.0", "trainer.limit_train_batches=1.0", "optimizer.lr=0.01")
+    run = tiny_run("ema_decay=0.9", "trainer.max_epochs=3", "monitor=val/loss", *words)
+    content = torch.load(run.folder / BEST, weights_only=True)
+    averaged = load_checkpoint(run.folder / BEST).model
+    images, targets = validation_images(content["hyper_parameters"]["config"])
+    current = copy.deepcopy(averaged)
+    weights = {name.removeprefix("model."): value for name, value in content["current_model_state"].items()}
+    current.load_state_dict({name: weights[name] for name in current.state_dict()})
+    losses = [loss_of(model.eval(), images, targets) for model in (averaged, current)]
+    assert losses[0] == pytest.approx(run.record["best"]["val/loss"], rel=1e-4)
+    assert losses[1] != pytest.approx(losses[0], rel=1e-3)
+
+
+def loss_of(model, images, targets):
+    with torch.inference_mode():
+        return torch.nn.functional.cross_entropy(model(images), torch.from_numpy(targets)).item()
 
 
 def test_progressive_sizes(tiny_run, monkeypatch):
@@ -180,7 +203,51 @@ def test_trainer_options_pass_through(tiny_run):
     )
     rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
     assert rows[-1]["step"] == "2"
-    assert tiny_run("trainer.fast_dev_run=true").status == 0
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "trainer.fast_dev_run=true",
+        "trainer.overfit_batches=2",
+        "trainer.max_steps=3",
+        "trainer.val_check_interval=0.5",
+        "trainer.num_sanity_val_steps=1",
+        "trainer.enable_checkpointing=false",
+        "trainer.deterministic=true",
+    ],
+)
+def test_trainer_option(word, tiny_run):
+    run = tiny_run(word, "trainer.max_epochs=2")
+    assert run.status == 0
+    assert run.record["status"] == "finished"
+
+
+def test_epochs_without_validation_have_no_figures(tiny_run):
+    run = tiny_run("trainer.check_val_every_n_epoch=2", "trainer.max_epochs=4")
+    rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
+    assert [bool(row["val/accuracy"]) for row in rows] == [False, True, False, True]
+
+
+def test_sanity_check_is_no_epoch(tiny_run):
+    run = tiny_run("trainer.num_sanity_val_steps=1", "trainer.max_epochs=1")
+    row = next(csv.DictReader((run.folder / "metrics.csv").open()))
+    assert run.record["best"]["val/loss"] == float(row["val/loss"])
+
+
+def test_validation_loss_is_plain_whatever_is_trained_on(tiny_run):
+    words = ("optimizer.lr=0", "trainer.limit_val_batches=1.0", "datamodule.eval_batch_size=5")
+    plain = tiny_run(*words).record["best"]["val/loss"]
+    weighted = tiny_run(*words, "imbalance=class_weights", "loss.label_smoothing=0.3").record["best"][
+        "val/loss"
+    ]
+    assert weighted == pytest.approx(plain)
+
+
+def test_emotion_that_the_data_lacks_cannot_be_monitored(tiny_run, capsys):
+    run = tiny_run("monitor=val/f1/hapy")
+    assert (run.status, run.folder) == (2, None)
+    assert "Did you mean 'happy'?" in capsys.readouterr().err
 
 
 def test_every_trainer_argument_is_an_option():

@@ -114,7 +114,9 @@ class EmotionDataModule(pl.LightningDataModule):
         """
         rows = self.rows["train"][np.linspace(0, len(self.rows["train"]) - 1, num_faces).astype(int)]
         images = _channels_first(self.data.images[rows])
-        views = self.augment(images.repeat_interleave(num_views, 0), self.image_size, seeded(self.seed, 0))
+        views = self.augment(
+            images.repeat_interleave(num_views, 0), self.image_size, seeded("example", self.seed, 0)
+        )
         views = views.unflatten(0, (num_faces, num_views))
         plain = to_float(images, self.image_size)[:, None]
         return torch.cat([plain, views], 1).flatten(0, 1).permute(0, 2, 3, 1).numpy()
@@ -134,7 +136,7 @@ class EmotionDataModule(pl.LightningDataModule):
         assert self.trainer is not None
         epoch = self.trainer.current_epoch
         if self._generator is None or self._generator[0] != epoch:
-            self._generator = (epoch, seeded(self.seed, epoch, device))
+            self._generator = (epoch, seeded("augment", self.seed, epoch, device))
         return self._generator[1]
 
 

@@ -1,5 +1,6 @@
 """Batches of a resident set: which images, in which order. No pixels pass through here."""
 
+import hashlib
 from collections.abc import Iterator
 
 import torch
@@ -8,10 +9,19 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 
 class _Batches(Dataset[dict[str, Tensor]]):
-    """Hand a batch of positions on as it is: the pixels wait on the device."""
+    """Hand a batch of positions on as it is: the pixels wait on the device.
 
-    def __getitem__(self, positions: Tensor) -> dict[str, Tensor]:
-        return {"index": positions}
+    A number asks for that batch of the set in order, which is how ``trainer.overfit_batches`` asks.
+    """
+
+    def __init__(self, num_samples: int, batch_size: int) -> None:
+        self.in_order = torch.arange(num_samples).split(batch_size)
+
+    def __len__(self) -> int:
+        return len(self.in_order)
+
+    def __getitem__(self, batch: Tensor | int) -> dict[str, Tensor]:
+        return {"index": batch if isinstance(batch, Tensor) else self.in_order[batch]}
 
 
 class BatchSampler(Sampler[Tensor]):
@@ -44,16 +54,17 @@ class BatchSampler(Sampler[Tensor]):
         """Yield the batches of the epoch."""
         order = torch.arange(self.num_samples)
         if self.shuffle:
-            order = torch.randperm(self.num_samples, generator=seeded(self.seed, self.epoch))
+            order = torch.randperm(self.num_samples, generator=seeded("order", self.seed, self.epoch))
         yield from order.split(self.batch_size)[: len(self)]
 
 
-def seeded(seed: int, epoch: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a generator whose stream depends on seed and epoch alone."""
-    return torch.Generator(device).manual_seed((seed * 1_000_003 + epoch) % 2**63)
+def seeded(purpose: str, seed: int, epoch: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a generator whose stream depends on purpose, seed and epoch alone."""
+    digest = hashlib.sha256(f"{purpose} {seed} {epoch}".encode()).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8]) >> 1)
 
 
 def batches(num_samples: int, batch_size: int, shuffle: bool, seed: int = 0) -> DataLoader[dict[str, Tensor]]:
     """Return a loader of ``{"index": int64 (B,)}``; no workers, since there is nothing to load."""
     sampler = BatchSampler(num_samples, batch_size, shuffle, seed)
-    return DataLoader(_Batches(), batch_size=None, sampler=sampler)
+    return DataLoader(_Batches(num_samples, batch_size), batch_size=None, sampler=sampler)

@@ -1,6 +1,6 @@
 """From a plain dict of numbers and strings to a classifier, without Hydra."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from fer.errors import FerError, did_you_mean
 from fer.models.attention import build_attention
-from fer.models.backbone import Backbone, TimmBackbone, pretrained_config
+from fer.models.backbone import Backbone, TimmBackbone, pretrained_config, probe
 from fer.models.baseline_cnn import BaselineCNN
 from fer.models.classifier import EmotionClassifier
 from fer.models.fast_cnn import FastCNN
@@ -87,11 +87,12 @@ def build_model(config: Mapping[str, Any], num_classes: int, image_channels: int
     in_channels = model.in_channels or image_channels
     own = model.name in OWN_BACKBONES
     backbone = _own_backbone(model, in_channels) if own else _timm_backbone(model, in_channels)
+    grid = probe(backbone, (in_channels, model.image_size, model.image_size)).shape[-2:]
     return EmotionClassifier(
         backbone,
         num_classes,
-        attention=_attention(model, backbone),
-        pool=_pool(model, backbone),
+        attention=_attention(model, backbone, grid),
+        pool=_pool(backbone, grid),
         dropout=model.dropout,
         in_channels=in_channels,
         **_statistics(model, backbone),
@@ -120,9 +121,9 @@ def _timm_backbone(model: ModelConfig, in_channels: int) -> Backbone:
     )
 
 
-def _attention(model: ModelConfig, backbone: Backbone) -> nn.Module | None:
+def _attention(model: ModelConfig, backbone: Backbone, grid: Sequence[int]) -> nn.Module | None:
     attention = build_attention(model.attention, backbone.num_features)
-    if attention is not None and isinstance(backbone, TimmBackbone) and backbone.grid == (1, 1):
+    if attention is not None and tuple(grid) == (1, 1):
         raise FerError(
             f"attention={model.attention['name']} needs a feature map, but {model.name} gives one cell for "
             f"pictures of {model.image_size} px. Use attention=none, a larger image_size or another model."
@@ -130,11 +131,10 @@ def _attention(model: ModelConfig, backbone: Backbone) -> nn.Module | None:
     return attention
 
 
-def _pool(model: ModelConfig, backbone: Backbone) -> Pool | None:
-    if not isinstance(backbone, BaselineCNN | FastCNN):
-        return None
-    side = max(1, model.image_size // backbone.stride)
-    return FlattenDense(backbone.num_features, side)
+def _pool(backbone: Backbone, grid: Sequence[int]) -> Pool | None:
+    """Return the dense layer over all cells that our own nets end in; None is the mean of the cells."""
+    own = isinstance(backbone, BaselineCNN | FastCNN)
+    return FlattenDense(backbone.num_features, grid[0]) if own else None
 
 
 def _statistics(model: ModelConfig, backbone: Backbone) -> dict[str, tuple[float, ...]]:

@@ -1,6 +1,7 @@
 """A small residual network that is quick on a few CPU cores without AVX-512 or bf16."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
@@ -78,22 +79,18 @@ class FastCNN(Backbone):
         self.num_features = widths[-1]
         self.standardise = nn.InstanceNorm2d(in_channels)
         # A kernel of 4 with one pixel of padding halves an even side exactly and centres on it.
-        stem = conv_norm(in_channels, widths[0], kernel_size=4, stride=2)
-        self.stem = nn.Sequential(stem, *_after(widths[0], depths[0]))
-        stages = (_stage(widths[i - 1], widths[i], depths[i]) for i in range(1, len(widths)))
-        self.stages = nn.Sequential(*stages)
+        stem = nn.Conv2d(in_channels, widths[0], 4, stride=2, padding=1, bias=False)
+        convs = [stem, *(nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(widths))]
+        pools = [nn.MaxPool2d(2, ceil_mode=True)] * (len(widths) - 1) + [nn.Identity()]
+        self.stages = nn.Sequential(*map(_stage, convs, pools, depths))
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the feature map ``(B, num_features, h, h)``."""
-        return self.stages(self.stem(self.standardise(x)))
+        return self.stages(self.standardise(x))
 
 
-def _stage(in_channels: int, out_channels: int, depth: int) -> nn.Sequential:
-    """Halve the map, rounding up so that no border is lost, then widen it."""
-    pool = nn.MaxPool2d(2, ceil_mode=True)
-    return nn.Sequential(pool, conv_norm(in_channels, out_channels), *_after(out_channels, depth))
-
-
-def _after(channels: int, depth: int) -> list[nn.Module]:
-    """What follows the first convolution of a stage: its activation and the residual blocks."""
-    return [nn.ReLU(inplace=True), *(FastBlock(channels) for _ in range(depth))]
+def _stage(conv: nn.Conv2d, pool: nn.Module, depth: int) -> nn.Sequential:
+    """Widen the map, then halve it, rounding up; norm and ReLU come last, where they have less to do."""
+    channels = conv.out_channels
+    blocks = (FastBlock(channels) for _ in range(depth))
+    return nn.Sequential(conv, pool, nn.BatchNorm2d(channels), nn.ReLU(inplace=True), *blocks)

@@ -1,0 +1,120 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from fer.data.augment import Recipe
+from fer.data.datamodule import EmotionDataModule
+from fer.data.dataset import EmotionData
+from fer.errors import FerError
+from fer.labels import FER7
+
+
+def make_data(roles=("train", "val", "test"), counts=(20, 11, 6)):
+    rng = np.random.default_rng(0)
+    split = np.repeat(np.arange(3, dtype=np.uint8), counts)
+    rng.shuffle(split)
+    names = ("train", "val", "test")
+    return EmotionData(
+        images=rng.integers(0, 256, (len(split), 24, 24, 1), dtype=np.uint8),
+        targets=rng.integers(0, 7, len(split)),
+        split=split,
+        split_names=names,
+        roles={role: role for role in roles},
+        labels=FER7,
+        source="noise",
+    )
+
+
+def make(data=None, recipe=None, progressive=(), seed=0, epoch=0, training=True):
+    module = EmotionDataModule(data or make_data(), 8, 4, 24, recipe or Recipe(), progressive, seed)
+    module.trainer = SimpleNamespace(training=training, current_epoch=epoch, max_epochs=4)
+    return module
+
+
+def epoch_of(module, epoch):
+    module.trainer.current_epoch = epoch
+    loader = module.train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    return [module.on_after_batch_transfer(batch, 0) for batch in loader]
+
+
+def test_test_labels_are_hidden():
+    data = make_data()
+    module = make(data)
+    assert set(module.data.targets[data.split == 2]) == {-1}
+    assert (data.targets >= 0).all()
+
+
+def test_batch_holds_the_images_and_targets_of_its_rows():
+    data = make_data()
+    for batch in epoch_of(make(data), 0):
+        rows = batch["index"].numpy()
+        assert (data.split[rows] == 0).all()
+        np.testing.assert_array_equal(batch["target"], data.targets[rows])
+        expected = data.images[rows].transpose(0, 3, 1, 2) / 255
+        np.testing.assert_allclose(batch["image"], expected, atol=1e-6)
+        assert batch["image"].dtype == torch.float32
+        assert batch["target"].dtype == batch["index"].dtype == torch.int64
+
+
+def test_epoch_shows_no_image_twice_and_leaves_out_the_rest():
+    rows = torch.cat([batch["index"] for batch in epoch_of(make(), 0)])
+    assert len(rows) == len(set(rows.tolist())) == 16
+
+
+def test_order_changes_with_epoch_and_seed_and_repeats_with_both():
+    def order(seed, epoch):
+        return [batch["index"].tolist() for batch in epoch_of(make(seed=seed), epoch)]
+
+    assert order(0, 1) == order(0, 1)
+    assert order(0, 1) != order(0, 2)
+    assert order(0, 1) != order(1, 1)
+
+
+def test_augmentation_repeats_with_seed_and_epoch():
+    def images(seed, epoch):
+        return torch.cat([b["image"] for b in epoch_of(make(recipe=Recipe(rotation=20.0), seed=seed), epoch)])
+
+    assert torch.equal(images(0, 1), images(0, 1))
+    assert not torch.equal(images(0, 1), images(1, 1))
+
+
+def test_validation_is_whole_in_order_and_untouched():
+    data = make_data()
+    module = make(data, recipe=Recipe(rotation=20.0), progressive=[(0.0, 16)], training=False)
+    batches = [module.on_after_batch_transfer(batch, 0) for batch in module.val_dataloader()]
+    assert [len(batch["image"]) for batch in batches] == [4, 4, 3]
+    rows = torch.cat([batch["index"] for batch in batches]).numpy()
+    np.testing.assert_array_equal(rows, np.flatnonzero(data.split == 1))
+    images = torch.cat([batch["image"] for batch in batches])
+    np.testing.assert_allclose(images, data.images[rows].transpose(0, 3, 1, 2) / 255, atol=1e-6)
+
+
+def test_training_size_grows_by_share_of_the_epochs():
+    module = make(progressive=[(0.0, 16), (0.5, 20), (0.75, 24)])
+    sizes = [{batch["image"].shape[-1] for batch in epoch_of(module, epoch)} for epoch in range(4)]
+    assert sizes == [{16}, {16}, {20}, {24}]
+
+
+def test_train_counts():
+    data = make_data()
+    assert make(data).train_counts == np.bincount(data.targets[data.split == 0], minlength=7).tolist()
+
+
+def test_examples_begin_with_the_face_itself():
+    module = make(recipe=Recipe(flip=1.0))
+    grid = module.augmented_examples(num_faces=3, num_views=2)
+    assert grid.shape == (9, 24, 24, 1)
+    np.testing.assert_allclose(grid[1], grid[0][:, ::-1], atol=1e-5)
+
+
+def test_missing_split_names_those_that_are_there():
+    with pytest.raises(FerError, match="train"):
+        make(make_data(roles=("train",)))
+
+
+def test_batch_larger_than_the_split():
+    with pytest.raises(FerError, match="batch_size=21 is larger than the training split"):
+        EmotionDataModule(make_data(), 21, 4, 24, Recipe())

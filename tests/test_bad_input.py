@@ -1,0 +1,96 @@
+"""Bad input through fer-train itself: status 2, a line that says what is wrong, no traceback, no folder."""
+
+import pytest
+
+PIXELS = " ".join(["7"] * 2304)
+HEADER = "emotion,pixels,Usage\n"
+
+
+def rows(*lines):
+    return (HEADER + "".join(f"{line}\n" for line in lines)).encode()
+
+
+GOOD = [f"{label},{PIXELS},{usage}" for usage in ("Training", "PublicTest") for label in range(7)]
+FILES = {
+    "empty": (b"", "empty"),
+    "header only": (HEADER.encode(), "expected rows of images, got none"),
+    "binary": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "binary"),
+    "utf-16": ((HEADER + GOOD[0]).encode("utf-16"), "UTF-16"),
+    "cut off": (rows(*GOOD) + f"3,{PIXELS[:900]}".encode(), "line 16"),
+    "2303 pixels": (rows(*GOOD, f"3,{PIXELS[2:]},Training"), "expected 2304 pixel values, got 2303"),
+    "no number": (rows(*GOOD, f"3,x{PIXELS[1:]},Training"), "line 16"),
+    "negative": (rows(*GOOD, f"3,-{PIXELS},Training"), "line 16"),
+    "above 255": (rows(*GOOD, f"3,{PIXELS[:-1]}256,Training"), "256"),
+    "unknown label": (rows(*GOOD, f"7,{PIXELS},Training"), "line 16"),
+    "unknown usage": (rows(*GOOD, f"3,{PIXELS},Trainning"), "Training"),
+    "missing column": (b"emotion,pixels\n3," + PIXELS.encode() + b"\n", "Usage"),
+    "no training rows": (rows(*GOOD[7:]), "Training"),
+    "one class only": (rows(*[GOOD[3]] * 20, GOOD[10]), "happy"),
+    "no validation": (rows(*GOOD[:7]), "Training"),
+}
+
+
+def refused(run, capsys, words):
+    error = capsys.readouterr().err
+    assert run.status == 2
+    assert run.folder is None
+    assert words in error
+    assert (
+        len(error.strip().splitlines()) <= 2
+    )  # the message may end in a line of its own that says what to do
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_file(case, fer_train, tmp_path, capsys):
+    content, words = FILES[case]
+    path = tmp_path / "fer2013.csv"
+    path.write_bytes(content)
+    refused(fer_train("datamodule=fer2013", f"datamodule.path={path}"), capsys, words)
+
+
+def test_missing_file(fer_train, tmp_path, capsys):
+    (tmp_path / "fer2013.csv").write_text("")
+    run = fer_train("datamodule=fer2013", f"datamodule.path={tmp_path}/fer2012.csv")
+    refused(run, capsys, "fer2013.csv")
+
+
+OPTIONS = {
+    ("model=timm", "model.name=resnet19"): "resnet18",
+    ("datamodule.batch_size=65",): "batch_size=65 is larger than the training split (64 images)",
+    ("optimizer=timm", "optimizer.name=adamx"): "Did you mean 'adam",
+    ("scheduler=onecycle", "scheduler.warmup_share=2"): "scheduler onecycle does not take these options",
+    ("scheduler=step", "scheduler.every_epochs=0"): "scheduler step does not take these options",
+    ("ema_decay=1.5",): "ema_decay: expected a number between 0 and 1",
+    ("trainer.precision=17",): "trainer:",
+    ("+optimizer.momentun=0.9",): "momentun",
+    ("model=vit_tiny", "progressive=[[0,40]]"): "40",
+    ("model=resnet18", "model.pretrained=/nowhere/weights.pth"): "/nowhere/weights.pth",
+    ("loss.label_smoothing=1.5",): "loss.label_smoothing",
+    ("augmentation.flip=2",): "augmentation.flip",
+}
+
+
+@pytest.mark.parametrize("words", OPTIONS, ids=" ".join)
+def test_option(words, tiny_run, capsys):
+    run = tiny_run(*words)
+    assert run.status == 2
+    error = capsys.readouterr().err
+    assert OPTIONS[words] in error
+    assert "Traceback" not in error
+
+
+def test_pretrained_offline(tiny_run, capsys, monkeypatch):
+    monkeypatch.setattr("fer.models.weights.hub_answers", lambda: False)
+    run = tiny_run("model=resnet18", "model.pretrained=true")
+    refused(run, capsys, "model.pretrained=")
+
+
+def test_without_test_rows_it_trains(fer_train, tmp_path):
+    path = tmp_path / "fer2013.csv"
+    path.write_bytes(rows(*GOOD))
+    run = fer_train(
+        "datamodule=fer2013", f"datamodule.path={path}", "datamodule.batch_size=7", "trainer.max_epochs=1"
+    )
+    assert run.record["status"] == "finished"
+    assert "test" not in run.record["manifest"]["splits"]

@@ -1,0 +1,16 @@
+import subprocess
+import zipfile
+from pathlib import Path
+
+from fer.options import CONFIG_DIR
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_wheel_carries_the_configs(tmp_path):
+    command = ["uv", "build", "--wheel", "--quiet", "--out-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, timeout=120)
+    names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    assert {f"fer/conf/{path.relative_to(CONFIG_DIR)}" for path in CONFIG_DIR.rglob("*.yaml")} <= names
+    assert "fer/train.py" in names
+    assert not any(name.startswith(("tests/", "outputs/")) for name in names)

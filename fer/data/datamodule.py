@@ -87,7 +87,7 @@ class EmotionDataModule(pl.LightningDataModule):
         """Turn positions into images and targets, on the device."""
         assert self.trainer is not None
         training = bool(self.trainer.training)
-        split = self._on_device("train" if training else "val", batch["index"].device)
+        split = self.on_device("train" if training else "val", batch["index"].device)
         images = split["image"][batch["index"]]
         if training:
             image = self.augment(images, self.train_size(), self._epoch_generator(images.device))
@@ -121,7 +121,12 @@ class EmotionDataModule(pl.LightningDataModule):
         plain = to_float(images, self.image_size)[:, None]
         return torch.cat([plain, views], 1).flatten(0, 1).permute(0, 2, 3, 1).numpy()
 
-    def _on_device(self, role: str, device: torch.device) -> dict[str, Tensor]:
+    def on_device(self, role: str, device: torch.device) -> dict[str, Tensor]:
+        """Return a split as tensors on the device, put there once.
+
+        Returns:
+            ``image`` uint8 ``(N, C, H, W)``, ``target`` int64 ``(N,)`` and ``row`` int64 ``(N,)`` in the set.
+        """
         if role not in self._resident or self._resident[role]["row"].device != device:
             rows = self.rows[role]
             split = {

@@ -1,4 +1,4 @@
-"""The convolutional baseline of the facial emotion tutorials: four convolutions, dropout, no batch norm."""
+"""The convolutional baseline of the facial emotion tutorials: four convolutions with pooling, and dropout."""
 
 from collections.abc import Sequence
 

@@ -4,8 +4,9 @@ Imports Hydra alone, so that a mistyped option is answered before torch is loade
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -56,7 +57,7 @@ def explain(error: Problem, overrides: Sequence[str]) -> FerError:
 
 
 def _unknown_key(key: str, overrides: Sequence[str]) -> FerError:
-    known = [*_keys(_reference(overrides)), *groups()]
+    known = [*_flat(_reference(overrides)), *groups()]
     parent = key.rpartition(".")[0] + "."
     siblings = [name for name in known if name.startswith(parent)] if "." in key else known
     hint = did_you_mean(key, siblings) or did_you_mean(key, known)
@@ -75,11 +76,19 @@ def _reference(overrides: Sequence[str]) -> DictConfig:
         return hydra.compose("train", overrides=chosen)
 
 
-def _keys(config: DictConfig, prefix: str = "") -> Iterable[str]:
-    for name in map(str, config):
-        yield prefix + name
-        if not OmegaConf.is_missing(config, name) and isinstance(config[name], DictConfig):
-            yield from _keys(config[name], f"{prefix}{name}.")
+def _flat(config: DictConfig) -> dict[str, Any]:
+    """Return dotted key -> value as written, groups included, nothing interpolated."""
+    flat: dict[str, Any] = {}
+
+    def add(values: Mapping[Any, Any], prefix: str) -> None:
+        for name, value in values.items():
+            flat[f"{prefix}{name}"] = value
+            if isinstance(value, Mapping):
+                add(value, f"{prefix}{name}.")
+
+    container: Any = OmegaConf.to_container(config, resolve=False)
+    add(container, "")
+    return flat
 
 
 def check(config: DictConfig) -> None:
@@ -92,7 +101,7 @@ def check(config: DictConfig) -> None:
         raise FerError(f"{missing[0]} is not set. Add {missing[0]}=… to the command.")
     overrides = list(HydraConfig.get().overrides.task)
     reference = _reference(overrides)
-    _check_additions(overrides, set(_keys(reference)))
+    _check_additions(overrides, set(_flat(reference)))
     _check_kinds(config, reference)
     _check_monitor(config.monitor)
     _check_numbers(config)
@@ -113,8 +122,9 @@ def _check_additions(overrides: Sequence[str], known: set[str]) -> None:
 
 
 def _check_kinds(config: DictConfig, reference: DictConfig) -> None:
-    for key in _keys(reference):
-        was, now = OmegaConf.select(reference, key), OmegaConf.select(config, key)
+    given = _flat(config)
+    for key, was in _flat(reference).items():
+        now = given.get(key)
         kind = "true or false" if isinstance(was, bool) else "a number"
         words = isinstance(now, str) or (isinstance(now, bool) and not isinstance(was, bool))
         if isinstance(was, int | float) and words:

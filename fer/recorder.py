@@ -60,7 +60,7 @@ class RunRecorder(Callback):
         result["images_per_second"] = float(np.median(speeds)) if speeds else None
         if self.best is not None and self.best_confusion is not None:
             n, right = int(self.best_confusion.sum()), int(self.best_confusion.trace())
-            result["best"] = {**self.best, "n": n, "val/accuracy_95": list(wilson(right, n))}
+            result |= {"validation_images": n, "accuracy_95": list(wilson(right, n))}
         return result
 
     def _write(self) -> None:

@@ -9,6 +9,7 @@ import pty
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -217,6 +218,16 @@ def test_mode(tmp_path, monkeypatch, mode, logged_in, expected):
     assert modes == [expected]
 
 
+def read_when_ended(folder):
+    """Read the file once W&B's own process has written its last record."""
+    for _ in range(100):
+        try:
+            return Offline.read(folder)
+        except StopIteration:
+            time.sleep(0.1)
+    raise AssertionError("W&B never wrote that the run ended")
+
+
 def test_failed_run_is_marked(fer_train, fer2013_csv, monkeypatch):
     from fer.module import EmotionModule
 
@@ -228,7 +239,7 @@ def test_failed_run_is_marked(fer_train, fer2013_csv, monkeypatch):
     words = ["datamodule=fer2013", f"datamodule.path={fer2013_csv}", "trainer.max_epochs=2", "logger=wandb"]
     run = fer_train(*TINY, *words)
     assert run.status == 2
-    failed = Offline.read(run.folder)
+    failed = read_when_ended(run.folder)
     assert failed.exit_code == 1
     assert "model" not in failed.artifacts
     assert len(failed.values("val/confusion_picture")) == 1

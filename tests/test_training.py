@@ -76,7 +76,7 @@ def test_record_says_what_was_run(tiny_run):
     assert record["seed"] == 3
     assert record["images_per_second"] > 0
     assert record["precision"] == str(choose_precision("auto"))
-    low, high = record["best"]["val/accuracy_95"]
+    low, high = record["accuracy_95"]
     assert 0 <= low <= record["best"]["val/accuracy"] <= high <= 1
     assert (
         record["versions"]["torch"] == torch.__version__.split("+")[0] or "+" in record["versions"]["torch"]
@@ -92,7 +92,7 @@ loaded = load_checkpoint(sys.argv[1])
 images, out = torch.from_numpy(np.load(sys.argv[2])), sys.argv[3]
 with torch.inference_mode():
     np.save(out, loaded.model(images).numpy())
-print(loaded.labels.names, {"hydra", "pytorch_lightning", "wandb"} & set(sys.modules))
+print(loaded.labels.names, {"hydra", "pytorch_lightning"} & set(sys.modules))
 """
 
 
@@ -162,9 +162,9 @@ def test_nan_loss_stops_and_keeps_the_last_good_checkpoint(tiny_run, capsys, mon
 
 def test_early_stopping(tiny_run):
     run = tiny_run(
-        "trainer.max_epochs=9", "early_stopping_patience=1", "optimizer.lr=0", "scheduler=constant"
+        "trainer.max_epochs=9", "early_stopping_patience=2", "optimizer.lr=0", "scheduler=constant"
     )
-    assert run.record["epochs"] == 2
+    assert run.record["epochs"] == run.record["best"]["epoch"] + 2 < 9
 
 
 def test_ema_is_what_is_validated_and_saved(tiny_run):

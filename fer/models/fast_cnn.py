@@ -10,10 +10,9 @@ from fer.errors import FerError
 from fer.models.backbone import Backbone
 
 
-def conv_norm(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> nn.Sequential:
-    """A convolution without bias, padded by one cell, and the batch norm that stands in for the bias."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=1, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+def conv_norm(channels: int) -> nn.Sequential:
+    """A 3x3 convolution without bias, and the batch norm that stands in for the bias."""
+    return nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
 
 
 class FastBlock(nn.Module):
@@ -30,8 +29,8 @@ class FastBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         """Build the layers."""
         super().__init__()
-        self.first = conv_norm(channels, channels)
-        self.second = conv_norm(channels, channels)
+        self.first = conv_norm(channels)
+        self.second = conv_norm(channels)
         nn.init.zeros_(self.second[1].get_parameter("weight"))
 
     def forward(self, x: Tensor) -> Tensor:

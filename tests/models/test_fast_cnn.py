@@ -42,7 +42,7 @@ def test_channels_last_changes_nothing():
 
 def test_every_parameter_learns():
     net = FastCNN(**SMALL)
-    nn.init.ones_(net.stages[0][3].second[1].weight)  # starts at zero, and so do the gradients behind it
+    nn.init.ones_(net.stages[1][4].second[1].weight)  # starts at zero, and so do the gradients behind it
     net(torch.rand(4, 1, 32, 32)).square().sum().backward()
     idle = [name for name, weight in net.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert idle == []

@@ -16,7 +16,7 @@ from fer.optim import mode_of
 
 
 class Pace(Callback):
-    """Log ``lr``, ``perf/images_per_second`` of an epoch's training part, and ``perf/fit_seconds`` so far."""
+    """Log the figures of an epoch's training part: loss, accuracy, ``lr``, images/s, seconds of fit."""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Start the clock of the fit."""
@@ -52,6 +52,7 @@ class Pace(Callback):
             "perf/fit_seconds": time.perf_counter() - self._fit_start,
         }
         pl_module.log_dict(figures, rank_zero_only=True)
+        pl_module.log_dict(pl_module.figures("train"), sync_dist=True)
 
     def _resume(self, pl_module: Any) -> None:
         self._start = _now(pl_module)

@@ -29,7 +29,9 @@ def compose(experiment, path, *words):
     from fer.options import CONFIG_DIR
 
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        config = hydra.compose("train", [f"experiment={experiment}", f"datamodule.path={path}", *words])
+        config = hydra.compose(
+            "train", [f"experiment={experiment}", f"datamodule.path={path}", "name=benchmark", *words]
+        )
     return OmegaConf.to_container(config, resolve=True)
 
 

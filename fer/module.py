@@ -64,9 +64,8 @@ class EmotionModule(pl.LightningModule):
         logits, target = self(batch["image"]), batch["target"]
         loss = (self.loss if stage == "train" else F.cross_entropy)(logits, target)
         right = (logits.detach().argmax(1) == target).sum()
-        self.sums[stage] += torch.stack(
-            [loss.detach().float() * len(target), right, right.new_tensor(len(target))]
-        )
+        count = right.new_tensor(len(target))
+        self.sums[stage] += torch.stack([loss.detach().float() * count, right, count])
         return loss, logits
 
     def figures(self, stage: str) -> dict[str, Tensor]:

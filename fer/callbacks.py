@@ -11,12 +11,43 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint, WeightAveragi
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from fer.data.loader import seeded
 from fer.errors import FerError
 from fer.optim import mode_of
 
 
+class SeedEpoch(Callback):
+    """Seed the global random numbers (dropout, mixing) of each epoch from seed, epoch and process alone.
+
+    So a resumed run draws what an uninterrupted one would have drawn.
+
+    Args:
+        seed: Seed of the run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Seed them before the first batch; a loader may draw a number after the start of the epoch."""
+        if batch_idx == 0:
+            purpose = f"epoch, process {trainer.global_rank}"
+            torch.manual_seed(seeded(purpose, self.seed, trainer.current_epoch).initial_seed())
+
+
 class Pace(Callback):
     """Log the figures of an epoch's training part: loss, accuracy, ``lr``, images/s, seconds of fit."""
+
+    _earlier_seconds = 0.0
+    _fit_start = 0.0
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the seconds of fit so far, for a checkpoint."""
+        return {"fit_seconds": self._fit_seconds()}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Go on counting from a checkpoint's seconds."""
+        self._earlier_seconds = state_dict["fit_seconds"]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Start the clock of the fit."""
@@ -47,12 +78,14 @@ class Pace(Callback):
         """Log the figures."""
         self._pause(pl_module)
         figures = {
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "lr": max(group["lr"] for group in trainer.optimizers[0].param_groups),  # the head's
             "perf/images_per_second": self._images * trainer.world_size / max(self._seconds, 1e-9),
-            "perf/fit_seconds": time.perf_counter() - self._fit_start,
+            "perf/fit_seconds": self._fit_seconds(),
         }
-        pl_module.log_dict(figures, rank_zero_only=True)
-        pl_module.log_dict(pl_module.figures("train"), sync_dist=True)
+        pl_module.log_dict(figures | pl_module.figures("train"))
+
+    def _fit_seconds(self) -> float:
+        return self._earlier_seconds + time.perf_counter() - self._fit_start
 
     def _resume(self, pl_module: Any) -> None:
         self._start = _now(pl_module)

@@ -25,6 +25,7 @@ class Checkpoint:
         config: The resolved config of its run.
         manifest: Counts and hashes of the data that it was trained on.
         epoch: Epoch of the weights, counted from 1.
+        init_from: Where its run had its first weights from (`fer.transfer`), or ``None``.
     """
 
     model: EmotionClassifier
@@ -32,6 +33,7 @@ class Checkpoint:
     config: dict[str, Any]
     manifest: dict[str, Any]
     epoch: int
+    init_from: dict[str, Any] | None = None
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -50,7 +52,9 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         weights = {name.removeprefix(_PREFIX): value for name, value in content["state_dict"].items()
                    if name.startswith(_PREFIX)}  # fmt: skip
         model.load_state_dict(weights)
-        return Checkpoint(model.eval(), labels, config, about["manifest"], content["epoch"] + 1)
+        return Checkpoint(
+            model.eval(), labels, config, about["manifest"], content["epoch"] + 1, about.get("init_from")
+        )
     except (KeyError, TypeError, RuntimeError) as error:
         raise FerError(
             f"{path}: expected a checkpoint of fer-train, but {error!r} is wrong in it."

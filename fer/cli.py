@@ -1,5 +1,6 @@
 """What every command line shares: mistakes of the user end in one clear line and exit status 2."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -12,14 +13,19 @@ def run_and_explain(command: Callable[[], object]) -> int:
     """Run a command and return its exit status.
 
     A `FerError` becomes ``error: …`` on standard error and status 2; Ctrl-C becomes status 130. Anything else
-    is a defect of ours, and shows its traceback.
+    is a defect of ours, and shows its traceback. Of several processes of a run the first alone speaks.
     """
     try:
         command()
     except FerError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
         return USER_ERROR
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _say("interrupted")
         return INTERRUPTED
     return 0
+
+
+def _say(text: str) -> None:
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(text, file=sys.stderr)

@@ -126,10 +126,18 @@ def _init(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any
         finish_timeout=FINISH_SECONDS, finish_timeout_raises=True,
     )  # fmt: skip
     names = {key: options[key] for key in ("project", "entity", "group", "tags")}
-    run = wandb.init(name=folder.name, dir=folder, config=dict(run_config), settings=settings, **names)
+    run = wandb.init(
+        id=run_id(folder), resume="allow", name=folder.name, dir=folder, config=dict(run_config),
+        settings=settings, **names,
+    )  # fmt: skip
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     return run
+
+
+def run_id(folder: Path) -> str:
+    """Return the W&B id of a run: one and the same however often it is resumed in its folder."""
+    return f"{folder.parent.name}_{folder.name}"
 
 
 def _close(logger: Any, failed: bool) -> None:

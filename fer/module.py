@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
 
+from fer.errors import FerError
 from fer.labels import LabelSpace, from_dict
 from fer.losses import build_loss
 from fer.metrics import build_metrics, scalars
+from fer.mixing import build_mix
 from fer.models import build_model
 from fer.optim import build_optimizer, build_scheduler
+from fer.sam import SAM
 
 Batch = Mapping[str, Tensor]
 
@@ -24,8 +27,8 @@ class EmotionModule(pl.LightningModule):
     All arguments are plain values, so that a checkpoint carries them and loads with ``weights_only=True``.
 
     Args:
-        config: The resolved run config; ``model``, ``attention``, ``loss``, ``imbalance``, ``optimizer``,
-            ``scheduler``, ``monitor`` and ``channels_last`` are read.
+        config: The resolved run config; ``model``, ``attention``, ``loss``, ``imbalance``, ``mix``,
+            ``optimizer``, ``scheduler``, ``monitor``, ``seed`` and ``channels_last`` are read.
         labels: Label space as ``{"name": str, "names": list[str]}``.
         train_counts: Training samples of each emotion, ``(K,)``; the class weights come from them.
         image_channels: Channels of the images that the DataModule gives, 1 or 3.
@@ -47,7 +50,8 @@ class EmotionModule(pl.LightningModule):
         self.model = build_model(
             {**config["model"], "attention": config["attention"]}, len(self.labels), image_channels
         )
-        self.loss = build_loss(config["loss"], config["imbalance"]["name"], train_counts)
+        self.loss = build_loss(config["loss"], config["imbalance"], train_counts)
+        self.mix = build_mix(config["mix"], len(self.labels), config["seed"])
         self.metrics = build_metrics(len(self.labels))
         self.memory_format = torch.channels_last if config["channels_last"] else torch.contiguous_format
         self.model.to(memory_format=self.memory_format)
@@ -56,21 +60,36 @@ class EmotionModule(pl.LightningModule):
         """Return logits ``(B, K)`` of float images ``(B, C, S, S)`` in [0, 1]."""
         return self.model(image.contiguous(memory_format=self.memory_format))
 
-    def _shared_step(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
-        """Return loss and logits of a batch, and add them to the sums of the epoch.
+    def _shared_step(self, image: Tensor, target: Tensor, stage: str) -> tuple[Tensor, Tensor]:
+        """Return loss and logits of a batch, and add them to the sums of the epoch."""
+        logits = self(image)
+        loss = (self.loss if stage == "train" else F.cross_entropy)(logits, target)
+        if not self._is_second_pass():
+            self._count(logits.detach(), target, loss.detach(), stage)
+        return loss, logits
+
+    def _is_second_pass(self) -> bool:
+        """Return whether SAM computes a batch again, which counts once."""
+        return any(
+            isinstance(optimizer, SAM) and optimizer.second_pass for optimizer in self.trainer.optimizers
+        )
+
+    def _count(self, logits: Tensor, target: Tensor, loss: Tensor, stage: str) -> None:
+        """Add a batch to the sums of the epoch; of a distribution the heaviest label is the right one.
 
         The sums stay on the device: ``self.log`` at each step took a tenth of the fast net's time.
         """
-        logits, target = self(batch["image"]), batch["target"]
-        loss = (self.loss if stage == "train" else F.cross_entropy)(logits, target)
-        right = (logits.detach().argmax(1) == target).sum()
+        label = target if target.ndim == 1 else target.argmax(1)
+        right = (logits.argmax(1) == label).sum()
         count = right.new_tensor(len(target))
-        self.sums[stage] += torch.stack([loss.detach().float() * count, right, count])
-        return loss, logits
+        self.sums[stage] += torch.stack([loss.float() * count, right, count])
 
     def figures(self, stage: str) -> dict[str, Tensor]:
-        """Return loss and accuracy of the epoch so far as ``train/…`` or ``val/…``, and begin anew."""
-        loss, right, count = self.sums[stage].clone()
+        """Return loss and accuracy of the epoch so far as ``train/…`` or ``val/…``, and begin anew.
+
+        They are those of all images, whichever process they were given to.
+        """
+        loss, right, count = self.trainer.strategy.reduce(self.sums[stage].clone(), reduce_op="sum")
         self.sums[stage].zero_()
         return {f"{stage}/loss": loss / count, f"{stage}/accuracy": right / count}
 
@@ -79,24 +98,41 @@ class EmotionModule(pl.LightningModule):
         self.sums = {stage: torch.zeros(3, device=self.device) for stage in ("train", "val")}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch."""
-        return self._shared_step(batch, "train")[0]
+        """Return the loss of a batch, after mixing."""
+        image, target = self.mix(batch["image"], self._target(batch), self.current_epoch, batch_idx)
+        return self._shared_step(image, target, "train")[0]
+
+    def _target(self, batch: Batch) -> Tensor:
+        """Return the votes where the loss wants them, else the labels."""
+        if not self.loss.wants_votes:
+            return batch["target"]
+        if "votes" not in batch:
+            raise FerError(
+                f"loss={self.config['loss']['name']}: this data set has no votes of annotators. "
+                "Use datamodule=ferplus, or loss=cross_entropy."
+            )
+        return batch["votes"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Feed the metrics; the loss is plain cross-entropy, whatever is trained on."""
-        _, logits = self._shared_step(batch, "val")
+        _, logits = self._shared_step(batch["image"], batch["target"], "val")
         self.metrics.update(logits.float(), batch["target"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the whole split; keep its confusion matrix ``(K, K)`` in ``self.confusion``."""
         values = self.metrics.compute()
         self.confusion = values["confusion"].cpu().numpy()
-        self.log_dict(self.figures("val") | scalars(values, self.labels.names, "val"), sync_dist=True)
+        self.log_dict(self.figures("val") | scalars(values, self.labels.names, "val"))
         self.metrics.reset()
 
     def configure_optimizers(self) -> Any:
         """Build optimizer and schedule from the config and the length of the training."""
         optimizer = build_optimizer(self.model, self.config["optimizer"])
+        if isinstance(optimizer, SAM) and self.trainer.accumulate_grad_batches > 1:
+            raise FerError(
+                "optimizer=sam computes each batch twice, and several batches a step "
+                "(trainer.accumulate_grad_batches) cannot be computed again. Set that to 1."
+            )
         total = int(self.trainer.estimated_stepping_batches)
         per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
         schedule = build_scheduler(

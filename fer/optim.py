@@ -1,5 +1,6 @@
 """Optimizers by name through timm's factory, and learning-rate schedules by name from torch."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim import lr_scheduler as lrs
 
 from fer.errors import FerError, did_you_mean
+from fer.sam import SAM
 
 
 def build_optimizer(model: nn.Module, config: Mapping[str, Any]) -> Optimizer:
@@ -17,21 +19,44 @@ def build_optimizer(model: nn.Module, config: Mapping[str, Any]) -> Optimizer:
     Args:
         model: Its trainable parameters are optimised.
         config: ``name`` as in ``timm.optim.list_optimizers()``, ``lr``, ``weight_decay`` and whatever else
-            that optimizer takes (``momentum``, ``betas``, …).
+            that optimizer takes (``momentum``, ``betas``, …). With ``layer_decay`` in (0, 1] a layer that
+            lies ``d`` below the head learns at ``lr * layer_decay ** d`` (BEiT, Bao et al. 2022,
+            https://arxiv.org/abs/2106.08254); layers are those of ``model.group_matcher``. With ``sam``
+            as name, ``base`` is such a name (``adamw``) and ``rho`` (0.05) is for `SAM`.
 
     Raises:
         FerError: timm knows no optimizer of that name, or it does not take one of the options.
     """
     options = dict(config)
     name = options.pop("name")
-    known = [str(word) for word in list_optimizers()]
-    if name not in known:
-        hint = did_you_mean(name, known)
-        raise FerError(f"optimizer.name: timm has no optimizer {name!r}.{hint}")
+    if name == "sam":
+        base, rho = options.pop("base", "adamw"), options.pop("rho", 0.05)
+        _check_known("optimizer.base", base)
+        return SAM(build_optimizer(model, {"name": base, **options}), model, rho)
+    _check_known("optimizer.name", name)
+    _check_layer_decay(options.get("layer_decay"))
     try:
-        return create_optimizer_v2(model, opt=name, **options)
+        return _scale_rates(create_optimizer_v2(model, opt=name, **options))
     except (TypeError, ValueError) as error:
         raise FerError(f"optimizer {name} does not take these options: {error}") from error
+
+
+def _check_known(key: str, name: str) -> None:
+    known = [str(word) for word in list_optimizers()]
+    if name not in known:
+        raise FerError(f"{key}: timm has no optimizer {name!r}.{did_you_mean(name, known)}")
+
+
+def _check_layer_decay(decay: object) -> None:
+    if decay is not None and not (isinstance(decay, int | float) and 0.0 < decay <= 1.0):
+        raise FerError(f"optimizer.layer_decay: expected null or a factor in (0, 1], got {decay!r}.")
+
+
+def _scale_rates(optimizer: Optimizer) -> Optimizer:
+    """Turn timm's ``lr_scale`` of a layer into its rate: timm's own schedules apply it, torch's do not."""
+    for group in optimizer.param_groups:
+        group["lr"] *= group.pop("lr_scale", 1.0)
+    return optimizer
 
 
 def build_scheduler(
@@ -78,9 +103,12 @@ def _step(
 def _cosine(optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, _: int) -> lrs.LRScheduler:
     """Linear warm-up, then half a cosine down to ``final_share`` of the peak (Loshchilov & Hutter 2017)."""
     warmup = max(1, round(config["warmup_share"] * total_steps))
-    floor = config["final_share"] * max(group["lr"] for group in optimizer.param_groups)
+    length, floor = max(1, total_steps - warmup), config["final_share"]
     up = lrs.LinearLR(optimizer, start_factor=1.0 / (warmup + 1), total_iters=warmup)
-    down = lrs.CosineAnnealingLR(optimizer, T_max=max(1, total_steps - warmup), eta_min=floor)
+    # a factor, so that each layer's rate keeps its share of the peak; CosineAnnealingLR has one floor for all
+    down = lrs.LambdaLR(
+        optimizer, lambda step: floor + (1 - floor) * (1 + math.cos(math.pi * min(step / length, 1.0))) / 2
+    )
     return lrs.SequentialLR(optimizer, [up, down], milestones=[warmup])
 
 

@@ -22,6 +22,8 @@ _HERE = Path(__file__).resolve().parent
 CONFIG_DIR = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
 # What these hold is handed on to timm, so keys may be added there with a plus.
 OPEN_KEYS = ("optimizer.", "model.kwargs.")
+_SOURCES_EXAMPLE = "'datamodule.sources=[{name: fer2013, path: /data/fer2013.csv}, {name: synthetic}]'"
+_OF_THE_WHOLE = ("batch_size", "eval_batch_size", "drop_leaks")  # not for each source
 Problem = HydraException | OmegaConfBaseException
 
 
@@ -76,6 +78,12 @@ def _reference(overrides: Sequence[str]) -> DictConfig:
         return hydra.compose("train", overrides=chosen)
 
 
+def named(overrides: Sequence[str]) -> list[str]:
+    """Return the keys that a command line names; ``""`` for an experiment, which may set any."""
+    keys = [word.lstrip("+~").partition("=")[0] for word in overrides]
+    return ["" if key == "experiment" else key for key in keys]
+
+
 def _flat(config: DictConfig) -> dict[str, Any]:
     """Return dotted key -> value as written, groups included, nothing interpolated."""
     flat: dict[str, Any] = {}
@@ -89,6 +97,42 @@ def _flat(config: DictConfig) -> dict[str, Any]:
     container: Any = OmegaConf.to_container(config, resolve=False)
     add(container, "")
     return flat
+
+
+def complete_sources(config: DictConfig) -> None:
+    """Give each of ``datamodule.sources`` the values of its own file of ``conf/datamodule``, in place.
+
+    Raises:
+        FerError: A source has no known name, an option that its reader lacks, or none where it needs one.
+    """
+    if "sources" not in config.datamodule:
+        return
+    sources = config.datamodule.sources
+    if not isinstance(sources, ListConfig) or not sources:
+        raise FerError(f"datamodule.sources: expected {_SOURCES_EXAMPLE}, got {sources!r}.")
+    for position, given in enumerate(sources):
+        sources[position] = _complete(given, f"datamodule.sources, number {position + 1}")
+
+
+def _complete(given: object, where: str) -> DictConfig:
+    known = [choice for choice in choices("datamodule") if choice != "concat"]
+    name = given.get("name") if isinstance(given, DictConfig) else None
+    if not isinstance(given, DictConfig) or name not in known:
+        hint = did_you_mean(str(name), known)
+        wanted = f"a name ({', '.join(known)}), as in {_SOURCES_EXAMPLE}"
+        raise FerError(f"{where}: expected {wanted}, got {name!r}.{hint}")
+    file = OmegaConf.load(CONFIG_DIR / "datamodule" / f"{name}.yaml")
+    assert isinstance(file, DictConfig)
+    defaults = OmegaConf.masked_copy(file, [str(key) for key in file if key not in _OF_THE_WHOLE])
+    options = [str(option) for option in defaults]
+    if strange := [str(option) for option in given if str(option) not in options]:
+        hint = did_you_mean(strange[0], options)
+        raise FerError(f"{where}: {name} has no option {strange[0]!r} but {', '.join(options)}.{hint}")
+    merged = OmegaConf.merge(defaults, given)
+    assert isinstance(merged, DictConfig)
+    if missing := [str(key) for key in merged if OmegaConf.is_missing(merged, key)]:
+        raise FerError(f"{where}: {name} needs {missing[0]}. Add {missing[0]}: … to it.")
+    return merged
 
 
 def check(config: DictConfig) -> None:
@@ -143,7 +187,7 @@ def _check_numbers(config: DictConfig) -> None:
     }
     for key, low in lowest.items():
         value = OmegaConf.select(config, key)
-        if value is None and key in ("early_stopping_patience", "ema_decay"):
+        if value is None and key == "early_stopping_patience":
             continue
         if not isinstance(value, int | float) or isinstance(value, bool) or value < low:
             raise FerError(f"{key}: expected a number of at least {low}, got {value!r}.")

@@ -20,6 +20,9 @@ class RunRecorder(Callback):
 
     An epoch without a validation has no ``val/`` figures in its row.
 
+    Attributes:
+        earlier_seconds: Seconds of fit before the run was resumed, up to its checkpoint.
+
     Args:
         path: The CSV file; it is written anew with each epoch, whole or not at all.
         monitor: The metric that says which epoch is best; ties go to the earlier one.
@@ -30,7 +33,20 @@ class RunRecorder(Callback):
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, float] | None = None
         self.best_confusion: np.ndarray | None = None
+        self.earlier_seconds = 0.0
         self._validated: dict[str, float] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return rows and best epoch as plain values, for a checkpoint."""
+        confusion = None if self.best_confusion is None else self.best_confusion.tolist()
+        return {"rows": self.rows, "best": self.best, "best_confusion": confusion}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on after the rows of a checkpoint."""
+        self.rows, self.best = state_dict["rows"], state_dict["best"]
+        confusion = state_dict["best_confusion"]
+        self.best_confusion = None if confusion is None else np.array(confusion)
+        self.earlier_seconds = self.rows[-1]["perf/fit_seconds"] if self.rows else 0.0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Remember metrics and confusion matrix where they are the best so far."""

@@ -33,6 +33,15 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     _write(folder / "run.json", json.dumps(record, indent=2) + "\n")
 
 
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return what ``run.json`` holds; nothing where there is none, or no whole one."""
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
 def environment() -> dict[str, Any]:
     """Return versions, commit and machine: what somebody needs to run it again."""
     return {

@@ -17,9 +17,11 @@ from omegaconf.errors import OmegaConfBaseException
 from fer import options
 from fer.cli import run_and_explain
 from fer.errors import FerError
+from fer.resume import stopped_run
 from fer.run_folder import run_name
 
-_DISK = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+_DISK = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
+         errno.EFBIG)  # fmt: skip
 
 
 def main() -> None:
@@ -76,14 +78,17 @@ def train(config: DictConfig) -> dict[str, float]:
     folder = Path(HydraConfig.get().runtime.output_dir).resolve()
     try:
         options.check(config)
+        options.complete_sources(config)
         values: Any = OmegaConf.to_container(config, resolve=True)
+        place, resumes = folder, values["resume"] is not None
+        if resumes:
+            values, place = stopped_run(values, options.named(HydraConfig.get().overrides.task))
         from fer import training  # torch and Lightning load for seconds: --help and a typo do not wait
 
-        return training.run(values, folder)
-    except FerError:
-        if not any(folder.iterdir()):
+        return training.run(values, place, resumes)
+    finally:
+        if folder.is_dir() and not any(folder.iterdir()):  # Hydra makes it before anybody knows better
             folder.rmdir()
-        raise
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def tiny_run(fer_train) -> Callable[..., Run]:
 
 @pytest.fixture(scope="session")
 def fer2013_csv(tmp_path_factory) -> Path:
-    """Write a small fer2013.csv of noise: 70 training, 35 validation and 35 test rows."""
+    """Write a small fer2013.csv of noise, and FER+'s votes beside it: 70 training, 35 and 35 more rows."""
     rng = np.random.default_rng(0)
     path = tmp_path_factory.mktemp("fer2013") / "fer2013.csv"
     with path.open("w") as file:
@@ -73,4 +73,16 @@ def fer2013_csv(tmp_path_factory) -> Path:
             for row in range(rows):
                 pixels = " ".join(map(str, rng.integers(0, 256, 48 * 48)))
                 file.write(f"{row % 7},{pixels},{usage}\n")
+    write_votes(path.with_name("fer2013new.csv"), {"Training": 70, "PublicTest": 35, "PrivateTest": 35})
     return path
+
+
+def write_votes(path: Path, rows: dict[str, int]) -> None:
+    """Write a fer2013new.csv in which 8 of 10 taggers agree on every image, on each emotion in turn."""
+    emotions = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt"
+    lines = [f"Usage,Image name,{emotions},unknown,NF"]
+    for usage, number in rows.items():
+        for row in range(number):
+            votes = ",".join("8" if emotion == row % 8 else "0" for emotion in range(8))
+            lines.append(f"{usage},fer{row:07d}.png,{votes},2,0")
+    path.write_text("\n".join(lines) + "\n")

@@ -61,7 +61,7 @@ OPTIONS = {
     ("optimizer=timm", "optimizer.name=adamx"): "Did you mean 'adam",
     ("scheduler=onecycle", "scheduler.warmup_share=2"): "scheduler onecycle does not take these options",
     ("scheduler=step", "scheduler.every_epochs=0"): "scheduler step does not take these options",
-    ("ema_decay=1.5",): "ema_decay: expected a number between 0 and 1",
+    ("ema=true", "ema_decay=1.5"): "ema_decay: expected a number between 0 and 1",
     ("trainer.precision=17",): "trainer:",
     ("+optimizer.momentun=0.9",): "momentun",
     ("model=vit_tiny", "progressive=[[0,40]]"): "40",
@@ -94,3 +94,12 @@ def test_without_test_rows_it_trains(fer_train, tmp_path):
     )
     assert run.record["status"] == "finished"
     assert "test" not in run.record["manifest"]["splits"]
+
+
+def test_votes_of_other_files(fer_train, fer2013_csv, tmp_path, capsys):
+    from conftest import write_votes
+
+    (tmp_path / "fer2013.csv").symlink_to(fer2013_csv)
+    write_votes(tmp_path / "fer2013new.csv", {"Training": 69, "PublicTest": 36, "PrivateTest": 35})
+    run = fer_train("datamodule=ferplus", f"datamodule.path={tmp_path}")
+    refused(run, capsys, "fer2013new.csv, line 71: expected Usage Training, as image 70 of")

@@ -2,11 +2,44 @@ import numpy as np
 import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
+from torch.nn import functional
+from torchvision.ops import sigmoid_focal_loss
 
+from fer.data.synthetic import read_synthetic
 from fer.errors import FerError
-from fer.losses import build_loss, class_weights
+from fer.losses import build_loss, class_weights, effective_number_weights
+from fer.models import build_model
 
-PLAIN = {"name": "cross_entropy", "label_smoothing": 0.0}
+OPTIONS = {
+    "cross_entropy": {"label_smoothing": 0.0},
+    "focal": {"gamma": 2.0, "label_smoothing": 0.0},
+    "soft_targets": {},
+    "balanced_softmax": {"label_smoothing": 0.0},
+    "logit_adjustment": {"tau": 1.5, "label_smoothing": 0.0},
+    "generalised_cross_entropy": {"q": 0.7},
+    "symmetric_cross_entropy": {"alpha": 0.1, "beta": 1.0, "log_zero": -4.0},
+}
+WEIGHTED = sorted(OPTIONS.keys() - {"balanced_softmax", "logit_adjustment"})
+COUNTS = [40, 10, 2, 100]
+TARGET = torch.tensor([0, 1, 2, 3, 3, 0])
+
+
+def make(name, imbalance="none", counts=COUNTS, **changed):
+    config = {"name": name, **OPTIONS.get(name, {}), **changed}
+    return build_loss(config, {"name": imbalance, "beta": 0.99}, counts)
+
+
+def some_logits(rows=6, classes=4):
+    return 3 * torch.randn(rows, classes, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def some_votes(rows=6, classes=4):
+    return some_logits(rows, classes).roll(1).softmax(1)
+
+
+def numpy_probs(logits):
+    powers = np.exp(logits.numpy())
+    return powers / powers.sum(1, keepdims=True)
 
 
 def test_class_weights_are_scikit_learns_balanced():
@@ -15,37 +48,202 @@ def test_class_weights_are_scikit_learns_balanced():
     np.testing.assert_allclose(class_weights([5, 1, 20, 3]), expected, rtol=1e-6)
 
 
-def test_an_absent_class_weighs_nothing():
-    weights = class_weights([10, 0, 30])
+@pytest.mark.parametrize("weigh", [class_weights, lambda counts: effective_number_weights(counts, 0.9)])
+def test_an_absent_class_weighs_nothing(weigh):
+    weights = weigh([10, 0, 30])
     assert weights[1] == 0
     assert (weights * torch.tensor([10, 0, 30])).sum() == pytest.approx(40)
 
 
-def test_cross_entropy_against_its_definition():
-    logits, targets = (
-        torch.randn(6, 3, generator=torch.Generator().manual_seed(0)),
-        torch.tensor([0, 1, 2, 0, 1, 2]),
+def test_effective_number_lies_between_no_weights_and_inverse_frequency():
+    geometric = [sum(0.9**i for i in range(n)) for n in COUNTS]  # the sum that the formula closes
+    weights = effective_number_weights(COUNTS, 0.9)
+    np.testing.assert_allclose(weights / weights[0], geometric[0] / np.array(geometric), rtol=1e-6)
+    np.testing.assert_allclose(effective_number_weights(COUNTS, 0.0), np.ones(4), rtol=1e-6)
+    np.testing.assert_allclose(effective_number_weights(COUNTS, 1 - 1e-9), class_weights(COUNTS), rtol=1e-5)
+
+
+@pytest.mark.parametrize("imbalance", ["none", "class_weights", "effective_number"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_cross_entropy_is_torchs(imbalance, smoothing):
+    logits = some_logits().float()
+    loss = make("cross_entropy", imbalance, label_smoothing=smoothing)
+    expected = functional.cross_entropy(logits, TARGET, loss.weight, label_smoothing=smoothing)
+    torch.testing.assert_close(loss(logits, TARGET), expected)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_with_two_classes_is_torchvisions(gamma):
+    score, target = some_logits(8, 1)[:, 0], torch.arange(8) % 2
+    logits = torch.stack([torch.zeros_like(score), score], 1)
+    expected = sigmoid_focal_loss(score, target.double(), alpha=-1, gamma=gamma, reduction="mean")
+    torch.testing.assert_close(make("focal", gamma=gamma)(logits, target), expected)
+
+
+def test_focal_weights_are_torchvisions_alpha():
+    score, target = some_logits(8, 1)[:, 0], torch.arange(8) % 2
+    logits = torch.stack([torch.zeros_like(score), score], 1)
+    loss = make("focal", "class_weights", counts=[75, 25])
+    alpha = (loss.weight[1] / loss.weight.sum()).item()
+    expected = sigmoid_focal_loss(score, target.double(), alpha=alpha, gamma=2.0, reduction="sum")
+    weights = torch.where(target == 1, alpha, 1 - alpha).double()
+    torch.testing.assert_close(loss(logits, target), expected / weights.sum())
+
+
+def test_a_certain_prediction_has_a_gradient_under_focal():
+    logits = torch.tensor([[200.0, 0.0]], requires_grad=True)
+    make("focal", gamma=0.5, counts=[1, 1])(logits, torch.tensor([0])).backward()
+    assert logits.grad.isfinite().all()
+
+
+def test_balanced_softmax_against_its_formula():
+    logits = some_logits()
+    scores = np.array(COUNTS) * np.exp(logits.numpy())  # n_k exp(z_k), equation 3 of the paper
+    probs = scores / scores.sum(1, keepdims=True)
+    expected = -np.log(probs[np.arange(6), TARGET]).mean()
+    assert make("balanced_softmax")(logits, TARGET).item() == pytest.approx(expected, rel=1e-5)
+    assert make("logit_adjustment", tau=1.0)(logits, TARGET).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_logit_adjustment_against_its_formula():
+    logits, priors = some_logits(), np.array(COUNTS) / sum(COUNTS)
+    margins = np.exp(logits.numpy() + 1.5 * np.log(priors))
+    expected = -np.log((margins / margins.sum(1, keepdims=True))[np.arange(6), TARGET]).mean()
+    assert make("logit_adjustment")(logits, TARGET).item() == pytest.approx(expected, rel=1e-5)
+    plain = functional.cross_entropy(logits, TARGET)
+    torch.testing.assert_close(make("logit_adjustment", tau=0.0)(logits, TARGET), plain)
+
+
+@pytest.mark.parametrize("name", ["balanced_softmax", "logit_adjustment"])
+def test_a_class_without_samples_leaves_adjusted_losses_finite(name):
+    loss = make(name, counts=[40, 0, 2, 100], label_smoothing=0.1)
+    assert loss(some_logits(), TARGET).isfinite()
+
+
+@pytest.mark.parametrize("q", [0.3, 0.7, 1.0])
+def test_generalised_cross_entropy_against_its_formula(q):
+    probs = numpy_probs(some_logits())[np.arange(6), TARGET]
+    expected = ((1 - probs**q) / q).mean()
+    assert make("generalised_cross_entropy", q=q)(some_logits(), TARGET).item() == pytest.approx(expected)
+
+
+def test_generalised_cross_entropy_tends_to_cross_entropy():
+    loss = make("generalised_cross_entropy", q=1e-6)(some_logits(), TARGET)
+    torch.testing.assert_close(loss, functional.cross_entropy(some_logits(), TARGET), rtol=1e-4, atol=0)
+
+
+def test_symmetric_cross_entropy_against_its_formula():
+    probs, labels = numpy_probs(some_logits()), np.eye(4)[TARGET]
+    forward = -(labels * np.log(probs)).sum(1)
+    reverse = -(probs * np.where(labels == 1, 0.0, -4.0)).sum(1)
+    expected = (0.1 * forward + reverse).mean()
+    assert make("symmetric_cross_entropy")(some_logits(), TARGET).item() == pytest.approx(expected)
+
+
+def test_soft_targets_against_torchs_divergence():
+    votes = some_votes()
+    expected = functional.kl_div(some_logits().log_softmax(1), votes, reduction="batchmean")
+    loss = make("soft_targets")
+    assert loss.wants_votes
+    torch.testing.assert_close(loss(some_logits(), votes), expected)
+    assert loss(votes.log(), votes).item() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_soft_targets_weigh_by_the_classes_voted_for():
+    loss, votes, logits = make("soft_targets", "class_weights"), some_votes(), some_logits()
+    each = torch.stack([make("soft_targets")(logits[i : i + 1], votes[i : i + 1]) for i in range(6)])
+    weights = (votes * loss.weight).sum(1)
+    torch.testing.assert_close(loss(logits, votes), (weights * each).sum() / weights.sum())
+
+
+@pytest.mark.parametrize("imbalance", ["none", "class_weights"])
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_a_certain_distribution_is_a_label(name, imbalance):
+    loss, certain = make(name, imbalance), functional.one_hot(TARGET).double()
+    torch.testing.assert_close(loss(some_logits(), certain), loss(some_logits(), TARGET))
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS.keys() - {"soft_targets"}))
+def test_a_mixture_of_two_labels_pays_the_mixture_of_their_losses(name):
+    loss, logits, other = make(name), some_logits(), TARGET.roll(1)
+    mixed = 0.3 * functional.one_hot(TARGET, 4) + 0.7 * functional.one_hot(other, 4)
+    torch.testing.assert_close(
+        loss(logits, mixed.double()), 0.3 * loss(logits, TARGET) + 0.7 * loss(logits, other)
     )
-    loss = build_loss({**PLAIN, "label_smoothing": 0.3}, "none", [2, 2, 2])(logits, targets)
-    smooth = 0.7 * torch.eye(3)[targets] + 0.3 / 3
-    assert loss.item() == pytest.approx(-(smooth * logits.log_softmax(1)).sum(1).mean().item(), rel=1e-5)
 
 
-def test_class_weights_change_the_loss():
-    logits, targets = torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
-    weighted = build_loss(PLAIN, "class_weights", [9, 1])(logits, targets)
-    losses, weights = -logits.log_softmax(1)[[0, 1], [0, 1]], class_weights([9, 1])
-    assert weighted.item() == pytest.approx(((losses * weights).sum() / weights.sum()).item(), rel=1e-5)
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_weights_are_relative(name):
+    plain, weighted = make(name), make(name, "class_weights")
+    same = torch.full((6,), 2)
+    torch.testing.assert_close(weighted(some_logits(), same), plain(some_logits(), same))
+    assert weighted(some_logits(), TARGET) != pytest.approx(plain(some_logits(), TARGET).item())
+
+
+@pytest.mark.parametrize("target", [TARGET, some_votes()], ids=["labels", "votes"])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_gradients_against_finite_differences(name, target):
+    logits = some_logits().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: make(name)(x, target), logits)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_half_precision_logits_are_taken_in_float32(name):
+    logits = some_logits().bfloat16()
+    loss = make(name)(logits, TARGET)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, make(name)(logits.float(), TARGET))
+
+
+@pytest.fixture(scope="module")
+def faces():
+    data = read_synthetic(num_train=21, num_val=0, num_test=0, num_workers=1)
+    return torch.from_numpy(data.images).permute(0, 3, 1, 2) / 255, torch.from_numpy(data.targets)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_overfits_a_batch_of_faces(name, faces):
+    images, target = faces
+    torch.manual_seed(0)
+    model = build_model({"name": "fast_cnn", "kwargs": {"widths": [8, 16], "depths": [0, 0]}}, 7, 1)
+    loss = make(name, counts=torch.bincount(target, minlength=7).tolist())
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(80):
+        logits = model(images)
+        optimizer.zero_grad()
+        loss(logits, target).backward()
+        optimizer.step()
+        if (logits.argmax(1) == target).all():
+            return
+    pytest.fail("not all faces were learnt")
 
 
 @pytest.mark.parametrize(
-    ("config", "imbalance", "message"),
+    ("name", "imbalance", "changed", "message"),
     [
-        ({**PLAIN, "name": "cross_entrpy"}, "none", "Did you mean 'cross_entropy'"),
-        ({**PLAIN, "label_smoothing": 1.0}, "none", r"label_smoothing: expected a number in \[0, 1\)"),
-        (PLAIN, "class_weight", "Did you mean 'class_weights'"),
+        ("cross_entrpy", "none", {}, "Did you mean 'cross_entropy'"),
+        (
+            "cross_entropy",
+            "none",
+            {"label_smoothing": 1.0},
+            r"label_smoothing: expected a number in \[0, 1\)",
+        ),
+        ("cross_entropy", "class_weight", {}, "Did you mean 'class_weights'"),
+        ("focal", "none", {"gamma": -1.0}, "loss.gamma: expected a number of at least 0, got -1"),
+        ("focal", "none", {"gamma": float("nan")}, "loss.gamma"),
+        ("logit_adjustment", "none", {"tau": -0.1}, "loss.tau"),
+        ("generalised_cross_entropy", "none", {"q": 0.0}, r"loss.q: expected a number in \(0, 1\], got 0.0"),
+        ("generalised_cross_entropy", "none", {"label_smoothing": 0.1}, "label_smoothing"),
+        ("symmetric_cross_entropy", "none", {"log_zero": 0.0}, "loss.log_zero: expected a number below 0"),
+        ("balanced_softmax", "class_weights", {}, "a second time. Use imbalance=none"),
+        ("logit_adjustment", "oversample", {}, "a second time. Use imbalance=none"),
     ],
 )
-def test_bad_options(config, imbalance, message):
+def test_bad_options(name, imbalance, changed, message):
     with pytest.raises(FerError, match=message):
-        build_loss(config, imbalance, [1, 1])
+        make(name, imbalance, **changed)
+
+
+def test_bad_beta():
+    with pytest.raises(FerError, match=r"imbalance.beta: expected a number in \[0, 1\)"):
+        effective_number_weights(COUNTS, 1.0)

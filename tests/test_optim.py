@@ -107,3 +107,44 @@ def test_mode():
         "max",
         "max",
     ]
+
+
+class Layers(nn.Module):
+    """Three layers of one weight each; the last is the head."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Linear(1, 1, bias=False) for _ in range(3))
+
+    def group_matcher(self, coarse=False):
+        return {"blocks": r"^blocks\.(\d+)"}
+
+
+SHAPES = {
+    "constant": {},
+    "step": {"every_epochs": 2, "gamma": 0.1},
+    "cosine": {"warmup_share": 0.1, "final_share": 0.2},
+    "onecycle": {"warmup_share": 0.3, "anneal": "cos", "div_factor": 25.0, "final_div_factor": 1e4},
+    "plateau": {"factor": 0.5, "patience": 9},
+}
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of")
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lamb", "sam"])
+def test_layers_learn_at_decayed_rates_throughout_every_schedule(name, optimizer):
+    model = Layers()
+    built = build_optimizer(model, {"name": optimizer, "lr": 0.1, "weight_decay": 0.0, "layer_decay": 0.5})
+    schedule = build_scheduler(built, {"name": name, **SHAPES[name]}, 50, 5, "val/loss")["scheduler"]
+    for step in range(50):
+        rate = {id(p): group["lr"] for group in built.param_groups for p in group["params"]}
+        first, second, head = (rate[id(block.weight)] for block in model.blocks)
+        assert (first, second) == pytest.approx((head * 0.25, head * 0.5))
+        schedule.step(*([float(step)] if name == "plateau" else []))
+    assert head > 0
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.5, "half", -1])
+def test_bad_layer_decay(decay):
+    with pytest.raises(FerError, match=r"optimizer\.layer_decay: expected null or a factor in \(0, 1\]"):
+        build_optimizer(Layers(), {"name": "adamw", "lr": 0.1, "layer_decay": decay})

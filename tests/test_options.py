@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-from fer.options import CONFIG_DIR, choices, groups
+from fer.errors import FerError
+from fer.options import CONFIG_DIR, choices, complete_sources, groups
 
 FER_TRAIN = str(Path(sys.executable).parent / "fer-train")
 
@@ -47,7 +49,7 @@ BAD = {
     "optimizer.lr=abc": "optimizer.lr: expected a number, got 'abc'.",
     "trainer.max_epochs=0": "trainer.max_epochs: expected a number of at least 1, got 0.",
     "datamodule.batch_size=0": "datamodule.batch_size: expected a number of at least 1, got 0.",
-    "ema_decay=abc": "ema_decay: expected a number of at least 0.0, got 'abc'.",
+    "ema_decay=abc": "ema_decay: expected a number, got 'abc'.",
     "progressive=40": "progressive: expected [[share of the epochs, px], …]",
     "monitor=null": "monitor: expected a validation metric",
     "monitor=test/accuracy": "the test split must not choose a checkpoint",
@@ -80,3 +82,46 @@ def test_output_folder_that_cannot_be_made(tmp_path):
 def test_choices_are_the_files():
     assert "synthetic" in choices("datamodule")
     assert {f.parent.name for f in CONFIG_DIR.glob("*/*.yaml")} == set(groups())
+
+
+def with_sources(sources):
+    return OmegaConf.create(
+        {"model": {"image_size": 32}, "datamodule": {"name": "concat", "sources": sources}}
+    )
+
+
+def test_sources_are_completed_from_their_own_files():
+    config = with_sources(
+        [{"name": "ferplus", "path": "x", "contempt": False}, {"name": "folder", "path": "y"}]
+    )
+    complete_sources(config)
+    first, second = OmegaConf.to_container(config, resolve=True)["datamodule"]["sources"]
+    assert first == {"name": "ferplus", "path": "x", "contempt": False, "ambiguous": False}
+    assert second["size"] == 32  # as model.image_size
+    assert "batch_size" not in second
+
+
+def test_other_data_has_no_sources():
+    config = OmegaConf.create({"datamodule": {"name": "synthetic"}})
+    complete_sources(config)
+    assert config == {"datamodule": {"name": "synthetic"}}
+
+
+BAD_SOURCES = [
+    ("fer2013", "datamodule.sources: expected 'datamodule.sources=[{name: fer2013"),
+    ([], "datamodule.sources: expected"),
+    (["fer2013"], "number 1: expected a name (affectnet, "),
+    ([{"path": "x"}], "number 1: expected a name"),
+    ([{"name": "fer2014"}], "Did you mean 'fer2013'?"),
+    ([{"name": "concat"}], "number 1: expected a name"),
+    ([{"name": "synthetic"}, {"name": "fer2013"}], "number 2: fer2013 needs path."),
+    ([{"name": "ferplus", "path": "x", "contemp": 1}], "'contemp' but name, path, contempt, ambiguous."),
+    ([{"name": "fer2013", "path": "x", "batch_size": 8}], "fer2013 has no option 'batch_size'"),
+]
+
+
+@pytest.mark.parametrize(("sources", "words"), BAD_SOURCES, ids=str)
+def test_bad_sources(sources, words):
+    with pytest.raises(FerError) as caught:
+        complete_sources(with_sources(sources))
+    assert words in str(caught.value)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from picture_layouts import LAYOUTS
 from PIL import Image
 
 from fer.checkpoint import load_checkpoint
@@ -16,8 +17,9 @@ from fer.data.augment import to_float
 from fer.data.sources import read
 from fer.errors import FerError
 from fer.labels import FER7
+from fer.models import timm_backbone
 from fer.options import choices, groups
-from fer.training import choose_precision
+from fer.trainer import choose_precision
 
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 SMALL = {"resnet50": ["model.image_size=32"], "efficientnet_b0": ["model.image_size=32"]}
@@ -26,8 +28,15 @@ SMALL = {"resnet50": ["model.image_size=32"], "efficientnet_b0": ["model.image_s
 def words_for(group, choice, csv_path):
     """Return the command-line words that run one config file on a few images."""
     words = [f"{group}={choice}", *SMALL.get(choice, [])]
-    if (group, choice) == ("datamodule", "fer2013") or group == "experiment":
+    if (group, choice) == ("datamodule", "concat"):
+        both = f"{{name: fer2013, path: {csv_path}}}, {{name: ferplus, path: {csv_path}}}"
+        words += [f"datamodule.sources=[{both}]"]
+    elif (group, choice) in [("datamodule", "fer2013"), ("datamodule", "ferplus")] or group == "experiment":
         words += [f"datamodule.path={csv_path}"]
+    if group == "datamodule" and choice in LAYOUTS:
+        words += [f"datamodule.path={LAYOUTS[choice](csv_path.with_name(choice))}"]
+    if choice == "soft_targets":  # the votes are the targets
+        words += ["datamodule=ferplus", f"datamodule.path={csv_path}"]
     if choice == "timm":
         words += [f"{group}.name={'test_resnet' if group == 'model' else 'nadamw'}"]
     return words
@@ -37,11 +46,12 @@ CONFIGS = [(group, choice) for group in groups() for choice in choices(group)]
 
 
 @pytest.mark.parametrize(("group", "choice"), CONFIGS, ids=lambda name: name)
-def test_every_config_trains_a_batch(group, choice, tiny_run, fer_train, fer2013_csv):
+def test_every_config_trains_a_batch(group, choice, tiny_run, fer_train, monkeypatch, fer2013_csv):
     from conftest import TINY
 
+    monkeypatch.setattr(timm_backbone, "download", lambda *_: None)  # no network: the weights stay random
     words = words_for(group, choice, fer2013_csv)
-    run = fer_train(*TINY, *words) if "datamodule.path" in words[-1] else tiny_run(*words)
+    run = fer_train(*TINY, *words) if words[-1].startswith("datamodule.") else tiny_run(*words)
     assert run.status == 0
     assert 0.0 <= run.record["best"]["val/accuracy"] <= 1.0
     assert run.record["status"] == "finished"
@@ -53,11 +63,8 @@ def test_run_folder(tiny_run):
     pictures = {
         f"plots/{name}.png" for name in ("augmentation", "confusion_matrix", "learning_curves", "per_emotion")
     }
-    assert (
-        left
-        == {"config.yaml", "run.json", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"}
-        | pictures
-    )
+    files = {"config.yaml", "run.json", "metrics.csv", "duplicates.json", BEST, LAST}
+    assert left == files | pictures
     assert all(Image.open(run.folder / name).size[0] > 500 for name in pictures)
     assert yaml.safe_load((run.folder / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
 
@@ -169,7 +176,7 @@ def test_early_stopping(tiny_run):
 
 def test_ema_is_what_is_validated_and_saved(tiny_run):
     words = ("trainer.limit_val_batches=1.0", "trainer.limit_train_batches=1.0", "optimizer.lr=0.01")
-    run = tiny_run("ema_decay=0.9", "trainer.max_epochs=3", "monitor=val/loss", *words)
+    run = tiny_run("ema=true", "ema_decay=0.9", "trainer.max_epochs=3", "monitor=val/loss", *words)
     content = torch.load(run.folder / BEST, weights_only=True)
     averaged = load_checkpoint(run.folder / BEST).model
     images, targets = validation_images(content["hyper_parameters"]["config"])
@@ -266,5 +273,6 @@ def test_every_trainer_argument_is_an_option():
         "plugins",
         "model_registry",
         "enable_autolog_hparams",
+        "use_distributed_sampler",  # never: the DataModule shards
     }
     assert set(inspect.signature(pl.Trainer.__init__).parameters) - built == set(ours)

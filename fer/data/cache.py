@@ -13,7 +13,7 @@ import os
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +23,7 @@ import numpy as np
 from fer.data.dataset import EmotionData
 from fer.labels import from_dict, to_dict
 
-_FORMAT = 1
+_FORMAT = 2
 _ALIGNMENT = 64  # bytes; a cache line, and a multiple of every item size
 _CHECKSUM_SIZE = 64  # hex digits
 _LENGTH_SIZE = 64  # decimal digits and blanks: the header's length, before the header
@@ -70,6 +70,11 @@ def file_key(path: str | Path, reader: str, version: int) -> CacheKey:
 def generated_key(generator: str, arguments: Mapping[str, Any], version: int) -> CacheKey:
     """Return the key of generated data: generator, arguments (plain JSON values) and version."""
     return CacheKey(_dump([generator, dict(arguments)]), _dump([version]))
+
+
+def joint_key(keys: Sequence[CacheKey], options: Mapping[str, Any]) -> CacheKey:
+    """Return the key of what is read from several sources, with options (plain JSON values)."""
+    return CacheKey(_dump([[key.source for key in keys], dict(options)]), _dump([key.state for key in keys]))
 
 
 def cached(key: CacheKey, read: Callable[[], EmotionData]) -> EmotionData:
@@ -134,7 +139,7 @@ def _decode(body: np.ndarray, key: CacheKey) -> EmotionData | None:
     header = json.loads(body[_LENGTH_SIZE:start].tobytes())
     if (header["format"], header["source"], header["state"]) != (_FORMAT, key.source, key.state):
         return None
-    images, targets, split = _views(body[start:], header["arrays"])
+    images, targets, split, *votes = _views(body[start:], header["arrays"])
     return EmotionData(
         images=images,
         targets=np.array(targets),
@@ -143,6 +148,8 @@ def _decode(body: np.ndarray, key: CacheKey) -> EmotionData | None:
         roles=header["roles"],
         labels=from_dict(header["labels"]),
         source=header["data_source"],
+        votes=np.array(votes[0]) if votes else None,
+        dropped=header["dropped"],
     )
 
 
@@ -185,7 +192,8 @@ def _write(file: BinaryIO, key: CacheKey, data: EmotionData) -> None:
 
 def _parts(key: CacheKey, data: EmotionData) -> Iterator[bytes | memoryview]:
     """Yield an entry from behind its checksum on: length of the header, header, arrays, each one aligned."""
-    arrays = [np.ascontiguousarray(part) for part in (data.images, data.targets, data.split)]
+    given = [data.images, data.targets, data.split, *([] if data.votes is None else [data.votes])]
+    arrays = [np.ascontiguousarray(part) for part in given]
     header = json.dumps(_header(key, data, arrays)).encode()
     header += b" " * (-len(header) % _ALIGNMENT)
     yield str(len(header)).encode().ljust(_LENGTH_SIZE)
@@ -205,6 +213,7 @@ def _header(key: CacheKey, data: EmotionData, arrays: list[np.ndarray]) -> dict[
         "roles": data.roles,
         "labels": to_dict(data.labels),
         "data_source": data.source,
+        "dropped": data.dropped,
     }
 
 

@@ -35,10 +35,24 @@ class BatchSampler(Sampler[Tensor]):
         shuffle: Draw a new order each epoch and leave out the last, incomplete batch (a batch norm cannot
             live on a rest of one); otherwise all samples in order.
         seed: Seed of the order.
+        shard: Which process of how many this is, e.g. ``(0, 2)``: each gets as many batches as the others,
+            and none the images of another. Without ``shuffle`` each image is in exactly one of them.
+        weights: With ``shuffle``, draw with replacement, each sample in proportion to its weight, ``(N,)``;
+            an epoch still has ``num_samples`` draws.
     """
 
-    def __init__(self, num_samples: int, batch_size: int, shuffle: bool, seed: int = 0) -> None:
+    def __init__(
+        self,
+        num_samples: int,
+        batch_size: int,
+        shuffle: bool,
+        seed: int = 0,
+        shard: tuple[int, int] = (0, 1),
+        weights: Tensor | None = None,
+    ) -> None:
+        self.weights = weights
         self.num_samples, self.batch_size, self.shuffle, self.seed = num_samples, batch_size, shuffle, seed
+        self.rank, self.processes = shard
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -46,16 +60,27 @@ class BatchSampler(Sampler[Tensor]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Return the number of batches."""
-        full, rest = divmod(self.num_samples, self.batch_size)
+        """Return the number of batches of this process."""
+        full, rest = divmod(self.num_samples, self.batch_size * self.processes)
         return full if self.shuffle else full + bool(rest)
 
     def __iter__(self) -> Iterator[Tensor]:
         """Yield the batches of the epoch."""
-        order = torch.arange(self.num_samples)
-        if self.shuffle:
-            order = torch.randperm(self.num_samples, generator=seeded("order", self.seed, self.epoch))
-        yield from order.split(self.batch_size)[: len(self)]
+        order = self._order()
+        total = len(self) * self.processes
+        batches = order.split(self.batch_size)
+        if not self.shuffle and self.processes > 1:
+            batches = order.tensor_split(total)  # as many batches for each, though some are smaller by one
+        yield from batches[self.rank : total : self.processes]
+
+    def _order(self) -> Tensor:
+        """Return the positions of an epoch over all processes, int64 ``(N,)``."""
+        if not self.shuffle:
+            return torch.arange(self.num_samples)
+        generator = seeded("order", self.seed, self.epoch)
+        if self.weights is None:
+            return torch.randperm(self.num_samples, generator=generator)
+        return torch.multinomial(self.weights, self.num_samples, replacement=True, generator=generator)
 
 
 def seeded(purpose: str, seed: int, epoch: int, device: torch.device | str = "cpu") -> torch.Generator:
@@ -64,7 +89,14 @@ def seeded(purpose: str, seed: int, epoch: int, device: torch.device | str = "cp
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8]) >> 1)
 
 
-def batches(num_samples: int, batch_size: int, shuffle: bool, seed: int = 0) -> DataLoader[dict[str, Tensor]]:
+def batches(
+    num_samples: int,
+    batch_size: int,
+    shuffle: bool,
+    seed: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    weights: Tensor | None = None,
+) -> DataLoader[dict[str, Tensor]]:
     """Return a loader of ``{"index": int64 (B,)}``; no workers, since there is nothing to load."""
-    sampler = BatchSampler(num_samples, batch_size, shuffle, seed)
+    sampler = BatchSampler(num_samples, batch_size, shuffle, seed, shard, weights)
     return DataLoader(_Batches(num_samples, batch_size), batch_size=None, sampler=sampler)

@@ -1,12 +1,14 @@
 """From a datamodule config to data: which reader, and through which cache."""
 
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fer.data import fer2013
-from fer.data.cache import cached, file_key, generated_key
+from fer.data import fer2013, ferplus
+from fer.data.cache import cached, file_key, generated_key, joint_key
 from fer.data.dataset import EmotionData
 from fer.errors import FerError, did_you_mean
+from fer.labels import SPACES
 
 Options = Mapping[str, Any]
 
@@ -14,6 +16,43 @@ Options = Mapping[str, Any]
 def _fer2013(options: Options) -> EmotionData:
     path = options["path"]
     return cached(file_key(path, "fer2013", fer2013.VERSION), lambda: fer2013.read_fer2013(path))
+
+
+def _ferplus(options: Options) -> EmotionData:
+    faces, votes = ferplus.find_files(options["path"])
+    rules = {name: options[name] for name in ("contempt", "ambiguous")}
+    files = [file_key(faces, "fer2013", fer2013.VERSION), file_key(votes, "ferplus", ferplus.VERSION)]
+
+    def label() -> EmotionData:
+        return ferplus.relabel(ferplus.read_votes(votes), _fer2013({"path": faces}), **rules)
+
+    return cached(joint_key(files, rules), label)
+
+
+def _concat(options: Options) -> EmotionData:
+    from fer.data.concat import concatenate  # resizes with OpenCV
+
+    if options["labels"] not in SPACES:
+        hint = did_you_mean(str(options["labels"]), SPACES)
+        raise FerError(f"datamodule.labels: expected {', '.join(SPACES)}, got {options['labels']!r}.{hint}")
+    names = [str(source["name"]) for source in options["sources"]]
+    keys = [name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names, 1)]
+    parts = {key: read(source) for key, source in zip(keys, options["sources"], strict=True)}
+    labels = SPACES[options["labels"]]
+    return concatenate(parts, labels, options["size"], options["color"], options["val_from"])
+
+
+def _pictures(reader: str) -> Callable[[Options], EmotionData]:
+    """Return a source of pictures on disk; its reader is ``read_<reader>`` of the module of that name."""
+
+    def read_and_hold(options: Options) -> EmotionData:
+        from fer.data.picture_set import hold  # decodes with OpenCV
+
+        read_files = getattr(importlib.import_module(f"fer.data.{reader}"), f"read_{reader}")
+        names = [name for name in ("size", "color", "labels") if name in options]
+        return hold(read_files(options["path"], **{name: options[name] for name in names}), options)
+
+    return read_and_hold
 
 
 def _synthetic(options: Options) -> EmotionData:
@@ -30,7 +69,15 @@ def _synthetic(options: Options) -> EmotionData:
     return cached(key, draw)
 
 
-READERS: dict[str, Callable[[Options], EmotionData]] = {"fer2013": _fer2013, "synthetic": _synthetic}
+READERS: dict[str, Callable[[Options], EmotionData]] = {
+    "affectnet": _pictures("affectnet"),
+    "concat": _concat,
+    "fer2013": _fer2013,
+    "ferplus": _ferplus,
+    "folder": _pictures("folder"),
+    "rafdb": _pictures("rafdb"),
+    "synthetic": _synthetic,
+}
 
 
 def read(options: Options) -> EmotionData:

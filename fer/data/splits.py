@@ -1,15 +1,18 @@
 """Split roles: which images train, validate and test; and the manifest that names them by content."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fer.data.dataset import ROLES, EmotionData
 from fer.errors import FerError, did_you_mean
 from fer.labels import to_dict
+
+if TYPE_CHECKING:  # it loads OpenCV
+    from fer.data.pictures import ImageFiles
 
 _HASH_ROWS = 256  # images are hashed in portions, so that a memory map is never copied as a whole
 
@@ -39,19 +42,23 @@ def _describe(data: EmotionData) -> str:
 
 
 def hide_test_labels(data: EmotionData) -> EmotionData:
-    """Return the data with the targets of the test role set to -1; what training is given."""
+    """Return the data with targets of -1 and votes of 0 in the test role; what training is given."""
     if "test" not in data.roles:
         return data
+    test = indices(data, "test")
     targets = data.targets.copy()
-    targets[indices(data, "test")] = -1
-    return replace(data, targets=targets)
+    targets[test] = -1
+    votes = None if data.votes is None else data.votes.copy()
+    if votes is not None:
+        votes[test] = 0.0
+    return replace(data, targets=targets, votes=votes)
 
 
 def manifest(data: EmotionData, hide_test_labels: bool = True) -> dict[str, Any]:
     """Name every part of the data by its content.
 
     Two manifests with the same ``pixels_sha256`` stand for the same images in the same order, whatever file,
-    layout or cache they came from.
+    layout or cache they came from. Pictures that stay on disk have ``files_sha256``, over paths and sizes.
 
     Args:
         data: The data.
@@ -60,11 +67,14 @@ def manifest(data: EmotionData, hide_test_labels: bool = True) -> dict[str, Any]
     Returns:
         Plain JSON values: ``label_space``, ``image_shape`` ``[H, W, C]``, and in ``splits`` for each role
         ``split`` (the published name), ``count``, ``pixels_sha256``, and unless hidden ``class_counts`` by
-        emotion and ``labels_sha256`` (over the class numbers as little-endian int64).
+        emotion, ``labels_sha256`` (over the class numbers as little-endian int64) and, where there are votes,
+        ``votes_sha256`` (little-endian float32). Where the reader left images out, ``dropped`` counts them.
     """
+    dropped = {"dropped": dict(data.dropped)} if data.dropped else {}
     return {
         "label_space": to_dict(data.labels),
         "image_shape": list(data.images.shape[1:]),
+        **dropped,
         "splits": {
             role: _describe_part(data, role, hidden=hide_test_labels and role == "test")
             for role in ROLES
@@ -78,19 +88,29 @@ def _describe_part(data: EmotionData, role: str, hidden: bool) -> dict[str, Any]
     part = {
         "split": data.roles[role],
         "count": len(positions),
-        "pixels_sha256": _pixel_hash(data.images, positions),
+        **_name_images(data.images, positions),
     }
     targets = data.targets[positions]
     is_known = not hidden and not (targets < 0).any()
-    return part | _describe_labels(data, targets) if is_known else part
+    return part | _describe_labels(data, positions) if is_known else part
 
 
-def _describe_labels(data: EmotionData, targets: np.ndarray) -> dict[str, Any]:
+def _describe_labels(data: EmotionData, positions: np.ndarray) -> dict[str, Any]:
+    targets = data.targets[positions]
     counts = np.bincount(targets, minlength=len(data.labels)).tolist()
-    return {
+    entry = {
         "class_counts": dict(zip(data.labels.names, counts, strict=True)),
         "labels_sha256": hashlib.sha256(targets.astype("<i8").tobytes()).hexdigest(),
     }
+    if data.votes is not None:
+        entry["votes_sha256"] = hashlib.sha256(data.votes[positions].astype("<f4").tobytes()).hexdigest()
+    return entry
+
+
+def _name_images(images: "np.ndarray | ImageFiles", positions: np.ndarray) -> dict[str, str]:
+    if isinstance(images, np.ndarray):
+        return {"pixels_sha256": _pixel_hash(images, positions)}
+    return {"files_sha256": images.files.sha256(positions)}
 
 
 def _pixel_hash(images: np.ndarray, positions: np.ndarray) -> str:
@@ -105,8 +125,8 @@ def carve_validation(data: EmotionData, fraction: float, seed: int) -> EmotionDa
     """Take a validation part out of train, for data that was published without one.
 
     Of each emotion about ``fraction`` of the images go to validation. Images with the same pixels stay on one
-    side, under whichever labels they come. The choice depends on pixels and seed alone: not on the order of
-    the files, nor on any library's random numbers.
+    side, under whichever labels they come; of pictures on disk, files with the same bytes. The choice depends
+    on these and the seed alone: not on the order of the files, nor on any library's random numbers.
 
     Args:
         data: Data with a train role and no val role.
@@ -121,7 +141,7 @@ def carve_validation(data: EmotionData, fraction: float, seed: int) -> EmotionDa
     """
     _check_carving(data, fraction)
     train = indices(data, "train")
-    chosen = train[_choose(data.images[train], data.targets[train], fraction, seed)]
+    chosen = train[_choose(_contents(data.images, train), data.targets[train], fraction, seed)]
     if len(chosen) == 0:
         raise FerError(
             f"{data.source}: expected images to put aside for validation, got {len(train)} in train, too few "
@@ -141,21 +161,28 @@ def _check_carving(data: EmotionData, fraction: float) -> None:
         raise FerError(f"Expected a validation fraction between 0 and 1, got {fraction}; 0.1 is common.")
 
 
-def _choose(images: np.ndarray, targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+def _contents(images: "np.ndarray | ImageFiles", positions: np.ndarray) -> Iterable[bytes]:
+    """Return for each image what is equal for copies of it; no picture is decoded for it."""
+    if isinstance(images, np.ndarray):
+        return (images[position].tobytes() for position in positions)
+    return images.files.contents(positions)
+
+
+def _choose(contents: Iterable[bytes], targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """Return the positions for validation, ascending."""
-    chosen: list[int] = []
-    groups = _group_copies(images, seed)
-    for target in np.unique(targets):
-        members = [group for group in groups if targets[group[0]] == target]
-        chosen += _fill(members, fraction)
+    numbers: list[int] = targets.tolist()
+    members: dict[int, list[list[int]]] = {}
+    for group in _group_copies(contents, seed):
+        members.setdefault(numbers[group[0]], []).append(group)
+    chosen = [position for groups in members.values() for position in _fill(groups, fraction)]
     return np.sort(np.array(chosen, dtype=np.int64))
 
 
-def _group_copies(images: np.ndarray, seed: int) -> list[list[int]]:
+def _group_copies(contents: Iterable[bytes], seed: int) -> list[list[int]]:
     """Return the positions of each distinct image and its copies, in an order that the seed shuffles."""
     groups: dict[bytes, list[int]] = {}
-    for position, image in enumerate(images):
-        digest = hashlib.sha256(f"{seed}:".encode() + image.tobytes()).digest()
+    for position, content in enumerate(contents):
+        digest = hashlib.sha256(f"{seed}:".encode() + content).digest()
         groups.setdefault(digest, []).append(position)
     return [groups[digest] for digest in sorted(groups)]
 

@@ -1,4 +1,4 @@
-"""Attention on a feature map: modules that take ``(B, C, h, w)`` and give back the same shape.
+"""Attention on a feature map: modules that take ``(B, C, h, w)`` and give back the same shape, or a `Pool`.
 
 One that can show where it looks has a ``mask`` method, ``(B, C, h, w)`` to ``(B, 1, h, w)`` in (0, 1).
 A new one is added to ``ATTENTIONS`` as a function of the number of channels and its options.
@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from timm.layers.cbam import ChannelAttn
 from torch import Tensor, nn
+from torchvision.ops import SqueezeExcitation
 
 from fer.errors import FerError, did_you_mean
+from fer.models.multi_head import MultiHeadAttentionPool
 
 
 class SpatialAttention(nn.Module):
@@ -46,6 +49,41 @@ class SpatialAttention(nn.Module):
         return features * self.mask(features)
 
 
+class CBAM(nn.Module):
+    """Reweight the channels of a feature map, then its cells (Woo et al. 2018, https://arxiv.org/abs/1807.06521).
+
+    Args:
+        num_channels: Number of channels of the feature map.
+        reduction: How many times narrower the channel branch is inside.
+        kernel_size: Side of the spatial branch's convolution, in cells; odd.
+
+    Shape: ``(B, C, h, w)`` float in, the same out.
+
+    Raises:
+        FerError: A number is out of range.
+    """
+
+    def __init__(self, num_channels: int, reduction: int = 16, kernel_size: int = 7) -> None:
+        """Build both branches."""
+        super().__init__()
+        self.channels = ChannelAttn(num_channels, rd_channels=_narrow(num_channels, reduction))
+        self.places = SpatialAttention(kernel_size)
+
+    def mask(self, features: Tensor) -> Tensor:
+        """Return the spatial mask ``(B, 1, h, w)`` in (0, 1) of features ``(B, C, h, w)``."""
+        return self.places.mask(self.channels(features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Apply the branches one after the other."""
+        return self.places(self.channels(features))
+
+
+def _narrow(num_features: int, reduction: int) -> int:
+    if not isinstance(reduction, int) or reduction < 1:
+        raise FerError(f"attention.reduction: expected a whole number of at least 1, got {reduction!r}.")
+    return max(1, num_features // reduction)
+
+
 def _none(num_features: int) -> None:
     return None
 
@@ -54,7 +92,24 @@ def _spatial(num_features: int, kernel_size: int = 7) -> SpatialAttention:
     return SpatialAttention(kernel_size)
 
 
-ATTENTIONS: dict[str, Callable[..., nn.Module | None]] = {"none": _none, "spatial": _spatial}
+def _squeeze_excitation(num_features: int, reduction: int = 16) -> SqueezeExcitation:
+    """Return the channel gate of Hu et al. 2018, https://arxiv.org/abs/1709.01507; it has no mask."""
+    return SqueezeExcitation(num_features, _narrow(num_features, reduction))
+
+
+def _multi_head(num_features: int, num_heads: int = 4, reduction: int = 16) -> MultiHeadAttentionPool:
+    if not isinstance(num_heads, int) or num_heads < 2:
+        raise FerError(f"attention.num_heads: expected a whole number of at least 2, got {num_heads!r}.")
+    return MultiHeadAttentionPool(num_features, num_heads, _narrow(num_features, reduction))
+
+
+ATTENTIONS: dict[str, Callable[..., nn.Module | None]] = {
+    "none": _none,
+    "spatial": _spatial,
+    "cbam": CBAM,
+    "squeeze_excitation": _squeeze_excitation,
+    "multi_head": _multi_head,
+}
 
 
 def build_attention(config: Mapping[str, Any], num_features: int) -> nn.Module | None:
@@ -63,6 +118,9 @@ def build_attention(config: Mapping[str, Any], num_features: int) -> nn.Module |
     Args:
         config: ``name`` and the options of that attention.
         num_features: Number of channels of the feature map.
+
+    Returns:
+        A `Pool` for ``multi_head``, else a module ``(B, C, h, w)`` to the same shape.
 
     Raises:
         FerError: An unknown name or option.

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from timm.models import group_parameters
 from torch import Tensor, nn
 
 from fer.errors import FerError
@@ -19,6 +20,14 @@ class Backbone(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the feature map ``(B, num_features, h, w)`` of ``(B, channels, S, S)``."""
+        raise NotImplementedError
+
+    def group_matcher(self, coarse: bool = False) -> Any:
+        """Say which layer each parameter is in, as a timm model does: patterns by name, or a function.
+
+        Args:
+            coarse: Whether whole stages count as a layer, instead of blocks.
+        """
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,6 +88,12 @@ class TimmBackbone(Backbone):
         so that no weight lies idle.
         """
         return self._to_map(self.model(x))
+
+    def group_matcher(self, coarse: bool = False) -> Any:
+        """Return a function from the name of a parameter to its layer, counted from 0."""
+        matcher: Any = self.model.group_matcher
+        layers = group_parameters(self.model, matcher(coarse), reverse=True)
+        return lambda name: layers[name.removeprefix("model.")]
 
 
 def pretrained_config(model: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The convolutional baseline of the facial emotion tutorials: four convolutions with pooling, and dropout."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -45,3 +46,7 @@ class BaselineCNN(Backbone):
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the feature map."""
         return self.blocks(x)
+
+    def group_matcher(self, coarse: bool = False) -> Any:
+        """Return the pattern of a block: each is a layer."""
+        return {"blocks": r"^blocks\.(\d+)"}

@@ -1,9 +1,10 @@
 """The whole network: pictures in [0, 1] -> preprocess -> backbone -> attention -> pool -> dropout -> head."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+from timm.models import group_parameters
 from torch import Tensor, nn
 
 from fer.errors import FerError
@@ -38,6 +39,11 @@ class Preprocess(nn.Module):
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("mean", self._per_channel(mean))
         self.register_buffer("std", self._per_channel(std))
+
+    def set_statistics(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Change mean and standard deviation, given as in the constructor."""
+        self.mean.copy_(self._per_channel(mean))
+        self.std.copy_(self._per_channel(std))
 
     def _per_channel(self, values: Sequence[float]) -> Tensor:
         row = torch.tensor(list(values), dtype=torch.float32)
@@ -105,6 +111,18 @@ class EmotionClassifier(nn.Module):
         self.num_classes = num_classes
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
 
+    def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
+        """Return a function from the name of a parameter to its layer, for layer-wise learning rates.
+
+        The backbone's layers come first; attention, pool and head are the last one together.
+
+        Args:
+            coarse: Whether whole stages count as a layer, instead of blocks.
+        """
+        layers = group_parameters(self.backbone, self.backbone.group_matcher(coarse), reverse=True)
+        last = max(layers.values(), default=-1) + 1
+        return lambda name: layers.get(name.removeprefix("backbone."), last)
+
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the feature map ``(B, C, h, w)``, after attention, of images as ``forward`` takes them."""
         return self.attention(self.backbone.forward_features(self.preprocess(images)))
@@ -122,18 +140,22 @@ class EmotionClassifier(nn.Module):
     def attention_map(self, images: Tensor, size: int) -> Tensor:
         """Return where the model looks: the attention mask as pictures ``(B, size, size)`` in [0, 1].
 
-        It is computed anew as for a prediction (no dropout, running statistics); nothing of it is kept.
+        It is computed anew as for a prediction (no dropout, running statistics); nothing of it is kept. Of
+        several heads it is the mean; ``model.pool.masks`` gives each.
 
         Args:
             images: ``(B, 1 or 3, S, S)`` float in [0, 1].
             size: Side of the pictures that come out, in pixels.
 
         Raises:
-            FerError: The model's attention has no spatial mask.
+            FerError: The model has no attention, or one that weighs channels alone.
         """
-        look = getattr(self.attention, "mask", None)
+        look = getattr(self.attention, "mask", None) or getattr(self.pool, "mask", None)
         if look is None:
-            raise FerError("This model has no spatial attention to show; train one with attention=spatial.")
+            raise FerError(
+                "This model has no map of where it looks; train one with attention=spatial, cbam or "
+                "multi_head."
+            )
         with _evaluating(self):
             mask = look(self.backbone.forward_features(self.preprocess(images)))
         return nn.functional.interpolate(

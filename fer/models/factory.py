@@ -1,7 +1,7 @@
 """From a plain dict of numbers and strings to a classifier, without Hydra."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from torch import nn
@@ -27,6 +27,8 @@ class ModelConfig:
         image_size: Side of the pictures, in pixels.
         in_channels: Channels of the backbone, 1 or 3; ``None`` for those of the data.
         pretrained: ``True`` (downloaded), ``False``, or the path of a weights file; timm backbones only.
+        init_from: What `fer.transfer` starts the weights from; then ``pretrained`` does not count.
+        freeze_epochs: Epochs that `fer.transfer` keeps the backbone as it came, 0 or more.
         stem: ``auto``, ``default`` or ``small``; timm backbones only.
         dropout: Probability before the head, in [0, 1).
         attention: ``name`` and its options.
@@ -37,6 +39,8 @@ class ModelConfig:
     image_size: int = 48
     in_channels: int | None = None
     pretrained: bool | str = False
+    init_from: str | None = None
+    freeze_epochs: int = 0
     stem: str = "auto"
     dropout: float = 0.0
     attention: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
@@ -50,6 +54,9 @@ class ModelConfig:
             raise FerError(f"model.image_size: expected at least 16 pixels, got {self.image_size!r}.")
         if not 0.0 <= self.dropout < 1.0:
             raise FerError(f"model.dropout: expected a probability in [0, 1), got {self.dropout!r}.")
+        if not isinstance(self.freeze_epochs, int) or self.freeze_epochs < 0:
+            got = repr(self.freeze_epochs)
+            raise FerError(f"model.freeze_epochs: expected a whole number of at least 0, got {got}.")
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> "ModelConfig":
@@ -84,15 +91,19 @@ def build_model(config: Mapping[str, Any], num_classes: int, image_channels: int
         FerError: Anything in ``config`` that does not fit; the message names the key.
     """
     model = ModelConfig.from_dict(config)
+    if model.init_from is not None:
+        model = replace(model, pretrained=False)
     in_channels = model.in_channels or image_channels
     own = model.name in OWN_BACKBONES
     backbone = _own_backbone(model, in_channels) if own else _timm_backbone(model, in_channels)
     grid = probe(backbone, (in_channels, model.image_size, model.image_size)).shape[-2:]
+    attention = _attention(model, backbone, grid)
+    pool = attention if isinstance(attention, Pool) else _pool(backbone, grid)
     return EmotionClassifier(
         backbone,
         num_classes,
-        attention=_attention(model, backbone, grid),
-        pool=_pool(backbone, grid),
+        attention=None if attention is pool else attention,
+        pool=pool,
         dropout=model.dropout,
         in_channels=in_channels,
         **_statistics(model, backbone),
@@ -123,7 +134,7 @@ def _timm_backbone(model: ModelConfig, in_channels: int) -> Backbone:
 
 def _attention(model: ModelConfig, backbone: Backbone, grid: Sequence[int]) -> nn.Module | None:
     attention = build_attention(model.attention, backbone.num_features)
-    if attention is not None and tuple(grid) == (1, 1):
+    if hasattr(attention, "mask") and tuple(grid) == (1, 1):
         raise FerError(
             f"attention={model.attention['name']} needs a feature map, but {model.name} gives one cell for "
             f"pictures of {model.image_size} px. Use attention=none, a larger image_size or another model."

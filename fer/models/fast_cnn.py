@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
@@ -86,6 +87,10 @@ class FastCNN(Backbone):
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the feature map ``(B, num_features, h, h)``."""
         return self.stages(self.standardise(x))
+
+    def group_matcher(self, coarse: bool = False) -> Any:
+        """Return the pattern of a stage: each is a layer."""
+        return {"stages": r"^stages\.(\d+)"}
 
 
 def _stage(conv: nn.Conv2d, pool: nn.Module, depth: int) -> nn.Sequential:

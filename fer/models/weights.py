@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,8 @@ from fer.errors import FerError
 from fer.models.backbone import pretrained_config
 
 PROBE_SECONDS = 5.0
-NO_WEIGHTS = (
-    "model.pretrained: {} is no weights file; expected .safetensors, or a saved dict of tensors only."
-)
-ADVICE = "Use model.pretrained=FILE with weights copied from elsewhere, or model.pretrained=false."
+NO_WEIGHTS = "{}: {} is no weights file; expected .safetensors, or a saved dict of tensors only."
+ADVICE = "Use model.pretrained=FILE or model.init_from=RUN with weights at hand, or model.pretrained=false."
 
 
 def download(model: nn.Module, name: str, arguments: Mapping[str, Any]) -> None:
@@ -70,7 +68,7 @@ def hub_answers() -> bool:
     return True
 
 
-def load_file(model: nn.Module, path: str, in_channels: int) -> None:
+def load_file(model: nn.Module, path: str, in_channels: int, key: str = "model.pretrained") -> None:
     """Load a state dict of timm's format into a timm model without a classifier, in place.
 
     The first convolution is adapted to ``in_channels``, position embeddings to the model's grid; the weights
@@ -80,11 +78,12 @@ def load_file(model: nn.Module, path: str, in_channels: int) -> None:
         model: From ``timm.create_model(..., num_classes=0)``.
         path: ``.safetensors``, or a pickled state dict (read with ``weights_only=True``).
         in_channels: Channels that the model takes.
+        key: The option that named the file, for messages.
 
     Raises:
         FerError: No such file, not a state dict, or not one of this architecture.
     """
-    state = read_state_dict(path)
+    state = read_state_dict(path, key)
     result: list[Any] = []
     handle = model.register_load_state_dict_post_hook(lambda _, keys: result.append(keys))
     try:
@@ -93,32 +92,41 @@ def load_file(model: nn.Module, path: str, in_channels: int) -> None:
             pretrained_config(model) | {"state_dict": state, "source": ""},
             num_classes=0,
             in_chans=in_channels,
-            filter_fn=getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None),
+            filter_fn=filter_of(model),
             strict=False,
         )
     except (RuntimeError, KeyError, AttributeError) as error:
-        raise FerError(_misfit(model, path, state)) from error
+        raise FerError(f"{key}: {_misfit(model, path, state)}") from error
     finally:
         handle.remove()
     if result[0].missing_keys:
-        raise FerError(_misfit(model, path, state, result[0].missing_keys))
+        raise FerError(f"{key}: {_misfit(model, path, state, result[0].missing_keys)}")
 
 
-def read_state_dict(path: str) -> dict[str, Tensor]:
+def filter_of(model: nn.Module) -> Callable[..., dict[str, Tensor]] | None:
+    """Return timm's function that fits a state dict to a model: ``(state dict, model)`` to state dict."""
+    return getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+
+
+def read_state_dict(path: str, key: str = "model.pretrained") -> dict[str, Tensor]:
     """Read the tensors of a ``.safetensors`` or ``torch.save`` file, also under ``state_dict``.
+
+    Args:
+        path: The file.
+        key: The option that named it, for messages.
 
     Raises:
         FerError: The file is missing or not a state dict.
     """
     file = Path(path).expanduser()
     if not file.is_file():
-        raise FerError(f"model.pretrained: no file {file.absolute()}. Give true, false or a weights file.")
+        raise FerError(f"{key}: there is no file {file.absolute()}. Give a weights file that is there.")
     try:
         state = timm.models.load_state_dict(str(file), weights_only=True)
     except Exception as error:  # safetensors, pickle, zip and torch each raise their own
-        raise FerError(NO_WEIGHTS.format(file)) from error
+        raise FerError(NO_WEIGHTS.format(key, file)) from error
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise FerError(NO_WEIGHTS.format(file))
+        raise FerError(NO_WEIGHTS.format(key, file))
     return state
 
 
@@ -128,6 +136,6 @@ def _misfit(model: nn.Module, path: str, state: dict[str, Tensor], missing: list
     detail = f" Missing: {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}." if missing else ""
     name = pretrained_config(model).get("architecture", type(model).__name__)
     return (
-        f"model.pretrained: {path} does not fit {name}: {fit} of {len(own)} keys are there in the right "
+        f"{path} does not fit {name}: {fit} of {len(own)} keys are there in the right "
         f"shape.{detail} Give weights of the same architecture."
     )

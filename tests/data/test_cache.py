@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer.data.cache import CacheKey, cached, file_key
+from fer.data.cache import CacheKey, cached, file_key, joint_key
 from fer.data.dataset import EmotionData
 from fer.errors import FerError
 from fer.labels import FER7, LabelSpace
@@ -71,6 +71,23 @@ def test_second_call_maps_what_the_first_has_read(num, channels):
         assert not data.images.flags.writeable
         assert data.targets.flags.writeable
     assert reader.calls == 1
+
+
+def test_votes_and_counts_come_along():
+    votes = np.random.default_rng(0).random((5, 7)).astype(np.float32)
+    reader = Reader(replace(make_data(), votes=votes, dropped={"no majority": 3}))
+    for _ in range(2):
+        assert_same(cached(KEY, reader), reader.data)
+    assert reader.calls == 1
+
+
+def test_joint_key_tells_files_and_options_apart():
+    a, b, changed = CacheKey("a", "1"), CacheKey("b", "1"), CacheKey("b", "2")
+    key = joint_key([a, b], {"contempt": True})
+    assert joint_key([a, b], {"contempt": True}) == key
+    assert joint_key([a, changed], {"contempt": True}).source == key.source  # replaces the older entry
+    others = [joint_key([a, changed], {"contempt": True}), joint_key([a, b], {"contempt": False})]
+    assert len({key.filename, *(other.filename for other in others)}) == 3
 
 
 def test_arrays_need_not_be_contiguous():

@@ -1,3 +1,4 @@
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -29,7 +30,9 @@ def make_data(roles=("train", "val", "test"), counts=(20, 11, 6)):
 
 def make(data=None, recipe=None, progressive=(), seed=0, epoch=0, training=True):
     module = EmotionDataModule(data or make_data(), 8, 4, 24, recipe or Recipe(), progressive, seed)
-    module.trainer = SimpleNamespace(training=training, current_epoch=epoch, max_epochs=4)
+    module.trainer = SimpleNamespace(
+        training=training, current_epoch=epoch, max_epochs=4, global_rank=0, world_size=1
+    )
     return module
 
 
@@ -45,6 +48,16 @@ def test_test_labels_are_hidden():
     module = make(data)
     assert set(module.data.targets[data.split == 2]) == {-1}
     assert (data.targets >= 0).all()
+
+
+def test_batch_carries_votes_where_there_are_any():
+    data = make_data()
+    votes = np.random.default_rng(1).dirichlet(np.ones(7), len(data)).astype(np.float32)
+    module = make(dataclasses.replace(data, votes=votes))
+    for batch in epoch_of(module, 0):
+        assert batch["votes"].dtype == torch.float32
+        np.testing.assert_array_equal(batch["votes"], votes[batch["index"]])
+    assert "votes" not in epoch_of(make(data), 0)[0]
 
 
 def test_batch_holds_the_images_and_targets_of_its_rows():

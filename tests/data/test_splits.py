@@ -77,6 +77,47 @@ def test_hidden_test_labels_are_gone_and_nothing_else():
     assert hidden.images is data.images
 
 
+def with_votes(data):
+    votes = np.random.default_rng(1).random((len(data), 7)).astype(np.float32)
+    return replace(data, votes=votes / votes.sum(1, keepdims=True))
+
+
+def test_hidden_votes_are_gone_and_nothing_else():
+    data = with_votes(make_data())
+    hidden = hide_test_labels(data)
+    is_test = data.split == 2
+    assert (hidden.votes[is_test] == 0).all()
+    np.testing.assert_array_equal(hidden.votes[~is_test], data.votes[~is_test])
+    assert (data.votes.sum(1) > 0).all()
+
+
+def test_manifest_names_votes_by_content_but_those_of_the_test_part():
+    data = with_votes(make_data())
+    splits = manifest(data)["splits"]
+    for role, number in (("train", 0), ("val", 1)):
+        expected = hashlib.sha256(data.votes[data.split == number].tobytes()).hexdigest()
+        assert splits[role].pop("votes_sha256") == expected
+    assert splits == manifest(replace(data, votes=None))["splits"]
+    shown = manifest(data, hide_test_labels=False)["splits"]["test"]
+    assert shown["votes_sha256"] == hashlib.sha256(data.votes[data.split == 2].tobytes()).hexdigest()
+
+
+def test_manifest_tells_what_was_left_out():
+    assert manifest(make_data(dropped={"no majority": 3}))["dropped"] == {"no majority": 3}
+    assert "dropped" not in manifest(make_data())
+
+
+@pytest.mark.parametrize("votes", [True, False])
+def test_taken_rows_keep_what_belongs_to_them(votes):
+    data = with_votes(make_data()) if votes else make_data()
+    rows = np.array([7, 3, 11])
+    taken = data.take(rows)
+    for i, row in enumerate(rows):
+        np.testing.assert_array_equal(taken.images[i], data.images[row])
+        assert (taken.targets[i], taken.split[i]) == (data.targets[row], data.split[row])
+    assert taken.votes is None if not votes else (taken.votes == data.votes[rows]).all()
+
+
 def test_hiding_without_a_test_split_changes_nothing():
     data = make_data(roles={"train": "Training"})
     assert hide_test_labels(data) is data

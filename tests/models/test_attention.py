@@ -1,11 +1,17 @@
+import numpy as np
 import pytest
+import timm.layers
 import timm.layers.cbam
 import torch
 from torch.nn import functional
 
 from fer.errors import FerError
-from fer.models.attention import SpatialAttention
+from fer.models.attention import CBAM, SpatialAttention, build_attention
 from fer.models.factory import build_model
+from fer.models.multi_head import AttentionHead, MultiHeadAttentionPool
+
+WITH_MAP = ["spatial", "cbam", "multi_head"]
+ATTENTIONS = [*WITH_MAP, "squeeze_excitation"]
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 7])
@@ -30,8 +36,110 @@ def test_equals_timm_without_its_batch_norm():
     torch.testing.assert_close(ours(features), theirs(features))
 
 
-def test_map_is_a_picture_of_the_mask_and_leaves_no_trace():
-    model = build_model({"name": "test_resnet", "attention": {"name": "spatial"}}, 7, 1).train()
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_cbam_equals_its_formula():
+    cbam, features = CBAM(8, reduction=2, kernel_size=3).double(), torch.randn(2, 8, 5, 4).double()
+    first, second = (
+        getattr(cbam.channels, name).weight[:, :, 0, 0].detach().numpy() for name in ("fc1", "fc2")
+    )
+    x = features.numpy()
+
+    def perceptron(vectors):
+        return np.maximum(vectors @ first.T, 0) @ second.T
+
+    x = x * sigmoid(perceptron(x.mean((2, 3))) + perceptron(x.max((2, 3))))[:, :, None, None]
+    torch.testing.assert_close(cbam(features), cbam.places(torch.from_numpy(x)))
+    torch.testing.assert_close(cbam.mask(features), cbam.places.mask(torch.from_numpy(x)))
+
+
+def test_squeeze_excitation_equals_timms():
+    ours, theirs = (
+        build_attention({"name": "squeeze_excitation", "reduction": 4}, 16),
+        timm.layers.SEModule(16, 1 / 4, rd_divisor=1),
+    )
+    theirs.load_state_dict(ours.state_dict())
+    features = torch.randn(2, 16, 5, 4)
+    torch.testing.assert_close(ours(features), theirs(features))
+
+
+def test_a_head_equals_its_formula():
+    head = AttentionHead(6, narrow=3).double().eval()
+    features = torch.randn(2, 6, 5, 4).double()
+    norm = head.squeeze[1]
+    norm.running_mean.normal_()
+    narrow = torch.einsum("nchw,dc->ndhw", features, head.squeeze[0].weight[:, :, 0, 0])
+    narrow = (narrow - norm.running_mean.view(3, 1, 1)) / (norm.running_var.view(3, 1, 1) + norm.eps).sqrt()
+    kernel = head.windows[0].weight.clone()  # the three windows are one 3x3 window
+    kernel[:, :, 1:2, :] += head.windows[1].weight
+    kernel[:, :, :, 1:2] += head.windows[2].weight
+    bias = sum(window.bias for window in head.windows)
+    seen = functional.conv2d(narrow.relu(), kernel, bias, padding=1).relu()
+    logits = torch.einsum("nchw,c->nhw", seen, head.place.weight[0, :, 0, 0]) + head.place.bias
+    mask = 1 / (1 + torch.exp(-logits))
+    torch.testing.assert_close(head.mask(features)[:, 0], mask)
+    vector = (features * mask[:, None]).sum((2, 3)) / 20
+    inner = (vector @ head.gate[0].weight.T + head.gate[0].bias).relu()
+    gate = 1 / (1 + torch.exp(-(inner @ head.gate[2].weight.T + head.gate[2].bias)))
+    torch.testing.assert_close(head(features), vector * gate)
+
+
+def test_heads_are_averaged():
+    pool, features = MultiHeadAttentionPool(6, num_heads=3, narrow=2), torch.randn(4, 6, 5, 5)
+    found = [head(features) for head in pool.heads]
+    torch.testing.assert_close(pool(features), (found[0] + found[1] + found[2]) / 3)
+    assert pool.masks(features).shape == (4, 3, 5, 5)
+    torch.testing.assert_close(pool.mask(features)[:, 0], pool.masks(features).sum(1) / 3)
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+@pytest.mark.parametrize("backbone", ["fast_cnn", "test_resnet", "test_vit"])
+def test_every_parameter_learns(name, backbone):
+    model = build_model({"name": backbone, "attention": {"name": name}}, 7, 1)
+    logits = model(torch.rand(4, 1, 48, 48))
+    assert logits.shape == (4, 7)
+    functional.cross_entropy(logits, torch.arange(4)).backward()
+    added = [*model.attention.named_parameters(), *model.pool.named_parameters()]
+    assert added
+    assert [name for name, parameter in added if parameter.grad is None or not parameter.grad.any()] == []
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+def test_other_sizes_and_a_free_batch_size_export(name):
+    model = build_model({"name": "test_resnet", "attention": {"name": name}}, 7, 1).eval()
+    assert model(torch.rand(1, 1, 64, 64)).shape == (1, 7)
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(model, (torch.rand(2, 1, 48, 48),), dynamic_shapes=({0: batch},))
+    images = torch.rand(5, 1, 48, 48)
+    torch.testing.assert_close(program.module()(images), model(images))
+
+
+@pytest.mark.parametrize("name", ["cbam", "squeeze_excitation", "multi_head"])
+def test_overfits_one_batch(name):
+    config = {"name": "fast_cnn", "kwargs": {"widths": [16, 32], "depths": [0, 0]}}
+    model = build_model({**config, "attention": {"name": name}}, 7, 1)
+    images, target = torch.rand(14, 1, 24, 24), torch.arange(14) % 7
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(150):
+        loss = functional.cross_entropy(model(images), target)
+        if loss < 0.1:
+            return
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    pytest.fail(f"loss is still {loss:.3f}")
+
+
+@pytest.mark.parametrize("name", WITH_MAP)
+def test_map_is_a_picture_of_the_mask_and_leaves_no_trace(name):
+    model = build_model({"name": "test_resnet", "attention": {"name": name}}, 7, 1).train()
     model.backbone.model.bn1.eval()  # as frozen by hand
     before = {name: value.clone() for name, value in model.state_dict().items()}
     images = torch.rand(2, 1, 48, 48)
@@ -53,7 +161,48 @@ def test_map_scales_the_features():
     torch.testing.assert_close(model.forward_features(images), bare * mask[:, None])
 
 
-def test_no_attention_has_no_map():
-    model = build_model({"name": "test_resnet"}, 7, 1)
-    with pytest.raises(FerError, match="attention=spatial"):
+def test_map_of_several_heads_is_their_mean():
+    model = build_model({"name": "test_resnet", "attention": {"name": "multi_head"}}, 7, 1).eval()
+    images = torch.rand(2, 1, 48, 48)
+    features = model.forward_features(images)
+    mean = torch.stack([head.mask(features)[:, 0] for head in model.pool.heads]).mean(0)
+    torch.testing.assert_close(model.attention_map(images, features.shape[-1]), mean)
+
+
+@pytest.mark.parametrize("name", ["none", "squeeze_excitation"])
+def test_no_map_without_a_mask(name):
+    model = build_model({"name": "test_resnet", "attention": {"name": name}}, 7, 1)
+    with pytest.raises(FerError, match="attention=spatial, cbam or multi_head"):
         model.attention_map(torch.rand(1, 1, 48, 48), 48)
+
+
+@pytest.mark.parametrize("name", WITH_MAP)
+def test_one_cell_has_no_place_to_look_at(name):
+    with pytest.raises(FerError, match=f"attention={name} needs a feature map"):
+        build_model(
+            {"name": "test_efficientnet", "image_size": 16, "stem": "default", "attention": {"name": name}},
+            7,
+            1,
+        )
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"name": "cban"}, "Did you mean 'cbam'"),
+        ({"name": "cbam", "kernel_size": 4}, "attention.kernel_size: expected a positive odd number, got 4"),
+        (
+            {"name": "cbam", "reduction": 0},
+            "attention.reduction: expected a whole number of at least 1, got 0",
+        ),
+        ({"name": "squeeze_excitation", "reduction": 2.5}, "attention.reduction"),
+        (
+            {"name": "multi_head", "num_heads": 1},
+            "attention.num_heads: expected a whole number of at least 2",
+        ),
+        ({"name": "multi_head", "kernel_size": 3}, "attention=multi_head does not take these options"),
+    ],
+)
+def test_bad_options(config, message):
+    with pytest.raises(FerError, match=message):
+        build_attention(config, 8)

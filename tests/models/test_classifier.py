@@ -6,6 +6,8 @@ import torch
 from fer.errors import FerError
 from fer.models.baseline_cnn import BaselineCNN
 from fer.models.classifier import EmotionClassifier, Preprocess
+from fer.models.factory import build_model
+from fer.optim import build_optimizer
 
 
 def test_colour_becomes_gray_as_in_opencv():
@@ -64,3 +66,37 @@ def test_exports_with_a_free_batch_size():
     program = torch.export.export(model, (torch.rand(2, 3, 48, 48),), dynamic_shapes=({0: batch},))
     images = torch.rand(5, 3, 48, 48)
     torch.testing.assert_close(program.module()(images), model(images))
+
+
+# What the names of a backbone's layers begin with, from the picture to the head.
+LAYERS = {
+    "fast_cnn": ["backbone.stages.0.", "backbone.stages.1.", "backbone.stages.2.", "backbone.stages.3."],
+    "baseline_cnn": [f"backbone.blocks.{i}." for i in range(4)],
+    "test_resnet": ["backbone.model.conv1", *(f"backbone.model.layer{i}.0." for i in (1, 2, 3, 4))],
+    "test_vit": ["backbone.model.patch_embed", *(f"backbone.model.blocks.{i}." for i in range(6))],
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_learning_rates_fall_with_the_distance_to_the_head(name):
+    model = build_model({"name": name, "attention": {"name": "spatial"}}, 7, 1)
+    optimizer = build_optimizer(model, {"name": "adamw", "lr": 0.1, "layer_decay": 0.5})
+    rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    rates = {key: rate[id(parameter)] for key, parameter in model.named_parameters()}
+    for depth, prefix in enumerate(reversed(LAYERS[name]), start=1):
+        found = [value for key, value in rates.items() if key.startswith(prefix)]
+        assert found == pytest.approx([0.1 * 0.5**depth] * len(found))
+        assert found
+    rest = [value for key, value in rates.items() if not key.startswith("backbone.")]
+    assert set(rest) == {0.1}
+    assert len(rates) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("size", [48, 64, 96, 112, 224])
+@pytest.mark.parametrize("name", ["fast_cnn", "resnet18", "mobilenetv2_100"])
+def test_any_image_size_trains(name, size):
+    model = build_model({"name": name, "image_size": size}, 7, 1)
+    logits = model(torch.rand(2, 1, size, size))
+    assert logits.shape == (2, 7)
+    logits.logsumexp(1).sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())

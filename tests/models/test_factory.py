@@ -109,6 +109,7 @@ def test_every_model_config_builds(pytestconfig):
     folder = pytestconfig.rootpath / "conf" / "model"
     attention = yaml.safe_load((folder.parent / "attention" / "spatial.yaml").read_text())
     keys = {"name", "image_size", "in_channels", "pretrained", "stem", "dropout", "kwargs"}
+    keys |= {"init_from", "freeze_epochs"}
     for file in folder.glob("*.yaml"):
         config = yaml.safe_load(file.read_text())
         assert set(config) == keys, file

@@ -1,0 +1,181 @@
+"""Reader of AffectNet's manual annotations (Mollahosseini et al. 2017, https://arxiv.org/abs/1708.03985)."""
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from functools import cache
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fer.data.dataset import EmotionData
+from fer.data.file_list import FileList, join, scan
+from fer.data.files import open_text
+from fer.data.folder import check_emotions
+from fer.data.pictures import ImageFiles
+from fer.errors import FerError
+from fer.labels import AFFECTNET8
+
+_COLUMNS = (
+    "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks",
+    "expression", "valence", "arousal",
+)  # fmt: skip
+_BOX = _COLUMNS[1:5]
+_LISTS = {"train": "training.csv", "val": "validation.csv"}
+_LIST_FOLDERS = (".", "Manually_Annotated_file_lists")
+_PICTURE_FOLDERS = (
+    "Manually_Annotated_Images",
+    "Manually_Annotated/Manually_Annotated_Images",
+    "Manually_Annotated",
+)
+_FOLDERS = {"train": "train_set", "val": "val_set"}
+_NUM_EXPRESSIONS = 11  # the eight emotions, then none, uncertain and no face
+_NO_EMOTION = "no emotion (none, uncertain or no face)"
+
+
+class _Row(NamedTuple):
+    name: str  # from the root
+    expression: int  # 0 to 10
+    box: tuple[int, int, int, int]  # left, top, width, height in pixels; without area where there is none
+
+
+def read_affectnet(path: str | Path, size: int, color: bool = True) -> EmotionData:
+    """List AffectNet's pictures, in either layout that its authors sent out; none is opened.
+
+    - Lists: ``training.csv`` and ``validation.csv``, in ``path`` or ``Manually_Annotated_file_lists``, and
+      the pictures in ``Manually_Annotated_Images``, which may lie in ``Manually_Annotated``. Of each picture
+      the listed face box is taken. A list may lack its header; its columns are then in the published order.
+    - Annotation folders: ``train_set/images/N.jpg`` with ``train_set/annotations/N_exp.npy``; so ``val_set``.
+
+    Expressions 8 none, 9 uncertain and 10 no face are no emotions: such pictures are left out and counted.
+    The authors keep the test part; papers report on validation, which here is role val and chooses the epoch.
+
+    Args:
+        path: The folder.
+        size: Side at which the pictures are held, in pixels.
+        color: RGB, else gray.
+
+    Returns:
+        Images are `ImageFiles` in the order of the lists; files that a list names and that are not there are
+        among them.
+
+    Raises:
+        FerError: There are no lists or no pictures, a line is wrong, or less than two emotions are trained.
+    """
+    root = Path(path).expanduser().absolute()
+    read = _read_annotations if (root / _FOLDERS["train"]).is_dir() else _read_lists
+    folders, rows = read(root)
+    files, boxes, targets, split, num_dropped = _keep_emotions(root, folders, list(rows.values()))
+    names = tuple(_LISTS[role].removesuffix(".csv") for role in rows)
+    data = EmotionData(
+        images=ImageFiles(files, size, color, boxes),
+        targets=targets,
+        split=split,
+        split_names=names,
+        roles=dict(zip(rows, names, strict=True)),
+        labels=AFFECTNET8,
+        source=str(root),
+        dropped={_NO_EMOTION: num_dropped} if num_dropped else {},
+    )
+    check_emotions(data)
+    return data
+
+
+def _keep_emotions(
+    root: Path, folders: list[str], parts: list[list[_Row]]
+) -> tuple[FileList, np.ndarray | None, np.ndarray, np.ndarray, int]:
+    """Return files and boxes, targets and split of the rows that are emotions, and how many are none."""
+    kept = [(row, i) for i, part in enumerate(parts) for row in part if row.expression < len(AFFECTNET8)]
+    files = join([scan(root, folder) for folder in folders]).find([os.fsencode(row.name) for row, _ in kept])
+    boxes = np.array([row.box for row, _ in kept], np.int64).reshape(-1, 4)
+    targets = np.array([row.expression for row, _ in kept], np.int64)
+    split = np.array([i for _, i in kept], np.uint8)
+    return files, boxes if boxes.any() else None, targets, split, sum(map(len, parts)) - len(kept)
+
+
+def _read_lists(root: Path) -> tuple[list[str], dict[str, list[_Row]]]:
+    """Return the folders of pictures, and the rows of each role's list."""
+    places = [root / folder for folder in _LIST_FOLDERS]
+    lists = next((place for place in places if (place / _LISTS["train"]).is_file()), root)
+    folders = [name for name in _PICTURE_FOLDERS if (root / name).is_dir()][:1]
+    present = {
+        role: lists / name for role, name in _LISTS.items() if (lists / name).is_file() or role == "train"
+    }
+    rows = {role: list(_read_list(path, (folders or ["."])[0])) for role, path in present.items()}
+    return folders or ["."], rows
+
+
+def _read_list(path: Path, folder: str) -> Iterator[_Row]:
+    expected = (
+        f"AffectNet's list {path.name} (columns {', '.join(_COLUMNS)}), or {_FOLDERS['train']}/ beside it"
+    )
+    with open_text(path, expected) as file:
+        reader = csv.reader(TextIOWrapper(file, "utf-8", errors="replace", newline=""))
+        names: Sequence[str] = _COLUMNS
+        for fields in reader:
+            if reader.line_num == 1 and _COLUMNS[0] in fields:
+                names = fields
+            elif fields:
+                yield _parse(path, reader.line_num, dict(zip(names, fields, strict=False)), folder)
+
+
+def _parse(path: Path, number: int, fields: dict[str, str], folder: str) -> _Row:
+    try:
+        expression, name = int(fields["expression"]), fields[_COLUMNS[0]].replace("\\", "/")
+        if not 0 <= expression < _NUM_EXPRESSIONS:
+            raise ValueError
+    except (ValueError, KeyError):
+        raise FerError(
+            f"{path}, line {number}: expected {', '.join(_COLUMNS)} with an expression from 0 to 10, got "
+            f"{','.join(fields.values())[:80]!r}. Unpack the file again."
+        ) from None
+    return _Row(f"{folder}/{name}", expression, _parse_box(fields))
+
+
+def _parse_box(fields: dict[str, str]) -> tuple[int, int, int, int]:
+    """Return the face box; pictures without a face have words there."""
+    try:
+        left, top, width, height = (int(float(fields[name])) for name in _BOX)
+    except (ValueError, KeyError):
+        return 0, 0, 0, 0
+    return left, top, width, height
+
+
+def _read_annotations(root: Path) -> tuple[list[str], dict[str, list[_Row]]]:
+    """Return the folders of pictures, and a row for each ``N_exp.npy`` of each role."""
+    folders = {role: name for role, name in _FOLDERS.items() if (root / name).is_dir()}
+    rows = {role: list(_annotated(root, name)) for role, name in folders.items()}
+    return [f"{name}/images" for name in folders.values()], rows
+
+
+def _annotated(root: Path, part: str) -> Iterator[_Row]:
+    folder = root / part / "annotations"
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith("_exp.npy"))
+    except OSError as error:
+        raise FerError(f"{folder}: expected AffectNet's annotations (N_exp.npy): {error.strerror}.") from None
+    for name in names:
+        expression = _read_expression(folder / name)
+        yield _Row(f"{part}/images/{name.removesuffix('_exp.npy')}.jpg", expression, (0, 0, 0, 0))
+
+
+def _read_expression(path: Path) -> int:
+    try:
+        content = path.read_bytes()
+        start = 10 + int.from_bytes(content[8:10], "little")
+        expression = int(np.frombuffer(content, _dtype(content[:start]), 1, start)[0])
+    except (OSError, ValueError, IndexError) as error:
+        raise FerError(f"{path}: expected a NumPy file with an expression from 0 to 10: {error}.") from None
+    if not 0 <= expression < _NUM_EXPRESSIONS:
+        raise FerError(f"{path}: expected an expression from 0 to 10, got {expression}. Unpack it again.")
+    return expression
+
+
+@cache
+def _dtype(header: bytes) -> np.dtype:
+    """Return the type that a NumPy file's header declares; 300,000 files have but a few headers."""
+    file = BytesIO(header)
+    np.lib.format.read_magic(file)
+    return np.lib.format.read_array_header_1_0(file)[2]

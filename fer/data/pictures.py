@@ -1,0 +1,193 @@
+"""Pictures on disk: how one is decoded, and a set of them that is decoded when it is asked for."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from io import FileIO
+from typing import overload
+
+import cv2
+import numpy as np
+
+from fer.data.file_list import ABSENT, FileList
+from fer.errors import FerError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff")
+_PORTION = 256  # pictures a thread decodes at a time
+_NAMED = 3  # of many unreadable files
+_ADVICE = "Replace or remove them, or go on without them: datamodule.skip_corrupt=true"
+
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our message names the damaged file
+
+
+def decode(content: np.ndarray, size: int, color: bool, box: np.ndarray | None = None) -> np.ndarray | None:
+    """Decode a picture of any size: the largest centred square of it, resized.
+
+    A picture that is wider than high loses as much on the left as on the right, one that is higher than wide
+    as much above as below. Shrinking averages areas (``INTER_AREA``), enlarging is bilinear. The orientation
+    that a camera notes down is applied; transparency is dropped.
+
+    Args:
+        content: The file's bytes, uint8 ``(n,)``: PNG, JPEG, WebP, BMP or TIFF, 8 or 16 bits, gray or colour.
+        size: Side of the result in pixels.
+        color: RGB, else gray.
+        box: int ``(4,)``, left, top, width and height of the part to take in pixels; None, or one without
+            area, takes the whole picture.
+
+    Returns:
+        uint8 ``(size, size, C)`` with C 3 or 1; None where the bytes are no picture or not a whole one.
+    """
+    try:
+        picture = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB if color else cv2.IMREAD_GRAYSCALE)
+    except cv2.error:  # empty
+        return None
+    if picture is None:
+        return None
+    square = _centre_square(picture if box is None else _part(picture, box))
+    shrinks = len(square) > size
+    square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return square.reshape(size, size, 3 if color else 1)
+
+
+def _part(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+    left, top = box[:2].clip(0)
+    right, bottom = (box[:2] + box[2:]).clip(0)
+    part = picture[top:bottom, left:right]
+    return part if part.size else picture
+
+
+def _centre_square(picture: np.ndarray) -> np.ndarray:
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return picture[top : top + side, left : left + side]
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """A set of pictures on disk that looks like their array, and decodes what is asked for.
+
+    Attributes:
+        files: The files.
+        size: Side at which pictures are given, in pixels.
+        color: RGB, else gray.
+        boxes: int64 ``(N, 4)``, the part of each picture to take (see `decode`), or None.
+        skip_corrupt: Go on without files that cannot be read as pictures.
+    """
+
+    files: FileList
+    size: int
+    color: bool
+    boxes: np.ndarray | None = None
+    skip_corrupt: bool = False
+
+    dtype = np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.files)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Return ``(N, S, S, C)``."""
+        return len(self), self.size, self.size, 3 if self.color else 1
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes that all of them take, decoded."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @overload
+    def __getitem__(self, rows: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray: ...
+    def __getitem__(self, rows: int | np.ndarray | slice) -> np.ndarray:
+        """Return decoded pictures, uint8 ``(n, S, S, C)`` or of one row ``(S, S, C)``.
+
+        Raises:
+            FerError: Some cannot be decoded; the message names them.
+        """
+        if isinstance(rows, int | np.integer):
+            return self[np.array([rows])][0]
+        chosen = np.arange(len(self))[rows]
+        pixels, readable = self.read(chosen)
+        if not readable.all():
+            raise FerError(f"{self._complaint(chosen[~readable])} {_ADVICE}")
+        return pixels
+
+    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Decode pictures and leave out those that cannot be.
+
+        Returns:
+            uint8 ``(m, S, S, C)`` of the readable ones, and which of ``rows`` are, bool ``(n,)``.
+        """
+        pictures = [self.read_one(row) for row in rows]
+        readable = np.array([picture is not None for picture in pictures], dtype=bool)
+        whole = [picture for picture in pictures if picture is not None]
+        return np.stack(whole) if whole else np.empty((0, *self.shape[1:]), np.uint8), readable
+
+    def read_one(self, row: int) -> np.ndarray | None:
+        """Return a picture ``(S, S, C)``; None where it cannot be decoded."""
+        if self.files.sizes[row] <= 0:
+            return None
+        try:
+            with FileIO(self.files.path(row)) as file:  # NumPy's own reading takes half as long again
+                content = np.frombuffer(file.readall(), np.uint8)
+        except OSError:
+            return None
+        return decode(content, self.size, self.color, None if self.boxes is None else self.boxes[row])
+
+    def read_all(self) -> tuple[np.ndarray, np.ndarray]:
+        """Decode all pictures, on all processors.
+
+        Returns:
+            uint8 ``(N, S, S, C)``, and which of them could be decoded, bool ``(N,)``; others are undefined.
+        """
+        pixels, readable = np.empty(self.shape, np.uint8), np.zeros(len(self), bool)
+
+        def fill(rows: range) -> None:
+            for row in rows:
+                if (picture := self.read_one(row)) is not None:
+                    pixels[row], readable[row] = picture, True
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV lets go of Python's lock while it decodes
+            list(pool.map(fill, self._portions()))
+        return pixels, readable
+
+    def _portions(self) -> Iterator[range]:
+        for start in range(0, len(self), _PORTION):
+            yield range(start, min(start + _PORTION, len(self)))
+
+    def subset(self, rows: np.ndarray) -> "ImageFiles":
+        """Return the pictures at positions ``(n,)``, or where a mask ``(N,)`` is true; none is decoded."""
+        boxes = None if self.boxes is None else self.boxes[rows]
+        return replace(self, files=self.files.subset(rows), boxes=boxes)
+
+    def suspects(self) -> np.ndarray:
+        """Return the positions of files that are absent, empty or not named like pictures, int64 ``(n,)``."""
+        lower = np.char.lower(self.files.names)
+        named = np.logical_or.reduce([np.char.endswith(lower, suffix.encode()) for suffix in SUFFIXES])
+        return np.flatnonzero((self.files.sizes <= 0) | ~named)
+
+    def give_up(self, rows: np.ndarray, all_of_it: bool) -> None:
+        """Say that these files cannot be read, in a warning where training can go on without them.
+
+        Raises:
+            FerError: They may not be skipped, or they are all that was asked for.
+        """
+        complaint = self._complaint(rows)
+        if not self.skip_corrupt or all_of_it:
+            raise FerError(f"{complaint} {_ADVICE}")
+        warnings.warn(f"{complaint} Going on without them.", stacklevel=2)
+
+    def _complaint(self, rows: np.ndarray) -> str:
+        """Return how many files cannot be read, and which are the first."""
+        named = ", ".join(f"{self.files.name(row)} ({self._reason(row)})" for row in rows[:_NAMED])
+        more = f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else ""
+        count = f"{len(rows):,} of {len(self):,} files"
+        return f"{self.files.root}: {count} cannot be read as pictures: {named}{more}."
+
+    def _reason(self, row: int) -> str:
+        return {ABSENT: "no such file", 0: "empty"}.get(int(self.files.sizes[row]), "damaged, or no picture")

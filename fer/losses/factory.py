@@ -1,0 +1,84 @@
+"""From plain options to a loss."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from fer.errors import FerError, did_you_mean
+from fer.losses.class_weights import class_weights, effective_number_weights
+from fer.losses.loss import (
+    CrossEntropy,
+    Focal,
+    GeneralisedCrossEntropy,
+    LogitAdjusted,
+    Loss,
+    SoftTargets,
+    SymmetricCrossEntropy,
+)
+
+WEIGHTED: dict[str, Callable[..., Loss]] = {
+    "cross_entropy": CrossEntropy,
+    "focal": Focal,
+    "generalised_cross_entropy": GeneralisedCrossEntropy,
+    "soft_targets": SoftTargets,
+    "symmetric_cross_entropy": SymmetricCrossEntropy,
+}
+# They correct for the frequency of the classes themselves.
+ADJUSTED: dict[str, Callable[..., Loss]] = {
+    "balanced_softmax": partial(LogitAdjusted, tau=1.0),
+    "logit_adjustment": LogitAdjusted,
+}
+LOSSES = WEIGHTED | ADJUSTED
+IMBALANCE = ("none", "class_weights", "effective_number", "oversample")
+
+
+def build_loss(config: Mapping[str, Any], imbalance: Mapping[str, Any], counts: Sequence[int]) -> Loss:
+    """Build the loss named in the config.
+
+    Args:
+        config: ``name`` (one of `LOSSES`) and that loss's options.
+        imbalance: ``name`` (one of `IMBALANCE`), and ``beta`` for ``effective_number``; oversampling is the
+            loader's part.
+        counts: Training samples of each class, ``(K,)``.
+
+    Raises:
+        FerError: A name or option is unknown, a number out of range, or the imbalance corrected for twice.
+    """
+    options = dict(config)
+    name = options.pop("name")
+    _expect_one_of("loss.name", name, LOSSES)
+    weight = _weight(imbalance, counts)
+    if name in ADJUSTED:
+        _refuse_second_correction(name, imbalance["name"])
+        options["counts"] = counts
+    else:
+        options["weight"] = weight
+    try:
+        return LOSSES[name](**options)
+    except TypeError as error:
+        raise FerError(f"loss={name} does not take these options: {error}.") from error
+
+
+def _weight(imbalance: Mapping[str, Any], counts: Sequence[int]) -> Tensor | None:
+    _expect_one_of("imbalance.name", imbalance["name"], IMBALANCE)
+    if imbalance["name"] == "class_weights":
+        return class_weights(counts)
+    if imbalance["name"] == "effective_number":
+        return effective_number_weights(counts, imbalance["beta"])
+    return None
+
+
+def _refuse_second_correction(loss: str, imbalance: str) -> None:
+    if imbalance != "none":
+        raise FerError(
+            f"loss={loss} corrects for the imbalance of the classes itself, and imbalance={imbalance} would "
+            "do so a second time. Use imbalance=none with it, or another loss."
+        )
+
+
+def _expect_one_of(key: str, value: str, options: Mapping[str, Any] | Sequence[str]) -> None:
+    if value not in options:
+        hint = did_you_mean(str(value), options)
+        raise FerError(f"{key}: expected one of {', '.join(options)}, got {value!r}.{hint}")

@@ -1,0 +1,92 @@
+"""Count the copies in a set: exact and near, within and across its splits, and where their labels differ.
+
+uv run python scripts/find_duplicates.py datamodule=fer2013 datamodule.path=$HOME/data/fer2013.csv
+uv run python scripts/find_duplicates.py datamodule=folder datamodule.path=$HOME/data/CK+ --json copies.json
+uv run python scripts/find_duplicates.py datamodule=... --sheet pairs.png --between 0.75 0.80
+
+The sheet shows pairs drawn by chance, each with its rows and the agreement of its detail, for counting by eye
+how many are one photograph. Labels of the test part are never looked at.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import hydra
+import numpy as np
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fer.analysis.image_grid import plot_image_grid
+from fer.analysis.plots import save_figure
+from fer.cli import run_and_explain
+from fer.data.duplicates import all_copies, describe, table, write_report
+from fer.data.duplicates.copies import find
+from fer.data.duplicates.signature import scan
+from fer.data.sources import read
+from fer.errors import FerError
+from fer.options import CONFIG_DIR, explain
+
+COLUMNS = 8  # pairs
+
+
+def read_set(words):
+    """Read the set that these words name, as fer-train would."""
+    try:
+        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+            options = hydra.compose("train", overrides=words).datamodule
+        return read(OmegaConf.to_container(options, resolve=True, throw_on_missing=True))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, words) from error
+
+
+def draw_sheet(data, copies, arguments):
+    """Draw pairs side by side; a mirror image is turned back."""
+    low, high = arguments.between
+    among = np.flatnonzero((copies.correlation >= low) & (copies.correlation <= high))
+    if not len(among):
+        raise FerError(f"--between {low} {high}: no near copies agree by so much. Widen the range.")
+    chosen = np.random.default_rng(0).permutation(among)[: arguments.pairs]
+    chosen = chosen[np.argsort(copies.correlation[chosen])]
+    images, titles = [], []
+    for (first, second, mirrored), value in zip(
+        copies.pairs[chosen], copies.correlation[chosen], strict=True
+    ):
+        other = data.images[int(second)]
+        images += [data.images[int(first)], other[:, ::-1] if mirrored else other]
+        titles += [f"{first}, {value:.2f}", f"{second}{' mirrored' if mirrored else ''}"]
+    title = f"{len(chosen)} of {len(among):,} near copies, agreement {low:g} to {high:g}"
+    save_figure(plot_image_grid(np.stack(images), titles, 2 * COLUMNS, title), arguments.sheet)
+
+
+def count(arguments):
+    data = read_set(arguments.words)
+    start = time.perf_counter()
+    copies = find(scan(data.images)) if arguments.fresh else all_copies(data.images)
+    seconds = time.perf_counter() - start
+    report = describe(data, copies)
+    print(*table(report), f"{seconds:.1f} s", sep="\n")
+    if arguments.json:
+        write_report(arguments.json, report)
+    if arguments.sheet:
+        draw_sheet(data, copies, arguments)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("words", nargs="+", help="datamodule=... and its options, as for fer-train")
+    parser.add_argument("--fresh", action="store_true", help="look again, whatever the cache holds")
+    parser.add_argument("--json", type=Path, help="write all groups and conflicts here")
+    parser.add_argument("--sheet", type=Path, help="draw pairs into this PNG")
+    parser.add_argument("--pairs", type=int, default=48, help="pairs on the sheet (default 48)")
+    parser.add_argument("--between", type=float, nargs=2, default=(-1.0, 1.0), metavar=("LOW", "HIGH"),
+                        help="agreement of the pairs on the sheet")  # fmt: skip
+    arguments = parser.parse_args()
+    raise SystemExit(run_and_explain(lambda: count(arguments)))
+
+
+if __name__ == "__main__":
+    main()

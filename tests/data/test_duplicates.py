@@ -1,0 +1,250 @@
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer.data.dataset import EmotionData
+from fer.data.duplicates import all_copies, check_copies, copies, describe, drop_leaks, exact_copies, report
+from fer.data.duplicates.search import MAX_DISTANCE, MIN_COARSE, candidates
+from fer.data.duplicates.signature import coefficients, hashes, mirror, scan
+from fer.data.splits import indices, manifest
+from fer.data.synthetic import read_synthetic
+from fer.labels import FER7
+
+NUM_FACES = 300
+QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 60)
+
+
+@pytest.fixture(scope="module")
+def faces() -> np.ndarray:
+    """Different faces, uint8 (300, 48, 48, 1)."""
+    return read_synthetic(NUM_FACES, 0, 0, num_workers=1).images
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def moved(image, right, down, scale=1.0):
+    middle = (1 - scale) * 23.5
+    matrix = np.array([[scale, 0, middle + right], [0, scale, middle + down]], np.float32)
+    return cv2.warpAffine(image, matrix, (48, 48), borderMode=cv2.BORDER_REPLICATE)
+
+
+# What was done to a copy, and the least share of copies that must be found again: a little below what is.
+CHANGES = {
+    "brighter": (lambda image: np.clip(image * 0.7 + 50, 0, 255).astype(np.uint8), 0.99),
+    "gamma": (lambda image: (255 * (image / 255) ** 1.5).astype(np.uint8), 0.97),
+    "noise": (
+        lambda image: cv2.add(image, np.random.default_rng(0).normal(0, 4, image.shape), dtype=cv2.CV_8U),
+        0.98,
+    ),
+    "jpeg": (lambda image: cv2.imdecode(cv2.imencode(".jpg", image, QUALITY)[1], 0), 0.98),
+    "shift 1": (lambda image: moved(image, 1, 0), 0.97),
+    "shift 2": (lambda image: moved(image, 2, -1), 0.78),
+    "crop": (lambda image: moved(image, 0, 0, 1.03), 0.98),
+    "mirror": (lambda image: np.ascontiguousarray(image[:, ::-1]), 0.99),
+    "watermark": (lambda image: cv2.putText(image.copy(), "stock", (2, 30), 0, 0.3, 200), 0.95),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_copies_of_a_photograph_are_found_and_no_others(faces, change):
+    alter, least = CHANGES[change]
+    altered = np.stack([alter(image) for image in faces[:, :, :, 0]])[..., None]
+    found = copies.find(scan(np.concatenate([faces, altered])))
+    true = found.pairs[:, 1] - found.pairs[:, 0] == NUM_FACES
+    assert true.sum() >= least * NUM_FACES
+    assert true.mean() >= 0.93  # drawn faces share their geometry: of photographs, over 99 % (decisions/0005)
+    if change == "mirror":
+        assert found.pairs[true, 2].mean() > 0.95
+
+
+def test_different_faces_are_no_copies(faces):
+    found = all_copies(faces)
+    assert len(found.pairs) <= 3  # of 44,850
+    assert (found.exact == np.arange(NUM_FACES)).all()
+
+
+def test_pictures_of_another_size_and_colour_are_recognised(faces):
+    large = np.stack([cv2.resize(image, (120, 120), interpolation=cv2.INTER_CUBIC) for image in faces[:60]])
+    colour = np.repeat(large[..., None], 3, axis=3)
+    shifted = np.roll(colour, 4, axis=2)
+    found = all_copies(np.concatenate([colour, shifted]))
+    assert (found.groups[60:] == np.arange(60)).mean() > 0.9
+
+
+def test_coefficients_are_those_of_opencv(faces):
+    thumbnails = faces[:20, :, :, 0]
+    ours = coefficients(thumbnails)
+    for image, row in zip(thumbnails, ours, strict=True):
+        whole = cv2.dct(image.astype(np.float32))
+        diagonals = [whole[v, d - v] for d in range(1, 10) for v in range(d + 1)]  # 54 of the 64
+        scale = np.linalg.norm(diagonals) / np.linalg.norm(row[:54])
+        np.testing.assert_allclose(np.sort(row[:54]) * scale, np.sort(diagonals), atol=0.05)
+    np.testing.assert_allclose(coefficients(thumbnails[:, :, ::-1]), mirror(ours), atol=1e-5)
+
+
+def test_flat_images_are_copies_of_nothing_but_their_like():
+    images = np.stack([np.full((48, 48, 1), value, np.uint8) for value in (0, 0, 7, 255)])
+    found = all_copies(images)
+    assert found.groups.tolist() == [0, 0, 2, 3]
+    assert np.isfinite(coefficients(images[..., 0])).all()
+
+
+def test_candidates_are_all_pairs_within_the_distance(faces):
+    coefs = coefficients(np.concatenate([faces, np.roll(faces, 2, axis=1)])[..., 0])
+    expected = []
+    for way, other in enumerate((coefs, mirror(coefs))):
+        bits = (coefs > 0)[:, None] != (other > 0)[None]
+        near = np.triu(bits.sum(2) <= MAX_DISTANCE, 1) & (coefs @ other.T >= MIN_COARSE)
+        expected += [(i, j, way) for i, j in np.argwhere(near)]
+    assert candidates(coefs).tolist() == sorted(map(list, expected))
+    assert len(expected) > NUM_FACES / 2
+    assert hashes(coefs).dtype == np.uint64
+
+
+def make_data(images, roles, targets) -> EmotionData:
+    names = ("train", "val", "test")
+    return EmotionData(
+        images=images,
+        targets=np.array(targets, np.int64),
+        split=np.array([names.index(role) for role in roles], np.uint8),
+        split_names=names,
+        roles={name: name for name in names},
+        labels=FER7,
+        source="faces",
+    )
+
+
+@pytest.fixture
+def data(faces) -> EmotionData:
+    """Rows 0 and 3 have the same pixels, 1 and 4 and 5 are one photograph, 2 and 6 too, 7 and 8 are alone."""
+    shifted = [moved(faces[row, :, :, 0], 1, 1)[..., None] for row in (1, 2)]
+    brighter = np.clip(faces[1] * 0.8 + 30, 0, 255).astype(np.uint8)
+    images = np.stack([*faces[:3], faces[0], brighter, *shifted, *faces[3:5]])
+    roles = ["train", "train", "train", "train", "train", "val", "test", "val", "test"]
+    return make_data(images, roles, [3, 3, 3, 4, 3, 3, 5, 0, 0])
+
+
+def test_report_by_hand(data):
+    told = json.loads(json.dumps(describe(data, all_copies(data.images))))
+    none = {"train": 0, "val": 0, "test": 0}
+    images = {"train": none | {"train": 2}, "val": none, "test": none}
+    assert told["exact"] == {"groups": 1, "surplus": 1, "images": images}
+    assert (told["near_or_exact"]["groups"], told["near_or_exact"]["surplus"]) == (3, 4)
+    assert told["near_or_exact"]["images"]["train"] == {"train": 4, "val": 2, "test": 1}
+    assert told["near_or_exact"]["images"]["val"] == {"train": 1, "val": 0, "test": 0}
+    assert told["groups"] == [
+        {"kind": "exact", "rows": [0, 3]},
+        {"kind": "near", "rows": [1, 4, 5]},
+        {"kind": "near", "rows": [2, 6]},
+    ]
+    assert told["conflicts"] == [{"kind": "exact", "rows": [0, 3], "labels": ["happy", "sad"]}]
+
+
+def test_report_never_looks_at_test_labels(data):
+    other = replace(data, targets=np.where(data.split == 2, 1, data.targets))
+    found = all_copies(data.images)
+    assert describe(data, found) == describe(other, found)
+
+
+def test_near_copies_with_other_labels_conflict(data):
+    told = describe(replace(data, targets=np.arange(9) % 7), all_copies(data.images))
+    names = [FER7.names[i] for i in (1, 4, 5)]
+    assert told["conflicts"][1] == {"kind": "near", "rows": [1, 4, 5], "labels": names}
+
+
+def test_leaks_are_dropped_from_train_alone(data):
+    cleaned = drop_leaks(data, all_copies(data.images))
+    assert indices(cleaned, "train").tolist() == [0, 3]
+    assert cleaned.dropped == {report.LEAKS: 3}
+    assert cleaned.images is data.images
+    before, after = manifest(data)["splits"], manifest(cleaned)["splits"]
+    assert (before["val"], before["test"]) == (after["val"], after["test"])
+    assert drop_leaks(cleaned, all_copies(data.images)) is cleaned
+    other = replace(data, targets=np.where(data.split == 2, 1, data.targets))
+    np.testing.assert_array_equal(drop_leaks(other, all_copies(data.images)).split, cleaned.split)
+
+
+def test_without_dropping_exact_copies_alone_are_told(data):
+    same, told = check_copies(data, drop=False)
+    assert same is data
+    assert told == describe(data, exact_copies(data.images))
+    assert (told["exact"]["groups"], told["near_or_exact"]) == (1, None)
+
+
+def test_result_is_stored_by_pixels_and_a_damaged_one_rebuilt(data, tmp_path, monkeypatch, capsys):
+    first = all_copies(data.images)
+    assert "next run" in capsys.readouterr().out
+    (stored,) = (tmp_path / "cache").iterdir()
+    monkeypatch.setattr(copies, "candidates", None)  # nothing must be looked for
+    np.testing.assert_array_equal(all_copies(data.images.copy()).groups, first.groups)
+    monkeypatch.undo()
+    monkeypatch.setenv("FER_CACHE_DIR", str(tmp_path / "cache"))
+    stored.write_bytes(stored.read_bytes()[:100])
+    np.testing.assert_array_equal(all_copies(data.images).groups, first.groups)
+    changed = data.images.copy()
+    changed[0, 0, 0] ^= 1
+    assert all_copies(changed).exact.tolist() == list(range(9))
+
+
+def test_cache_that_cannot_be_written_is_a_warning(data, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FER_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="without storing the copies"):
+        assert all_copies(data.images).groups[3] == 0
+
+
+class OnDisk:
+    """Pictures that are decoded when asked for."""
+
+    def __init__(self, images):
+        self.images, self.most = images, 0
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, rows):
+        self.most = max(self.most, len(rows))
+        return self.images[rows]
+
+
+def test_pictures_on_disk_are_read_in_portions(data):
+    images = OnDisk(np.tile(data.images, (200, 1, 1, 1)))
+    found = all_copies(images)
+    assert images.most == 1024
+    assert (found.exact == np.tile([0, 1, 2, 0, 4, 5, 6, 7, 8], 200)).all()
+    assert check_copies(replace(data, images=OnDisk(data.images)), drop=False)[1] is None
+
+
+def test_run_says_what_it_dropped(fer_train, tmp_path, faces, capsys):
+    from conftest import TINY
+
+    path = tmp_path / "fer2013.csv"
+    held_out = [*faces[60:99], moved(faces[7, :, :, 0], 1, 0)]
+    rows = [("Training", face) for face in faces[:60]] + [("PublicTest", face) for face in held_out]
+    text = [f"{i % 7},{' '.join(map(str, face.ravel()))},{usage}\n" for i, (usage, face) in enumerate(rows)]
+    path.write_text("emotion,pixels,Usage\n" + "".join(text))
+    words = (*TINY, "datamodule=fer2013", f"datamodule.path={path}")
+    run = fer_train(*words, "datamodule.drop_leaks=true")
+    assert run.status == 0
+    assert f"left out 1 images, {report.LEAKS}" in capsys.readouterr().out
+    assert run.record["manifest"]["splits"]["train"]["count"] == 59
+    told = json.loads((run.folder / "duplicates.json").read_text())
+    assert told["groups"] == [{"kind": "near", "rows": [7, 99]}]
+
+
+@pytest.mark.skipif("FER_DATA_DIR" not in os.environ, reason="FER_DATA_DIR names no folder with fer2013.csv")
+def test_fer2013():
+    from fer.data.fer2013 import read_fer2013
+
+    data = read_fer2013(Path(os.environ["FER_DATA_DIR"]) / "fer2013.csv")
+    chosen = np.flatnonzero(data.split < 2)
+    told = describe(data, exact_copies(data.images[chosen]))
+    assert (told["exact"]["groups"], told["exact"]["surplus"]) == (1275, 1534)

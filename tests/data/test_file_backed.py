@@ -1,0 +1,144 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from picture_layouts import write_folder
+
+from fer.data.augment import Recipe
+from fer.data.datamodule import EmotionDataModule
+from fer.data.folder import read_folder
+from fer.data.picture_set import hold
+from fer.errors import FerError
+
+OPTIONS = {"val_fraction": 0.25, "split_seed": 0, "memory_gb": 0, "skip_corrupt": False}
+STRONG = Recipe(
+    flip=0.5, rotation=20.0, scale=0.1, crop=0.1, brightness=0.2, contrast=0.3, erase=0.5, erase_max=0.2
+)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE_DIR", str(tmp_path / "cache"))
+    return write_folder(tmp_path / "set")
+
+
+def make(folder, recipe=None, seed=0, workers=0, rank=(0, 1), progressive=(), **options):
+    data = hold(read_folder(folder, 32, color=True), OPTIONS | options)
+    module = EmotionDataModule(data, 4, 3, 32, recipe or Recipe(), progressive, seed, workers=workers)
+    module.trainer = SimpleNamespace(
+        training=True, current_epoch=0, max_epochs=2, global_rank=rank[0], world_size=rank[1]
+    )
+    return module
+
+
+def train_batches(module, epoch=0, loader=None):
+    loader = loader or module.train_dataloader()
+    module.trainer.current_epoch = epoch
+    loader.sampler.set_epoch(epoch)
+    return [module.on_after_batch_transfer(batch, 0) for batch in loader]
+
+
+def val_batches(module):
+    module.trainer.training = False
+    return [module.on_after_batch_transfer(batch, 0) for batch in module.val_dataloader()]
+
+
+@pytest.mark.parametrize("batches", [train_batches, val_batches])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_those_of_the_resident_set(folder, batches, workers):
+    resident, on_disk = (batches(make(folder, workers=workers, memory_gb=gb)) for gb in (2.0, 0))
+    assert len(resident) == len(on_disk) > 1
+    for expected, batch in zip(resident, on_disk, strict=True):
+        assert expected.keys() == batch.keys()
+        for name, values in expected.items():
+            assert values.dtype == batch[name].dtype
+            assert torch.equal(values, batch[name]), name
+
+
+def test_workers_live_on_and_still_know_the_epoch(folder):
+    module = make(folder, workers=1)
+    loader = module.train_dataloader()
+    orders = [
+        [batch["index"].tolist() for batch in train_batches(module, epoch, loader)] for epoch in (0, 1, 0)
+    ]
+    assert orders[0] == orders[2] != orders[1]
+
+
+def test_training_size_follows_the_progress(folder):
+    module = make(folder, progressive=[(0.0, 16), (0.5, 32)])
+    assert [train_batches(module, epoch)[0]["image"].shape[-1] for epoch in (0, 1)] == [16, 32]
+
+
+def test_a_number_asks_for_a_batch_in_order(folder):
+    loader = make(folder).train_dataloader()
+    assert loader.dataset[1]["index"].tolist() == [4, 5, 6, 7]
+    assert len(loader.dataset) == 6  # 21 images: the last is incomplete
+
+
+def test_processes_share_the_validation_set(folder):
+    rows = [torch.cat([b["index"] for b in val_batches(make(folder, rank=(rank, 2)))]) for rank in (0, 1)]
+    assert sorted(torch.cat(rows).tolist()) == make(folder).rows["val"].tolist()
+
+
+def spoil(folder, number):
+    """Damage some training pictures behind their first bytes, as only decoding shows."""
+    paths = sorted((folder / "train").rglob("*.png"))[:number]
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:60])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_damaged_picture_stops_training_with_its_name(folder, workers):
+    spoil(folder, 28)
+    with pytest.raises(
+        FerError, match=r"^\S+: \d of 42 files cannot be read as pictures: train/.*skip_corrupt=true$"
+    ):
+        train_batches(make(folder, workers=workers))
+
+
+def test_damaged_picture_is_left_out_of_its_batch(folder):
+    spoil(folder, 1)
+    module = make(folder, skip_corrupt=True)
+    bad = int(np.flatnonzero([module.data.images.read_one(row) is None for row in range(42)])[0])
+    module.rows["train"] = np.sort(np.append(np.setdiff1d(module.rows["train"], [bad])[:19], bad))
+    with pytest.warns(UserWarning, match="1 of 42 files .* Going on without them"):
+        batches = train_batches(module)
+    assert sorted(len(batch["image"]) for batch in batches) == [3, 4, 4, 4, 4]
+    assert all(len(batch["image"]) == len(batch["target"]) == len(batch["index"]) for batch in batches)
+    assert bad not in torch.cat([batch["index"] for batch in batches])
+
+
+def test_batch_without_a_readable_picture(folder):
+    spoil(folder, 28)
+    with pytest.raises(FerError, match="cannot be read as pictures"):
+        train_batches(make(folder, skip_corrupt=True))
+
+
+def test_examples_are_drawn(folder):
+    grid = make(folder).augmented_examples(num_faces=3, num_views=2)
+    assert grid.shape == (9, 32, 32, 3)
+    np.testing.assert_allclose(grid[1], grid[0], atol=1e-6)
+
+
+def test_augmentation_depends_on_seed_and_epoch_and_not_on_workers(folder):
+    pytest.importorskip("albumentations")
+
+    def images(seed=0, epoch=0, workers=0):
+        module = make(folder, recipe=STRONG, seed=seed, workers=workers)
+        return torch.cat([batch["image"] for batch in train_batches(module, epoch)])
+
+    first = images()
+    assert torch.equal(first, images())
+    assert torch.equal(first, images(workers=2))
+    assert not torch.equal(first, images(epoch=1))
+    assert not torch.equal(first, images(seed=1))
+    plain = torch.cat([batch["image"] for batch in train_batches(make(folder))])
+    assert not torch.equal(first, plain)
+
+
+def test_validation_is_not_augmented(folder):
+    plain, strong = (
+        torch.cat([b["image"] for b in val_batches(make(folder, r))]) for r in (Recipe(), STRONG)
+    )
+    assert torch.equal(plain, strong)

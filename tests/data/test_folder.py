@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+from picture_layouts import faces, save, write_folder
+
+from fer.data.folder import read_folder
+from fer.errors import FerError
+from fer.labels import FER7, FERPLUS8, RAFDB7
+
+
+def check_faces(data):
+    """The set holds the drawn faces, each under its emotion and in its part."""
+    known, parts = faces()
+    for row in range(len(data)):
+        drawn = int(data.images.files.name(row)[-6:-4])
+        assert data.labels.names[data.targets[row]] == known.labels.names[known.targets[drawn]]
+        assert data.roles[parts[drawn]] == data.split_names[data.split[row]]
+        np.testing.assert_array_equal(data.images[row], known.images[drawn])
+
+
+def test_train_and_test(tmp_path):
+    data = read_folder(write_folder(tmp_path), 48, color=True)
+    assert len(data) == 42
+    assert data.roles == {"train": "train", "test": "test"}
+    assert data.labels == FER7
+    check_faces(data)
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "Validation"])
+def test_validation_part(tmp_path, name):
+    write_folder(tmp_path)
+    (tmp_path / "test").rename(tmp_path / name)
+    assert read_folder(tmp_path, 48).roles == {"train": "train", "val": name}
+
+
+def test_class_folders_alone_all_train(tmp_path):
+    data = read_folder(write_folder(tmp_path) / "train", 48, color=True)
+    assert (len(data), data.roles) == (28, {"train": "all"})
+    assert set(data.split) == {0}
+
+
+def test_emotions_by_alias(tmp_path):
+    spelt = {"angry": "Anger", "happy": "HAPPINESS", "sad": "sadness", "fear": "Fearful"}
+    data = read_folder(write_folder(tmp_path, rename=lambda name: spelt.get(name, name)), 48, color=True)
+    check_faces(data)
+
+
+def test_contempt_takes_the_space_of_eight(tmp_path):
+    write_folder(tmp_path)
+    save(tmp_path / "train" / "contempt" / "x.png", faces()[0].images[0])
+    data = read_folder(tmp_path, 48)
+    assert data.labels == FERPLUS8
+    assert [
+        data.images.files.name(row) for row in np.flatnonzero(data.targets == FERPLUS8.index("contempt"))
+    ] == ["train/contempt/x.png"]
+
+
+@pytest.mark.parametrize("first", [0, 1, 8])
+def test_numbered_folders_with_labels(tmp_path, first):
+    numbers = {name: str(first + i) for i, name in enumerate(RAFDB7.names)}
+    write_folder(tmp_path, rename=numbers.get)
+    data = read_folder(tmp_path, 48, color=True, labels=["surprised", *RAFDB7.names[1:]])
+    assert data.labels == RAFDB7
+    check_faces(data)
+
+
+def test_labels_choose_the_order(tmp_path):
+    order = tuple(reversed(FER7.names))
+    data = read_folder(write_folder(tmp_path), 48, color=True, labels=order)
+    assert data.labels.names == order
+    check_faces(data)
+
+
+def empty(root):
+    (root / "train" / "angry").mkdir(parents=True)
+    (root / "train" / "happy").mkdir()
+
+
+def one_class(root):
+    save(root / "train" / "happy" / "a.png", faces()[0].images[0])
+
+
+def unknown_class(root):
+    write_folder(root, rename=lambda name: "happpy" if name == "happy" else name)
+
+
+def numbered(root):
+    write_folder(root, rename=lambda name: str(FER7.index(name)))
+
+
+def stray_folder(root):
+    write_folder(root)
+    (root / "tset").mkdir()
+
+
+def two_validations(root):
+    write_folder(root)
+    (root / "val").mkdir()
+    (root / "valid").mkdir()
+
+
+def no_train(root):
+    write_folder(root)
+    for path in sorted((root / "train").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    (root / "train").rmdir()
+
+
+BAD = {
+    empty: "expected pictures in its folders, but there are none",
+    one_class: "expected training pictures of at least two emotions, got only happy",
+    unknown_class: "folder happpy: .*Did you mean 'happy'",
+    numbered: r"folders are numbers \(0, 1, 2, 3, 4, 5, 6\).*datamodule.labels=",
+    stray_folder: "expected train, test and at most one of val, valid and validation, got test, train, tset",
+    two_validations: "at most one of val",
+    no_train: "expected train, test .*got test",
+    lambda root: None: "got no folders",
+    lambda root: root.rmdir(): "No such file",
+}
+
+
+@pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
+def test_bad_folder(tmp_path, make):
+    root = tmp_path / "set"
+    root.mkdir()
+    make(root)
+    with pytest.raises(FerError, match=BAD[make]):
+        read_folder(root, 48)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (FER7.names[:6], "expected a folder for each"),
+        (["angry", "angry", *FER7.names[2:]], "expected different emotions"),
+        (["bored", *FER7.names[1:]], "bored"),
+    ],
+)
+def test_bad_labels(tmp_path, labels, message):
+    numbered(tmp_path)
+    with pytest.raises(FerError, match=message):
+        read_folder(tmp_path, 48, labels=labels)

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+
+from fer.data.augment import Recipe
+from fer.data.datamodule import EmotionDataModule
+from fer.data.dataset import EmotionData
+from fer.data.loader import BatchSampler
+from fer.labels import FER7
+
+TARGETS = np.repeat(np.arange(7), [700, 10, 200, 400, 60, 30, 600])
+
+
+@pytest.fixture
+def datamodule():
+    images = np.zeros((len(TARGETS) + 7, 8, 8, 1), np.uint8)
+    split = np.r_[np.zeros(len(TARGETS), np.uint8), np.ones(7, np.uint8)]
+    targets = np.r_[TARGETS, np.arange(7)]
+    roles = {"train": "a", "val": "b"}
+    data = EmotionData(images, targets, split, ("a", "b"), roles, FER7, "noise")
+    return EmotionDataModule(data, 50, 50, 48, Recipe(), oversample=True)
+
+
+def drawn(loader, epoch):
+    loader.sampler.set_epoch(epoch)
+    return torch.cat([batch["index"] for batch in loader])
+
+
+def test_every_emotion_is_drawn_as_often(datamodule):
+    loader = datamodule.train_dataloader()
+    positions = torch.cat([drawn(loader, epoch) for epoch in range(20)])
+    assert len(loader) == 40
+    assert len(positions) == 20 * 2000
+    counts = np.bincount(TARGETS[positions], minlength=7)
+    np.testing.assert_allclose(counts / len(positions), np.full(7, 1 / 7), rtol=0.05)  # five deviations
+    again = np.bincount(positions[TARGETS[positions] == 1] - 700, minlength=10)
+    np.testing.assert_allclose(again / again.sum(), np.full(10, 0.1), rtol=0.25)
+
+
+def test_the_order_depends_on_seed_and_epoch_alone(datamodule):
+    first = drawn(datamodule.train_dataloader(), 3)
+    torch.manual_seed(99)
+    assert torch.equal(drawn(datamodule.train_dataloader(), 3), first)
+    assert not torch.equal(drawn(datamodule.train_dataloader(), 4), first)
+    datamodule.seed = 1
+    assert not torch.equal(drawn(datamodule.train_dataloader(), 3), first)
+
+
+def test_processes_share_the_draws():
+    weights = torch.rand(100, dtype=torch.float64)
+    whole = list(BatchSampler(100, 10, True, weights=weights))
+    parts = [list(BatchSampler(100, 10, True, shard=(rank, 2), weights=weights)) for rank in range(2)]
+    taken = [batch for pair in zip(*parts, strict=True) for batch in pair]
+    assert all(torch.equal(a, b) for a, b in zip(whole, taken, strict=True))
+
+
+def test_validation_stays_in_order(datamodule):
+    assert torch.equal(drawn(datamodule.val_dataloader(), 0), torch.arange(7))

@@ -1,0 +1,149 @@
+import cv2
+import numpy as np
+import pytest
+from picture_layouts import faces, save
+from PIL import Image
+
+from fer.data.file_list import FileList, scan
+from fer.data.pictures import ImageFiles, decode
+from fer.errors import FerError
+
+
+def content(path):
+    return np.fromfile(path, np.uint8)
+
+
+@pytest.fixture
+def face():
+    return faces()[0].images[0]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
+def test_decodes_as_pillow_does(tmp_path, face, suffix):
+    save(tmp_path / f"a{suffix}", face)
+    expected = np.asarray(Image.open(tmp_path / f"a{suffix}").convert("RGB")).astype(int)
+    tolerance = 0 if suffix in (".png", ".bmp", ".tiff") else 4  # decoders of lossy formats round differently
+    assert np.abs(decode(content(tmp_path / f"a{suffix}"), 48, color=True) - expected).max() <= tolerance
+
+
+def test_gray_and_colour_files_come_in_the_channels_that_are_wanted(tmp_path, face):
+    save(tmp_path / "gray.png", face[..., 1])
+    save(tmp_path / "colour.png", face)
+    gray, both = (
+        decode(content(tmp_path / "gray.png"), 48, False),
+        decode(content(tmp_path / "gray.png"), 48, True),
+    )
+    np.testing.assert_array_equal(gray[..., 0], face[..., 1])
+    np.testing.assert_array_equal(both, np.repeat(gray, 3, axis=2))
+    luma = np.asarray(Image.fromarray(face).convert("L")).astype(int)
+    assert np.abs(decode(content(tmp_path / "colour.png"), 48, False)[..., 0] - luma).max() <= 1
+
+
+def test_sixteen_bits_and_transparency(tmp_path, face):
+    Image.fromarray(face).convert("RGBA").save(tmp_path / "a.png")
+    np.testing.assert_array_equal(decode(content(tmp_path / "a.png"), 48, True), face)
+    cv2.imwrite(str(tmp_path / "b.png"), face[..., 0].astype(np.uint16) * 257)
+    np.testing.assert_array_equal(decode(content(tmp_path / "b.png"), 48, False)[..., 0], face[..., 0])
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 60), (61, 40), (40, 40)])
+def test_crop_is_the_largest_centred_square(tmp_path, height, width):
+    picture = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
+    save(tmp_path / "a.png", picture)
+    top, left = (height - 40) // 2, (width - 40) // 2
+    expected = picture[top : top + 40, left : left + 40]
+    np.testing.assert_array_equal(decode(content(tmp_path / "a.png"), 40, False)[..., 0], expected)
+
+
+def test_shrinking_by_a_whole_number_takes_means(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (60, 60), dtype=np.uint8)
+    save(tmp_path / "a.png", picture)
+    means = picture.reshape(20, 3, 20, 3).mean(axis=(1, 3))
+    assert np.abs(decode(content(tmp_path / "a.png"), 20, False)[..., 0] - means).max() <= 0.5 + 1e-6
+
+
+def test_box(tmp_path, face):
+    margin = cv2.copyMakeBorder(face, 7, 9, 30, 1, cv2.BORDER_CONSTANT)
+    save(tmp_path / "a.png", margin)
+    inside, outside = np.array([30, 7, 48, 48]), np.array([500, 500, 10, 10])
+    np.testing.assert_array_equal(decode(content(tmp_path / "a.png"), 48, True, inside), face)
+    whole = decode(content(tmp_path / "a.png"), 48, True)
+    np.testing.assert_array_equal(decode(content(tmp_path / "a.png"), 48, True, outside), whole)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_cut_off_files_are_no_pictures(tmp_path, face, suffix, share, capfd):
+    save(tmp_path / f"a{suffix}", face)
+    whole = content(tmp_path / f"a{suffix}")
+    assert decode(whole[: int(share * len(whole))], 48, True) is None
+    assert capfd.readouterr().err == ""
+
+
+@pytest.fixture
+def ten(tmp_path):
+    for i, image in enumerate(faces()[0].images[:10]):
+        save(tmp_path / "a" / f"{i}.png", image)
+    return ImageFiles(scan(tmp_path, "a"), 48, True)
+
+
+def test_image_files_look_like_their_array(ten):
+    expected = faces()[0].images[:10]
+    assert (len(ten), ten.shape, ten.dtype, ten.nbytes) == (
+        10,
+        expected.shape,
+        expected.dtype,
+        expected.nbytes,
+    )
+    for rows in (np.array([3, 0, 3]), slice(2, 5), slice(None), np.arange(10) % 2 == 0, np.array([], int)):
+        np.testing.assert_array_equal(ten[rows], expected[rows])
+    np.testing.assert_array_equal(ten[4], expected[4])
+    np.testing.assert_array_equal(ten.subset(np.array([7, 2]))[1], expected[2])
+    np.testing.assert_array_equal(ten.read_all()[0], expected)
+    assert sum(1 for _ in ten) == 10
+
+
+def test_unreadable_files_are_named(ten, tmp_path):
+    (tmp_path / "a" / "1.png").write_bytes(b"")
+    (tmp_path / "a" / "2.png").write_bytes(content(tmp_path / "a" / "2.png").tobytes()[:50])
+    (tmp_path / "a" / "3.png").unlink()
+    (tmp_path / "a" / "3.png").symlink_to(tmp_path / "gone")
+    images = ImageFiles(scan(tmp_path, "a"), 48, True)
+    message = (
+        r"3 of 10 files cannot be read as pictures: a/1.png \(empty\), a/2.png \(damaged, or no picture\), "
+    )
+    with pytest.raises(FerError, match=message + r"a/3.png \(no such file\)\. .*skip_corrupt=true"):
+        images[:]
+    assert images.read(np.arange(10))[1].tolist() == [True, False, False, False] + [True] * 6
+    assert images.suspects().tolist() == [1, 3]
+
+
+def test_files_are_told_apart_by_bytes(ten, tmp_path):
+    (tmp_path / "a" / "copy.png").write_bytes((tmp_path / "a" / "4.png").read_bytes())
+    contents = list(scan(tmp_path, "a").contents(np.arange(11)))
+    assert contents[10] == contents[4]
+    assert len(set(contents)) == 10
+
+
+def test_of_very_many_files_name_and_size_are_enough(tmp_path):
+    many = FileList(
+        tmp_path, np.array([b"%d.png" % i for i in range(100_001)]), *np.ones((2, 100_001), np.int64)
+    )
+    assert len(set(many.contents(np.arange(len(many))))) == len(many)  # not one of them could be opened
+
+
+def test_scan_passes_over_what_is_no_data(tmp_path):
+    for name in ("b.png", "deep/er/a.png", ".hidden.png", ".git/c.png", "Thumbs.db", "__MACOSX/d.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"1" * len(name))
+    files = scan(tmp_path, ".")
+    assert [files.name(i) for i in range(len(files))] == ["./b.png", "./deep/er/a.png"]
+    assert files.sizes.tolist() == [5, 13]
+    found = files.find([b"./deep/er/a.png", b"./gone.png"])
+    assert found.sizes.tolist() == [13, -1]
+
+
+def test_names_of_any_script(tmp_path):
+    save(tmp_path / "a" / "счастье 幸.png", faces()[0].images[0])
+    images = ImageFiles(scan(tmp_path, "a"), 48, True)
+    np.testing.assert_array_equal(images[0], faces()[0].images[0])

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
 
-from fer.errors import FerError
 from fer.labels import LabelSpace, from_dict
 from fer.losses import build_loss
 from fer.metrics import build_metrics, scalars
@@ -104,14 +103,7 @@ class EmotionModule(pl.LightningModule):
 
     def _target(self, batch: Batch) -> Tensor:
         """Return the votes where the loss wants them, else the labels."""
-        if not self.loss.wants_votes:
-            return batch["target"]
-        if "votes" not in batch:
-            raise FerError(
-                f"loss={self.config['loss']['name']}: this data set has no votes of annotators. "
-                "Use datamodule=ferplus, or loss=cross_entropy."
-            )
-        return batch["votes"]
+        return batch["votes" if self.loss.wants_votes else "target"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Feed the metrics; the loss is plain cross-entropy, whatever is trained on."""
@@ -128,11 +120,6 @@ class EmotionModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Build optimizer and schedule from the config and the length of the training."""
         optimizer = build_optimizer(self.model, self.config["optimizer"])
-        if isinstance(optimizer, SAM) and self.trainer.accumulate_grad_batches > 1:
-            raise FerError(
-                "optimizer=sam computes each batch twice, and several batches a step "
-                "(trainer.accumulate_grad_batches) cannot be computed again. Set that to 1."
-            )
         total = int(self.trainer.estimated_stepping_batches)
         per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
         schedule = build_scheduler(

@@ -52,33 +52,53 @@ def run(config: dict[str, Any], folder: Path, resumes: bool = False) -> dict[str
     _quieten()
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     datamodule = build_datamodule(config)
-    manifest = datamodule.manifest()
-    space = labels.to_dict(datamodule.data.labels)
-    module = EmotionModule(config, space, datamodule.train_counts, datamodule.image_channels, manifest)
-    _check_monitor(config["monitor"], module)
-    _start(module, manifest, last_checkpoint(folder) if resumes else None)
-    for _, size in config["progressive"]:
-        probe(module.model, (datamodule.image_channels, size, size))
+    checkpoint = last_checkpoint(folder) if resumes else None
+    module = _build_module(config, datamodule, checkpoint)
     recorder = RunRecorder(folder / "metrics.csv", config["monitor"])
     build_trainer(config, folder, [], recorder)  # refuse what the Trainer refuses before anything is written
     before = read_record(folder) if resumes else {}
     if before:
-        check_same_data(before["manifest"], manifest, folder)
+        check_same_data(before["manifest"], module.hparams["manifest"], folder)
     _write_beginning(config, folder, datamodule)
     chosen = {} if config["trainer"]["fast_dev_run"] else config["logger"]
-    with open_loggers(chosen, folder, {**config, "manifest": manifest}) as loggers:
+    with open_loggers(chosen, folder, {**config, "manifest": module.hparams["manifest"]}) as loggers:
         trainer = build_trainer(config, folder, loggers, recorder)
-        checkpoint = last_checkpoint(folder) if resumes else None
         _announce(module, datamodule, trainer, checkpoint)
         record = _first_record(module, trainer) | {"resumes": before.get("resumes", -1) + 1}
-        rank_zero_only(write_record)(folder, record)
-        try:
-            _fit(trainer, module, datamodule, record, checkpoint)
-        finally:
-            record["fit_seconds"] += recorder.earlier_seconds
-            _write_end(folder, record, recorder, trainer, module)
-        rank_zero_only(print_summary)(folder, recorder, module.labels, record["fit_seconds"])
-        return recorder.best or {}
+        _train(trainer, module, datamodule, record, checkpoint, recorder)
+    return recorder.best or {}
+
+
+def _build_module(
+    config: dict[str, Any], datamodule: EmotionDataModule, checkpoint: Path | None
+) -> EmotionModule:
+    manifest, space = datamodule.manifest(), labels.to_dict(datamodule.data.labels)
+    module = EmotionModule(config, space, datamodule.train_counts, datamodule.image_channels, manifest)
+    _check_monitor(config["monitor"], module)
+    _check_together(config, module, datamodule)
+    for _, size in config["progressive"]:
+        probe(module.model, (datamodule.image_channels, size, size))
+    _start(module, manifest, checkpoint)
+    return module
+
+
+def _train(
+    trainer: pl.Trainer,
+    module: EmotionModule,
+    datamodule: EmotionDataModule,
+    record: dict[str, Any],
+    checkpoint: Path | None,
+    recorder: RunRecorder,
+) -> None:
+    """Fit, and write down how it went, whatever happens."""
+    folder = recorder.path.parent
+    rank_zero_only(write_record)(folder, record)
+    try:
+        _fit(trainer, module, datamodule, record, checkpoint)
+    finally:
+        record["fit_seconds"] += recorder.earlier_seconds
+        _write_end(folder, record, recorder, trainer, module)
+    rank_zero_only(print_summary)(folder, recorder, module.labels, record["fit_seconds"])
 
 
 def _start(module: EmotionModule, manifest: dict[str, Any], checkpoint: Path | None) -> None:
@@ -170,6 +190,20 @@ def _check_monitor(monitor: str, module: EmotionModule) -> None:
     if monitor.count("/") == 2 and emotion not in known:
         hint = did_you_mean(emotion, known)
         raise FerError(f"monitor={monitor}: the emotions here are {', '.join(known)}.{hint}")
+
+
+def _check_together(config: Config, module: EmotionModule, datamodule: EmotionDataModule) -> None:
+    """Refuse options that exclude each other."""
+    if module.loss.wants_votes and datamodule.data.votes is None:
+        raise FerError(
+            f"loss={config['loss']['name']}: this data set has no votes of annotators. "
+            "Use datamodule=ferplus, or loss=cross_entropy."
+        )
+    if config["optimizer"]["name"] == "sam" and config["trainer"]["accumulate_grad_batches"] > 1:
+        raise FerError(
+            "optimizer=sam computes each batch twice, and several batches a step "
+            "(trainer.accumulate_grad_batches) cannot be computed again. Set that to 1."
+        )
 
 
 @rank_zero_only

@@ -14,9 +14,11 @@ class Backbone(nn.Module):
 
     Attributes:
         num_features: Channels of the feature map.
+        margin: Rim of the picture that is not looked at, on each side, as a share of the side.
     """
 
     num_features: int
+    margin: float = 0.0
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the feature map ``(B, num_features, h, w)`` of ``(B, channels, S, S)``."""

@@ -158,9 +158,22 @@ class EmotionClassifier(nn.Module):
             )
         with _evaluating(self):
             mask = look(self.backbone.forward_features(self.preprocess(images)))
-        return nn.functional.interpolate(
-            mask, size=(size, size), mode="bilinear", align_corners=False
-        ).squeeze(1)
+        return self.over_picture(mask, size)
+
+    def over_picture(self, cells: Tensor, size: int) -> Tensor:
+        """Enlarge a value per cell of the feature map to a picture that lies over the image.
+
+        Args:
+            cells: ``(B, 1, h, w)``.
+            size: Side of the picture, in pixels.
+
+        Returns:
+            ``(B, size, size)``; zero in the rim that the backbone does not look at.
+        """
+        rim = round(self.backbone.margin * size)
+        side = size - 2 * rim
+        inner = nn.functional.interpolate(cells, size=(side, side), mode="bilinear", align_corners=False)
+        return nn.functional.pad(inner, (rim, rim, rim, rim)).squeeze(1)
 
 
 @contextmanager

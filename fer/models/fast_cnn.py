@@ -43,23 +43,25 @@ class FastCNN(Backbone):
     """Residual network of dense 3x3 convolutions behind a stem that halves the image at once.
 
     Made for CPUs: dense convolutions only, and max pooling before a plain 3x3 convolution instead of a
-    strided one, which trained 9 to 25 % more images a second on one AVX2 core. Each image is standardised
-    first: that takes its mean and contrast away.
+    strided one, which trained 9 to 25 % more images a second on one AVX2 core. The rim of a face crop is hair
+    and background: looking past it saves a third of the work. What is left of an image is standardised, which
+    takes its mean and contrast away.
 
     Args:
         in_channels: Channels of the image.
         widths: Channels of each stage; each stage halves height and width.
         depths: Residual blocks of each stage, 0 or more, as many numbers as ``widths``.
+        margin: Rim that is not looked at, on each side, as a share of the side in [0, 0.5).
 
     Attributes:
         num_features: Channels of the feature map.
         stride: Pixels a cell of the feature map.
 
     Raises:
-        FerError: ``depths`` does not fit ``widths``.
+        FerError: ``depths`` does not fit ``widths``, or ``margin`` leaves nothing.
 
     Shape: ``(B, in_channels, S, S)`` float in with S even, ``(B, num_features, h, h)`` float out with
-        ``h = ceil(S / stride)``.
+        ``h = ceil((S - 2 * round(margin * S)) / stride)``.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class FastCNN(Backbone):
         in_channels: int = 1,
         widths: Sequence[int] = (32, 64, 128, 256),
         depths: Sequence[int] = (0, 0, 0, 0),
+        margin: float = 0.0,
     ) -> None:
         """Build the layers."""
         super().__init__()
@@ -75,6 +78,9 @@ class FastCNN(Backbone):
                 f"model fast_cnn: expected as many depths as widths, got widths {list(widths)} and depths "
                 f"{list(depths)}. Give one number of blocks for each stage."
             )
+        if not 0.0 <= margin < 0.5:
+            raise FerError(f"model fast_cnn: expected margin in [0, 0.5), got {margin}; 0.083 is a twelfth.")
+        self.margin = margin
         self.stride = 2 ** len(widths)
         self.num_features = widths[-1]
         self.standardise = nn.InstanceNorm2d(in_channels)
@@ -86,7 +92,9 @@ class FastCNN(Backbone):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the feature map ``(B, num_features, h, h)``."""
-        return self.stages(self.standardise(x))
+        rim = round(self.margin * x.shape[-1])
+        inner = x[..., rim : x.shape[-2] - rim, rim : x.shape[-1] - rim]
+        return self.stages(self.standardise(inner))
 
     def group_matcher(self, coarse: bool = False) -> Any:
         """Return the pattern of a stage: each is a layer."""

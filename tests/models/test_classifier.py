@@ -7,6 +7,7 @@ from fer.errors import FerError
 from fer.models.baseline_cnn import BaselineCNN
 from fer.models.classifier import EmotionClassifier, Preprocess
 from fer.models.factory import build_model
+from fer.models.fast_cnn import FastCNN
 from fer.optim import build_optimizer
 
 
@@ -100,3 +101,11 @@ def test_any_image_size_trains(name, size):
     assert logits.shape == (2, 7)
     logits.logsumexp(1).sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+def test_a_map_of_cells_lies_over_what_the_backbone_saw():
+    model = EmotionClassifier(FastCNN(1, (8, 16), (0, 0), margin=0.25), 7, in_channels=1)
+    picture = model.over_picture(torch.ones(2, 1, 6, 6), 48)
+    assert picture.shape == (2, 48, 48)
+    assert bool((picture[:, 12:36, 12:36] == 1).all())
+    assert picture.sum() == 2 * 24 * 24

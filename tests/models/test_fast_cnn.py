@@ -20,6 +20,23 @@ def test_shape_is_as_promised(channels, size, cells):
     assert cells == -(-size // net.stride)
 
 
+def test_the_margin_is_not_looked_at():
+    net = FastCNN(**SMALL, margin=0.083).eval()
+    image = torch.rand(2, 1, 48, 48)
+    other = torch.rand(2, 1, 48, 48)
+    other[..., 4:44, 4:44] = image[..., 4:44, 4:44]
+    torch.testing.assert_close(net(other), net(image))
+    other[..., 4, 4] += 1
+    assert not torch.allclose(net(other), net(image))
+    assert net(image).shape[-1] == 10
+
+
+@pytest.mark.parametrize("margin", [-0.1, 0.5])
+def test_margin_out_of_range(margin):
+    with pytest.raises(FerError, match="margin"):
+        FastCNN(**SMALL, margin=margin)
+
+
 def test_fresh_block_is_the_identity():
     x = torch.rand(2, 8, 5, 5)  # not negative, so that the last ReLU leaves it alone
     torch.testing.assert_close(FastBlock(8).train()(x), x)

@@ -1,0 +1,183 @@
+"""Switch each method on alone against the same baseline, over several seeds, and write down what it did.
+
+    uv run python scripts/ablate.py $HOME/data [--seeds 0 1 2] [--only focal mixup] [--page docs/methods.md]
+
+The folder holds `fer2013.csv` and, for the rows on votes, `fer2013new.csv`. Every run is a whole
+`fer-train experiment=fer2013_fast`; what is done is kept in `outputs/ablation/results.jsonl`, so that the
+script may be stopped and started again. Cost is processor time against the baseline's: it hardly depends on
+what else the machine does.
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+METRICS = ("val/accuracy", "val/macro_f1", "val/uar", "val/ece")
+STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}  # 97.5 %, n - 1 degrees
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table.
+
+    Attributes:
+        name: Its key.
+        group: The heading it stands under.
+        words: Words of the command line that switch it on.
+        against: The method it is compared with.
+    """
+
+    name: str
+    group: str
+    words: tuple[str, ...]
+    against: str = "baseline"
+
+
+def method(group: str, name: str, *words: str, against: str = "baseline") -> Method:
+    """Return a method that is switched on by ``words``, or by its name as an option of the group."""
+    return Method(name, group, words or (f"{group}={name}",), against)
+
+
+FERPLUS = ("datamodule=ferplus", "datamodule.contempt=false")
+METHODS = (
+    Method("baseline", "baseline", ()),
+    *(method("loss", name) for name in ("focal", "balanced_softmax", "logit_adjustment")),
+    *(method("loss", name) for name in ("generalised_cross_entropy", "symmetric_cross_entropy")),
+    method("loss", "label_smoothing", "loss.label_smoothing=0.1"),
+    *(method("imbalance", name) for name in ("class_weights", "effective_number", "oversample")),
+    *(method("mix", name) for name in ("mixup", "cutmix")),
+    method("augmentation", "no_augmentation", "augmentation=none"),
+    *(method("augmentation", name) for name in ("standard", "strong")),
+    *(method("attention", name) for name in ("spatial", "cbam", "squeeze_excitation", "multi_head")),
+    method("optimizer", "adam", "optimizer=adam"),
+    method("optimizer", "sgd", "optimizer=sgd", "optimizer.lr=0.1", "optimizer.weight_decay=5e-4"),
+    method("optimizer", "sam", "optimizer=sam"),
+    *(method("scheduler", name) for name in ("constant", "cosine", "step")),
+    method("weights", "no_ema", "ema=false"),
+    method("data", "drop_leaks", "datamodule.drop_leaks=true"),
+    method("data", "whole_image", "model.kwargs.margin=0"),
+    method("resolution", "64 px", "model.image_size=64"),
+    method("resolution", "96 px", "model.image_size=96"),
+    Method("ferplus", "votes", FERPLUS, against="ferplus"),
+    Method("soft_targets", "votes", (*FERPLUS, "loss=soft_targets"), against="ferplus"),
+)
+
+
+def main() -> None:
+    """Run what is missing, then write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of fer2013.csv and fer2013new.csv")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", nargs="+", default=[row.name for row in METHODS], metavar="METHOD")
+    parser.add_argument("--experiment", default="fer2013_fast")
+    parser.add_argument("--output", type=Path, default=Path("outputs/ablation"))
+    parser.add_argument("--page", type=Path, help="Markdown page whose table is replaced")
+    options = parser.parse_args()
+    results = options.output / "results.jsonl"
+    results.parent.mkdir(parents=True, exist_ok=True)
+    for seed in options.seeds:
+        for row in METHODS:
+            if row.name in options.only and (row.name, seed) not in done(results):
+                run(row, seed, options, results)
+    table = render(list(read(results)))
+    print(table)
+    if options.page:
+        write_table(options.page, table)
+
+
+def run(row: Method, seed: int, options: argparse.Namespace, results: Path) -> None:
+    """Train once in a process of its own, and keep the result."""
+    path = options.data if row.group == "votes" else options.data / "fer2013.csv"
+    words = [f"experiment={options.experiment}", f"datamodule.path={path}", f"output_dir={options.output}"]
+    words += [*row.words, f"seed={seed}"]
+    print(f"{row.name}, seed {seed}: fer-train {' '.join(words)}", flush=True)
+    with subprocess.Popen(
+        [sys.executable, "-m", "fer.train", *words], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    found = re.search(r"^run +(\S.*)$", output, re.MULTILINE)
+    if process.returncode or not found:
+        print(f"{row.name} failed; going on with the others.\n{output}", flush=True)
+        return
+    record = json.loads((Path(found[1]) / "run.json").read_text())
+    entry = {"method": row.name, "seed": seed, "words": words, "cpu_seconds": usage.ru_utime + usage.ru_stime}
+    entry |= {"fit_seconds": record["fit_seconds"], "commit": record["commit"]}
+    entry |= {name: record["best"][name] for name in METRICS}
+    with results.open("a") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+def read(results: Path) -> Iterable[dict[str, Any]]:
+    """Yield what has been done."""
+    if results.exists():
+        yield from map(json.loads, results.read_text().splitlines())
+
+
+def done(results: Path) -> set[tuple[str, int]]:
+    """Return method and seed of each run that is there."""
+    return {(entry["method"], entry["seed"]) for entry in read(results)}
+
+
+def render(entries: list[dict[str, Any]]) -> str:
+    """Return the table: accuracy over seeds, differences to the baseline at the same seeds, cost."""
+    lines = [
+        "| method | words | seeds | accuracy | against the baseline, points | macro-F1, points | cost |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in METHODS:
+        own = {entry["seed"]: entry for entry in entries if entry["method"] == row.name}
+        base = {entry["seed"]: entry for entry in entries if entry["method"] == row.against}
+        if own:
+            lines.append(_line(row, own, base))
+    return "\n".join(lines)
+
+
+def _line(row: Method, own: dict[int, dict[str, Any]], base: dict[int, dict[str, Any]]) -> str:
+    seeds = sorted(own.keys() & base.keys())
+    accuracy = f"{statistics.mean(entry['val/accuracy'] for entry in own.values()):.1%}"
+    cells = [row.name, "`" + " ".join(row.words) + "`", str(len(own)), accuracy]
+    if row.name == row.against:
+        return f"| {row.name} | | {len(own)} | {accuracy} | | {_mean(own, 'val/macro_f1'):.1%} | 1.0 |"
+    for name in ("val/accuracy", "val/macro_f1"):
+        cells.append(_interval([100 * (own[seed][name] - base[seed][name]) for seed in seeds]))
+    cells.append(f"{_mean(own, 'cpu_seconds') / _mean(base, 'cpu_seconds'):.1f}" if base else "")
+    return f"| {' | '.join(cells)} |"
+
+
+def _mean(entries: dict[int, dict[str, Any]], name: str) -> float:
+    return statistics.mean(entry[name] for entry in entries.values())
+
+
+def _interval(differences: list[float]) -> str:
+    """Return mean and 95 % t-interval over seeds, in bold where it leaves out zero."""
+    if not differences:
+        return ""
+    mean = statistics.mean(differences)
+    if len(differences) < 2:
+        return f"{mean:+.1f}"
+    half = STUDENT_T[len(differences)] * statistics.stdev(differences) / math.sqrt(len(differences))
+    text = f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]"
+    return f"**{text}**" if abs(mean) > half else text
+
+
+def write_table(page: Path, table: str) -> None:
+    """Put the table between the page's marks."""
+    start, end = "<!-- table -->", "<!-- /table -->"
+    before, rest = page.read_text().split(start)
+    page.write_text(f"{before}{start}\n{table}\n{end}{rest.split(end)[1]}")
+
+
+if __name__ == "__main__":
+    main()

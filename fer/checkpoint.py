@@ -56,9 +56,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             model.eval(), labels, config, about["manifest"], content["epoch"] + 1, about.get("init_from")
         )
     except (KeyError, TypeError, RuntimeError) as error:
-        raise FerError(
-            f"{path}: expected a checkpoint of fer-train, but {error!r} is wrong in it."
-        ) from error
+        why = " ".join(str(error).split())[:200]  # torch lists every key that does not fit
+        raise FerError(f"{path}: expected a checkpoint of fer-train, but it does not fit: {why}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:

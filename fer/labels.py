@@ -104,6 +104,23 @@ def mapping(source: LabelSpace, target: LabelSpace) -> np.ndarray:
     return np.array([position.get(name, -1) for name in source.names], dtype=np.int64)
 
 
+def map_votes(votes: np.ndarray, source: LabelSpace, target: LabelSpace) -> np.ndarray:
+    """Return votes over the emotions of another space; those for emotions that it lacks are left out.
+
+    Args:
+        votes: float ``(N, len(source))``, shares.
+        source: Their space.
+        target: The other space.
+
+    Returns:
+        float ``(N, len(target))``; rows sum to 1, or are 0 where no vote is left.
+    """
+    column = mapping(target, source)
+    kept = np.where(column < 0, votes.dtype.type(0), votes[:, column])
+    total = kept.sum(1, keepdims=True)
+    return kept / np.where(total > 0, total, 1)
+
+
 def check_same(expected: LabelSpace, got: LabelSpace, where: str) -> None:
     """Make sure that two sets of class numbers mean the same emotions.
 

@@ -1,19 +1,30 @@
-"""Make the README's pictures: drawn faces, and the plots of a run.
+"""Make the README's pictures: drawn faces, the plots of a run, and the top of a report as Chromium shows it.
 
-uv run python scripts/readme_pictures.py outputs/train/<date>/<run>
+uv run python scripts/readme_pictures.py outputs/train/<date>/<run> --report <run on drawn faces>/report/val
 """
 
 import argparse
+import json
 import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from fer.analysis.plots import plot_image_grid, save_figure
 from fer.data.synthetic import face_at, render_face
 from fer.labels import FER7
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
+QUIET = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--hide-scrollbars",
+)
 
 
 def draw_faces(per_emotion=2, size=128):
@@ -30,15 +41,30 @@ def draw_faces(per_emotion=2, size=128):
     return plot_image_grid(np.stack(faces), titles, len(FER7), "Synthetic faces, drawn by parameters")
 
 
+def shoot_report(folder, target, width=1280, height=1660):
+    """Photograph the top of a report; only drawn faces may be shown."""
+    data = json.loads((folder / "metrics.json").read_text())["about"]["data"]
+    if not data.startswith("synthetic"):
+        raise SystemExit(f"{folder}: expected a report on drawn faces, got one on {data}.")
+    with tempfile.TemporaryDirectory() as profile:
+        where = (f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={target}")
+        page = (folder / "index.html").resolve().as_uri()
+        subprocess.run(["chromium", *QUIET, *where, page], check=True, capture_output=True)
+    Image.open(target).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, help="run folder whose plots are shown")
+    parser.add_argument("--report", type=Path, help="folder of a report on drawn faces")
     arguments = parser.parse_args()
     save_figure(draw_faces(), IMAGES / "synthetic_faces.png")
     for name in ("learning_curves", "confusion_matrix"):
         shutil.copyfile(arguments.run / "plots" / f"{name}.png", IMAGES / f"{name}.png")
+    if arguments.report:
+        shoot_report(arguments.report, IMAGES / "report.png")
 
 
 if __name__ == "__main__":

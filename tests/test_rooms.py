@@ -40,6 +40,20 @@ ALLOWED = {
         "summary", "trainer", "transfer",
     },
     "train": {"cli", "options", "resume", "run_folder", "training"},
+    "scoring": {"analysis", "checkpoint", "data"},
+    "calibrating": {"analysis", "scoring"},
+    "report_place": {"scoring"},
+    "reporting": {"analysis", "gradcam", "models"},
+    "score_table": {"analysis"},
+    "evaluation": {
+        "analysis", "calibrating", "loggers", "report_logging", "report_place", "reporting", "run_folder",
+        "score_table", "scoring",
+    },
+    "evaluate": {"cli", "evaluation"},
+    "report_logging": {"analysis"},
+    "gradcam": {"analysis", "data", "models"},
+    "contenders": {"analysis", "data", "run_folder", "scoring"},
+    "compare": {"analysis", "cli", "contenders"},
 }  # fmt: skip
 HYDRA = {"train", "options"}
 HEAVY = {"wandb", "albumentations", "tensorboard"}  # imported where they are used, never at the top

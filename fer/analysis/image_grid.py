@@ -29,12 +29,13 @@ def plot_image_grid(images: np.ndarray, titles: Sequence[str] | None, columns: i
         FerError: Wrong shape, fewer than one column, or not one title for each image.
     """
     _check_grid(images, titles, columns)
-    tiles = _resize_evenly(_to_rgb_bytes(images))
+    tiles = resize_evenly(to_rgb_bytes(images))
     words = list(titles) if titles is not None else [""] * len(tiles)
     rows = math.ceil(len(tiles) / columns)
     heads = [HEAD if any(words[row * columns : (row + 1) * columns]) else GAP for row in range(rows)]
     canvas, corners = _lay_out(tiles, columns, heads)
-    fig = _figure_around(canvas, title, len(images))
+    count = f"{len(images)} image{'' if len(images) == 1 else 's'}" if len(images) else "no images"
+    fig = figure_around(canvas, title, count)
     for (top, left), text in zip(corners, words, strict=True):
         short = shorten(text, tiles.shape[2] / DPI, SMALL)
         write(fig.axes[0], left, top - 10, short, ha="left", va="bottom", color=INK)
@@ -50,16 +51,16 @@ def _check_grid(images: np.ndarray, titles: Sequence[str] | None, columns: int) 
         raise FerError(f"Image grid: expected {len(images)} titles, one an image, got {len(titles)}.")
 
 
-def _to_rgb_bytes(images: np.ndarray) -> np.ndarray:
+def to_rgb_bytes(images: np.ndarray) -> np.ndarray:
     """Return uint8 ``(N, H, W, 3)``; a NaN, such as in a map of an all-zero gradient, turns black."""
     if images.dtype != np.uint8:
         images = np.round(255 * np.clip(np.nan_to_num(images, nan=0.0), 0, 1)).astype(np.uint8)
     return np.broadcast_to(images, (*images.shape[:3], 3))
 
 
-def _resize_evenly(images: np.ndarray) -> np.ndarray:
-    """Bring images near ``TILE`` dots in width: each pixel n times, or every n-th pixel of a large image."""
-    step, scale = max(1, images.shape[2] // TILE), max(1, round(TILE / images.shape[2]))
+def resize_evenly(images: np.ndarray, width: int = TILE) -> np.ndarray:
+    """Bring images near ``width`` dots: each pixel n times, or every n-th pixel of a large image."""
+    step, scale = max(1, images.shape[2] // width), max(1, round(width / images.shape[2]))
     return images[:, ::step, ::step].repeat(scale, axis=1).repeat(scale, axis=2)
 
 
@@ -79,12 +80,11 @@ def _lay_out(
     return canvas, corners
 
 
-def _figure_around(canvas: np.ndarray, title: str, count: int) -> Figure:
-    """Return a figure just large enough to show ``canvas`` dot by dot below the header."""
+def figure_around(canvas: np.ndarray, title: str, subtitle: str) -> Figure:
+    """Return a figure just large enough to show ``canvas``, RGB bytes, dot by dot below the header."""
     height, width = canvas.shape[:2]
     across = max(int(4.5 * DPI), width + 2 * MARGIN - GAP)
     down = height + MARGIN + int(HEADER * DPI)
-    subtitle = f"{count} image{'' if count == 1 else 's'}" if count else "no images"
     fig = new_figure(across / DPI, down / DPI, title, subtitle, constrained=False)
     ax = fig.add_axes((MARGIN / across, MARGIN / down, width / across, height / down))
     ax.imshow(canvas, interpolation="nearest", aspect="auto")

@@ -27,6 +27,7 @@ __all__ = [
     "plot_image_grid",
     "plot_learning_curves",
     "plot_per_emotion",
+    "png_bytes",
     "save_figure",
 ]
 
@@ -206,18 +207,24 @@ def _write_figure(ax: Axes, column: str, row: float, words: str, **style: str) -
     write(ax, 1, row, words, ha="right", va="center_baseline", transform=place, **style)
 
 
+def png_bytes(fig: Figure) -> bytes:
+    """Return ``fig`` as a PNG file."""
+    picture = io.BytesIO()
+    fig.savefig(picture, format="png", dpi=fig.dpi, facecolor=fig.get_facecolor())
+    return picture.getvalue()
+
+
 def save_figure(fig: Figure, path: Path) -> None:
     """Write ``fig`` to ``path`` as PNG in one step, so that nobody reads half a picture; make the folder.
 
     Raises:
         FerError: The folder cannot be written.
     """
-    picture = io.BytesIO()
-    fig.savefig(picture, format="png", dpi=fig.dpi, facecolor=fig.get_facecolor())
+    picture = png_bytes(fig)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(picture.getvalue())
+        partial.write_bytes(picture)
         partial.replace(path)
     except OSError as error:
         if path.parent.is_dir():

@@ -15,7 +15,7 @@ import numpy as np
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.splits import indices
 from fer.errors import FerError, did_you_mean
-from fer.labels import LabelSpace, check_same, mapping
+from fer.labels import LabelSpace, check_same, map_votes, mapping
 
 _TRAIN, _VAL, _TEST = range(len(ROLES))
 _NO_ROLE = len(ROLES)
@@ -92,7 +92,7 @@ def _relabel(name: str, part: EmotionData, labels: LabelSpace, validates: bool) 
         part,
         targets=np.where(part.targets < 0, -1, mapping(part.labels, labels)[part.targets]),
         split=split,
-        votes=_map_votes(part, labels),
+        votes=None if part.votes is None else map_votes(part.votes, part.labels, labels),
         labels=labels,
         dropped={f"{name}: {rule}": number for rule, number in part.dropped.items()}
         | {rule: number for rule, number in counts.items() if number},
@@ -105,16 +105,6 @@ def _role_numbers(part: EmotionData) -> np.ndarray:
     for role in part.roles:
         numbers[indices(part, role)] = ROLES.index(role)
     return numbers
-
-
-def _map_votes(part: EmotionData, labels: LabelSpace) -> np.ndarray | None:
-    """Return votes for the emotions of ``labels``, float32 ``(N, K)``: those for others are left out."""
-    if part.votes is None:
-        return None
-    column = mapping(labels, part.labels)
-    votes = np.where(column < 0, np.float32(0), part.votes[:, column])
-    total = votes.sum(1, keepdims=True)
-    return votes / np.where(total > 0, total, 1)
 
 
 def _fit(part: EmotionData, size: int, color: bool) -> EmotionData:

@@ -15,6 +15,7 @@ from fer.models.fast_cnn import FastCNN
 from fer.models.pooling import FlattenDense, Pool
 from fer.models.timm_backbone import build_timm_backbone
 
+POOLS = ("auto", "mean", "dense")
 OWN_BACKBONES: dict[str, Callable[..., Any]] = {"baseline_cnn": BaselineCNN, "fast_cnn": FastCNN}
 
 
@@ -30,6 +31,8 @@ class ModelConfig:
         init_from: What `fer.transfer` starts the weights from; then ``pretrained`` does not count.
         freeze_epochs: Epochs that `fer.transfer` keeps the backbone as it came, 0 or more.
         stem: ``auto``, ``default`` or ``small``; timm backbones only.
+        pool: ``mean`` of the cells, ``dense`` (a layer over all of them, which knows where each is), or
+            ``auto``: dense for our own nets, mean for others.
         dropout: Probability before the head, in [0, 1).
         attention: ``name`` and its options.
         kwargs: Further arguments of the backbone.
@@ -42,6 +45,7 @@ class ModelConfig:
     init_from: str | None = None
     freeze_epochs: int = 0
     stem: str = "auto"
+    pool: str = "auto"
     dropout: float = 0.0
     attention: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
     kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -57,6 +61,8 @@ class ModelConfig:
         if not isinstance(self.freeze_epochs, int) or self.freeze_epochs < 0:
             got = repr(self.freeze_epochs)
             raise FerError(f"model.freeze_epochs: expected a whole number of at least 0, got {got}.")
+        if self.pool not in POOLS:
+            raise FerError(f"model.pool: expected one of {', '.join(POOLS)}, got {self.pool!r}.")
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> "ModelConfig":
@@ -98,7 +104,7 @@ def build_model(config: Mapping[str, Any], num_classes: int, image_channels: int
     backbone = _own_backbone(model, in_channels) if own else _timm_backbone(model, in_channels)
     grid = probe(backbone, (in_channels, model.image_size, model.image_size)).shape[-2:]
     attention = _attention(model, backbone, grid)
-    pool = attention if isinstance(attention, Pool) else _pool(backbone, grid)
+    pool = attention if isinstance(attention, Pool) else _pool(model.pool, backbone, grid)
     return EmotionClassifier(
         backbone,
         num_classes,
@@ -142,10 +148,10 @@ def _attention(model: ModelConfig, backbone: Backbone, grid: Sequence[int]) -> n
     return attention
 
 
-def _pool(backbone: Backbone, grid: Sequence[int]) -> Pool | None:
-    """Return the dense layer over all cells that our own nets end in; None is the mean of the cells."""
-    own = isinstance(backbone, BaselineCNN | FastCNN)
-    return FlattenDense(backbone.num_features, grid[0]) if own else None
+def _pool(name: str, backbone: Backbone, grid: Sequence[int]) -> Pool | None:
+    """Return a dense layer over all cells; None is the mean of the cells."""
+    dense = name == "dense" or (name == "auto" and isinstance(backbone, BaselineCNN | FastCNN))
+    return FlattenDense(backbone.num_features, grid[0]) if dense else None
 
 
 def _statistics(model: ModelConfig, backbone: Backbone) -> dict[str, tuple[float, ...]]:

@@ -36,6 +36,22 @@ def test_confusion_cells_hold_sklearns_row_percentages():
     assert cells == {ij: [f"{100 * shares[ij]:.0f} %", str(counts[ij])] for ij in np.ndindex(4, 4)}
 
 
+def test_confusion_cells_hold_sklearns_column_percentages():
+    rng = np.random.default_rng(0)
+    true, predicted = rng.integers(0, 4, 500), rng.integers(0, 4, 500)
+    counts, shares = confusion_matrix(true, predicted), confusion_matrix(true, predicted, normalize="pred")
+    fig = plot_confusion_matrix(counts, NAMES, "t", normalize="predicted")
+    assert cells_of(fig) == {ij: [f"{100 * shares[ij]:.0f} %", str(counts[ij])] for ij in np.ndindex(4, 4)}
+    words = [tick.get_text() for tick in fig.axes[0].get_xticklabels()]
+    assert words == [f"{name}\n{n}" for name, n in zip(NAMES, np.bincount(predicted), strict=True)]
+
+
+def test_emotion_that_is_never_said_has_no_shares_of_its_column():
+    fig = plot_confusion_matrix(np.array([[3, 0], [2, 0]]), ["sad", "contempt"], "t", normalize="predicted")
+    assert cells_of(fig)[0, 1][0] == cells_of(fig)[1, 1][0] == "n/a"
+    assert fig.axes[0].get_xticklabels()[1].get_text() == "contempt\nno images"
+
+
 def test_confusion_rows_are_true_columns_predicted():
     counts = np.array([[8, 2], [0, 1000]])
     ax = plot_confusion_matrix(counts, ["sad", "happy"], "t").axes[0]
@@ -46,7 +62,7 @@ def test_confusion_rows_are_true_columns_predicted():
 
 
 def test_confusion_counts_come_first_when_not_normalized():
-    fig = plot_confusion_matrix(np.array([[3, 1], [0, 4]]), ["sad", "happy"], "t", normalize=False)
+    fig = plot_confusion_matrix(np.array([[3, 1], [0, 4]]), ["sad", "happy"], "t", normalize=None)
     assert cells_of(fig)[0, 0] == ["3", "75 %"]
 
 
@@ -66,7 +82,7 @@ def test_emotion_without_images_is_not_zero_percent():
     assert fig.axes[0].get_yticklabels()[1].get_text() == "contempt\nno images"
 
 
-@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("normalize", ["true", "predicted", None])
 def test_text_in_every_cell_has_contrast(normalize):
     counts = np.diag([100, 70, 40, 10]) + np.fliplr(np.diag([0, 30, 60, 90]))
     ax = plot_confusion_matrix(counts, NAMES, "t", normalize).axes[0]

@@ -109,10 +109,25 @@ def test_every_model_config_builds(pytestconfig):
     folder = pytestconfig.rootpath / "conf" / "model"
     attention = yaml.safe_load((folder.parent / "attention" / "spatial.yaml").read_text())
     keys = {"name", "image_size", "in_channels", "pretrained", "stem", "dropout", "kwargs"}
-    keys |= {"init_from", "freeze_epochs"}
+    keys |= {"init_from", "freeze_epochs", "pool"}
     for file in folder.glob("*.yaml"):
         config = yaml.safe_load(file.read_text())
         assert set(config) == keys, file
         if config["name"] == "???":
             config["name"] = "test_resnet"
         build_model({**config, "attention": attention}, num_classes=7, image_channels=1)
+
+
+@pytest.mark.parametrize(
+    ("pool", "kind"), [("auto", "FlattenDense"), ("mean", "GlobalAveragePool"), ("dense", "FlattenDense")]
+)
+def test_pool_by_name(pool, kind):
+    model = build_model(
+        {"name": "fast_cnn", "pool": pool, "kwargs": {"widths": [8, 16], "depths": [0, 0]}}, 7, 1
+    )
+    assert type(model.pool).__name__ == kind
+
+
+def test_an_unknown_pool_is_refused():
+    with pytest.raises(FerError, match=r"model\.pool: expected one of auto, mean, dense, got 'max'"):
+        build_model({"name": "fast_cnn", "pool": "max"}, 7, 1)

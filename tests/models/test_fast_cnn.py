@@ -31,6 +31,15 @@ def test_the_margin_is_not_looked_at():
     assert net(image).shape[-1] == 10
 
 
+@pytest.mark.parametrize(
+    ("stem_pool", "widths", "stride"), [(False, (8, 16, 32), 4), (False, (8,), 2), (True, (8,), 2)]
+)
+def test_stem_without_a_pool(stem_pool, widths, stride):
+    net = FastCNN(1, widths, (0,) * len(widths), stem_pool=stem_pool).eval()
+    assert net.stride == stride
+    assert net(torch.rand(1, 1, 48, 48)).shape[-1] == 48 // stride
+
+
 @pytest.mark.parametrize("margin", [-0.1, 0.5])
 def test_margin_out_of_range(margin):
     with pytest.raises(FerError, match="margin"):

@@ -1,0 +1,66 @@
+"""What is measured of a face image without a model: light, contrast, sharpness; pose from five points."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+_PORTION = 512  # images held as floats at a time
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+def measure_images(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Return brightness, contrast and sharpness of each image, float64 ``(N,)`` each.
+
+    Brightness is the mean gray level and contrast its standard deviation, 0 to 255; sharpness is the variance
+    of the Laplacian, in squared levels (Pech-Pacheco et al. 2000, https://doi.org/10.1109/ICPR.2000.903548).
+
+    Args:
+        images: uint8 ``(N, H, W, C)``, C 1 or 3 (RGB), H and W at least 3.
+    """
+    return {name: _of_each(images, measure) for name, measure in _MEASURES.items()}
+
+
+def _of_each(images: np.ndarray, measure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    starts = range(0, len(images), _PORTION)
+    parts = [measure(_gray(images[start : start + _PORTION])) for start in starts]
+    return np.concatenate([np.empty(0), *parts])
+
+
+def _gray(images: np.ndarray) -> np.ndarray:
+    return (images @ _LUMA) if images.shape[3] == 3 else images[..., 0].astype(np.float32)
+
+
+def _brightness(gray: np.ndarray) -> np.ndarray:
+    return gray.mean((1, 2), dtype=np.float64)
+
+
+def _contrast(gray: np.ndarray) -> np.ndarray:
+    return gray.std((1, 2), dtype=np.float64)
+
+
+def _sharpness(gray: np.ndarray) -> np.ndarray:
+    inner = gray[:, 1:-1, 1:-1]
+    around = gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1] + gray[:, 1:-1, :-2] + gray[:, 1:-1, 2:]
+    return (around - 4 * inner).var((1, 2), dtype=np.float64)
+
+
+_MEASURES = {"brightness": _brightness, "contrast": _contrast, "sharpness": _sharpness}
+
+
+def measure_pose(landmarks: np.ndarray) -> dict[str, np.ndarray]:
+    """Return how far each head is turned and tilted, by five points, float64 ``(N,)`` each, never negative.
+
+    Turn is the way of the nose from the midpoint of the eyes along the line through them, as a share of the
+    distance of the eyes: 0 looks ahead. Tilt is the angle of that line with the horizontal, in degrees.
+
+    Args:
+        landmarks: ``(N, 5, 2)``, x and y in pixels of the eye at the left of the picture, the one at the
+            right, nose, and corners of the mouth; NaN where no face was found.
+    """
+    left, right, nose = landmarks[:, 0], landmarks[:, 1], landmarks[:, 2]
+    across = right - left
+    length = np.linalg.norm(across, axis=1)
+    length = np.where(length > 0, length, np.nan)
+    way = ((nose - (left + right) / 2) * across).sum(1) / length
+    tilt = np.degrees(np.arctan2(across[:, 1], across[:, 0]))
+    return {"turn": np.abs(way / length), "tilt": np.abs(np.where(np.isnan(length), np.nan, tilt))}

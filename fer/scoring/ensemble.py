@@ -1,0 +1,54 @@
+"""Several models as one: the mean of their probabilities."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fer.analysis.predictions import Predictions
+from fer.labels import check_same
+from fer.scoring.score import average
+
+
+def ensemble(members: Sequence[Predictions]) -> Predictions:
+    """Return the mean of the probabilities of several models for the same images.
+
+    Args:
+        members: Two or more, of one label space.
+
+    Raises:
+        FerError: Their label spaces differ.
+    """
+    first = members[0]
+    for other in members[1:]:
+        check_same(first.labels, other.labels, str(other.about["checkpoint"]))
+    about = {
+        "run": f"ensemble of {len(members)} runs",
+        "member_runs": ", ".join(str(member.about["run"]) for member in members),
+        "members": [member.about for member in members],
+        **_worst([member.about for member in members]),
+        "checkpoint": ", ".join(str(member.about["checkpoint"]) for member in members),
+        "parameters": sum(member.about["parameters"] for member in members),
+        "model_sha256": _joint([member.about["model_sha256"] for member in members]),
+        "recipe_sha256": _joint([member.about["recipe_sha256"] for member in members]),
+        "seed": None,
+        "epoch": None,
+    }
+    return average([member.probs for member in members], first, about)
+
+
+def _worst(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what is to be said of the images: an image that one member has seen counts as seen."""
+    seen: dict[str, int | None] = {}
+    for role in dict.fromkeys(role for about in abouts for role in about["seen"]):
+        counts = [about["seen"].get(role) for about in abouts]
+        known = [count for count in counts if count is not None]
+        seen[role] = max(known) if any(known) or len(known) == len(counts) else None
+    return {
+        "seen": seen,
+        "changed": sorted({role for about in abouts for role in about["changed"]}),
+        "other_data": any(about["other_data"] for about in abouts),
+    }
+
+
+def _joint(hashes: list[str]) -> str:
+    return hashlib.sha256("\n".join(["ensemble", *sorted(hashes)]).encode()).hexdigest()

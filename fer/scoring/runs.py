@@ -1,0 +1,123 @@
+"""Trained runs: which checkpoint a folder stands for, and the hashes that tell models and recipes apart."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from fer.checkpoint import Checkpoint, load_checkpoint
+from fer.errors import FerError
+
+# Of a config, what may differ between two runs of one recipe: where things lie, what watches the run, and how
+# it is spread over a machine. The number of processes stays in: it multiplies the batch.
+_NO_RECIPE = {
+    "": {"seed", "name", "output_dir", "resume", "logger"},
+    "trainer": {
+        "accelerator", "strategy", "enable_progress_bar", "enable_model_summary", "enable_checkpointing",
+        "log_every_n_steps", "profiler", "detect_anomaly", "barebones",
+    },
+    "datamodule": {"path", "workers", "memory_gb", "eval_batch_size"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A trained model with its run.
+
+    Attributes:
+        name: Of the run folder, or of a file that lies outside one.
+        path: The checkpoint.
+        folder: The run folder, or ``None`` for a file that lies outside one.
+        trained: Model, labels, config and manifest.
+        model_sha256: Of the weights; see `hash_model`.
+        recipe_sha256: Of the config without the seed; see `hash_recipe`.
+    """
+
+    name: str
+    path: Path
+    folder: Path | None
+    trained: Checkpoint
+    model_sha256: str
+    recipe_sha256: str
+
+    @property
+    def seed(self) -> int | None:
+        """Return the seed of the run, where its config tells one."""
+        return self.trained.config.get("seed")
+
+    @property
+    def outputs(self) -> Path:
+        """Return the folder of all runs, ``outputs`` of ``outputs/train/DATE/RUN``; else the run's own."""
+        if self.folder is None:
+            return self.path.parent
+        above = list(self.folder.parents)
+        is_ours = len(above) > 2 and above[1].name in ("train", "multirun")
+        return above[2] if is_ours else self.folder.parent
+
+
+def load_run(source: str | Path, which: str | None = None) -> TrainedRun:
+    """Load a run.
+
+    Args:
+        source: A run folder, or a ``.ckpt`` file of one.
+        which: ``best`` or ``last`` of a folder; ``None``: the best, or the last where nothing was validated.
+
+    Raises:
+        FerError: There is no checkpoint, or it is damaged or no checkpoint of this project.
+    """
+    path = _find(Path(source).expanduser().resolve(), which)
+    folder = path.parent.parent if path.parent.name == "checkpoints" else None
+    trained = load_checkpoint(path)
+    name = folder.name if folder else path.stem
+    return TrainedRun(name, path, folder, trained, hash_model(trained.model), hash_recipe(trained.config))
+
+
+def _find(path: Path, which: str | None) -> Path:
+    if path.is_file():
+        return path
+    wanted = [path / "checkpoints" / f"{name}.ckpt" for name in ([which] if which else ["best", "last"])]
+    for file in wanted:
+        if file.is_file():
+            return file
+    if not path.is_dir():
+        raise FerError(
+            f"{path}: there is no such run. Give the folder that fer-train printed, or a .ckpt file."
+        )
+    raise FerError(
+        f"{path}: expected a run folder with {wanted[0].relative_to(path)} in it, but there is none. "
+        "The run stopped before its first epoch, or this is another folder; give one that fer-train printed."
+    )
+
+
+def hash_model(model: nn.Module) -> str:
+    """Return the SHA-256 over the tensors of a model's state, sorted by name.
+
+    Equal weights have equal hashes, whatever the file, the device or the memory layout.
+    """
+    checksum = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        checksum.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        checksum.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return checksum.hexdigest()
+
+
+def hash_recipe(config: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what a config says of the training, the seed left out.
+
+    Left out are also paths of data and outputs, loggers, and what only spreads the work over a machine.
+    """
+    recipe = {key: value for key, value in config.items() if key not in _NO_RECIPE[""]}
+    for group in ("trainer", "datamodule"):
+        recipe[group] = _without(recipe.get(group, {}), _NO_RECIPE[group])
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _without(value: Any, keys: set[str]) -> Any:
+    """Return nested values without these keys, at any depth: a set of several sources has a path in each."""
+    if isinstance(value, Mapping):
+        return {key: _without(inner, keys) for key, inner in value.items() if key not in keys}
+    return [_without(inner, keys) for inner in value] if isinstance(value, list) else value

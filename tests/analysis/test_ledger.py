@@ -1,0 +1,85 @@
+"""The ledger keeps every line, whoever writes at the same time."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from fer.analysis.ledger import History, Ledger, entry
+from fer.errors import FerError
+
+IMAGES = {"pixels_sha256": "images", "count": 10}
+WRITER = """
+import sys
+from fer.analysis.ledger import Ledger
+ledger = Ledger(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(50):
+    ledger.append({"writer": sys.argv[2], "number": number, "padding": "x" * 20_000})
+"""
+
+
+def about(model="m", recipe="r", images=IMAGES):
+    return {"model_sha256": model, "recipe_sha256": recipe, "manifest": images, "created": "now", "tta": None}
+
+
+def test_parallel_writers_lose_nothing(tmp_path):
+    """Four processes start at once; each line is longer than what a pipe or page takes at a time."""
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(i)], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, text=True) for i in range(4)
+    ]  # fmt: skip
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.close()
+    assert [writer.wait() for writer in writers] == [0] * 4
+    lines = [json.loads(line) for line in (tmp_path / "test_ledger.jsonl").read_text().splitlines()]
+    assert len(lines) == 200
+    for i in range(4):
+        assert [line["number"] for line in lines if line["writer"] == str(i)] == list(range(50))
+
+
+def test_earlier_lines_stay(tmp_path):
+    ledger = Ledger(tmp_path / "outputs").append({"a": 1})
+    before = ledger.path.read_bytes()
+    ledger.append({"b": 2}, {"c": 3})
+    assert ledger.path.read_bytes().startswith(before)
+    assert ledger.entries() == ([{"a": 1}, {"b": 2}, {"c": 3}], 0)
+
+
+def test_a_cut_off_line_spoils_no_other(tmp_path):
+    ledger = Ledger(tmp_path).append({"a": 1})
+    with ledger.path.open("a") as file:
+        file.write('{"b": ')
+    ledger.append({"c": 3})
+    assert ledger.entries() == ([{"a": 1}, {"c": 3}], 1)
+    assert ledger.history(about()).damaged == 1
+
+
+def test_earlier_scores_of_a_recipe(tmp_path):
+    ledger = Ledger(tmp_path)
+    assert ledger.history(about()) == History(0, 0, 0, 0)
+    others = {"pixels_sha256": "others"}
+    for one in (about(), about("m2"), about("m3", "r2"), about(images=others)):
+        ledger.append(entry(one, {"accuracy": 0.5}))
+    assert ledger.history(about()) == History(same_model=1, same_recipe=2, recipes=2, damaged=0)
+    assert ledger.history(about("new", "new")) == History(0, 0, 2, 0)
+    assert [one["model_sha256"] for one in ledger.earlier_scores("r")] == ["m", "m2", "m"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
+def test_unwritable_folder(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(FerError, match="must be entered here"):
+        Ledger(tmp_path).append({})
+
+
+def test_a_folder_in_its_place(tmp_path):
+    (tmp_path / "test_ledger.jsonl").mkdir()
+    with pytest.raises(FerError, match="must be entered here"):
+        Ledger(tmp_path).append({})

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from fer.analysis.scores import Figure
+from fer.analysis.seeds import over_seeds
+
+
+def seeds_of(*values):
+    return [
+        {"accuracy": Figure(value, None, None, 100, "" if value is not None else "none")} for value in values
+    ]
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+def test_mean_deviation_and_interval_are_scipys(n):
+    values = np.random.default_rng(n).normal(0.6, 0.01, n)
+    found = over_seeds(seeds_of(*values))["accuracy"]
+    low, high = stats.t.interval(0.95, n - 1, loc=values.mean(), scale=stats.sem(values))
+    assert (found.mean, found.deviation) == pytest.approx((values.mean(), values.std(ddof=1)))
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert (found.n, found.values) == (n, tuple(values))
+
+
+def test_one_seed_has_a_mean_and_no_interval():
+    found = over_seeds(seeds_of(0.6))["accuracy"]
+    assert (found.mean, found.deviation, found.low, found.n) == (0.6, None, None, 1)
+    assert "fewer than two seeds" in found.note
+
+
+def test_a_score_that_a_seed_lacks_is_said_so():
+    found = over_seeds(seeds_of(0.6, None, 0.8))["accuracy"]
+    assert (found.mean, found.n) == (pytest.approx(0.7), 2)
+    assert found.note == "not defined for 1 of 3 seeds"
+    assert over_seeds(seeds_of(None, None))["accuracy"].mean is None

@@ -1,0 +1,133 @@
+import cv2
+import numpy as np
+import pytest
+from scipy.stats import binomtest, chi2, chi2_contingency
+
+from fer.analysis.image_quality import measure_images, measure_pose
+from fer.analysis.mantel_haenszel import mantel_haenszel
+from fer.analysis.predictions import Predictions
+from fer.analysis.slices import section, slice_scores, thirds
+from fer.labels import FER7
+
+
+def test_measures_are_opencvs():
+    images = np.random.default_rng(0).integers(0, 256, (5, 20, 24, 3), np.uint8)
+    found = measure_images(images)
+    for i, image in enumerate(images):
+        gray = image @ np.array([0.299, 0.587, 0.114])
+        laplacian = cv2.Laplacian(gray, cv2.CV_64F)[1:-1, 1:-1]
+        expected = {"brightness": gray.mean(), "contrast": gray.std(), "sharpness": laplacian.var()}
+        assert {name: values[i] for name, values in found.items()} == pytest.approx(expected, rel=1e-5)
+
+
+def test_sharpness_falls_with_blur_and_brightness_does_not():
+    image = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    blurred = cv2.GaussianBlur(image, (0, 0), 1.5)
+    found = measure_images(np.stack([image, blurred])[..., None])
+    assert found["sharpness"][1] < 0.1 * found["sharpness"][0]
+    assert found["brightness"][1] == pytest.approx(found["brightness"][0], abs=2)
+
+
+def test_pose_of_a_face_that_is_turned_and_tilted():
+    ahead = np.array([[10.0, 10], [30, 10], [20, 20], [13, 30], [27, 30]])
+    turned = ahead + np.array([[0, 0], [0, 0], [5, 0], [0, 0], [0, 0]])
+    angle = np.radians(-20)
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    found = measure_pose(np.stack([ahead, turned, turned @ rotation.T, np.full((5, 2), np.nan)]))
+    assert found["turn"] == pytest.approx([0, 0.25, 0.25, np.nan], nan_ok=True)
+    assert found["tilt"] == pytest.approx([0, 0, 20, np.nan], nan_ok=True)
+
+
+def test_thirds_hold_every_image_once():
+    values = np.append(np.random.default_rng(0).permutation(np.arange(30.0)), [np.nan, np.nan])
+    parts = thirds("brightness", values)
+    assert [int(rows.sum()) for rows in parts.values()] == [10, 10, 10, 2]
+    assert (np.sum(list(parts.values()), axis=0) == 1).all()
+    assert values[parts["brightness", "dark"]].max() < values[parts["brightness", "bright"]].min()
+
+
+def test_accuracy_is_that_of_a_loop_with_scipys_interval():
+    rng = np.random.default_rng(0)
+    target, preds, group = rng.integers(0, 3, 200), rng.integers(0, 3, 200), rng.random(200) < 0.4
+    one = slice_scores(target, preds, {("copy in train", "yes"): group})[0]
+    hits = sum(int(target[i] == preds[i]) for i in range(200) if group[i])
+    recall = [np.mean([preds[i] == k for i in range(200) if target[i] == k]) for k in range(3)]
+    interval = binomtest(hits, int(group.sum())).proportion_ci(method="wilson")
+    assert one.accuracy.value == hits / group.sum()
+    assert (one.accuracy.low, one.accuracy.high) == pytest.approx((interval.low, interval.high))
+    assert one.expected == pytest.approx(np.mean([recall[target[i]] for i in range(200) if group[i]]))
+
+
+def test_one_stratum_is_the_chi_squared_test_of_a_fourfold_table():
+    rng = np.random.default_rng(1)
+    group, hits = rng.random(500) < 0.3, rng.random(500) < 0.6
+    table = [[(group & hits).sum(), (group & ~hits).sum()], [(~group & hits).sum(), (~group & ~hits).sum()]]
+    expected = chi2.sf(chi2_contingency(table, correction=False).statistic * 499 / 500, 1)
+    assert mantel_haenszel(group, hits, np.zeros(500, int)) == pytest.approx(expected)
+
+
+def test_strata_are_those_of_a_permutation_within_them():
+    rng = np.random.default_rng(2)
+    strata = rng.integers(0, 3, 400)
+    group = rng.random(400) < np.array([0.2, 0.5, 0.8])[strata]
+    hits = rng.random(400) < np.array([0.3, 0.5, 0.9])[strata] + 0.08 * group
+    found = mantel_haenszel(group, hits, strata)
+    orders = [np.flatnonzero(strata == k) for k in range(3)]
+
+    def shuffled() -> int:
+        return sum(int((group[rows] & hits[rng.permutation(rows)]).sum()) for rows in orders)
+
+    draws = np.array([shuffled() for _ in range(4000)])
+    seen, middle = (group & hits).sum(), draws.mean()
+    assert found == pytest.approx((abs(draws - middle) >= abs(seen - middle) - 0.5).mean(), abs=0.03)
+
+
+def test_a_harder_mix_of_emotions_alone_does_not_differ():
+    rng = np.random.default_rng(3)
+    target = rng.integers(0, 2, 3000)
+    preds = np.where(rng.random(3000) < np.array([0.4, 0.9])[target], target, 1 - target)
+    group = rng.random(3000) < np.array([0.7, 0.2])[target]
+    one = slice_scores(target, preds, {("brightness", "dark"): group})[0]
+    assert one.accuracy.high < (preds == target).mean()
+    assert one.accuracy.value == pytest.approx(one.expected, abs=0.03)
+    assert not one.differs
+
+
+def test_few_images_are_not_tested():
+    hits = np.arange(100) % 2 == 0
+    assert mantel_haenszel(np.arange(100) < 6, hits, np.zeros(100, int)) is None
+    one = slice_scores(np.zeros(4, int), np.zeros(4, int), {("emotion", "sad"): np.zeros(4, bool)})[0]
+    assert (one.accuracy.value, one.accuracy.note, one.expected, one.p) == (None, "no image", None, None)
+
+
+def test_section_names_what_differs_what_was_not_looked_at_and_that_people_are_not_told_apart():
+    rng = np.random.default_rng(4)
+    n = 1200
+    target, light = rng.integers(0, 7, n), rng.integers(20, 220, n)
+    knows = rng.random(n) < np.where(light < 90, 0.3, 0.8)
+    probs = np.eye(7, dtype=np.float32)[np.where(knows, target, (target + 1) % 7)]
+    images = np.clip(light[:, None, None, None] + rng.normal(0, 10, (n, 16, 16, 1)), 0, 255).astype(np.uint8)
+    source = np.array(["x"] * n)
+    chapter = section(Predictions(FER7, np.arange(n), target, probs, probs, None, source), images)
+    told = {(one["factor"], one["name"]): one for one in chapter.numbers["slices"]}
+    assert told["brightness", "dark"]["differs"]
+    assert "brightness dark" in chapter.words[0]
+    assert any("no facial landmarks" in words for words in chapter.words)
+    assert "age, sex" in chapter.words[-1]
+    assert len(chapter.tables[0].rows) == 7 + 9
+
+
+def test_section_with_copies_and_landmarks():
+    rng = np.random.default_rng(5)
+    n = 300
+    target = rng.integers(0, 7, n)
+    copied = rng.random(n) < 0.5
+    probs = np.eye(7, dtype=np.float32)[np.where(copied | (rng.random(n) < 0.4), target, (target + 1) % 7)]
+    images = rng.integers(0, 256, (n, 8, 8, 1), np.uint8)
+    landmarks = rng.normal(0, 1, (n, 5, 2)) + np.array([[10, 10], [30, 10], [20, 20], [13, 30], [27, 30]])
+    given = Predictions(FER7, np.arange(n), target, probs, probs, None, np.array(["x"] * n))
+    chapter = section(given, images, copied, landmarks)
+    assert "copy in train: accuracy is 100.0 %" in chapter.words[1]
+    assert "beyond chance" in chapter.words[1]
+    factors = {one["factor"] for one in chapter.numbers["slices"]}
+    assert factors == {"emotion", "brightness", "contrast", "sharpness", "turn", "tilt", "copy in train"}

@@ -1,0 +1,220 @@
+"""fer-compare on models of random weights, and on predictions made up for the purpose."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn import metrics
+from written_run import write_run
+
+from fer.analysis.common_images import line_up
+from fer.analysis.predictions import Predictions
+from fer.compare import main
+from fer.contenders import gather
+from fer.errors import FerError
+from fer.labels import FER7, FERPLUS8, LabelSpace
+
+
+@pytest.fixture
+def runs(tmp_path, fer2013_csv):
+    """Two seeds of one recipe and one run of another."""
+    data, outputs = {"name": "fer2013", "path": str(fer2013_csv)}, tmp_path / "outputs"
+    made = [write_run(outputs, data, seed) for seed in (0, 1)]
+    (made[0] / "plots").mkdir()
+    lr = {"optimizer": {"name": "adamw", "lr": 0.01}}
+    return [*made, write_run(outputs, data, 2, name="13-00-00_other_s2_beef", **lr)]
+
+
+@pytest.fixture
+def fer_compare(tmp_path, capsys):
+    """Call fer-compare; return its status, what it said and the numbers of its report."""
+
+    def call(*words):
+        with pytest.raises(SystemExit) as exit_:
+            main([*map(str, words), "--output", str(tmp_path / "compare")])
+        said, path = capsys.readouterr(), tmp_path / "compare" / "metrics.json"
+        numbers = json.loads(path.read_text()) if path.is_file() else {}
+        return exit_.value.code, said.out + said.err, numbers
+
+    return call
+
+
+def test_seeds_of_a_recipe_are_one_entrant(runs, fer_compare, tmp_path):
+    status, _, numbers = fer_compare(*runs)
+    assert status == 0
+    entrants = {entrant["name"]: entrant for entrant in numbers["compare"]["entrants"]}
+    assert {name: len(entrant["members"]) for name, entrant in entrants.items()} == {"tiny": 2, "other": 1}
+    assert entrants["tiny"]["images_per_second"] > 0
+    assert len(numbers["compare"]["pairs"]) == 1
+    assert numbers["compare"]["images"] == 35
+    assert {file.name for file in (tmp_path / "compare").iterdir()} == {
+        "index.html",
+        "report.md",
+        "metrics.json",
+    }
+    assert "1 figure" in (tmp_path / "compare" / "report.md").read_text()
+
+
+def test_figures_are_those_of_sklearn(runs, fer_compare):
+    _, _, numbers = fer_compare("--no-speed", *runs)
+    tables = {one["run"]: one.predictions for one in gather(list(map(str, runs)), "val", None, False)}
+    for entrant in numbers["compare"]["entrants"]:
+        answers = [(tables[run].target, tables[run].preds) for run in entrant["runs"]]
+        for name, score in (
+            ("accuracy", metrics.accuracy_score),
+            ("uar", metrics.balanced_accuracy_score),
+            ("macro_f1", lambda t, p: metrics.f1_score(t, p, average="macro")),
+        ):
+            expected = np.mean([score(*answer) for answer in answers])
+            assert entrant["scores"][name]["value"] == pytest.approx(expected)
+
+
+def test_order_is_that_of_the_metric(runs, fer_compare):
+    for metric, sign in (("accuracy", -1), ("log_loss", 1)):
+        _, _, numbers = fer_compare("--no-speed", "--metric", metric, *runs)
+        values = [entrant["scores"][metric]["value"] for entrant in numbers["compare"]["entrants"]]
+        assert values == sorted(values, key=lambda value: sign * value)
+
+
+def test_a_score_that_is_not_that_of_the_training_is_told(runs, fer_compare):
+    best = {"epoch": 3, "val/accuracy": 0.9}
+    (runs[0] / "run.json").write_text(json.dumps({"best": best}))
+    _, said, _ = fer_compare("--no-speed", *runs)
+    assert "90.0% in its run.json" in said
+
+
+def test_runs_of_one_recipe_are_compared_one_by_one(runs, fer_compare):
+    status, said, numbers = fer_compare("--no-speed", *runs[:2])
+    assert status == 0
+    assert len(numbers["compare"]["entrants"]) == 2
+    assert "differ in the seed alone" in said
+    assert numbers["compare"]["pairs"][0]["mcnemar_p"] is not None
+
+
+def test_scoring_the_test_split_is_entered_in_the_ledger(runs, fer_compare):
+    assert fer_compare("--no-speed", "--split", "test", *runs[:2])[0] == 0
+    entered = (runs[0].parents[2] / "test_ledger.jsonl").read_text().splitlines()
+    assert [json.loads(line)["run"] for line in entered] == [run.name for run in runs[:2]]
+    assert json.loads(entered[0])["result"]["accuracy"]["n"] == 35
+
+
+def test_validation_is_not_entered(runs, fer_compare):
+    fer_compare("--no-speed", *runs)
+    assert not (runs[0].parents[2] / "test_ledger.jsonl").exists()
+
+
+def test_predictions_that_are_there_are_used(runs):
+    path = runs[0] / "report" / "val" / "predictions.npz"
+    (first,) = gather([str(runs[0])], "val", None, False)
+    told = replace(first.predictions, probs=np.roll(first.predictions.probs, 1, 1))
+    told.save(path)
+    (again,) = gather([str(runs[0])], "val", None, False)
+    assert not again.is_new
+    assert (again.predictions.probs == told.probs).all()
+    for other in ({"model_sha256": "0"}, {"tta": "flip"}, {"role": "test"}, {"other_data": True}):
+        replace(told, about={**told.about, **other}).save(path)
+        assert gather([str(runs[0])], "val", None, False)[0].is_new
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["{0}"], "two runs or more"),
+        (["{0}", "{0}"], "same weights"),
+        (["{0}", "{0}/plots"], "checkpoints"),
+        (["{0}", "{0}/nowhere"], "no such run"),
+        (["{0}", "{1}", "--split", "vall"], "Did you mean 'val'?"),
+        (["{0}", "{1}", "--metric", "acuracy"], "Did you mean 'accuracy'?"),
+        (["{0}", "{1}", "--path", "/nowhere.csv"], "/nowhere.csv"),
+    ],
+)
+def test_bad_input_is_one_clear_line(words, message, runs, fer_compare):
+    status, said, _ = fer_compare(*(word.format(*runs) for word in words))
+    assert status == 2
+    assert message in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_predictions_of_other_images_are_refused(runs, fer_compare, tmp_path):
+    faces = {"name": "synthetic", "num_train": 14, "num_val": 7, "num_test": 7, "size": 48, "color": False,
+             "seed": 0, "difficulty": 1.0}  # fmt: skip
+    other = write_run(tmp_path / "outputs", faces, seed=5, name="14-00-00_drawn_s5_cafe")
+    status, said, _ = fer_compare("--no-speed", runs[0], other)
+    assert status == 2
+    assert runs[0].name in said
+    assert other.name in said
+    assert "0 are in both" in said
+
+
+def test_a_split_that_the_data_lacks_is_named(runs, fer_compare, tmp_path, fer2013_csv):
+    lines = fer2013_csv.read_text().splitlines(keepends=True)
+    path = tmp_path / "short.csv"
+    path.write_text("".join(line for line in lines if "PrivateTest" not in line))
+    status, said, _ = fer_compare("--no-speed", "--split", "test", "--path", path, *runs)
+    assert status == 2
+    assert "expected a test split, got train" in said
+
+
+def test_labels_of_fer_plus_are_a_second_table(runs, fer_compare, tmp_path, fer2013_csv):
+    plus = {"name": "ferplus", "path": str(fer2013_csv.parent), "contempt": True, "ambiguous": False}
+    other = write_run(tmp_path / "outputs", plus, space=FERPLUS8, name="15-00-00_plus_s0_cafe")
+    status, said, numbers = fer_compare("--no-speed", *runs, other)
+    assert status == 0
+    names = [numbers[key]["labels"] for key in ("compare", "compare_2")]
+    assert names == ["fer2013.csv (fer7)", "fer2013.csv with fer2013new.csv (ferplus8)"]
+    assert "Not all models can say contempt" in said
+
+
+def table(space, target, keys, name="run", data="a.csv", seed=0):
+    """Return predictions and keys of images; probabilities are drawn."""
+    probs = np.random.default_rng(seed).dirichlet(np.ones(len(space)), len(target)).astype(np.float32)
+    manifest = {"pixels_sha256": "".join(keys), "label_space": {"name": space.name}}
+    about = {"run": name, "data": data, "manifest": manifest}
+    index = np.arange(len(target))
+    told = Predictions(space, index, np.array(target), np.log(probs), probs, None, index.astype(str), about)
+    return told, np.array(list(keys))
+
+
+def test_images_are_matched_by_what_is_on_them():
+    one, keys_one = table(FER7, [0, 1, 2, 3], "abcd")
+    two, keys_two = table(FER7, [3, 1], "db")
+    (truth,) = line_up([one, two], [keys_one, keys_two])
+    assert truth.target.tolist() == [3, 1]
+    assert (truth.probs[0] == one.probs[[3, 1]]).all()
+    assert (truth.probs[1] == two.probs).all()
+    assert "4" in truth.notes[0]
+
+
+def test_of_equal_images_the_first_counts():
+    one, keys_one = table(FER7, [0, 1, 2], "aab")
+    two, keys_two = table(FER7, [0, 2], "ab")
+    (truth,) = line_up([one, two], [keys_one, keys_two])
+    assert (truth.probs[0] == one.probs[[0, 2]]).all()
+
+
+def test_each_set_of_labels_is_a_truth_of_its_own():
+    """FER+ says surprise where FER2013 says fear, and contempt where it says angry."""
+    fer = [FER7.index(name) for name in ("happy", "fear", "angry", "sad")]
+    plus = [FERPLUS8.index(name) for name in ("happy", "surprise", "contempt", "sad")]
+    one, keys = table(FER7, fer, "abcd", data="/data/fer2013.csv")
+    two, _ = table(FERPLUS8, plus, "abcd", data="/data/fer2013.csv with fer2013new.csv")
+    first, second = line_up([one, two], [keys, keys])
+    assert [FER7.names[i] for i in first.target] == ["happy", "fear", "sad"]
+    assert [FER7.names[i] for i in second.target] == ["happy", "surprise", "sad"]
+    assert first.name == "fer2013.csv (fer7)"
+    assert second.name == "fer2013.csv with fer2013new.csv (ferplus8)"
+    contempt = two.probs[[0, 1, 3], FERPLUS8.index("contempt")]
+    for i, name in enumerate(FER7.names):
+        expected = two.probs[[0, 1, 3], FERPLUS8.index(name)] / (1 - contempt)
+        assert first.probs[1][:, i] == pytest.approx(expected, rel=1e-5)
+
+
+def test_nothing_in_common_is_explained():
+    happy_sad = LabelSpace("two", ("happy", "sad"))
+    fear_angry = LabelSpace("others", ("fear", "angry"))
+    (one, keys), (two, _) = table(happy_sad, [0, 1], "ab"), table(fear_angry, [0, 1], "ab")
+    with pytest.raises(FerError, match="0 emotions in common"):
+        line_up([one, two], [keys, keys])
+    with pytest.raises(FerError, match="1 are in both"):
+        line_up([one, one], [keys, np.array(["a", "z"])])

@@ -32,7 +32,7 @@ def stopped_run(given: Mapping[str, Any], touched: Iterable[str]) -> tuple[dict[
     folder = Path(given["resume"]).expanduser().resolve()
     own = _read_config(folder)
     _check_unfinished(folder)
-    if differing := sorted(_differences(own, given, list(touched))):
+    if differing := sorted(_differences(own, given, list(touched)), key=_nested_last):
         shown = "; ".join(differing[:5]) + (f"; and {len(differing) - 5} more" if len(differing) > 5 else "")
         raise FerError(
             f"resume={folder}: these options differ from the run's own config: {shown}. "
@@ -107,6 +107,11 @@ def _differences(own: Mapping[str, Any], given: Mapping[str, Any], touched: list
         old, new = before.get(key, _MISSING), now.get(key, _MISSING)
         if is_touched and key not in MOVABLE and old != new:
             yield f"{key} {_show(old)} -> {_show(new)}"
+
+
+def _nested_last(difference: str) -> tuple[int, str]:
+    key = difference.partition(" ")[0]
+    return key.count("."), key
 
 
 def _show(value: Any) -> str:

@@ -17,11 +17,18 @@ WORDS = (
 )  # fmt: skip
 
 
+def _listen():
+    """Hear Ctrl-C even where the tests run in the background, whose children would not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def started(tmp_path):
     """A long run after its third epoch: its process and its folder."""
     command = [sys.executable, "-m", "fer.train", f"output_dir={tmp_path}", *WORDS]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_listen
+    )
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
         files = list(tmp_path.glob("train/*/*/metrics.csv"))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from fer.analysis.image_grid import GAP, figure_around, resize_evenly, to_rgb_bytes
 from fer.analysis.style import DPI, INK, LABEL, MUTED, SMALL, shorten, write
 
-FACE = 240  # wished width of a face, in dots: room for "said surprise 93 %"
+FACE = 288  # wished width of a face, in dots: room for "votes surprise 100 %"
 _LINE, _HEADING, _SPACE = 32, 52, 20  # dots: a line of a caption, a heading, the space below a row
 
 
@@ -88,4 +88,4 @@ def _place_row(layout: _Layout, row: Sequence[tuple[np.ndarray, Sequence[str]]])
 def _lines(caption: Sequence[str], left: int, top: int, width: int) -> Iterator[tuple[int, int, str, Any]]:
     for number, words in enumerate(caption):  # emotions and probabilities run narrower than `shorten` reckons
         style = {"size": SMALL, "color": MUTED if number else INK}
-        yield left, top + number * _LINE, shorten(words, 1.25 * width / DPI, SMALL), style
+        yield left, top + number * _LINE, shorten(words, 1.1 * width / DPI, SMALL), style

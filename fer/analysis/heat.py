@@ -70,7 +70,7 @@ def plot_heat(
         if len(rows)
     ]
     columns = max((len(rows) for rows in groups), default=1)
-    return plot_contact_sheet(strips, max(1, columns), title, subtitle, width=round(1.6 * FACE))
+    return plot_contact_sheet(strips, max(1, columns), title, subtitle, width=round(4 / 3 * FACE))
 
 
 def _caption(predictions: Predictions, row: int) -> list[str]:

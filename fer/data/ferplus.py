@@ -153,6 +153,23 @@ def relabel(votes: Votes, faces: EmotionData, contempt: bool, ambiguous: bool) -
     return labelled
 
 
+def shares(votes: Votes, faces: EmotionData) -> np.ndarray:
+    """Return the share of votes for each emotion of the images' own label space, single votes removed.
+
+    Args:
+        votes: What `read_votes` returns.
+        faces: FER2013's images, all of them, in their published order.
+
+    Returns:
+        float32 ``(N, K)``; rows are 0 where no vote for an emotion is left.
+
+    Raises:
+        FerError: The two do not match; the message says where.
+    """
+    counts = _match(votes, faces)
+    return _distributions(np.where(counts > 1, counts, 0), faces.labels)
+
+
 def _match(votes: Votes, faces: EmotionData) -> np.ndarray:
     """Return the votes of each image, int64 ``(N, 10)``."""
     present = np.isin(votes.usage, np.unique(faces.split))

@@ -12,6 +12,7 @@ from fer.data.sources import read
 from fer.data.splits import indices, manifest
 from fer.errors import FerError
 from fer.labels import LabelSpace, map_votes, mapping
+from fer.scoring.votes import with_votes
 
 SPLITS = (*ROLES, "all")
 
@@ -59,7 +60,7 @@ class Subject:
 
 def read_data(options: Mapping[str, Any]) -> EmotionData:
     """Read a set as training had it: without its training copies of other splits, where they were dropped."""
-    data = read(options)
+    data = with_votes(read(options), options)
     return check_copies(data, drop=True)[0] if options.get("drop_leaks") else data
 
 

@@ -1,6 +1,7 @@
 """From a checkpoint file back to its model: no Hydra, no Lightning, no network, no code out of the file."""
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,12 @@ class Checkpoint:
     manifest: dict[str, Any]
     epoch: int
     init_from: dict[str, Any] | None = None
+
+
+def find_checkpoint(folder: Path, names: Sequence[str] = ("best", "last")) -> Path | None:
+    """Return the first of these checkpoints that a run folder holds; ``None`` if it has none of them."""
+    paths = [folder / "checkpoints" / f"{name}.ckpt" for name in names]
+    return next((path for path in paths if path.is_file()), None)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

@@ -5,7 +5,6 @@ Imports Hydra alone, so that a mistyped option is answered before torch is loade
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -15,11 +14,9 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fer.config_dir import CONFIG_DIR
 from fer.errors import FerError, did_you_mean
 
-_HERE = Path(__file__).resolve().parent
-# In a wheel the configs lie inside the package, in a checkout beside it.
-CONFIG_DIR = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
 # What these hold is handed on to timm, so keys may be added there with a plus.
 OPEN_KEYS = ("optimizer.", "model.kwargs.")
 _SOURCES_EXAMPLE = "'datamodule.sources=[{name: fer2013, path: /data/fer2013.csv}, {name: synthetic}]'"

@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
-from fer.checkpoint import Checkpoint, load_checkpoint
+from fer.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from fer.errors import FerError
 from fer.labels import LabelSpace
 from fer.models import EmotionClassifier
@@ -108,11 +108,13 @@ def _find(source: str) -> Path:
     path = Path(source).expanduser().resolve()
     if path.is_file():
         return path
-    found = [path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
-    for file in found:
-        if file.is_file():
-            return file
-    what = f"there is no {found[0]}" if path.is_dir() else "there is nothing of that name"
+    if (found := find_checkpoint(path)) is not None:
+        return found
+    what = (
+        f"there is no {path / 'checkpoints' / 'best.ckpt'}"
+        if path.is_dir()
+        else "there is nothing of that name"
+    )
     raise FerError(
         f"{_KEY}={source}: expected a run folder, a checkpoint or a weights file of timm, but {what}. "
         "Give the folder that fer-train printed."

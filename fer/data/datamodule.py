@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -90,24 +90,22 @@ class EmotionDataModule(pl.LightningDataModule):
         """Return shuffled batches of positions."""
         weights = self._sample_weights() if self.oversample else None
         rows = self.rows["train"]
-        order = batches(len(rows), self.batch_size, True, self.seed, self._shard(), weights)
-        return self._with_pictures("train", order)
+        order = BatchSampler(len(rows), self.batch_size, True, self.seed, self._shard(), weights)
+        return self._loader("train", order)
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return batches of positions in order."""
-        order = batches(len(self.rows["val"]), self.eval_batch_size, shuffle=False, shard=self._shard())
-        return self._with_pictures("val", order)
+        rows = self.rows["val"]
+        order = BatchSampler(len(rows), self.eval_batch_size, shuffle=False, shard=self._shard())
+        return self._loader("val", order)
 
-    def _with_pictures(
-        self, role: str, order: DataLoader[dict[str, Tensor]]
-    ) -> DataLoader[dict[str, Tensor]]:
+    def _loader(self, role: str, order: BatchSampler) -> DataLoader[dict[str, Tensor]]:
         """Let workers decode the pictures of each batch, where these stay on disk."""
         images = self.data.images
         if isinstance(images, np.ndarray):
-            return order
+            return batches(order)
         recipe = self.augment.recipe if role == "train" else Recipe()
-        sampler = cast(BatchSampler, order.sampler)
-        return picture_batches(images, self.rows[role], sampler, recipe, self.seed, self.workers)
+        return picture_batches(images, self.rows[role], order, recipe, self.seed, self.workers)
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         """Turn positions into images and targets, on the device."""

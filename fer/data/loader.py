@@ -89,14 +89,6 @@ def seeded(purpose: str, seed: int, epoch: int, device: torch.device | str = "cp
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8]) >> 1)
 
 
-def batches(
-    num_samples: int,
-    batch_size: int,
-    shuffle: bool,
-    seed: int = 0,
-    shard: tuple[int, int] = (0, 1),
-    weights: Tensor | None = None,
-) -> DataLoader[dict[str, Tensor]]:
+def batches(order: BatchSampler) -> DataLoader[dict[str, Tensor]]:
     """Return a loader of ``{"index": int64 (B,)}``; no workers, since there is nothing to load."""
-    sampler = BatchSampler(num_samples, batch_size, shuffle, seed, shard, weights)
-    return DataLoader(_Batches(num_samples, batch_size), batch_size=None, sampler=sampler)
+    return DataLoader(_Batches(order.num_samples, order.batch_size), batch_size=None, sampler=order)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from fer.checkpoint import Checkpoint, load_checkpoint
+from fer.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from fer.errors import FerError
 
 # Of a config, what may differ between two runs of one recipe: where things lie, what watches the run, and how
@@ -79,16 +79,15 @@ def load_run(source: str | Path, which: str | None = None) -> TrainedRun:
 def _find(path: Path, which: str | None) -> Path:
     if path.is_file():
         return path
-    wanted = [path / "checkpoints" / f"{name}.ckpt" for name in ([which] if which else ["best", "last"])]
-    for file in wanted:
-        if file.is_file():
-            return file
+    names = (which,) if which else ("best", "last")
+    if (found := find_checkpoint(path, names)) is not None:
+        return found
     if not path.is_dir():
         raise FerError(
             f"{path}: there is no such run. Give the folder that fer-train printed, or a .ckpt file."
         )
     raise FerError(
-        f"{path}: expected a run folder with {wanted[0].relative_to(path)} in it, but there is none. "
+        f"{path}: expected a run folder with checkpoints/{names[0]}.ckpt in it, but there is none. "
         "The run stopped before its first epoch, or this is another folder; give one that fer-train printed."
     )
 

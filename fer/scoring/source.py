@@ -6,12 +6,10 @@ from typing import Any
 
 import yaml
 
+from fer.config_dir import CONFIG_DIR
 from fer.errors import FerError, did_you_mean
 
 KINDS = ("affectnet", "fer2013", "ferplus", "folder", "rafdb")
-_PACKAGE = Path(__file__).resolve().parents[1]
-# In a wheel the configs lie inside the package, in a checkout beside it.
-_CONFIGS = (_PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent) / "conf" / "datamodule"
 
 
 def data_options(
@@ -44,7 +42,7 @@ def data_options(
 
 def _fill(options: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """Add what a config of an older version, or one of a mere name, lacks."""
-    file = _CONFIGS / f"{options['name']}.yaml"
+    file = CONFIG_DIR / "datamodule" / f"{options['name']}.yaml"
     defaults: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if defaults.get("size") == "${model.image_size}":
         defaults["size"] = config["model"]["image_size"]

@@ -122,7 +122,6 @@ def test_examples_are_drawn(folder):
 
 
 def test_augmentation_depends_on_seed_and_epoch_and_not_on_workers(folder):
-    pytest.importorskip("albumentations")
 
     def images(seed=0, epoch=0, workers=0):
         module = make(folder, recipe=STRONG, seed=seed, workers=workers)

@@ -57,7 +57,6 @@ def test_rectangles_are_those_of_the_batched_recipe():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shape_and_repeatability(face, channels):
-    pytest.importorskip("albumentations")
     recipe = Recipe(0.5, 20.0, 0.1, 0.1, 5.0, 0.1, 0.2, 0.3, 0.5, 0.02, 0.2)
     picture = np.ascontiguousarray(face[..., :channels])
     first = augment_picture(picture, recipe, "a")
@@ -67,7 +66,6 @@ def test_shape_and_repeatability(face, channels):
 
 
 def test_flip(face):
-    pytest.importorskip("albumentations")
     views = many(face, Recipe(flip=0.3))
     mirrored = (views == face[:, ::-1]).all(axis=(1, 2, 3))
     assert (mirrored | (views == face).all(axis=(1, 2, 3))).all()
@@ -89,7 +87,6 @@ RECIPES = {
 @pytest.mark.parametrize("name", RECIPES)
 def test_numbers_mean_what_they_mean_to_the_batched_recipe(face, name):
     """Mean and spread of each pixel over many views agree between the two implementations."""
-    pytest.importorskip("albumentations")
     ours, theirs = many(face, RECIPES[name]).astype(float), batched(face, RECIPES[name])
     assert np.abs(ours.mean(0) - theirs.mean(0)).mean() < 3
     spread, expected = ours.std(0).mean(), theirs.std(0).mean()

@@ -3,9 +3,12 @@
     uv run python scripts/ablate.py $HOME/data [--seeds 0 1 2] [--only focal mixup] [--page docs/methods.md]
 
 The folder holds `fer2013.csv` and, for the rows on votes, `fer2013new.csv`. Every run is a whole
-`fer-train experiment=fer2013_fast`; what is done is kept in `outputs/ablation/results.jsonl`, so that the
-script may be stopped and started again. Cost is processor time against the baseline's: it hardly depends on
-what else the machine does.
+`fer-train experiment=fer2013_fast trainer.max_epochs=EPOCHS`; what is done is kept in
+`outputs/ablation/results.jsonl`, so that the script may be stopped and started again. Cost is processor time
+against the baseline's: it hardly depends on what else the machine does.
+
+Differences are taken seed by seed. Two or three of them say little about their spread, so that is pooled over
+all rows: the intervals hold if seeds scatter alike under each method.
 """
 
 import argparse
@@ -21,8 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import t as student_t
+
 METRICS = ("val/accuracy", "val/macro_f1", "val/uar", "val/ece")
-STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}  # 97.5 %, n - 1 degrees
+SHOWN = ("val/accuracy", "val/macro_f1")
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", default=[row.name for row in METHODS], metavar="METHOD")
     parser.add_argument("--experiment", default="fer2013_fast")
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--output", type=Path, default=Path("outputs/ablation"))
     parser.add_argument("--page", type=Path, help="Markdown page whose table is replaced")
     options = parser.parse_args()
@@ -97,8 +103,8 @@ def main() -> None:
 def run(row: Method, seed: int, options: argparse.Namespace, results: Path) -> None:
     """Train once in a process of its own, and keep the result."""
     path = options.data if row.group == "votes" else options.data / "fer2013.csv"
-    words = [f"experiment={options.experiment}", f"datamodule.path={path}", f"output_dir={options.output}"]
-    words += [*row.words, f"seed={seed}"]
+    words = [f"experiment={options.experiment}", f"trainer.max_epochs={options.epochs}"]
+    words += [f"datamodule.path={path}", f"output_dir={options.output}", *row.words, f"seed={seed}"]
     print(f"{row.name}, seed {seed}: fer-train {' '.join(words)}", flush=True)
     with subprocess.Popen(
         [sys.executable, "-m", "fer.train", *words], stdout=subprocess.PIPE, text=True
@@ -136,40 +142,61 @@ def render(entries: list[dict[str, Any]]) -> str:
         "| method | words | seeds | accuracy | against the baseline, points | macro-F1, points | cost |",
         "|---|---|---|---|---|---|---|",
     ]
+    spreads = {name: pooled(entries, name) for name in SHOWN}
     for row in METHODS:
-        own = {entry["seed"]: entry for entry in entries if entry["method"] == row.name}
-        base = {entry["seed"]: entry for entry in entries if entry["method"] == row.against}
-        if own:
-            lines.append(_line(row, own, base))
+        if own := by_seed(entries, row.name):
+            lines.append(line(row, own, by_seed(entries, row.against), spreads))
     return "\n".join(lines)
 
 
-def _line(row: Method, own: dict[int, dict[str, Any]], base: dict[int, dict[str, Any]]) -> str:
-    seeds = sorted(own.keys() & base.keys())
-    accuracy = f"{statistics.mean(entry['val/accuracy'] for entry in own.values()):.1%}"
-    cells = [row.name, "`" + " ".join(row.words) + "`", str(len(own)), accuracy]
+def by_seed(entries: list[dict[str, Any]], name: str) -> dict[int, dict[str, Any]]:
+    """Return the runs of a method."""
+    return {entry["seed"]: entry for entry in entries if entry["method"] == name}
+
+
+def differences(entries: list[dict[str, Any]], row: Method, metric: str) -> list[float]:
+    """Return by how many points a method differs from its baseline, seed by seed."""
+    own, base = by_seed(entries, row.name), by_seed(entries, row.against)
+    return [100 * (own[seed][metric] - base[seed][metric]) for seed in sorted(own.keys() & base.keys())]
+
+
+def pooled(entries: list[dict[str, Any]], metric: str) -> tuple[float, int]:
+    """Return the standard deviation of a difference over seeds, pooled over all methods, and its degrees."""
+    rows = [differences(entries, row, metric) for row in METHODS if row.name != row.against]
+    rows = [row for row in rows if len(row) > 1]
+    degrees = sum(len(row) - 1 for row in rows)
+    if not degrees:
+        return math.nan, 0
+    return math.sqrt(sum(statistics.variance(row) * (len(row) - 1) for row in rows) / degrees), degrees
+
+
+def line(row: Method, own: dict, base: dict, spreads: dict[str, tuple[float, int]]) -> str:
+    """Return a method's line of the table."""
+    accuracy = f"{mean(own, 'val/accuracy'):.1%}"
     if row.name == row.against:
-        return f"| {row.name} | | {len(own)} | {accuracy} | | {_mean(own, 'val/macro_f1'):.1%} | 1.0 |"
-    for name in ("val/accuracy", "val/macro_f1"):
-        cells.append(_interval([100 * (own[seed][name] - base[seed][name]) for seed in seeds]))
-    cells.append(f"{_mean(own, 'cpu_seconds') / _mean(base, 'cpu_seconds'):.1f}" if base else "")
+        return f"| {row.name} | | {len(own)} | {accuracy} | | {mean(own, 'val/macro_f1'):.1%} | 1.0 |"
+    cells = [row.name, "`" + " ".join(row.words) + "`", str(len(own)), accuracy]
+    both = [*own.values(), *base.values()]
+    cells += [interval(differences(both, row, name), *spreads[name]) for name in SHOWN]
+    cells.append(f"{mean(own, 'cpu_seconds') / mean(base, 'cpu_seconds'):.1f}" if base else "")
     return f"| {' | '.join(cells)} |"
 
 
-def _mean(entries: dict[int, dict[str, Any]], name: str) -> float:
-    return statistics.mean(entry[name] for entry in entries.values())
+def mean(entries: dict[int, dict[str, Any]], metric: str) -> float:
+    """Return the mean over seeds."""
+    return statistics.mean(entry[metric] for entry in entries.values())
 
 
-def _interval(differences: list[float]) -> str:
-    """Return mean and 95 % t-interval over seeds, in bold where it leaves out zero."""
-    if not differences:
+def interval(values: list[float], spread: float, degrees: int) -> str:
+    """Return mean and 95 % t-interval of differences, in bold where it leaves out zero."""
+    if not values:
         return ""
-    mean = statistics.mean(differences)
-    if len(differences) < 2:
-        return f"{mean:+.1f}"
-    half = STUDENT_T[len(differences)] * statistics.stdev(differences) / math.sqrt(len(differences))
-    text = f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]"
-    return f"**{text}**" if abs(mean) > half else text
+    middle = statistics.mean(values)
+    if not degrees:
+        return f"{middle:+.1f}"
+    half = student_t.ppf(0.975, degrees) * spread / math.sqrt(len(values))
+    text = f"{middle:+.1f} [{middle - half:+.1f}, {middle + half:+.1f}]"
+    return f"**{text}**" if abs(middle) > half else text
 
 
 def write_table(page: Path, table: str) -> None:

@@ -43,7 +43,8 @@ class BareLoop:
 
         from fer.models import build_model
         from fer.optim import build_optimizer, build_scheduler
-        from fer.training import build_datamodule, choose_precision
+        from fer.trainer import choose_precision
+        from fer.training import build_datamodule
 
         self.config, self.device = config, torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.epochs, self.batch = config["trainer"]["max_epochs"], config["datamodule"]["batch_size"]
@@ -152,7 +153,8 @@ def compare_fits(arguments):
         memories.append(memory - bare_memory)
         print(
             f"fit {turn + 1}: bare {bare:.1f} s, fer-train {record['fit_seconds']:.1f} s, "
-            f"throughput ratio {ratios[-1]:.3f}; peak memory {memory:.0f} MB, {memories[-1]:+.0f} MB"
+            f"throughput ratio {ratios[-1]:.3f}; peak memory {memory:.0f} MB, {memories[-1]:+.0f} MB",
+            flush=True,
         )
     print(f"fit: median throughput ratio to the bare loop {statistics.median(ratios):.3f}")
     print(f"fit: median peak memory above the bare loop {statistics.median(memories):.0f} MB")

@@ -26,7 +26,7 @@ class Checkpoint:
         config: The resolved config of its run.
         manifest: Counts and hashes of the data that it was trained on.
         epoch: Epoch of the weights, counted from 1.
-        init_from: Where its run had its first weights from (`fer.transfer`), or ``None``.
+        init_from: Where its run had its first weights from (`fer.training.transfer`), or ``None``.
     """
 
     model: EmotionClassifier

@@ -13,7 +13,7 @@ from fer.errors import FerError, did_you_mean
 
 if TYPE_CHECKING:  # they load torch
     from fer.analysis.comparison import Comparison, Entrant
-    from fer.contenders import Contender
+    from fer.evaluating.contenders import Contender
 
 METRICS = ("accuracy", "macro_f1", "uar", "log_loss")
 SPEED = {True: "images/s", False: "images/s in training"}
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
         FerError: A run cannot be scored, or the runs cannot be compared.
     """
     _check(arguments)
-    from fer.contenders import distinct, enter_test_scores, gather
+    from fer.evaluating.contenders import distinct, enter_test_scores, gather
 
     contenders, notes = distinct(
         gather(arguments.runs, arguments.split, arguments.path, not arguments.no_speed)
@@ -73,16 +73,21 @@ def report(
     from fer.analysis.comparison import compare
     from fer.analysis.comparison_section import section
     from fer.analysis.report import write_report
+    from fer.evaluating.recipes import sentence, table
 
     tables = [one.predictions for one in contenders]
     is_same = len({pixels_of(table) for table in tables}) == 1
     truths = line_up(tables, None if is_same else [one.keys() for one in contenders])
     entrants = enter(contenders)
+    recipes = {entrant.name: contenders[entrant.members[0]].recipe for entrant in entrants}
+    notes = [*notes, sentence(recipes)] if _by_recipe(contenders) else notes
     sections = []
     for number, truth in enumerate(truths, 1):
         found = compare(truth, entrants, metric)
         key = "compare" if number == 1 else f"compare_{number}"
-        sections.append(section(key, found, truth, speed, notes))
+        chapter = section(key, found, truth, speed, notes)
+        chapter.tables.extend([table(recipes)] if _by_recipe(contenders) else [])
+        sections.append(chapter)
         _show(found, truth.name, sections[-1].words)
     about = {key: contenders[0][key] for key in ("data", "split", "role")}
     title = f"{len(entrants)} {'recipes' if _by_recipe(contenders) else 'runs'} compared"

@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     request = parser().parse_args(arguments)
 
     def evaluate() -> None:
-        from fer.evaluation import evaluate  # torch loads for seconds: --help and a typo do not wait
+        from fer.evaluating.evaluation import (
+            evaluate,  # torch loads for seconds: --help and a typo do not wait
+        )
 
         evaluate(request)
 

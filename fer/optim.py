@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from timm.optim import create_optimizer_v2, list_optimizers
 from torch import nn
@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim import lr_scheduler as lrs
 
 from fer.errors import FerError, did_you_mean
+from fer.monitor import mode_of
 from fer.sam import SAM
 
 
@@ -141,8 +142,3 @@ SCHEDULES: dict[str, Callable[..., Any]] = {
     "onecycle": _onecycle,
     "plateau": _plateau,
 }
-
-
-def mode_of(monitor: str) -> Literal["min", "max"]:
-    """Return ``"min"`` where less is better (losses, calibration errors), else ``"max"``."""
-    return "min" if monitor.rsplit("/", 1)[-1] in ("loss", "ece") else "max"

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer.config_dir import CONFIG_DIR
 from fer.errors import FerError, did_you_mean
+from fer.launchers import no_launcher
 
 # What these hold is handed on to timm, so keys may be added there with a plus.
 OPEN_KEYS = ("optimizer.", "model.kwargs.")
@@ -37,6 +38,8 @@ def choices(group: str) -> list[str]:
 def explain(error: Problem, overrides: Sequence[str]) -> FerError:
     """Say in one message what Hydra did not like about a command line, with the nearest known word."""
     text = str(error)
+    if found := re.search(r"Could not find 'hydra/launcher/(\w+)'", text):
+        return no_launcher(found[1])
     if found := re.search(r"Could not find '([\w-]+)/([^']*)'", text):
         group, option = found.groups()
         return FerError(
@@ -56,7 +59,14 @@ def explain(error: Problem, overrides: Sequence[str]) -> FerError:
 
 
 def _unknown_key(key: str, overrides: Sequence[str]) -> FerError:
-    known = [*_flat(_reference(overrides)), *groups()]
+    if key.startswith("sweep.space."):
+        return FerError(
+            f"{key}: the sweep's space has no such entry. '+sweep.space={{KEY: …}}' adds one; sweep=custom "
+            "'sweep.space={…}' is a space of your own."
+        )
+    if key.split(".")[0] == "sweep" and not any(word.startswith("sweep=") for word in overrides):
+        return FerError(f"{key}: choose a sweep as well: sweep={', sweep='.join(choices('sweep'))}.")
+    known = [*flat(_reference(overrides)), *groups()]
     parent = key.rpartition(".")[0] + "."
     siblings = [name for name in known if name.startswith(parent)] if "." in key else known
     hint = did_you_mean(key, siblings) or did_you_mean(key, known)
@@ -81,19 +91,19 @@ def named(overrides: Sequence[str]) -> list[str]:
     return ["" if key == "experiment" else key for key in keys]
 
 
-def _flat(config: DictConfig) -> dict[str, Any]:
+def flat(config: DictConfig) -> dict[str, Any]:
     """Return dotted key -> value as written, groups included, nothing interpolated."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
 
     def add(values: Mapping[Any, Any], prefix: str) -> None:
         for name, value in values.items():
-            flat[f"{prefix}{name}"] = value
+            found[f"{prefix}{name}"] = value
             if isinstance(value, Mapping):
                 add(value, f"{prefix}{name}.")
 
     container: Any = OmegaConf.to_container(config, resolve=False)
     add(container, "")
-    return flat
+    return found
 
 
 def complete_sources(config: DictConfig) -> None:
@@ -142,9 +152,22 @@ def check(config: DictConfig) -> None:
         raise FerError(f"{missing[0]} is not set. Add {missing[0]}=… to the command.")
     overrides = list(HydraConfig.get().overrides.task)
     reference = _reference(overrides)
-    _check_additions(overrides, set(_flat(reference)))
-    _check_kinds(config, reference)
+    _check_additions(overrides, set(flat(reference)))
     _check_monitor(config.monitor)
+    check_values(config, reference)
+
+
+def check_values(config: DictConfig, reference: DictConfig) -> None:
+    """Refuse words where a number is expected, and a number that is too low.
+
+    Args:
+        config: As composed.
+        reference: The same choices as their files have them: what kind each value is.
+
+    Raises:
+        FerError: A value is of the wrong kind or out of range.
+    """
+    _check_kinds(config, reference)
     _check_numbers(config)
 
 
@@ -163,8 +186,8 @@ def _check_additions(overrides: Sequence[str], known: set[str]) -> None:
 
 
 def _check_kinds(config: DictConfig, reference: DictConfig) -> None:
-    given = _flat(config)
-    for key, was in _flat(reference).items():
+    given = flat(config)
+    for key, was in flat(reference).items():
         now = given.get(key)
         kind = "true or false" if isinstance(was, bool) else "a number"
         words = isinstance(now, str) or (isinstance(now, bool) and not isinstance(was, bool))

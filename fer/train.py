@@ -1,4 +1,4 @@
-"""fer-train: the Hydra entry point. Composes and checks the config, then hands over to `fer.training`."""
+"""fer-train: the Hydra entry point. Composes and checks the config, then hands over to `fer.training.run`."""
 
 import errno
 import os
@@ -17,8 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 from fer import options
 from fer.cli import run_and_explain
 from fer.errors import FerError
-from fer.resume import stopped_run
-from fer.run_folder import run_name
+from fer.sweep.address import without_password
+from fer.training.resume import stopped_run
+from fer.training.run_folder import run_name
 
 _DISK = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
          errno.EFBIG)  # fmt: skip
@@ -27,6 +28,7 @@ _DISK = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, er
 def main() -> None:
     """Run ``fer-train`` with the words of the command line and exit with its status."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach us whole; `_run_app` puts them in words
+    sys.argv[1:] = map(without_password, sys.argv[1:])  # before anything keeps them
     OmegaConf.register_new_resolver("run_name", run_name, replace=True, use_cache=True)
     sys.exit(run_and_explain(_run_app))
 
@@ -83,7 +85,7 @@ def train(config: DictConfig) -> dict[str, float]:
         place, resumes = folder, values["resume"] is not None
         if resumes:
             values, place = stopped_run(values, options.named(HydraConfig.get().overrides.task))
-        from fer import training  # torch and Lightning load for seconds: --help and a typo do not wait
+        from fer.training import run as training
 
         return training.run(values, place, resumes)
     finally:

@@ -20,9 +20,9 @@ from statistics import median
 import cv2
 import numpy as np
 
+from fer.bundle.runtime import OnnxClassifier
 from fer.picture import open_picture, picture_files
 from fer.predict import Predictor
-from fer.runtime import OnnxClassifier
 
 _MEMORY = """import resource, sys
 from fer import Predictor
@@ -81,7 +81,7 @@ def in_turns(works: dict[str, Callable[[], object]], turns: int, repeats: int) -
 
 def time_model(predictor: Predictor, request: argparse.Namespace) -> None:
     """Time the model alone: a face at a time on one core, 64 at a time on two."""
-    from fer.find_bundle import find_bundle
+    from fer.bundle.find import find_bundle
 
     bundle, side = find_bundle(request.model), predictor.card.image_size
     faces = np.random.default_rng(0).integers(0, 256, (64, side, side, 3), dtype=np.uint8)

@@ -43,8 +43,8 @@ class BareLoop:
 
         from fer.models import build_model
         from fer.optim import build_optimizer, build_scheduler
-        from fer.trainer import choose_precision
-        from fer.training import build_datamodule
+        from fer.training.run import build_datamodule
+        from fer.training.trainer import choose_precision
 
         self.config, self.device = config, torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.epochs, self.batch = config["trainer"]["max_epochs"], config["datamodule"]["batch_size"]

@@ -11,8 +11,8 @@ from written_run import write_run
 from fer.analysis.common_images import line_up
 from fer.analysis.predictions import Predictions
 from fer.compare import main
-from fer.contenders import gather
 from fer.errors import FerError
+from fer.evaluating.contenders import gather
 from fer.labels import FER7, FERPLUS8, LabelSpace
 
 
@@ -54,6 +54,15 @@ def test_seeds_of_a_recipe_are_one_entrant(runs, fer_compare, tmp_path):
         "metrics.json",
     }
     assert "1 figure" in (tmp_path / "compare" / "report.md").read_text()
+
+
+def test_options_that_differ_are_named(runs, fer_compare, tmp_path):
+    _, said, _ = fer_compare("--no-speed", *runs)
+    assert "The recipes differ in optimizer.lr (" in said
+    page = (tmp_path / "compare" / "report.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| optimizer.lr")]
+    assert len(rows) == 1
+    assert "0.01" in rows[0]
 
 
 def test_figures_are_those_of_sklearn(runs, fer_compare):

@@ -21,7 +21,7 @@ def no_pictures(request, monkeypatch):
     dot = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda _, file, **how: file.write(dot))
     if "all_chapters" not in request.fixturenames:
-        monkeypatch.setattr("fer.reporting._errors", lambda found: iter(()))
+        monkeypatch.setattr("fer.evaluating.reporting._errors", lambda found: iter(()))
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from matplotlib.transforms import ScaledTranslation
 
 from fer.analysis.confusion_plot import plot_confusion_matrix
 from fer.analysis.image_grid import plot_image_grid
-from fer.analysis.style import ACCENT, EMOTION_COLORS, INK, MUTED, SMALL, new_figure, style_axes, write
+from fer.analysis.style import ACCENT, INK, MUTED, SMALL, new_figure, style_axes, write
+from fer.emotion_colors import EMOTION_COLORS
 from fer.errors import FerError
 
 __all__ = [

@@ -8,18 +8,6 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
-# One colour an emotion, the same in every picture. Two of them are never nearer than 27 CIELAB units,
-# also as seen with protanopia, deuteranopia or tritanopia (simulated as in Machado et al. 2009).
-EMOTION_COLORS = {
-    "angry": "#a13900",
-    "disgust": "#00674b",
-    "fear": "#85107e",
-    "happy": "#da8c21",
-    "sad": "#412cd6",
-    "surprise": "#4683ff",
-    "neutral": "#9c9c9c",
-    "contempt": "#d088d8",
-}
 INK, MUTED, GRID, PAPER = "#1f2328", "#646c76", "#e6e8eb", "#ffffff"
 ACCENT, NO_DATA = "#1f5fa8", "#f3f4f6"
 TITLE, LABEL, SMALL = 13.0, 10.0, 8.5  # font sizes in points: the smallest is still read at half size

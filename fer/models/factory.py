@@ -28,8 +28,8 @@ class ModelConfig:
         image_size: Side of the pictures, in pixels.
         in_channels: Channels of the backbone, 1 or 3; ``None`` for those of the data.
         pretrained: ``True`` (downloaded), ``False``, or the path of a weights file; timm backbones only.
-        init_from: What `fer.transfer` starts the weights from; then ``pretrained`` does not count.
-        freeze_epochs: Epochs that `fer.transfer` keeps the backbone as it came, 0 or more.
+        init_from: What `fer.training.transfer` starts the weights from; then ``pretrained`` does not count.
+        freeze_epochs: Epochs that `fer.training.transfer` keeps the backbone as it came, 0 or more.
         stem: ``auto``, ``default`` or ``small``; timm backbones only.
         pool: ``mean`` of the cells, ``dense`` (a layer over all of them, which knows where each is), or
             ``auto``: dense for our own nets, mean for others.

@@ -58,6 +58,11 @@ class TrainedRun:
         is_ours = len(above) > 2 and above[1].name in ("train", "multirun")
         return above[2] if is_ours else self.folder.parent
 
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Return what the config says of the training; see `recipe_of`."""
+        return recipe_of(self.trained.config)
+
 
 def load_run(source: str | Path, which: str | None = None) -> TrainedRun:
     """Load a run.
@@ -105,14 +110,20 @@ def hash_model(model: nn.Module) -> str:
 
 
 def hash_recipe(config: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what a config says of the training, the seed left out.
+    """Return the SHA-256 of a config's recipe."""
+    recipe = recipe_of(config)
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a config says of the training, the seed left out.
 
     Left out are also paths of data and outputs, loggers, and what only spreads the work over a machine.
     """
     recipe = {key: value for key, value in config.items() if key not in _NO_RECIPE[""]}
-    for group in ("trainer", "datamodule"):
-        recipe[group] = _without(recipe.get(group, {}), _NO_RECIPE[group])
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()
+    return recipe | {
+        group: _without(recipe.get(group, {}), _NO_RECIPE[group]) for group in ("trainer", "datamodule")
+    }
 
 
 def _without(value: Any, keys: set[str]) -> Any:

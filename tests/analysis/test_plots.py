@@ -18,7 +18,7 @@ from fer.analysis.plots import (
     plot_per_emotion,
     save_figure,
 )
-from fer.analysis.style import EMOTION_COLORS
+from fer.emotion_colors import EMOTION_COLORS
 from fer.errors import FerError
 from fer.labels import SPACES
 

@@ -1,0 +1,137 @@
+"""The card of a model: everything that one has to know to run it, to believe it, and to leave it alone.
+
+A card is plain JSON. Its fields are described in `card.schema.json` beside this file.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fer.errors import FerError
+from fer.labels import LabelSpace, from_dict, to_dict
+
+SCHEMA_VERSION = 1
+_KINDS: dict[str, tuple[type, ...]] = {
+    "name": (str,),
+    "version": (int,),
+    "labels": (dict,),
+    "image_size": (int,),
+    "crop": (dict,),
+    "temperature": (int, float),
+    "abstain_below": (int, float, type(None)),
+    "attention": (bool,),
+    "precision": (str,),
+    "model": (dict,),
+    "metrics": (dict,),
+    "training": (dict,),
+    "export": (dict,),
+    "licence": (dict,),
+    "created": (str,),
+}
+
+
+@dataclass(frozen=True)
+class CropRule:
+    """Where a face lies in the pictures that a model was trained on, so that it is cut out alike again.
+
+    Attributes:
+        name: Of the data set whose pictures were measured.
+        points: Right eye, left eye, tip of the nose, right and left corner of the mouth (the person's own
+            right, so at the left of the picture), each ``(x, y)`` as shares of the side, from the top left.
+        upright: Turn the face until its eyes are as level as theirs.
+        box_scale: Without points: side of the square over the longer side of the detector's box.
+        box_shift: Without points: how far the square's centre lies below the box's, as a share of that side.
+    """
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    upright: bool
+    box_scale: float
+    box_shift: float
+
+
+@dataclass(frozen=True)
+class Card:
+    """What `card.json` of a bundle says.
+
+    Attributes:
+        name: Of the model, letters, digits and ``._-``.
+        version: Counted from 1 within a name by a registry (`fer.bundle.registry`); 0 in none.
+        labels: Emotions in the order of the probabilities.
+        image_size: Side of the square pictures that go in, in pixels.
+        crop: How the face is cut out before.
+        temperature: That the logits are divided by; it is part of the graph already.
+        abstain_below: Call an answer uncertain when its highest probability is lower; None: never measured.
+        attention: Whether the second output is a map of the attention over the picture, ``(N, S, S)`` in 0 to
+            1, S the `image_size`.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        model: ``file``, ``sha256``, ``bytes``, ``parameters``, ``architecture`` of `model.onnx`.
+        metrics: By split: published name, n, whether the split selected the model, figures with intervals.
+        training: Command, experiment, seed, epochs, commit, manifest of the data.
+        export: Versions, parity with torch, calibration, quantisation: what was measured, and when.
+        licence: Of the ``weights`` and of the ``data``.
+        created: UTC, ISO 8601.
+    """
+
+    name: str
+    version: int
+    labels: LabelSpace
+    image_size: int
+    crop: CropRule
+    temperature: float
+    abstain_below: float | None
+    attention: bool
+    precision: str
+    model: dict[str, Any]
+    metrics: dict[str, Any]
+    training: dict[str, Any]
+    export: dict[str, Any]
+    licence: dict[str, str]
+    created: str
+    schema_version: int = field(default=SCHEMA_VERSION)
+
+
+def to_json(card: Card) -> str:
+    """Return the text of `card.json`."""
+    content = asdict(card) | {"labels": to_dict(card.labels)}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_card(path: Path) -> Card:
+    """Read a `card.json`.
+
+    Raises:
+        FerError: It is missing, no JSON, of a newer schema, or lacks a field; the message names it.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FerError(f"{path}: there is no card of a model that can be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise FerError(
+            f"{path}: expected the card of a model, but it is cut off or damaged: {error}."
+        ) from error
+    try:
+        _check(content)
+        crop = content["crop"]
+        crop = CropRule(**crop | {"points": tuple((float(x), float(y)) for x, y in crop["points"])})
+        return Card(**content | {"labels": from_dict(content["labels"]), "crop": crop})
+    except (ValueError, TypeError, KeyError) as error:
+        raise FerError(f"{path}: expected the card of a model, but it does not fit: {error}") from error
+
+
+def _check(content: Any) -> None:
+    """Refuse what is no card, or one that a newer version of this package wrote."""
+    if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
+        raise FerError("it does not say of which schema it is. Export the model again.")
+    if content["schema_version"] > SCHEMA_VERSION:
+        raise FerError(
+            f"expected schema {SCHEMA_VERSION} or older, got {content['schema_version']}. "
+            "Install a newer version of this package."
+        )
+    wrong = [name for name, kind in _KINDS.items() if not isinstance(content.get(name, ...), kind)]
+    if "model" not in wrong and not isinstance(content["model"].get("sha256"), str):
+        wrong.append("model.sha256")
+    if wrong:
+        raise FerError(f"missing or of another kind: {', '.join(wrong)}. Export the model again.")

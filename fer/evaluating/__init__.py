@@ -1,0 +1,1 @@
+"""From trained runs to the reports of fer-evaluate and fer-compare."""

@@ -1,0 +1,185 @@
+"""An evaluation: runs and data put together, scored, entered in the ledger, and written down."""
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer.analysis.curves import read_metrics
+from fer.analysis.figure import Figure
+from fer.analysis.ledger import History, Ledger, entry
+from fer.analysis.predictions import Predictions
+from fer.analysis.report import write_report
+from fer.analysis.report.plain import plain
+from fer.analysis.scores import score as figures_of
+from fer.analysis.section import Section
+from fer.analysis.seeds_section import median_seed
+from fer.errors import FerError
+from fer.evaluating.calibrating import find_calibration
+from fer.evaluating.report_logging import log_report
+from fer.evaluating.report_place import report_folder
+from fer.evaluating.reporting import Findings, sections
+from fer.evaluating.score_table import print_scores
+from fer.scoring import Scene, Scored, TrainedRun, ensemble, load_run, score
+from fer.training.loggers import finish_wandb, start_wandb
+from fer.training.run_folder import read_record
+
+_LEDGER = ("accuracy", "macro_f1", "uar")
+_MOVED = 0.005  # of an accuracy; less is rounding in half precision
+_WANDB: dict[str, Any] = {"project": "fer", "entity": None, "group": None, "tags": []}
+
+
+@dataclass(frozen=True)
+class Result:
+    """Predictions of a run or an ensemble, with and without test-time augmentation, and their figures."""
+
+    predictions: Predictions
+    plain: Predictions
+    figures: Mapping[str, Figure]
+    plain_figures: Mapping[str, Figure]
+
+
+def evaluate(request: Namespace) -> Path:
+    """Score as asked on the command line, and write the report.
+
+    Args:
+        request: What `fer.evaluate.parser` returns.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        FerError: Anything that the user can put right.
+    """
+    runs = [load_run(source, request.checkpoint) for source in request.runs]
+    _check_together(runs, request.ensemble)
+    scene = Scene(runs[0], request.split, request.path, request.data)
+    results = _score(runs, scene, request.tta, request.ensemble)
+    history = _enter(results, Ledger(runs[0].outputs))
+    folder = report_folder(request, runs)
+    number = median_seed([result.figures for result in results])
+    run = None if request.ensemble else runs[number]
+    chapters = sections(_findings(results, number, run, scene, history))
+    about = results[number].predictions.about
+    _save(results, runs, request, folder, number)
+    page = write_report(folder, chapters, _title(about, len(results)), about)
+    print_scores(about, chapters, page)
+    if request.logger == "wandb":
+        _log(runs, folder, chapters)
+    return page
+
+
+def _check_together(runs: Sequence[TrainedRun], together: bool) -> None:
+    if together and len(runs) < 2:
+        raise FerError("--ensemble: expected two runs or more, got one. Name the others beside it.")
+    known: dict[str, str] = {}
+    for run in runs:
+        if run.model_sha256 in known:
+            raise FerError(f"{run.path} holds the same weights as {known[run.model_sha256]}. Name it once.")
+        known[run.model_sha256] = str(run.path)
+    if not together and len({run.recipe_sha256 for run in runs}) > 1:
+        raise FerError(
+            "Expected runs of one recipe, whose configs differ in the seed alone, got several recipes. "
+            "Compare them with fer-compare, or score the mean of their probabilities with --ensemble."
+        )
+
+
+def _score(runs: Sequence[TrainedRun], scene: Scene, tta: str | None, together: bool) -> list[Result]:
+    scored = [score(run, scene.subject, scene.provenance(run).about, tta) for run in runs]
+    if together:
+        members = ensemble([one.predictions for one in scored])
+        plain_ones = None if tta is None else ensemble([one.plain for one in scored if one.plain is not None])
+        scored = [Scored(members, plain_ones)]
+    return [_measure(one) for one in scored]
+
+
+def _measure(scored: Scored) -> Result:
+    def figures(table: Predictions) -> dict[str, Figure]:
+        return figures_of(table.target, table.probs, table.labels.names)
+
+    main = figures(scored.predictions)
+    if scored.plain is None:
+        return Result(scored.predictions, scored.predictions, main, main)
+    return Result(scored.predictions, scored.plain, main, figures(scored.plain))
+
+
+def _enter(results: Sequence[Result], ledger: Ledger) -> History:
+    """Enter scores of test images in the ledger, before anybody sees them; return what was there before."""
+    history = ledger.history(results[0].predictions.about)
+    if results[0].predictions.about["has_test"]:
+        found = [{key: plain(result.figures[key]) for key in _LEDGER} for result in results]
+        tables = [result.predictions.about for result in results]
+        ledger.append(*(entry(about, figures) for about, figures in zip(tables, found, strict=True)))
+    return history
+
+
+def _findings(
+    results: Sequence[Result], number: int, run: TrainedRun | None, scene: Scene, history: History
+) -> Findings:
+    """Gather what the report is of; ``run`` is ``None`` for an ensemble."""
+    result = results[number]
+    about = result.predictions.about
+    calibration = find_calibration(result.plain, run, scene)
+    about["temperature"] = calibration.temperature if calibration else None
+    if run is not None and (recorded := _recorded(run, result)):
+        about["recorded"] = recorded
+    metrics = run.folder / "metrics.csv" if run and run.folder else None
+    return Findings(
+        **vars(result),
+        images=_images(scene, result.predictions),
+        calibration=calibration,
+        history=history,
+        has_copy=scene.provenance(run).has_copy if run else None,
+        epochs=read_metrics(metrics) if metrics and metrics.is_file() else (),
+        monitor=run.trained.config.get("monitor", "val/accuracy") if run else "val/accuracy",
+        model=run.trained.model if run else None,
+        seeds=[(one.predictions.about, one.figures) for one in results] if len(results) > 1 else (),
+    )
+
+
+def _recorded(run: TrainedRun, result: Result) -> dict[str, float] | None:
+    """Return the accuracy that training noted down for these weights and images, where it is another."""
+    about, best = result.plain.about, (read_record(run.folder).get("best") or {}) if run.folder else {}
+    is_same = about["role"] == "val" and not about["other_data"] and best.get("epoch") == about["epoch"]
+    then, now = best.get("val/accuracy"), result.plain_figures["accuracy"].value
+    if not is_same or then is None or now is None or abs(then - now) <= _MOVED:
+        return None
+    return {"then": then, "now": now}
+
+
+def _images(scene: Scene, predictions: Predictions) -> np.ndarray:
+    """Return the images of the predictions, uint8 ``(N, H, W, C)``; pictures on disk are decoded."""
+    return scene.subject.data.images[np.flatnonzero(np.isin(scene.subject.index, predictions.index))]
+
+
+def _save(
+    results: Sequence[Result], runs: Sequence[TrainedRun], request: Namespace, folder: Path, number: int
+) -> None:
+    """Write the predictions: of the report beside it, and of several seeds each into its run folder."""
+    results[number].predictions.save(folder / "predictions.npz")
+    if len(results) > 1:
+        for run, result in zip(runs, results, strict=True):
+            alone = Namespace(**{**vars(request), "output": None})
+            result.predictions.save(report_folder(alone, [run]) / "predictions.npz")
+
+
+def _title(about: Mapping[str, Any], num_results: int) -> str:
+    seeds = f", {num_results} seeds" if num_results > 1 else ""
+    return f"{about['model'] if num_results > 1 else about['run']}{seeds}: {about['split']}"
+
+
+def _log(runs: Sequence[TrainedRun], folder: Path, chapters: Sequence[Section]) -> None:
+    """Send the report to W&B: into the run's own page, or for several runs a new one."""
+    config = runs[0].trained.config
+    options = (config.get("logger") or {}).get("wandb") or _WANDB
+    place = runs[0].folder if len(runs) == 1 and runs[0].folder else folder
+    run = start_wandb(options, place, config)
+    failed = True
+    try:
+        log_report(run, chapters)
+        failed = False
+    finally:
+        finish_wandb(run, failed)

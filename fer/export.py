@@ -1,0 +1,102 @@
+"""fer-export: from a trained run to a bundle that anyone can run and nobody can misread."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer.cli import run_and_explain
+
+if TYPE_CHECKING:
+    from fer.bundle.files import Bundle
+
+REGISTRY = "models"
+_EXAMPLES = """examples:
+  fer-export outputs/train/DATE/RUN                               the best checkpoint -> RUN/bundle/
+  fer-export RUN --int8 --calibration $HOME/data/fer2013.csv      smaller and faster, where it is worth it
+  fer-export RUN --name smile --register                          a version of it -> models/smile/1/
+  fer-export RUN --register --wandb                               the same, and to W&B with its aliases
+
+A bundle is a folder of three files: model.onnx, which takes faces and gives the probability of each
+emotion; card.json, which says all that one has to know of it; and README.md, which says the same in words. It
+is written only if the exported model answers as the trained one. Weights trained on FER2013 are for research
+only, as FER2013 is. An expression is not a feeling: do not decide about people with it."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    words = argparse.ArgumentParser(
+        "fer-export",
+        description="Write a trained model as a bundle that runs without torch.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = words.add_argument
+    add("run", metavar="RUN", help="folder of a run, or a .ckpt file of one")
+    add("--checkpoint", choices=("best", "last"), help="of a run folder (default: best)")
+    add("--output", metavar="DIR", help="folder of the bundle (default: RUN/bundle)")
+    add("--name", help="name of the model (default: that of the run, without its seed)")
+    smaller = words.add_mutually_exclusive_group()
+    smaller.add_argument("--int8", action="store_true", help="whole numbers, if 1.5 times faster and as good")
+    smaller.add_argument("--fp16", action="store_true", help="half the file; as fast as before")
+    add("--calibration", metavar="DATA", help="where the run's data lies now: fer2013.csv, or a folder")
+    add("--register", nargs="?", const=REGISTRY, metavar="DIR", help=f"add it to a registry ({REGISTRY}/)")
+    add("--wandb", action="store_true", help="with --register: send the version to W&B as well")
+    return words
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``fer-export`` and exit with its status."""
+    words = parser()
+    request = words.parse_args(arguments)
+    if request.wandb and request.register is None:
+        words.error("--wandb sends a registered version: add --register")
+    sys.exit(run_and_explain(lambda: run(request)))
+
+
+def run(request: argparse.Namespace) -> None:
+    """Export, say what came out, and register it where that is asked for."""
+    from fer.exporting.make import export  # torch loads for seconds: --help and a typo do not wait
+
+    bundle, trained = export(request)
+    _tell(bundle)
+    if request.register is None:
+        return
+    entry = _register(bundle, request.register)
+    if request.wandb:
+        from fer.exporting.wandb_artifact import send
+
+        aliases = ["latest", f"version-{entry.card.version}"]
+        send(entry, trained.folder or entry.folder.parent, trained.trained.config, aliases)
+
+
+def _tell(bundle: "Bundle") -> None:
+    card, parity = bundle.card, bundle.card.export["parity"]
+    calibration, quantisation = card.export["calibration"], card.export["quantisation"]
+    size = f"{card.model['bytes'] / 1e6:.2f} MB, {card.model['parameters'] / 1e6:.2f} million parameters"
+    print(f"model        {card.name}: {card.model['architecture']}, {card.precision}, {size}")
+    print(f"emotions     {', '.join(card.labels.names)}")
+    print(
+        f"parity       {parity['images']} pictures ({parity['pictures']}): probabilities differ by at most "
+        f"{parity['max_difference']:.1e}"
+    )
+    if calibration is None:
+        print("confidence   not calibrated; fer-evaluate RUN --split val calibrates it, then export again")
+    else:
+        print(f"confidence   calibrated on {calibration['split']}, temperature {card.temperature:.3f}")
+    if quantisation is not None:
+        print(f"int8         {quantisation['said']}")
+    print(f"bundle       {bundle.folder}")
+
+
+def _register(bundle: "Bundle", folder: str) -> "Bundle":
+    from fer.bundle.registry import Registry
+
+    entry = Registry(Path(folder).expanduser()).register(bundle)
+    print(f"registered   {entry.card.name}:{entry.card.version} in {entry.folder}")
+    return entry
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""An export from its beginning to its end: run in, bundle out."""
+
+from argparse import Namespace
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata as packages
+from pathlib import Path
+from typing import Any
+
+from fer.analysis.temperature import Calibration
+from fer.bundle.card import SCHEMA_VERSION, Card
+from fer.bundle.files import MODEL, Bundle, draft, read_bundle, sha256, write_card
+from fer.errors import FerError
+from fer.exporting import figures, int8
+from fer.exporting.calibration import calibration_of, describe, threshold_of
+from fer.exporting.graph import Deployed, mask_of
+from fer.exporting.half import halve
+from fer.exporting.onnx_file import OPSET, finish, metadata, write_onnx
+from fer.exporting.origin import choose_name, crop_rule, licence, training
+from fer.exporting.own_data import find_scene, is_gray, parity_faces, training_faces, validation_faces
+from fer.exporting.parity import NUM_IMAGES, check_parity
+from fer.models import count_parameters
+from fer.scoring import Scene, TrainedRun, load_run
+
+_PACKAGES = ("fer-lightning", "torch", "timm", "onnx", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is exported.
+
+    Attributes:
+        run: The model.
+        name: Of the bundle.
+        scene: The run's own validation split, where it is at hand.
+        calibration: Of its confidence, where there is one.
+    """
+
+    run: TrainedRun
+    name: str
+    scene: Scene | None
+    calibration: Calibration | None
+
+    @property
+    def temperature(self) -> float:
+        """Return what logits are divided by."""
+        return self.calibration.temperature if self.calibration else 1.0
+
+    @property
+    def side(self) -> int:
+        """Return the side of the model's pictures in pixels."""
+        return int(self.run.trained.config["model"]["image_size"])
+
+    @property
+    def about(self) -> dict[str, str]:
+        """Return what the ONNX file says of itself."""
+        return metadata(self.name, self.run.trained.labels, SCHEMA_VERSION)
+
+
+def export(request: Namespace) -> tuple[Bundle, TrainedRun]:
+    """Export as asked on the command line.
+
+    Args:
+        request: What `fer.export.parser` returns.
+
+    Returns:
+        The bundle, and the run that it is of.
+
+    Raises:
+        FerError: Anything that the user can put right, or a model that does not answer as in training; then
+            nothing is written, and an earlier bundle stays.
+    """
+    run = load_run(request.run, request.checkpoint)
+    target = (
+        Path(request.output).expanduser() if request.output else (run.folder or run.path.parent) / "bundle"
+    )
+    name = choose_name(run, request.name)
+    with draft(target) as folder:
+        scene = find_scene(run, request.calibration)
+        if request.int8 and scene is None:
+            raise FerError("--int8 needs pictures to measure with; name the run's data with --calibration.")
+        job = Job(run, name, scene, calibration_of(run, scene))
+        write_card(folder, _fill(folder / MODEL, job, request))
+    return read_bundle(target), run
+
+
+def _fill(path: Path, job: Job, request: Namespace) -> Card:
+    """Write the model file, prove it, make it small where that is asked for; return its card."""
+    trained = job.run.trained
+    write_onnx(Deployed(trained.model, is_gray(job.run), job.temperature, job.side), path, job.about)
+    pictures, kind = parity_faces(job.run, job.scene, job.side, NUM_IMAGES)
+    parity = check_parity(path, trained.model, pictures, job.temperature) | {"pictures": kind}
+    precision, quantisation = "fp32", None
+    if request.int8:
+        quantisation = _try_int8(path, job)
+        precision = "int8" if quantisation["kept"] else "fp32"
+    if request.fp16:
+        halve(path, path)
+        finish(path, job.about)
+        parity = check_parity(path, trained.model, pictures, job.temperature, "fp16") | {"pictures": kind}
+        precision = "fp16"
+    return _card(path, job, precision, {"parity": parity, "quantisation": quantisation})
+
+
+def _try_int8(path: Path, job: Job) -> dict[str, Any]:
+    """Put an int8 model in the place of the fp32 one if it is worth it; return what was measured."""
+    assert job.scene is not None
+    faces = training_faces(job.scene, job.side, int8.NUM_CALIBRATION)
+    small = path.with_suffix(".int8")
+    int8.quantise(path, small, faces)
+    finish(small, job.about)
+    verdict = int8.judge(path, small, *validation_faces(job.scene, job.side))
+    small.replace(path) if verdict.kept else small.unlink()
+    return verdict.report | {"calibration_images": len(faces)}
+
+
+def _card(path: Path, job: Job, precision: str, measured: dict[str, Any]) -> Card:
+    trained, threshold = job.run.trained, job.calibration and threshold_of(job.calibration)
+    return Card(
+        name=job.name,
+        version=0,
+        labels=trained.labels,
+        image_size=job.side,
+        crop=crop_rule(job.run),
+        temperature=job.temperature,
+        abstain_below=threshold.confidence if threshold else None,
+        attention=mask_of(trained.model) is not None,
+        precision=precision,
+        model=_describe_model(path, job.run),
+        metrics=_metrics(path, job, precision),
+        training=training(job.run),
+        export=_describe_export(job) | measured,
+        licence=licence(job.run),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _describe_model(path: Path, run: TrainedRun) -> dict[str, Any]:
+    return {
+        "file": MODEL,
+        "sha256": sha256(path),
+        "bytes": path.stat().st_size,
+        "parameters": count_parameters(run.trained.model),
+        "architecture": run.trained.config["model"]["name"],
+    }
+
+
+def _describe_export(job: Job) -> dict[str, Any]:
+    versions = {name: _version(name) for name in _PACKAGES}
+    return {"versions": versions, "opset": OPSET, "calibration": describe(job.calibration)}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return packages.version(name)
+    except packages.PackageNotFoundError:
+        return None
+
+
+def _metrics(path: Path, job: Job, precision: str) -> dict[str, Any]:
+    """Return figures of the very file, where its run's data is at hand; else those that the run left."""
+    left = figures.recorded(job.run)
+    if precision != "fp32":
+        left = {role: entry | {"of": "the model in fp32"} for role, entry in left.items()}
+    if job.scene is None:
+        return left
+    probs = int8.answers(path, validation_faces(job.scene, job.side)[0])
+    found = figures.measured(job.scene, job.run.trained.labels, probs)
+    copies = left.get("val", {}).get("copies_in_training")
+    return left | {"val": found | {"copies_in_training": copies}}

@@ -1,0 +1,99 @@
+"""Where a model comes from, for its card: name, training, crop rule, licence."""
+
+import re
+import shlex
+from typing import Any
+
+from fer.bundle.card import CropRule
+from fer.errors import FerError
+from fer.exporting.own_data import without_places
+from fer.faces.rules import RULES
+from fer.scoring import TrainedRun
+from fer.training.run_folder import read_record
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s\d+_[0-9a-f]{4}")
+_OF_THIS_MACHINE = ("output_dir", "resume", "logger", "name")
+_SAME_PICTURES = {"ferplus": "fer2013"}  # data set -> the one whose crops it has
+UNKNOWN_CROP = "whole"
+
+_RESEARCH = "For research only, as the data: {} Not for products, and not for decisions about people."
+_LICENCES = {
+    "fer2013": "FER2013 (Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414): faces collected from a "
+    "web search, for research.",
+    "ferplus": "FER2013's faces (https://arxiv.org/abs/1307.0414), for research, with FER+'s votes (Barsoum "
+    "et al. 2016, https://arxiv.org/abs/1608.01041).",
+    "rafdb": "RAF-DB (Li et al. 2017, https://doi.org/10.1109/CVPR.2017.277): non-commercial research only.",
+    "affectnet": "AffectNet (Mollahosseini et al. 2017, https://arxiv.org/abs/1708.03985): non-commercial "
+    "research only.",
+    "synthetic": "Drawn faces, no real person: as this package.",
+}
+_YOUR_OWN = "Pictures of your own; their terms are not known to this program."
+
+
+def choose_name(run: TrainedRun, asked: str | None) -> str:
+    """Return the name of a model: what is asked for, else that of the run without its seed.
+
+    Raises:
+        FerError: It could not be a folder's name everywhere.
+    """
+    told = str(run.trained.config.get("name") or run.name)
+    match = _RUN_NAME.fullmatch(told)
+    name = asked if asked is not None else (match["stem"] if match else told)
+    if not _NAME.fullmatch(name):
+        raise FerError(f"--name {name!r}: expected letters, digits and ._- alone, a letter or digit first.")
+    return name
+
+
+def crop_rule(run: TrainedRun) -> CropRule:
+    """Return where faces lie in the pictures that a run was trained on, as far as that was measured."""
+    data = run.trained.config["datamodule"]
+    rules = {_rule_name(source) for source in data.get("sources") or [data]}
+    return RULES[rules.pop() if len(rules) == 1 else UNKNOWN_CROP]
+
+
+def _rule_name(source: dict[str, Any]) -> str:
+    name = _SAME_PICTURES.get(source["name"], source["name"])
+    return name if name in RULES else UNKNOWN_CROP
+
+
+def licence(run: TrainedRun) -> dict[str, str]:
+    """Return the terms of data and weights."""
+    data = run.trained.config["datamodule"]
+    names = dict.fromkeys(str(source["name"]) for source in data.get("sources") or [data])
+    terms = " ".join(_LICENCES.get(name, _YOUR_OWN) for name in names)
+    if set(names) <= {"synthetic"}:
+        return {"data": terms, "weights": "As this package."}
+    return {"data": terms, "weights": _RESEARCH.format("what it may not be used for, they may not either.")}
+
+
+def training(run: TrainedRun) -> dict[str, Any]:
+    """Return how the model was trained, as plain values and without the places of this machine."""
+    record = read_record(run.folder) if run.folder else {}
+    config = {key: value for key, value in run.trained.config.items() if key not in _OF_THIS_MACHINE}
+    match = _RUN_NAME.fullmatch(str(run.trained.config.get("name") or run.name))
+    return {
+        "command": _typed(record.get("command")),
+        "experiment": match["stem"] if match else None,
+        "run": run.name,
+        "seed": run.seed,
+        "epoch": run.trained.epoch,
+        "epochs": record.get("epochs"),
+        "seconds": record.get("fit_seconds"),
+        "commit": record.get("commit"),
+        "versions": record.get("versions"),
+        "data": run.trained.config["datamodule"]["name"],
+        "manifest": run.trained.manifest,
+        "init_from": without_places(run.trained.init_from),
+        "weights_sha256": run.model_sha256,
+        "recipe_sha256": run.recipe_sha256,
+        "recipe": without_places(config),
+    }
+
+
+def _typed(command: str | None) -> str | None:
+    """Return a command line with the names of its files alone, and without where its outputs went."""
+    if command is None:
+        return None
+    words = [word.partition("=") for word in shlex.split(command) if not word.startswith("output_dir=")]
+    return shlex.join(f"{key}{sign}{without_places(value)}" for key, sign, value in words)

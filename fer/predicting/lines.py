@@ -1,0 +1,111 @@
+"""What fer-predict writes to the terminal about pictures."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TextIO
+
+from fer.bundle.card import Card
+from fer.predict import Answer, Predictor
+from fer.prediction import Prediction
+
+_BAR = 20  # characters
+_PARTS = " ▏▎▍▌▋▊▉█"  # eighths of a character
+_CLEAR = "\r\x1b[K"
+
+
+def model_name(card: Card) -> str:
+    """Return the name of a model with its version, as a registry counts it, e.g. ``fast:3``."""
+    return f"{card.name}:{card.version}" if card.version else card.name
+
+
+def head_line(predictor: Predictor) -> str:
+    """Return what serves, e.g. ``model fast:1 (7 emotions, fp32), faces by yunet``."""
+    card = predictor.card
+    return (
+        f"model {model_name(card)} ({len(card.labels)} emotions, {card.precision}), "
+        f"faces by {predictor.detector.name}"
+    )
+
+
+def answer_lines(
+    name: str, answer: Answer, width: int, emotions: Sequence[str], every: bool
+) -> Iterator[str]:
+    """Yield the lines about a picture: one a face, or one that says that it shows none.
+
+    Args:
+        name: Of its file.
+        answer: On it.
+        width: Characters for the name.
+        emotions: All that the model knows.
+        every: Add a line for each emotion.
+    """
+    name = name if len(name) <= width else "…" + name[len(name) - width + 1 :]
+    if answer.error or not answer.predictions:
+        yield f"{name:<{width}}  {'could not be read' if answer.error else 'no face found'}"
+    longest = max(map(len, emotions))
+    for number, prediction in enumerate(answer.predictions, 1):
+        yield f"{name:<{width}}  {number:>2}  {_face(prediction, longest)}".rstrip()
+        if every:
+            for emotion, share in prediction.probabilities.items():
+                yield f"{'':<{width}}      {_share(emotion, share, longest)}".rstrip()
+
+
+def _face(prediction: Prediction, longest: int) -> str:
+    line = _share(prediction.label, prediction.confidence, longest)
+    side = round(min(prediction.face.box[2:]))
+    notes = ["uncertain"] * prediction.uncertain + [f"tiny face, {side} pixels"] * prediction.tiny
+    return f"{line}  {', '.join(notes)}"
+
+
+def _share(emotion: str, share: float, longest: int) -> str:
+    return f"{emotion:<{longest}}  {100 * share:3.0f} %  {bar(share)}"
+
+
+def bar(share: float) -> str:
+    """Return a bar of a share of 0 to 1, padded to the same width."""
+    whole, eighths = divmod(round(share * 8 * _BAR), 8)
+    return f"{'█' * whole}{_PARTS[eighths] if eighths else ''}".ljust(_BAR)
+
+
+class Progress:
+    """A line on standard error that says how far it is; none for one picture, or outside a terminal.
+
+    Args:
+        total: Pictures.
+        stream: Where to; standard error if None.
+    """
+
+    def __init__(self, total: int, stream: TextIO | None = None) -> None:
+        self._total, self._stream = total, stream or sys.stderr
+        self._done, self._start = 0, time.monotonic()
+        self._visible = total > 1 and self._stream.isatty()
+
+    def __enter__(self) -> "Progress":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Take the line away."""
+        self._write("")
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Make room while the answer on a picture is printed, and count it."""
+        self._write("")
+        yield
+        self._done += 1
+        self._write(progress_line(self._done, self._total, time.monotonic() - self._start))
+
+    def _write(self, line: str) -> None:
+        if self._visible:
+            self._stream.write(f"{_CLEAR}{line}")
+            self._stream.flush()
+
+
+def progress_line(done: int, total: int, elapsed: float) -> str:
+    """Return e.g. ``██████████            500/1,000 pictures, 120 a second, 4 s left``."""
+    rate = done / max(elapsed, 1e-9)
+    left = (total - done) / rate
+    return f"{bar(done / total)}  {done:,}/{total:,} pictures, {rate:.0f} a second, {left:.0f} s left"

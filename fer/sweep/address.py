@@ -1,0 +1,64 @@
+"""Where a sweep's study is kept: what an address may be, and its password, which is never written down."""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+from fer.errors import FerError
+
+FORMS = "null (a SQLite file), sqlite:///FILE, journal:FILE or postgresql://USER@HOST/DATABASE"
+_POSTGRESQL = r"postgres(?:ql)?(?:\+\w+)?://"
+_USER_PASSWORD = re.compile(rf"({_POSTGRESQL}[^:@/]*):(.*)@([^@]*)$")
+_PARAMETER = re.compile(rf"({_POSTGRESQL}.*[?&])password=([^&]*)&?")
+
+
+def without_password(text: str) -> str:
+    """Take the password out of an address, or of a command-line word with one.
+
+    It is put into ``PGPASSWORD`` instead, where PostgreSQL's own client looks for it, here and in every
+    worker that inherits the environment. So no config, log, pickle or W&B run ever holds it.
+    """
+    if found := _USER_PASSWORD.search(text):
+        os.environ["PGPASSWORD"] = unquote(found[2])
+        text = _USER_PASSWORD.sub(r"\1@\3", text)
+    if found := _PARAMETER.search(text):
+        os.environ["PGPASSWORD"] = unquote(found[2])
+        text = _PARAMETER.sub(r"\1", text).rstrip("?&")
+    return text
+
+
+def full_address(text: str | None, folder: Path) -> str:
+    """Return the address in full: files by absolute paths, null as a SQLite file in the sweep's folder.
+
+    Args:
+        text: ``sweep.storage`` as given.
+        folder: The sweep's folder.
+
+    Raises:
+        FerError: It has none of the known forms.
+    """
+    if text is None:
+        return f"sqlite:///{folder.resolve() / 'sweep.db'}"
+    text = without_password(text)
+    kind, _, path = text.partition(":")
+    if kind == "sqlite" and path.startswith("///"):
+        return f"sqlite:///{_file(path[3:])}"
+    if kind == "journal" and path.strip("/"):
+        return f"journal:{_file(path)}"
+    if re.match(_POSTGRESQL, text):
+        return re.sub(_POSTGRESQL, "postgresql://", text)
+    raise FerError(f"sweep.storage: expected {FORMS}, got {text!r}.")
+
+
+def file_of(address: str) -> Path | None:
+    """Return the file behind a full address; None for a server's."""
+    kind, _, path = address.partition(":")
+    return None if kind == "postgresql" else Path(path.removeprefix("///") if kind == "sqlite" else path)
+
+
+def _file(path: str) -> Path:
+    file = Path(path).expanduser().resolve()
+    if not file.parent.is_dir():
+        raise FerError(f"sweep.storage: {file} cannot be opened, as there is no folder {file.parent}.")
+    return file

@@ -1,0 +1,108 @@
+"""How a sweep begins: its books opened, or made with as many trials as planned."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.study import StudyDirection
+
+from fer.errors import FerError
+from fer.sweep.books import Books
+from fer.sweep.plan import Plan
+from fer.sweep.space import Value, grid
+from fer.sweep.storage import lock, open_storage
+
+
+def begin(
+    plan: Plan, base: Mapping[str, Any], command: list[str], direction: str, may_exist: bool
+) -> tuple[Books, bool]:
+    """Open a sweep's books, made where there are none, with as many trials as planned.
+
+    Args:
+        plan: Of the sweep.
+        base: Key -> value of the config that every trial varies; trials of another do not compare.
+        command: Words of fer-train that give that config without a sweep.
+        direction: ``min`` or ``max``.
+        may_exist: Go on with a sweep of that name.
+
+    Returns:
+        The books, and whether they were there already.
+
+    Raises:
+        FerError: The storage cannot be reached, or holds another sweep of that name, or one
+            that is not to go on.
+    """
+    search = {"objective": plan.objective, "space": _plain(plan)}
+    with lock(plan.address, plan.name):
+        storage = open_storage(plan.address)
+        exists = plan.name in [study.study_name for study in storage.get_all_studies()]
+        if not exists:
+            way = StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE
+            study_id = storage.create_new_study([way], plan.name)
+            storage.set_study_user_attr(study_id, "base", dict(base))
+            storage.set_study_user_attr(study_id, "search", search)
+            storage.set_study_user_attr(study_id, "command", command)
+        books = Books(plan, storage)
+        if exists:
+            _check_same(books, search, base)
+            if not may_exist:
+                raise FerError(_there_already(books))
+        _fill(books)
+        books.revive()
+    return books, exists
+
+
+def _fill(books: Books) -> None:
+    """Put in the trials that are planned and not there yet; a grid's with their values."""
+    plan = books.plan
+    points: list[dict[str, Value]] = grid(plan.space) if plan.sampler == "grid" else []
+    wanted = len(points) if plan.n_trials is None else plan.n_trials
+    if points:
+        wanted = min(wanted, len(points))
+    for number in range(len(books.trials()), wanted):
+        books.study.enqueue_trial(points[number] if points else {})
+
+
+def _check_same(books: Books, search: Mapping[str, Any], base: Mapping[str, Any]) -> None:
+    attrs = books.study.user_attrs
+    begun = attrs.get("search")
+    if begun is None:
+        raise FerError(
+            f"sweep.name={books.plan.name}: the storage holds a study of that name that is no sweep of ours."
+        )
+    was, now = _differing(begun | begun["space"], search | search["space"], ("space",))
+    if was is None:
+        both = attrs["base"].keys() & base.keys()
+        was, now = _differing({key: attrs["base"][key] for key in both}, {key: base[key] for key in both}, ())
+    if was is not None:
+        raise FerError(
+            f"sweep.name={books.plan.name}: there is a sweep of that name with another search: {was}, "
+            f"now {now}. Trials of both would not compare. Choose another sweep.name, or the same "
+            "options as before."
+        )
+
+
+def _differing(
+    was: Mapping[str, Any], now: Mapping[str, Any], but: tuple[str, ...]
+) -> tuple[str | None, str]:
+    missing = "(none)"
+    for key in dict.fromkeys([*now, *was]):
+        before, after = was.get(key, missing), now.get(key, missing)
+        if key not in but and before != after:
+            return f"{key} {json.dumps(before)}", json.dumps(after)
+    return None, ""
+
+
+def _there_already(books: Books) -> str:
+    tally = books.tally()
+    return (
+        f"sweep.name={books.plan.name}: there is a sweep in {books.plan.folder} already, "
+        f"{tally.ended} of its {tally.all} trials done. sweep.resume=true goes on with it; "
+        "sweep.name=… begins another."
+    )
+
+
+def _plain(plan: Plan) -> dict[str, Any]:
+    """Return the space as JSON has it: name in the study -> domain."""
+    domains = {name: domain for parameter in plan.space for name, domain in parameter.domains.items()}
+    return {name: json.loads(json.dumps(vars(domain))) for name, domain in domains.items()}

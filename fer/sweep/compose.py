@@ -1,0 +1,76 @@
+"""Configs of trials, composed as Hydra composes those of a multirun."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from fer import options
+
+
+class Composer:
+    """Compose configs from the words of the command line and some more.
+
+    It works in the process that starts a sweep and in its workers, wherever Hydra has set its own state.
+
+    Args:
+        words: The command line's.
+    """
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
+        self._master: Any = HydraConfig.instance().cfg
+        self._loader = GlobalHydra.instance().config_loader()
+
+    def __call__(self, *more: str) -> DictConfig:
+        """Return the config with more words, and make Hydra's part of it the current one."""
+        config = self._loader.load_sweep_config(self._master, [*self.words, *more])
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        return config
+
+    def values(self, *more: str) -> dict[str, Any]:
+        """Return what a training takes: the config resolved, as plain values, without ``sweep``.
+
+        Raises:
+            FerError: A part of ``datamodule.sources`` is wrong.
+        """
+        config = self(*more)
+        options.complete_sources(config)
+        with open_dict(config):
+            del config["sweep"]
+        values: Any = OmegaConf.to_container(config, resolve=True)
+        return values
+
+
+def command_words(words: list[str], base: DictConfig) -> list[str]:
+    """Return the words that give the same config without a sweep: what its file sets is said in words.
+
+    Args:
+        words: The command line's.
+        base: What they compose to, the sweep's own settings included.
+    """
+    own = [word for word in words if word.lstrip("+").split("=")[0].split(".")[0] not in ("sweep", "hydra")]
+    own = [word for word in own if not word.startswith("hydra/")]
+    alone, wanted = options.flat(Composer(own)()), options.flat(base)
+    for key, value in wanted.items():
+        if not isinstance(value, dict) and key.split(".")[0] != "sweep" and alone.get(key, ...) != value:
+            own.append(("" if key in alone else "+") + override(key, value))
+    return own
+
+
+def override(key: str, value: Any) -> str:
+    """Return a key and its value as Hydra's command line takes them, e.g. ``optimizer.lr=0.01``."""
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value)
+    text = value if plain and str(value).lower() not in ("null", "true", "false", "nan", "inf") else None
+    return f"{key}={text if text is not None else json.dumps(value)}"
+
+
+def trial_folder(folder: Path, number: int) -> Path:
+    """Return where the run of a trial lies."""
+    return folder / str(number)

@@ -1,0 +1,100 @@
+"""Does a space fit the config? Every key is looked up and every end of a range tried, before any trial."""
+
+from collections.abc import Sequence
+from functools import cache
+
+from omegaconf import DictConfig, OmegaConf
+
+from fer import options
+from fer.errors import FerError, did_you_mean
+from fer.sweep.compose import Composer, override
+from fer.sweep.space import Choice, Parameter, Value
+
+NOT_SEARCHED = ("sweep", "hydra", "resume", "output_dir", "name", "monitor")
+
+
+def check_fit(space: Sequence[Parameter], compose: Composer, prunes: bool) -> None:
+    """Refuse a space that some trial of it could not be composed from.
+
+    Args:
+        space: Of the sweep.
+        compose: From the command line.
+        prunes: Whether trials are pruned by their share of the schedule.
+
+    Raises:
+        FerError: A key is none of the config's, or a value has no place there.
+    """
+    composed = cache(compose)
+    for parameter in space:
+        key = parameter.key
+        if key.split(".")[0] in NOT_SEARCHED:
+            raise FerError(f"sweep.space: {key} says how a sweep is run; it cannot be searched.")
+        if prunes and key in ("trainer.max_epochs", "trainer.max_steps"):
+            raise FerError(
+                f"sweep.space: {key} is found by pruning: a bad trial ends early. Leave it out, or set "
+                "sweep.pruner.name=none."
+            )
+        _check_strays(parameter)
+        if key in options.groups():
+            _check_group(parameter)
+            continue
+        for words, name in _contexts(parameter, space):
+            _check_values(composed(*words), parameter, name, words)
+
+
+def _check_strays(parameter: Parameter) -> None:
+    """Refuse a branch for what no choice is called; one that the space leaves out just now may stay."""
+    known = options.choices(parameter.parent) if parameter.parent in options.groups() else []
+    for word in parameter.strays:
+        if word not in known:
+            raise FerError(
+                f"sweep.space, {parameter.key}: {word!r} is no choice of {parameter.parent}."
+                f"{did_you_mean(word, [*known, *map(str, parameter.names)])}"
+            )
+
+
+def _check_group(parameter: Parameter) -> None:
+    known = options.choices(parameter.key)
+    for name, domain in parameter.domains.items():
+        values = domain.values if isinstance(domain, Choice) else ("a range",)
+        for value in values:
+            if value not in known:
+                raise FerError(
+                    f"sweep.space, {name}: there is no {parameter.key} {value!r}, but {', '.join(known)}."
+                    f"{did_you_mean(str(value), known)}"
+                )
+
+
+def _contexts(parameter: Parameter, space: Sequence[Parameter]) -> list[tuple[tuple[str, ...], str]]:
+    """Return the words beside which a parameter is tried, and its name there."""
+    if parameter.parent is not None:
+        return [((override(parameter.parent, value),), name) for value, name in parameter.names.items()]
+    group = parameter.key.split(".")[0]
+    above = [other for other in space if other.key == group and group in options.groups()]
+    values: list[Value] = [
+        value for other in above for domain in other.domains.values() for value in domain.ends()
+    ]
+    return [((override(group, value),), parameter.key) for value in values] or [((), parameter.key)]
+
+
+def _check_values(config: DictConfig, parameter: Parameter, name: str, words: tuple[str, ...]) -> None:
+    known = options.flat(config)
+    if parameter.key not in known:
+        raise FerError(_unknown(parameter, list(known), words))
+    for value in parameter.domains[name].ends():
+        changed = config.copy()
+        OmegaConf.update(changed, parameter.key, value)
+        try:
+            options.check_values(changed, config)
+        except FerError as error:
+            raise FerError(f"sweep.space, {name}: {error}") from error
+
+
+def _unknown(parameter: Parameter, known: list[str], words: tuple[str, ...]) -> str:
+    where = f" beside {words[0]}" if words else ""
+    hint = did_you_mean(parameter.key, known)
+    message = f"sweep.space: the config has no {parameter.key}{where}.{hint}"
+    if words and parameter.parent is None and not hint:
+        choice = words[0].partition("=")[2]
+        message += f" Say where it belongs: {parameter.key}: {{CHOICE: …}}, with choices other than {choice}."
+    return message

@@ -1,0 +1,1 @@
+"""A training run: what is built, recorded, logged, kept, and resumed."""

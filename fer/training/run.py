@@ -1,0 +1,239 @@
+"""A training run from a plain config: data, module and trainer put together, fitted, and written down."""
+
+import logging
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities import rank_zero_only
+
+from fer import labels
+from fer.analysis.image_grid import plot_image_grid
+from fer.analysis.plots import save_figure
+from fer.checkpoint import load_checkpoint
+from fer.data.augment import Recipe
+from fer.data.datamodule import EmotionDataModule
+from fer.data.dataset import EmotionData
+from fer.data.duplicates import announcement, check_copies, write_report
+from fer.data.sources import read
+from fer.models import count_parameters
+from fer.models.backbone import probe
+from fer.module import EmotionModule
+from fer.training.fitting import check_monitor, check_together
+from fer.training.loggers import log_pictures, open_loggers
+from fer.training.recorder import RunRecorder
+from fer.training.resume import check_same_data, last_checkpoint
+from fer.training.run_folder import command_line, environment, read_record, write_config, write_record
+from fer.training.summary import draw_run, print_summary
+from fer.training.trainer import build_trainer
+from fer.training.transfer import start_from
+
+Config = Mapping[str, Any]
+Data = tuple[EmotionData, dict[str, Any] | None]  # a set, and what is known of copies in it
+
+
+def run(
+    config: dict[str, Any],
+    folder: Path,
+    resumes: bool = False,
+    data: Data | None = None,
+    callbacks: Sequence[Callback] = (),
+    quiet: bool = False,
+) -> dict[str, float]:
+    """Train, write the run folder, print the summary.
+
+    Of several processes the first alone writes and prints.
+
+    Args:
+        config: The resolved config of ``conf/train.yaml``'s shape, plain values.
+        folder: An existing folder for all that the run leaves.
+        resumes: Go on with the run that is in the folder.
+        data: What `read_data` returned for this config, to spare reading it again.
+        callbacks: More of Lightning's. One whose ``ended_as`` is a word says so how the run ended.
+        quiet: Print nothing and draw nothing, as one run of many.
+
+    Returns:
+        Metrics of the best epoch; none where nothing was validated.
+
+    Raises:
+        FerError: The data or an option is wrong, or the loss became NaN.
+    """
+    _quieten()
+    pl.seed_everything(config["seed"], workers=True, verbose=False)
+    datamodule = build_datamodule(config, data)
+    checkpoint = last_checkpoint(folder) if resumes else None
+    module = _build_module(config, datamodule, checkpoint)
+    recorder = RunRecorder(folder / "metrics.csv", config["monitor"])
+    build_trainer(config, folder, [], recorder)  # refuse what the Trainer refuses before anything is written
+    before = read_record(folder) if resumes else {}
+    if before:
+        check_same_data(before["manifest"], module.hparams["manifest"], folder)
+    _write_beginning(config, folder, datamodule, quiet)
+    chosen = {} if config["trainer"]["fast_dev_run"] else config["logger"]
+    with open_loggers(chosen, folder, {**config, "manifest": module.hparams["manifest"]}) as loggers:
+        trainer = build_trainer(config, folder, loggers, recorder, callbacks, quiet)
+        if not quiet:
+            _announce(module, datamodule, trainer, checkpoint)
+        record = _first_record(module, trainer) | {"resumes": before.get("resumes", -1) + 1}
+        record["command"] = before.get("command", record["command"])
+        _train(trainer, module, datamodule, record, checkpoint, recorder, quiet)
+    return recorder.best or {}
+
+
+def _build_module(
+    config: dict[str, Any], datamodule: EmotionDataModule, checkpoint: Path | None
+) -> EmotionModule:
+    manifest, space = datamodule.manifest(), labels.to_dict(datamodule.data.labels)
+    module = EmotionModule(config, space, datamodule.train_counts, datamodule.image_channels, manifest)
+    check_monitor(config["monitor"], module)
+    check_together(config, module, datamodule)
+    for _, size in config["progressive"]:
+        probe(module.model, (datamodule.image_channels, size, size))
+    _start(module, manifest, checkpoint)
+    return module
+
+
+def _train(
+    trainer: pl.Trainer,
+    module: EmotionModule,
+    datamodule: EmotionDataModule,
+    record: dict[str, Any],
+    checkpoint: Path | None,
+    recorder: RunRecorder,
+    quiet: bool,
+) -> None:
+    """Fit, and write down how it went, whatever happens."""
+    folder = recorder.path.parent
+    rank_zero_only(write_record)(folder, record)
+    try:
+        _fit(trainer, module, datamodule, record, checkpoint)
+    finally:
+        record["fit_seconds"] += recorder.earlier_seconds
+        _write_end(folder, record, recorder)
+        if not quiet:
+            _draw_end(folder, recorder, trainer, module)
+    if not quiet:
+        rank_zero_only(print_summary)(folder, recorder, module.labels, record["fit_seconds"])
+
+
+def _start(module: EmotionModule, manifest: dict[str, Any], checkpoint: Path | None) -> None:
+    """Load the weights that the config names to start from, and note where they are from.
+
+    A run that goes on has its weights in its checkpoint, and that note too.
+    """
+    if checkpoint is not None:
+        module.hparams["init_from"] = load_checkpoint(checkpoint).init_from
+    elif origin := start_from(module.model, module.config["model"], module.labels, manifest):
+        module.hparams["init_from"] = origin.record
+        rank_zero_only(print)(*origin.lines, sep="\n", flush=True)
+
+
+@rank_zero_only
+def _write_beginning(config: Config, folder: Path, datamodule: EmotionDataModule, quiet: bool) -> None:
+    write_config(folder, config)
+    if datamodule.duplicates:
+        write_report(folder / "duplicates.json", datamodule.duplicates)
+    if quiet:
+        return
+    picture = plot_image_grid(datamodule.augmented_examples(), None, 8, "Training faces and augmented views")
+    save_figure(picture, folder / "plots" / "augmentation.png")
+
+
+def _first_record(module: EmotionModule, trainer: pl.Trainer) -> dict[str, Any]:
+    return {
+        "status": "running",
+        "seed": module.config["seed"],
+        "command": command_line(),
+        **environment(),
+        "device": str(trainer.strategy.root_device),
+        "processes": trainer.world_size,
+        "precision": trainer.precision,
+        "manifest": module.hparams["manifest"],
+        "init_from": module.hparams.get("init_from"),
+    }
+
+
+@rank_zero_only
+def _write_end(folder: Path, record: dict[str, Any], recorder: RunRecorder) -> None:
+    write_record(folder, record | recorder.outcome())
+
+
+@rank_zero_only
+def _draw_end(folder: Path, recorder: RunRecorder, trainer: pl.Trainer, module: EmotionModule) -> None:
+    draw_run(folder, recorder, module.labels)
+    log_pictures(trainer.loggers, folder, trainer.global_step)
+
+
+def read_data(config: Config) -> Data:
+    """Read the data named in the config, and look for copies in it."""
+    return check_copies(read(config["datamodule"]), config["datamodule"]["drop_leaks"])
+
+
+def build_datamodule(config: Config, given: Data | None = None) -> EmotionDataModule:
+    """Hold the data named in the config ready for the device; read it unless it is given."""
+    options = config["datamodule"]
+    data, duplicates = given or read_data(config)
+    return EmotionDataModule(
+        data,
+        batch_size=options["batch_size"],
+        eval_batch_size=options["eval_batch_size"],
+        image_size=config["model"]["image_size"],
+        recipe=Recipe(**config["augmentation"]),
+        progressive=config["progressive"],
+        seed=config["seed"],
+        oversample=config["imbalance"]["name"] == "oversample",
+        duplicates=duplicates,
+        workers=options.get("workers", 0),
+    )
+
+
+def _fit(
+    trainer: pl.Trainer,
+    module: EmotionModule,
+    datamodule: EmotionDataModule,
+    record: dict[str, Any],
+    checkpoint: Path | None,
+) -> None:
+    """Fit, and note in the record how that went and how long it took."""
+    start = time.perf_counter()
+    try:
+        trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+        words = [getattr(callback, "ended_as", None) for callback in trainer.callbacks]  # type: ignore[attr-defined]
+        record["status"] = next(filter(None, words), "finished")
+    except SystemExit as error:  # Lightning's answer to Ctrl-C
+        record["status"] = "interrupted"
+        raise KeyboardInterrupt from error
+    except BaseException as error:
+        record |= {"status": "failed", "error": str(error) or type(error).__name__}
+        raise
+    finally:
+        record["fit_seconds"] = round(time.perf_counter() - start, 3)
+
+
+@rank_zero_only
+def _announce(
+    module: EmotionModule, datamodule: EmotionDataModule, trainer: pl.Trainer, checkpoint: Path | None
+) -> None:
+    sizes = ", ".join(f"{len(rows):,} {role}" for role, rows in datamodule.rows.items())
+    model = module.config["model"]
+    print(
+        f"{model['name']}, {count_parameters(module.model):,} parameters, {model['image_size']} px, "
+        f"{trainer.precision}; {datamodule.data.source}: {sizes} images",
+        flush=True,
+    )
+    print(*announcement(datamodule.duplicates), sep="", end="", flush=True)
+    for rule, number in datamodule.data.dropped.items():
+        print(f"left out {number:,} images, {rule}", flush=True)
+    if checkpoint is not None:
+        print(f"going on from {checkpoint}", flush=True)
+
+
+def _quieten() -> None:
+    """Leave the screen to what the user asked for; Lightning's hints are for developers."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")

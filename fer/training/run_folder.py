@@ -1,0 +1,90 @@
+"""The run folder: its name, and the files that say what was run."""
+
+import json
+import os
+import platform
+import re
+import secrets
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PACKAGES = ("fer-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "numpy")
+
+
+def run_name(experiment: str | None, datamodule: str, model: str, seed: int) -> str:
+    """Return ``<experiment or datamodule_model>_s<seed>_<4 hex>``, in letters, digits, ``._-`` only."""
+    stem = experiment or f"{datamodule}_{model}"
+    clean = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in stem)
+    return f"{clean}_s{seed}_{secrets.token_hex(2)}"
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write the resolved config as ``config.yaml``."""
+    _write(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write ``run.json``: what ran, on what, and what came out."""
+    _write(folder / "run.json", json.dumps(record, indent=2) + "\n")
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return what ``run.json`` holds; nothing where there is none, or no whole one."""
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def command_line() -> str:
+    """Return what was typed to start this process, without the password of an address (``://me:secret@``)."""
+    return re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", shlex.join(["fer-train", *sys.argv[1:]]))
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, commit and machine: what somebody needs to run it again."""
+    return {
+        "python": sys.version.split()[0],
+        "versions": {name: _version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "machine": {"system": platform.platform(), "cpus": os.cpu_count()},
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout that this code is run from, with ``+`` where files were changed."""
+    here = Path(__file__).resolve().parent
+    if not (here.parent / ".git").exists():
+        return None
+    try:
+        head = _git(here, "rev-parse", "HEAD")
+        return head + ("+" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

@@ -1,0 +1,68 @@
+"""How a run ends: its pictures, and a short table on the screen."""
+
+from pathlib import Path
+
+import numpy as np
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Column, Table
+
+from fer.analysis.confusion_plot import plot_confusion_matrix
+from fer.analysis.intervals import wilson
+from fer.analysis.plots import plot_learning_curves, plot_per_emotion, save_figure
+from fer.labels import LabelSpace
+from fer.training.recorder import RunRecorder
+
+SELECTION = (
+    "validation, selection split"  # the split that chose the epoch flatters it: say so wherever it is shown
+)
+METRICS = ("f1", "precision", "recall")
+
+
+def draw_run(folder: Path, recorder: RunRecorder, labels: LabelSpace) -> None:
+    """Draw learning curves and, where an epoch was validated, its confusion matrix and scores by emotion."""
+    if not recorder.rows:
+        return
+    best, plots = recorder.best, folder / "plots"
+    epoch = int(best["epoch"]) if best else None
+    save_figure(plot_learning_curves(recorder.rows, epoch, folder.name), plots / "learning_curves.png")
+    if best is None or recorder.best_confusion is None:
+        return
+    counts = recorder.best_confusion
+    title = f"Epoch {epoch}, {int(counts.sum()):,} images ({SELECTION})"
+    save_figure(plot_confusion_matrix(counts, labels.names, title), plots / "confusion_matrix.png")
+    f1, precision, recall = (
+        {name: best[f"val/{metric}/{name}"] for name in labels.names} for metric in METRICS
+    )
+    support = dict(zip(labels.names, counts.sum(1).tolist(), strict=True))
+    save_figure(plot_per_emotion(f1, precision, recall, support, title), plots / "per_emotion.png")
+
+
+def print_summary(folder: Path, recorder: RunRecorder, labels: LabelSpace, seconds: float) -> None:
+    """Print the best epoch's figures and where the run lies."""
+    console = Console(highlight=False, soft_wrap=True)
+    if recorder.best is not None and recorder.best_confusion is not None:
+        _print_scores(console, recorder.best, recorder.best_confusion)
+        console.print(_emotion_table(recorder.best, recorder.best_confusion, labels))
+    console.print(f"fit      {seconds:.1f} s")
+    if recorder.rows:
+        console.print(f"curves   {folder / 'plots' / 'learning_curves.png'}")
+    console.print(f"run      {folder}")
+
+
+def _print_scores(console: Console, best: dict[str, float], counts: np.ndarray) -> None:
+    n = int(counts.sum())
+    low, high = wilson(counts.trace(), n)
+    console.print(
+        f"\nBest epoch {int(best['epoch'])} ({SELECTION}, n = {n:,}, no test-time augmentation)\n"
+        f"accuracy {best['val/accuracy']:.1%} [{low:.1%}, {high:.1%}]   "
+        f"macro-F1 {best['val/macro_f1']:.1%}   UAR {best['val/uar']:.1%}   ECE {best['val/ece']:.1%}"
+    )
+
+
+def _emotion_table(best: dict[str, float], counts: np.ndarray, labels: LabelSpace) -> Table:
+    table = Table("emotion", *(Column(name, justify="right") for name in ("images", *METRICS)), box=SIMPLE)
+    for name, support in zip(labels.names, counts.sum(1), strict=True):
+        cells = [f"{best[f'val/{metric}/{name}']:.1%}" if support else "-" for metric in METRICS]
+        table.add_row(name, f"{support:,}", *cells)
+    return table

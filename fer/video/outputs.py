@@ -1,0 +1,90 @@
+"""Where the answers on a film go: an annotated copy, a time line, the terminal."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer.annotate import draw
+from fer.errors import FerError
+from fer.predict import Prediction
+from fer.video.follow import to_row
+from fer.video.frames import Film, Frame, Webcam
+from fer.video.screen import Faces, Progress
+from fer.video.timeline import Timeline, check_suffix
+from fer.video.writer import FilmWriter, check_film_suffix
+
+Seen = Sequence[tuple[int, Prediction]]  # number of a face and its answer
+Sink = Callable[[Frame, Seen], None]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is to be written; see `fer.video.run.run_video`."""
+
+    annotate: Path | None
+    timeline: Path | None
+    points: bool
+    bars: bool
+    show: bool
+
+    def check(self, source: Path) -> None:
+        """Make sure, before anything is opened, that all can be written and the source stays whole.
+
+        Raises:
+            FerError: A suffix does not fit, an output is the source, or a folder cannot be made.
+        """
+        if self.annotate:
+            check_film_suffix(self.annotate)
+        if self.timeline:
+            check_suffix(self.timeline)
+        for path in filter(None, (self.annotate, self.timeline)):
+            if path.exists() and source.exists() and path.samefile(source):
+                raise FerError(f"{path}: this is the film itself. Choose another name for the output.")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise FerError(f"{path.parent}: this folder cannot be made ({error.strerror}).") from error
+
+    def open(self, stack: ExitStack, film: Film | Webcam, live: bool, emotions: Sequence[str]) -> list[Sink]:
+        """Return what takes the faces of each frame; the stack closes it.
+
+        Args:
+            stack: Told of an error, it keeps an unfinished film apart.
+            film: Where the frames come from.
+            live: Whether frames may be dropped, so that the copy goes by the clock.
+            emotions: Of the model, in order.
+        """
+        sinks: list[Sink] = []
+        if self.timeline:
+            sinks.append(_to_timeline(stack.enter_context(Timeline(self.timeline, emotions))))
+        if self.annotate:
+            writer = stack.enter_context(FilmWriter(self.annotate, film.rate, by_clock=live))
+            sinks.append(self._to_film(writer))
+        if self.show:
+            sinks.append(_to_screen(stack, film))
+        return sinks
+
+    def _to_film(self, writer: FilmWriter) -> Sink:
+        def write(frame: Frame, seen: Seen) -> None:
+            names = [f"#{number}" for number, _ in seen]
+            picture = draw(frame.picture, [answer for _, answer in seen], self.points, names, self.bars)
+            writer.write(picture, frame.seconds)
+
+        return write
+
+
+def _to_timeline(timeline: Timeline) -> Sink:
+    def write(frame: Frame, seen: Seen) -> None:
+        timeline.write([to_row(frame.index, frame.seconds, number, answer) for number, answer in seen])
+
+    return write
+
+
+def _to_screen(stack: ExitStack, film: Film | Webcam) -> Sink:
+    if film.live:
+        faces = Faces()
+        return lambda frame, seen: faces.show(seen)
+    progress = Progress(film.name, film.count)
+    stack.callback(progress.close)
+    return lambda frame, seen: progress.update(frame.index + 1)

@@ -1,0 +1,134 @@
+"""Turn a folder of photographs into a data set of faces, cut out alike, and say what was missed.
+
+uv run python scripts/crop_faces.py ~/photos ~/faces --size 48
+uv run python scripts/crop_faces.py ~/photos ~/faces --rule fer2013 --detector-model yunet.onnx
+
+Folders stay as they are (one for each emotion, or none); of each photograph the largest face is kept, as
+PNG. `faces.csv` in the new folder tells what came of each: how many faces, the score, or why not.
+"""
+
+import argparse
+import csv
+import os
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from fer.cli import run_and_explain
+from fer.errors import FerError
+
+LIST = "faces.csv"
+COLUMNS = ("photograph", "result", "faces", "score", "face", "reason")
+CUT, NO_FACE, UNREADABLE = "cut", "no face", "unreadable"
+
+
+def crop(source, path, target, detector, rule, size):
+    """Cut the largest face out of a photograph, and return its row of the list."""
+    from PIL import Image
+
+    from fer.faces.crop import cut_faces
+    from fer.picture import open_picture
+
+    row = dict.fromkeys(COLUMNS, "") | {"photograph": str(path.relative_to(source))}
+    try:
+        picture = open_picture(path)
+    except FerError as error:
+        return row | {"result": UNREADABLE, "reason": str(error)}
+    faces = detector(picture)
+    if not faces:
+        return row | {"result": NO_FACE, "faces": 0}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(cut_faces(picture, faces[:1], rule, size)[0]).save(target)
+    return row | {"result": CUT, "faces": len(faces), "score": f"{faces[0].score:.3f}", "face": target.name}
+
+
+def targets(files, source, into):
+    """Return where each face goes; photographs that differ in their suffix alone keep it in the name."""
+    stems = Counter(path.with_suffix("") for path in files)
+    names = [path.stem if stems[path.with_suffix("")] == 1 else path.name for path in files]
+    return [into / path.parent.relative_to(source) / f"{name}.png"
+            for path, name in zip(files, names, strict=True)]  # fmt: skip
+
+
+def prepare(source, into):
+    """Return the photographs.
+
+    Raises:
+        FerError: There are none, or the new folder holds something or lies among them.
+    """
+    from fer.picture import picture_files
+
+    if into.resolve().is_relative_to(source.resolve()):
+        raise FerError(f"{into}: lies among the photographs of {source}. Choose a folder elsewhere.")
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise FerError(f"{into}: expected a new or empty folder. Choose another name, or remove it.")
+    files = picture_files(source)
+    into.mkdir(parents=True, exist_ok=True)
+    return files
+
+
+def run(arguments):
+    from fer.faces.choose import choose_detector
+    from fer.faces.rules import RULES
+
+    detector = choose_detector(arguments.detector, arguments.detector_model)
+    source, into = arguments.photographs.expanduser(), arguments.into.expanduser()
+    files = prepare(source, into)
+    print(f"{len(files):,} photographs, faces found by {detector.name}")
+    jobs = zip(files, targets(files, source, into), strict=True)
+    rule, counts, unreadable = RULES[arguments.rule], Counter(), []
+    with ThreadPoolExecutor(os.cpu_count()) as pool, (into / LIST).open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        start = time.monotonic()
+        rows = pool.map(lambda job: crop(source, *job, detector, rule, arguments.size), jobs)
+        for row in rows:
+            writer.writerow(row)
+            counts[row["result"]] += 1
+            counts["several"] += row["result"] == CUT and row["faces"] > 1
+            unreadable += [row["reason"]] if row["result"] == UNREADABLE else []
+            show_progress(counts, len(files), start)
+    report(counts, unreadable, into)
+
+
+def show_progress(counts, total, start):
+    done = counts[CUT] + counts[NO_FACE] + counts[UNREADABLE]
+    if done == total or done % 100 == 0:
+        print(f"{done:,} of {total:,}, {done / (time.monotonic() - start):.0f} a second", flush=True)
+
+
+def report(counts, unreadable, into):
+    print(f"{counts[CUT]:,} faces in {into} ({counts['several']:,} of photographs with several: the largest)")
+    print(f"{counts[NO_FACE]:,} photographs without a face that was found, {len(unreadable):,} unreadable")
+    for reason in unreadable[:20]:
+        print(f"  {reason}")
+    if len(unreadable) > 20:
+        print(f"  and {len(unreadable) - 20:,} more")
+    print(f"Each photograph is listed in {into / LIST}")
+    if not counts[CUT]:
+        raise FerError(f"{into}: not one face was found. Try another --detector.")
+
+
+def main():
+    from fer.faces.choose import DETECTORS
+    from fer.faces.rules import RULES
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photographs", type=Path, help="folder; searched at any depth")
+    parser.add_argument("into", type=Path, help="new folder for the faces")
+    parser.add_argument("--size", type=int, default=48, help="side of the faces in pixels (default 48)")
+    parser.add_argument("--rule", choices=RULES, default="fer2013",
+                        help="lay faces as in this set (default fer2013: square, loose)")  # fmt: skip
+    parser.add_argument("--detector", choices=DETECTORS, default="auto", help="what finds faces")
+    parser.add_argument("--detector-model", type=Path, help="YuNet's file")
+    arguments = parser.parse_args()
+    if not 8 <= arguments.size <= 4096:
+        parser.error("--size: expected 8 to 4096 pixels")
+    raise SystemExit(run_and_explain(lambda: run(arguments)))
+
+
+if __name__ == "__main__":
+    main()

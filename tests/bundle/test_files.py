@@ -1,0 +1,122 @@
+"""Bundles: what is altered, missing or half is refused; what is written is whole."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from written_bundle import write_bundle
+
+from fer.bundle.files import CARD, FILES, MODEL, README, draft, read_bundle
+from fer.errors import FerError
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return write_bundle(tmp_path / "bundle")
+
+
+def test_a_bundle_reads_back(bundle):
+    assert {path.name for path in bundle.folder.iterdir()} == FILES
+    assert read_bundle(bundle.folder) == bundle
+    assert read_bundle(str(bundle.folder)).card.labels.names[3] == "happy"
+
+
+@pytest.mark.parametrize("at", [0, 100, -1])
+def test_one_altered_byte_is_noticed(bundle, at):
+    content = bytearray(bundle.model_path.read_bytes())
+    content[at] ^= 1
+    bundle.model_path.write_bytes(content)
+    with pytest.raises(FerError, match="SHA-256"):
+        read_bundle(bundle.folder)
+
+
+def test_a_model_that_was_cut_off_is_noticed(bundle):
+    bundle.model_path.write_bytes(bundle.model_path.read_bytes()[:-10])
+    with pytest.raises(FerError, match="changed or cut off"):
+        read_bundle(bundle.folder)
+
+
+@pytest.mark.parametrize(("name", "said"), [(MODEL, "model is missing"), (CARD, "expected a bundle")])
+def test_a_missing_file_is_named(bundle, name, said):
+    (bundle.folder / name).unlink()
+    with pytest.raises(FerError, match=said):
+        read_bundle(bundle.folder)
+
+
+def test_people_may_lose_the_readme(bundle):
+    (bundle.folder / README).unlink()
+    assert read_bundle(bundle.folder).card == bundle.card
+
+
+def test_a_folder_that_is_not_there_says_what_writes_one(tmp_path):
+    with pytest.raises(FerError, match="fer-export RUN"):
+        read_bundle(tmp_path / "nowhere")
+
+
+def write_three(folder, text):
+    for name in FILES:
+        (folder / name).write_text(text)
+
+
+def texts(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_a_draft_takes_the_place_of_an_earlier_bundle(tmp_path):
+    for text in ("first", "second"):
+        with draft(tmp_path / "bundle") as folder:
+            write_three(folder, text)
+            if text == "second":
+                assert texts(tmp_path / "bundle") == dict.fromkeys(FILES, "first")
+    assert texts(tmp_path / "bundle") == dict.fromkeys(FILES, "second")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_an_error_leaves_the_earlier_bundle_and_no_draft(tmp_path):
+    with draft(tmp_path / "bundle") as folder:
+        write_three(folder, "first")
+
+    def fail():
+        with draft(tmp_path / "bundle") as folder:
+            write_three(folder, "second")
+            raise FerError("no")
+
+    with pytest.raises(FerError):
+        fail()
+    assert texts(tmp_path / "bundle") == dict.fromkeys(FILES, "first")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_no_bundle_is_never_replaced(tmp_path, kind):
+    target = tmp_path / "thesis"
+    if kind == "file":
+        target.write_text("years of work")
+    else:
+        target.mkdir()
+        (target / "chapter.txt").write_text("years of work")
+    with pytest.raises(FerError, match="Choose another folder"), draft(target) as folder:
+        write_three(folder, "bundle")
+    assert "years of work" in (target if kind == "file" else target / "chapter.txt").read_text()
+
+
+def test_a_killed_writer_leaves_no_half_bundle(bundle, tmp_path):
+    code = (
+        "import os, signal, sys; from pathlib import Path; from fer.bundle.files import draft\n"
+        "with draft(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'model.onnx').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    for target in (bundle.folder, tmp_path / "fresh"):
+        died = subprocess.run([sys.executable, "-c", code, str(target)], env=dict(os.environ))
+        assert died.returncode == -signal.SIGKILL
+    assert read_bundle(bundle.folder) == bundle
+    assert not (tmp_path / "fresh").exists()
+
+
+def test_the_card_is_plain_json(bundle):
+    card = json.loads((bundle.folder / CARD).read_text())
+    assert card["labels"]["names"][0] == "angry"
+    assert card["crop"]["points"][0] == [0.3, 0.4]

@@ -1,0 +1,50 @@
+"""fp16: half the file, nearly the same answers."""
+
+import numpy as np
+import onnx
+import pytest
+from lively import lively
+from onnx import TensorProto, numpy_helper
+
+from fer.data.synthetic import read_synthetic
+from fer.exporting.graph import Deployed
+from fer.exporting.half import halve
+from fer.exporting.onnx_file import metadata, write_onnx
+from fer.exporting.parity import check_parity
+from fer.labels import FER7
+
+
+@pytest.fixture(scope="module")
+def network():
+    return lively("fast_cnn", 48)
+
+
+@pytest.fixture
+def path(network, tmp_path):
+    write_onnx(Deployed(network, True, 1.2, 48), tmp_path / "model.onnx", metadata("tiny", FER7, 1))
+    return tmp_path / "model.onnx"
+
+
+def test_the_file_is_half_as_large_and_answers_nearly_alike(network, path, tmp_path):
+    small = tmp_path / "small.onnx"
+    halve(path, small)
+    assert small.stat().st_size < 0.6 * path.stat().st_size
+    pictures = np.asarray(read_synthetic(64, 0, 0, 48, num_workers=1).images)
+    report = check_parity(small, network, pictures, 1.2, "fp16")
+    assert 1e-7 < report["max_difference"] < 0.01
+    onnx.checker.check_model(onnx.load(small), full_check=True)
+
+
+def test_numbers_beyond_half_precision_stay_whole(path, tmp_path):
+    model = onnx.load(path)
+    largest = max(
+        (w for w in model.graph.initializer if w.data_type == TensorProto.FLOAT),
+        key=lambda w: len(w.raw_data),
+    )
+    values = numpy_helper.to_array(largest).copy()
+    values.flat[0] = 1e6
+    largest.CopyFrom(numpy_helper.from_array(values, largest.name))
+    onnx.save(model, path)
+    halve(path, tmp_path / "small.onnx")
+    kept = {weights.name: weights for weights in onnx.load(tmp_path / "small.onnx").graph.initializer}
+    np.testing.assert_array_equal(numpy_helper.to_array(kept[largest.name]), values)

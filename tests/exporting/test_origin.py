@@ -1,0 +1,110 @@
+"""What a card says of a model's origin, and what it keeps to itself."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fer.analysis.selective import Threshold
+from fer.analysis.temperature import Calibration
+from fer.errors import FerError
+from fer.exporting.calibration import describe, threshold_of
+from fer.exporting.origin import _typed, choose_name, crop_rule, licence
+from fer.exporting.own_data import resized, spread, without_places
+from fer.faces.rules import RULES
+
+
+def run_of(datamodule, name="fer2013_fast_s0_85e0"):
+    config = {"datamodule": datamodule, "name": name}
+    return SimpleNamespace(name="12-00-00_" + name, trained=SimpleNamespace(config=config))
+
+
+FER = {"name": "fer2013", "path": "/data/fer2013.csv"}
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [("fer2013_fast_s0_85e0", "fer2013_fast"), ("my_s1", "my_s1"), ("a_s2_b_s10_beef", "a_s2_b")],
+)
+def test_a_name_stands_for_all_seeds(told, expected):
+    assert choose_name(run_of(FER, told), None) == expected
+
+
+@pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "smile 2", "-x", "a\n"])
+def test_a_name_is_a_folders_everywhere(name):
+    with pytest.raises(FerError, match="--name"):
+        choose_name(run_of(FER), name)
+
+
+@pytest.mark.parametrize(
+    ("datamodule", "rule"),
+    [
+        (FER, "fer2013"),
+        ({"name": "ferplus"}, "fer2013"),
+        ({"name": "folder"}, "whole"),
+        ({"name": "concat", "sources": [FER, {"name": "ferplus"}]}, "fer2013"),
+        ({"name": "concat", "sources": [FER, {"name": "folder"}]}, "whole"),
+    ],
+)
+def test_the_crop_is_that_of_the_data(datamodule, rule):
+    assert crop_rule(run_of(datamodule)) == RULES[rule]
+
+
+def test_terms_of_all_sources_are_told():
+    terms = licence(run_of({"name": "concat", "sources": [FER, {"name": "rafdb"}, {"name": "synthetic"}]}))
+    for word in ("FER2013", "RAF-DB", "Drawn faces"):
+        assert word in terms["data"]
+    assert "research only" in terms["weights"]
+    assert "research" not in licence(run_of({"name": "synthetic"}))["weights"]
+    assert "research only" in licence(run_of({"name": "folder"}))["weights"]
+
+
+def test_places_are_left_out():
+    told = {"path": "/data/mine/fer2013.csv", "sources": [{"path": "~/faces"}], "name": "fer2013", "size": 48}
+    assert without_places(told) == {
+        "path": "fer2013.csv", "sources": [{"path": "faces"}], "name": "fer2013", "size": 48,
+    }  # fmt: skip
+
+
+def threshold(wanted, confidence, coverage):
+    return Threshold(wanted, confidence, coverage, None, None, 100)
+
+
+def calibration(*thresholds):
+    return Calibration(1.2, 1.1, 1.3, thresholds, "val", "PublicTest", 100, "a", "b")
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "expected"),
+    [
+        ([threshold(0.8, 0.6, 0.4), threshold(0.9, 0.8, 0.2)], 0.6),
+        ([threshold(0.8, 0.1, 1.0), threshold(0.9, 0.5, 0.7)], 0.5),  # 80 % without abstaining at all
+        ([threshold(0.8, 0.1, 1.0), threshold(0.9, 0.15, 1.0)], 0.15),
+        ([threshold(0.8, None, None)], None),
+    ],
+)
+def test_uncertain_is_below_the_first_threshold_that_leaves_something_out(thresholds, expected):
+    found = threshold_of(calibration(*thresholds))
+    assert (found.confidence if found else None) == expected
+    told = describe(calibration(*thresholds))["threshold"]
+    assert (told["confidence"] if told else None) == expected
+
+
+def test_nothing_calibrated_is_told_as_nothing():
+    assert describe(None) is None
+
+
+def test_pictures_are_spread_and_resized():
+    assert spread(np.arange(100, 200), 5).tolist() == [100, 124, 149, 174, 199]
+    assert spread(np.arange(3), 10).tolist() == [0, 1, 2]
+    halves = np.zeros((2, 8, 8, 1), np.uint8)
+    halves[:, :, 4:] = 200
+    assert resized(halves, 2).tolist() == [[[[0], [200]], [[0], [200]]]] * 2
+    assert resized(halves, 8) is not None
+    assert resized(halves, 16).shape == (2, 16, 16, 1)
+
+
+def test_the_command_tells_no_folder():
+    typed = "fer-train experiment=x datamodule.path=/data/me/fer2013.csv output_dir=/data/me/runs seed=1 --cfg"
+    assert _typed(typed) == "fer-train experiment=x datamodule.path=fer2013.csv seed=1 --cfg"
+    assert _typed(None) is None

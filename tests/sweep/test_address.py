@@ -1,0 +1,46 @@
+"""Where a study is kept, and that its password is written nowhere."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fer.errors import FerError
+from fer.sweep.address import file_of, full_address, without_password
+
+
+@pytest.mark.parametrize(
+    ("given", "left", "password"),
+    [
+        ("postgresql://me:secret@host:5432/db", "postgresql://me@host:5432/db", "secret"),
+        ("sweep.storage=postgres://me:p%40ss@host/db", "sweep.storage=postgres://me@host/db", "p@ss"),
+        ("postgresql+psycopg://me:a/b#c?d:e@f@host/db", "postgresql+psycopg://me@host/db", "a/b#c?d:e@f"),
+        ("postgresql://host/db?user=me&password=secret", "postgresql://host/db?user=me", "secret"),
+        ("postgresql://host/db?password=secret&user=me", "postgresql://host/db?user=me", "secret"),
+        ("postgresql://me@host/db", "postgresql://me@host/db", None),
+        ("name=a:b@c", "name=a:b@c", None),
+    ],
+)
+def test_a_password_goes_to_the_environment(given, left, password, monkeypatch):
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    assert without_password(given) == left
+    assert os.environ.get("PGPASSWORD") == password
+
+
+def test_addresses_in_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert full_address(None, Path("sweep")) == f"sqlite:///{tmp_path}/sweep/sweep.db"
+    assert full_address("sqlite:///own.db", tmp_path) == f"sqlite:///{tmp_path}/own.db"
+    assert full_address("journal:own.log", tmp_path) == f"journal:{tmp_path}/own.log"
+    assert full_address("postgres://me@host/db", tmp_path) == "postgresql://me@host/db"
+    assert file_of("journal:/a/b") == Path("/a/b")
+    assert file_of("sqlite:////a/b") == Path("/a/b")
+    assert file_of("postgresql://host/db") is None
+
+
+@pytest.mark.parametrize(
+    "address", ["mysql://host/db", "sweep.db", "journal:", "sqlite:", "journal:/no/such/a"]
+)
+def test_other_addresses_are_refused(address, tmp_path):
+    with pytest.raises(FerError, match=r"^sweep\.storage"):
+        full_address(address, tmp_path)

@@ -1,0 +1,143 @@
+"""The books of a sweep: begun once, each trial done once, whatever dies."""
+
+import multiprocessing
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from optuna.trial import TrialState
+from small_sweeps import plan_for
+
+from fer.errors import FerError
+from fer.sweep.beginning import begin
+from fer.sweep.books import DEATHS, MAX_DEATHS, OWNER, Books
+from fer.sweep.liveness import this_process
+
+
+@pytest.fixture(params=["sqlite:///{}/s.db", "journal:{}/s.log"])
+def plan(request, tmp_path):
+    return plan_for(tmp_path, request.param.format(tmp_path))
+
+
+def start(plan, base=None, may_exist=True):
+    return begin(plan, base or {"trainer.max_epochs": 3}, [], "max", may_exist)[0]
+
+
+def dead():
+    child = subprocess.Popen(["true"])
+    child.wait()
+    return this_process() | {"pid": child.pid, "start": 1}
+
+
+def give_to(books, trial, owner):
+    books.storage.set_trial_system_attr(trial._trial_id, OWNER, owner)
+
+
+def test_several_that_start_at_once_make_one_study(plan):
+    with ThreadPoolExecutor(4) as pool:
+        all_books = list(pool.map(lambda _: start(plan), range(4)))
+    assert {len(books.trials()) for books in all_books} == {4}
+    assert all(trial.state == TrialState.WAITING for trial in all_books[0].trials())
+
+
+def take_all(plan, queue):
+    books, taken = Books(plan), []
+    while (found := books.take()) is not None:
+        trial, chosen = found
+        taken.append((trial.number, chosen["optimizer.lr"]))
+        books.tell(trial, TrialState.COMPLETE, 0.5)
+    queue.put(taken)
+
+
+def test_each_trial_is_taken_once_by_several_processes(tmp_path):
+    plan = plan_for(tmp_path, f"journal:{tmp_path}/s.log", n_trials=12)
+    start(plan)
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    workers = [context.Process(target=take_all, args=(plan, queue)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    taken = [entry for _ in workers for entry in queue.get(timeout=120)]
+    assert sorted(number for number, _ in taken) == list(range(12))
+    assert len({rate for _, rate in taken}) == 12
+
+
+def test_a_dead_process_s_trial_is_done_again_with_its_values(plan):
+    books = start(plan)
+    trial, chosen = books.take()
+    trial.report(0.3, 334)
+    give_to(books, trial, dead())
+    other = Books(plan)
+    again, the_same = other.take()
+    assert (again.number, the_same) == (trial.number, chosen)
+    assert other.storage.get_trial(again._trial_id).intermediate_values == {334: 0.3}
+    assert other.trials()[trial.number].system_attrs[DEATHS] == 1
+
+
+def test_who_lost_a_trial_has_no_more_say(plan):
+    books = start(plan)
+    trial, _ = books.take()
+    give_to(books, trial, this_process() | {"pid": 1})
+    assert not books.owns(trial)
+    assert not books.tell(trial, TrialState.COMPLETE, 0.1)
+    assert books.trials()[trial.number].state == TrialState.RUNNING
+
+
+def test_a_live_process_keeps_its_trial(plan):
+    books = start(plan)
+    trial, _ = books.take()
+    assert Books(plan).take()[0].number != trial.number
+
+
+def test_a_trial_whose_process_dies_each_time_has_failed(plan):
+    books = start(plan)
+    for _ in range(MAX_DEATHS):
+        trial, _ = books.take()
+        assert trial.number == 0
+        give_to(books, trial, dead())
+    assert books.take()[0].number == 1
+    failed = books.trials()[0]
+    assert failed.state == TrialState.FAIL
+    assert "died 3 times" in failed.user_attrs["error"]
+
+
+def test_a_trial_put_back_waits(plan):
+    books = start(plan)
+    trial, chosen = books.take()
+    assert books.tell(trial, TrialState.WAITING)
+    assert books.take()[1] == chosen
+
+
+def test_more_trials_may_be_asked_for_later(plan, tmp_path):
+    start(plan)
+    more = start(plan_for(tmp_path, plan.address, n_trials=6))
+    assert len(more.trials()) == 6
+    assert len(start(plan).trials()) == 6
+
+
+def test_it_stops_when_too_many_failed(tmp_path):
+    books = start(plan_for(tmp_path, f"sqlite:///{tmp_path}/s.db", max_failed_share=0.25))
+    for _ in range(2):
+        books.tell(books.take()[0], TrialState.FAIL)
+    assert books.take() is None
+    assert (books.tally().failed, books.tally().waiting) == (2, 2)
+
+
+def test_another_search_under_that_name_is_refused(plan, tmp_path):
+    start(plan)
+    other = plan_for(tmp_path, plan.address, space={"optimizer.lr": {"low": 1e-4, "high": 1e-1, "log": True}})
+    with pytest.raises(FerError, match=r"optimizer\.lr"):
+        start(other)
+    with pytest.raises(FerError, match=r"trainer\.max_epochs 3, now 5"):
+        start(plan, {"trainer.max_epochs": 5})
+    with pytest.raises(FerError, match="0 of its 4 trials done"):
+        start(plan, may_exist=False)
+
+
+def test_a_file_that_is_no_study_is_refused(tmp_path):
+    (tmp_path / "s.db").write_bytes(b"this is no database, whatever its name says" * 30)
+    begun = time.monotonic()
+    with pytest.raises(FerError, match="cannot be opened"):
+        start(plan_for(tmp_path, f"sqlite:///{tmp_path}/s.db"))
+    assert time.monotonic() - begun < 10

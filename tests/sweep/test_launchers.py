@@ -1,0 +1,54 @@
+"""Each launcher starts workers of one sweep, and Hydra's own grid too."""
+
+import optuna
+import pytest
+import torch
+from optuna.trial import TrialState
+from small_sweeps import RATES, SMALL
+
+from fer.sweep import worker
+
+WORDS = (*SMALL, "trainer.max_epochs=1", "sweep=custom", "sweep.name=some", RATES, "sweep.n_trials=4")
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
+def test_workers_of_a_launcher_share_the_trials(launcher, fer_train, tmp_path):
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher.removesuffix('_local')}_launcher")
+    assert fer_train(*WORDS, f"hydra/launcher={launcher}", "sweep.jobs=2").status == 0
+    folder = tmp_path / "outputs" / "multirun" / "some"
+    study = optuna.load_study(study_name="some", storage=f"sqlite:///{folder}/sweep.db")
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
+    assert len({trial.system_attrs["fer:owner"]["pid"] for trial in study.trials}) == 2
+    assert all((folder / str(number) / "run.json").is_file() for number in range(4))
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_plain_grid_is_hydra_s_own(launcher, fer_train, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    words = (*SMALL, "trainer.max_epochs=1", "optimizer=adamw,sgd", f"hydra/launcher={launcher}")
+    assert fer_train(*words, "-m").status == 0
+    assert len(list(tmp_path.glob("outputs/multirun/*/*/run.json"))) == 2
+
+
+def test_how_many_workers_must_be_said_where_nobody_knows(fer_train, capsys):
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    assert fer_train(*WORDS, "hydra/launcher=submitit_local").status == 2
+    assert "sweep.jobs is not set" in capsys.readouterr().err
+
+
+def test_workers_of_a_machine_share_its_cores_and_gpus(monkeypatch):
+    monkeypatch.setattr(worker.os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    threads = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for workers, number, mine in ((2, 0, "0"), (16, 4, "1")):
+        worker._share_machine(workers, number)
+        assert worker.os.environ.pop("CUDA_VISIBLE_DEVICES") == mine
+    assert threads == [4, 1]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    worker._share_machine(2, 1)
+    assert worker.os.environ["CUDA_VISIBLE_DEVICES"] == "7"
+    worker._share_machine(1, 0)
+    assert worker.os.environ["CUDA_VISIBLE_DEVICES"] == "7"

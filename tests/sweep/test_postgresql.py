@@ -1,0 +1,88 @@
+"""A real PostgreSQL, if there is one here: two launchers at once, a password, and nowhere a trace of it."""
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+from small_sweeps import RATES, command, plan_for
+
+from fer.sweep.beginning import begin
+from fer.sweep.books import Books
+
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
+PASSWORD = "s3cret-pass"
+pytestmark = pytest.mark.skipif(not PROGRAMS, reason="no PostgreSQL server here: apt-get install postgresql")
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Start a server of its own on loopback; return where it listens, without the password."""
+    pytest.importorskip("psycopg")
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    folder = Path(
+        subprocess.run([*as_user, "mktemp", "-d"], capture_output=True, text=True, check=True).stdout.strip()
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def call(program, *words):
+        full = [*as_user, str(PROGRAMS[0] / program), *words]
+        subprocess.run(full, check=True, stdout=subprocess.DEVNULL, cwd="/", timeout=60)
+
+    subprocess.run(
+        [*as_user, "tee", f"{folder}/pw"], input=PASSWORD, text=True, check=True, stdout=subprocess.DEVNULL
+    )
+    call("initdb", "-D", f"{folder}/data", "-U", "me", "-A", "scram-sha-256", f"--pwfile={folder}/pw")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+    call("pg_ctl", "-D", f"{folder}/data", "-o", options, "-l", f"{folder}/log", "-w", "start")
+    yield f"me@127.0.0.1:{port}/postgres"
+    call("pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
+    shutil.rmtree(folder)
+
+
+def test_two_launchers_at_once(server, tmp_path, monkeypatch):
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    address = server.replace("me@", f"me:{PASSWORD}@")
+    words = (
+        "sweep=custom", "sweep.name=both", RATES, "sweep.n_trials=6", "trainer.max_epochs=1", "logger=wandb",
+        f"sweep.storage=postgresql://{address}",
+    )  # fmt: skip
+    more = ((), ("hydra/launcher=submitit_local", "sweep.jobs=1"))
+    both = [
+        subprocess.Popen(
+            command(tmp_path, *words, *own), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for own in more
+    ]
+    outputs = [process.communicate(timeout=250)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    books = Books(plan_for(tmp_path, f"postgresql://{server}", name="both"))
+    trials = books.trials()
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
+    assert len({trial.system_attrs["fer:owner"]["pid"] for trial in trials}) == 2
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".wandb" for path in written)
+    assert any(path.suffix == ".pkl" for path in written)  # of submitit
+    assert not [path for path in written if PASSWORD.encode() in path.read_bytes()]
+    assert PASSWORD not in "".join(outputs)
+
+
+def test_taken_once_and_done_again(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    plan = plan_for(tmp_path, f"postgresql://{server}")
+    books, exists = begin(plan, {}, [], "max", may_exist=True)
+    assert not exists
+    trial, chosen = books.take()
+    other = Books(plan)
+    assert other.take()[0].number == 1
+    books.storage.set_trial_system_attr(trial._trial_id, "fer:owner", {"place": "x", "pid": 1, "start": 1})
+    books.storage.set_trial_system_attr(trial._trial_id, "fer:pulse", 0.0)
+    monkeypatch.setattr("fer.sweep.liveness.GRACE_SECONDS", -1.0)
+    again, the_same = other.take()
+    assert (again.number, the_same) == (0, chosen)

@@ -1,0 +1,75 @@
+"""Samplers and pruners: rungs by shares of the schedule, medians between trials of different length."""
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from fer.sweep.search import STEPS, build_pruner, build_sampler, step_at
+
+ASHA = {"name": "asha", "min_share": 0.037, "reduction": 3, "startup_trials": 5}
+
+
+def study_of(curves, pruner, direction="maximize"):
+    """Return a study of finished trials, each a list of (share, value)."""
+    study = optuna.create_study(direction=direction, pruner=pruner)
+    for curve in curves:
+        values = {step_at(share): value for share, value in curve}
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.COMPLETE, value=curve[-1][1], intermediate_values=values
+            )
+        )
+    return study
+
+
+def prunes(study, curve):
+    trial, said = study.ask(), False
+    for share, value in curve:
+        trial.report(value, step_at(share))
+        said = trial.should_prune()
+    return said
+
+
+def test_halving_by_three_has_its_rungs_at_1_3_9_and_27_epochs_of_27():
+    study = optuna.create_study(direction="maximize", pruner=build_pruner(ASHA))
+    assert not prunes(study, [(epoch / 27, 0.5) for epoch in range(1, 28)])  # the first has nobody to lose to
+    pruned_at = set()
+    for stop in range(1, 28):  # the best so far, up to an epoch in which it is the worst
+        trial = study.ask()
+        for epoch in range(1, stop + 1):
+            trial.report(0.5 + stop / 100 if epoch < stop else 0.1, step_at(epoch / 27))
+            if trial.should_prune():
+                pruned_at.add(epoch)
+    assert pruned_at == {1, 3, 9, 27}
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("maximize", 1), ("minimize", -1)])
+def test_median_compares_trials_of_different_length(direction, sign):
+    pruner = build_pruner({"name": "median", "min_share": 0.25, "reduction": 3, "startup_trials": 3})
+    tens = [[(epoch / 10, sign * level * epoch) for epoch in range(1, 11)] for level in (1, 2, 3)]
+    study = study_of(tens, pruner, direction)
+    # after 3 of 7 epochs (0.43) the others' last reports are those of 4 of 10, with a median of 8
+    assert not prunes(study, [(1 / 7, sign * 1), (2 / 7, sign * 8), (3 / 7, sign * 8.1)])
+    assert prunes(study, [(1 / 7, sign * 1), (2 / 7, sign * 7.9), (3 / 7, sign * 1)])
+    assert not prunes(study, [(1 / 7, sign * -9)])  # before a quarter of the schedule nothing is pruned
+    assert not prunes(study_of(tens[:2], pruner, direction), [(0.5, sign * -9)])  # too few have ended
+
+
+def test_none_and_hyperband():
+    assert not prunes(study_of([[(1.0, 1.0)]] * 9, build_pruner({**ASHA, "name": "none"})), [(0.9, -9.0)])
+    hyperband = build_pruner({**ASHA, "name": "hyperband"})
+    study = study_of([[(epoch / 27, 1.0) for epoch in range(1, 28)]] * 9, hyperband)
+    assert not prunes(study, [(1 / 27, 2.0)])
+
+
+def test_each_trial_draws_by_its_own_number():
+    def draw(seed, number):
+        study = optuna.create_study(sampler=build_sampler("tpe", seed, number))
+        return study.ask().suggest_float("x", 0, 1)
+
+    assert draw(0, 3) == draw(0, 3)
+    assert len({draw(0, 3), draw(0, 4), draw(1, 3)}) == 3
+
+
+def test_steps_reach_from_the_first_share_to_the_last():
+    assert (step_at(1.0), step_at(1 / 3), step_at(0.37)) == (STEPS, 334, 370)

@@ -1,0 +1,108 @@
+"""Search spaces: what they may be, what is asked of a trial, every combination of a grid."""
+
+import itertools
+
+import pytest
+
+from fer.errors import FerError
+from fer.sweep.compose import override
+from fer.sweep.space import grid, parse_space, suggest
+
+OPTIMIZERS = {
+    "optimizer.lr": {"adam, adamw": {"low": 1e-4, "high": 1e-2, "log": True}, "sgd": [0.1, 0.5]},
+    "optimizer": ["adamw", "sgd", "adam"],
+    "optimizer.momentum": {"sgd": [0.8, 0.9]},
+    "model.dropout": {"low": 0.0, "high": 0.4, "step": 0.2},
+}
+
+
+class Fixed:
+    """A trial that takes the values it is given, and notes what it was asked."""
+
+    def __init__(self, values):
+        self.values, self.asked = values, {}
+
+    def suggest_categorical(self, name, choices):
+        self.asked[name] = choices
+        return self.values[name]
+
+    def suggest_float(self, name, low, high, *, step, log):
+        self.asked[name] = (low, high, step, log)
+        return self.values[name]
+
+    suggest_int = suggest_float
+
+
+def test_a_trial_is_asked_only_for_what_belongs_to_its_choice():
+    trial = Fixed({"optimizer": "adam", "optimizer.lr[adam, adamw]": 3e-3, "model.dropout": 0.2})
+    chosen = suggest(trial, parse_space(OPTIMIZERS))
+    assert chosen == {"optimizer": "adam", "optimizer.lr": 3e-3, "model.dropout": 0.2}
+    assert trial.asked["optimizer.lr[adam, adamw]"] == (1e-4, 1e-2, None, True)
+
+
+def test_a_grid_has_every_combination_once():
+    space = {**OPTIMIZERS, "optimizer.lr": [1e-3, 1e-2]}
+    points = grid(parse_space(space))
+    plain = itertools.product(["adamw", "adam"], [1e-3, 1e-2], [0.0, 0.2, 0.4])
+    with_momentum = itertools.product(["sgd"], [1e-3, 1e-2], [0.0, 0.2, 0.4], [0.8, 0.9])
+    expected = {(*point, None) for point in plain} | set(with_momentum)
+    keys = ("optimizer", "optimizer.lr", "model.dropout", "optimizer.momentum[sgd]")
+    assert sorted(map(str, (tuple(point.get(key) for key in keys) for point in points))) == sorted(
+        map(str, expected)
+    )
+
+
+def test_whole_numbers_stay_whole():
+    (parameter,) = parse_space({"a": {"low": 16, "high": 256, "log": True}})
+    assert suggest(Fixed({"a": 32}), [parameter]) == {"a": 32}
+    (stepped,) = parse_space({"a": {"low": 1, "high": 5, "step": 2}})
+    assert [(point["a"], type(point["a"])) for point in grid([stepped])] == [
+        (1, int), (3, int), (5, int)
+    ]  # fmt: skip
+
+
+def test_given_names_another_parent():
+    space = parse_space(
+        {"imbalance": ["none", "oversample"], "loss": {"given": "imbalance", "none": ["focal"]}}
+    )
+    assert suggest(Fixed({"imbalance": "none", "loss[none]": "focal"}), space)["loss"] == "focal"
+    assert "loss" not in suggest(Fixed({"imbalance": "oversample"}), space)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({}, "expected keys of the config"),
+        ({"a": []}, "at least one"),
+        ({"a": [[1], [2]]}, "a list of words or numbers"),
+        ({"a": [1, 1]}, "there twice"),
+        ({"a": 3}, "expected a list"),
+        ({"a": {"low": 2, "high": 1}}, "low (2) must lie below high (1)"),
+        ({"a": {"low": 1, "high": 1}}, "a single value is a list, [1]"),
+        ({"a": {"low": 0, "high": 1, "log": True}}, "a log range must lie above 0"),
+        ({"a": {"low": "x", "high": 1}}, "expected numbers"),
+        ({"a": {"low": 0, "hihg": 1}}, "Did you mean 'high'?"),
+        ({"a": {"low": 0, "high": 1, "step": 2}}, "expected a step"),
+        ({"o.lr": {"sgd": [1]}}, "by the choices of a key that stands before it"),
+        ({"o": ["sgd"], "o.lr": {"sgd": {"low": 3, "high": 1}}}, "o.lr[sgd]: low (3)"),
+        ({"o": ["sgd"], "o.lr": {"given": "o"}}, "expected a list"),
+    ],
+)
+def test_what_is_no_space_is_refused(space, message):
+    with pytest.raises(FerError, match=r"^sweep\.space") as caught:
+        parse_space(space)
+    assert message in str(caught.value)
+
+
+def test_a_grid_of_a_range_without_steps_is_refused():
+    with pytest.raises(FerError, match="a grid needs values"):
+        grid(parse_space({"a": {"low": 0.0, "high": 1.0}}))
+
+
+@pytest.mark.parametrize(
+    "value", ["adamw", "a b", "null", "", "a,b", "it's", 'a"b', "a=b", None, True, 3, 1e-7, 0.1 + 0.2]
+)
+def test_hydra_reads_an_override_as_it_was_meant(value):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    assert OverridesParser.create().parse_override(override("key", value)).value() == value

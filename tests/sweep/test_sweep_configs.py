@@ -1,0 +1,85 @@
+"""Every file of conf/sweep sweeps; what is wrong with a sweep is said in one line before any trial."""
+
+import time
+
+import pytest
+from small_sweeps import FACES, NET, RATES, SMALL
+
+from fer.options import choices
+
+ONE_BATCH = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1", *FACES)
+# more than the net, as these search what it is made of
+WORDS = {
+    "architecture": ("sweep.space.model=[fast_cnn,baseline_cnn]",),
+    "batch_size": (*NET, "datamodule.num_train=520"),
+    "custom": (*NET, RATES),
+}
+
+
+@pytest.mark.parametrize("choice", choices("sweep"))
+def test_every_sweep_runs(choice, fer_train, tmp_path):
+    words = WORDS.get(choice, NET)
+    assert fer_train(*ONE_BATCH, f"sweep={choice}", "sweep.n_trials=2", *words).status == 0
+    folder = tmp_path / "outputs" / "multirun" / choice
+    assert {path.name for path in folder.glob("*/run.json")} == {"run.json"}
+    assert all((folder / str(number) / "metrics.csv").is_file() for number in range(2))
+
+
+@pytest.mark.parametrize("choice", [choice for choice in choices("sweep") if choice != "custom"])
+def test_every_space_fits_the_config_as_it_stands(choice, fer_train, tmp_path, capsys):
+    # refused at the very last check, when the space has passed
+    assert fer_train(f"sweep={choice}", "sweep.storage=postgresql://me@127.0.0.1:1/none").status == 2
+    assert "Connection refused" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("sweep.sampler=tp",), "expected one of tpe, random, grid, got 'tp'. Did you mean 'tpe'?"),
+        (("sweep.pruner.name=ahsa",), "asha, hyperband, median, none, got 'ahsa'"),
+        (("sweep.pruner.reduction=1",), "sweep.pruner.reduction: expected a whole number of at least 2"),
+        (("sweep.n_trials=null",), "null stands for all of a grid"),
+        (("sweep.n_trials=0",), "sweep.n_trials: expected a whole number of at least 1"),
+        (("sweep.max_failed_share=2",), "expected a number from 0 to 1"),
+        (("sweep.name=a/b",), "sweep.name"),
+        (("sweep.jobs=2",), "add hydra/launcher=joblib"),
+        (("sweep.objective=test/accuracy",), "the test split must not"),
+        (("sweep.objective=val/acuracy",), "Did you mean 'val/accuracy'?"),
+        (("seed=0,1",), "a sweep takes its values from sweep.space"),
+        (("trainer.devices=2",), "a sweep trains each trial on one device"),
+        (("sweep.storage=mysql://h/d",), "expected null (a SQLite file)"),
+        (("hydra/launcher=jobli",), "Did you mean 'joblib'?"),
+        (("sweep.space={optimizer.rl:[1]}",), "the config has no optimizer.rl. Did you mean 'optimizer.lr'?"),
+        (("sweep.space={optimizer:[adamq]}",), "there is no optimizer 'adamq'"),
+        (("sweep.space={optimizer:[adamw,sgd],optimizer.momentum:[0.9]}",), "momentum beside optimizer=adamw"),
+        (("sweep.space={optimizer:[adamw],optimizer.lr:{adamv:[1]}}",), "'adamv' is no choice of optimizer"),
+        (("sweep.space={seed:[0.5,1]}",), "expected a whole number, got 0.5"),
+        (("sweep.space={trainer.max_epochs:[1,2]}",), "trainer.max_epochs is found by pruning"),
+        (("sweep.space={output_dir:[a,b]}",), "it cannot be searched"),
+        (("sweep.space={seed:{low:3,high:1}}",), "low (3) must lie below high (1)"),
+        (("sweep.space={optimizer.lr:{low:0,high:1,log:true}}",), "a log range must lie above 0"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_said_in_one_line(words, message, fer_train, capsys, tmp_path):
+    space = () if any(word.startswith("sweep.space") for word in words) else (RATES,)
+    assert fer_train(*SMALL, "sweep=custom", *space, *words).status == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.glob("outputs/multirun/*"))
+
+
+def test_a_server_out_of_reach_is_said_soon_and_without_its_password(fer_train, capsys, monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", "")
+    begun = time.monotonic()
+    words = ("sweep=smoke", "sweep.storage=postgresql://me:s3cret@192.0.2.1/db")  # nobody's address
+    assert fer_train(*SMALL, *words).status == 2
+    assert time.monotonic() - begun < 10
+    error = capsys.readouterr().err
+    assert "postgresql://me@192.0.2.1/db cannot be opened" in error
+    assert "s3cret" not in error
+
+
+def test_no_sweep_no_options(fer_train, capsys):
+    assert fer_train("sweep.n_trials=3").status == 2
+    assert "choose a sweep as well: sweep=architecture" in capsys.readouterr().err

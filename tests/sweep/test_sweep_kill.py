@@ -1,0 +1,97 @@
+"""Real processes, killed: nothing is lost, nothing is done twice."""
+
+import json
+import os
+import signal
+import subprocess
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from small_sweeps import RATES, command, wait_for
+
+WORDS = (
+    "sweep=custom",
+    "sweep.name=some",
+    RATES,
+    "sweep.n_trials=5",
+    "sweep.pruner.name=none",
+    "trainer.max_epochs=20",
+)
+
+
+def launch(*words):
+    return subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process):
+    output = process.communicate(timeout=250)[0]
+    assert process.returncode == 0, output
+    return output
+
+
+def open_study(storage):
+    return optuna.load_study(study_name="some", storage=storage)
+
+
+def at_epoch(folder, epoch):
+    """Return whether a trial has written that many rows, so that its checkpoint is there too."""
+    metrics = folder / "metrics.csv"
+    return metrics.is_file() and len(metrics.read_text().splitlines()) > epoch
+
+
+def test_killed_sweep_goes_on_where_it_stopped(tmp_path):
+    folder, storage = tmp_path / "multirun" / "some", f"sqlite:///{tmp_path}/multirun/some/sweep.db"
+    process = launch(tmp_path, *WORDS)
+    wait_for(lambda: at_epoch(folder / "1", 3), 120)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(30) == -signal.SIGKILL
+    process.stdout.close()
+    before = open_study(storage).trials
+    states = [trial.state for trial in before]
+    assert states[:2] == [TrialState.COMPLETE, TrialState.RUNNING]
+    output = finish(launch(tmp_path, *WORDS, "sweep.resume=true"))
+    assert "5 trials, 1 of them done" in output
+    after = open_study(storage).trials
+    assert [trial.state for trial in after] == [TrialState.COMPLETE] * 5
+    assert after[0] == before[0]
+    assert after[1].params == before[1].params
+    record = json.loads((folder / "1" / "run.json").read_text())
+    assert (record["resumes"], record["epochs"]) == (1, 20)  # from its last checkpoint
+    assert [len(trial.intermediate_values) for trial in after] == [20] * 5
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == list("01234")
+
+
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+def test_two_launchers_share_a_sweep(tmp_path, kind):
+    words = (*WORDS, "trainer.max_epochs=2", "sweep.n_trials=6")
+    address = f"journal:{tmp_path}/s.log" if kind == "journal" else f"sqlite:///{tmp_path}/s.db"
+    both = [launch(tmp_path, *words, f"sweep.storage={address}") for _ in range(2)]
+    outputs = [finish(process) for process in both]
+    assert all("6 finished, 0 pruned, 0 failed" in output for output in outputs)
+    if kind == "sqlite":
+        trials = open_study(address).trials
+        assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
+        assert len({trial.system_attrs["fer:owner"]["pid"] for trial in trials}) == 2
+        assert len({trial.params["optimizer.lr"] for trial in trials}) == 6
+
+
+def test_a_killed_worker_of_joblib_does_not_end_the_sweep(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    storage = f"sqlite:///{tmp_path}/multirun/some/sweep.db"
+    process = launch(tmp_path, *WORDS, "hydra/launcher=joblib", "sweep.jobs=2", "sweep.n_trials=4")
+
+    def victim():
+        if not (tmp_path / "multirun/some/sweep.db").is_file() or not at_epoch(
+            tmp_path / "multirun/some/0", 2
+        ):
+            return None
+        running = [trial for trial in open_study(storage).trials if trial.state == TrialState.RUNNING]
+        return running[0].system_attrs["fer:owner"]["pid"] if running else None
+
+    os.kill(wait_for(victim, 120), signal.SIGKILL)
+    output = finish(process)
+    assert "4 finished, 0 pruned, 0 failed" in output
+    trials = open_study(storage).trials
+    assert sum(trial.system_attrs.get("fer:deaths", 0) for trial in trials) >= 1
+    assert [len(trial.intermediate_values) for trial in trials] == [20] * 4

@@ -1,0 +1,154 @@
+"""Sweeps through fer-train's own door: what they leave, how trials end, how they go on."""
+
+import json
+import shlex
+
+import optuna
+import pytest
+import torch
+import yaml
+from optuna.trial import TrialState
+from small_sweeps import RATES, SMALL
+
+from fer.training import run as training
+
+GRID = "sweep.space={optimizer.lr:[1e-3,1e30]}"  # at the second the loss is no number
+CUSTOM = ("sweep=custom", "sweep.name=some", "trainer.max_epochs=1")
+
+
+@pytest.fixture
+def sweep(fer_train, tmp_path):
+    """Run a small sweep; return its exit status and its study, if it came to one."""
+
+    def run(*words):
+        status = fer_train(*SMALL, *words).status
+        databases = list(tmp_path.glob("outputs/multirun/*/sweep.db"))
+        if not databases:
+            return status, None
+        storage = f"sqlite:///{databases[0]}"
+        (name,) = [study.study_name for study in optuna.get_all_study_summaries(storage)]
+        return status, optuna.load_study(study_name=name, storage=storage)
+
+    return run
+
+
+def folder_of(tmp_path, trial, name="some"):
+    return tmp_path / "outputs" / "multirun" / name / str(trial.number)
+
+
+def test_pruned_and_finished_trials(sweep, tmp_path, capsys):
+    status, study = sweep("sweep=smoke", "sweep.n_trials=5")
+    assert status == 0
+    out = capsys.readouterr().out
+    states = [trial.state for trial in study.trials]
+    assert set(states) == {TrialState.COMPLETE, TrialState.PRUNED}
+    for trial in study.trials:
+        folder = folder_of(tmp_path, trial, "smoke")
+        record = json.loads((folder / "run.json").read_text())
+        pruned = trial.state == TrialState.PRUNED
+        assert record["status"] == ("pruned" if pruned else "finished")
+        assert record["epochs"] == len(trial.intermediate_values) == (1 if pruned else 3)
+        assert (folder / "checkpoints").exists() != pruned
+        assert min(trial.intermediate_values) == 334  # a third of the schedule
+        if not pruned:
+            assert trial.value == record["best"]["val/accuracy"]
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        assert "sweep" not in config
+        optimizer = config["optimizer"]
+        assert trial.user_attrs["words"] == [
+            f"optimizer={optimizer['name']}", f"optimizer.lr={optimizer['lr']}"
+        ]  # fmt: skip
+        assert f"trial {trial.number}  " in out
+    assert (
+        f"{states.count(TrialState.COMPLETE)} finished, {states.count(TrialState.PRUNED)} pruned, 0 failed"
+        in out
+    )
+
+
+def test_the_best_trial_can_be_trained_again_as_it_says(sweep, fer_train, tmp_path, capsys):
+    _, study = sweep("sweep=smoke", "sweep.n_trials=2")
+    (again,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("again")]
+    run = fer_train(*shlex.split(again)[2:])
+    assert run.record["best"]["val/accuracy"] == study.best_value
+    config = yaml.safe_load((run.folder / "config.yaml").read_text())
+    trained = yaml.safe_load((folder_of(tmp_path, study.best_trial, "smoke") / "config.yaml").read_text())
+    assert {**config, "name": ""} == {**trained, "name": ""}
+
+
+def test_pruned_checkpoints_may_be_kept_and_the_run_resumed(sweep, fer_train, tmp_path):
+    _, study = sweep("sweep=smoke", "sweep.n_trials=5", "sweep.keep_pruned=true")
+    pruned = next(trial for trial in study.trials if trial.state == TrialState.PRUNED)
+    folder = folder_of(tmp_path, pruned, "smoke")
+    assert fer_train(f"resume={folder}").status == 0
+    assert json.loads((folder / "run.json").read_text())["epochs"] == 3
+
+
+def test_a_trial_that_fails_does_not_end_the_sweep(sweep, tmp_path):
+    status, study = sweep(
+        *CUSTOM, GRID, "sweep.sampler=grid", "sweep.n_trials=null", "sweep.max_failed_share=0.5"
+    )
+    assert status == 0
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.FAIL]
+    assert study.trials[1].user_attrs["error"].startswith("The loss became NaN or infinite")
+    assert "FerError" in (folder_of(tmp_path, study.trials[1]) / "error.txt").read_text()
+
+
+def test_too_many_failures_end_it(sweep, capsys):
+    words = (*CUSTOM, "sweep.space={optimizer.lr:[1e30],seed:[0,1,2,3]}", "sweep.sampler=grid")
+    status, study = sweep(*words)
+    assert status == 2
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "FAIL", "WAITING", "WAITING"]
+    error = capsys.readouterr().err
+    assert "2 of 4 trials failed, more than sweep.max_failed_share=0.25" in error
+    assert "The loss became NaN" in error
+    status, study = sweep(*words, "sweep.resume=true", "sweep.max_failed_share=1")
+    assert [trial.state.name for trial in study.trials] == ["FAIL"] * 4
+
+
+def test_out_of_memory_is_one_trial_s_failure(sweep, monkeypatch):
+    whole, calls = training.run, []
+
+    def run(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(training, "run", run)
+    status, study = sweep(*CUSTOM, RATES, "sweep.n_trials=2", "sweep.max_failed_share=0.5")
+    assert status == 0
+    assert study.trials[0].user_attrs["error"].startswith("OutOfMemoryError: CUDA out of memory")
+    assert study.trials[1].state == TrialState.COMPLETE
+
+
+def test_ctrl_c_puts_the_trial_back_and_the_sweep_goes_on_later(sweep, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    words = (*CUSTOM, RATES, "sweep.n_trials=2")
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "run", interrupt)
+        status, study = sweep(*words)
+    assert status == 130
+    assert [trial.state.name for trial in study.trials] == ["WAITING", "WAITING"]
+    before = study.trials[0].params
+    assert sweep(*words)[0] == 2
+    assert "0 of its 2 trials done. sweep.resume=true goes on with it" in capsys.readouterr().err
+    status, study = sweep(*words, "sweep.resume=true")
+    assert status == 0
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 2
+    assert study.trials[0].params == before
+
+
+def test_the_data_is_read_once(sweep, monkeypatch):
+    whole, calls = training.read_data, []
+    monkeypatch.setattr(training, "read_data", lambda config: calls.append(1) or whole(config))
+    sweep(*CUSTOM, "sweep.space={datamodule.batch_size:[8,16]}", "sweep.sampler=grid")
+    assert len(calls) == 1
+
+
+def test_the_objective_steers_the_trials(sweep, tmp_path):
+    _, study = sweep(*CUSTOM, RATES, "sweep.n_trials=1", "sweep.objective=val/loss", "sweep.sampler=random")
+    assert study.direction == optuna.study.StudyDirection.MINIMIZE
+    config = yaml.safe_load((folder_of(tmp_path, study.trials[0]) / "config.yaml").read_text())
+    assert config["monitor"] == "val/loss"

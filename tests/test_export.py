@@ -1,0 +1,303 @@
+"""fer-export through its own main: a run in, a bundle out, or one line and nothing."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from written_run import write_run
+
+from fer.analysis.temperature import read_temperature
+from fer.bundle.card import CropRule
+from fer.bundle.files import FILES, read_bundle
+from fer.bundle.registry import Registry
+from fer.bundle.runtime import OnnxClassifier
+from fer.errors import FerError
+from fer.exporting import make
+from fer.exporting.onnx_file import write_onnx
+from fer.faces.rules import RULES
+from fer.labels import FER7
+from fer.scoring.runs import hash_model
+
+SCHEMA = Path(make.__file__).parent.parent / "bundle/card.schema.json"
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory):
+    """ONNX files by what went into them: one and the same is exported once, as that takes seconds."""
+    return tmp_path_factory.mktemp("written")
+
+
+@pytest.fixture(autouse=True)
+def written_once(written, monkeypatch):
+    def write(network, path, about):
+        key = (
+            f"{hash_model(network.model)[:16]}-{network.temperature:.6f}-{network.gray}-{about['name']}.onnx"
+        )
+        if not (written / key).exists():
+            write_onnx(network, written / key, about)
+        shutil.copyfile(written / key, path)
+
+    monkeypatch.setattr(make, "write_onnx", write)
+
+
+@pytest.fixture
+def run(tmp_path, fer2013_csv):
+    return write_run(tmp_path / "outputs", {"name": "fer2013", "path": str(fer2013_csv)})
+
+
+@pytest.fixture
+def homeless(tmp_path, fer2013_csv):
+    """A run whose data has gone."""
+    here = tmp_path / "moved.csv"
+    here.write_bytes(fer2013_csv.read_bytes())
+    run = write_run(tmp_path / "outputs", {"name": "fer2013", "path": str(here)})
+    here.unlink()
+    return run
+
+
+@pytest.fixture
+def fer_export(capsys):
+    def call(*words):
+        from fer.export import main
+
+        with pytest.raises(SystemExit) as exit_:
+            main([str(word) for word in words])
+        said = capsys.readouterr()
+        return exit_.value.code, said.out, said.err
+
+    return call
+
+
+def test_a_run_becomes_a_bundle(fer_export, run):
+    status, said, _ = fer_export(run)
+    bundle = read_bundle(run / "bundle")
+    card = bundle.card
+    assert status == 0
+    assert {path.name for path in bundle.folder.iterdir()} == FILES
+    assert (card.name, card.version, card.labels, card.image_size) == ("tiny", 0, FER7, 48)
+    assert (card.precision, card.attention, card.crop) == ("fp32", False, RULES["fer2013"])
+    parity = card.export["parity"]
+    assert parity["images"] >= 256
+    assert parity["batch_sizes"] == [1, 2, 7]
+    assert parity["max_difference"] <= 1e-5
+    assert card.temperature == read_temperature(run / "checkpoints").temperature != 1.0
+    assert "research" in card.licence["weights"]
+    for word in ("angry, disgust", "256 pictures", "calibrated on PublicTest", str(run / "bundle")):
+        assert word in said
+
+
+def test_the_card_fits_its_schema(fer_export, run):
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    fer_export(run)
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.Draft202012Validator(schema).validate(json.loads((run / "bundle" / "card.json").read_text()))
+
+
+def test_figures_are_those_of_the_exported_file(fer_export, run, fer2013_csv):
+    from fer.data.fer2013 import read_fer2013
+
+    fer_export(run)
+    bundle = read_bundle(run / "bundle")
+    data = read_fer2013(fer2013_csv)
+    rows = data.split == 1
+    probs = OnnxClassifier(bundle)(np.repeat(data.images[rows], 3, axis=3))
+    part = bundle.card.metrics["val"]
+    assert part["figures"]["accuracy"]["value"] == (probs.argmax(1) == data.targets[rows]).mean()
+    assert part["figures"]["accuracy"]["low"] <= part["figures"]["accuracy"]["value"]
+    assert (part["split"], part["n"], part["selection_split"]) == ("PublicTest", 35, True)
+    assert (
+        part["manifest"]["pixels_sha256"]
+        == bundle.card.training["manifest"]["splits"]["val"]["pixels_sha256"]
+    )
+
+
+def test_the_readme_runs_as_it_stands(fer_export, run, tmp_path):
+    """Its ten lines need ONNX Runtime, NumPy and Pillow, and give what the bundle's model gives."""
+    fer_export(run)
+    folder = run / "bundle"
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "face.png")
+    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    expected = OnnxClassifier(read_bundle(folder))(pixels[None])[0]
+    assert eval(done.stdout) == pytest.approx(dict(zip(FER7.names, expected, strict=True)), abs=6e-4)
+
+
+def test_nothing_of_this_machine_leaves(fer_export, run, tmp_path, fer2013_csv):
+    fer_export(run)
+    for path in (run / "bundle").iterdir():
+        assert not [
+            place for place in (tmp_path, fer2013_csv.parent) if str(place).encode() in path.read_bytes()
+        ]
+
+
+def test_a_checkpoint_file_and_another_folder_will_do(fer_export, run, tmp_path):
+    status, _, _ = fer_export(
+        run / "checkpoints" / "best.ckpt", "--output", tmp_path / "out", "--name", "smile"
+    )
+    assert status == 0
+    assert read_bundle(tmp_path / "out").card.name == "smile"
+    assert not (run / "bundle").exists()
+
+
+def test_exporting_again_gives_the_same_answers(fer_export, run):
+    fer_export(run)
+    first = OnnxClassifier(read_bundle(run / "bundle"))
+    pictures = np.random.default_rng(1).integers(0, 256, (9, 48, 48, 3), np.uint8)
+    expected = first(pictures)
+    assert fer_export(run)[0] == 0
+    np.testing.assert_array_equal(OnnxClassifier(read_bundle(run / "bundle"))(pictures), expected)
+
+
+def test_a_model_that_differs_leaves_nothing(fer_export, run, monkeypatch):
+    def fail(*_):
+        raise FerError("the exported model does not answer as the trained one")
+
+    monkeypatch.setattr(make, "check_parity", fail)
+    status, _, said = fer_export(run)
+    assert (status, said.count("\n")) == (2, 1)
+    assert not (run / "bundle").exists()
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_a_model_that_differs_leaves_the_earlier_bundle(fer_export, run, monkeypatch):
+    fer_export(run)
+    before = read_bundle(run / "bundle")
+    monkeypatch.setattr("fer.exporting.parity.TOLERANCE", {"fp32": -1.0})
+    assert fer_export(run)[0] == 2
+    assert read_bundle(run / "bundle") == before
+
+
+def test_a_foreign_folder_is_left_alone(fer_export, run, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    status, _, said = fer_export(run, "--output", tmp_path)
+    assert status == 2
+    assert "Choose another folder" in said
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_without_its_data_it_goes_out_uncalibrated_and_says_so(fer_export, homeless):
+    status, said, _ = fer_export(homeless)
+    card = read_bundle(homeless / "bundle").card
+    assert status == 0
+    assert (card.temperature, card.abstain_below, card.export["calibration"]) == (1.0, None, None)
+    assert card.export["parity"]["pictures"] == "drawn faces"
+    assert "fer-evaluate RUN" in said
+    assert "not calibrated" in (homeless / "bundle" / "README.md").read_text()
+    assert card.metrics == {}
+
+
+def test_its_data_may_have_moved(fer_export, homeless, fer2013_csv):
+    status, said, _ = fer_export(homeless, "--calibration", fer2013_csv)
+    assert status == 0
+    assert "calibrated on PublicTest" in said
+    assert read_bundle(homeless / "bundle").card.metrics["val"]["n"] == 35
+
+
+def test_what_the_training_noted_down_stands_in(fer_export, homeless):
+    record = {"best": {"epoch": 3, "val/accuracy": 0.4, "val/macro_f1": 0.3}, "accuracy_95": [0.3, 0.5]}
+    (homeless / "run.json").write_text(json.dumps(record))
+    fer_export(homeless)
+    part = read_bundle(homeless / "bundle").card.metrics["val"]
+    assert part["source"] == "run.json of the training"
+    assert part["figures"]["accuracy"] == {"value": 0.4, "low": 0.3, "high": 0.5}
+    record["best"]["epoch"] = 2  # of other weights
+    (homeless / "run.json").write_text(json.dumps(record))
+    fer_export(homeless)
+    assert read_bundle(homeless / "bundle").card.metrics == {}
+
+
+def test_fp16_is_smaller(fer_export, run, tmp_path):
+    fer_export(run)
+    fer_export(run, "--fp16", "--output", tmp_path / "small")
+    whole, half = read_bundle(run / "bundle").card, read_bundle(tmp_path / "small").card
+    assert half.precision == "fp16"
+    assert half.model["bytes"] < whole.model["bytes"]
+    assert half.export["parity"]["tolerance"] == 0.01
+
+
+def test_int8_ships_or_says_why_not(fer_export, run):
+    status, said, _ = fer_export(run, "--int8")
+    card = read_bundle(run / "bundle").card
+    found = card.export["quantisation"]
+    assert status == 0
+    assert card.precision == ("int8" if found["kept"] else "fp32")
+    assert found["said"] in said
+    assert found["calibration_images"] == 70
+    assert {"fp32_ms", "int8_ms", "times_faster"} == set(found["speed"]["batch_1"])
+    assert found["said"] in (run / "bundle" / "README.md").read_text()
+
+
+def test_int8_that_is_kept_is_what_ships(fer_export, run, monkeypatch):
+    monkeypatch.setattr("fer.exporting.int8.LEAST_SPEEDUP", 0.0)
+    monkeypatch.setattr("fer.exporting.int8.MOST_LOSS", 1.0)
+    fer_export(run, "--int8")
+    bundle = read_bundle(run / "bundle")
+    assert bundle.card.precision == "int8"
+    assert b"QuantizeLinear" in bundle.model_path.read_bytes()
+    assert OnnxClassifier(bundle)(np.zeros((2, 48, 48, 3), np.uint8)).shape == (2, 7)
+
+
+def test_registering_adds_versions(fer_export, run, tmp_path):
+    models = tmp_path / "models"
+    for version in (1, 2):
+        status, said, _ = fer_export(run, "--register", models)
+        assert status == 0
+        assert f"tiny:{version}" in said
+    assert Registry(models).versions("tiny") == [1, 2]
+    assert read_bundle(run / "bundle").card.version == 0
+
+
+def test_wandb_is_sent_the_registered_version(fer_export, run, tmp_path, monkeypatch):
+    sent = []
+    monkeypatch.setattr("fer.exporting.wandb_artifact.send", lambda *given: sent.append(given))
+    assert fer_export(run, "--register", tmp_path / "models", "--wandb")[0] == 0
+    ((entry, folder, config, aliases),) = sent
+    assert entry.folder == tmp_path / "models" / "tiny" / "1"
+    assert (folder, config["seed"], aliases) == (run, 0, ["latest", "version-1"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nowhere",), "no such run"),
+        (("RUN", "--name", "../up"), "--name"),
+        (("RUN", "--int8", "--calibration", "nowhere.csv"), "nowhere.csv"),
+    ],
+)
+def test_mistakes_end_in_one_line(fer_export, run, words, said):
+    status, _, complaint = fer_export(*(run if word == "RUN" else word for word in words))
+    assert status == 2
+    assert complaint.startswith("error: ")
+    assert complaint.count("\n") == 1
+    assert said in complaint
+    assert not (run / "bundle").exists()
+
+
+def test_int8_without_pictures_is_refused(fer_export, homeless):
+    status, _, complaint = fer_export(homeless, "--int8")
+    assert status == 2
+    assert "--calibration" in complaint
+
+
+def test_wandb_without_registering_is_refused(fer_export, run):
+    assert fer_export(run, "--wandb")[0] == 2
+
+
+def test_a_set_whose_crops_nobody_measured_is_cut_out_whole(fer_export, tmp_path):
+    drawn = {"name": "synthetic", "num_train": 20, "num_val": 10, "num_test": 5, "size": 48, "color": True,
+             "seed": 0, "difficulty": 0.0}  # fmt: skip
+    run = write_run(tmp_path / "outputs", drawn)
+    assert fer_export(run)[0] == 0
+    card = read_bundle(run / "bundle").card
+    assert isinstance(card.crop, CropRule)
+    assert card.crop.name in ("whole", "synthetic")
+    assert "research" not in card.licence["weights"]

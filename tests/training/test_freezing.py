@@ -1,0 +1,131 @@
+"""A frozen backbone stays as it came, learns later, and keeps its phase when a run goes on."""
+
+import pytest
+import pytorch_lightning as pl
+import timm
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch.nn import functional as F  # noqa: N812
+
+from fer.checkpoint import load_checkpoint
+from fer.errors import FerError
+from fer.models import build_model
+from fer.module import EmotionModule
+from fer.optim import build_optimizer, build_scheduler
+from fer.training.transfer import FrozenBackbone
+
+STEPS = 2  # of an epoch
+
+
+def part(model, name):
+    return {key: value.clone() for key, value in model.state_dict().items() if key.startswith(name)}
+
+
+def same(first, second):
+    return [torch.equal(value, second[key]) for key, value in first.items()]
+
+
+class Training(pl.LightningModule):
+    """A micro model on noise, with a record of its state after each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.model = build_model({"name": "test_resnet", "image_size": 16, "stem": "small"}, 7, 1)
+        self.states = [part(self.model, "")]
+
+    def training_step(self, batch, batch_idx):
+        return F.cross_entropy(self.model(batch), torch.arange(len(batch)) % 7)
+
+    def validation_step(self, batch, batch_idx):
+        self.model(batch)
+
+    def configure_optimizers(self):
+        optimizer = build_optimizer(
+            self.model, {"name": "adamw", "lr": 1e-2, "weight_decay": 0.1, "layer_decay": 0.7}
+        )
+        numbers = {"warmup_share": 0.3, "anneal": "cos", "div_factor": 10.0, "final_div_factor": 100.0}
+        schedule = build_scheduler(optimizer, {"name": "onecycle", **numbers}, 8 * STEPS, STEPS, "val/loss")
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_train_epoch_end(self):
+        self.states.append(part(self.model, ""))
+
+
+def fit(folder, freeze_epochs, checkpoint=None, **options):
+    torch.manual_seed(1)
+    images = torch.rand(8, 1, 16, 16).repeat(STEPS, 1, 1, 1)  # equal batches: only the phase can differ
+    module, loader = Training(), torch.utils.data.DataLoader(images, batch_size=8)
+    keep = ModelCheckpoint(folder, "{step}", save_top_k=-1, every_n_train_steps=1)
+    trainer = pl.Trainer(
+        max_epochs=3, callbacks=[FrozenBackbone(freeze_epochs), keep], accelerator="cpu", logger=False,
+        enable_progress_bar=False, enable_model_summary=False, **options,
+    )  # fmt: skip
+    trainer.fit(module, loader, loader, ckpt_path=checkpoint)
+    return module
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("val_check_interval", [1.0, 0.5])
+def test_backbone_moves_only_after_its_epochs(tmp_path, val_check_interval):
+    module = fit(tmp_path, 2, num_sanity_val_steps=1, val_check_interval=val_check_interval)
+    backbones = [{k: v for k, v in state.items() if k.startswith("backbone.")} for state in module.states]
+    heads = [{k: v for k, v in state.items() if k.startswith("head.")} for state in module.states]
+    assert any("running_mean" in key for key in backbones[0])
+    assert all(same(backbones[0], backbones[1]) + same(backbones[0], backbones[2]))
+    assert not any(same(backbones[2], backbones[3]))  # every weight and every statistic
+    assert not any(same(heads[0], heads[1]) + same(heads[1], heads[2]) + same(heads[2], heads[3]))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])  # epochs are 2 steps, and the first of them is frozen
+def test_a_resumed_run_is_in_the_right_phase(tmp_path, step):
+    whole = fit(tmp_path / "whole", 1)
+    resumed = fit(tmp_path / "resumed", 1, checkpoint=tmp_path / "whole" / f"step={step}.ckpt")
+    assert all(same(whole.states[-1], resumed.states[-1]))
+
+
+def test_frozen_forward_keeps_no_graph(tmp_path):
+    module = Training()
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    FrozenBackbone(1)._apply(trainer, module)
+    assert not module.model.backbone(torch.rand(1, 1, 16, 16)).requires_grad
+    assert not module.model.backbone.training
+    assert module.model.head.training
+
+
+def test_plain_ddp_is_refused(tmp_path):
+    trainer = pl.Trainer(logger=False, accelerator="cpu", devices=2, strategy="ddp")
+    with pytest.raises(FerError, match="ddp_find_unused_parameters_true"):
+        FrozenBackbone(1).setup(trainer, Training(), "fit")
+    trainer = pl.Trainer(
+        logger=False, accelerator="cpu", devices=2, strategy="ddp_find_unused_parameters_true"
+    )
+    FrozenBackbone(1).setup(trainer, Training(), "fit")
+
+
+def test_through_the_command(tiny_run, tmp_path):
+    source = timm.create_model("test_resnet")
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    words = ("model=timm", "model.name=test_resnet", f"model.init_from={tmp_path}/weights.pth", "ema=true")
+    run = tiny_run(*words, "model.freeze_epochs=1", "model.in_channels=3")
+    model = load_checkpoint(run.folder / "checkpoints" / "last.ckpt").model
+    assert all(same(model.backbone.model.state_dict(), source.state_dict()))
+
+
+def test_a_resumed_run_needs_its_source_no_more(tiny_run, fer_train, tmp_path, monkeypatch):
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
+    step = EmotionModule.training_step
+    monkeypatch.setattr(
+        EmotionModule, "training_step",
+        lambda self, batch, i: step(self, batch, i) * (float("nan") if self.current_epoch == 1 else 1.0),
+    )  # fmt: skip
+    words = ("model=timm", "model.name=test_resnet", f"model.init_from={tmp_path}/weights.pth")
+    stopped = tiny_run(*words, "model.freeze_epochs=1", "trainer.max_epochs=2")
+    monkeypatch.undo()
+    origin = stopped.record["init_from"]
+    (tmp_path / "weights.pth").unlink()
+    fer_train(f"resume={stopped.folder}")
+    assert stopped.record["status"] == "finished"
+    assert stopped.record["init_from"] == origin
+    assert origin["path"] == str(tmp_path / "weights.pth")

@@ -1,0 +1,252 @@
+"""W&B and TensorBoard: what a process of fer-train leaves there, read back from the files it wrote."""
+
+import base64
+import csv
+import hashlib
+import json
+import os
+import pty
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from conftest import TINY
+from PIL import Image
+from wandb_file import Offline
+
+from fer.training import loggers
+
+EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+HANG = 300  # seconds; far beyond what any of these processes needs
+START = """
+import sys
+from pathlib import Path
+from fer.training.loggers import finish_wandb, start_wandb
+options = {"project": "fer", "entity": None, "group": None, "tags": []}
+finish_wandb(start_wandb(options, Path(sys.argv[1]), {"seed": 1}), failed=False)
+"""
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """Return an environment of somebody who has never logged in."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "XDG"))}
+    return kept | {"HOME": str(home), "NETRC": str(home / "netrc"), "OMP_NUM_THREADS": "1"}
+
+
+@dataclass
+class Finished:
+    """A run of fer-train in a process of its own."""
+
+    folder: Path
+    home: Path
+    output: str
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        return list(csv.DictReader((self.folder / "metrics.csv").open()))
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return json.loads((self.folder / "run.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, fer2013_csv) -> Finished:
+    place = tmp_path_factory.mktemp("process")
+    words = [f"output_dir={place}/outputs", "datamodule=fer2013", f"datamodule.path={fer2013_csv}", *TINY]
+    words += ["trainer.max_epochs=3", "monitor=val/macro_f1", "logger=all"]
+    done = subprocess.run(
+        [sys.executable, "-m", "fer.train", *words],
+        env=clean_environment(place) | {"WANDB_MODE": "offline"},
+        capture_output=True, text=True, timeout=2 * HANG, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return Finished(next(place.glob("outputs/train/*/*")), place, done.stdout + done.stderr)
+
+
+@pytest.fixture(scope="module")
+def offline(finished) -> Offline:
+    return Offline.read(finished.folder)
+
+
+def test_wandb_has_every_metric_of_every_epoch(finished, offline):
+    names = set(finished.rows[0]) - {"epoch", "step"}
+    assert {"lr", "perf/images_per_second", "train/loss", "val/ece", "val/recall/fear"} <= names
+    for name in names:
+        expected = [float(row[name]) for row in finished.rows]
+        np.testing.assert_allclose(offline.values(name), expected, rtol=1e-6, err_msg=name)
+    assert {row["trainer/global_step"] for row in offline.history} <= set(range(7))
+
+
+def test_wandb_config_and_manifest(finished, offline):
+    config = yaml.safe_load((finished.folder / "config.yaml").read_text())
+    assert {name: offline.config[name] for name in config} == config
+    assert offline.config["manifest"] == finished.record["manifest"]
+
+
+def test_wandb_summary_is_the_best_epoch(finished, offline):
+    best = {f"best/{name.removeprefix('val/')}": value for name, value in finished.record["best"].items()}
+    assert {name: offline.summary[name] for name in best} == pytest.approx(best)
+
+
+def test_wandb_tables_and_pictures(finished, offline):
+    best = finished.record["best"]
+    table = json.loads((offline.files / offline.values("val/emotions")[-1]["path"]).read_text())
+    assert table["columns"] == ["emotion", "precision", "recall", "f1", "support"]
+    for name, row in zip(EMOTIONS, table["data"], strict=True):
+        scores = [best[f"val/{metric}/{name}"] for metric in ("precision", "recall", "f1")]
+        assert row[0] == name
+        assert row[1:4] == pytest.approx(scores, nan_ok=True)
+    assert [row[4] for row in table["data"]] == [5, 5, 5, 5, 4, 4, 4]  # of the 32 that were validated on
+    key = next(name for row in offline.history for name in row if name.startswith("val/confusion_chart"))
+    chart = json.loads((offline.files / offline.values(key)[-1]["path"]).read_text())
+    assert [row[:2] for row in chart["data"]] == [[true, pred] for true in EMOTIONS for pred in EMOTIONS]
+    hits = sum(count for true, predicted, count in chart["data"] if true == predicted)
+    assert hits / 32 == pytest.approx(best["val/accuracy"])
+
+
+def test_wandb_has_a_picture_of_every_best_epoch_and_of_the_curves(finished, offline):
+    scores = [float(row["val/macro_f1"]) for row in finished.rows]
+    num_best = sum(value > max(scores[:i], default=-1) for i, value in enumerate(scores))
+    pictures = offline.values("val/confusion_picture")
+    assert len(pictures) == len(offline.values("val/emotions")) == num_best
+    for entry in pictures + offline.values("learning_curves"):
+        with Image.open(offline.files / entry["path"]) as picture:
+            assert picture.size == (entry["width"], entry["height"])
+            assert len(np.unique(np.asarray(picture.convert("L")))) > 20
+    assert len(offline.values("learning_curves")) == 1
+
+
+def test_wandb_artifact_is_the_best_checkpoint(finished, offline):
+    artifact = offline.artifacts["model"]
+    (entry,) = artifact.manifest.contents
+    content = (finished.folder / "checkpoints" / "best.ckpt").read_bytes()
+    assert (entry.path, entry.size) == ("best.ckpt", len(content))
+    assert entry.digest == base64.b64encode(hashlib.md5(content).digest()).decode()
+    assert "best" in artifact.aliases
+    metadata = json.loads(artifact.metadata)
+    assert metadata["best"] == pytest.approx(finished.record["best"])
+    assert metadata["manifest"] == finished.record["manifest"]
+
+
+def test_wandb_says_one_thing_and_stays_in_the_run_folder(finished, offline):
+    assert offline.exit_code == 0
+    lines = [line for line in finished.output.splitlines() if "wandb" in line]
+    assert lines == [f"wandb    offline; send it with: wandb sync {offline.files.parent}"]
+    assert not list(finished.home.glob(".local/share/**/*"))
+
+
+def test_tensorboard(finished):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(finished.folder / "tensorboard")).Reload()
+    for name in set(finished.rows[0]) - {"epoch", "step"}:
+        values = [event.value for event in events.Scalars(name)]
+        np.testing.assert_allclose(values, [float(row[name]) for row in finished.rows], rtol=1e-6)
+    assert {"confusion_matrix", "learning_curves"} == set(events.Tags()["images"])
+    assert [(image.step, image.width > 500) for image in events.Images("learning_curves")] == [(6, True)]
+
+
+def start_in_pipe(folder: Path, environment: dict[str, str]) -> str:
+    """Start and end a W&B run in a process whose standard input is closed; return what it prints."""
+    closed = ["sh", "-c", 'exec "$0" "$@" <&-', sys.executable, "-c", START, str(folder)]
+    return subprocess.run(
+        closed, env=environment, timeout=HANG, check=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ).stdout  # fmt: skip
+
+
+def start_in_terminal(folder: Path, environment: dict[str, str]) -> str:
+    """The same at a terminal, where W&B would ask, with nobody there to type."""
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-c", START, str(folder)]
+    with subprocess.Popen(words, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        try:
+            assert process.wait(HANG) == 0
+        finally:
+            process.kill()
+        output = os.read(ours, 65536).decode()
+    os.close(ours)
+    os.close(theirs)
+    return output
+
+
+@pytest.mark.parametrize("start", [start_in_pipe, start_in_terminal])
+def test_without_a_login_nothing_is_asked(tmp_path, start):
+    output = start(tmp_path, clean_environment(tmp_path))
+    assert len(output.splitlines()) == 1
+    assert "offline; send it with: wandb sync" in output
+    assert Offline.read(tmp_path).config["seed"] == 1
+
+
+def test_server_that_does_not_answer(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        account = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": address}
+        output = start_in_pipe(tmp_path, clean_environment(tmp_path) | account)
+    first, last = output.splitlines()
+    assert first.startswith("W&B: logging offline, as the server does not let us in.")
+    assert "wandb sync" in last
+    assert Offline.read(tmp_path).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "logged_in", "expected"),
+    [("online", True, "online"), ("online", False, "offline"), ("offline", True, "offline"),
+     ("disabled", True, "disabled")],
+)  # fmt: skip
+def test_mode(tmp_path, monkeypatch, mode, logged_in, expected):
+    import wandb
+
+    modes = []
+    settings = SimpleNamespace(mode=mode)
+    monkeypatch.setattr(wandb, "setup", lambda settings_: SimpleNamespace(settings=settings))
+    monkeypatch.setattr(wandb, "login", lambda prompt, verify: logged_in and not prompt)
+    monkeypatch.setattr(
+        loggers, "_init", lambda *arguments: modes.append(arguments[-1]) or SimpleNamespace(url="")
+    )
+    monkeypatch.setenv("WANDB_DATA_DIR", "")
+    loggers.start_wandb({}, tmp_path, {})
+    assert modes == [expected]
+
+
+def read_when_ended(folder):
+    """Read the file once W&B's own process has written its last record."""
+    for _ in range(100):
+        try:
+            return Offline.read(folder)
+        except StopIteration:
+            time.sleep(0.1)
+    raise AssertionError("W&B never wrote that the run ended")
+
+
+def test_failed_run_is_marked(fer_train, fer2013_csv, monkeypatch):
+    from fer.module import EmotionModule
+
+    step = EmotionModule.training_step
+    monkeypatch.setattr(
+        EmotionModule, "training_step",
+        lambda self, batch, i: step(self, batch, i) * (float("nan") if self.current_epoch == 1 else 1.0),
+    )  # fmt: skip
+    words = ["datamodule=fer2013", f"datamodule.path={fer2013_csv}", "trainer.max_epochs=2", "logger=wandb"]
+    run = fer_train(*TINY, *words)
+    assert run.status == 2
+    failed = read_when_ended(run.folder)
+    assert failed.exit_code == 1
+    assert "model" not in failed.artifacts
+    assert len(failed.values("val/confusion_picture")) == 1
+
+
+@pytest.mark.parametrize("words", [["logger=csv"], ["logger=all", "trainer.fast_dev_run=true"]])
+def test_no_logger(fer_train, fer2013_csv, words):
+    run = fer_train(*TINY, "datamodule=fer2013", f"datamodule.path={fer2013_csv}", *words)
+    assert run.status == 0
+    assert not {"wandb", "tensorboard"} & {path.name for path in run.folder.iterdir()}

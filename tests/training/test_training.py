@@ -1,0 +1,279 @@
+"""Runs through fer-train's own `main`: every config, and what a run leaves."""
+
+import copy
+import csv
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from picture_layouts import LAYOUTS
+from PIL import Image
+
+from fer.checkpoint import load_checkpoint
+from fer.data.augment import to_float
+from fer.data.sources import read
+from fer.errors import FerError
+from fer.labels import FER7
+from fer.models import timm_backbone
+from fer.options import choices, groups
+from fer.training.trainer import choose_precision
+
+BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
+SMALL = {"resnet50": ["model.image_size=32"], "efficientnet_b0": ["model.image_size=32"]}
+
+
+def words_for(group, choice, csv_path):
+    """Return the command-line words that run one config file on a few images."""
+    words = [f"{group}={choice}", *SMALL.get(choice, [])]
+    if (group, choice) == ("datamodule", "concat"):
+        both = f"{{name: fer2013, path: {csv_path}}}, {{name: ferplus, path: {csv_path}}}"
+        words += [f"datamodule.sources=[{both}]"]
+    elif (group, choice) in [("datamodule", "fer2013"), ("datamodule", "ferplus")] or group == "experiment":
+        words += [f"datamodule.path={csv_path}"]
+    if group == "datamodule" and choice in LAYOUTS:
+        words += [f"datamodule.path={LAYOUTS[choice](csv_path.with_name(choice))}"]
+    if choice == "soft_targets":  # the votes are the targets
+        words += ["datamodule=ferplus", f"datamodule.path={csv_path}"]
+    if choice == "timm":
+        words += [f"{group}.name={'test_resnet' if group == 'model' else 'nadamw'}"]
+    return words
+
+
+# a sweep is many runs: tests/sweep
+CONFIGS = [(group, choice) for group in groups() if group != "sweep" for choice in choices(group)]
+
+
+@pytest.mark.parametrize(("group", "choice"), CONFIGS, ids=lambda name: name)
+def test_every_config_trains_a_batch(group, choice, tiny_run, fer_train, monkeypatch, fer2013_csv):
+    from conftest import TINY
+
+    monkeypatch.setattr(timm_backbone, "download", lambda *_: None)  # no network: the weights stay random
+    words = words_for(group, choice, fer2013_csv)
+    run = fer_train(*TINY, *words) if words[-1].startswith("datamodule.") else tiny_run(*words)
+    assert run.status == 0
+    assert 0.0 <= run.record["best"]["val/accuracy"] <= 1.0
+    assert run.record["status"] == "finished"
+
+
+def test_run_folder(tiny_run):
+    run = tiny_run("trainer.max_epochs=2")
+    left = {str(path.relative_to(run.folder)) for path in run.folder.rglob("*") if path.is_file()}
+    pictures = {
+        f"plots/{name}.png" for name in ("augmentation", "confusion_matrix", "learning_curves", "per_emotion")
+    }
+    files = {"config.yaml", "run.json", "metrics.csv", "duplicates.json", BEST, LAST}
+    assert left == files | pictures
+    assert all(Image.open(run.folder / name).size[0] > 500 for name in pictures)
+    assert yaml.safe_load((run.folder / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
+
+
+def test_metrics_file_has_a_row_per_epoch(tiny_run):
+    run = tiny_run("trainer.max_epochs=3")
+    rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    val = {f"val/{name}" for name in ("loss", "accuracy", "macro_f1", "uar", "ece", "f1/happy")}
+    assert val | {"train/loss", "train/accuracy", "lr", "perf/images_per_second"} <= rows[0].keys()
+    assert max(float(row["val/accuracy"]) for row in rows) == run.record["best"]["val/accuracy"]
+
+
+def test_record_says_what_was_run(tiny_run):
+    record = tiny_run("seed=3").record
+    assert record["seed"] == 3
+    assert record["images_per_second"] > 0
+    assert record["precision"] == str(choose_precision("auto"))
+    low, high = record["accuracy_95"]
+    assert 0 <= low <= record["best"]["val/accuracy"] <= high <= 1
+    assert (
+        record["versions"]["torch"] == torch.__version__.split("+")[0] or "+" in record["versions"]["torch"]
+    )
+    assert record["manifest"]["splits"]["train"]["count"] == 64
+    assert "class_counts" not in record["manifest"]["splits"]["test"]
+
+
+ALONE = """
+import sys, numpy as np, torch
+from fer.checkpoint import load_checkpoint
+loaded = load_checkpoint(sys.argv[1])
+images, out = torch.from_numpy(np.load(sys.argv[2])), sys.argv[3]
+with torch.inference_mode():
+    np.save(out, loaded.model(images).numpy())
+print(loaded.labels.names, {"hydra", "pytorch_lightning"} & set(sys.modules))
+"""
+
+
+def validation_images(config):
+    data = read(config["datamodule"])
+    rows = np.flatnonzero(data.split == data.split_names.index("val"))
+    images = torch.from_numpy(data.images[rows]).permute(0, 3, 1, 2)
+    return to_float(images, config["model"]["image_size"]), data.targets[rows]
+
+
+def test_checkpoint_rebuilds_its_model_alone(tiny_run, tmp_path):
+    run = tiny_run("model=resnet18", "attention=spatial", "trainer.limit_val_batches=1.0")
+    images, targets = validation_images(yaml.safe_load((run.folder / "config.yaml").read_text()))
+    np.save(tmp_path / "images.npy", images.numpy())
+    paths = [run.folder / BEST, tmp_path / "images.npy", tmp_path / "logits.npy"]
+    command = [sys.executable, "-c", ALONE, *map(str, paths)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == f"{FER7.names} set()"
+    preds = np.load(tmp_path / "logits.npy").argmax(1)
+    assert np.mean(preds == targets) == pytest.approx(run.record["best"]["val/accuracy"])
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"not a checkpoint at all"])
+def test_foreign_checkpoint(tmp_path, content):
+    (tmp_path / "x.ckpt").write_bytes(content)
+    with pytest.raises(FerError, match=r"x\.ckpt"):
+        load_checkpoint(tmp_path / "x.ckpt")
+
+
+def test_checkpoint_with_code_in_it_is_refused(tmp_path):
+    torch.save({"hyper_parameters": print}, tmp_path / "x.ckpt")
+    with pytest.raises(FerError, match="cannot be loaded as plain tensors"):
+        load_checkpoint(tmp_path / "x.ckpt")
+
+
+def test_same_seed_same_weights(tiny_run):
+    first, second, other = (
+        load_checkpoint(tiny_run(f"seed={seed}", "augmentation=strong").folder / LAST) for seed in (0, 0, 1)
+    )
+    pairs = list(zip(first.model.state_dict().values(), second.model.state_dict().values(), strict=True))
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not torch.equal(next(first.model.parameters()), next(other.model.parameters()))
+
+
+def test_overfits_one_batch(fer_train):
+    words = ("datamodule.num_train=32", "datamodule.num_val=32", "datamodule.num_test=8", "augmentation=none")
+    run = fer_train(*words, "model=fast_cnn", "model.dropout=0", "trainer.max_epochs=40", "optimizer.lr=3e-3")
+    rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
+    assert float(rows[-1]["train/accuracy"]) == 1.0
+    assert float(rows[-1]["train/loss"]) < 0.05
+
+
+def test_nan_loss_stops_and_keeps_the_last_good_checkpoint(tiny_run, capsys, monkeypatch):
+    from fer.module import EmotionModule
+
+    step = EmotionModule.training_step
+    monkeypatch.setattr(
+        EmotionModule, "training_step",
+        lambda self, batch, i: step(self, batch, i) * (float("nan") if self.current_epoch == 1 else 1.0),
+    )  # fmt: skip
+    run = tiny_run("trainer.max_epochs=3")
+    assert run.status == 2
+    assert "NaN or infinite at step 3 (epoch 2)" in capsys.readouterr().err
+    assert run.record["status"] == "failed"
+    assert load_checkpoint(run.folder / LAST).epoch == 1
+
+
+def test_early_stopping(tiny_run):
+    run = tiny_run(
+        "trainer.max_epochs=9", "early_stopping_patience=2", "optimizer.lr=0", "scheduler=constant"
+    )
+    assert run.record["epochs"] == run.record["best"]["epoch"] + 2 < 9
+
+
+def test_ema_is_what_is_validated_and_saved(tiny_run):
+    words = ("trainer.limit_val_batches=1.0", "trainer.limit_train_batches=1.0", "optimizer.lr=0.01")
+    run = tiny_run("ema=true", "ema_decay=0.9", "trainer.max_epochs=3", "monitor=val/loss", *words)
+    content = torch.load(run.folder / BEST, weights_only=True)
+    averaged = load_checkpoint(run.folder / BEST).model
+    images, targets = validation_images(content["hyper_parameters"]["config"])
+    current = copy.deepcopy(averaged)
+    weights = {name.removeprefix("model."): value for name, value in content["current_model_state"].items()}
+    current.load_state_dict({name: weights[name] for name in current.state_dict()})
+    losses = [loss_of(model.eval(), images, targets) for model in (averaged, current)]
+    assert losses[0] == pytest.approx(run.record["best"]["val/loss"], rel=1e-4)
+    assert losses[1] != pytest.approx(losses[0], rel=1e-3)
+
+
+def loss_of(model, images, targets):
+    with torch.inference_mode():
+        return torch.nn.functional.cross_entropy(model(images), torch.from_numpy(targets)).item()
+
+
+def test_progressive_sizes(tiny_run, monkeypatch):
+    from fer.data.datamodule import EmotionDataModule
+
+    seen = []
+    size = EmotionDataModule.train_size
+    monkeypatch.setattr(EmotionDataModule, "train_size", lambda self: seen.append(size(self)) or seen[-1])
+    run = tiny_run("progressive=[[0,24],[0.5,32]]", "trainer.max_epochs=4")
+    assert run.status == 0
+    assert seen == [24, 24, 24, 24, 32, 32, 32, 32]
+
+
+def test_trainer_options_pass_through(tiny_run):
+    run = tiny_run(
+        "trainer.accumulate_grad_batches=2", "trainer.max_epochs=2", "trainer.gradient_clip_val=0.5"
+    )
+    rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
+    assert rows[-1]["step"] == "2"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "trainer.fast_dev_run=true",
+        "trainer.overfit_batches=2",
+        "trainer.max_steps=3",
+        "trainer.val_check_interval=0.5",
+        "trainer.num_sanity_val_steps=1",
+        "trainer.enable_checkpointing=false",
+        "trainer.deterministic=true",
+    ],
+)
+def test_trainer_option(word, tiny_run):
+    run = tiny_run(word, "trainer.max_epochs=2")
+    assert run.status == 0
+    assert run.record["status"] == "finished"
+
+
+def test_epochs_without_validation_have_no_figures(tiny_run):
+    run = tiny_run("trainer.check_val_every_n_epoch=2", "trainer.max_epochs=4")
+    rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
+    assert [bool(row["val/accuracy"]) for row in rows] == [False, True, False, True]
+
+
+def test_sanity_check_is_no_epoch(tiny_run):
+    run = tiny_run("trainer.num_sanity_val_steps=1", "trainer.max_epochs=1")
+    row = next(csv.DictReader((run.folder / "metrics.csv").open()))
+    assert run.record["best"]["val/loss"] == float(row["val/loss"])
+
+
+def test_validation_loss_is_plain_whatever_is_trained_on(tiny_run):
+    words = ("optimizer.lr=0", "trainer.limit_val_batches=1.0", "datamodule.eval_batch_size=5")
+    plain = tiny_run(*words).record["best"]["val/loss"]
+    weighted = tiny_run(*words, "imbalance=class_weights", "loss.label_smoothing=0.3").record["best"][
+        "val/loss"
+    ]
+    assert weighted == pytest.approx(plain)
+
+
+def test_emotion_that_the_data_lacks_cannot_be_monitored(tiny_run, capsys):
+    run = tiny_run("monitor=val/f1/hapy")
+    assert (run.status, run.folder) == (2, None)
+    assert "Did you mean 'happy'?" in capsys.readouterr().err
+
+
+def test_every_trainer_argument_is_an_option():
+    import inspect
+
+    import pytorch_lightning as pl
+
+    from fer.options import CONFIG_DIR
+
+    ours = yaml.safe_load((CONFIG_DIR / "trainer" / "default.yaml").read_text()).keys()
+    built = {
+        "self",
+        "logger",
+        "callbacks",
+        "default_root_dir",
+        "plugins",
+        "model_registry",
+        "enable_autolog_hparams",
+        "use_distributed_sampler",  # never: the DataModule shards
+    }
+    assert set(inspect.signature(pl.Trainer.__init__).parameters) - built == set(ours)

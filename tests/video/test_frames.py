@@ -1,0 +1,132 @@
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from films import SIZE, FakeCamera, read_film, scene, write_film
+
+from fer.errors import FerError
+from fer.video.frames import Film, Webcam, open_source
+
+# A film is compressed: colours are near, not equal.
+NEAR = 12
+
+
+def test_every_frame_comes_once_upright_in_rgb_and_on_time(tmp_path):
+    pictures = [
+        np.dstack([scene(i)[..., 0], scene(i)[..., 0] // 2, scene(i)[..., 0] // 4]) for i in range(10)
+    ]
+    film = Film(write_film(tmp_path / "a.mp4", pictures, rate=20))
+    frames = list(film)
+    assert [frame.index for frame in frames] == list(range(10))
+    assert [frame.seconds for frame in frames] == pytest.approx([i / 20 for i in range(10)], abs=1e-3)
+    for frame, picture in zip(frames, pictures, strict=True):
+        assert frame.picture.shape == (SIZE[1], SIZE[0], 3)
+        assert np.abs(frame.picture.astype(int) - picture).mean() < NEAR
+    assert (film.rate, film.count, film.shortfall()) == (20, 10, None)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "expected"),
+    [((0, 1, -1, 0), np.rot90(scene(0), -1)), ((-1, 0, 0, -1), scene(0)[::-1, ::-1])],
+    ids=["on its side", "on its head"],
+)
+def test_a_film_from_a_turned_phone_comes_upright(tmp_path, matrix, expected):
+    path = write_film(tmp_path / "a.mp4", [scene(0)] * 3)
+    path.write_bytes(turned(path.read_bytes(), matrix))
+    (frame, *_) = Film(path)
+    assert frame.picture.shape == expected.shape
+    assert np.abs(frame.picture.astype(int) - expected).mean() < NEAR
+
+
+def turned(content: bytes, matrix: tuple[int, int, int, int]) -> bytes:
+    """Set the rotation in the track header (ISO/IEC 14496-12, 8.3.2), as phones do."""
+    at = content.index(b"tkhd") + 4 + 40
+    a, b, c, d = (value << 16 for value in matrix)
+    return content[:at] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + content[at + 36 :]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv", "a.mov"])
+def test_common_kinds_of_film_are_read(tmp_path, name):
+    assert len(list(Film(write_film(tmp_path / name, [scene(i) for i in range(5)])))) == 5
+
+
+def test_a_film_that_ends_in_the_middle_is_read_up_to_there(tmp_path):
+    path = write_film(tmp_path / "a.avi", [scene(i % 20) for i in range(60)], codec="MJPG")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    film = Film(path)
+    done = len(list(film))
+    assert 20 < done < 40
+    assert f"a.avi: ends in the middle: expected about 60 frames, could read {done}" in film.shortfall()
+
+
+def cut_mp4(path):
+    write_film(path, [scene(i) for i in range(20)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def without_pictures(path):
+    """Keep the header, and wipe what it points to."""
+    write_film(path, [scene(i) for i in range(20)], codec="MJPG")
+    content = path.read_bytes()
+    first, last = content.index(b"movi") + 4, content.rindex(b"idx1")
+    path.write_bytes(content[:first] + bytes(last - first) + content[last:])
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("none.mp4", lambda path: None, "expected a film, found nothing. Check the path"),
+        ("folder.mp4", lambda path: path.mkdir(), "expected a film, found a folder"),
+        ("empty.mp4", lambda path: path.touch(), "the file is empty"),
+        (
+            "text.mp4",
+            lambda path: path.write_text("not a film" * 99),
+            "no film, is damaged, or lacks its end",
+        ),
+        ("cut.mp4", cut_mp4, "no film, is damaged, or lacks its end"),
+        ("hollow.avi", without_pictures, "no frame of it can be decoded"),
+    ],
+)
+def test_what_is_no_film_is_told_in_one_line(tmp_path, name, make, message, capfd):
+    make(tmp_path / name)
+    with pytest.raises(FerError, match=message) as raised:
+        Film(tmp_path / name)
+    assert name in str(raised.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_name_with_odd_signs_is_opened(tmp_path):
+    path = write_film(tmp_path / "a.mp4", [scene(0)]).rename(tmp_path / "50% of: größe %03d.mp4")
+    assert len(list(Film(path))) == 1
+
+
+def test_there_is_no_such_webcam(capfd):
+    with pytest.raises(FerError, match=r"webcam 97: cannot be opened\. This system shows"):
+        open_source("97")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_webcam_gives_frames_until_it_is_pulled_out(monkeypatch):
+    camera = FakeCamera(3)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: camera)
+    webcam, frames = open_source("0"), []
+    assert isinstance(webcam, Webcam)
+    with pytest.raises(FerError, match="webcam 0: gives no picture any more"):
+        frames.extend(webcam)
+    assert [frame.index for frame in frames] == [0, 1, 2]
+    webcam.close()
+    assert camera.released
+
+
+@pytest.mark.parametrize(
+    ("says", "taken"), [(0.0, 25.0), (15.0, 15.0), (90000.0, 25.0), (float("nan"), 25.0)]
+)
+def test_a_camera_that_does_not_know_its_rate_gets_the_usual_one(monkeypatch, says, taken):
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: FakeCamera(1, rate=says))
+    assert open_source(0).rate == taken
+
+
+def test_the_helper_reads_what_it_writes(tmp_path):
+    pictures, rate = read_film(write_film(tmp_path / "a.mp4", [scene(0), scene(5)], rate=30))
+    assert (len(pictures), rate) == (2, 30)

@@ -6,7 +6,7 @@ from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.registry import Registry
 from fer.errors import FerError, did_you_mean
 
-ZOO = Path(__file__).resolve().parent / "zoo"  # bundles that come with the package
+ZOO = Path(__file__).parent.parent / "zoo"
 REGISTRY = Path("models")  # where fer-export --register puts them
 
 

@@ -14,6 +14,7 @@ from fer.faces.reduce import SMALLEST_VIEW, reduced, usual_view
 # 75 at 0.8, 66 at OpenCV's 0.9; no second face is made up at any of them.
 MIN_SCORE = 0.6
 _OVERLAP, _MOST = 0.3, 5000  # OpenCV's own
+_LEAST_SIDE = 96  # px; of pictures that YuNet's coarsest map has one cell of, OpenCV sometimes makes nonsense
 
 
 class YuNet:
@@ -52,10 +53,11 @@ class YuNet:
 
     def _look(self, picture: np.ndarray, view: float) -> list[Face]:
         small, factor = reduced(picture, view)
+        small = _at_least(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), _LEAST_SIDE)
         detector = self._detector()
         detector.setInputSize((small.shape[1], small.shape[0]))
-        _, rows = detector.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-        found = [] if rows is None else rows[np.isfinite(rows).all(1)]
+        _, rows = detector.detect(small)
+        found = [] if rows is None else rows[np.isfinite(rows).all(1) & (rows[:, 2:4] > 0).all(1)]
         return sorted((_face(row, factor) for row in found), key=lambda face: -face.box[2] * face.box[3])
 
     def _detector(self) -> cv2.FaceDetectorYN:
@@ -64,6 +66,13 @@ class YuNet:
                 "onnx", self._network, np.empty(0, np.uint8), (64, 64), MIN_SCORE, _OVERLAP, _MOST
             )
         return self._own.detector
+
+
+def _at_least(picture: np.ndarray, side: int) -> np.ndarray:
+    """Add black on the right and below until both sides are long enough; places stay what they are."""
+    height, width = picture.shape[:2]
+    more = max(0, side - height), max(0, side - width)
+    return cv2.copyMakeBorder(picture, 0, more[0], 0, more[1], cv2.BORDER_CONSTANT) if any(more) else picture
 
 
 def _read(path: Path) -> bytes:

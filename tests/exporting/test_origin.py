@@ -105,6 +105,6 @@ def test_pictures_are_spread_and_resized():
 
 
 def test_the_command_tells_no_folder():
-    typed = "fer-train experiment=x datamodule.path=/data/me/fer2013.csv output_dir=/data/me/runs seed=1 --cfg"
-    assert _typed(typed) == "fer-train experiment=x datamodule.path=fer2013.csv seed=1 --cfg"
+    typed = "fer-train experiment=x datamodule.path=/data/me/fer2013.csv output_dir=/data/me/runs seed=1"
+    assert _typed(typed) == "fer-train experiment=x datamodule.path=fer2013.csv seed=1"
     assert _typed(None) is None

@@ -51,7 +51,7 @@ def test_every_space_fits_the_config_as_it_stands(choice, fer_train, tmp_path, c
         (("hydra/launcher=jobli",), "Did you mean 'joblib'?"),
         (("sweep.space={optimizer.rl:[1]}",), "the config has no optimizer.rl. Did you mean 'optimizer.lr'?"),
         (("sweep.space={optimizer:[adamq]}",), "there is no optimizer 'adamq'"),
-        (("sweep.space={optimizer:[adamw,sgd],optimizer.momentum:[0.9]}",), "momentum beside optimizer=adamw"),
+        (("sweep.space={optimizer:[adamw,sgd],optimizer.momentum:[0.9]}",), "momentum beside optimizer=adam"),
         (("sweep.space={optimizer:[adamw],optimizer.lr:{adamv:[1]}}",), "'adamv' is no choice of optimizer"),
         (("sweep.space={seed:[0.5,1]}",), "expected a whole number, got 0.5"),
         (("sweep.space={trainer.max_epochs:[1,2]}",), "trainer.max_epochs is found by pruning"),

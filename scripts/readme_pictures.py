@@ -1,4 +1,4 @@
-"""Make the README's pictures: drawn faces, the plots of a run, and the top of a report as Chromium shows it.
+"""Make the README's pictures: drawn faces, what the model says of some, the plots of a run, and the top of a report as Chromium shows it.
 
 uv run python scripts/readme_pictures.py outputs/train/<date>/<run> --report <run on drawn faces>/report/val
 """
@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fer import Predictor
 from fer.analysis.plots import plot_image_grid, save_figure
+from fer.annotate import draw
 from fer.data.synthetic import face_at, render_face
 from fer.labels import FER7
 
@@ -41,6 +43,16 @@ def draw_faces(per_emotion=2, size=128):
     return plot_image_grid(np.stack(faces), titles, len(FER7), "Synthetic faces, drawn by parameters")
 
 
+def predict_faces(positions=(7, 13, 97, 46), size=256, margin=24):
+    """Let the model that comes with the package name the emotions of drawn faces, side by side."""
+    faces = [render_face(face_at(5, 0, position, difficulty=0.3)[0], size)[0] for position in positions]
+    scene = np.full((size + 2 * margin, len(faces) * (size + margin) + margin, 3), 236, np.uint8)
+    for i, face in enumerate(faces):
+        left = margin + i * (size + margin)
+        scene[margin : margin + size, left : left + size] = face
+    return draw(scene, Predictor()(scene), bars=True)
+
+
 def shoot_report(folder, target, width=1280, height=1660):
     """Photograph the top of a report; only drawn faces may be shown."""
     data = json.loads((folder / "metrics.json").read_text())["about"]["data"]
@@ -61,6 +73,7 @@ def main():
     parser.add_argument("--report", type=Path, help="folder of a report on drawn faces")
     arguments = parser.parse_args()
     save_figure(draw_faces(), IMAGES / "synthetic_faces.png")
+    Image.fromarray(predict_faces()).save(IMAGES / "predicted.png", optimize=True)
     for name in ("learning_curves", "confusion_matrix"):
         shutil.copyfile(arguments.run / "plots" / f"{name}.png", IMAGES / f"{name}.png")
     if arguments.report:

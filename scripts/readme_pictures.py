@@ -1,4 +1,4 @@
-"""Make the README's pictures: drawn faces, what the model says of some, the plots of a run, and the top of a report as Chromium shows it.
+"""Make the README's pictures: drawn faces and answers on them, plots of a run, a report as Chromium shows it.
 
 uv run python scripts/readme_pictures.py outputs/train/<date>/<run> --report <run on drawn faces>/report/val
 """

@@ -78,8 +78,8 @@ def _tell(bundle: "Bundle") -> None:
     print(f"model        {card.name}: {card.model['architecture']}, {card.precision}, {size}")
     print(f"emotions     {', '.join(card.labels.names)}")
     print(
-        f"parity       {parity['images']} pictures ({parity['pictures']}): probabilities differ by at most "
-        f"{parity['max_difference']:.1e}"
+        f"parity       {parity['precision']}, {parity['images']} pictures ({parity['pictures']}): "
+        f"probabilities differ by at most {parity['max_difference']:.1e}"
     )
     if calibration is None:
         print("confidence   not calibrated; fer-evaluate RUN --split val calibrates it, then export again")

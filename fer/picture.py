@@ -84,7 +84,7 @@ def picture_files(folder: str | os.PathLike[str]) -> list[Path]:
     Raises:
         FerError: No such folder, or no pictures in it.
     """
-    root = Path(folder).expanduser()
+    root = _at_home(folder)
     if not root.is_dir():
         raise FerError(f"{root}: expected a folder of pictures, but there is no such folder.")
     found: list[Path] = []
@@ -96,6 +96,14 @@ def picture_files(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(found)
 
 
+def _at_home(name: str | os.PathLike[str]) -> Path:
+    """Return a path with ``~`` put in full; as it is where a file is just called ``~x.jpg``."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # nobody of that name has a home
+        return Path(name)
+
+
 def _is_named_like_a_picture(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
 
@@ -104,7 +112,7 @@ def _from_path(source: str | os.PathLike[str]) -> np.ndarray:
     name = os.fspath(source)
     if isinstance(name, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://|data:", name):
         raise FerError(f"{name[:80]}: expected a file, got a web address. Download it and give its path.")
-    path = Path(name).expanduser()
+    path = _at_home(name)
     _check_regular(path)
     try:
         with path.open("rb") as file:

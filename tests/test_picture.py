@@ -221,3 +221,10 @@ def test_folder_without_pictures(tmp_path):
         picture_files(tmp_path)
     with pytest.raises(FerError, match="no such folder"):
         picture_files(tmp_path / "absent")
+
+
+def test_a_file_may_be_called_like_a_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.full((2, 3, 3), 7, np.uint8)).save("~copy.png")
+    (path,) = picture_files(".")
+    assert open_picture(path).shape == (2, 3, 3)

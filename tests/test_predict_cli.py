@@ -123,6 +123,26 @@ def test_copies_keep_the_tree_and_never_replace_a_picture(fer_predict, photos, t
     assert (photos / "b.png").read_bytes() == before[photos / "b.png"]
 
 
+@pytest.mark.parametrize(
+    "words", [["{}/b.png", "{}/x/b.png", "--annotate", "{}/x"], ["{}/b.png", "--json", "{}/b.png"]]
+)
+def test_nothing_is_written_over_a_picture_that_was_given(fer_predict, photos, words):
+    (photos / "x").mkdir()
+    Image.fromarray(patches(BLUE)).save(photos / "x" / "b.png")
+    before = {path: path.read_bytes() for path in photos.rglob("*.png")}
+    status, _, errors = fer_predict(*(word.format(photos) for word in words))
+    assert status == 2
+    assert "would replace this picture" in errors
+    assert {path: path.read_bytes() for path in photos.rglob("*.png")} == before
+
+
+def test_a_refused_command_keeps_the_lines_of_the_last_one(fer_predict, photos, tmp_path):
+    (tmp_path / "out.jsonl").write_text("yesterday\n")
+    words = ["--json", tmp_path / "out.jsonl", "--annotate", photos]
+    assert fer_predict(photos / "b.png", *words)[0] == 2
+    assert (tmp_path / "out.jsonl").read_text() == "yesterday\n"
+
+
 def test_pictures_of_one_name_get_copies_of_their_own():
     files = {Path("a/x.jpg"): Path("x.jpg"), Path("b/x.jpg"): Path("x.jpg"), Path("c.gif"): Path("c.gif")}
     assert list(copy_targets(files, Path("to")).values()) == [
@@ -151,6 +171,10 @@ def test_copies_of_an_earlier_run_alone_are_no_pictures(tmp_path):
         (["{}/b.png", "--annotate", "{}/cut.jpg/drawn"], "cannot be written"),
         (["{}/b.png", "--model", "colors"], "expected the folder of a bundle"),
         (["7"], "webcam"),
+        (["{}/b.png", "--annotate", "{}/out.gif"], "got .gif"),
+        (["{}/b.png", "--json", "{}/out.csv"], "Name it .jsonl"),
+        (["{}/" + 300 * "a"], "cannot be looked up (File name too long)"),
+        (["{}/below", "--annotate", "{}"], "Name another folder with --annotate"),
     ],
 )
 def test_a_mistake_is_one_clear_line(fer_predict, photos, words, message):

@@ -29,6 +29,10 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "licence": (dict,),
     "created": (str,),
 }
+_PARTS: dict[str, dict[str, type]] = {
+    "model": {"sha256": str, "bytes": int, "parameters": int, "architecture": str},
+    "licence": {"data": str, "weights": str},
+}
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ def read_card(path: Path) -> Card:
         _check(content)
         crop = content["crop"]
         crop = CropRule(**crop | {"points": tuple((float(x), float(y)) for x, y in crop["points"])})
+        _check_crop(crop)
         return Card(**content | {"labels": from_dict(content["labels"]), "crop": crop})
     except (ValueError, TypeError, KeyError) as error:
         raise FerError(f"{path}: expected the card of a model, but it does not fit: {error}") from error
@@ -131,7 +136,16 @@ def _check(content: Any) -> None:
             "Install a newer version of this package."
         )
     wrong = [name for name, kind in _KINDS.items() if not isinstance(content.get(name, ...), kind)]
-    if "model" not in wrong and not isinstance(content["model"].get("sha256"), str):
-        wrong.append("model.sha256")
+    wrong += [f"{part}.{name}" for part, kinds in _PARTS.items() if part not in wrong
+              for name, kind in kinds.items() if not isinstance(content[part].get(name), kind)]  # fmt: skip
     if wrong:
         raise FerError(f"missing or of another kind: {', '.join(wrong)}. Export the model again.")
+
+
+def _check_crop(crop: CropRule) -> None:
+    """Refuse a rule by which no face could be cut out."""
+    if len(crop.points) not in (0, 5) or not crop.box_scale > 0:
+        raise FerError(
+            f"crop: expected five points or none, and a box_scale above 0, got {len(crop.points)} points and "
+            f"{crop.box_scale}. Export the model again."
+        )

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,12 +84,19 @@ class Registry:
             raise FerError(
                 f"{self.folder}: no model {name!r}; there are: {', '.join(known) or 'none'}.{hint}"
             )
-        aliases, versions = self.aliases(name), self.versions(name)
-        version = int(which) if which.isdecimal() else aliases.get(which or LATEST)
+        versions = self.versions(name)
+        version = int(which) if which.isdecimal() else self._version_of(name, which or LATEST)
         if version not in versions:
-            known = [*map(str, versions), *aliases]
+            known = [*map(str, versions), *self.aliases(name)]
             raise FerError(f"{self.folder}: {name} has no version {which!r}; there are: {', '.join(known)}.")
         return self.folder / name / str(version)
+
+    def _version_of(self, name: str, alias: str) -> int | None:
+        """Return what an alias stands for; None where there is no such one. Others may be damaged."""
+        if alias == LATEST:
+            return self.versions(name)[-1]
+        file = self.folder / name / f"{alias}.json"
+        return _read_alias(file) if _ALIAS.fullmatch(alias) and file.is_file() else None
 
     def find(self, reference: str) -> Bundle:
         """Open a version, see `place`.
@@ -114,8 +121,10 @@ class Registry:
                 "letter, and not 'latest', which is always the highest version."
             )
         bundle = self.find(reference)
-        before = self.aliases(bundle.card.name).get(alias)
-        _write_alias(self.folder / bundle.card.name / f"{alias}.json", int(bundle.folder.name))
+        name, before = bundle.folder.parent.name, None
+        with suppress(FerError):  # a damaged one is mended by this
+            before = self._version_of(name, alias)
+        _write_alias(self.folder / name / f"{alias}.json", int(bundle.folder.name))
         return before
 
 
@@ -127,11 +136,17 @@ def _draft(place: Path) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=".draft-", dir=place))
         folder.chmod(0o755)  # mkdtemp's are for one user alone
     except OSError as error:
-        raise FerError(f"{place}: the registry cannot be written ({error.strerror}).") from error
+        raise _unwritable(place, error) from error
     try:
         yield folder
+    except OSError as error:  # a full disk
+        raise _unwritable(place, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unwritable(place: Path, error: OSError) -> FerError:
+    return FerError(f"{place}: the registry cannot be written ({error.strerror}).")
 
 
 def _take(draft: Path, target: Path) -> bool:
@@ -157,5 +172,9 @@ def _read_alias(file: Path) -> int:
 def _write_alias(file: Path, version: int) -> None:
     draft = file.with_name(f".{file.name}-{uuid.uuid4().hex}")
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    draft.write_text(json.dumps({"version": version, "since": since}) + "\n", encoding="utf-8")
-    draft.replace(file)
+    try:
+        draft.write_text(json.dumps({"version": version, "since": since}) + "\n", encoding="utf-8")
+        draft.replace(file)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise _unwritable(file, error) from error

@@ -25,13 +25,14 @@ class OnnxClassifier:
         card: What the model is.
 
     Raises:
-        FerError: ONNX Runtime cannot run the model, or it gives other emotions than the card says.
+        FerError: ONNX Runtime cannot run the model, or it takes or gives something else than the card says.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         self.card = bundle.card
         self._session = open_session(bundle.model_path, threads)
         _check_labels(self._session, bundle)
+        _check_size(self._session, bundle)
 
     def __call__(self, faces: np.ndarray) -> np.ndarray:
         """Return how probable each emotion is.
@@ -109,4 +110,14 @@ def _check_labels(session: ort.InferenceSession, bundle: Bundle) -> None:
         raise FerError(
             f"{bundle.model_path}: expected the emotions of the card in its order ({', '.join(expected)}), "
             f"got a model of {told}. Card and model are not of one export; export it again."
+        )
+
+
+def _check_size(session: ort.InferenceSession, bundle: Bundle) -> None:
+    """Make sure that the graph takes pictures of the size on the card."""
+    side, taken = bundle.card.image_size, session.get_inputs()[0].shape[1:]
+    if taken != [side, side, 3]:
+        raise FerError(
+            f"{bundle.model_path}: expected pictures of {side} x {side} x 3 as on the card, got a model "
+            f"of {' x '.join(map(str, taken))}. Card and model are not of one export; export it again."
         )

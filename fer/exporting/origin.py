@@ -13,6 +13,7 @@ from fer.training.run_folder import read_record
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s\d+_[0-9a-f]{4}")
+_FOLDERS = re.compile(r"(?<![^\s=:,'\"{\[(])(?:~[\w.-]*)?/(?:[^\s,'\"{}\[\]]*/)?")  # of a path within a list
 _OF_THIS_MACHINE = ("output_dir", "resume", "logger", "name")
 _SAME_PICTURES = {"ferplus": "fer2013"}  # data set -> the one whose crops it has
 UNKNOWN_CROP = "whole"
@@ -96,4 +97,4 @@ def _typed(command: str | None) -> str | None:
     if command is None:
         return None
     words = [word.partition("=") for word in shlex.split(command) if not word.startswith("output_dir=")]
-    return shlex.join(f"{key}{sign}{without_places(value)}" for key, sign, value in words)
+    return shlex.join(f"{key}{sign}{_FOLDERS.sub('', without_places(value))}" for key, sign, value in words)

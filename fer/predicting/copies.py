@@ -1,6 +1,6 @@
 """Annotated copies of pictures: where they go, and how they are written."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import cv2
@@ -8,7 +8,7 @@ import numpy as np
 
 from fer.annotate import draw
 from fer.errors import FerError
-from fer.picture import open_picture
+from fer.picture import SUFFIXES, open_picture
 from fer.predict import Answer
 
 _WRITABLE = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -40,18 +40,45 @@ def copy_targets(files: Mapping[Path, Path], place: Path) -> dict[Path, Path]:
         place: The folder; for a single picture also a file with a picture's suffix.
 
     Raises:
-        FerError: A copy would replace its own picture.
+        FerError: A copy would replace one of the pictures, or has a suffix that cannot be written.
     """
-    if len(files) == 1 and place.suffix.lower() in _WRITABLE and not place.is_dir():
+    named = len(files) == 1 and place.suffix.lower() in SUFFIXES and not place.is_dir()
+    if named and place.suffix.lower() not in _WRITABLE:
+        raise FerError(f"{place}: expected a name with one of {' '.join(_WRITABLE)}, got {place.suffix}.")
+    if named:
         targets = dict.fromkeys(files, place)
     else:
         targets, taken = {}, set[Path]()
         for picture, within in files.items():
             targets[picture] = _unused(place / within, taken)
-    for picture, target in targets.items():
-        if target.exists() and target.samefile(picture):
-            raise FerError(f"{target}: the annotated copy would replace the picture. Name another place.")
+    spare(files, targets.values(), "an annotated copy")
     return targets
+
+
+def spare(pictures: Iterable[Path], targets: Iterable[Path], what: str) -> None:
+    """Make sure that nothing is written over a picture that was given.
+
+    Args:
+        pictures: Those.
+        targets: Files that will be written.
+        what: What they are, for the message.
+
+    Raises:
+        FerError: One of them is one of the pictures.
+    """
+    given = {_identity(picture) for picture in pictures} - {None}
+    for target in targets:
+        if _identity(target) in given:
+            raise FerError(f"{target}: {what} would replace this picture. Name another place.")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from all others, by whichever name; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _unused(target: Path, taken: set[Path]) -> Path:

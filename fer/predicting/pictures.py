@@ -11,7 +11,7 @@ from typing import TextIO
 
 from fer.errors import FerError
 from fer.predict import Answer, Predictor
-from fer.predicting.copies import Sink, to_copies
+from fer.predicting.copies import Sink, spare, to_copies
 from fer.predicting.lines import Progress, answer_lines, head_line, model_name
 
 _NAMED = 20  # of many unreadable files
@@ -68,10 +68,11 @@ def _outputs(
     stack: ExitStack, files: Mapping[Path, Path], request: argparse.Namespace, predictor: Predictor
 ) -> list[Sink]:
     sinks: list[Sink] = []
-    if request.json:
-        sinks.append(_to_json(stack, Path(request.json), predictor))
-    if request.annotate:
+    if request.annotate:  # it may be refused: before the lines of an earlier run give way
         sinks.append(to_copies(files, Path(request.annotate), request.all))
+    if request.json:
+        spare(files, [Path(request.json)], "the answers")
+        sinks.insert(0, _to_json(stack, Path(request.json), predictor))
     print(head_line(predictor), flush=True)
     sinks.append(_to_screen(stack, files, predictor, request.all))
     return sinks
@@ -79,6 +80,10 @@ def _outputs(
 
 def _to_json(stack: ExitStack, path: Path, predictor: Predictor) -> Sink:
     """Write a line for each picture, at once: nothing done is lost when the rest is not."""
+    if path.suffix.lower() == ".csv":
+        raise FerError(
+            f"{path}: answers on pictures are written as JSONL; .csv is for films. Name it .jsonl."
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file: TextIO = stack.enter_context(path.open("w", encoding="utf-8"))

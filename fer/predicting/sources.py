@@ -63,7 +63,11 @@ def _check_there(source: str) -> None:
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):
         raise FerError(f"{source}: expected a file, got a web address. Download it and give its path.")
     path = Path(source)
-    if not path.exists() and not _is_webcam(source):
+    try:
+        there = path.exists() or _is_webcam(source)
+    except OSError as error:  # no right to look there, or a name that is too long
+        raise FerError(f"{source[:200]}: cannot be looked up ({error.strerror}).") from None
+    if not there:
         beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = did_you_mean(path.name, beside)
         raise FerError(f"{source}: expected a picture, folder or film, but there is none.{hint}")
@@ -98,7 +102,7 @@ def list_pictures(sources: Sequence[str], copies: Path | None) -> dict[Path, Pat
         copies: Folder of annotated copies of an earlier run, which are no new pictures.
 
     Raises:
-        FerError: A folder has no pictures.
+        FerError: A folder has no pictures, or all of them lie in the folder of copies.
     """
     found: dict[Path, Path] = {}
     for source in sources:
@@ -111,6 +115,7 @@ def list_pictures(sources: Sequence[str], copies: Path | None) -> dict[Path, Pat
                 found[file] = file.relative_to(path)
     if not found:
         raise FerError(
-            f"{sources[0]}: expected pictures, but there are only the annotated copies in {copies}."
+            f"{sources[0]}: all pictures in it lie in {copies} too, and what lies there is taken for "
+            "annotated copies of an earlier run. Name another folder with --annotate."
         )
     return found

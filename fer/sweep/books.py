@@ -141,10 +141,16 @@ class Books:
                 self.study.tell(trial, value, state)
             return True
 
-    def revive(self) -> None:
-        """Let trials of dead processes wait again, those that died too often fail; under the lock."""
+    def revive(self, own: bool = False) -> None:
+        """Let trials of dead processes wait again, those that died too often fail; under the lock.
+
+        Args:
+            own: Those of this process as well, as its worker has ended and could not write down how.
+        """
         for trial in self.trials():
-            if trial.state == TrialState.RUNNING and is_gone(trial.system_attrs.get(OWNER), _pulse(trial)):
+            owner = trial.system_attrs.get(OWNER)
+            lost = is_gone(owner, _pulse(trial)) or (own and owner == this_process())
+            if trial.state == TrialState.RUNNING and lost:
                 deaths = trial.system_attrs.get(DEATHS, 0) + 1
                 self._mark(trial._trial_id, DEATHS, deaths)
                 if deaths < MAX_DEATHS:
@@ -159,5 +165,5 @@ class Books:
 
 
 def _pulse(trial: FrozenTrial) -> float:
-    begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-    return max(begun, trial.system_attrs.get(PULSE, 0.0))
+    begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0  # by that machine's time zone
+    return float(trial.system_attrs.get(PULSE, begun))

@@ -1,6 +1,7 @@
 """What a sweep may try: choices and ranges for keys of the config, some only beside a certain choice."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -44,7 +45,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Range:
-    """A number from ``low`` to ``high``, both included; whole where both are."""
+    """A number from ``low`` to ``high``, both included; whole where both are, and the step."""
 
     low: float
     high: float
@@ -53,8 +54,9 @@ class Range:
 
     def suggest(self, trial: Suggests, name: str) -> Value:
         """Ask for one."""
-        if isinstance(self.low, int) and isinstance(self.high, int):
-            return trial.suggest_int(name, self.low, self.high, step=int(self.step or 1), log=self.log)
+        if all(isinstance(number, int) for number in (self.low, self.high, self.step or 1)):
+            low, high, step = int(self.low), int(self.high), int(self.step or 1)
+            return trial.suggest_int(name, low, high, step=step, log=self.log)
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
 
     def grid(self) -> list[Value]:
@@ -235,4 +237,4 @@ def _range(entry: Mapping[Any, Any], where: str) -> Range:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

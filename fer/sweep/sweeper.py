@@ -136,7 +136,7 @@ def _see_to_its_end(plan: Plan, context: HydraContext, config: DictConfig) -> No
             before, free = books.tally(), plan.workers - books.busy()
             trouble = _launch(plan, context, config, free) if before.waiting and free > 0 else None
             with lock(plan.address, plan.name):
-                books.revive()
+                books.revive(own=True)
             after = books.tally()
             idle = idle + 1 if trouble and after.ended == before.ended and not after.running else 0
             if trouble and idle == IDLE_LAUNCHES:

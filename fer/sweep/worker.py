@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import os
 import shutil
 import time
@@ -112,6 +113,8 @@ class Attempt:
             return Ending(TrialState.PRUNED, None, notes)
         if plan.objective not in best:
             raise FerError(f"{plan.objective} was never measured. Let trainer.limit_val_batches be above 0.")
+        if not math.isfinite(best[plan.objective]):
+            raise FerError(f"{plan.objective} is no number at the best epoch ({best[plan.objective]}).")
         return Ending(TrialState.COMPLETE, best[plan.objective], notes)
 
     def _goes_on(self) -> bool:

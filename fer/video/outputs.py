@@ -12,7 +12,7 @@ from fer.video.follow import to_row
 from fer.video.frames import Film, Frame, Webcam
 from fer.video.screen import Faces, Progress
 from fer.video.timeline import Timeline, check_suffix
-from fer.video.writer import FilmWriter, check_film_suffix
+from fer.video.writer import FilmWriter, check_film_suffix, part_of
 
 Seen = Sequence[tuple[int, Prediction]]  # number of a face and its answer
 Sink = Callable[[Frame, Seen], None]
@@ -39,8 +39,9 @@ class Outputs:
         if self.timeline:
             check_suffix(self.timeline)
         for path in filter(None, (self.annotate, self.timeline)):
-            if path.exists() and source.exists() and path.samefile(source):
-                raise FerError(f"{path}: this is the film itself. Choose another name for the output.")
+            for written in (path, part_of(path)) if path == self.annotate else (path,):
+                if written.exists() and source.exists() and written.samefile(source):
+                    raise FerError(f"{written}: this is the film itself. Choose another name for the output.")
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:

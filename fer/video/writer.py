@@ -35,7 +35,7 @@ class FilmWriter:
 
     def __init__(self, path: str | Path, rate: float, by_clock: bool = False) -> None:
         self.path = check_film_suffix(Path(path))
-        self.part = self.path.with_name(f"{self.path.stem}.part{self.path.suffix}")
+        self.part = part_of(self.path)
         self.written = 0
         self._rate, self._by_clock = rate, by_clock
         self._writer: cv2.VideoWriter | None = None
@@ -69,6 +69,7 @@ class FilmWriter:
             if self._writer.isOpened():
                 self._rate = rate
                 return
+        self._writer = None
         raise FerError(
             f"{self.part}: this film of {self._size[0]} x {self._size[1]} pixels cannot be begun. "
             "Is the folder there and writable, and is there room on the disk?"
@@ -119,6 +120,11 @@ class FilmWriter:
         elif self._writer is not None:
             self._close()
             print(f"{self.part}: the {self.written:,} frames that were done are kept here.", file=sys.stderr)
+
+
+def part_of(path: Path) -> Path:
+    """Return what a film is called while it is written."""
+    return path.with_name(f"{path.stem}.part{path.suffix}")
 
 
 def check_film_suffix(path: Path) -> Path:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from written_bundle import CROP as RULE
 from written_bundle import write_bundle
 
 import fer
@@ -12,6 +13,7 @@ from fer.bundle.files import CARD
 from fer.bundle.readme import readme
 from fer.errors import FerError
 
+CROP = vars(RULE)
 SCHEMA = Path(fer.__file__).parent / "bundle/card.schema.json"
 
 
@@ -79,6 +81,9 @@ def test_a_card_that_was_cut_off_is_noticed(path, share):
         ({"schema_version": None}, "which schema"),
         ({"model": {}}, "model.sha256"),
         ({"model": []}, "model"),
+        ({"licence": {}}, "licence.data, licence.weights"),
+        ({"crop": CROP | {"box_scale": 0}}, "box_scale above 0"),
+        ({"crop": CROP | {"points": CROP["points"][:3]}}, "five points or none"),
         ({"crop": {"name": "x"}}, "does not fit"),
         ({"labels": {"name": "fer7", "names": ["happy", "sad"]}}, "angry, disgust"),
         ({"surprise": 1}, "surprise"),

@@ -1,6 +1,8 @@
 """The registry: numbers are taken once, whoever writes, and whatever dies."""
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,6 +108,19 @@ def test_a_damaged_alias_is_named(registry, bundle):
     (registry.folder / "tiny" / "best.json").write_text("{")
     with pytest.raises(FerError, match=r"best\.json.*Promote again"):
         registry.find("tiny:best")
+    assert registry.find("tiny").card.version == 1  # the others do not suffer
+    assert registry.promote("tiny:1") is None  # and the advice helps
+    assert registry.find("tiny:best").card.version == 1
+
+
+def test_a_full_disk_takes_no_number(registry, bundle, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(FerError, match=r"cannot be written \(No space left"):
+        registry.register(bundle)
+    assert registry.versions("tiny") == []
 
 
 def test_writers_side_by_side_take_each_number_once(registry, bundle):

@@ -74,6 +74,13 @@ def test_labels_in_another_order_are_refused(tmp_path):
         OnnxClassifier(write_bundle(tmp_path / "bundle", told=told))
 
 
+def test_a_card_of_another_size_is_refused(tmp_path):
+    bundle = write_bundle(tmp_path / "bundle")
+    write_card(bundle.folder, type(bundle.card)(**vars(bundle.card) | {"image_size": 64}))
+    with pytest.raises(FerError, match="64 x 64 x 3 as on the card, got a model of 48 x 48 x 3"):
+        OnnxClassifier(read_bundle(bundle.folder))
+
+
 def test_a_file_that_is_no_model_is_refused_in_one_line(tmp_path):
     bundle = write_bundle(tmp_path / "bundle")
     (bundle.folder / MODEL).write_bytes(b"nothing")

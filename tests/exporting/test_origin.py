@@ -108,3 +108,8 @@ def test_the_command_tells_no_folder():
     typed = "fer-train experiment=x datamodule.path=/data/me/fer2013.csv output_dir=/data/me/runs seed=1"
     assert _typed(typed) == "fer-train experiment=x datamodule.path=fer2013.csv seed=1"
     assert _typed(None) is None
+    several = (
+        "fer-train 'datamodule.sources=[{name: x, path: /data/mine/x.csv}, {path:~/CK+}]' model.name=a/b"
+    )
+    told = "fer-train 'datamodule.sources=[{name: x, path: x.csv}, {path:CK+}]' model.name=a/b"
+    assert _typed(several) == told

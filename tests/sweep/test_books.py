@@ -11,8 +11,8 @@ from small_sweeps import plan_for
 
 from fer.errors import FerError
 from fer.sweep.beginning import begin
-from fer.sweep.books import DEATHS, MAX_DEATHS, OWNER, Books
-from fer.sweep.liveness import this_process
+from fer.sweep.books import DEATHS, MAX_DEATHS, OWNER, PULSE, Books
+from fer.sweep.liveness import GRACE_SECONDS, this_process
 
 
 @pytest.fixture(params=["sqlite:///{}/s.db", "journal:{}/s.log"])
@@ -88,6 +88,16 @@ def test_a_live_process_keeps_its_trial(plan):
     books = start(plan)
     trial, _ = books.take()
     assert Books(plan).take()[0].number != trial.number
+
+
+def test_a_machine_of_another_time_zone_counts_by_its_pulse(plan):
+    """The trial has only just begun by the clock on the wall, which tells nothing from elsewhere."""
+    books = start(plan)
+    trial, _ = books.take()
+    give_to(books, trial, this_process() | {"place": "elsewhere"})
+    assert Books(plan).take()[0].number != trial.number
+    books.storage.set_trial_system_attr(trial._trial_id, PULSE, time.time() - 2 * GRACE_SECONDS)
+    assert Books(plan).take()[0].number == trial.number
 
 
 def test_a_trial_whose_process_dies_each_time_has_failed(plan):

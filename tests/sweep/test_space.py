@@ -2,6 +2,7 @@
 
 import itertools
 
+import optuna
 import pytest
 
 from fer.errors import FerError
@@ -61,6 +62,13 @@ def test_whole_numbers_stay_whole():
     ]  # fmt: skip
 
 
+def test_a_broken_step_makes_broken_numbers_of_whole_ends():
+    (parameter,) = parse_space({"a": {"low": 0, "high": 1, "step": 0.25}})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+    drawn = {suggest(study.ask(), [parameter])["a"] for _ in range(50)}
+    assert drawn == {0.0, 0.25, 0.5, 0.75, 1.0} == {point["a"] for point in grid([parameter])}
+
+
 def test_given_names_another_parent():
     space = parse_space(
         {"imbalance": ["none", "oversample"], "loss": {"given": "imbalance", "none": ["focal"]}}
@@ -81,6 +89,8 @@ def test_given_names_another_parent():
         ({"a": {"low": 1, "high": 1}}, "a single value is a list, [1]"),
         ({"a": {"low": 0, "high": 1, "log": True}}, "a log range must lie above 0"),
         ({"a": {"low": "x", "high": 1}}, "expected numbers"),
+        ({"a": {"low": float("nan"), "high": 1}}, "expected numbers"),
+        ({"a": {"low": 0, "high": float("inf")}}, "expected numbers"),
         ({"a": {"low": 0, "hihg": 1}}, "Did you mean 'high'?"),
         ({"a": {"low": 0, "high": 1, "step": 2}}, "expected a step"),
         ({"o.lr": {"sgd": [1]}}, "by the choices of a key that stands before it"),

@@ -10,6 +10,7 @@ import yaml
 from optuna.trial import TrialState
 from small_sweeps import RATES, SMALL
 
+from fer.sweep.books import Books
 from fer.training import run as training
 
 GRID = "sweep.space={optimizer.lr:[1e-3,1e30]}"  # at the second the loss is no number
@@ -119,6 +120,29 @@ def test_out_of_memory_is_one_trial_s_failure(sweep, monkeypatch):
     assert status == 0
     assert study.trials[0].user_attrs["error"].startswith("OutOfMemoryError: CUDA out of memory")
     assert study.trials[1].state == TrialState.COMPLETE
+
+
+def test_an_objective_that_is_no_number_is_one_trial_s_failure(sweep, monkeypatch):
+    monkeypatch.setattr(training, "run", lambda *_, **__: {"val/accuracy": float("nan")})
+    status, study = sweep(*CUSTOM, RATES, "sweep.n_trials=1", "sweep.max_failed_share=1")
+    assert status == 0
+    assert study.trials[0].user_attrs["error"].startswith("val/accuracy is no number")
+
+
+@pytest.mark.timeout(120)
+def test_a_storage_that_fails_for_a_moment_does_not_hang_the_sweep(sweep, monkeypatch):
+    whole, calls = Books.tell, []
+
+    def tell(*arguments):
+        calls.append(1)
+        if len(calls) == 1:
+            raise optuna.exceptions.StorageInternalError("database is locked")
+        return whole(*arguments)
+
+    monkeypatch.setattr(Books, "tell", tell)
+    status, study = sweep(*CUSTOM, RATES, "sweep.n_trials=2")
+    assert status == 0
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
 
 
 def test_ctrl_c_puts_the_trial_back_and_the_sweep_goes_on_later(sweep, monkeypatch, capsys):

@@ -147,6 +147,14 @@ def test_the_film_itself_is_never_written_over(film, option):
     assert named.read_bytes() == content
 
 
+def test_a_part_that_was_left_is_not_written_over_when_it_is_the_film(film):
+    part = film.rename(film.with_name(f"a.part{film.suffix}"))
+    content = part.read_bytes()
+    with pytest.raises(FerError, match="this is the film itself"):
+        run_video(part, SquareFinder(), show=False, annotate=film.with_name(f"a{film.suffix}"))
+    assert part.read_bytes() == content
+
+
 def test_what_cannot_be_opened_leaves_earlier_outputs(tmp_path):
     (tmp_path / "out.csv").write_text("of yesterday")
     with pytest.raises(FerError, match="found nothing"):

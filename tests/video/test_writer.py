@@ -88,9 +88,13 @@ def test_a_suffix_that_cannot_be_written_is_told(tmp_path, name):
         FilmWriter(tmp_path / name, 25)
 
 
-def test_a_missing_folder_is_told(tmp_path):
-    with pytest.raises(FerError, match="cannot be begun"):
-        FilmWriter(tmp_path / "none" / "a.mp4", 25).write(scene(0), 0.0)
+def test_a_missing_folder_is_told(tmp_path, capsys):
+    with (
+        pytest.raises(FerError, match="cannot be begun"),
+        FilmWriter(tmp_path / "none" / "a.mp4", 25) as film,
+    ):
+        film.write(scene(0), 0.0)
+    assert "kept" not in capsys.readouterr().err
 
 
 FULL = """

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,7 +23,14 @@ def bundle(tmp_path_factory):
 
 def run_command(bundle, *words, **settings):
     command = [sys.executable, "-m", "fer.predict_cli", "--detector", "none", "--model", str(bundle), *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_listen, **settings
+    )
+
+
+def _listen():
+    """Take Ctrl-C also where the tests run in the background, whose children are told to ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of Unix")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from wandb_file import Offline
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = """
 import sys
 from pathlib import Path

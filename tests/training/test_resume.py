@@ -25,7 +25,11 @@ RUN = (
 
 def start(output, *words):
     command = [sys.executable, "-m", "fer.train", f"output_dir={output}", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # W&B's helper process of this session, if there is one, would outlive the kill and hold on to the run.
+    environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
 
 
 def finish(process):

@@ -34,6 +34,7 @@ ALLOWED = {
     "options": {"launchers"},
     "sweep": {"monitor", "options", "training"},
     "train": {"cli", "options", "sweep", "training"},
+    "train_cli": {"cli", "train"},
     "scoring": {"analysis", "checkpoint", "data"},
     "evaluating": {"analysis", "data", "models", "scoring", "training"},
     "evaluate": {"cli", "evaluating"},

@@ -44,7 +44,11 @@ def table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:
 def sentence(recipes: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the same in a sentence, of the first options."""
     found = differences(recipes)
-    named = [f"{option} ({_join(recipes, values)})" for option, values in list(found.items())[:_NAMED]]
+    short = len(recipes) == 2  # of more, the values are in the table alone
+    named = [
+        f"{option} ({_join(recipes, values)})" if short else option
+        for option, values in list(found.items())[:_NAMED]
+    ]
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return f"The recipes differ in {', '.join(named)}{more}."
 

@@ -23,3 +23,7 @@ def test_they_are_written_as_they_are_typed():
 def test_a_long_list_is_cut():
     many = {name: dict.fromkeys("abcdef", value) for name, value in (("one", 1), ("other", 2))}
     assert sentence(many).endswith("d (one: 1, other: 2) and 2 more.")
+
+
+def test_values_of_many_recipes_are_left_to_the_table():
+    assert sentence({"a": {"x": 1}, "b": {"x": 2}, "c": {"x": 3}}) == "The recipes differ in x."

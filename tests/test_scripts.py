@@ -72,3 +72,8 @@ def test_copies_are_found(fer2013_csv, tmp_path):
     assert json.loads((tmp_path / "copies.json").read_text())["groups"] == [
         {"kind": "exact", "rows": [0, 300]}
     ]
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").glob("*.py")))
+def test_help_says_what_to_type(script, tmp_path):
+    assert "usage:" in run(script, "--help", folder=tmp_path)

@@ -27,8 +27,6 @@ def run_and_explain(command: Callable[[], object]) -> int:
         _say(f"error: {error.name} is not installed. Training, evaluation and export need more than "
              "prediction does: pip install 'fer-lightning[train]', or uv run in a checkout.")  # fmt: skip
         return USER_ERROR
-    except BrokenPipeError:  # whoever read our lines has seen enough: `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED

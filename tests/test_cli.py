@@ -45,13 +45,3 @@ main()
     assert done.returncode == 2
     assert "is not installed" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_reader_that_has_seen_enough_is_no_error():
-    code = "import sys, fer.cli; sys.exit(fer.cli.run_and_explain(lambda: print('x' * 10**6)))"
-    command = f'{sys.executable} -c "{code}" | head -c 1'
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0
-    assert done.stderr == ""

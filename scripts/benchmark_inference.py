@@ -48,11 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"model {predictor.card.name} ({predictor.card.precision}), detector {predictor.detector.name}, "
           f"{len(files)} photographs, {predictor.threads} cores, {request.turns} turns")  # fmt: skip
     print(f"{'':<46}{'measured':>12}{'goal':>12}")
+    weigh(files, request)  # first: a process takes over the peak of the one that started it, torch and all
     time_model(predictor, request)
     time_frame(predictor, files, request.turns)
     time_command(files, request)
     time_folder(predictor, files, request)
-    weigh(files, request)
 
 
 def row(name: str, value: float, unit: str, goal: float | None = None, more_is_better: bool = False) -> None:

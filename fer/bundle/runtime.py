@@ -88,6 +88,8 @@ def open_session(model: Path, threads: int | None = None) -> ort.InferenceSessio
     options = ort.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads or 0
+    # Threads that wait busily for the next faces would take the cores from those that look for them.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its many exceptions have no parent of their own

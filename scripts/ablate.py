@@ -72,6 +72,8 @@ METHODS = (
     method("data", "whole_image", "model.kwargs.margin=0"),
     method("resolution", "64 px", "model.image_size=64"),
     method("resolution", "96 px", "model.image_size=96"),
+    method("resolution", "112 px", "model.image_size=112"),
+    method("resolution", "224 px", "model.image_size=224"),
     Method("ferplus", "votes", FERPLUS, against="ferplus"),
     Method("soft_targets", "votes", (*FERPLUS, "loss=soft_targets"), against="ferplus"),
 )

@@ -11,6 +11,7 @@ from fer.bundle.readme import readme
 from fer.bundle.registry import BEST, Registry
 from fer.bundle.table import compare_rows, list_rows, print_table
 from fer.cli import run_and_explain
+from fer.errors import FerError
 
 _EXAMPLES = """examples:
   fer-models list                                every model and version
@@ -68,6 +69,8 @@ def _show(request: argparse.Namespace, registry: Registry) -> None:
 
 
 def _compare(request: argparse.Namespace, registry: Registry) -> None:
+    if len(request.models) < 2:
+        raise FerError(f"compare: expected two models or more, got {request.models[0]} alone. Name another.")
     cards: list[tuple[str, Card]] = [
         (model, read_card(_folder(model, registry) / CARD)) for model in request.models
     ]

@@ -1,7 +1,6 @@
 """fer-predict: which emotion does each face of a picture, a film or before the webcam show?"""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
@@ -103,13 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         status = predict_sources(request)
 
-    try:
-        mistake = run_and_explain(predict)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our lines has seen enough: `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        mistake = 0
-    sys.exit(mistake or status)
+    sys.exit(run_and_explain(predict) or status)
 
 
 if __name__ == "__main__":

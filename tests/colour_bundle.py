@@ -1,14 +1,11 @@
 """A bundle whose model is known by heart: the mean colour of a face decides its emotion."""
 
-import json
 from pathlib import Path
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+import written_bundle
 
-from fer.bundle.card import Card, CropRule, to_json
-from fer.bundle.files import CARD, MODEL, sha256
+from fer.bundle.card import CropRule
 from fer.faces.face import Face
 from fer.labels import FER7
 
@@ -27,32 +24,11 @@ def expected(colour):
 
 
 def write_bundle(folder: Path, abstain_below: float | None = 0.6, name: str = "colours") -> Path:
-    """Write ``model.onnx`` and ``card.json``."""
-    folder.mkdir(parents=True)
-    onnx.save(_model(), folder / MODEL)
+    """Write a bundle of this model; return its folder."""
     rule = CropRule("centre", (), False, 0.5, 0.0)  # half of a patch: nothing of its neighbours
-    about = {"sha256": sha256(folder / MODEL), "bytes": 1, "parameters": 28, "architecture": "by hand"}
-    licence = {"weights": "none", "data": "none"}
-    card = Card(name, 3, FER7, SIZE, rule, 1.0, abstain_below, False, "fp32", about, {}, {}, {}, licence, "")
-    (folder / CARD).write_text(to_json(card))
+    about = {"name": name, "version": 3, "image_size": SIZE, "crop": rule, "abstain_below": abstain_below}
+    written_bundle.write_bundle(folder, by=(WEIGHTS, BIAS), temperature=1.0, metrics={}, **about)
     return folder
-
-
-def _model() -> onnx.ModelProto:
-    faces = helper.make_tensor_value_info("faces", TensorProto.UINT8, ["N", SIZE, SIZE, 3])
-    probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 7])
-    nodes = [
-        helper.make_node("Cast", ["faces"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["floats", "sides"], ["mean"], keepdims=0),
-        helper.make_node("Gemm", ["mean", "weights", "bias"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-    ]
-    constants = {"sides": np.array([1, 2]), "weights": WEIGHTS / 255, "bias": BIAS}
-    stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = helper.make_graph(nodes, "colours", [faces], [probabilities], stored)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    helper.set_model_props(model, {"labels": json.dumps(list(FER7.names))})
-    return model
 
 
 class PatchDetector:

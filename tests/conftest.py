@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # a core for each of the test processes
 
 import numpy as np
 import pytest
+
+Command = Callable[..., tuple[Any, str, str]]  # words in; exit status, standard output and error out
 
 TINY = (
     "datamodule.batch_size=16",
@@ -86,3 +89,72 @@ def write_votes(path: Path, rows: dict[str, int]) -> None:
             votes = ",".join("8" if emotion == row % 8 else "0" for emotion in range(8))
             lines.append(f"{usage},fer{row:07d}.png,{votes},2,0")
     path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def fer_evaluate(capsys) -> Command:
+    """Call fer-evaluate; return its status and what it printed."""
+    from fer.evaluate import main
+
+    return _command(main, capsys)
+
+
+@pytest.fixture
+def fer_export(capsys) -> Command:
+    """Call fer-export; return its status and what it printed."""
+    from fer.export import main
+
+    return _command(main, capsys)
+
+
+def _command(main: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str]) -> Command:
+    def call(*words: object) -> tuple[Any, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main([str(word) for word in words])
+        said = capsys.readouterr()
+        return exit_.value.code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def run(tmp_path, fer2013_csv) -> Path:
+    """A trained run on a few images of noise."""
+    from written_run import write_run
+
+    return write_run(tmp_path / "outputs", {"name": "fer2013", "path": str(fer2013_csv)})
+
+
+@pytest.fixture
+def homeless(tmp_path, fer2013_csv) -> Path:
+    """A run whose data has gone."""
+    from written_run import write_run
+
+    here = tmp_path / "moved.csv"
+    here.write_bytes(fer2013_csv.read_bytes())
+    run = write_run(tmp_path / "outputs", {"name": "fer2013", "path": str(here)})
+    here.unlink()
+    return run
+
+
+@pytest.fixture(scope="session")
+def onnx_files(tmp_path_factory) -> Path:
+    """A folder of ONNX files by what went into them."""
+    return tmp_path_factory.mktemp("written")
+
+
+@pytest.fixture
+def exported_once(onnx_files, monkeypatch) -> None:
+    """Export one and the same network once for all tests, as that takes seconds."""
+    from fer.exporting import make
+    from fer.exporting.onnx_file import write_onnx
+    from fer.scoring.runs import hash_model
+
+    def write(network, path, about):
+        parts = (hash_model(network.model)[:16], f"{network.temperature:.6f}", network.gray, about["name"])
+        file = onnx_files / f"{'-'.join(map(str, parts))}.onnx"
+        if not file.exists():
+            write_onnx(network, file, about)
+        shutil.copyfile(file, path)
+
+    monkeypatch.setattr(make, "write_onnx", write)

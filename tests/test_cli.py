@@ -1,13 +1,16 @@
 """What every command line does with what goes wrong."""
 
 import importlib
+import os
 import subprocess
 import sys
 
 import pytest
 
-from fer.cli import run_and_explain
+from fer.cli import READER_GONE, run_and_explain
 from fer.errors import FerError
+
+unix_pipes = pytest.mark.skipif(os.name == "nt", reason="pipes are those of Unix")
 
 
 def fail_with(error):
@@ -45,3 +48,47 @@ main()
     assert done.returncode == 2
     assert "is not installed" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+GONE = """
+import os, subprocess, sys
+from fer.cli import run_and_explain
+def to_stdout():
+    print("x" * {size})
+def to_another():
+    child = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE)
+    child.wait()
+    child.stdin.write(b"x")
+    child.stdin.flush()
+sys.exit(run_and_explain({command}))
+"""
+
+
+def piped(code, stays):
+    """Run code whose standard output is a pipe; its reader leaves at once, or stays."""
+    reading, writing = os.pipe()
+    if not stays:
+        os.close(reading)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    return done.returncode, done.stderr
+
+
+@unix_pipes
+@pytest.mark.parametrize("size", [10, 10**6])  # held back until the end, or written at once
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly_and_without_success(size):
+    assert piped(GONE.format(size=size, command="to_stdout"), stays=False) == (READER_GONE, "")
+
+
+@unix_pipes
+def test_a_pipe_elsewhere_that_breaks_is_an_error():
+    status, errors = piped(GONE.format(size=1, command="to_another"), stays=True)
+    assert status == 1
+    assert "BrokenPipeError" in errors
+
+
+@unix_pipes
+def test_help_of_training_may_be_cut_short():
+    code = "import sys; sys.argv = ['fer-train', '--help']; from fer.train import main; main()"
+    assert piped(code, stays=False) == (READER_GONE, "")

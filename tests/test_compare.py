@@ -101,6 +101,19 @@ def test_runs_of_one_recipe_are_compared_one_by_one(runs, fer_compare):
     assert numbers["compare"]["pairs"][0]["mcnemar_p"] is not None
 
 
+def test_stored_predictions_are_not_those_of_data_that_lies_elsewhere(runs, fer2013_csv, tmp_path):
+    """Half of the images at another place: what was stored of all of them does not stand for these."""
+    (whole,) = gather([str(runs[0])], "val", None, False)
+    whole.predictions.save(runs[0] / "report" / "val" / "predictions.npz")
+    rows = fer2013_csv.read_text().splitlines(keepends=True)
+    public = [row for row in rows if row.endswith("PublicTest\n")][:14]
+    moved = tmp_path / "moved.csv"
+    moved.write_text("".join([row for row in rows if "PublicTest" not in row] + public))
+    assert not gather([str(runs[0])], "val", str(fer2013_csv), False)[0].is_new
+    (found,) = gather([str(runs[0])], "val", str(moved), False)
+    assert (found.is_new, len(found.predictions)) == (True, 14)
+
+
 def test_scoring_the_test_split_is_entered_in_the_ledger(runs, fer_compare):
     assert fer_compare("--no-speed", "--split", "test", *runs[:2])[0] == 0
     entered = (runs[0].parents[2] / "test_ledger.jsonl").read_text().splitlines()

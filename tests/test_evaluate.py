@@ -39,21 +39,6 @@ def data(fer2013_csv):
     return {"name": "fer2013", "path": str(fer2013_csv)}
 
 
-@pytest.fixture
-def fer_evaluate(capsys):
-    """Call fer-evaluate; return its status and what it printed."""
-
-    def call(*words):
-        from fer.evaluate import main
-
-        with pytest.raises(SystemExit) as exit_:
-            main([str(word) for word in words])
-        said = capsys.readouterr()
-        return exit_.value.code, said.out, said.err
-
-    return call
-
-
 def numbers(folder):
     return json.loads((folder / "metrics.json").read_text())
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,68 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics import confusion_matrix, precision_score
 from written_run import write_run
 
 from fer.analysis.temperature import read_temperature
 from fer.bundle.card import CropRule
 from fer.bundle.files import FILES, read_bundle
-from fer.bundle.registry import Registry
 from fer.bundle.runtime import OnnxClassifier
 from fer.errors import FerError
 from fer.exporting import make
-from fer.exporting.onnx_file import write_onnx
 from fer.faces.rules import RULES
 from fer.labels import FER7
-from fer.scoring.runs import hash_model
 
+pytestmark = pytest.mark.usefixtures("exported_once")
 SCHEMA = Path(make.__file__).parent.parent / "bundle/card.schema.json"
-
-
-@pytest.fixture(scope="session")
-def written(tmp_path_factory):
-    """ONNX files by what went into them: one and the same is exported once, as that takes seconds."""
-    return tmp_path_factory.mktemp("written")
-
-
-@pytest.fixture(autouse=True)
-def written_once(written, monkeypatch):
-    def write(network, path, about):
-        key = (
-            f"{hash_model(network.model)[:16]}-{network.temperature:.6f}-{network.gray}-{about['name']}.onnx"
-        )
-        if not (written / key).exists():
-            write_onnx(network, written / key, about)
-        shutil.copyfile(written / key, path)
-
-    monkeypatch.setattr(make, "write_onnx", write)
-
-
-@pytest.fixture
-def run(tmp_path, fer2013_csv):
-    return write_run(tmp_path / "outputs", {"name": "fer2013", "path": str(fer2013_csv)})
-
-
-@pytest.fixture
-def homeless(tmp_path, fer2013_csv):
-    """A run whose data has gone."""
-    here = tmp_path / "moved.csv"
-    here.write_bytes(fer2013_csv.read_bytes())
-    run = write_run(tmp_path / "outputs", {"name": "fer2013", "path": str(here)})
-    here.unlink()
-    return run
-
-
-@pytest.fixture
-def fer_export(capsys):
-    def call(*words):
-        from fer.export import main
-
-        with pytest.raises(SystemExit) as exit_:
-            main([str(word) for word in words])
-        said = capsys.readouterr()
-        return exit_.value.code, said.out, said.err
-
-    return call
 
 
 def test_a_run_becomes_a_bundle(fer_export, run):
@@ -110,6 +61,12 @@ def test_figures_are_those_of_the_exported_file(fer_export, run, fer2013_csv):
     part = bundle.card.metrics["val"]
     assert part["figures"]["accuracy"]["value"] == (probs.argmax(1) == data.targets[rows]).mean()
     assert part["figures"]["accuracy"]["low"] <= part["figures"]["accuracy"]["value"]
+    assert (
+        part["confusion"] == confusion_matrix(data.targets[rows], probs.argmax(1), labels=range(7)).tolist()
+    )
+    precision = precision_score(data.targets[rows], probs.argmax(1), labels=range(7), average=None)
+    for name, value in zip(FER7.names, precision, strict=True):
+        assert part["figures"][f"precision/{name}"]["value"] in (None, pytest.approx(value))
     assert (part["split"], part["n"], part["selection_split"]) == ("PublicTest", 35, True)
     assert (
         part["manifest"]["pixels_sha256"]
@@ -215,56 +172,6 @@ def test_what_the_training_noted_down_stands_in(fer_export, homeless):
     assert read_bundle(homeless / "bundle").card.metrics == {}
 
 
-def test_fp16_is_smaller(fer_export, run, tmp_path):
-    fer_export(run)
-    fer_export(run, "--fp16", "--output", tmp_path / "small")
-    whole, half = read_bundle(run / "bundle").card, read_bundle(tmp_path / "small").card
-    assert half.precision == "fp16"
-    assert half.model["bytes"] < whole.model["bytes"]
-    assert half.export["parity"]["tolerance"] == 0.01
-
-
-def test_int8_ships_or_says_why_not(fer_export, run):
-    status, said, _ = fer_export(run, "--int8")
-    card = read_bundle(run / "bundle").card
-    found = card.export["quantisation"]
-    assert status == 0
-    assert card.precision == ("int8" if found["kept"] else "fp32")
-    assert found["said"] in said
-    assert found["calibration_images"] == 70
-    assert {"fp32_ms", "int8_ms", "times_faster"} == set(found["speed"]["batch_1"])
-    assert found["said"] in (run / "bundle" / "README.md").read_text()
-
-
-def test_int8_that_is_kept_is_what_ships(fer_export, run, monkeypatch):
-    monkeypatch.setattr("fer.exporting.int8.LEAST_SPEEDUP", 0.0)
-    monkeypatch.setattr("fer.exporting.int8.MOST_LOSS", 1.0)
-    fer_export(run, "--int8")
-    bundle = read_bundle(run / "bundle")
-    assert bundle.card.precision == "int8"
-    assert b"QuantizeLinear" in bundle.model_path.read_bytes()
-    assert OnnxClassifier(bundle)(np.zeros((2, 48, 48, 3), np.uint8)).shape == (2, 7)
-
-
-def test_registering_adds_versions(fer_export, run, tmp_path):
-    models = tmp_path / "models"
-    for version in (1, 2):
-        status, said, _ = fer_export(run, "--register", models)
-        assert status == 0
-        assert f"tiny:{version}" in said
-    assert Registry(models).versions("tiny") == [1, 2]
-    assert read_bundle(run / "bundle").card.version == 0
-
-
-def test_wandb_is_sent_the_registered_version(fer_export, run, tmp_path, monkeypatch):
-    sent = []
-    monkeypatch.setattr("fer.exporting.wandb_artifact.send", lambda *given: sent.append(given))
-    assert fer_export(run, "--register", tmp_path / "models", "--wandb")[0] == 0
-    ((entry, folder, config, aliases),) = sent
-    assert entry.folder == tmp_path / "models" / "tiny" / "1"
-    assert (folder, config["seed"], aliases) == (run, 0, ["latest", "version-1"])
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -280,16 +187,6 @@ def test_mistakes_end_in_one_line(fer_export, run, words, said):
     assert complaint.count("\n") == 1
     assert said in complaint
     assert not (run / "bundle").exists()
-
-
-def test_int8_without_pictures_is_refused(fer_export, homeless):
-    status, _, complaint = fer_export(homeless, "--int8")
-    assert status == 2
-    assert "--calibration" in complaint
-
-
-def test_wandb_without_registering_is_refused(fer_export, run):
-    assert fer_export(run, "--wandb")[0] == 2
 
 
 def test_a_set_whose_crops_nobody_measured_is_cut_out_whole(fer_export, tmp_path):

@@ -1,8 +1,11 @@
 """fer-models through its own main."""
 
+import json
+
 import pytest
 from written_bundle import HASHES, write_bundle
 
+from fer.bundle.files import CARD
 from fer.bundle.registry import Registry
 from fer.labels import FERPLUS8
 from fer.models_cli import main
@@ -87,9 +90,37 @@ def test_other_emotions_are_said(fer_models, tmp_path):
     assert "same emotions" in fer_models("compare", "tiny:1", other.folder)[1]
 
 
-@pytest.mark.parametrize("words", [("show", "tinny"), ("promote", "tiny:7"), ("compare", "tiny:1", "other")])
+@pytest.mark.parametrize(
+    "words", [("show", "tinny"), ("promote", "tiny:7"), ("compare", "tiny:1", "other"), ("compare", "tiny:1")]
+)
 def test_mistakes_end_in_one_line(fer_models, words):
     status, said, complaint = fer_models(*words)
     assert (status, said) == (2, "")
     assert complaint.startswith("error: ")
+    assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: card["metrics"]["val"].pop("split"),
+        lambda card: card["metrics"]["val"].update(n="many"),
+        lambda card: card["metrics"]["val"].pop("selection_split"),
+        lambda card: card["metrics"]["val"]["figures"]["accuracy"].pop("value"),
+        lambda card: card["metrics"]["val"]["figures"]["accuracy"].pop("high"),
+        lambda card: card["metrics"]["val"]["figures"].update(uar=0.5),
+        lambda card: card["metrics"].update(val=[]),
+        lambda card: card["export"].update(quantisation="int8"),
+        lambda card: card["crop"].update(points=[[0.3, 0.4, 0.5]] * 5),
+    ],
+)
+@pytest.mark.parametrize("action", ["show", "compare"])
+def test_a_card_that_was_edited_by_hand_is_one_clear_message(fer_models, tmp_path, change, action):
+    path = write_bundle(tmp_path / "c").folder / CARD
+    card = json.loads(path.read_text())
+    change(card)
+    path.write_text(json.dumps(card))
+    status, said, complaint = fer_models(action, *[path.parent] * (2 if action == "compare" else 1))
+    assert (status, said) == (2, "")
+    assert complaint.startswith(f"error: {path}: expected the card of a model")
     assert complaint.count("\n") == 1

@@ -14,7 +14,7 @@ from fer.faces.face import Face
 from fer.labels import FER7
 from fer.predict_cli import main
 from fer.predicting.copies import copy_targets
-from fer.predicting.lines import Progress, bar, progress_line
+from fer.predicting.lines import bar
 from fer.predicting.sources import is_moving, list_pictures
 
 RED, BLUE, MUD = (255, 0, 0), (0, 0, 255), (90, 90, 90)
@@ -159,6 +159,13 @@ def test_copies_of_an_earlier_run_alone_are_no_pictures(tmp_path):
         list_pictures([str(tmp_path)], tmp_path / "drawn")
 
 
+def test_a_folder_of_pictures_that_is_the_folder_of_copies_is_never_left_out(photos, tmp_path):
+    Image.fromarray(patches(RED)).save(tmp_path / "more.png")
+    for copies in (photos, tmp_path):
+        with pytest.raises(FerError, match="photos: all pictures in it lie in"):
+            list_pictures([str(photos), str(tmp_path)], copies)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -219,7 +226,7 @@ def test_a_film_goes_to_the_film_room(fer_predict, tmp_path, monkeypatch):
     (tmp_path / "a.mp4").write_bytes(b"")
     words = ["--json", "t.csv", "--annotate", "o.mp4", "--smooth", "0.2", "--all", "--strict", "--threads=1"]
     assert fer_predict(tmp_path / "a.mp4", *words)[0] == 3
-    assert seen.pop("source") == str(tmp_path / "a.mp4")
+    assert seen.pop("source") == (tmp_path / "a.mp4")
     assert seen == {"annotate": "o.mp4", "timeline": "t.csv", "smooth": 0.2, "bars": True, "threads": 1}
 
 
@@ -235,15 +242,8 @@ def test_a_film_is_answered_frame_by_frame(fer_predict, tmp_path):
     assert len(copies) == 5
 
 
-def test_bars_and_progress_tell_the_share():
+def test_a_bar_tells_the_share():
     assert [len(bar(share)) for share in (0, 0.31, 0.5, 1)] == [20] * 4
     assert bar(0).strip() == ""
     assert bar(0.5) == "█" * 10 + " " * 10
     assert bar(1) == "█" * 20
-    assert progress_line(500, 1000, 5.0).endswith("500/1,000 pictures, 100 a second, 5 s left")
-
-
-def test_progress_is_for_terminals_alone(tmp_path):
-    with (tmp_path / "log").open("w") as file, Progress(5, file) as progress, progress.step():
-        pass
-    assert (tmp_path / "log").read_text() == ""

@@ -49,19 +49,20 @@ def test_what_is_done_outlives_ctrl_c(bundle, tmp_path):
     assert process.returncode == 130
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert 3 < len(rows) < 1000
-    assert f"{len(rows)} of 1,000 pictures" in said.decode()
+    counted = (len(rows), len(rows) + 1)  # the signal may come after a picture was counted, before its line
+    assert any(f"{number} of 1,000 pictures" in said.decode() for number in counted)
     assert errors.decode().strip() == "interrupted"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes are those of Unix")
-def test_a_reader_who_leaves_is_no_error(bundle, tmp_path):
+def test_a_reader_who_leaves_is_not_complained_of(bundle, tmp_path):
     for number in range(300):
         Image.fromarray(patches(RED)).save(tmp_path / f"{number}.png")
     process = run_command(bundle, str(tmp_path))
     process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == b""
-    assert process.wait(60) == 0
+    assert process.wait(60) == 141
 
 
 def test_a_name_in_no_encoding_is_no_obstacle(bundle, tmp_path):

@@ -33,10 +33,12 @@ ALLOWED = {
     "training": {"analysis", "checkpoint", "data", "fitting_options", "models", "module", "optim"},
     "options": {"launchers"},
     "sweep": {"monitor", "options", "training"},
+    "sweep_reporting": {"analysis", "evaluating", "sweep", "training"},
+    "sweep_report": {"cli", "sweep_reporting"},
     "train": {"cli", "options", "sweep", "training"},
     "train_cli": {"cli", "train"},
     "scoring": {"analysis", "checkpoint", "data"},
-    "evaluating": {"analysis", "data", "models", "scoring", "training"},
+    "evaluating": {"analysis", "data", "faces", "models", "scoring", "training"},
     "evaluate": {"cli", "evaluating"},
     "compare": {"analysis", "cli", "evaluating"},
     "bundle": set(),
@@ -52,6 +54,21 @@ ALLOWED = {
     "video": {"annotate", "faces", "predict"},
     "predicting": {"annotate", "bundle", "picture", "predict", "prediction", "video"},
     "predict_cli": {"cli", "predicting"},
+    "explaining": {"bundle"},
+    "app": {
+        "annotate",
+        "bundle",
+        "cli",
+        "data",
+        "explaining",
+        "faces",
+        "picture",
+        "pixels",
+        "predict",
+        "prediction",
+        "video",
+    },
+    "app_cli": {"app", "cli"},
 }
 HYDRA = {"options", "sweep", "train"}
 HEAVY = {"wandb", "albumentations", "tensorboard"}  # imported where they are used, never at the top
@@ -89,7 +106,7 @@ def test_files_stay_short(path):
 TORCHLESS = (
     "fer.labels", "fer.data.fer2013", "fer.data.synthetic", "fer.analysis.plots", "fer.annotate",
     "fer.faces.choose", "fer.faces.crop", "fer.predict", "fer.predicting.sources", "fer.bundle.registry",
-    "fer.video",
+    "fer.video", "fer.app.pages.upload", "fer.app.pages.compare", "fer.app.live", "fer.explaining.why",
 )  # fmt: skip
 
 

@@ -14,10 +14,10 @@ def read_wandb(folder: Path) -> list[Any]:
     from wandb.proto.wandb_internal_pb2 import Record
 
     (path,) = folder.glob("wandb/*run-*/*.wandb")
-    return [Record.FromString(content) for content in _contents(path.read_bytes())]
+    return [Record.FromString(content) for content in contents(path.read_bytes())]
 
 
-def _contents(data: bytes) -> Iterator[bytes]:
+def contents(data: bytes) -> Iterator[bytes]:
     """Undo LevelDB's log framing: blocks of 32 KiB, in them (CRC, length, kind) and a record or its part.
 
     https://github.com/google/leveldb/blob/main/doc/log_format.md, but the CRC is zlib's, and 7 bytes lead.
@@ -37,7 +37,7 @@ def _contents(data: bytes) -> Iterator[bytes]:
             parts = b""
 
 
-def _items(items: Any) -> dict[str, Any]:
+def items(items: Any) -> dict[str, Any]:
     """Return the values by name; a table or picture comes in parts, as (name, property)."""
     values: dict[str, Any] = {}
     for item in items:
@@ -64,10 +64,10 @@ class Offline:
         records = read_wandb(folder)
         config, summary = {}, {}
         for record in records:
-            config |= _items(record.run.config.update) | _items(record.config.update)
-            summary |= _items(record.summary.update)
+            config |= items(record.run.config.update) | items(record.config.update)
+            summary |= items(record.summary.update)
         return cls(
-            [_items(r.history.item) for r in records if r.HasField("history")], config, summary,
+            [items(r.history.item) for r in records if r.HasField("history")], config, summary,
             {r.artifact.type: r.artifact for r in records if r.HasField("artifact")},
             next(r.exit.exit_code for r in records if r.HasField("exit")),
             next(folder.glob("wandb/*run-*/files")),

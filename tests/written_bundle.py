@@ -17,11 +17,16 @@ HASHES = {"pixels_sha256": "a" * 64, "labels_sha256": "b" * 64}
 
 
 def write_bundle(
-    folder, labels=FER7, told=None, attention=False, seed=0, accuracy=0.6, hashes=HASHES, **card
+    folder, labels=FER7, told=None, attention=False, seed=0, accuracy=0.6, hashes=HASHES, by=None, **card
 ):
-    """Write a bundle; ``told`` are the labels in the ONNX file, where they are not to be the card's."""
+    """Write a bundle.
+
+    ``told`` are the labels in the ONNX file, where they are not to be the card's; ``by`` are weights (3, K)
+    and bias (K,) of the mean colour, where they are not to be drawn by ``seed``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_model(folder / MODEL, told or labels, attention, seed, card.get("image_size", SIDE))
+    by = by or (model_weights(len(labels), seed), np.zeros(len(labels), np.float32))
+    write_model(folder / MODEL, told or labels, attention, by, card.get("image_size", SIDE))
     content = {
         "name": "tiny", "version": 0, "labels": labels, "image_size": SIDE, "crop": CROP, "temperature": 1.2,
         "abstain_below": 0.5, "attention": attention, "precision": "fp32",
@@ -55,18 +60,18 @@ def export():
             "quantisation": None}  # fmt: skip
 
 
-def write_model(path, labels, attention, seed, side):
-    """Write softmax(mean colour @ weights); the map of the attention is the red channel."""
-    weights = model_weights(len(labels), seed)
+def write_model(path, labels, attention, by, side):
+    """Write softmax(mean colour @ weights + bias); the map of the attention is the red channel."""
+    weights, bias = by
     nodes = [
         helper.make_node("Cast", ["faces"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["pixels", "scale"], ["scaled"]),
         helper.make_node("ReduceMean", ["scaled", "axes"], ["colour"], keepdims=0),
-        helper.make_node("MatMul", ["colour", "weights"], ["logits"]),
+        helper.make_node("Gemm", ["colour", "weights", "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
     outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(labels)])]
-    constants = {"scale": np.float32(1 / 255), "axes": np.array([1, 2]), "weights": weights}
+    constants = {"scale": np.float32(1 / 255), "axes": np.array([1, 2]), "weights": weights, "bias": bias}
     if attention:
         nodes.append(helper.make_node("Gather", ["scaled", "red"], ["attention"], axis=3))
         outputs.append(helper.make_tensor_value_info("attention", TensorProto.FLOAT, ["N", side, side]))

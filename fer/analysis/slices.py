@@ -28,6 +28,7 @@ THIRDS = {
     "tilt": ("upright", "middle", "tilted"),
 }
 COPY = "copy in train"
+NO_LANDMARKS = "There are no facial landmarks for these images, so none is sliced by head pose."
 NO_PERSON = (
     "No label of age, sex or skin colour was given (FER2013 has none), so accuracy by groups of people "
     "cannot be told. None was guessed: another model's guess would bring that model's errors with it."
@@ -107,6 +108,7 @@ def section(
     images: np.ndarray,
     has_copy: np.ndarray | None = None,
     landmarks: np.ndarray | None = None,
+    on_landmarks: str = NO_LANDMARKS,
 ) -> Section:
     """Return the chapter on slices.
 
@@ -115,11 +117,13 @@ def section(
         images: uint8 ``(N, H, W, C)``, the images of the predictions, in their order.
         has_copy: bool ``(N,)``, whether an exact or near copy is among the training images, or None.
         landmarks: ``(N, 5, 2)`` as `fer.analysis.image_quality.measure_pose` takes them, or None.
+        on_landmarks: Who found them on how many faces, or why there are none: a sentence.
     """
     parts = _parts(predictions, images, has_copy, landmarks)
     found = slice_scores(predictions.target, predictions.preds, parts)
     overall = share(int((predictions.preds == predictions.target).sum()), len(predictions))
-    words = [_in_words(found), *_on_copies(found), *_missing(has_copy, landmarks), NO_PERSON]
+    missing = [] if has_copy is not None else ["Copies of training images were not looked for."]
+    words = [_in_words(found), *_on_copies(found), *missing, on_landmarks, NO_PERSON]
     picture = Picture(
         "slices",
         png_bytes(plot_slices(found, overall)),
@@ -173,15 +177,6 @@ def _on_copies(found: list[Slice]) -> list[str]:
     ]
 
 
-def _missing(has_copy: np.ndarray | None, landmarks: np.ndarray | None) -> list[str]:
-    words = []
-    if has_copy is None:
-        words.append("Copies of training images were not looked for.")
-    if landmarks is None:
-        words.append("There are no facial landmarks for these images, so none is sliced by head pose.")
-    return words
-
-
 def _table(found: list[Slice]) -> Table:
     rows: list[tuple[str | float | int | None, ...]] = [
         (
@@ -196,8 +191,8 @@ def _table(found: list[Slice]) -> Table:
     ]
     columns = ("slice", "images", "accuracy (95 %)", "expected of its emotions", "p (Holm)", "differs")
     caption = (
-        "Light, contrast and sharpness are parted into thirds of this split. Each slice is tested against "
-        "all other images, within emotions (Mantel-Haenszel)."
+        "Light, contrast, sharpness and head pose are parted into thirds of this split. Each slice is tested "
+        "against all other images, within emotions (Mantel-Haenszel)."
     )
     return Table(columns, rows, caption)
 

@@ -33,6 +33,7 @@ _PARTS: dict[str, dict[str, type]] = {
     "model": {"sha256": str, "bytes": int, "parameters": int, "architecture": str},
     "licence": {"data": str, "weights": str},
 }
+_MEASURED: dict[str, type] = {"split": str, "n": int, "selection_split": bool, "figures": dict}
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Card:
             1, S the `image_size`.
         precision: ``fp32``, ``fp16`` or ``int8``.
         model: ``file``, ``sha256``, ``bytes``, ``parameters``, ``architecture`` of `model.onnx`.
-        metrics: By split: published name, n, whether the split selected the model, figures with intervals.
+        metrics: By split: published name, n, whether the split selected the model, figures with intervals,
+            and ``confusion``, K rows of K counts (a row a true emotion), which older cards lack.
         training: Command, experiment, seed, epochs, commit, manifest of the data.
         export: Versions, parity with torch, calibration, quantisation: what was measured, and when.
         licence: Of the ``weights`` and of the ``data``.
@@ -121,7 +123,12 @@ def read_card(path: Path) -> Card:
         crop = content["crop"]
         crop = CropRule(**crop | {"points": tuple((float(x), float(y)) for x, y in crop["points"])})
         _check_crop(crop)
-        return Card(**content | {"labels": from_dict(content["labels"]), "crop": crop})
+        labels = from_dict(content["labels"])
+        _check_figures(content["metrics"])
+        if not isinstance(content["export"].get("quantisation"), dict | None):
+            raise FerError("export.quantisation: expected a table or null. Export the model again.")
+        _check_confusion(content["metrics"], len(labels))
+        return Card(**content | {"labels": labels, "crop": crop})
     except (ValueError, TypeError, KeyError) as error:
         raise FerError(f"{path}: expected the card of a model, but it does not fit: {error}") from error
 
@@ -149,3 +156,46 @@ def _check_crop(crop: CropRule) -> None:
             f"crop: expected five points or none, and a box_scale above 0, got {len(crop.points)} points and "
             f"{crop.box_scale}. Export the model again."
         )
+
+
+def _check_figures(metrics: dict[str, Any]) -> None:
+    """Refuse figures that could not be told: a card may have been edited by hand."""
+    for role, part in metrics.items():
+        if not isinstance(part, dict):
+            raise FerError(f"metrics.{role}: expected figures of a split. Export the model again.")
+        wrong = [name for name, kind in _MEASURED.items() if not isinstance(part.get(name), kind)]
+        if "figures" not in wrong:
+            wrong += [f"figures.{name}" for name, one in part["figures"].items() if not _is_figure(one)]
+        if wrong:
+            names = ", ".join(f"metrics.{role}.{name}" for name in wrong)
+            raise FerError(f"missing or of another kind: {names}. Export the model again.")
+
+
+def _is_figure(figure: Any) -> bool:
+    """Whether this is a number, or none, with both ends of an interval or none."""
+    if not isinstance(figure, dict) or "value" not in figure:
+        return False
+    ends = [figure.get("low"), figure.get("high")]
+    known = [value for value in (figure["value"], *ends) if value is not None]
+    return ends.count(None) != 1 and all(isinstance(value, int | float) for value in known)
+
+
+def _check_confusion(metrics: dict[str, Any], num_classes: int) -> None:
+    """Refuse a confusion matrix that is not of the card's emotions; a card may have none."""
+    for role, part in metrics.items():
+        rows = part.get("confusion")
+        if rows is not None and not _is_square(rows, num_classes):
+            raise FerError(
+                f"metrics.{role}.confusion: expected {num_classes} rows of {num_classes} counts of images. "
+                "Export the model again."
+            )
+
+
+def _is_square(rows: Any, side: int) -> bool:
+    """Whether these are as many rows as columns of counts."""
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        return False
+    counts = [count for row in rows for count in row]
+    return [len(row) for row in rows] == [side] * side and all(
+        isinstance(count, int) and count >= 0 for count in counts
+    )

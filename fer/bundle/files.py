@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from fer.errors import FerError
 
 MODEL, CARD, README = "model.onnx", "card.json", "README.md"
 FILES = {MODEL, CARD, README}
+_EARLIER = "earlier"  # a bundle that is about to be replaced, beside its draft
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def draft(target: Path) -> Iterator[Path]:
         yield folder
         _put(folder, target, place)
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        if target.exists() or not (place / _EARLIER).exists():  # else the earlier bundle is nowhere but here
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def check_replaceable(target: Path) -> None:
@@ -112,12 +114,19 @@ def check_replaceable(target: Path) -> None:
 
 def _put(folder: Path, target: Path, place: Path) -> None:
     """Move a whole folder to its place; what was there goes aside first, and back if that fails."""
-    aside = place / "earlier"
+    aside = place / _EARLIER
     try:
         if target.exists():
             target.rename(aside)
         folder.rename(target)
     except OSError as error:
-        if aside.exists() and not target.exists():
+        kept = "" if _put_back(aside, target) else f" The earlier bundle is kept in {aside}: move it back."
+        raise FerError(f"{target}: cannot be written ({error.strerror}). Try again.{kept}") from error
+
+
+def _put_back(aside: Path, target: Path) -> bool:
+    """Move an earlier bundle back, if it went aside; return whether none lies there any more."""
+    if aside.exists() and not target.exists():
+        with suppress(OSError):
             aside.rename(target)
-        raise FerError(f"{target}: cannot be written ({error.strerror}). Try again.") from error
+    return not aside.exists()

@@ -20,8 +20,10 @@ whose strongest option is an emotion: of equals the first in FER+'s order, an em
 Validation and test images always have a majority, as theirs do.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,8 +43,17 @@ OPTIONS = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "nf"
 )  # fmt: skip
 _UNKNOWN, _NO_FACE = OPTIONS.index("unknown"), OPTIONS.index("nf")
+_USAGE_NUMBERS = {usage.encode(): number for number, usage in enumerate(USAGES)}
 _MAX_LINE = 1 << 16
 _EXPECTED = f"FER+'s votes ({FILENAME}: columns Usage, Image name, neutral, …, unknown, NF)"
+
+
+class _Layout(NamedTuple):
+    """How many columns there are, which is Usage, and what takes the ten counts of `OPTIONS` out of a row."""
+
+    columns: int
+    usage: int
+    votes: Callable[[list[bytes]], tuple[bytes, ...]]
 
 
 class Votes(NamedTuple):
@@ -82,8 +93,11 @@ def read_votes(path: str | Path) -> Votes:
     with open_text(path, _EXPECTED) as file:
         header = [_show(field).lower() for field in split_fields(file.readline(_MAX_LINE))]
         _check_header(path, header)
+        layout = _Layout(
+            len(header), header.index("usage"), itemgetter(*(header.index(name) for name in OPTIONS))
+        )
         lines = enumerate(iter(partial(file.readline, _MAX_LINE), b""), 2)
-        rows = [_parse_row(path, i, line, header) for i, line in lines if not line.isspace()]
+        rows = [_parse_row(path, i, line, layout) for i, line in lines if not line.isspace()]
     if not rows:
         raise _mistake(path, 2, "rows of votes", "none")
     table = np.array(rows, dtype=np.int64)
@@ -99,18 +113,17 @@ def _check_header(path: Path, header: list[str]) -> None:
         raise _mistake(path, 1, f"the columns Usage, {', '.join(OPTIONS)}, each once", ", ".join(header))
 
 
-def _parse_row(path: Path, number: int, line: bytes, header: list[str]) -> list[int]:
+def _parse_row(path: Path, number: int, line: bytes, layout: _Layout) -> list[int]:
     """Return a line's number, its Usage as a position in `USAGES`, and its votes for `OPTIONS`."""
-    fields = [_show(field) for field in split_fields(line)]
-    if len(fields) != len(header):
-        raise _mistake(path, number, f"{len(header)} columns", str(len(fields)))
-    row = dict(zip(header, fields, strict=True))
-    if row["usage"] not in USAGES:
-        raise _mistake(path, number, f"Usage {', '.join(USAGES)}", repr(row["usage"]))
-    votes = [row[name] for name in OPTIONS]
-    if not all(vote.isascii() and vote.isdigit() and len(vote) < 3 for vote in votes):
-        raise _mistake(path, number, "ten counts of votes", ", ".join(votes))
-    return [number, USAGES.index(row["usage"]), *map(int, votes)]
+    fields = split_fields(line)
+    if len(fields) != layout.columns:
+        raise _mistake(path, number, f"{layout.columns} columns", str(len(fields)))
+    usage, votes = _USAGE_NUMBERS.get(fields[layout.usage]), layout.votes(fields)
+    if usage is None:
+        raise _mistake(path, number, f"Usage {', '.join(USAGES)}", repr(_show(fields[layout.usage])))
+    if not all(map(bytes.isdigit, votes)) or max(map(len, votes)) > 2:
+        raise _mistake(path, number, "ten counts of votes", ", ".join(map(_show, votes)))
+    return [number, usage, *map(int, votes)]
 
 
 def _mistake(path: Path, number: int, expected: str, got: str) -> FerError:

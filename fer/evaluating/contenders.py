@@ -100,6 +100,8 @@ def _examine(
         return cut(json.dumps(options, sort_keys=True), run.trained.labels)
 
     known = stored(run, split)
+    if known and path is not None and known.about["data"] != subject().data.source:
+        known = None  # they are of the data where it was
     predictions = known or _score(run, subject())
     record = read_record(run.folder) if run.folder else {}
     megabytes = run.path.stat().st_size / 1e6

@@ -26,6 +26,7 @@ from fer.analysis.section import Section
 from fer.analysis.temperature import Calibration
 from fer.errors import FerError
 from fer.evaluating import gradcam
+from fer.evaluating.head_pose import find_points
 from fer.models import EmotionClassifier
 
 
@@ -91,7 +92,7 @@ def _errors(found: Findings) -> Iterator[Section]:
     yield galleries.section(predictions, found.images)
     if about["other_data"] or about["role"] not in ("train", "all"):  # a model knows the labels it learnt
         yield label_errors.section(predictions, found.images)
-    yield slices.section(predictions, found.images, found.has_copy)
+    yield slices.section(predictions, found.images, found.has_copy, *find_points(found.images))
     if found.model is not None:
         yield _heat(found, found.model)
 

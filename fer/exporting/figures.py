@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fer.analysis.confusions import confusion_counts
 from fer.analysis.report.plain import plain
 from fer.analysis.scores import score
 from fer.labels import LabelSpace
@@ -14,7 +15,7 @@ from fer.scoring import Scene, TrainedRun
 from fer.training.run_folder import read_record
 
 _OVERALL = ("accuracy", "macro_f1", "uar", "log_loss", "ece_mass")
-_BY_EMOTION = ("recall/", "f1/")
+_BY_EMOTION = ("precision/", "recall/", "f1/")
 _CALIBRATED_ALONE = ("log_loss", "ece_mass")  # reports have them before calibration
 
 
@@ -28,11 +29,14 @@ def measured(scene: Scene, labels: LabelSpace, probs: np.ndarray) -> dict[str, A
 
     Returns:
         Plain values: ``split``, ``n``, ``selection_split``, ``manifest``, ``source``,
-        ``figures`` with ``value``, ``low``, ``high`` each (95 %, stratified bootstrap).
+        ``figures`` with ``value``, ``low``, ``high`` each (95 %, stratified bootstrap), ``confusion``: K
+        rows of K counts, a row a true emotion, a column a predicted one.
     """
     subject = scene.subject
     figures = score(subject.target, probs, labels.names)
-    return _entry(subject.split, subject.manifest(), True, plain(figures), "model.onnx")
+    counts = confusion_counts(subject.target, probs.argmax(1), len(labels))
+    entry = _entry(subject.split, subject.manifest(), True, plain(figures), "model.onnx")
+    return entry | {"confusion": counts.tolist()}
 
 
 def recorded(run: TrainedRun) -> dict[str, Any]:
@@ -55,7 +59,13 @@ def _from_report(run: TrainedRun, folder: Path) -> dict[str, Any] | None:
         return None
     kept = {key: value for key, value in figures.items() if key not in _CALIBRATED_ALONE}
     entry = _entry(about["split"], about["manifest"], about["role"] == "val", kept, "report of fer-evaluate")
-    return entry | {"copies_in_training": about["seen"].get("train")}
+    return entry | _confusion(report, run.trained.labels) | {"copies_in_training": about["seen"].get("train")}
+
+
+def _confusion(report: Mapping[str, Any], labels: LabelSpace) -> dict[str, Any]:
+    """Return the confusion matrix of a report; nothing where it has none for these emotions."""
+    chapter = report.get("confusions", {})
+    return {"confusion": chapter["counts"]} if chapter.get("labels") == list(labels.names) else {}
 
 
 def _from_record(run: TrainedRun, folder: Path) -> dict[str, Any]:

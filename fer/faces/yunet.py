@@ -23,7 +23,7 @@ class YuNet:
     May be called from several threads: OpenCV's object may not, so each has its own.
 
     Args:
-        model_file: The ONNX file, e.g. ``face_detection_yunet_2023mar.onnx``.
+        model_file: The ONNX file, e.g. ``face_detection_yunet_2023mar.onnx``; kept as an attribute.
 
     Raises:
         FerError: No such file, or another network.
@@ -32,15 +32,15 @@ class YuNet:
     name = "yunet"
 
     def __init__(self, model_file: str | Path) -> None:
-        self._file = Path(model_file).expanduser()
-        self._network = np.frombuffer(_read(self._file), np.uint8)
+        self.model_file = Path(model_file).expanduser()
+        self._network = np.frombuffer(_read(self.model_file), np.uint8)
         self._own = threading.local()
         try:
             self(np.zeros((64, 64, 3), np.uint8))
         except cv2.error as error:
             reason = str(error).strip().splitlines()[0][:200]
             raise FerError(
-                f"{self._file}: expected the face detector YuNet, got another file ({reason})."
+                f"{self.model_file}: expected the face detector YuNet, got another file ({reason})."
             ) from None
 
     def __call__(self, picture: np.ndarray) -> list[Face]:

@@ -5,15 +5,16 @@ A new one is added to ``ATTENTIONS`` as a function of the number of channels and
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from timm.layers.cbam import ChannelAttn
 from torch import Tensor, nn
-from torchvision.ops import SqueezeExcitation
 
 from fer.errors import FerError, did_you_mean
 from fer.models.multi_head import MultiHeadAttentionPool
+
+if TYPE_CHECKING:  # timm and torchvision load for seconds, and most models have no attention
+    from torchvision.ops import SqueezeExcitation
 
 
 class SpatialAttention(nn.Module):
@@ -65,6 +66,8 @@ class CBAM(nn.Module):
 
     def __init__(self, num_channels: int, reduction: int = 16, kernel_size: int = 7) -> None:
         """Build both branches."""
+        from timm.layers.cbam import ChannelAttn
+
         super().__init__()
         self.channels = ChannelAttn(num_channels, rd_channels=_narrow(num_channels, reduction))
         self.places = SpatialAttention(kernel_size)
@@ -92,8 +95,10 @@ def _spatial(num_features: int, kernel_size: int = 7) -> SpatialAttention:
     return SpatialAttention(kernel_size)
 
 
-def _squeeze_excitation(num_features: int, reduction: int = 16) -> SqueezeExcitation:
+def _squeeze_excitation(num_features: int, reduction: int = 16) -> "SqueezeExcitation":
     """Return the channel gate of Hu et al. 2018, https://arxiv.org/abs/1709.01507; it has no mask."""
+    from torchvision.ops import SqueezeExcitation
+
     return SqueezeExcitation(num_features, _narrow(num_features, reduction))
 
 

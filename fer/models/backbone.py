@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from timm.models import group_parameters
 from torch import Tensor, nn
 
 from fer.errors import FerError
@@ -93,6 +92,8 @@ class TimmBackbone(Backbone):
 
     def group_matcher(self, coarse: bool = False) -> Any:
         """Return a function from the name of a parameter to its layer, counted from 0."""
+        from timm.models import group_parameters  # timm loads for seconds, and our own nets do without it
+
         matcher: Any = self.model.group_matcher
         layers = group_parameters(self.model, matcher(coarse), reverse=True)
         return lambda name: layers[name.removeprefix("model.")]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from timm.models import group_parameters
 from torch import Tensor, nn
 
 from fer.errors import FerError
@@ -119,6 +118,8 @@ class EmotionClassifier(nn.Module):
         Args:
             coarse: Whether whole stages count as a layer, instead of blocks.
         """
+        from timm.models import group_parameters  # timm loads for seconds: scoring does without it
+
         layers = group_parameters(self.backbone, self.backbone.group_matcher(coarse), reverse=True)
         last = max(layers.values(), default=-1) + 1
         return lambda name: layers.get(name.removeprefix("backbone."), last)

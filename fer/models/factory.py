@@ -13,7 +13,6 @@ from fer.models.baseline_cnn import BaselineCNN
 from fer.models.classifier import EmotionClassifier
 from fer.models.fast_cnn import FastCNN
 from fer.models.pooling import FlattenDense, Pool
-from fer.models.timm_backbone import build_timm_backbone
 
 POOLS = ("auto", "mean", "dense")
 OWN_BACKBONES: dict[str, Callable[..., Any]] = {"baseline_cnn": BaselineCNN, "fast_cnn": FastCNN}
@@ -133,6 +132,10 @@ def _own_backbone(model: ModelConfig, in_channels: int) -> Backbone:
 
 
 def _timm_backbone(model: ModelConfig, in_channels: int) -> Backbone:
+    from fer.models.timm_backbone import (
+        build_timm_backbone,
+    )  # timm loads for seconds: our own nets do not wait
+
     return build_timm_backbone(
         model.name, model.image_size, in_channels, model.pretrained, model.stem, model.kwargs
     )

@@ -1,10 +1,6 @@
 """What fer-predict writes to the terminal about pictures."""
 
-import sys
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TextIO
 
 from fer.bundle.card import Card
 from fer.predict import Answer, Predictor
@@ -12,7 +8,6 @@ from fer.prediction import Prediction
 
 _BAR = 20  # characters
 _PARTS = " ▏▎▍▌▋▊▉█"  # eighths of a character
-_CLEAR = "\r\x1b[K"
 
 
 def model_name(card: Card) -> str:
@@ -67,45 +62,3 @@ def bar(share: float) -> str:
     """Return a bar of a share of 0 to 1, padded to the same width."""
     whole, eighths = divmod(round(share * 8 * _BAR), 8)
     return f"{'█' * whole}{_PARTS[eighths] if eighths else ''}".ljust(_BAR)
-
-
-class Progress:
-    """A line on standard error that says how far it is; none for one picture, or outside a terminal.
-
-    Args:
-        total: Pictures.
-        stream: Where to; standard error if None.
-    """
-
-    def __init__(self, total: int, stream: TextIO | None = None) -> None:
-        self._total, self._stream = total, stream or sys.stderr
-        self._done, self._start = 0, time.monotonic()
-        self._visible = total > 1 and self._stream.isatty()
-
-    def __enter__(self) -> "Progress":
-        """Return itself."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Take the line away."""
-        self._write("")
-
-    @contextmanager
-    def step(self) -> Iterator[None]:
-        """Make room while the answer on a picture is printed, and count it."""
-        self._write("")
-        yield
-        self._done += 1
-        self._write(progress_line(self._done, self._total, time.monotonic() - self._start))
-
-    def _write(self, line: str) -> None:
-        if self._visible:
-            self._stream.write(f"{_CLEAR}{line}")
-            self._stream.flush()
-
-
-def progress_line(done: int, total: int, elapsed: float) -> str:
-    """Return e.g. ``██████████            500/1,000 pictures, 120 a second, 4 s left``."""
-    rate = done / max(elapsed, 1e-9)
-    left = (total - done) / rate
-    return f"{bar(done / total)}  {done:,}/{total:,} pictures, {rate:.0f} a second, {left:.0f} s left"

@@ -6,13 +6,15 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TextIO
 
 from fer.errors import FerError
 from fer.predict import Answer, Predictor
 from fer.predicting.copies import Sink, spare, to_copies
-from fer.predicting.lines import Progress, answer_lines, head_line, model_name
+from fer.predicting.lines import answer_lines, head_line, model_name
+from fer.video.screen import Progress
 
 _NAMED = 20  # of many unreadable files
 SOME_UNREADABLE, NONE_READABLE, NO_FACE = 1, 2, 3
@@ -108,12 +110,14 @@ def _to_json(stack: ExitStack, path: Path, predictor: Predictor) -> Sink:
 def _to_screen(stack: ExitStack, files: Mapping[Path, Path], predictor: Predictor, every: bool) -> Sink:
     width = min(40, max(len(str(within)) for within in files.values()))
     emotions = predictor.card.labels.names
-    progress = stack.enter_context(Progress(len(files)))
+    progress, done = Progress("", len(files), "pictures"), count(1)
+    stack.callback(progress.clear)
 
     def show(path: Path, answer: Answer) -> None:
-        with progress.step():
-            for line in answer_lines(str(files[path]), answer, width, emotions, every):
-                print(line, flush=True)
+        progress.clear()
+        for line in answer_lines(str(files[path]), answer, width, emotions, every):
+            print(line, flush=True)
+        progress.update(next(done))
 
     return show
 

@@ -48,7 +48,7 @@ def _predict_film(source: str, request: argparse.Namespace) -> int:
     predictor = Predictor(request.model, request.detector, request.detector_model, threads=1)
     print(head_line(predictor), flush=True)
     summary = run_video(
-        source,
+        Path(source) if Path(source).is_file() else source,
         predictor,
         annotate=request.annotate,
         timeline=request.json,
@@ -105,17 +105,18 @@ def list_pictures(sources: Sequence[str], copies: Path | None) -> dict[Path, Pat
         FerError: A folder has no pictures, or all of them lie in the folder of copies.
     """
     found: dict[Path, Path] = {}
-    for source in sources:
-        path = Path(source)
-        files = picture_files(path) if path.is_dir() else [path]
-        for file in files:
-            if not path.is_dir():
-                found[file] = Path(file.name)
-            elif copies is None or not file.resolve().is_relative_to(copies.resolve()):
-                found[file] = file.relative_to(path)
-    if not found:
+    for path in map(Path, sources):
+        found |= _in_folder(path, copies) if path.is_dir() else {path: Path(path.name)}
+    return found
+
+
+def _in_folder(folder: Path, copies: Path | None) -> dict[Path, Path]:
+    """Return the pictures of a folder, but for annotated copies."""
+    own = copies.resolve() if copies else None
+    files = [file for file in picture_files(folder) if own is None or not file.resolve().is_relative_to(own)]
+    if not files:
         raise FerError(
-            f"{sources[0]}: all pictures in it lie in {copies} too, and what lies there is taken for "
+            f"{folder}: all pictures in it lie in {copies} too, and what lies there is taken for "
             "annotated copies of an earlier run. Name another folder with --annotate."
         )
-    return found
+    return {file: file.relative_to(folder) for file in files}

@@ -1,6 +1,7 @@
 """How a sweep begins: its books opened, or made with as many trials as planned."""
 
 import json
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,14 +15,19 @@ from fer.sweep.storage import lock, open_storage
 
 
 def begin(
-    plan: Plan, base: Mapping[str, Any], command: list[str], direction: str, may_exist: bool
+    plan: Plan,
+    base: Mapping[str, Any],
+    commands: Mapping[str, list[str] | None],
+    direction: str,
+    may_exist: bool,
 ) -> tuple[Books, bool]:
     """Open a sweep's books, made where there are none, with as many trials as planned.
 
     Args:
         plan: Of the sweep.
         base: Key -> value of the config that every trial varies; trials of another do not compare.
-        command: Words of fer-train that give that config without a sweep.
+        commands: ``command``, the words of fer-train that give that config without a sweep; ``full_command``,
+            the same without the proxy, None where there is none.
         direction: ``min`` or ``max``.
         may_exist: Go on with a sweep of that name.
 
@@ -41,7 +47,10 @@ def begin(
             study_id = storage.create_new_study([way], plan.name)
             storage.set_study_user_attr(study_id, "base", dict(base))
             storage.set_study_user_attr(study_id, "search", search)
-            storage.set_study_user_attr(study_id, "command", command)
+            for key, words in commands.items():
+                if words is not None:
+                    storage.set_study_user_attr(study_id, key, words)
+            storage.set_study_user_attr(study_id, "key", secrets.token_hex(2))
         books = Books(plan, storage)
         if exists:
             _check_same(books, search, base)

@@ -64,6 +64,19 @@ def command_words(words: list[str], base: DictConfig) -> list[str]:
     return own
 
 
+def whole_command(words: list[str], objective: str) -> list[str] | None:
+    """Return `command_words` without ``proxy=…``; None where the trials are no proxies.
+
+    Args:
+        words: The command line's.
+        objective: Of the sweep.
+    """
+    kept = [word for word in words if not word.startswith("proxy=") or word == "proxy=null"]
+    if kept == words:
+        return None
+    return command_words(kept, Composer(kept)(f"monitor={objective}"))
+
+
 def override(key: str, value: Any) -> str:
     """Return a key and its value as Hydra's command line takes them, e.g. ``optimizer.lr=0.01``."""
     plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value)

@@ -13,6 +13,7 @@ from fer.sweep.space import Parameter, parse_space
 
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("asha", "hyperband", "median", "none")
+DEFAULT_TRIALS = 27  # 3^3: successive halving by 3 then has whole numbers
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,16 @@ def make_plan(options: Mapping[str, Any], folder: Path, words: list[str], worker
     _check_pruner(options["pruner"])
     _check_number("seed", options["seed"], 0, None, whole=True)
     _check_number("max_failed_share", options["max_failed_share"], 0, 1)
-    if options["n_trials"] is not None:
-        _check_number("n_trials", options["n_trials"], 1, None, whole=True)
+    n_trials = options["n_trials"]
+    if n_trials is not None:
+        _check_number("n_trials", n_trials, 1, None, whole=True)
     elif options["sampler"] != "grid":
-        raise FerError("sweep.n_trials: null stands for all of a grid; say how many, e.g. sweep.n_trials=27.")
-    kept = ("n_trials", "sampler", "pruner", "seed", "max_failed_share", "keep_pruned", "objective")
+        n_trials = DEFAULT_TRIALS
+    kept = ("sampler", "pruner", "seed", "max_failed_share", "keep_pruned", "objective")
     return Plan(
         name=str(options["name"]), folder=folder, address=full_address(options["storage"], folder),
         space=parse_space(options["space"]), words=words, workers=workers, share_of_cores=share,
-        session=secrets.token_hex(4),
+        session=secrets.token_hex(4), n_trials=n_trials,
         **{key: options[key] for key in kept},
     )  # fmt: skip
 

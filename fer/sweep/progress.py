@@ -11,6 +11,7 @@ from fer.errors import FerError
 from fer.sweep.books import Books
 from fer.sweep.compose import trial_folder
 from fer.sweep.plan import Plan
+from fer.sweep.wandb_runs import mark_best
 
 LOOK_SECONDS = 1.0
 
@@ -83,6 +84,7 @@ def conclude(books: Books) -> None:
         )
         print(f"again    {shlex.join(words)}")
         print(f"run      {trial_folder(plan.folder, best.number)}", flush=True)
+        mark_best(books, best.number)
     if books.too_many_failed():
         last = max((trial for trial in books.trials() if trial.state == TrialState.FAIL), key=_ended_at)
         raise FerError(

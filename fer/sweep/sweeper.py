@@ -17,7 +17,7 @@ from fer import options
 from fer.errors import FerError
 from fer.monitor import mode_of
 from fer.sweep.address import without_password
-from fer.sweep.compose import Composer, command_words
+from fer.sweep.compose import Composer, command_words, whole_command
 from fer.sweep.fit_space import check_fit
 from fer.sweep.plan import Plan, make_plan
 from fer.sweep.storage import lock
@@ -52,10 +52,9 @@ def run_sweep(context: HydraContext, config: DictConfig, words: list[str]) -> No
     if base.trainer.devices != 1:
         raise FerError("trainer.devices: a sweep trains each trial on one device. For several: sweep.jobs=…")
     check_fit(plan.space, compose, plan.pruner["name"] != "none")
+    commands = {"command": command_words(words, base), "full_command": whole_command(words, plan.objective)}
     HydraConfig.instance().set_config(config)
-    _open_books(
-        plan, base, command_words(words, base), bool(config.sweep.resume) or config.sweep.storage is not None
-    )
+    _open_books(plan, base, commands, bool(config.sweep.resume) or config.sweep.storage is not None)
     _see_to_its_end(plan, context, config)
 
 
@@ -100,7 +99,7 @@ def _workers(config: DictConfig) -> tuple[int, int]:
     return jobs, jobs if launcher in ("joblib", "submitit_local") else 1
 
 
-def _open_books(plan: Plan, base: DictConfig, command: list[str], may_exist: bool) -> None:
+def _open_books(plan: Plan, base: DictConfig, commands: dict[str, list[str] | None], may_exist: bool) -> None:
     plan.folder.mkdir(parents=True, exist_ok=True)
     try:
         from fer.sweep.beginning import begin
@@ -110,7 +109,7 @@ def _open_books(plan: Plan, base: DictConfig, command: list[str], may_exist: boo
         ) from error
     values = {key: value for key, value in options.flat(base).items() if _counts(key)}
     try:
-        books, exists = begin(plan, values, command, mode_of(plan.objective), may_exist)
+        books, exists = begin(plan, values, commands, mode_of(plan.objective), may_exist)
     except FerError:
         if not any(plan.folder.iterdir()):
             plan.folder.rmdir()

@@ -23,6 +23,7 @@ from fer.sweep.compose import Composer, override, trial_folder
 from fer.sweep.liveness import Pulse
 from fer.sweep.plan import Plan
 from fer.sweep.space import Value
+from fer.sweep.wandb_runs import names_of
 from fer.sweep.watch import SupersededError, TrialWatch
 from fer.training import run as training
 
@@ -77,6 +78,7 @@ class Attempt:
 
     def __init__(self, books: Books, trial: Trial, chosen: Mapping[str, Value]) -> None:
         self.books, self.trial = books, trial
+        self.chosen = chosen
         self.words = [override(key, value) for key, value in chosen.items()]
         self.folder = trial_folder(books.plan.folder, trial.number)
         self.watch = TrialWatch(trial, books)
@@ -103,7 +105,8 @@ class Attempt:
         values = compose.values(*self.words, f"monitor={plan.objective}")
         values["name"] = f"{plan.name}_{self.trial.number}"
         if values["logger"]["wandb"] is not None:
-            values["logger"]["wandb"]["group"] = values["logger"]["wandb"]["group"] or plan.name
+            group = values["logger"]["wandb"]["group"]
+            values["logger"]["wandb"] |= names_of(self.books, self.trial.number, self.chosen, group)
         data = shelf.get(values)
         best = training.run(values, self.folder, self._goes_on(), data, [self.watch], quiet=True)
         notes = {key: best[key] for key in ("epoch",) if key in best}

@@ -43,6 +43,15 @@ def open_loggers(
             _close(logger, failed)
 
 
+def log_status(loggers: list["Logger"], status: str) -> None:
+    """Tell W&B how a run ended: ``finished``, ``pruned``, ``failed`` or ``interrupted``."""
+    from pytorch_lightning.loggers import WandbLogger
+
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.summary["status"] = status
+
+
 def log_pictures(loggers: list["Logger"], folder: Path, step: int) -> None:
     """Send the pictures of ``plots/``: TensorBoard all of the end's, W&B the curves (it has the others).
 
@@ -97,7 +106,8 @@ def start_wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[st
     ``WANDB_MODE`` (``online``, ``offline``, ``disabled``) and ``wandb offline`` are obeyed.
 
     Args:
-        options: ``project``, ``entity``, ``group`` and ``tags`` of the run.
+        options: ``project``, ``entity``, ``group`` and ``tags`` of the run; and where it is one of a sweep,
+            ``id`` and ``name`` for those of its folder, and ``config`` to add.
         folder: The run folder; its name becomes the run's.
         run_config: What W&B shows as the run's config.
     """
@@ -127,8 +137,8 @@ def _init(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any
     )  # fmt: skip
     names = {key: options[key] for key in ("project", "entity", "group", "tags")}
     run = wandb.init(
-        id=run_id(folder), resume="allow", name=folder.name, dir=folder, config=dict(run_config),
-        settings=settings, **names,
+        id=options.get("id") or run_id(folder), resume="allow", name=options.get("name") or folder.name,
+        dir=folder, config={**run_config, **options.get("config", {})}, settings=settings, **names,
     )  # fmt: skip
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)

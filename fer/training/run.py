@@ -24,7 +24,7 @@ from fer.models import count_parameters
 from fer.models.backbone import probe
 from fer.module import EmotionModule
 from fer.training.fitting import check_monitor, check_together
-from fer.training.loggers import log_pictures, open_loggers
+from fer.training.loggers import log_pictures, log_status, open_loggers
 from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, last_checkpoint
 from fer.training.run_folder import command_line, environment, read_record, write_config, write_record
@@ -114,6 +114,7 @@ def _train(
     finally:
         record["fit_seconds"] += recorder.earlier_seconds
         _write_end(folder, record, recorder)
+        rank_zero_only(log_status)(trainer.loggers, record["status"])
         if not quiet:
             _draw_end(folder, recorder, trainer, module)
     if not quiet:

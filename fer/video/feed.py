@@ -1,7 +1,6 @@
 """Frames from a thread of their own, so that decoding and looking for faces go on at the same time."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 
@@ -83,11 +82,3 @@ class Feed:
             self._changed.notify_all()
         self._thread.join(_GOODBYE)
         return not self._thread.is_alive()
-
-
-def at_own_pace(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Yield frames of a film when it is their time, as a player shows them."""
-    start = time.monotonic()
-    for frame in frames:
-        time.sleep(max(0.0, start + frame.seconds - time.monotonic()))
-        yield frame

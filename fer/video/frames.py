@@ -1,6 +1,5 @@
 """Frames of a film or a webcam, one at a time: memory does not grow with the length of the film."""
 
-import math
 import os
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 USUAL_RATE = 25.0  # frames a second, where a film does not say
+_LONGEST_GAP = 600.0  # seconds from one frame to the next; a clock that says more is damaged
 _FASTEST = 1000.0  # what claims more is a time base, not a frame rate
 # A header may promise a frame or so more than there is, as its duration is rounded.
 _ROUNDING_FRAMES, _ROUNDING_SHARE = 2, 0.02
@@ -83,10 +83,10 @@ class Film:
     def _time_after(self, before: float) -> float:
         """Return the time of the frame just decoded: phones film at a rate that varies.
 
-        A film whose clock stands still or runs backwards is timed by its rate.
+        A film whose clock stands still, runs backwards or leaps ahead is timed by its rate.
         """
         seconds = self._clock() - self._start
-        return seconds if math.isfinite(seconds) and seconds > before else before + 1 / self.rate
+        return seconds if before < seconds < before + _LONGEST_GAP else before + 1 / self.rate
 
     def _clock(self) -> float:
         return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -154,12 +154,12 @@ class Webcam:
 def open_source(source: str | Path) -> Film | Webcam:
     """Open a film by its path, or a webcam by its number, ``"0"`` being the first.
 
-    A file that is named by a number only is opened as ``./0``.
+    A `Path` is always a file; a text that is a number is a webcam, and a file of that name ``./0``.
 
     Raises:
         FerError: It cannot be opened.
     """
-    text = str(source)
+    text = "" if isinstance(source, Path) else str(source)
     return Webcam(int(text)) if text.isascii() and text.isdigit() else Film(source)
 
 

@@ -47,20 +47,19 @@ class Outputs:
             except OSError as error:
                 raise FerError(f"{path.parent}: this folder cannot be made ({error.strerror}).") from error
 
-    def open(self, stack: ExitStack, film: Film | Webcam, live: bool, emotions: Sequence[str]) -> list[Sink]:
+    def open(self, stack: ExitStack, film: Film | Webcam, emotions: Sequence[str]) -> list[Sink]:
         """Return what takes the faces of each frame; the stack closes it.
 
         Args:
             stack: Told of an error, it keeps an unfinished film apart.
             film: Where the frames come from.
-            live: Whether frames may be dropped, so that the copy goes by the clock.
             emotions: Of the model, in order.
         """
         sinks: list[Sink] = []
         if self.timeline:
             sinks.append(_to_timeline(stack.enter_context(Timeline(self.timeline, emotions))))
         if self.annotate:
-            writer = stack.enter_context(FilmWriter(self.annotate, film.rate, by_clock=live))
+            writer = stack.enter_context(FilmWriter(self.annotate, film.rate))
             sinks.append(self._to_film(writer))
         if self.show:
             sinks.append(_to_screen(stack, film))
@@ -87,5 +86,5 @@ def _to_screen(stack: ExitStack, film: Film | Webcam) -> Sink:
         faces = Faces()
         return lambda frame, seen: faces.show(seen)
     progress = Progress(film.name, film.count)
-    stack.callback(progress.close)
+    stack.callback(progress.clear)
     return lambda frame, seen: progress.update(frame.index + 1)

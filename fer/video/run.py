@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fer.predict import Prediction, Predictor
 from fer.video.cuts import CutFinder
-from fer.video.feed import Feed, at_own_pace
+from fer.video.feed import Feed
 from fer.video.follow import Follower
 from fer.video.frames import Film, Frame, Webcam, open_source
 from fer.video.outputs import Outputs, Sink
@@ -27,7 +27,6 @@ def run_video(
     annotate: str | Path | None = None,
     timeline: str | Path | None = None,
     smooth: float = 0.5,
-    real_time: bool = False,
     threads: int | None = None,
     points: bool = True,
     bars: bool = False,
@@ -35,17 +34,17 @@ def run_video(
 ) -> Summary:
     """Say what the faces of a film or before a webcam express, frame by frame.
 
-    No frame of a film is left out, unless ``real_time``; of a webcam the newest frame is looked at, and those
-    that came meanwhile are dropped. Memory does not grow with the length. Ctrl-C ends a webcam in good order;
-    of a film it keeps what was done, an unfinished copy as ``NAME.part.mp4``.
+    No frame of a film is left out; of a webcam the newest frame is looked at, and those that came meanwhile
+    are dropped. The copy shows each frame at its time, also where a film's frames come unevenly. Memory does
+    not grow with the length. Ctrl-C ends a webcam in good order; of a film it keeps what was done, an
+    unfinished copy as ``NAME.part.mp4``.
 
     Args:
-        source: A film, or the number of a webcam (``"0"``).
+        source: A film, or the number of a webcam (``"0"``); a `Path` is always a film.
         predictor: What finds and judges the faces.
         annotate: Film to write with the answers drawn in, without sound; None for none.
         timeline: JSONL or CSV file to write, a row a face and frame; None for none.
         smooth: Seconds over which the answers of a face are averaged; 0 for none.
-        real_time: Go through a film at the speed of a player, dropping what there is no time for.
         threads: Frames that are looked at at a time, 8 at most; None takes the predictor's. A
             predictor of one thread and frames in several are fastest: 18 ms of processor time a frame
             against 24 with two threads each.
@@ -65,7 +64,7 @@ def run_video(
     film = open_source(source)
     summary = Summary(film.name)
     try:
-        _go_through(film, predictor, smooth, outputs, summary, real_time, threads or predictor.threads)
+        _go_through(film, predictor, smooth, outputs, summary, threads or predictor.threads)
     finally:
         if show and summary.frames:
             _tell(summary)
@@ -88,16 +87,17 @@ def _go_through(
     smooth: float,
     outputs: Outputs,
     summary: Summary,
-    real_time: bool,
     threads: int,
 ) -> None:
-    live, start = film.live or real_time, time.monotonic()
+    start = time.monotonic()
     follower = Follower(smooth, predictor.card.abstain_below)
     with ExitStack() as stack:
-        feed = stack.enter_context(_reading(film, real_time))
-        sinks = [summary.add, *outputs.open(stack, film, live, predictor.card.labels.names)]
+        feed = stack.enter_context(_reading(film))
+        sinks = [summary.add, *outputs.open(stack, film, predictor.card.labels.names)]
         try:
-            with closing(_answers(feed, predictor, 1 if live else min(threads, _MOST_THREADS))) as answers:
+            with closing(
+                _answers(feed, predictor, 1 if film.live else min(threads, _MOST_THREADS))
+            ) as answers:
                 _pass_on(answers, follower, sinks, cuts=not film.live)
         except KeyboardInterrupt:
             if not film.live:  # the usual end of a webcam, but a film is not whole
@@ -108,10 +108,9 @@ def _go_through(
 
 
 @contextmanager
-def _reading(film: Film | Webcam, real_time: bool) -> Iterator[Feed]:
+def _reading(film: Film | Webcam) -> Iterator[Feed]:
     """Read frames in a thread, which has ended when the film is closed."""
-    frames = at_own_pace(film) if real_time and not film.live else film
-    feed = Feed(frames, newest=film.live or real_time, patience=_PATIENCE if film.live else None)
+    feed = Feed(film, newest=film.live, patience=_PATIENCE if film.live else None)
     try:
         yield feed
     finally:

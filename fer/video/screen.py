@@ -1,4 +1,4 @@
-"""What the terminal shows meanwhile: how far a film is, or what the webcam sees."""
+"""What the terminal shows meanwhile: how far a film or a folder is, or what the webcam sees."""
 
 import sys
 import time
@@ -12,48 +12,53 @@ _BAR = 24  # characters
 
 
 class Progress:
-    """A line that says how far a film is, on standard error; nothing where that is no terminal.
+    """A line that says how far it is, on standard error; none where that is no terminal, or for one thing.
 
     Args:
-        name: Of the film.
-        total: Its frames; None where that is unknown.
+        name: Of the film; empty for pictures.
+        total: Its frames, or all pictures; None where that is unknown.
+        unit: What is counted.
         stream: Where to; standard error if None.
     """
 
-    def __init__(self, name: str, total: int | None, stream: TextIO | None = None) -> None:
-        self._name, self._total = name, total
+    def __init__(
+        self, name: str, total: int | None, unit: str = "frames", stream: TextIO | None = None
+    ) -> None:
+        self._name, self._total, self._unit = name, total, unit
         self._stream = stream or sys.stderr
+        self._visible = total != 1 and self._stream.isatty()
         self._start, self._shown = time.monotonic(), 0.0
 
     def update(self, done: int) -> None:
-        """Show that so many frames are done; ten times a second at most."""
+        """Show that so many are done; ten times a second at most, or when the line was taken away."""
         now = time.monotonic()
-        if self._stream.isatty() and now - self._shown >= 0.1:
+        if now - self._shown >= 0.1:
             self._shown = now
-            self._stream.write(
-                f"\r{progress_line(self._name, done, self._total, now - self._start)}{_CLEAR_LINE}"
-            )
+            self._write(progress_line(self._name, done, self._total, now - self._start, self._unit))
+
+    def clear(self) -> None:
+        """Take the line away: at the end, or to print another one."""
+        self._shown = 0.0
+        self._write("")
+
+    def _write(self, line: str) -> None:
+        if self._visible:
+            self._stream.write(f"\r{line}{_CLEAR_LINE}")
             self._stream.flush()
 
-    def close(self) -> None:
-        """Take the line away."""
-        if self._stream.isatty():
-            self._stream.write(f"\r{_CLEAR_LINE}")
-            self._stream.flush()
 
-
-def progress_line(name: str, done: int, total: int | None, elapsed: float) -> str:
+def progress_line(name: str, done: int, total: int | None, elapsed: float, unit: str = "frames") -> str:
     """Return e.g. ``clip.mp4 [######------]  50 %  150/300 frames  61.2 frames/s  0:02 left``."""
     rate = done / elapsed if elapsed > 0 else 0.0
     if not total:
-        return f"{name}  {done:,} frames  {rate:.1f} frames/s"
+        return f"{name}  {done:,} {unit}  {rate:.1f} {unit}/s"
     share = min(1.0, done / total)
     bar = "#" * round(share * _BAR)
     left = max(0, total - done) / rate if rate > 0 else 0.0
     return (
-        f"{name} [{bar:-<{_BAR}}] {share:4.0%}  {done:,}/{total:,} frames  {rate:.1f} frames/s  "
+        f"{name} [{bar:-<{_BAR}}] {100 * share:3.0f} %  {done:,}/{total:,} {unit}  {rate:.1f} {unit}/s  "
         f"{clock(left)} left"
-    ).replace("%", " %")
+    ).lstrip()
 
 
 def clock(seconds: float) -> str:

@@ -63,7 +63,7 @@ class Timeline:
                 f"{self.path}: cannot be written ({error.strerror}). Choose another place."
             ) from error
         if self._csv:
-            self._put(_csv_lines([[*_HEAD, *self._emotions]]))
+            self._put(csv_head(self._emotions))
 
     def write(self, rows: Sequence[Row]) -> None:
         """Add the faces of a frame.
@@ -72,7 +72,7 @@ class Timeline:
             FerError: The disk is full; what was written before is kept.
         """
         if self._csv:
-            self._put(_csv_lines([self._cells(row) for row in rows]))
+            self._put(csv_lines(rows, self._emotions))
         else:
             self._put("".join(json.dumps(_plain(row), ensure_ascii=False) + "\n" for row in rows))
 
@@ -87,21 +87,6 @@ class Timeline:
                 f"{self.path}: cannot be written on ({error.strerror}). The rows before are kept; "
                 "free some space."
             ) from error
-
-    def _cells(self, row: Row) -> list[Any]:
-        plain = _plain(row)
-        shares = [plain["probabilities"][emotion] for emotion in self._emotions]
-        uncertain = str(row.uncertain).lower()
-        return [
-            row.frame,
-            plain["seconds"],
-            row.face,
-            *plain["box"],
-            row.label,
-            plain["confidence"],
-            uncertain,
-            *shares,
-        ]
 
     def close(self) -> None:
         """Close the file."""
@@ -205,7 +190,25 @@ def _plain(row: Row) -> dict[str, Any]:
     }
 
 
-def _csv_lines(rows: Sequence[Sequence[Any]]) -> str:
+def csv_head(emotions: Sequence[str]) -> str:
+    """Return the first line of a time line as CSV."""
+    return _to_csv([[*_HEAD, *emotions]])
+
+
+def csv_lines(rows: Sequence[Row], emotions: Sequence[str]) -> str:
+    """Return a line of CSV for each row, the probabilities in the order of these emotions."""
+    return _to_csv([_cells(row, emotions) for row in rows])
+
+
+def _cells(row: Row, emotions: Sequence[str]) -> list[Any]:
+    plain = _plain(row)
+    shares = [plain["probabilities"][emotion] for emotion in emotions]
+    uncertain = str(row.uncertain).lower()
+    head = [row.frame, plain["seconds"], row.face, *plain["box"], row.label, plain["confidence"], uncertain]
+    return [*head, *shares]
+
+
+def _to_csv(lines: Sequence[Sequence[Any]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()

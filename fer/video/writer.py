@@ -17,14 +17,13 @@ _SMALLEST = 16  # pixels a side; the codec takes no less
 class FilmWriter:
     """Writes pictures to a film, without sound.
 
-    They go to ``NAME.part.mp4``, which takes the name asked for at the end. After an error the part is kept,
-    and it can be played.
+    Pictures are repeated or left out, so that each is shown at its time: a camera's come unevenly, and so do
+    those of a phone's film. They go to ``NAME.part.mp4``, which takes the name asked for at the end. After an
+    error the part is kept, and it can be played.
 
     Args:
         path: Where to; an earlier film there is replaced when the new one is whole.
         rate: Frames a second.
-        by_clock: Repeat or leave out pictures, so that each is shown at its time: a camera's come
-            unevenly. Otherwise a picture is a frame.
 
     Attributes:
         written: Frames in the film.
@@ -33,20 +32,21 @@ class FilmWriter:
         FerError: The suffix is no film's, or the folder cannot be made.
     """
 
-    def __init__(self, path: str | Path, rate: float, by_clock: bool = False) -> None:
+    def __init__(self, path: str | Path, rate: float) -> None:
         self.path = check_film_suffix(Path(path))
         self.part = part_of(self.path)
         self.written = 0
-        self._rate, self._by_clock = rate, by_clock
+        self._rate = rate
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
+        self._last = np.empty(0, np.uint8)  # what was written last, to be shown until the next one's time
 
     def write(self, picture: np.ndarray, seconds: float) -> None:
         """Add a picture, RGB, uint8 ``(H, W, 3)``; one of another size than the first is resized.
 
         Args:
             picture: What to add.
-            seconds: Its time; counts with ``by_clock`` only.
+            seconds: Its time since the beginning.
 
         Raises:
             FerError: The film cannot be begun.
@@ -54,12 +54,13 @@ class FilmWriter:
         if self._writer is None:
             self._begin(picture)
         assert self._writer is not None
-        times = int(seconds * self._rate) + 1 - self.written if self._by_clock else 1
-        if times > 0:
-            ready = self._fit(picture)
-            for _ in range(times):
-                self._writer.write(ready)
-            self.written += times
+        place = round(seconds * self._rate)
+        if place < self.written:
+            return  # that frame is filled: a picture that came right after another is left out
+        ready = self._fit(picture)
+        for shown in [*[self._last if self.written else ready] * (place - self.written), ready]:
+            self._writer.write(shown)
+        self.written, self._last = place + 1, ready
 
     def _begin(self, picture: np.ndarray) -> None:
         height, width = picture.shape[:2]

@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
-from scipy.stats import binomtest, chi2, chi2_contingency
+from scipy.stats import binomtest, chi2, chi2_contingency, spearmanr
 
 from fer.analysis.image_quality import measure_images, measure_pose
 from fer.analysis.mantel_haenszel import mantel_haenszel
 from fer.analysis.predictions import Predictions
 from fer.analysis.slices import section, slice_scores, thirds
+from fer.data.synthetic import render_face, sample_parameters
 from fer.labels import FER7
 
 
@@ -36,6 +39,21 @@ def test_pose_of_a_face_that_is_turned_and_tilted():
     found = measure_pose(np.stack([ahead, turned, turned @ rotation.T, np.full((5, 2), np.nan)]))
     assert found["turn"] == pytest.approx([0, 0.25, 0.25, np.nan], nan_ok=True)
     assert found["tilt"] == pytest.approx([0, 0, 20, np.nan], nan_ok=True)
+
+
+def test_pose_of_drawn_faces_is_in_the_order_of_their_true_angles():
+    rng = np.random.default_rng(6)
+    yaw, pitch, roll = rng.uniform((-40, -12, -30), (40, 12, 30), (60, 3)).T
+    faces = [sample_parameters(i % 7, rng) for i in range(60)]
+
+    def measured(nods: float) -> dict[str, np.ndarray]:
+        drawn = [
+            replace(face, yaw=yaw[i], pitch=nods * pitch[i], roll=roll[i]) for i, face in enumerate(faces)
+        ]
+        return measure_pose(np.stack([render_face(face, 48)[1] for face in drawn]))
+
+    assert spearmanr(measured(nods=1)["turn"], abs(yaw)).statistic > 0.97
+    assert np.median(abs(measured(nods=0)["tilt"] - abs(roll))) < 1.5
 
 
 def test_thirds_hold_every_image_once():

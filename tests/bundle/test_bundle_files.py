@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from written_bundle import write_bundle
@@ -88,6 +89,27 @@ def test_an_error_leaves_the_earlier_bundle_and_no_draft(tmp_path):
         fail()
     assert texts(tmp_path / "bundle") == dict.fromkeys(FILES, "first")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("failing", [{"bundle"}, {"bundle", "earlier"}])
+def test_an_earlier_bundle_outlives_a_disk_that_refuses_to_move_folders(tmp_path, monkeypatch, failing):
+    """The new bundle cannot take its place; in the second case the earlier one cannot come back, either."""
+    target, rename = tmp_path / "bundle", Path.rename
+    with draft(target) as folder:
+        write_three(folder, "first")
+
+    def refuse(path, to):
+        if path.name in failing and to == target:
+            raise OSError(5, "Input/output error")
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(FerError, match="Input/output error") as told, draft(target) as folder:
+        write_three(folder, "second")
+    kept = next(tmp_path.glob(".bundle-*/earlier")) if "earlier" in failing else target
+    assert texts(kept) == dict.fromkeys(FILES, "first")
+    assert ("is kept in" in str(told.value)) == ("earlier" in failing)
+    assert ("earlier" not in failing) or str(kept) in str(told.value)
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

@@ -125,3 +125,43 @@ def test_the_readme_says_that_nothing_was_measured(path):
     assert "not measured" in text
     assert "not calibrated" in text
     assert "uncertain" not in text
+
+
+MATRIX = [[5 if row == column else 1 for column in range(7)] for row in range(7)]
+
+
+def with_confusion(path, confusion):
+    metrics = json.loads(path.read_text())["metrics"]
+    metrics["val"]["confusion"] = confusion
+    change(path, metrics=metrics)
+
+
+def test_a_confusion_matrix_travels_with_the_card_and_need_not(path):
+    assert "confusion" not in read_card(path).metrics["val"]
+    with_confusion(path, MATRIX)
+    schema().validate(json.loads(path.read_text()))
+    assert read_card(path).metrics["val"]["confusion"] == MATRIX
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        MATRIX[:6],
+        [row[:6] for row in MATRIX],
+        [*MATRIX[:6], [1.5] * 7],
+        [*MATRIX[:6], [-1] * 7],
+        "many",
+        [1] * 7,
+    ],
+    ids=("six rows", "six columns", "shares", "negative", "a word", "flat"),
+)
+def test_a_confusion_matrix_of_other_emotions_is_refused(path, wrong):
+    with_confusion(path, wrong)
+    with pytest.raises(FerError, match="7 rows of 7 counts"):
+        read_card(path)
+
+
+def test_figures_that_are_none_are_refused(path):
+    change(path, metrics={"val": [0.5]})
+    with pytest.raises(FerError, match=r"metrics\.val"):
+        read_card(path)

@@ -21,7 +21,7 @@ def plan(request, tmp_path):
 
 
 def start(plan, base=None, may_exist=True):
-    return begin(plan, base or {"trainer.max_epochs": 3}, [], "max", may_exist)[0]
+    return begin(plan, base or {"trainer.max_epochs": 3}, {}, "max", may_exist)[0]
 
 
 def dead():

@@ -76,7 +76,7 @@ def test_two_launchers_at_once(server, tmp_path, monkeypatch):
 def test_taken_once_and_done_again(server, tmp_path, monkeypatch):
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     plan = plan_for(tmp_path, f"postgresql://{server}")
-    books, exists = begin(plan, {}, [], "max", may_exist=True)
+    books, exists = begin(plan, {}, {}, "max", may_exist=True)
     assert not exists
     trial, chosen = books.take()
     other = Books(plan)

@@ -1,5 +1,6 @@
 import time
 from collections import Counter
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from films import SIDE, FakeCamera, SquareFinder, read_film, scene, write_film
 
 from fer.errors import FerError
+from fer.video.frames import Film
 from fer.video.run import run_video
 from fer.video.timeline import read_timeline
 
@@ -29,12 +31,11 @@ class InterruptedFinder(SquareFinder):
         return super().find(picture)
 
 
-class SlowFinder(SquareFinder):
-    """Takes 0.1 s a frame."""
+class NobodyFinder(SquareFinder):
+    """Finds no face."""
 
     def find(self, picture):
-        time.sleep(0.1)
-        return super().find(picture)
+        return []
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -98,14 +99,24 @@ def test_ctrl_c_keeps_what_was_done(film, tmp_path, capsys, threads):
     assert f"clip.mp4: {len(frames)} frames" in told.out
 
 
-def test_a_film_in_real_time_drops_what_there_is_no_time_for(film, tmp_path):
-    outputs = {"annotate": tmp_path / "out.mp4", "timeline": tmp_path / "out.csv"}
-    summary = run_video(film, SlowFinder(), real_time=True, show=False, **outputs)
-    assert summary.dropped > 5
-    assert summary.frames + summary.dropped == FRAMES
-    assert summary.elapsed < FRAMES * 0.1
-    last = max(row.frame for row in read_timeline(tmp_path / "out.csv"))
-    assert len(read_film(tmp_path / "out.mp4")[0]) == last + 1  # shown as long as before
+def test_a_film_of_uneven_frames_and_its_copy_show_the_same_at_the_same_time(tmp_path, monkeypatch):
+    """Ten frames 0.04 s apart, then ten 0.2 s apart; each is brighter than the one before."""
+    times = [0.04 * i for i in range(10)] + [0.4 + 0.2 * i for i in range(10)]
+    film = write_film(tmp_path / "a.mp4", [np.full((48, 64, 3), 40 + 10 * i, np.uint8) for i in range(20)])
+    monkeypatch.setattr(Film, "_clock", lambda film: times[min(film.read, 19)])
+    run_video(film, NobodyFinder(), annotate=tmp_path / "out.mp4", show=False)
+    (copy, rate), (pictures, _) = read_film(tmp_path / "out.mp4"), read_film(film)
+    for seconds, number in ((0.2, 5), (0.36, 9), (0.5, 10), (0.7, 11), (2.1, 18), (2.2, 19)):
+        shown = copy[int(seconds * rate + 1e-6)].mean()
+        assert shown == pytest.approx(pictures[number].mean(), abs=4)
+    assert len(copy) == round(2.2 * rate) + 1
+
+
+def test_a_film_named_by_a_number_alone(film, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    film.rename("0")
+    for named in (Path("0"), "./0"):
+        assert run_video(named, SquareFinder(), show=False).frames == FRAMES
 
 
 def test_no_face_is_said_and_leaves_a_film_and_an_empty_time_line(tmp_path, capsys):

@@ -41,6 +41,22 @@ def test_progress_when_a_film_is_longer_than_it_says():
     assert "0:00 left" in progress_line("clip.mp4", 320, 300, 2.5)
 
 
+def test_progress_of_pictures():
+    line = progress_line("", 500, 1000, 5.0, "pictures")
+    assert line == f"[{'#' * 12}{'-' * 12}]  50 %  500/1,000 pictures  100.0 pictures/s  0:05 left"
+
+
+def test_a_line_between_is_no_reason_to_wait_and_one_picture_needs_no_progress(now):
+    several, one = Terminal(), Terminal()
+    for stream, total in ((several, 4), (one, 1)):
+        progress = Progress("", total, "pictures", stream)
+        progress.update(1)
+        progress.clear()
+        progress.update(2)
+    assert several.getvalue().count("pictures/s") == 2
+    assert one.getvalue() == ""
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (65.4, "1:05"), (3605, "1:00:05")])
 def test_a_length_of_time(seconds, text):
     assert clock(seconds) == text
@@ -48,22 +64,22 @@ def test_a_length_of_time(seconds, text):
 
 def test_progress_stays_on_its_line_and_goes_away(now):
     terminal = Terminal()
-    progress = Progress("clip.mp4", 300, terminal)
+    progress = Progress("clip.mp4", 300, stream=terminal)
     for done in range(100):
         now[0] += 0.02
         progress.update(done)
     assert 15 <= terminal.getvalue().count("\r") <= 21
     assert "\n" not in terminal.getvalue()
-    progress.close()
+    progress.clear()
     assert terminal.getvalue().endswith("\r\x1b[K")
 
 
 def test_progress_leaves_a_log_alone(now):
     log = io.StringIO()
-    progress = Progress("clip.mp4", 300, log)
+    progress = Progress("clip.mp4", 300, stream=log)
     now[0] += 5
     progress.update(10)
-    progress.close()
+    progress.clear()
     assert log.getvalue() == ""
 
 

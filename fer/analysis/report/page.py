@@ -5,7 +5,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from fer.analysis.report.cells import Column, columns, show
+from fer.analysis.report.cells import show
+from fer.analysis.report.figures import box, caption, table_figure, typeset
 from fer.analysis.report.headline import Headline, headlines, standing
 from fer.analysis.report.html import Markup, join, tag
 from fer.analysis.report.pictures import inline
@@ -120,11 +121,6 @@ def _fact(value: Any) -> str:
     )
 
 
-def _typeset(words: str) -> str:
-    """Keep ``n = 3,589`` and ``58.9 %`` in one line."""
-    return words.replace("n = ", "n\u00a0=\u00a0").replace(" %", "\u00a0%")
-
-
 class _Chapters:
     """Sections as HTML; tables and figures are numbered as they come.
 
@@ -153,17 +149,12 @@ class _Chapters:
         return tag("section", tag("h2", section.title), *self._content(section), id=section.key)
 
     def _content(self, section: Section) -> Iterator[Markup]:
-        yield from (tag("p", _typeset(words)) for words in section.words)
+        yield from (tag("p", typeset(words)) for words in section.words)
         yield from map(self._table, section.tables)
         yield from map(self._picture, section.pictures)
 
     def _table(self, table: Table) -> Markup:
-        """Return a table in a box of its own, so that a wide one scrolls there and not with the page."""
-        number, shown = f"Table {next(self._tables)}", columns(table)
-        head = tag("tr", *map(_head_cell, shown))
-        rows = [_row(shown, position) for position in range(len(table.rows))]
-        whole = tag("table", tag("thead", head), tag("tbody", join(rows)))
-        return tag("figure", _box(whole, number), _caption(number, table.caption), class_="table")
+        return table_figure(table, f"Table {next(self._tables)}")
 
     def _picture(self, picture: Picture) -> Markup:
         number, drawn = f"Figure {next(self._figures)}", self._inlined[id(picture)]
@@ -175,28 +166,4 @@ class _Chapters:
             height=drawn.height,
             style=f"--width: {drawn.width}px",
         )
-        return tag("figure", _box(image, number), _caption(number, picture.caption), class_="picture")
-
-
-def _box(content: Markup, name: str) -> Markup:
-    """Return a box that scrolls sideways, by keyboard as well, where its content is wider than the page."""
-    return tag("div", content, class_="scroll", role="region", tabindex=0, aria_label=name)
-
-
-def _head_cell(column: Column) -> Markup:
-    side = _side(column)
-    return tag("th", column.name, scope="col", class_=side) if column.name else tag("td", class_=side)
-
-
-def _row(shown: Sequence[Column], position: int) -> Markup:
-    first, *rest = shown
-    name = tag("th", first.cells[position], scope="row", class_=_side(first))
-    return tag("tr", name, *(tag("td", column.cells[position], class_=_side(column)) for column in rest))
-
-
-def _side(column: Column) -> str | None:
-    return "number" if column.numeric else None
-
-
-def _caption(number: str, words: str) -> Markup:
-    return tag("figcaption", tag("b", f"{number}."), " " + _typeset(words))
+        return tag("figure", box(image, number), caption(number, picture.caption), class_="picture")

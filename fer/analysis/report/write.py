@@ -43,11 +43,11 @@ def write_report(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, words in files.items():
-        _write(folder / name, words)
+        write_whole(folder / name, words)
     return folder / "index.html"
 
 
-def _write(path: Path, words: str) -> None:
+def write_whole(path: Path, words: str) -> None:
     """Write a file whole or not at all; half a surrogate pair is written as its number, ``\\udcff``."""
     draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:

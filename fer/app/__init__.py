@@ -1,0 +1,1 @@
+"""The app: faces in pictures, films and before the webcam, judged in the browser."""

@@ -1,0 +1,55 @@
+"""Streamlit's server with the app's own look and limits."""
+
+from pathlib import Path
+from typing import Any
+
+from streamlit.web import bootstrap
+
+from fer.app.look import THEME
+from fer.app.serving import predictor
+from fer.app.settings import settings
+
+MAIN = Path(__file__).with_name("main.py")
+
+
+def serve(address: str, port: int, browser: bool) -> None:
+    """Serve the app until it is interrupted.
+
+    Args:
+        address: Name or number of the network interface to listen on.
+        port: 1 to 65535.
+        browser: Open one.
+
+    Raises:
+        FerError: The model or the detector cannot be used.
+    """
+    serves = predictor()  # what does not fit is said now, and the first visitor need not wait for it
+    host = "localhost" if address in ("0.0.0.0", "::") else address
+    print(
+        f"fer-app: http://{host}:{port}  (model {serves.card.name}, faces by {serves.detector.name}). "
+        "Ctrl-C ends.",
+        flush=True,
+    )
+    options = {name.replace(".", "_"): value for name, value in _options(address, port, browser).items()}
+    bootstrap.load_config_options(options)
+    bootstrap.run(str(MAIN), False, [], options)
+
+
+def _options(address: str, port: int, browser: bool) -> dict[str, Any]:
+    return {
+        "server.address": address,
+        "server.port": port,
+        "server.headless": not browser,
+        "server.maxUploadSize": settings().max_upload_mb,
+        "server.enableXsrfProtection": True,
+        "server.enableCORS": True,  # on: other sites may not talk to it
+        "server.fileWatcherType": "none",
+        "server.showEmailPrompt": False,
+        "browser.gatherUsageStats": False,
+        "client.showErrorDetails": "none",
+        "client.showErrorLinks": False,
+        "client.toolbarMode": "minimal",
+        "logger.hideWelcomeMessage": True,
+        "logger.level": "warning",
+        **{f"theme.{name}": value for name, value in THEME.items()},
+    }

@@ -1,0 +1,56 @@
+"""A server of the app, a browser before it, and a folder for what it looks like."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from serving_app import serving
+
+from fer.app import settings as app_settings
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+WIDE = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(autouse=True)
+def _own_settings():
+    """Give every test the settings that the app has without options."""
+    app_settings.use(app_settings.Settings())
+    yield
+    app_settings.use(app_settings.Settings())
+
+
+@pytest.fixture(scope="session")
+def app_url():
+    """Start ``fer-app`` with the model that comes with the package and Haar's cascade."""
+    with serving() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Start a headless Chromium with a camera of its own; a test opens pages in it."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (group dev)")
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (apt install chromium)")
+    camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *camera])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browser_page(chromium):
+    """Open a page of a usual screen's width, light."""
+    context = chromium.new_context(viewport=WIDE, color_scheme="light", accept_downloads=True)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def shots():
+    """Return the folder for screenshots."""
+    folder = Path(__file__).resolve().parents[2] / "outputs" / "app"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,101 @@
+"""fer-app as it is typed: mistakes are told before it starts, and it ends quietly."""
+
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+from serving_app import serving, started
+
+
+def fer_app(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "fer.app_cli", "--no-browser", *words],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_help_loads_nothing_large():
+    code = (
+        "import sys, fer.app_cli; fer.app_cli.parser().format_help(); "
+        "print(sorted({'streamlit', 'cv2', 'onnxruntime', 'numpy'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--port", "99999"), "a whole number from 1 to 65535"),
+        (("--max-upload-mb", "x"), "a whole number from 1 to 2000"),
+        (("--address", "no.such.host.invalid"), "the app cannot be reached there"),
+        (("--model", "fer2014"), "Did you mean 'fer2013'"),
+        (("--models", "no/such"), "no/such: expected a folder of versions"),
+        (("--detector", "haar", "--detector-model", "x.onnx"), "takes no file"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(words, message):
+    told = fer_app(*words)
+    assert told.returncode == 2
+    assert message in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_a_port_that_is_taken_is_told_before_the_start():
+    with socket.socket() as taken:
+        taken.bind(("localhost", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        told = fer_app("--port", str(port))
+    assert told.returncode == 2
+    assert told.stderr.startswith(f"error: localhost, port {port}: ")
+    assert len(told.stderr.splitlines()) == 1
+
+
+def test_streamlit_that_is_not_installed_is_named(tmp_path):
+    code = (
+        "import sys; sys.modules['streamlit'] = None; import fer.app_cli; fer.app_cli.main(['--no-browser'])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert "fer-lightning[app]" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_it_serves_on_this_computer_alone_and_ends_with_ctrl_c():
+    with serving() as url, urllib.request.urlopen(url, timeout=5) as answer:
+        assert b"<title>" in answer.read()
+        port = int(url.rpartition(":")[2])
+        elsewhere = subprocess.run(
+            [sys.executable, "-c", f"import socket; socket.create_connection(('127.0.0.2', {port}), 2)"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert "refused" in elsewhere.stderr.lower()
+
+
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_quietly(way):
+    with started() as (url, server):
+        server.send_signal(way)
+        told, _ = server.communicate(timeout=20)
+    assert server.returncode == 0
+    assert "Traceback" not in told
+    assert f"fer-app: {url}  (model fer2013, faces by haar)" in told
+
+
+def test_answers_are_given_without_torch():
+    code = """
+import sys
+from streamlit.testing.v1 import AppTest
+page = AppTest.from_string("from fer.app.pages import upload; upload.page()", default_timeout=60).run()
+page.button_group(key="sample").set_value(0)
+page.run()
+page.toggle(key="why").set_value(True).run()
+assert page.subheader[0].value.startswith("Happy"), page
+print(sorted({"torch", "pytorch_lightning", "hydra", "matplotlib", "wandb"} & set(sys.modules)))
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert told.stdout.strip() == "[]", told.stderr

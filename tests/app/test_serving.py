@@ -1,0 +1,74 @@
+"""One model and one detector a process, versions to choose from, and so many computations at a time."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from colour_bundle import write_bundle
+
+from fer.app import serving
+from fer.app.settings import Settings, use
+from fer.bundle.files import CARD, read_bundle
+from fer.bundle.registry import Registry
+from fer.errors import FerError
+from fer.predict import cores
+
+
+@pytest.fixture
+def registry(tmp_path):
+    made = Registry(tmp_path / "models")
+    bundle = read_bundle(write_bundle(tmp_path / "m"))
+    for _ in range(2):
+        made.register(bundle)
+    return made
+
+
+def test_all_visitors_share_a_model_and_a_detector(registry):
+    use(Settings(models=registry.folder, detector="haar"))
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(lambda _: serving.predictor("colours:1"), range(16)))
+    assert len({id(one) for one in told}) == 1
+    assert serving.predictor("colours:2").detector is told[0].detector
+    assert serving.predictor("colours:2") is not told[0]
+
+
+def test_the_apps_own_model_comes_first_and_is_named_without_a_path(registry, tmp_path):
+    use(Settings(model=str(tmp_path / "m"), models=registry.folder))
+    own, *others = serving.versions()
+    assert own.reference is None
+    assert "/" not in own.title
+    assert [other.title for other in others] == ["fer2013", "colours:2", "colours:1"]
+    assert serving.predictor().card == own.card
+    for other in others:
+        assert serving.predictor(other.reference).card == other.card
+
+
+def test_a_damaged_version_hides_no_other(registry):
+    (registry.folder / "colours" / "2" / CARD).write_text("{")
+    use(Settings(models=registry.folder))
+    assert [version.title for version in serving.versions()] == ["fer2013", "colours:1"]
+
+
+def test_a_model_that_is_not_there_is_an_error_to_be_shown(tmp_path):
+    use(Settings(models=tmp_path / "none"))
+    with pytest.raises(FerError, match="Did you mean 'fer2013'"):
+        serving.predictor("fer2014")
+
+
+def test_only_so_many_compute_at_a_time():
+    running, most, lock = 0, 0, threading.Lock()
+
+    def compute(_):
+        nonlocal running, most
+        with serving.turn():
+            with lock:
+                running += 1
+                most = max(most, running)
+            time.sleep(0.01)
+            with lock:
+                running -= 1
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(compute, range(40)))
+    assert most == cores()

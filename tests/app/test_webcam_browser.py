@@ -1,0 +1,95 @@
+"""The webcam page in Chromium, whose camera is a film of drawn faces."""
+
+import csv
+
+import pytest
+from conftest import CHROMIUM, WIDE
+from drawn_camera import write_mjpeg
+
+pytest.importorskip("streamlit_webrtc", reason="the webcam page needs the extra app")
+SECOND, PATIENCE = 1_000, 60_000  # milliseconds; a busy machine takes long to join a camera
+_RECEIVED = """async () => {
+    const video = document.querySelector('video');
+    const before = video.getVideoPlaybackQuality().totalVideoFrames;
+    await new Promise(done => setTimeout(done, 4000));
+    return [before, video.getVideoPlaybackQuality().totalVideoFrames, video.videoWidth];
+}"""
+
+
+@pytest.fixture(scope="module")
+def camera(chromium, tmp_path_factory):
+    """A browser before whose camera are a happy and a surprised face."""
+    film = write_mjpeg(tmp_path_factory.mktemp("camera") / "faces.mjpeg", "happy", "surprise")
+    fake = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    words = ["--no-sandbox", *fake, f"--use-file-for-fake-video-capture={film}"]
+    browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=words)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def visit(camera, app_url):
+    """Open the webcam page, of a size and colour scheme."""
+    contexts = []
+
+    def open_page(**options):
+        context = camera.new_context(permissions=["camera"], accept_downloads=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(app_url)
+        page.get_by_role("link", name="Webcam", exact=True).click(timeout=PATIENCE)
+        frame = page.frame_locator("iframe")
+        frame.get_by_role("button", name="Start the camera").click(timeout=PATIENCE)
+        page.get_by_text("Face 2", exact=True).first.wait_for(timeout=PATIENCE)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def labels_of(page):
+    """The first emotion of each face beside the picture, as its table tells it."""
+    return sorted(page.locator("table.fer-bars tr:first-child th").all_inner_texts())
+
+
+def test_two_known_faces_are_named_counted_and_recorded(visit, shots, tmp_path):
+    page = visit(viewport=WIDE | {"height": 1400}, color_scheme="light")
+    assert labels_of(page) == ["happy", "surprise"]
+    before, after, width = _video_frame(page).evaluate(_RECEIVED)
+    assert after > before  # pictures come back from the server
+    assert width == 640
+    assert "frames a second" in page.get_by_text("frames a second").inner_text()
+    page.get_by_role("button", name="Start recording").click()
+    page.get_by_text("rows so far").wait_for(timeout=PATIENCE)
+    page.wait_for_timeout(4 * SECOND)
+    page.screenshot(path=shots / "webcam.png")
+    page.get_by_role("button", name="Stop recording").click()
+    with page.expect_download(timeout=PATIENCE) as download:
+        page.get_by_role("button", name="Download CSV").click(timeout=PATIENCE)
+    _check_recording(download.value.path())
+
+
+def _video_frame(page):
+    return next(frame for frame in page.frames if "webrtc" in frame.url)
+
+
+def _check_recording(path):
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) >= 2
+    assert {row["label"] for row in rows} == {"happy", "surprise"}
+    assert min(float(row["confidence"]) for row in rows) > 0.7
+    assert rows[0]["seconds"] == "0.0"
+    assert len({row["face"] for row in rows}) == 2  # each keeps its number
+
+
+def test_stops_and_fits_a_phone_in_the_dark(visit, shots):
+    page = visit(viewport=WIDE, color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 2000})
+    page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first.wait_for(timeout=PATIENCE)
+    page.wait_for_timeout(4 * SECOND)
+    page.screenshot(path=shots / "webcam_phone_dark.png")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.frame_locator("iframe").get_by_role("button", name="Stop the camera").click()
+    page.get_by_text("Start the camera to see").wait_for(timeout=PATIENCE)

@@ -1,0 +1,44 @@
+"""Proxies: every file trains, and a sweep of proxies remembers the whole recipe."""
+
+import optuna
+import pytest
+import yaml
+from small_sweeps import FACES, NET, RATES
+
+from fer.options import choices
+
+
+@pytest.mark.parametrize("choice", choices("proxy"))
+def test_every_proxy_makes_a_run_cheaper(choice, fer_train):
+    words = ("trainer.max_epochs=1",) if choice != "epochs" else ()
+    size = NET[:-1] if choice == "resolution" else NET
+    run = fer_train(*FACES, *size, *words, f"proxy={choice}")
+    assert run.status == 0
+    config = yaml.safe_load((run.folder / "config.yaml").read_text())
+    images = run.record["epochs"] * 64 * (config["trainer"]["limit_train_batches"] or 1)
+    assert images < 15 * 64  # of the default
+    assert "proxy" not in config
+    if choice == "resolution":
+        assert config["model"]["image_size"] == 32
+
+
+def test_a_sweep_of_proxies_remembers_the_whole_recipe(fer_train, tmp_path):
+    words = ("sweep=custom", RATES, "sweep.n_trials=1", "proxy=subset", "trainer.max_epochs=1")
+    assert fer_train(*FACES, *NET, *words).status == 0
+    study = optuna.load_study(
+        study_name="custom", storage=f"sqlite:///{tmp_path}/outputs/multirun/custom/sweep.db"
+    )
+    assert "proxy=subset" in study.user_attrs["command"]
+    assert "proxy=subset" not in study.user_attrs["full_command"]
+    assert not [word for word in study.user_attrs["full_command"] if "limit_train_batches" in word]
+
+
+def test_a_grid_is_taken_whole(fer_train, tmp_path):
+    space = "sweep.space={optimizer.lr:[1e-3,2e-3,3e-3,4e-3,5e-3,6e-3],seed:[0,1,2,3,4]}"
+    refused = "sweep.max_failed_share=0"
+    words = ("sweep=custom", space, "sweep.sampler=grid", refused, "trainer.max_epochs=1")
+    fer_train(*FACES, *NET, *words, "optimizer.weight_decay=1e30")
+    study = optuna.load_study(
+        study_name="custom", storage=f"sqlite:///{tmp_path}/outputs/multirun/custom/sweep.db"
+    )
+    assert len(study.trials) == 30

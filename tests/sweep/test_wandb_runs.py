@@ -1,0 +1,79 @@
+"""A sweep in W&B: what its offline files hold of each trial, and which is marked as the best."""
+
+import subprocess
+from pathlib import Path
+
+import optuna
+import pytest
+from small_sweeps import command
+from wandb_file import contents, items
+
+WORDS = ("sweep=custom", "trainer.max_epochs=1", "logger=wandb", "logger.wandb.log_model=false")
+
+
+def read(path):
+    """Return a file's run record, config, summary and exit code."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    records = [Record.FromString(content) for content in contents(path.read_bytes())]
+    run = next(record.run for record in records if record.HasField("run"))
+    config, summary = {}, {}
+    for record in records:
+        config |= items(record.run.config.update) | items(record.config.update)
+        summary |= items(record.summary.update)
+    exit_code = next(record.exit.exit_code for record in records if record.HasField("exit"))
+    return run, config, summary, exit_code
+
+
+def files(folder: Path, number: int) -> list[Path]:
+    """Return the offline files of a trial, in the order of their making."""
+    found = folder.glob(f"outputs/multirun/custom/{number}/wandb/*run-*/*.wandb")
+    return sorted(found, key=lambda path: path.stat().st_mtime)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Run a sweep of three trials, of which the last fails."""
+    folder = tmp_path_factory.mktemp("sweep")
+    words = ("sweep.space={optimizer.lr:[1e-3,1e-2,1e30]}", "sweep.sampler=grid", "optimizer=sgd")
+    done = subprocess.run(
+        command(folder / "outputs", *WORDS, *words, "sweep.max_failed_share=1"),
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def study(place):
+    storage = f"sqlite:///{place}/outputs/multirun/custom/sweep.db"
+    return optuna.load_study(study_name="custom", storage=storage)
+
+
+def test_trials_are_grouped_with_parameters_and_status(study, place):
+    key, ids = study.user_attrs["key"], set()
+    for trial in study.trials:
+        run, config, summary, exit_code = read(files(place, trial.number)[0])
+        ids.add(run.run_id)
+        assert run.run_group == "custom"
+        assert run.display_name == f"custom_{trial.number}"
+        assert config["trial"] == {"number": trial.number, "optimizer/lr": trial.params["optimizer.lr"]}
+        word = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}[trial.state.name]
+        assert summary["status"] == word
+        assert exit_code == (word == "failed")
+    assert ids == {f"custom_{key}_{number}" for number in range(3)}
+    assert study.trials[2].state.name == "FAIL"
+
+
+def test_the_best_is_marked_and_no_other(study, place):
+    best = study.best_trial.number
+    assert study.user_attrs["wandb_best"] == best
+    first, *_, last = files(place, best)
+    run, _, summary, _ = read(last)
+    assert run.run_id == read(first)[0].run_id
+    assert list(run.tags) == ["best"]
+    assert summary["sweep/best"] is True
+    assert summary["status"] == "finished"
+    assert summary["best/accuracy"] == read(first)[2]["best/accuracy"] == study.best_value
+    others = [trial.number for trial in study.trials if trial.number != best]
+    assert [len(files(place, number)) for number in others] == [1, 1]

@@ -1,0 +1,106 @@
+"""The best recipes trained again over new seeds: which runs, how they go on, what the page says of them."""
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from told_sweeps import SOME, tell
+
+from fer.errors import FerError
+from fer.sweep_report import main
+from fer.sweep_reporting.confirming import confirm, confirmed, new_seeds
+from fer.sweep_reporting.found import find_sweep
+
+NET = ("model=fast_cnn", "model.kwargs.widths=[8,16]", "model.kwargs.depths=[0,0]", "model.image_size=16")
+FACES = (
+    "datamodule.num_train=64", "datamodule.num_val=32", "datamodule.num_test=8", "datamodule.size=16",
+    "datamodule.batch_size=16",
+)  # fmt: skip
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Keep the words of each fer-train that would be run; each ends well."""
+    calls = []
+
+    def run(command, **_):
+        words = command[3:]
+        calls.append(words)
+        place = next(word for word in words if word.startswith(("hydra.run.dir", "resume"))).split("=")[1]
+        value = 0.5 + 0.01 * len(calls)
+        record = {"status": "finished", "best": {"val/accuracy": value}, "fit_seconds": 1.0}
+        Path(json.loads(place), "run.json").write_text(json.dumps(record))
+        return SimpleNamespace(returncode=0, stdout="")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return calls
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    return find_sweep(tell(tmp_path / "some", SOME), None, None)
+
+
+def test_seeds_are_new(sweep):
+    assert new_seeds(sweep, 3) == [2, 3, 4]  # 1 is the sweep's own
+
+
+def test_each_recipe_over_each_seed_once(sweep, trainings, capsys):
+    confirm(sweep, seeds=2, best=2)
+    seeds = [next(word for word in words if word.startswith("seed=")) for words in trainings]
+    assert seeds == ["seed=2", "seed=3"] * 2
+    assert ["optimizer=adamw" in words for words in trainings] == [True, True, False, False]
+    assert trainings[0][:2] == ["datamodule=fer2013", "datamodule.path=a folder/fer2013.csv"]
+    assert [one.values for one in confirmed(sweep)] == [
+        pytest.approx([0.51, 0.52]), pytest.approx([0.53, 0.54])
+    ]  # fmt: skip
+    assert "[4/4] trial 1, seed 3: val/accuracy 0.5400" in capsys.readouterr().out
+    confirm(sweep, seeds=3, best=1)
+    assert len(trainings) == 5  # what was there is not done again
+    assert "was there" in capsys.readouterr().out
+
+
+def test_whole_recipes_are_confirmed_where_the_trials_were_proxies(sweep, trainings):
+    sweep.study.set_user_attr("full_command", ["trainer.max_epochs=12"])
+    confirm(sweep, seeds=1, best=1)
+    assert trainings[0][0] == "trainer.max_epochs=12"
+
+
+def test_a_run_that_fails_says_why(sweep, monkeypatch):
+    failed = SimpleNamespace(returncode=2, stdout="begun\nerror: there is no file a.csv.\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(FerError, match=r"It said: error: there is no file a\.csv\."):
+        confirm(sweep, seeds=1, best=1)
+
+
+def test_a_real_sweep_is_confirmed_and_compared(fer_train, tmp_path, monkeypatch, capsys):
+    space = "sweep.space={optimizer.lr:[1e-3,1e-2]}"
+    words = ("sweep=custom", "sweep.name=some", "trainer.max_epochs=1", "sweep.sampler=grid", space)
+    assert fer_train(*NET, *FACES, *words, "sweep.pruner.name=none").status == 0
+
+    def here(command, **_):  # in this process, which has torch loaded
+        from fer.train import main as train
+
+        monkeypatch.setattr(sys, "argv", ["fer-train", *command[3:]])
+        with pytest.raises(SystemExit) as exit_:
+            train()
+        return SimpleNamespace(returncode=exit_.value.code or 0, stdout="")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", here)
+        with pytest.raises(SystemExit) as exit_:
+            main([str(tmp_path / "outputs/multirun/some"), "--confirm", "2", "--best", "2"])
+    assert exit_.value.code == 0
+    out = capsys.readouterr().out
+    assert "over 2 new seeds" in out
+    assert "32 images" in out
+    folder = tmp_path / "outputs/multirun/some"
+    record = json.loads((folder / "confirm/trial_0_s1/run.json").read_text())
+    assert record["seed"] == 1
+    page = (folder / "report.html").read_text()
+    assert "Confirmed over new seeds" in page
+    assert shlex.join(("fer-train",)) in page

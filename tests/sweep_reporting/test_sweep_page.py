@@ -1,0 +1,108 @@
+"""The report: every state of a sweep gives a page; what it says is what the study has."""
+
+import html
+import re
+
+import pytest
+from told_sweeps import MANY, SOME, rising, tell
+
+from fer.sweep_report import main
+from fer.sweep_reporting import figures
+from fer.sweep_reporting.found import find_sweep
+
+STATES = {
+    "many": MANY,
+    "some": SOME,
+    "one": [("finished", rising(0.5))],
+    "all failed": [("failed", [])] * 3,
+    "all pruned": [("pruned", rising(0.1, 1))] * 11,
+    "unfinished": [*SOME, ("waiting", []), ("running", [])],
+    "not begun": [("waiting", [])] * 2,
+}
+
+
+def report(folder, *words):
+    with pytest.raises(SystemExit) as exit_:
+        main([str(folder), *words])
+    return exit_.value.code
+
+
+@pytest.mark.parametrize("trials", STATES.values(), ids=STATES)
+def test_every_state_has_a_page(trials, tmp_path, capsys):
+    folder = tell(tmp_path / "some", trials)
+    assert report(folder) == 0
+    page = (folder / "report.html").read_text()
+    assert page.endswith("</html>\n")
+    body = page.partition("</head>")[2]
+    assert not re.search(r"(?:src|href)=\"(?!#)", body)
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".report")] == []
+    assert str(folder / "report.html") in capsys.readouterr().out
+
+
+def test_the_summary_says_what_matters(tmp_path, capsys):
+    folder = tell(tmp_path / "some", STATES["unfinished"])
+    assert report(folder) == 0
+    out = capsys.readouterr().out
+    assert "best     trial 0, val/accuracy 60.0 % (validation, selection split)" in out
+    assert "again    fer-train datamodule=fer2013 'datamodule.path=a folder/fer2013.csv'" in out
+    assert "2 of 7 trials have not ended" in out
+    assert "1 of 7 trials failed, trial 4 with: The loss became NaN." in out
+    assert "61 % of the image passes and 61 % of the time" in out  # 22 of 36 epochs
+    page = html.unescape((folder / "report.html").read_text())
+    assert find_sweep(folder, None, None).command(find_sweep(folder, None, None).ranking[0]) in page
+
+
+def test_nothing_that_a_trial_says_is_run_by_a_browser(tmp_path):
+    folder = tell(tmp_path / "some", SOME)
+    find_sweep(folder, None, None).study.set_user_attr("command", ["</code><script>x()</script>"])
+    assert report(folder) == 0
+    assert "<script>x()" not in (folder / "report.html").read_text()
+
+
+def test_pruned_curves_end_where_they_were_pruned(tmp_path):
+    sweep = find_sweep(tell(tmp_path / "some", SOME), None, None)
+    traces = {trace.name: trace for trace in figures.curves(sweep).figure.data}
+    assert traces["trial 0"].x[-1] == 100
+    assert traces["trial 2"].x[-1] == pytest.approx(33.4)
+    assert traces["trial 2"].marker.symbol[-1] == "x"
+    assert traces["trial 0"].line.width > traces["trial 1"].line.width
+
+
+def test_slices_show_every_measured_trial_and_which_were_stopped(tmp_path):
+    sweep = find_sweep(tell(tmp_path / "some", SOME), None, None)
+    optimizer, adamw, sgd = figures.slices(sweep)
+    (points,) = optimizer.figure.data
+    shown = sorted(zip(points.x, points.y, points.marker.symbol, strict=True), key=lambda point: point[1])
+    assert [(place.strip("'"), symbol) for place, _, symbol in shown] == [
+        ("sgd", "circle-open"), ("adamw", "circle-open"), ("sgd", "circle"), ("adamw", "circle"),
+    ]  # fmt: skip
+    assert sorted(adamw.figure.data[0].y) == pytest.approx([0.2, 0.6])
+    assert sorted(sgd.figure.data[0].y) == pytest.approx([0.1, 0.5])
+
+
+def test_importance_wants_trials_and_finds_what_matters(tmp_path):
+    few, words = figures.importance(find_sweep(tell(tmp_path / "few", SOME), None, None))
+    assert few is None
+    assert "4 of the at least 10 trials" in words
+    # adamw always reaches twice what sgd does, at every rate
+    trials = [("pruned", [0.4 + 0.001 * (number % 3) if number % 2 == 0 else 0.2]) for number in range(40)]
+    chart, words = figures.importance(find_sweep(tell(tmp_path / "many", trials), None, None))
+    (bars,) = chart.figure.data
+    assert dict(zip(bars.y, bars.x, strict=True))["optimizer"] == max(bars.x)
+    assert "all 40 measured trials have been, after 11 %" in words
+
+
+def test_parallel_joins_the_rates_of_all_optimizers(tmp_path):
+    sweep = find_sweep(tell(tmp_path / "some", SOME), None, None)
+    axis = figures.parallel(sweep).figure.layout.xaxis
+    assert list(axis.ticktext) == ["val/<br>accuracy", "optimizer", "optimizer<br>.lr"]
+
+
+def test_mistakes_end_with_status_2(tmp_path, capsys):
+    assert report(tmp_path) == 2
+    assert "expected the folder of a sweep" in capsys.readouterr().err
+    folder = tell(tmp_path / "some", [("failed", [])])
+    assert report(folder, "--confirm", "0") == 2
+    assert "--confirm 0: expected a whole number of at least 1" in capsys.readouterr().err
+    assert report(folder, "--confirm", "2") == 2
+    assert "no trial of some has finished" in capsys.readouterr().err

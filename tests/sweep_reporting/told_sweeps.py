@@ -1,0 +1,85 @@
+"""Sweeps written down as fer-train writes them, made in a moment: no training."""
+
+import csv
+import json
+
+import optuna
+import yaml
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+OPTIMIZERS = CategoricalDistribution(["adamw", "sgd"])
+RATE = {
+    "adamw": ("optimizer.lr[adamw]", FloatDistribution(1e-4, 1e-2, log=True)),
+    "sgd": ("optimizer.lr[sgd]", FloatDistribution(1e-2, 1.0, log=True)),
+}
+SPACE = {
+    "optimizer": {"values": ["adamw", "sgd"]},
+    "optimizer.lr[adamw]": {"low": 1e-4, "high": 1e-2, "log": True, "step": None},
+    "optimizer.lr[sgd]": {"low": 1e-2, "high": 1.0, "log": True, "step": None},
+}
+COMMAND = ["datamodule=fer2013", "datamodule.path=a folder/fer2013.csv"]
+BATCH, STEPS_AN_EPOCH, EPOCHS = 16, 10, 9
+STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+def tell(folder, trials, direction="maximize", objective="val/accuracy", storage=None, runs=True):
+    """Write a study with a trial for each ``(state, values by epoch)``, and its run folders."""
+    folder.mkdir(parents=True)
+    study = optuna.create_study(
+        study_name=folder.name, direction=direction, storage=storage or f"sqlite:///{folder}/sweep.db"
+    )
+    study.set_user_attr("search", {"objective": objective, "space": SPACE})
+    study.set_user_attr("command", COMMAND)
+    study.set_user_attr("base", {"seed": 1})
+    for number, (state, values) in enumerate(trials):
+        if state in STATES:
+            best = (max if direction == "maximize" else min)(values, default=None)
+            study.add_trial(_trial(number, state, values, best))
+        else:
+            study.enqueue_trial({})
+        if state == "running":
+            study.ask()
+        if runs and values:
+            _write_run(folder / str(number), state, len(values))
+    return folder
+
+
+def _trial(number, state, values, best):
+    optimizer = ("adamw", "sgd")[number % 2]
+    name, rate = RATE[optimizer]
+    value = rate.low * (1 + number)
+    notes = {"words": [f"optimizer={optimizer}", f"optimizer.lr={value}"], "seconds": 2.0 * len(values)}
+    notes |= {"share": len(values) / EPOCHS} if values else {}
+    notes |= {"error": "The loss became NaN."} if state == "failed" else {"epoch": 1.0}
+    return create_trial(
+        state=STATES[state],
+        value=best if state == "finished" else None,
+        params={"optimizer": optimizer, name: value},
+        distributions={"optimizer": OPTIMIZERS, name: rate},
+        user_attrs=notes,
+        intermediate_values={-(-1000 * epoch // EPOCHS): value for epoch, value in enumerate(values, 1)},
+    )
+
+
+def _write_run(folder, state, epochs):
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps({"status": state, "fit_seconds": 1.5 * epochs}))
+    config = {"datamodule": {"batch_size": BATCH}, "trainer": {"accumulate_grad_batches": 1}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with (folder / "metrics.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", "step"])
+        writer.writerows([epoch, STEPS_AN_EPOCH * epoch] for epoch in range(1, epochs + 1))
+
+
+def rising(best, epochs=EPOCHS):
+    """Return values that rise to a best one at the end."""
+    return [best * epoch / epochs for epoch in range(1, epochs + 1)]
+
+
+SOME = [
+    ("finished", rising(0.6)), ("finished", rising(0.5)), ("pruned", rising(0.2, 3)),
+    ("pruned", rising(0.1, 1)), ("failed", []),
+]  # fmt: skip
+MANY = [*SOME, *(("pruned", rising(0.1 + 0.01 * number, 1)) for number in range(12))]

@@ -106,7 +106,7 @@ def test_files_stay_short(path):
 TORCHLESS = (
     "fer.labels", "fer.data.fer2013", "fer.data.synthetic", "fer.analysis.plots", "fer.annotate",
     "fer.faces.choose", "fer.faces.crop", "fer.predict", "fer.predicting.sources", "fer.bundle.registry",
-    "fer.video", "fer.app.pages.upload", "fer.app.pages.compare", "fer.app.live", "fer.explaining.why",
+    "fer.video", "fer.app.views.upload", "fer.app.views.compare", "fer.app.live", "fer.explaining.why",
 )  # fmt: skip
 
 

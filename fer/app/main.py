@@ -9,6 +9,7 @@ import streamlit as st
 from fer.app.safety import explained
 
 # Module, title, sign. A module is imported with the first visit: the webcam's libraries take a second.
+# They lie in `views`: a folder called `pages` Streamlit would take for its own, and run its files alone.
 PAGES = (
     ("upload", "Pictures", ":material/image:"),
     ("webcam", "Webcam", ":material/videocam:"),
@@ -38,7 +39,7 @@ def main() -> None:
 def _page(module: str) -> Callable[[], None]:
     def show() -> None:
         with explained():
-            import_module(f"fer.app.pages.{module}").page()
+            import_module(f"fer.app.views.{module}").page()
 
     return show
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from starlette.formparsers import MultiPartParser
 from streamlit.web import bootstrap
 
 from fer.app.look import THEME
@@ -30,6 +31,7 @@ def serve(address: str, port: int, browser: bool) -> None:
         "Ctrl-C ends.",
         flush=True,
     )
+    MultiPartParser.spool_max_size = settings().max_upload_mb << 20  # uploads touch no disk
     options = {name.replace(".", "_"): value for name, value in _options(address, port, browser).items()}
     bootstrap.load_config_options(options)
     bootstrap.run(str(MAIN), False, [], options)

@@ -90,7 +90,7 @@ def test_answers_are_given_without_torch():
     code = """
 import sys
 from streamlit.testing.v1 import AppTest
-page = AppTest.from_string("from fer.app.pages import upload; upload.page()", default_timeout=60).run()
+page = AppTest.from_string("from fer.app.views import upload; upload.page()", default_timeout=60).run()
 page.button_group(key="sample").set_value(0)
 page.run()
 page.toggle(key="why").set_value(True).run()

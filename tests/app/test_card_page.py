@@ -15,7 +15,7 @@ from fer.bundle.registry import Registry
 
 def start(**chosen):
     app_settings.use(app_settings.Settings(detector="haar", **chosen))
-    page = AppTest.from_string("from fer.app.pages.card import page\npage()", default_timeout=60).run()
+    page = AppTest.from_string("from fer.app.views.card import page\npage()", default_timeout=60).run()
     assert not page.exception
     return page
 

@@ -22,7 +22,7 @@ def registry(tmp_path):
 
 def start(**chosen):
     app_settings.use(app_settings.Settings(detector="haar", **chosen))
-    return AppTest.from_string("from fer.app.pages.compare import page\npage()", default_timeout=60).run()
+    return AppTest.from_string("from fer.app.views.compare import page\npage()", default_timeout=60).run()
 
 
 def shown(page):
@@ -74,7 +74,7 @@ def test_speed_is_measured_on_demand_and_labelled(registry):
 
 def test_a_picture_that_is_none_is_refused(registry):
     app_settings.use(app_settings.Settings(detector="haar", models=registry))
-    script = "from fer.app.pages.compare import page\nfrom fer.app.safety import explained\n"
+    script = "from fer.app.views.compare import page\nfrom fer.app.safety import explained\n"
     page = AppTest.from_string(f"{script}with explained():\n    page()", default_timeout=60).run()
     page.file_uploader[0].set_value(("face.png", b"<svg/>", "image/png")).run()
     assert not page.exception

@@ -19,8 +19,8 @@ GROUP = TITLES.index("three faces")
 
 
 def script():
-    from fer.app.pages.upload import page
     from fer.app.safety import explained
+    from fer.app.views.upload import page
 
     with explained():
         page()

@@ -29,8 +29,7 @@ def film(tmp_path_factory):
 @pytest.fixture
 def page(browser_page, app_url):
     browser_page.set_viewport_size(WIDE | {"height": 1700})
-    browser_page.goto(app_url)
-    browser_page.get_by_role("link", name="Video", exact=True).click(timeout=PATIENCE)
+    browser_page.goto(f"{app_url}/video")
     browser_page.get_by_text("Choose a film").wait_for(timeout=PATIENCE)
     return browser_page
 

@@ -7,12 +7,12 @@ from films import SquareFinder, scene, write_film
 from streamlit.testing.v1 import AppTest
 
 pytest.importorskip("av", reason="the video page needs the extra app")
-from fer.app.pages import video
+from fer.app.views import video
 
 
 def script():
-    from fer.app.pages.video import page
     from fer.app.safety import explained
+    from fer.app.views.video import page
 
     with explained():
         page()

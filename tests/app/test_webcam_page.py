@@ -9,13 +9,13 @@ from streamlit.testing.v1 import AppTest
 
 pytest.importorskip("streamlit_webrtc", reason="the webcam page needs the extra app")
 from fer.app.live import LiveSession
-from fer.app.pages import webcam
 from fer.app.settings import Settings, use
+from fer.app.views import webcam
 
 
 def script():
-    from fer.app.pages.webcam import page
     from fer.app.safety import explained
+    from fer.app.views.webcam import page
 
     with explained():
         page()

@@ -1,7 +1,6 @@
 """OpenCV's Haar cascade: frontal faces, no points, nothing to download."""
 
 import math
-import threading
 from pathlib import Path
 
 import cv2
@@ -9,6 +8,7 @@ import numpy as np
 from cv2.data import haarcascades
 
 from fer.faces.face import Face
+from fer.faces.pool import Pool
 from fer.faces.reduce import reduced, usual_view
 
 # scripts/measure_detectors.py, 77 photographs of one face each, most of which it fills: 73 are found with
@@ -23,14 +23,13 @@ _DOUBTFUL, _SLOPE, _MIN_WEIGHT = 3.0, 1.5, 1.0
 class Haar:
     """Frontal faces by a cascade of simple features, after Viola & Jones (2001).
 
-    https://doi.org/10.1109/CVPR.2001.990517. May be called from several threads: OpenCV's object may not, so
-    each has its own.
+    https://doi.org/10.1109/CVPR.2001.990517. May be called from several threads.
     """
 
     name = "haar"
 
     def __init__(self) -> None:
-        self._own = threading.local()
+        self._cascades = Pool(_load)  # OpenCV's object may not be called from several threads
 
     def __call__(self, picture: np.ndarray) -> list[Face]:
         """Return the faces of an RGB picture, uint8 ``(H, W, 3)``, the largest first, without points.
@@ -41,17 +40,17 @@ class Haar:
         border = round(_BORDER * max(small.shape[:2]))
         gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         gray = cv2.copyMakeBorder(gray, border, border, border, border, cv2.BORDER_REPLICATE)
-        boxes, _, weights = self._cascade().detectMultiScale3(
-            gray, _STEP, _NEIGHBOURS, minSize=(_SMALLEST, _SMALLEST), outputRejectLevels=True
-        )
+        with self._cascades.one() as cascade:
+            boxes, _, weights = cascade.detectMultiScale3(
+                gray, _STEP, _NEIGHBOURS, minSize=(_SMALLEST, _SMALLEST), outputRejectLevels=True
+            )
         pairs = zip(np.reshape(boxes, (-1, 4)), np.ravel(weights), strict=True)
         faces = [_face(box, weight, border, factor) for box, weight in pairs if weight >= _MIN_WEIGHT]
         return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
 
-    def _cascade(self) -> cv2.CascadeClassifier:
-        if not hasattr(self._own, "cascade"):
-            self._own.cascade = cv2.CascadeClassifier(str(Path(haarcascades) / _CASCADE))
-        return self._own.cascade
+
+def _load() -> cv2.CascadeClassifier:
+    return cv2.CascadeClassifier(str(Path(haarcascades) / _CASCADE))
 
 
 def _face(box: np.ndarray, weight: float, border: int, factor: np.ndarray) -> Face:

@@ -1,6 +1,5 @@
 """OpenCV's YuNet: a small network that finds faces and five points on each."""
 
-import threading
 from pathlib import Path
 
 import cv2
@@ -8,6 +7,7 @@ import numpy as np
 
 from fer.errors import FerError
 from fer.faces.face import Face
+from fer.faces.pool import Pool
 from fer.faces.reduce import SMALLEST_VIEW, reduced, usual_view
 
 # scripts/measure_detectors.py, 77 photographs of one face each: 77 are found from 0.3 to 0.5 on, 76 at 0.6,
@@ -20,7 +20,7 @@ _LEAST_SIDE = 96  # px; of pictures that YuNet's coarsest map has one cell of, O
 class YuNet:
     """Faces with five points, after Wu, Peng & Yu (2023, https://doi.org/10.1007/s11633-023-1423-y).
 
-    May be called from several threads: OpenCV's object may not, so each has its own.
+    May be called from several threads.
 
     Args:
         model_file: The ONNX file, e.g. ``face_detection_yunet_2023mar.onnx``; kept as an attribute.
@@ -33,8 +33,8 @@ class YuNet:
 
     def __init__(self, model_file: str | Path) -> None:
         self.model_file = Path(model_file).expanduser()
-        self._network = np.frombuffer(_read(self.model_file), np.uint8)
-        self._own = threading.local()
+        self._content = np.frombuffer(_read(self.model_file), np.uint8)
+        self._networks = Pool(self._load)  # OpenCV's object may not be called from several threads
         try:
             self(np.zeros((64, 64, 3), np.uint8))
         except cv2.error as error:
@@ -54,18 +54,16 @@ class YuNet:
     def _look(self, picture: np.ndarray, view: float) -> list[Face]:
         small, factor = reduced(picture, view)
         small = _at_least(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), _LEAST_SIDE)
-        detector = self._detector()
-        detector.setInputSize((small.shape[1], small.shape[0]))
-        _, rows = detector.detect(small)
+        with self._networks.one() as network:
+            network.setInputSize((small.shape[1], small.shape[0]))
+            _, rows = network.detect(small)
         found = [] if rows is None else rows[np.isfinite(rows).all(1) & (rows[:, 2:4] > 0).all(1)]
         return sorted((_face(row, factor) for row in found), key=lambda face: -face.box[2] * face.box[3])
 
-    def _detector(self) -> cv2.FaceDetectorYN:
-        if not hasattr(self._own, "detector"):
-            self._own.detector = cv2.FaceDetectorYN.create(
-                "onnx", self._network, np.empty(0, np.uint8), (64, 64), MIN_SCORE, _OVERLAP, _MOST
-            )
-        return self._own.detector
+    def _load(self) -> cv2.FaceDetectorYN:
+        return cv2.FaceDetectorYN.create(
+            "onnx", self._content, np.empty(0, np.uint8), (64, 64), MIN_SCORE, _OVERLAP, _MOST
+        )
 
 
 def _at_least(picture: np.ndarray, side: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Streamlit's server with the app's own look and limits."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ def serve(address: str, port: int, browser: bool) -> None:
         "Ctrl-C ends.",
         flush=True,
     )
+    # Streamlit collects garbage after every click: what was loaded once need not be looked through each time.
+    gc.collect()
+    gc.freeze()
     MultiPartParser.spool_max_size = settings().max_upload_mb << 20  # uploads touch no disk
     options = {name.replace(".", "_"): value for name, value in _options(address, port, browser).items()}
     bootstrap.load_config_options(options)

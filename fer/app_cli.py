@@ -1,6 +1,7 @@
 """fer-app: emotions of faces in the browser, from pictures, films and the webcam."""
 
 import argparse
+import re
 import socket
 import sys
 from collections.abc import Sequence
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
         "--ice-server",
         action="append",
         default=[],
+        type=_ice_server,
         metavar="URL",
         help="for webcams across networks: stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT; may be repeated",
     )
@@ -68,6 +70,14 @@ def _port(text: str) -> int:
 
 def _megabytes(text: str) -> int:
     return _whole(text, 1, 2000)
+
+
+def _ice_server(text: str) -> str:
+    if not re.fullmatch(r"(stun|turn)s?:\S+", text):
+        raise argparse.ArgumentTypeError(
+            f"expected stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT, got {text!r}"
+        )
+    return text
 
 
 def _whole(text: str, least: int, most: int) -> int:
@@ -91,10 +101,10 @@ def _serve(request: argparse.Namespace) -> None:
     check_port(request.address, request.port)
     use(
         Settings(
-            model=request.model,
+            model=_place(request.model),
             models=_registry(request.models),
             detector=request.detector,
-            detector_model=request.detector_model,
+            detector_model=_file(request.detector_model),
             ice_servers=tuple(request.ice_server),
             max_upload_mb=request.max_upload_mb,
         )
@@ -104,16 +114,26 @@ def _serve(request: argparse.Namespace) -> None:
     serve(request.address, request.port, browser=not request.no_browser)
 
 
+def _place(model: str | None) -> str | None:
+    """Return the folder of a bundle from the root on, which messages leave out; or a model's name."""
+    is_folder = model is not None and (Path(model).exists() or "/" in model)
+    return _file(model) if is_folder else model
+
+
+def _file(name: str | None) -> str | None:
+    return None if name is None else str(Path(name).absolute())
+
+
 def _registry(folder: Path | None) -> Path:
     """Return the folder of versions; one that is named must be there, the usual one need not."""
     if folder is None:
-        return Settings.models
+        return Settings.models.absolute()
     if not folder.expanduser().is_dir():
         raise FerError(
             f"{folder}: expected a folder of versions of models, but there is none. fer-export RUN "
             "--register makes one."
         )
-    return folder.expanduser()
+    return folder.expanduser().absolute()
 
 
 def check_port(address: str, port: int) -> None:

@@ -12,13 +12,28 @@ import subprocess
 import sys
 import time
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
+
+PATIENCE = 60  # seconds for the server to start
 
 
 def free_port():
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return probe.getsockname()[1]
+
+
+def open_when_there(page, url, server):
+    """Open the app as soon as it answers; end when it does not start."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            page.goto(url)
+            return
+        except Error:  # not yet there
+            if server.poll() is not None or time.monotonic() > end:
+                sys.exit(f"{url}: fer-app did not start, or took more than {PATIENCE} seconds.")
+            time.sleep(0.05)
 
 
 def measure(browser):
@@ -28,12 +43,7 @@ def measure(browser):
     server = subprocess.Popen([sys.executable, "-m", "fer.app_cli", "--no-browser", "--port", str(port)])
     page = browser.new_page()
     try:
-        while True:
-            try:
-                page.goto(f"http://localhost:{port}")
-                break
-            except Exception:  # not yet there
-                time.sleep(0.05)
+        open_when_there(page, f"http://localhost:{port}", server)
         serving = time.perf_counter()
         page.get_by_role("radio", name="happy", exact=True).click(timeout=60_000)
         page.locator(".fer-bars").wait_for(timeout=60_000)

@@ -15,17 +15,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # a core for each of the test processes
 
 import numpy as np
 import pytest
+from tiny import TINY, TINY_FACES, write_votes
 
 Command = Callable[..., tuple[Any, str, str]]  # words in; exit status, standard output and error out
-
-TINY = (
-    "datamodule.batch_size=16",
-    "trainer.max_epochs=1",
-    "trainer.limit_train_batches=2",
-    "trainer.limit_val_batches=1",
-    "datamodule.eval_batch_size=32",
-)
-TINY_FACES = ("datamodule.num_train=64", "datamodule.num_val=32", "datamodule.num_test=8")
 
 
 @dataclass
@@ -78,17 +70,6 @@ def fer2013_csv(tmp_path_factory) -> Path:
                 file.write(f"{row % 7},{pixels},{usage}\n")
     write_votes(path.with_name("fer2013new.csv"), {"Training": 70, "PublicTest": 35, "PrivateTest": 35})
     return path
-
-
-def write_votes(path: Path, rows: dict[str, int]) -> None:
-    """Write a fer2013new.csv in which 8 of 10 taggers agree on every image, on each emotion in turn."""
-    emotions = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt"
-    lines = [f"Usage,Image name,{emotions},unknown,NF"]
-    for usage, number in rows.items():
-        for row in range(number):
-            votes = ",".join("8" if emotion == row % 8 else "0" for emotion in range(8))
-            lines.append(f"{usage},fer{row:07d}.png,{votes},2,0")
-    path.write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_without_test_rows_it_trains(fer_train, tmp_path):
 
 
 def test_votes_of_other_files(fer_train, fer2013_csv, tmp_path, capsys):
-    from conftest import write_votes
+    from tiny import write_votes
 
     (tmp_path / "fer2013.csv").symlink_to(fer2013_csv)
     write_votes(tmp_path / "fer2013new.csv", {"Training": 69, "PublicTest": 36, "PrivateTest": 35})

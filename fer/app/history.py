@@ -1,5 +1,6 @@
 """How probable each emotion of each face was, over time, in as little memory as a chart needs."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,11 +15,15 @@ class History:
         emotions: Of the model, ``K``, in order.
         step: Seconds whose answers are averaged.
         span: Seconds that are remembered; None: all.
+        pause: Seconds without a frame after which nothing is known of them, as of a camera that was off.
     """
 
-    def __init__(self, emotions: Sequence[str], step: float, span: float | None = None) -> None:
+    def __init__(
+        self, emotions: Sequence[str], step: float, span: float | None = None, pause: float = math.inf
+    ) -> None:
         self.emotions = tuple(emotions)
         self.step = step
+        self._pause = pause
         self._kept = None if span is None else round(span / step)
         self._sums: dict[int, dict[int, np.ndarray]] = {}  # face -> step -> sums and, last, how many
         self._looked: set[int] = set()  # steps in which there was a frame
@@ -29,6 +34,8 @@ class History:
         step = int(seconds / self.step)
         self._looked.add(step)
         if step != self._last:
+            if (step - self._last - 1) * self.step > self._pause:
+                self._looked.add(self._last + 1)  # and nobody was seen: so it is until this frame
             self._last = step
             self._forget()
         for number, answer in seen:
@@ -59,7 +66,7 @@ class History:
         Returns:
             Times in seconds, the middle of each step, float ``(T,)``, and mean probabilities, float
             ``(T, K)``, NaN where the face was not seen. Up to the last step of any face. A step without a
-            frame, as of a slow camera, is taken to be like the one before.
+            frame, as of a slow camera, is taken to be like the one before, up to ``pause``.
         """
         first = 0 if self._kept is None else max(0, self._last + 1 - self._kept)
         steps = np.arange(first, self._last + 1)

@@ -5,7 +5,7 @@ import unicodedata
 
 import numpy as np
 
-from fer.app.limits import MIN_SIDE
+from fer.app.limits import MAX_PICTURE_MB, MIN_SIDE
 from fer.errors import FerError
 from fer.picture import open_picture
 
@@ -20,8 +20,14 @@ def read_upload(name: str, content: bytes) -> np.ndarray:
         content: Of the file.
 
     Raises:
-        FerError: No picture, a damaged, too large or too narrow one; the message begins with `plain_name`.
+        FerError: No picture, a damaged, too large or too narrow one, or a file of too many megabytes; the
+            message begins with `plain_name`.
     """
+    if len(content) > MAX_PICTURE_MB << 20:
+        raise FerError(
+            f"{plain_name(name)}: expected a picture of at most {MAX_PICTURE_MB} MB, got one of "
+            f"{len(content) / (1 << 20):.0f} MB. Make it smaller."
+        )
     try:
         picture = open_picture(content)
     except FerError as error:

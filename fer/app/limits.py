@@ -1,10 +1,9 @@
 """How much one visitor may ask for."""
 
-from fer import pixels
-
 MAX_PICTURES = 20  # at a time
 MAX_PICTURE_MB = 25
-MAX_PIXELS = pixels.MAX_PIXELS
+MAX_SESSION_MB = 200  # of all files that a visitor has in memory; a film and its successor at least
+MAX_SESSION_FILES = 100
 MIN_SIDE = 16  # pixels; in less, nobody finds a face
 MAX_VIDEO_SECONDS = 120.0
 MAX_VIDEO_FRAMES = 7_200  # two minutes at 60 a second

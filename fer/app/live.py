@@ -17,6 +17,7 @@ from fer.prediction import Prediction
 from fer.video.follow import Follower
 
 SPAN, STEP = 30.0, 0.5  # seconds of the rolling time line, and of one of its points
+_PAUSE = 2.0  # seconds without a frame after which the camera was off, and is not just slow
 _RATE_OVER = 3.0  # seconds over which frames a second are counted
 Turn = Callable[[], AbstractContextManager[object]]
 
@@ -70,7 +71,7 @@ class LiveSession:
         self.bars, self.points, self.mirror = True, False, True
         self._predictor, self._turn = predictor, turn
         self._follower = Follower(smooth, predictor.card.abstain_below)
-        self._history = History(predictor.card.labels.names, STEP, SPAN)
+        self._history = History(predictor.card.labels.names, STEP, SPAN, _PAUSE)
         self._recording: Recording | None = None
         self._recording_on = False
         self._looking = threading.Lock()  # held by who looks at a frame

@@ -3,14 +3,20 @@
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import streamlit as st
 
 from fer.app.intake import escaped
+from fer.app.settings import Settings, settings
 from fer.errors import FerError
 
-_FOLDERS = re.compile(r"(?<![\w:/.])(?:~|\.{1,2})?/(?:[^\s/:'\"<>|]+/)*")
+_PART = r"[^\s/\\:'\"<>|]+"
+_FOLDERS = re.compile(
+    rf"(?<!\w)(?:[A-Za-z]:|\\)[/\\]+(?:{_PART}[/\\]+)*"  # C:\folder\ and \\server\folder\
+    rf"|(?<![\w/.])(?!(?<=:)//)(?:~|\.{{1,2}})?/(?:{_PART}/)*"  # not the // of https://
+)
 _LOG = logging.getLogger("fer.app")
 
 
@@ -36,5 +42,20 @@ def show_error(error: FerError) -> None:
 
 
 def without_folders(text: str) -> str:
-    """Return a message in which every path is cut down to the name of its file."""
+    """Return a message in which every path is cut down to the name of its file.
+
+    Folders that the app was started with, or in, are known as they are: they may have blanks, or be relative.
+    """
+    for place in sorted(_known(), key=lambda place: -len(str(place))):
+        known = rf"(?<![\w./\\-]){re.escape(str(place))}"
+        text = re.sub(rf"{known}(?=[/\\][^\s/\\])", "", text)  # of a path further down the rest goes next
+        text = re.sub(rf"{known}(?![\w-])", place.name.replace("\\", r"\\"), text)
     return _FOLDERS.sub("", text)
+
+
+def _known() -> set[Path]:
+    """Return places of this machine that messages may name."""
+    places = {*settings().places, Settings.models, Path(__file__).parents[2]}
+    with suppress(OSError, RuntimeError):  # a user without a home, a folder that has been removed
+        places |= {*(place.absolute() for place in places), Path.cwd(), Path.home()}
+    return {place for place in places if place.name}

@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from starlette.formparsers import MultiPartParser
+from streamlit import net_util
 from streamlit.web import bootstrap
+from streamlit.web.server import server as streamlit_server
 
+from fer.app.held_files import HeldFiles
 from fer.app.look import THEME
 from fer.app.serving import predictor
 from fer.app.settings import settings
@@ -35,10 +38,19 @@ def serve(address: str, port: int, browser: bool) -> None:
     # Streamlit collects garbage after every click: what was loaded once need not be looked through each time.
     gc.collect()
     gc.freeze()
-    MultiPartParser.spool_max_size = settings().max_upload_mb << 20  # uploads touch no disk
+    _change_streamlit()
     options = {name.replace(".", "_"): value for name, value in _options(address, port, browser).items()}
     bootstrap.load_config_options(options)
     bootstrap.run(str(MAIN), False, [], options)
+
+
+def _change_streamlit() -> None:
+    """Change what Streamlit has no options for."""
+    MultiPartParser.spool_max_size = settings().max_upload_mb << 20  # uploads touch no disk
+    streamlit_server.MemoryUploadedFileManager = HeldFiles  # type: ignore[misc]
+    # To know its own address, it would ask a stranger's server whenever a page of another site comes in, and
+    # let all visitors wait for the answer.
+    net_util.get_external_ip = lambda: None
 
 
 def _options(address: str, port: int, browser: bool) -> dict[str, Any]:

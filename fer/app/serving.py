@@ -1,7 +1,7 @@
 """What serves all visitors of a process: one detector, each model once, a few computations at a time."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ import streamlit as st
 
 from fer.app.settings import Settings, settings
 from fer.bundle.card import Card, read_card
-from fer.bundle.files import CARD, Bundle
+from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.find import ZOO, find_bundle
 from fer.bundle.registry import Registry
 from fer.errors import FerError
@@ -20,6 +20,9 @@ from fer.predict import Predictor, cores
 
 _MODELS = 8  # that are kept in memory at most
 _TURNS = threading.BoundedSemaphore(cores())
+# A film is decoded, drawn in and compressed outside the turns of its frames: films are counted as a whole.
+_FILMS = threading.BoundedSemaphore(cores())
+_LOOKS_UP = 0.5  # seconds between two looks of a visitor who waits with a film
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,21 @@ def turn() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def film_turn(waiting: Callable[[], object]) -> Iterator[None]:
+    """Wait until a film may be judged: as many at a time as there are processors.
+
+    Args:
+        waiting: Called again and again while other films are judged; what it raises ends the wait.
+    """
+    while not _FILMS.acquire(timeout=_LOOKS_UP):
+        waiting()
+    try:
+        yield
+    finally:
+        _FILMS.release()
+
+
 def predictor(model: str | None = None) -> Predictor:
     """Return what judges faces, the same object for all visitors; loaded when it is first asked for.
 
@@ -63,7 +81,7 @@ def versions() -> list[Version]:
     """
     here = settings()
     own = bundle_of(None, here).card
-    cards = {path.parent.name: path for path in sorted(ZOO.glob(f"*/{CARD}"))}
+    cards = _shipped()
     registry = Registry(here.models)
     for name in registry.names():
         for number in reversed(registry.versions(name)):
@@ -79,9 +97,16 @@ def bundle_of(model: str | None, here: Settings) -> Bundle:
         FerError: There is none, or it cannot be used.
     """
     wanted = model if model is not None else here.model
+    if wanted in _shipped():  # before the registry, which may have a model of that name
+        return read_bundle(ZOO / wanted)
     if wanted is not None and wanted.partition(":")[0] in Registry(here.models).names():
         return Registry(here.models).find(wanted)
     return find_bundle(wanted)
+
+
+def _shipped() -> dict[str, Path]:
+    """Return the cards of the models that come with the package, by name."""
+    return {path.parent.name: path for path in sorted(ZOO.glob(f"*/{CARD}"))}
 
 
 def _readable(cards: Mapping[str, Path]) -> Iterator[tuple[str, Card]]:

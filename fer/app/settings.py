@@ -27,6 +27,12 @@ class Settings:
     ice_servers: tuple[str, ...] = ()
     max_upload_mb: int = MAX_UPLOAD_MB
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Return the files and folders of this machine that were named."""
+        named = (self.model, self.detector_model)
+        return (self.models, *(Path(one) for one in named if one is not None))
+
 
 _chosen = Settings()
 

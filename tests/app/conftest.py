@@ -1,15 +1,11 @@
 """A server of the app, a browser before it, and a folder for what it looks like."""
 
-import shutil
 from pathlib import Path
 
 import pytest
-from serving_app import serving
+from serving_app import CHROMIUM, WIDE, serving
 
 from fer.app import settings as app_settings
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-WIDE = {"width": 1280, "height": 900}
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """A server of the app in a process of its own."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,6 +10,9 @@ import urllib.request
 from contextlib import contextmanager
 
 import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+WIDE = {"width": 1280, "height": 900}
 
 
 @contextmanager

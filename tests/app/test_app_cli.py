@@ -5,9 +5,13 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 from serving_app import serving, started
+
+from fer import app_cli
+from fer.app.settings import settings
 
 
 def fer_app(*words):
@@ -34,6 +38,9 @@ def test_help_loads_nothing_large():
         (("--address", "no.such.host.invalid"), "the app cannot be reached there"),
         (("--model", "fer2014"), "Did you mean 'fer2013'"),
         (("--models", "no/such"), "no/such: expected a folder of versions"),
+        (("--ice-server", "stun.example.org"), "expected stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT"),
+        (("--ice-server", "stun:a b"), "got 'stun:a b'"),
+        (("--ice-server", "http://stun.example.org"), "expected stun:HOST:PORT"),
         (("--detector", "haar", "--detector-model", "x.onnx"), "takes no file"),
     ],
 )
@@ -42,6 +49,29 @@ def test_a_mistake_is_one_clear_line(words, message):
     assert told.returncode == 2
     assert message in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_servers_for_webcams_are_taken():
+    known = ["stun:stun.example:3478", "stuns:[::1]", "turns:ann:p%40ss@turn.example:443?transport=tcp"]
+    words = [word for server in known for word in ("--ice-server", server)]
+    assert app_cli.parser().parse_args(words).ice_server == known
+
+
+def test_files_of_the_machine_are_named_from_the_root_on(tmp_path, monkeypatch):
+    """What the server is given does not depend on where it is, and messages can be rid of it."""
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(app_cli, "check_port", lambda *_: None)
+    monkeypatch.setitem(sys.modules, "fer.app.server", SimpleNamespace(serve=lambda *_, **__: None))
+    with pytest.raises(SystemExit, match="0"):
+        app_cli.main(["--model", "RUN/bundle", "--models", "models", "--detector-model", "y.onnx"])
+    assert settings().models == tmp_path / "models"
+    assert settings().model == str(tmp_path / "RUN" / "bundle")
+    assert settings().detector_model == str(tmp_path / "y.onnx")
+    with pytest.raises(SystemExit, match="0"):
+        app_cli.main(["--model", "fer2013"])
+    assert settings().model == "fer2013"
+    assert settings().models == tmp_path / "models"
 
 
 def test_a_port_that_is_taken_is_told_before_the_start():

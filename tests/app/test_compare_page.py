@@ -1,11 +1,19 @@
 """The page of comparison: without a registry, with one, and with cards that do not fit together."""
 
+from contextlib import contextmanager
+
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 from written_bundle import HASHES, write_bundle
 
+from fer.app import intake
 from fer.app import settings as app_settings
+from fer.app.gallery import SAMPLES, draw_sample
+from fer.app.limits import SHOWN_SIDE
+from fer.app.parts.images import to_jpeg
 from fer.app.serving import versions
+from fer.app.views import compare
 from fer.bundle.registry import Registry
 
 OTHERS = HASHES | {"labels_sha256": "c" * 64}
@@ -72,11 +80,40 @@ def test_speed_is_measured_on_demand_and_labelled(registry):
     assert shown(page).count(", here") == 2
 
 
+def test_a_picture_of_ones_own_is_read_once_and_only_in_turn(registry, monkeypatch):
+    inside, read = [], []
+
+    @contextmanager
+    def turn():
+        inside.append(True)
+        yield
+        inside.pop()
+
+    def read_upload(name, content):
+        read.append((name, bool(inside)))
+        return intake.read_upload(name, content)
+
+    page = start(models=registry)
+    monkeypatch.setattr(compare, "turn", turn)
+    monkeypatch.setattr(compare, "read_upload", read_upload)
+    large = np.kron(draw_sample(SAMPLES[0]), np.ones((4, 4, 1), np.uint8))
+    page.file_uploader[0].set_value(("mine.png", to_jpeg(large), "image/png")).run()
+    page.button[0].click().run()
+    assert not page.exception
+    assert shown(page).count("How probable each emotion is") == 2
+    assert read == [("mine.png", True)]
+    _, seen = page.session_state[compare._SEEN]
+    assert max(seen.picture.shape) == SHOWN_SIDE < max(large.shape)
+    page.file_uploader[0].set_value(None).run()
+    assert page.session_state[compare._SEEN][0] == "sample 0"  # nothing of it is kept
+
+
 def test_a_picture_that_is_none_is_refused(registry):
     app_settings.use(app_settings.Settings(detector="haar", models=registry))
     script = "from fer.app.views.compare import page\nfrom fer.app.safety import explained\n"
     page = AppTest.from_string(f"{script}with explained():\n    page()", default_timeout=60).run()
     page.file_uploader[0].set_value(("face.png", b"<svg/>", "image/png")).run()
+    page.run()  # and it is told again
     assert not page.exception
     assert "SVG" in page.error[0].value
     assert str(registry.parent) not in page.error[0].value

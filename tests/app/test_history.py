@@ -49,3 +49,14 @@ def test_nothing_seen_yet():
     times, probs = History(EMOTIONS, 0.5, span=2.0).shares(1)
     assert times.shape == (0,)
     assert probs.shape == (0, 2)
+
+
+@pytest.mark.parametrize(("back", "between"), [(4.5, 0.2), (5.5, np.nan), (21.5, np.nan)])
+def test_a_long_pause_is_a_gap_from_its_beginning(back, between):
+    """Frames of the seconds 0 and 1, then none until `back`: two empty seconds are bridged, more are not."""
+    history = History(EMOTIONS, 1.0, span=30.0, pause=2.0)
+    for seconds in (0.5, 1.5, back):
+        history.add([seen(1, 0.2)], seconds)
+    happy = history.shares(1)[1][:, 0]
+    np.testing.assert_allclose(happy[[0, 1, -1]], 0.2)
+    np.testing.assert_allclose(happy[2:-1], between)

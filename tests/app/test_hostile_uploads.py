@@ -18,6 +18,7 @@ from PIL import Image
 from serving_app import started
 
 from fer.app.gallery import SAMPLES, draw_sample
+from fer.app.limits import MAX_SESSION_FILES
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -60,6 +61,7 @@ HOSTILE = {
     "line.png": (as_file(np.zeros((1, 20_000, 3), np.uint8), "PNG"), "at least"),
     "../../etc/passwd.png": (b"root:x:0:0", "passwd"),
     "<script>alert(1)</script>.png": (b"x", "script"),
+    "heavy.jpg": (JPEG + b"\0" * (30 << 20), "at most 25 MB, got one of 30 MB"),
 }  # fmt: skip
 
 
@@ -150,6 +152,23 @@ def test_a_file_beyond_the_limit_is_not_even_taken(url):
             return visitor.texts
 
     assert is_answered(run(visit()))
+
+
+def test_too_many_files_are_not_kept(url):
+    """Who asks for more places than the page would is refused, until he takes some files back."""
+
+    async def visit():
+        async with Visitor(url) as visitor:
+            places = [await visitor._ask_for_place("a.jpg") for _ in range(MAX_SESSION_FILES + 1)]
+            for place in places[:-1]:
+                visitor._put(place.upload_url, "a.jpg", b"x")
+            with pytest.raises(urllib.error.HTTPError, match="413"):
+                visitor._put(places[-1].upload_url, "a.jpg", b"x")
+            visitor._request(places[0].delete_url, "DELETE")
+            visitor._put(places[-1].upload_url, "a.jpg", b"x")
+
+    run(visit())
+    assert is_answered(send(url, ("face.jpg", JPEG))[0])
 
 
 def test_another_site_cannot_send_files(url):

@@ -124,6 +124,17 @@ def test_the_last_half_minute_is_told_from_now_backwards():
     np.testing.assert_allclose(probs[times > -4.5], [[0.9, 0.1]] * (times > -4.5).sum())
 
 
+def test_while_the_camera_was_off_nothing_is_known_of_a_face():
+    live = session(smooth=0.0)
+    for seconds in (100.0, 100.5, 101.0, 121.0, 121.5):
+        live.process(scene(0, sad=False), seconds)
+    times, probs = live.shares(1)
+    off = (times > 101.6 - 121.5) & (times < 120.9 - 121.5)
+    assert off.sum() > 30
+    assert np.isnan(probs[off]).all()
+    assert not np.isnan(probs[-1]).any()
+
+
 def test_recording_starts_and_stops_when_told():
     live = session()
     live.process(scene(0), 1.0)

@@ -44,6 +44,17 @@ def test_the_apps_own_model_comes_first_and_is_named_without_a_path(registry, tm
         assert serving.predictor(other.reference).card == other.card
 
 
+def test_a_registered_model_of_the_same_name_does_not_answer_for_the_shipped_one(tmp_path):
+    registry = Registry(tmp_path / "models")
+    registry.register(read_bundle(write_bundle(tmp_path / "m", name="fer2013")))
+    use(Settings(model=str(tmp_path / "m"), models=registry.folder, detector="haar"))
+    others = {other.reference: other.card for other in serving.versions()[1:]}
+    assert set(others) == {"fer2013", "fer2013:1"}
+    assert others["fer2013"] != others["fer2013:1"]
+    for reference, card in others.items():
+        assert serving.predictor(reference).card == card
+
+
 def test_a_damaged_version_hides_no_other(registry):
     (registry.folder / "colours" / "2" / CARD).write_text("{")
     use(Settings(models=registry.folder))
@@ -72,3 +83,28 @@ def test_only_so_many_compute_at_a_time():
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(compute, range(40)))
     assert most == cores()
+
+
+def test_a_film_waits_until_another_has_ended_and_may_give_up(monkeypatch):
+    monkeypatch.setattr(serving, "_FILMS", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(serving, "_LOOKS_UP", 0.01)
+    told = []
+    first, second = serving.film_turn(told.append), serving.film_turn(lambda: told.append("waiting"))
+    first.__enter__()
+
+    def give_up():
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError), serving.film_turn(give_up):
+        pytest.fail("two films at a time")
+    with ThreadPoolExecutor(1) as pool:
+        entered = pool.submit(second.__enter__)
+        while not told:
+            time.sleep(0.01)
+        assert not entered.done()
+        first.__exit__(None, None, None)
+        entered.result(10)
+    second.__exit__(None, None, None)
+    assert set(told) == {"waiting"}
+    with serving.film_turn(give_up):  # who gave up took nobody's turn
+        pass

@@ -98,7 +98,7 @@ def test_dark_and_phone_are_usable(app_url, chromium, shots, colors, size):
     page.locator(".fer-why").wait_for()
     page.wait_for_timeout(SETTLED)
     page.screenshot(path=shots / f"upload_{colors}_{'phone' if size else 'wide'}.png")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.evaluate("document.querySelector('.stMain').scrollWidth <= window.innerWidth")
     found = axe.Axe().run(page, options=RULES)["violations"]
     assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == []
     context.close()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
+from written_bundle import write_bundle
 
 from fer.app import serving
 from fer.app.gallery import SAMPLES, draw_sample
@@ -56,12 +57,26 @@ def choose(page, key, position):
 
 def test_a_newcomer_clicks_a_drawn_face_and_sees_an_emotion(page):
     assert not page.exception
+    assert "gone when you close this tab" in words(page)
     assert not page.dataframe
     choose(page, "sample", TITLES.index("happy"))
     assert page.subheader[0].value.startswith("Happy, ")
     assert "1 face" in words(page)
     assert page.dataframe[0].value["emotion"].tolist() == ["happy"]
     assert not page.error
+
+
+def test_a_percentage_is_explained_by_its_own_size(page):
+    choose(page, "sample", TITLES.index("happy"))
+    share = page.subheader[0].value.removeprefix("Happy, ")
+    assert f"about {share} of the answers given with {share} are right" in words(page)
+
+
+def test_a_model_that_is_not_calibrated_is_not_said_to_be(tmp_path):
+    use(Settings(model=str(write_bundle(tmp_path / "m", export={}).folder), detector="haar"))
+    page = choose(AppTest.from_function(script, default_timeout=60).run(), "sample", 0)
+    assert "percentages are not calibrated: they rank emotions, no more" in words(page)
+    assert "Calibrated" not in words(page)
 
 
 def test_a_face_of_several_is_chosen_and_an_uncertain_one_is_called_so(page):

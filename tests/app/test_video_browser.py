@@ -4,9 +4,9 @@ import csv
 import re
 
 import pytest
-from conftest import WIDE
 from drawn_camera import view
 from films import write_film
+from serving_app import WIDE
 
 pytest.importorskip("av", reason="the video page needs the extra app")
 PATIENCE = 60_000  # milliseconds

@@ -1,9 +1,11 @@
 """The page for films, driven without a browser."""
 
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 from films import SquareFinder, scene, write_film
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 pytest.importorskip("av", reason="the video page needs the extra app")
@@ -47,6 +49,36 @@ def test_a_film_is_judged_shown_and_offered(page, crossing):
     downloads = [button.label for button in page.get("download_button")]
     assert downloads == ["Annotated film (MP4)", "Table (CSV)", "Table (JSONL)"]
     assert len(page.get("vega_lite_chart")) == 2
+
+
+def test_where_the_film_stays_is_told(page):
+    assert "copy on disk is deleted" in words(page)
+    assert "annotated copy stay in memory until you remove the film" in words(page)
+
+
+def test_films_are_judged_in_turn_and_who_waits_is_told(page, crossing, monkeypatch):
+    inside, told = [], []
+
+    @contextmanager
+    def film_turn(waiting):
+        monkeypatch.setattr(DeltaGenerator, "progress", lambda bar, share, words: told.append(words))
+        waiting()
+        inside.append(True)
+        yield
+        inside.pop()
+
+    class Watched(SquareFinder):
+        def find(self, picture):
+            assert inside
+            return super().find(picture)
+
+    monkeypatch.setattr(video, "film_turn", film_turn)
+    monkeypatch.setattr(video, "predictor", Watched)
+    judged(page, "crossing.mp4", crossing)
+    assert not page.exception
+    assert "yours comes after them" in told[0]
+    assert page.get("download_button")
+    assert not inside
 
 
 def test_another_film_takes_the_place_of_the_first(page, crossing, tmp_path):

@@ -3,8 +3,8 @@
 import csv
 
 import pytest
-from conftest import CHROMIUM, WIDE
 from drawn_camera import write_mjpeg
+from serving_app import CHROMIUM, WIDE
 
 pytest.importorskip("streamlit_webrtc", reason="the webcam page needs the extra app")
 SECOND, PATIENCE = 1_000, 60_000  # milliseconds; a busy machine takes long to join a camera
@@ -56,9 +56,10 @@ def test_two_known_faces_are_named_counted_and_recorded(visit, shots, tmp_path):
     page = visit(viewport=WIDE | {"height": 1400}, color_scheme="light")
     assert labels_of(page) == ["happy", "surprise"]
     before, after, width = _video_frame(page).evaluate(_RECEIVED)
-    assert after > before  # pictures come back from the server
+    assert after - before >= 3  # pictures come back from the server, and go on coming
     assert width == 640
-    assert "frames a second" in page.get_by_text("frames a second").inner_text()
+    rate = page.get_by_text("frames a second").inner_text().split(" frames")[0]
+    assert float(rate) > 0.5  # also where the machine is slow
     page.get_by_role("button", name="Start recording").click()
     page.get_by_text("rows so far").wait_for(timeout=PATIENCE)
     page.wait_for_timeout(4 * SECOND)
@@ -89,6 +90,6 @@ def test_stops_and_fits_a_phone_in_the_dark(visit, shots):
     page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first.wait_for(timeout=PATIENCE)
     page.wait_for_timeout(4 * SECOND)
     page.screenshot(path=shots / "webcam_phone_dark.png")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("document.querySelector('.stMain').scrollWidth") <= 390
     page.frame_locator("iframe").get_by_role("button", name="Stop the camera").click()
     page.get_by_text("Start the camera to see").wait_for(timeout=PATIENCE)

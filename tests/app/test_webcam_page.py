@@ -24,13 +24,13 @@ def script():
 class Camera:
     """Stands in for streamlit-webrtc, and remembers how it was called."""
 
-    def __init__(self, playing, failed=False):
-        self.playing, self.failed = playing, failed
+    def __init__(self, playing):
+        processor = SimpleNamespace(failed=False) if playing else None
+        self.context = SimpleNamespace(state=SimpleNamespace(playing=playing), video_processor=processor)
 
     def __call__(self, key, **options):
         self.options = options
-        processor = SimpleNamespace(failed=self.failed) if self.playing else None
-        return SimpleNamespace(state=SimpleNamespace(playing=self.playing), video_processor=processor)
+        return self.context
 
 
 @pytest.fixture
@@ -100,15 +100,45 @@ def test_recording_from_start_to_download(monkeypatch, live):
 
 def test_what_is_drawn_can_be_chosen(monkeypatch, live):
     page = opened(monkeypatch, Camera(playing=True), live)
-    for toggle in page.toggle:
-        toggle.set_value(not toggle.value)
-    page.run()
-    assert (live.mirror, live.bars, live.points) == (False, False, True)
+    for wanted in ((False, False, True), (True, True, False)):
+        for toggle in page.toggle:
+            toggle.set_value(not toggle.value)
+        page.run()
+        assert (live.mirror, live.bars, live.points) == wanted
 
 
-def test_a_camera_whose_pictures_fail_is_told(monkeypatch, live):
-    page = opened(monkeypatch, Camera(playing=True, failed=True), live)
-    assert "cannot be looked at" in page.error[0].value
+def test_leaving_the_page_does_not_undo_what_was_chosen(monkeypatch, live):
+    live.mirror = False
+    page = opened(monkeypatch, Camera(playing=True), live)
+    assert [toggle.value for toggle in page.toggle] == [False, True, False]
+
+
+def part():
+    import streamlit as st
+
+    show, *arguments = st.session_state["part"]
+    show(*arguments)
+
+
+def test_a_camera_whose_pictures_fail_later_is_told_by_the_part_that_is_renewed(monkeypatch, live):
+    parts, camera = {}, Camera(playing=True)
+    camera.context.video_processor = None  # pictures do not yet flow when the page is made
+
+    def fragment(show, run_every):
+        return lambda *arguments: parts.update({(show.__name__, run_every): (show, *arguments)})
+
+    monkeypatch.setattr(webcam.st, "fragment", fragment)
+    opened(monkeypatch, camera, live)
+    monkeypatch.undo()
+    renewed = AppTest.from_function(part, default_timeout=60)
+    renewed.session_state["part"] = parts["_figures", 1.0]
+    assert not renewed.run().error
+    camera.context.video_processor = SimpleNamespace(failed=False)
+    assert not renewed.run().error
+    camera.context.video_processor.failed = True
+    assert "cannot be looked at" in renewed.run().error[0].value
+    camera.context.video_processor.failed = False
+    assert not renewed.run().error
 
 
 def test_nobody_before_the_camera(monkeypatch):

@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from fer.app.parts.why import figure, overlaid, place
 from fer.explaining.why import Why
+
+TELL = """
+import numpy as np
+from fer.app.parts.why import tell
+from fer.explaining.why import Why
+tell(Why(np.{}((48, 48), np.float32), "occlusion", 0.9, 0.9), "happy")
+"""
 
 
 def heat_at(row, column, side=48):
@@ -43,3 +51,19 @@ def test_own_emotions_are_no_markup():
     page = figure(np.zeros((48, 48, 3), np.uint8), found, "<script>x</script>")
     assert "<script>" not in page
     assert "greatest in the upper left" in page
+
+
+def test_a_face_without_heat_is_given_no_place():
+    cold = Why(np.zeros((48, 48), np.float32), "occlusion", 0.9, 0.9)
+    page = figure(np.zeros((48, 48, 3), np.uint8), cold, "happy")
+    assert "alt='No single part decides: hiding any one of them does not lower the answer.'" in page
+    assert "greatest" not in page
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_words_follow_the_heat(cold):
+    page = AppTest.from_string(TELL.format("zeros" if cold else "ones")).run()
+    words = " ".join(part.value for part in (*page.markdown, *page.caption))
+    assert words.startswith("No single part decides") == cold
+    assert ("greatest heat" in words) != cold
+    assert ("hottest tenth" in words) != cold

@@ -224,7 +224,7 @@ def test_pictures_on_disk_are_read_in_portions(data):
 
 
 def test_run_says_what_it_dropped(fer_train, tmp_path, faces, capsys):
-    from conftest import TINY
+    from tiny import TINY
 
     path = tmp_path / "fer2013.csv"
     held_out = [*faces[60:99], moved(faces[7, :, :, 0], 1, 0)]

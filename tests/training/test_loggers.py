@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import TINY
 from PIL import Image
+from tiny import TINY
 from wandb_file import Offline
 
 from fer.training import loggers

@@ -48,7 +48,7 @@ CONFIGS = [(group, choice) for group in groups() if group != "sweep" for choice 
 
 @pytest.mark.parametrize(("group", "choice"), CONFIGS, ids=lambda name: name)
 def test_every_config_trains_a_batch(group, choice, tiny_run, fer_train, monkeypatch, fer2013_csv):
-    from conftest import TINY
+    from tiny import TINY
 
     monkeypatch.setattr(timm_backbone, "download", lambda *_: None)  # no network: the weights stay random
     words = words_for(group, choice, fer2013_csv)

@@ -8,6 +8,7 @@ from fer.app.parts.bars import percent, show_bars
 from fer.app.parts.images import boxed, choose_by_picture
 from fer.app.parts.why import show_why
 from fer.app.serving import predictor
+from fer.bundle.card import Card
 from fer.prediction import TINY, Prediction
 
 _FEW = 24  # faces that can be chosen; further ones are in the table
@@ -67,7 +68,8 @@ def _title(number: int, answer: Prediction) -> str:
 
 def _show_answer(answer: Prediction) -> None:
     st.subheader(f"{escaped(answer.label.capitalize())}, {percent(answer.confidence)}", anchor=False)
-    least = predictor().card.abstain_below
+    card = predictor().card
+    least = card.abstain_below
     if answer.uncertain and least is not None:
         st.warning(
             f"Uncertain: below {percent(least)} this model is wrong too often to be relied on.",
@@ -76,7 +78,14 @@ def _show_answer(answer: Prediction) -> None:
     if answer.tiny:
         st.warning(f"The face has fewer than {TINY} pixels a side: the answer is worth little.")
     show_bars(answer.probabilities, answer.uncertain)
-    st.caption(
-        f"Calibrated: on pictures like those it was validated on, of 100 answers given with "
-        f"{percent(answer.confidence)} about {round(100 * answer.confidence)} are right."
+    st.caption(_worth(card, percent(answer.confidence)))
+
+
+def _worth(card: Card, share: str) -> str:
+    """Return what a percentage of this model means."""
+    if card.export.get("calibration") is None:
+        return "This model's percentages are not calibrated: they rank emotions, no more."
+    return (
+        f"Calibrated: on pictures like those it was validated on, about {share} of the answers given with "
+        f"{share} are right."
     )

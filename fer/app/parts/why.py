@@ -21,6 +21,7 @@ _WORDS = {
     "attention": "The model's own attention map: the warmer a place, the more the model weighs it. It is the "
     "same for every emotion.",
 }
+_NOWHERE = "No single part decides: hiding any one of them does not lower the answer."
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
 
 
@@ -36,19 +37,27 @@ def show_why(judged: Judged, number: int) -> None:
     left, right = st.columns([11, 9], gap="large", vertical_alignment="center")
     left.html(figure(judged.cuts[number], found, answer.label))
     with right:
-        st.markdown(_WORDS[found.method])
-        before, after = (escaped(percent(share)) for share in (found.before, found.after))
-        st.markdown(
-            f"The greatest heat is in the **{place(found.heat)}** of the face. With the hottest tenth of the "
-            f"face hidden, *{label}* goes from {before} to **{after}**."
-        )
-        st.caption("It tells what the model looks at, not whether it is right to do so.")
+        tell(found, label)
+
+
+def tell(found: Why, label: str) -> None:
+    """Say how to read the heat, and how far to trust it; ``label`` is Markdown."""
+    if not found.heat.any():
+        st.markdown(_NOWHERE)
+        return
+    st.markdown(_WORDS[found.method])
+    before, after = (escaped(percent(share)) for share in (found.before, found.after))
+    st.markdown(
+        f"The greatest heat is in the **{place(found.heat)}** of the face. With the hottest tenth of the "
+        f"face hidden, *{label}* goes from {before} to **{after}**."
+    )
+    st.caption("It tells what the model looks at, not whether it is right to do so.")
 
 
 def figure(face: np.ndarray, found: Why, label: str) -> str:
     """Return the face as the model sees it, the heat over it, and the scale, in HTML."""
     large = cv2.resize(face, (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
-    words = f"Heat over the face; greatest in the {place(found.heat)}"
+    words = f"Heat over the face; greatest in the {place(found.heat)}" if found.heat.any() else _NOWHERE
     return (
         "<div class='fer-why'><figure>"
         f"<img src='{data_address(large)}' alt='The face as the model sees it'>"

@@ -1,24 +1,43 @@
 """The page of comparison: one face before several models, their cards side by side, accuracy and speed."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 import streamlit as st
 
 from fer.app import comparing
 from fer.app.gallery import SAMPLES, draw_sample, draw_thumbnail
 from fer.app.intake import escaped, read_upload
-from fer.app.limits import MAX_PICTURE_MB
+from fer.app.limits import MAX_PICTURE_MB, SHOWN_SIDE
 from fer.app.parts import tables
 from fer.app.parts.bars import show_bars
 from fer.app.parts.images import choose_by_picture
 from fer.app.parts.speed_chart import speed_chart
 from fer.app.serving import Version, predictor, turn, versions
 from fer.app.settings import settings
+from fer.errors import FerError
 from fer.faces.face import Face
+from fer.faces.reduce import reduced
 from fer.picture import SUFFIXES
 
 _BESIDE = 3  # versions in a row
 _AT_ONCE = 6  # versions at most: each stays in memory
-_SPEEDS = "speeds of compared versions"  # key of the session
+_SPEEDS, _SEEN = "speeds of compared versions", "compared picture"  # keys of the session
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A picture and the faces in it.
+
+    Attributes:
+        picture: As small as pictures are shown, uint8 ``(h, w, 3)``.
+        faces: In its pixels.
+    """
+
+    picture: np.ndarray
+    faces: list[Face]
 
 
 def page() -> None:
@@ -56,39 +75,60 @@ def _explain() -> None:
 
 def _show_answers(chosen: list[Version]) -> None:
     st.header("The same face")
-    picture = _picture()
-    with turn():
-        faces = predictor().find(picture)
-    if not faces:
-        st.image(picture, width=240, alt="The picture")
+    seen = _see(*_source())
+    if not seen.faces:
+        st.image(seen.picture, width=240, alt="The picture")
         st.info("No face was found in this picture. Try another one.")
         return
     st.markdown(
         "Each model cuts the face out as it saw faces in training: the small picture is what it sees."
     )
     place = 0
-    if len(faces) > 1:
-        place = st.selectbox("Face", range(len(faces)), format_func=lambda place: f"{place + 1}, by size")
+    if len(seen.faces) > 1:
+        place = st.selectbox(
+            "Face", range(len(seen.faces)), format_func=lambda place: f"{place + 1}, by size"
+        )
     for start in range(0, len(chosen), _BESIDE):
         part = chosen[start : start + _BESIDE]
         for column, version in zip(st.columns(len(part)), part, strict=True):
             with column:
-                _show_answer(version, picture, faces[place])
+                _show_answer(version, seen.picture, seen.faces[place])
 
 
-def _picture() -> np.ndarray:
-    """Return the visitor's own picture, else the drawn one that is chosen."""
+def _see(identity: str, read: Callable[[], np.ndarray]) -> _Seen:
+    """Return what a picture shows; the one that this session saw last is not read again."""
+    before = st.session_state.get(_SEEN)
+    if before is None or before[0] != identity:
+        st.session_state[_SEEN] = before = (identity, _look(read))
+    if isinstance(before[1], str):
+        raise FerError(before[1])
+    return before[1]
+
+
+def _look(read: Callable[[], np.ndarray]) -> _Seen | str:
+    """Read a picture and find its faces; return what is wrong where it cannot be read."""
+    finder = predictor()
+    with turn():
+        try:
+            picture = reduced(read(), SHOWN_SIDE)[0]
+        except FerError as error:
+            return str(error)
+        return _Seen(picture, finder.find(picture))
+
+
+def _source() -> tuple[str, Callable[[], np.ndarray]]:
+    """Return what tells the visitor's own picture, else the drawn one, from others; and what reads it."""
     most = min(MAX_PICTURE_MB, settings().max_upload_mb)
     kinds = sorted(suffix[1:] for suffix in SUFFIXES)
     file = st.file_uploader(
         f"A picture of your own, up to {most} MB", type=kinds, max_upload_size=most, key="compared"
     )
     if file is not None:
-        return read_upload(file.name, file.getvalue())
+        return file.file_id, lambda: read_upload(file.name, file.getvalue())
     st.markdown("Or a drawn face; its name is the expression that was drawn:")
     thumbnails, titles = [draw_thumbnail(one) for one in SAMPLES], [one.title for one in SAMPLES]
     chosen = choose_by_picture("Drawn faces", thumbnails, titles, "compare_sample", required=True)
-    return draw_sample(SAMPLES[chosen or 0])
+    return f"sample {chosen or 0}", partial(draw_sample, SAMPLES[chosen or 0])
 
 
 def _show_answer(version: Version, picture: np.ndarray, face: Face) -> None:

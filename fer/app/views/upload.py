@@ -10,7 +10,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from fer.app.gallery import SAMPLES, draw_sample, draw_thumbnail
 from fer.app.intake import read_upload
 from fer.app.judging import Judged, judge
-from fer.app.limits import MAX_PICTURE_MB, MAX_PICTURES
+from fer.app.limits import MAX_PICTURE_MB, MAX_PICTURES, MAX_SESSION_MB
 from fer.app.parts.downloads import table, to_csv, to_json, to_zip
 from fer.app.parts.face import show_picture
 from fer.app.parts.images import choose_by_picture
@@ -27,7 +27,7 @@ Source = tuple[str, str, Callable[[], np.ndarray]]  # what tells it from others,
 def page() -> None:
     """Show the page."""
     st.title("Which emotion does this face show?", anchor=False)
-    st.markdown("Pictures stay in this server's memory, and are gone when you leave.")
+    st.markdown("Pictures stay in this server's memory, and are gone when you close this tab.")
     judged = _judge_all(_sources())
     if not judged:
         return
@@ -52,7 +52,7 @@ def _snapshot() -> list[Source]:
 def _files() -> list[Source]:
     most = min(MAX_PICTURE_MB, settings().max_upload_mb)
     files = st.file_uploader(
-        f"Drop pictures here: up to {MAX_PICTURES}, of {most} MB each",
+        f"Drop pictures here: up to {MAX_PICTURES}, of {most} MB each, {MAX_SESSION_MB} MB together",
         type=sorted(suffix[1:] for suffix in SUFFIXES),
         accept_multiple_files=True,
         max_upload_size=most,

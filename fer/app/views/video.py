@@ -14,12 +14,13 @@ from fer.app.intake import escaped, plain_name
 from fer.app.limits import MAX_VIDEO_SECONDS
 from fer.app.parts.emotion_lines import show_emotion_lines
 from fer.app.safety import show_error
-from fer.app.serving import predictor, turn
+from fer.app.serving import film_turn, predictor, turn
 from fer.app.settings import settings
 from fer.errors import FerError
 from fer.video.screen import clock
 
 _EVERY = 0.2  # seconds between two steps of the progress bar
+_WAITING = "Other visitors' films are being looked at; yours comes after them …"
 _MOST_FACES = 6  # that have a chart; all are in the downloads
 
 
@@ -28,7 +29,8 @@ def page() -> None:
     st.title("How do emotions change along a film?")
     st.markdown(
         f"Films of up to {clock(MAX_VIDEO_SECONDS)} minutes and {settings().max_upload_mb} MB. "
-        "They are deleted as soon as they have been looked at."
+        "The copy on disk is deleted as soon as it has been looked at; the film and its annotated copy stay "
+        "in memory until you remove the film or close this tab."
     )
     upload = st.file_uploader("Choose a film", SUFFIXES, key="film_upload")
     if upload is None:
@@ -58,10 +60,12 @@ def _offer(upload: Any) -> None:
 def _judge(upload: Any, bars: bool, points: bool) -> None:
     place = st.empty()
     with place.container():
-        progress = _progress(st.progress(0.0, "Opening the film …"))
+        bar = st.progress(0.0, "Opening the film …")
         st.button("Cancel", key="film_cancel")  # a click anywhere ends this run, and with it the work
+    job = FilmJob(predictor(), turn, _progress(bar), points=points, bars=bars)
     try:
-        judged = FilmJob(predictor(), turn, progress, points=points, bars=bars).judge(upload.name, upload)
+        with film_turn(lambda: bar.progress(0.0, _WAITING)):
+            judged = job.judge(upload.name, upload)
     except FerError as error:
         place.empty()
         show_error(error)

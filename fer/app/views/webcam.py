@@ -24,6 +24,11 @@ _VIDEO: dict[str, Any] = {
     "controls": False,
     "style": {"width": "100%", "borderRadius": "8px"},
 }
+_CHOICES = (  # what of a session can be chosen, its title, and what it does
+    ("mirror", "Mirror", "Show the picture as a mirror does"),
+    ("bars", "Bars", "Draw the probability of every emotion beside each face, where there is room"),
+    ("points", "Landmarks", "Draw eyes, nose and corners of the mouth, where the detector finds them"),
+)
 _WORDS: Translations = {
     "start": "Start the camera",
     "stop": "Stop the camera",
@@ -45,11 +50,12 @@ def page() -> None:
     live = _session()
     camera, figures = st.columns([3, 2], gap="large")
     with camera:
-        playing = _camera(live)
+        context = _camera(live)
         _choices(live)
+    playing = context.state.playing
     every = _EVERY if playing else None
     with figures:
-        st.fragment(_figures, run_every=every)(live, playing)
+        st.fragment(_figures, run_every=every)(live, context)
     st.fragment(_course, run_every=every)(live, playing)
     _record(live, playing)
 
@@ -60,9 +66,9 @@ def _session() -> LiveSession:
     return st.session_state["live"]
 
 
-def _camera(live: LiveSession) -> bool:
-    """Show the camera's picture; return whether it is on."""
-    context = webrtc_streamer(
+def _camera(live: LiveSession) -> Any:
+    """Show the camera's picture; return what tells whether it is on, and what looks at it."""
+    return webrtc_streamer(
         "webcam",
         mode=WebRtcMode.SENDRECV,
         rtc_configuration={"iceServers": ice_servers(settings().ice_servers)},
@@ -72,27 +78,26 @@ def _camera(live: LiveSession) -> bool:
         translations=_WORDS,
         media_toggle_controls=False,
     )
-    if context.video_processor is not None and context.video_processor.failed:
-        st.error("Pictures come, but they cannot be looked at. Stop the camera, and start it again.")
-    return context.state.playing
 
 
 def _choices(live: LiveSession) -> None:
     """Let the visitor choose what is drawn."""
-    bars = "Draw the probability of every emotion beside each face, where there is room"
-    points = "Draw eyes, nose and corners of the mouth, where the detector finds them"
     with st.container(horizontal=True, gap="medium"):
-        live.mirror = st.toggle("Mirror", live.mirror, help="Show the picture as a mirror does")
-        live.bars = st.toggle("Bars", live.bars, help=bars)
-        live.points = st.toggle("Landmarks", live.points, help=points)
+        for name, title, words in _CHOICES:
+            # Without a key its value would be part of what it is, and each second click be lost.
+            chosen = st.toggle(title, getattr(live, name), key=f"live_{name}", help=words)
+            setattr(live, name, chosen)
 
 
-def _figures(live: LiveSession, playing: bool) -> None:
+def _figures(live: LiveSession, context: Any) -> None:
     """Show frames a second, and bars of the faces of this moment."""
     now = live.snapshot()
-    if not playing:
+    if not context.state.playing:
         st.info("Start the camera to see what its faces show. Nothing is kept unless you record it.")
         return
+    processor = context.video_processor  # there only once pictures flow, long after the page was made
+    if processor is not None and processor.failed:
+        st.error("Pictures come, but they cannot be looked at. Stop the camera, and start it again.")
     st.caption(_rate(now))
     if not now.faces:
         st.markdown("**No face in sight.** Look into the camera, with light from the front.")

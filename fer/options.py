@@ -59,13 +59,14 @@ def explain(error: Problem, overrides: Sequence[str]) -> FerError:
 
 
 def _unknown_key(key: str, overrides: Sequence[str]) -> FerError:
-    if key.startswith("sweep.space."):
-        return FerError(
-            f"{key}: the sweep's space has no such entry. '+sweep.space={{KEY: …}}' adds one; sweep=custom "
-            "'sweep.space={…}' is a space of your own."
-        )
     if key.split(".")[0] == "sweep" and not any(word.startswith("sweep=") for word in overrides):
         return FerError(f"{key}: choose a sweep as well: sweep={', sweep='.join(choices('sweep'))}.")
+    if f"{key}.".startswith("sweep.space."):
+        return FerError(
+            f"{key}: the chosen sweep's space has no such entry, or one of another kind (list, range, or "
+            "these by choices), and kinds do not mix. '+sweep.space={KEY: …}' adds an entry; to put another "
+            "space in its place: '~sweep.space' '+sweep.space={…}', or sweep=custom 'sweep.space={…}'."
+        )
     known = [*flat(_reference(overrides)), *groups()]
     parent = key.rpartition(".")[0] + "."
     siblings = [name for name in known if name.startswith(parent)] if "." in key else known
@@ -174,12 +175,8 @@ def check_values(config: DictConfig, reference: DictConfig) -> None:
 def _check_additions(overrides: Sequence[str], known: set[str]) -> None:
     for word in overrides:
         key = word.lstrip("+").partition("=")[0]
-        if (
-            word.startswith("+")
-            and key not in known
-            and not key.startswith(OPEN_KEYS)
-            and key not in groups()
-        ):
+        is_known = key in known or key.startswith(OPEN_KEYS) or key in groups()
+        if word.startswith("+") and not is_known:
             raise FerError(
                 f"Unknown option {key!r}.{did_you_mean(key, known)} All options: fer-train --cfg job"
             )

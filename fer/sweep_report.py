@@ -41,6 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     sweep = find_sweep(folder, arguments.storage, arguments.name)
     if arguments.confirm is not None:
         confirm(sweep, arguments.confirm, arguments.best)
+        sweep = find_sweep(folder, arguments.storage, arguments.name)  # hours later, perhaps
     report(sweep)
 
 

@@ -6,7 +6,8 @@
 * `replay` lets ASHA judge the recorded curves: no training. As trainings on a CPU repeat exactly, one worker
   would have pruned just so; image passes and the best trial against the unpruned ones;
 * `pruned` runs the same trials with ASHA for real, and sets its passes and best beside the unpruned ones;
-* `cost` asks the sweeps that were run for the seconds between trials that were not spent training;
+* `cost` asks the sweeps that were run for the seconds between trials that were not spent training, those of
+  reporting to the study and asking it within the training included;
 * `workers` runs `--worker-trials` short trials with one worker on one core, then with two on two.
 
 Every sweep goes on where it was stopped when the same is typed again. `--epochs 3 --limit 8` is a short try.
@@ -147,8 +148,9 @@ def seconds_beyond_training(sweep_: FoundSweep) -> list[float]:
 
 
 def training_seconds(sweep_: FoundSweep, trial: FrozenTrial) -> float:
-    """Return the seconds that the trial's run says it trained."""
-    return float(read_record(trial_folder(sweep_.folder, trial.number)).get("fit_seconds") or 0.0)
+    """Return the seconds that the trial's run says it trained, without those the study took within them."""
+    fit = float(read_record(trial_folder(sweep_.folder, trial.number)).get("fit_seconds") or 0.0)
+    return fit - float(trial.user_attrs.get("watch_seconds", 0.0))
 
 
 def workers(options: argparse.Namespace) -> None:
@@ -176,8 +178,8 @@ def is_done(options: argparse.Namespace, name: str) -> bool:
 
 
 def trials_an_hour(sweep_: FoundSweep) -> float:
-    """Return the rate from the first trial's start to the last one's end."""
-    ended = [trial for trial in sweep_.trials if trial.datetime_start and trial.datetime_complete]
+    """Return the rate of finished trials from the first one's start to the last one's end."""
+    ended = [trial for trial in sweep_.ranking if trial.datetime_start and trial.datetime_complete]
     begun = min(trial.datetime_start for trial in ended if trial.datetime_start)
     done = max(trial.datetime_complete for trial in ended if trial.datetime_complete)
     return 3600 * len(ended) / (done - begun).total_seconds()

@@ -3,11 +3,12 @@
     uv run python scripts/measure_proxies.py $HOME/data/fer2013.csv [--sweep optimizers] [--recipes 12]
 
 Draws recipes at random from a sweep's space and trains each whole and under each `proxy=…` of conf/proxy, as
-fer-train runs with the same seed. What is done is kept in OUTPUT/results.jsonl, so that the script may be
-stopped and started again. Prints, for each proxy, Spearman's correlation of the best validation values with
-its 95 % interval (Bonett & Wright 2000, https://doi.org/10.1007/BF02294183), what it costs beside the whole
-training, and by how many points the proxy's favourite falls short of the best. A second whole training with
-another seed (`again`) shows the most that any proxy could reach. Words after `--` go to every fer-train.
+fer-train runs with the same seed. What is done is kept in OUTPUT/results_SWEEP.jsonl, so that the script may
+be stopped and started again; a training that failed, or whose words were others, is done again. Prints, for
+each proxy, Spearman's correlation of the best validation values with its 95 % interval (Bonett & Wright 2000,
+https://doi.org/10.1007/BF02294183), what it costs beside the whole training, and by how many points the
+proxy's favourite falls short of the best. A second whole training with another seed (`again`) shows what
+another seed alone leaves of the order. Words after `--` go to every fer-train.
 """
 
 import argparse
@@ -49,11 +50,13 @@ def main() -> None:
     options = parser.parse_args(words)
     results = options.output / f"results_{options.sweep}.jsonl"
     results.parent.mkdir(parents=True, exist_ok=True)
+    entries = {}
     for number, recipe in enumerate(draw_recipes(options.sweep, options.recipes)):
         for kind in ("whole", *options.proxies, AGAIN):
-            if (number, kind) not in read(results):
-                train(number, kind, [*recipe, *more], options, results)
-    print(table(read(results), options.proxies, options.metric))
+            words = command(kind, [*recipe, *more], options)
+            done = read(results).get(tuple(words))
+            entries[number, kind] = done or train(number, kind, words, options.metric, results)
+    print(table(entries, options.proxies, options.metric))
 
 
 def split_words(words: list[str]) -> tuple[list[str], list[str]]:
@@ -78,11 +81,15 @@ def draw_recipes(sweep: str, number: int) -> list[list[str]]:
     return [[override(key, value) for key, value in values.items()] for values in drawn]
 
 
-def train(number: int, kind: str, recipe: list[str], options: argparse.Namespace, results: Path) -> None:
-    """Train once in a process of its own, and keep the result."""
+def command(kind: str, recipe: list[str], options: argparse.Namespace) -> list[str]:
+    """Return the words of fer-train for a recipe, whole, again, or under a proxy."""
     words = [f"experiment={options.experiment}", f"datamodule.path={options.data}"]
     words += [f"output_dir={options.output}", f"monitor={options.metric}", *recipe]
-    words += {"whole": [], AGAIN: ["seed=1"]}.get(kind, [f"proxy={kind}"])
+    return words + {"whole": [], AGAIN: ["seed=1"]}.get(kind, [f"proxy={kind}"])
+
+
+def train(number: int, kind: str, words: list[str], metric: str, results: Path) -> dict[str, Any]:
+    """Train once in a process of its own, and keep the result."""
     print(f"recipe {number}, {kind}: fer-train {' '.join(words)}", flush=True)
     done = subprocess.run([sys.executable, "-m", "fer.train", *words], capture_output=True, text=True)
     found = re.search(r"^run +(\S.*)$", done.stdout, re.MULTILINE)
@@ -91,15 +98,17 @@ def train(number: int, kind: str, recipe: list[str], options: argparse.Namespace
         print(f"failed; it takes no part.\n{done.stderr.strip()}", flush=True)
     else:
         record = json.loads((Path(found[1]) / "run.json").read_text())
-        entry |= {"value": record["best"][options.metric], "seconds": record["fit_seconds"]}
+        entry |= {"value": record["best"][metric], "seconds": record["fit_seconds"]}
     with results.open("a") as file:
         file.write(json.dumps(entry) + "\n")
+    return entry
 
 
-def read(results: Path) -> dict[tuple[int, str], dict[str, Any]]:
-    """Return what has been done, by recipe and kind."""
+def read(results: Path) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Return what has been done without failing, by the words of its command."""
     lines = results.read_text().splitlines() if results.exists() else []
-    return {(entry["recipe"], entry["kind"]): entry for entry in map(json.loads, lines)}
+    entries = map(json.loads, lines)
+    return {tuple(entry["words"]): entry for entry in entries if entry["value"] is not None}
 
 
 def table(entries: dict[tuple[int, str], dict[str, Any]], proxies: list[str], metric: str) -> str:

@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--name", help="sweep.name of the sweep (default: the name of its folder)")
     parser.add_argument("--entity", required=True, help="W&B user or team")
     parser.add_argument("--project", default="fer", help="W&B project (default: fer)")
+    parser.add_argument("--group", help="logger.wandb.group of the sweep, if any (default: its name)")
     parser.add_argument("--dry-run", action="store_true", help="print the views as JSON")
     options = parser.parse_args()
     sys.exit(run_and_explain(lambda: run(options)))
@@ -46,7 +47,8 @@ def run(options: argparse.Namespace) -> None:
         FerError: There is no such sweep, or W&B does not take the views.
     """
     sweep = find_sweep(options.folder, options.storage, options.name)
-    views = [overview(sweep, options.entity, options.project), best(sweep, options.entity, options.project)]
+    place = options.entity, options.project, options.group or sweep.name
+    views = [overview(sweep, *place), best(sweep, *place)]
     if options.dry_run:
         print(json.dumps([specification(view) for view in views], indent=1))
         return
@@ -54,8 +56,15 @@ def run(options: argparse.Namespace) -> None:
         save(view)
 
 
-def overview(sweep: FoundSweep, entity: str, project: str) -> workspaces.Workspace:
-    """Return the view of all trials."""
+def overview(sweep: FoundSweep, entity: str, project: str, group: str) -> workspaces.Workspace:
+    """Return the view of all trials.
+
+    Args:
+        sweep: The sweep.
+        entity: W&B user or team.
+        project: W&B project.
+        group: That the sweep's runs are in.
+    """
     keys = list(dict.fromkeys(key for trial in sweep.trials for key in chosen(trial)))
     target = f"best/{sweep.objective.removeprefix('val/')}"
     columns = [reports.Config(f"trial.{key.replace('.', '/')}") for key in keys]
@@ -80,15 +89,22 @@ def overview(sweep: FoundSweep, entity: str, project: str) -> workspaces.Workspa
         sections=[workspaces.Section(name="Search", panels=panels, is_open=True)],
         settings=workspaces.WorkspaceSettings(max_runs=100),
         runset_settings=workspaces.RunsetSettings(
-            filters=workspaces.And(workspaces.Metric("Group") == sweep.name),
+            filters=workspaces.And(workspaces.Metric("Group") == group),
             order=order,
             pinned_columns=table,
         ),
     )  # fmt: skip
 
 
-def best(sweep: FoundSweep, entity: str, project: str) -> workspaces.Workspace:
-    """Return the view of the best trial: its confusion matrix, as a chart and as pictures, and its curves."""
+def best(sweep: FoundSweep, entity: str, project: str, group: str) -> workspaces.Workspace:
+    """Return the view of the best trial: its confusion matrix, as a chart and as pictures, and its curves.
+
+    Args:
+        sweep: The sweep.
+        entity: W&B user or team.
+        project: W&B project.
+        group: That the sweep's runs are in.
+    """
     panels: list[Any] = [
         reports.MediaBrowser(
             title="Confusion matrix (validation, selection split)", media_keys=["val/confusion_picture"],
@@ -102,7 +118,7 @@ def best(sweep: FoundSweep, entity: str, project: str) -> workspaces.Workspace:
         ),
     ]  # fmt: skip
     marked = workspaces.And(
-        workspaces.Metric("Group") == sweep.name,
+        workspaces.Metric("Group") == group,
         workspaces.Summary("sweep/best") == True,  # noqa: E712
     )
     return workspaces.Workspace(

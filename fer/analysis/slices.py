@@ -4,7 +4,6 @@ A slice is compared with all other images of the same split, emotion by emotion,
 called hard because frightened faces are darker. Holm's correction is over all slices of the report.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +27,7 @@ THIRDS = {
     "tilt": ("upright", "middle", "tilted"),
 }
 COPY = "copy in train"
+POINTS = "five points"
 NO_LANDMARKS = "There are no facial landmarks for these images, so none is sliced by head pose."
 NO_PERSON = (
     "No label of age, sex or skin colour was given (FER2013 has none), so accuracy by groups of people "
@@ -66,13 +66,12 @@ Parts = dict[tuple[str, str], np.ndarray]
 def thirds(factor: str, values: np.ndarray) -> Parts:
     """Return which images are in the lower, middle and upper third, bool ``(N,)`` each.
 
-    An image without a value (NaN) is in a fourth part, "unknown", if there is one.
+    An image without a value (NaN) is in none.
     """
     known = ~np.isnan(values)
     cuts = np.quantile(values[known], [1 / 3, 2 / 3]) if known.any() else np.zeros(2)
     third = np.searchsorted(cuts, values, side="left")
-    parts = {(factor, name): known & (third == i) for i, name in enumerate(THIRDS[factor])}
-    return parts if known.all() else {**parts, (factor, "unknown"): ~known}
+    return {(factor, name): known & (third == i) for i, name in enumerate(THIRDS[factor])}
 
 
 def slice_scores(target: np.ndarray, preds: np.ndarray, parts: Parts) -> list[Slice]:
@@ -139,25 +138,40 @@ def _parts(
 ) -> Parts:
     emotions = enumerate(predictions.labels.names)
     parts: Parts = {("emotion", name): predictions.target == number for number, name in emotions}
-    measures: Mapping[str, np.ndarray] = {
-        **measure_images(images),
-        **({} if landmarks is None else measure_pose(landmarks)),
-    }
-    for factor, values in measures.items():
+    for factor, values in measure_images(images).items():
         parts |= thirds(factor, values)
+    if landmarks is not None:
+        parts |= _pose_parts(landmarks)
     if has_copy is not None:
         parts |= {(COPY, "yes"): has_copy, (COPY, "no"): ~has_copy}
     return parts
 
 
+def _pose_parts(landmarks: np.ndarray) -> Parts:
+    """Return thirds by turn and by tilt, and once for both the faces that have neither."""
+    pose = measure_pose(landmarks)
+    known = ~np.isnan(pose["turn"])
+    parts: Parts = {}
+    if known.any():
+        for factor, values in pose.items():
+            parts |= thirds(factor, np.where(known, values, np.nan))
+    return parts if known.all() else {**parts, (POINTS, "not found"): ~known}
+
+
+def _measured(found: list[Slice]) -> str:
+    """Name what the images were parted by, as far as it was measured."""
+    by_pose = any(one.factor == "turn" for one in found)
+    return "light, contrast, sharpness and head pose" if by_pose else "light, contrast and sharpness"
+
+
 def _in_words(found: list[Slice]) -> str:
     other = [one for one in found if one.differs and one.factor not in ("emotion", COPY)]
     if not other:
-        return "By light, contrast, sharpness or pose no third differs from the other images beyond chance."
+        return f"By {_measured(found)} no slice differs from the other images beyond chance."
     ranked = sorted(other, key=lambda one: (one.accuracy.value or 0) - (one.expected or 0))
     told = [f"{one.factor} {one.name}: {in_words(one.accuracy)}" for one in ranked]
     return (
-        "These thirds differ from the other images of the same emotions beyond chance, the weakest first: "
+        "These slices differ from the other images of the same emotions beyond chance, the weakest first: "
         f"{'; '.join(told)}."
     )
 
@@ -191,7 +205,7 @@ def _table(found: list[Slice]) -> Table:
     ]
     columns = ("slice", "images", "accuracy (95 %)", "expected of its emotions", "p (Holm)", "differs")
     caption = (
-        "Light, contrast, sharpness and head pose are parted into thirds of this split. Each slice is tested "
+        f"By {_measured(found)} the images are parted into thirds of this split. Each slice is tested "
         "against all other images, within emotions (Mantel-Haenszel)."
     )
     return Table(columns, rows, caption)

@@ -90,10 +90,11 @@ def draft(target: Path) -> Iterator[Path]:
         folder = place / target.name
         folder.mkdir()
         yield folder
-        _put(folder, target, place)
-    finally:
-        if target.exists() or not (place / _EARLIER).exists():  # else the earlier bundle is nowhere but here
-            shutil.rmtree(place, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    _put(folder, target, place)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def check_replaceable(target: Path) -> None:
@@ -113,20 +114,29 @@ def check_replaceable(target: Path) -> None:
 
 
 def _put(folder: Path, target: Path, place: Path) -> None:
-    """Move a whole folder to its place; what was there goes aside first, and back if that fails."""
+    """Move a whole folder to its place; what was there goes aside first, and back if that fails.
+
+    If that fails too, ``place`` stays, as the earlier bundle is nowhere but in it.
+    """
     aside = place / _EARLIER
     try:
         if target.exists():
             target.rename(aside)
         folder.rename(target)
     except OSError as error:
-        kept = "" if _put_back(aside, target) else f" The earlier bundle is kept in {aside}: move it back."
+        kept = f" The earlier bundle is kept in {aside}: move it back."
+        if _put_back(aside, target):
+            kept = ""
+            shutil.rmtree(place, ignore_errors=True)
         raise FerError(f"{target}: cannot be written ({error.strerror}). Try again.{kept}") from error
 
 
 def _put_back(aside: Path, target: Path) -> bool:
-    """Move an earlier bundle back, if it went aside; return whether none lies there any more."""
+    """Move an earlier bundle back, if it went aside; return whether one stands there, or none had stood.
+
+    What stands there may be another writer's, who was faster.
+    """
     if aside.exists() and not target.exists():
         with suppress(OSError):
             aside.rename(target)
-    return not aside.exists()
+    return target.exists() or not aside.exists()

@@ -36,13 +36,14 @@ def begin(
 
     Raises:
         FerError: The storage cannot be reached, or holds another sweep of that name, or one
-            that is not to go on.
+            that is not to go on; or there is none yet, but its folder holds runs.
     """
     search = {"objective": plan.objective, "space": _plain(plan)}
     with lock(plan.address, plan.name):
         storage = open_storage(plan.address)
         exists = plan.name in [study.study_name for study in storage.get_all_studies()]
         if not exists:
+            _check_empty(plan)
             way = StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE
             study_id = storage.create_new_study([way], plan.name)
             storage.set_study_user_attr(study_id, "base", dict(base))
@@ -59,6 +60,18 @@ def begin(
         _fill(books)
         books.revive()
     return books, exists
+
+
+def _check_empty(plan: Plan) -> None:
+    """Refuse runs of an earlier sweep: trials of a new one would go on from their checkpoints.
+
+    Checked under the lock and before there is a study, so no worker of the new sweep has begun a run.
+    """
+    if any(path.name.isdecimal() and path.is_dir() for path in plan.folder.glob("*")):
+        raise FerError(
+            f"{plan.folder} holds runs of an earlier sweep that is not in {plan.address}. Choose another "
+            "sweep.name, or move that folder away."
+        )
 
 
 def _fill(books: Books) -> None:

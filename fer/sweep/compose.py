@@ -55,8 +55,8 @@ def command_words(words: list[str], base: DictConfig) -> list[str]:
         words: The command line's.
         base: What they compose to, the sweep's own settings included.
     """
-    own = [word for word in words if word.lstrip("+").split("=")[0].split(".")[0] not in ("sweep", "hydra")]
-    own = [word for word in own if not word.startswith("hydra/")]
+    # also +sweep.space={…}, ~sweep.space, hydra/launcher=…
+    own = [word for word in words if re.split("[=./]", word.lstrip("+~"))[0] not in ("sweep", "hydra")]
     alone, wanted = options.flat(Composer(own)()), options.flat(base)
     for key, value in wanted.items():
         if not isinstance(value, dict) and key.split(".")[0] != "sweep" and alone.get(key, ...) != value:

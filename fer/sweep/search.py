@@ -87,11 +87,17 @@ class SharePruner(BasePruner):
         values = [value for other in others if (value := _value_at(other, step)) is not None]
         if len(values) < self.startup_trials:
             return False
+        own = _numbers(trial).values()
         if study.direction == StudyDirection.MAXIMIZE:
-            return bool(max(trial.intermediate_values.values()) < np.median(values))
-        return bool(min(trial.intermediate_values.values()) > np.median(values))
+            return bool(max(own, default=-math.inf) < np.median(values))
+        return bool(min(own, default=math.inf) > np.median(values))
 
 
 def _value_at(trial: "FrozenTrial", step: int) -> float | None:
-    reached = [other for other in trial.intermediate_values if other <= step]
-    return trial.intermediate_values[max(reached)] if reached else None
+    reached = {other: value for other, value in _numbers(trial).items() if other <= step}
+    return reached[max(reached)] if reached else None
+
+
+def _numbers(trial: "FrozenTrial") -> dict[int, float]:
+    """Return what a trial reported, without NaN."""
+    return {step: value for step, value in trial.intermediate_values.items() if not math.isnan(value)}

@@ -1,5 +1,6 @@
 """TrialWatch: tells the study how a trial does while it trains, and ends it where the pruner says so."""
 
+import time
 from typing import Any
 
 import pytorch_lightning as pl
@@ -20,6 +21,7 @@ class TrialWatch(Callback):
     Attributes:
         ended_as: ``"pruned"`` once the pruner has ended the trial; None until then.
         share: Share of the schedule at the last report.
+        seconds: That went into reports and the pruner's questions, within the training.
 
     Args:
         trial: Of the study.
@@ -30,11 +32,19 @@ class TrialWatch(Callback):
         self.trial, self.books = trial, books
         self.ended_as: str | None = None
         self.share = 0.0
+        self.seconds = 0.0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Report, and ask whether to go on; at the end of the schedule there is nothing to save."""
         if trainer.sanity_checking:
             return
+        start = time.perf_counter()
+        try:
+            self._report(trainer)
+        finally:
+            self.seconds += time.perf_counter() - start
+
+    def _report(self, trainer: pl.Trainer) -> None:
         if not self.books.owns(self.trial):
             raise SupersededError
         self.share = min(1.0, trainer.global_step / trainer.estimated_stepping_batches)

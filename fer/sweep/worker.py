@@ -98,6 +98,7 @@ class Attempt:
                 ending = Ending(TrialState.FAIL, None, {"error": self._explain(error)})
         seconds = round(time.perf_counter() - start, 1)
         ending.notes |= {"words": self.words, "seconds": seconds, "share": round(self.watch.share, 4)}
+        ending.notes |= {"watch_seconds": round(self.watch.seconds, 4)}
         self.books.tell(self.trial, ending.state, ending.value, ending.notes)
 
     def _train(self, compose: Composer, shelf: Shelf) -> Ending:

@@ -42,11 +42,16 @@ def best(sweep: FoundSweep) -> Chapter:
         f"{len(sweep.judged)} trials on the split that it is measured on (validation, selection split), so "
         "luck has a part in it: fer-sweep-report --confirm 3 measures how large a part."
     ]
+    commands = [sweep.command(trial)]
     if sweep.is_proxy:
-        words.append("The trials were cheaper than the recipes they stand for; --confirm trains these whole.")
+        words.append(
+            "The trials were cheaper than the recipes they stand for; --confirm trains these whole. The "
+            "first command trains the cheap trial again, the second its whole recipe."
+        )
+        commands.append(sweep.whole_command(trial))
     rows: list[tuple[Cell, ...]] = list(chosen(trial).items())
     table = Table(("parameter", "value"), rows, "What the search chose for it.")
-    return Chapter("best", "Best trial", words, [sweep.command(trial)], [table])
+    return Chapter("best", "Best trial", words, commands, [table])
 
 
 def history(sweep: FoundSweep) -> Chapter:
@@ -146,9 +151,11 @@ def trials(sweep: FoundSweep) -> Chapter:
 
 def _in_order(sweep: FoundSweep) -> list[FrozenTrial]:
     pruned = sweep.in_state(TrialState.PRUNED)
-    pruned.sort(key=lambda trial: -sweep.sign * (sweep.reached(trial) or 0.0))
+    measured = [trial for trial in pruned if trial.intermediate_values]
+    measured.sort(key=lambda trial: -sweep.sign * (sweep.reached(trial) or 0.0))
+    never = [trial for trial in pruned if not trial.intermediate_values]
     rest = sweep.in_state(TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
-    return [*sweep.ranking, *pruned, *rest]
+    return [*sweep.ranking, *measured, *never, *rest]
 
 
 def _trial_row(sweep: FoundSweep, trial: FrozenTrial, keys: list[str]) -> tuple[Cell, ...]:

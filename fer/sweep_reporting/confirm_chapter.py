@@ -16,16 +16,20 @@ _METHOD = (
 _PROXY = "The search trained cheaper stand-ins, so its values cannot be set against these whole runs."
 
 
-def chapter(sweep: FoundSweep, found: Sequence[Confirmation], paired: Section | None) -> Chapter:
+def chapter(
+    sweep: FoundSweep, found: Sequence[Confirmation], paired: Section | None, trouble: str = ""
+) -> Chapter:
     """Return the chapter.
 
     Args:
         sweep: The sweep.
         found: Recipes with runs over new seeds, at least one.
-        paired: How they compare; None for a single recipe.
+        paired: How they compare; None for a single recipe, or where that could not be told.
+        trouble: Why it could not.
     """
     measured = flattery([one.trial.value or 0.0 for one in found], [one.values for one in found], sweep.sign)
     words = [_PROXY] if sweep.is_proxy else [sentence(sweep, found[0], measured[0]), _METHOD]
+    words += [f"How the recipes compare could not be told. {trouble}"] if trouble else []
     tables = [_table(sweep, found, measured)]
     if paired is not None:
         words += [word for word in paired.words if word not in words]
@@ -34,19 +38,36 @@ def chapter(sweep: FoundSweep, found: Sequence[Confirmation], paired: Section | 
 
 
 def sentence(sweep: FoundSweep, best: Confirmation, found: Flattery) -> str:
-    """Say by how much the best of many trials was flattered."""
-    name, points = sweep.objective, unit(sweep.objective)
-    seeds = "one new seed" if found.seeds == 1 else f"{found.seeds} new seeds"
-    before, after = shown(name, found.searched), shown(name, found.mean)
-    words = (
-        f"The search flattered its best, {best.name}, by {_with_interval(sweep, found)}{points}: "
-        f"{before} in the search, {after} over {seeds}."
-    )
+    """Say by how much the best of many trials was flattered.
+
+    Args:
+        sweep: The sweep.
+        best: The first in its ranking that has runs over new seeds.
+        found: What those say.
+    """
+    words = f"{_verdict(sweep, best, found)}."
     if found.low is None:
         return f"{words} One seed says nothing of the scatter; --confirm 3 or more does."
     if found.low <= 0.0 <= (found.high or 0.0):
         return f"{words} The interval holds 0: it may be chance."
     return words
+
+
+def _verdict(sweep: FoundSweep, best: Confirmation, found: Flattery) -> str:
+    seeds = "one new seed" if found.seeds == 1 else f"{found.seeds} new seeds"
+    before, after = (shown(sweep.objective, value) for value in (found.searched, found.mean))
+    values = f"{before} in the search, {after} over {seeds}"
+    difference = f"{_with_interval(sweep, found)}{unit(sweep.objective)}"
+    if found.value > 0.0:
+        return f"The search flattered {_called(sweep, best)}, by {difference}: {values}"
+    return f"The search did not flatter {_called(sweep, best)}: {values}, a difference of {difference}"
+
+
+def _called(sweep: FoundSweep, best: Confirmation) -> str:
+    top = sweep.ranking[0].number
+    if best.trial.number == top:
+        return f"its best, {best.name}"
+    return f"the best that was confirmed, {best.name} (trial {top} is better by now)"
 
 
 def _with_interval(sweep: FoundSweep, found: Flattery) -> str:

@@ -75,6 +75,16 @@ def confirmed(sweep: FoundSweep) -> list[Confirmation]:
     return found
 
 
+def place(sweep: FoundSweep) -> Path:
+    """Return the folder of a sweep's runs over new seeds.
+
+    It is named by the study's key: W&B tells runs apart by the name of this folder and their own, and a new
+    sweep in an old one's folder must not take over what was confirmed there.
+    """
+    key = sweep.study.user_attrs.get("key")
+    return sweep.folder / (f"confirm_{key}" if key else "confirm")
+
+
 def new_seeds(sweep: FoundSweep, number: int) -> list[int]:
     """Return the smallest seeds from 1 that no trial of the sweep was trained with."""
     used = {sweep.study.user_attrs["base"].get("seed")}
@@ -84,9 +94,7 @@ def new_seeds(sweep: FoundSweep, number: int) -> list[int]:
 
 
 def _command(sweep: FoundSweep, trial: FrozenTrial, seed: int, folder: Path) -> list[str]:
-    attrs = sweep.study.user_attrs
-    words = [*attrs.get("full_command", attrs["command"]), *words_of(trial)]
-    own = [word for word in words if not word.startswith("seed=")]
+    own = [word for word in sweep.whole_words(trial) if not word.startswith("seed=")]
     return [*own, f"seed={seed}", f"hydra.run.dir={json.dumps(str(folder))}"]
 
 
@@ -114,11 +122,11 @@ def _why(output: str) -> str:
 
 
 def _folder(sweep: FoundSweep, trial: FrozenTrial, seed: int) -> Path:
-    return sweep.folder / "confirm" / f"trial_{trial.number}_s{seed}"
+    return place(sweep) / f"trial_{trial.number}_s{seed}"
 
 
 def _records(sweep: FoundSweep, trial: FrozenTrial) -> Iterator[Path]:
     yield from sorted(
-        sweep.folder.glob(f"confirm/trial_{trial.number}_s*/run.json"),
+        place(sweep).glob(f"trial_{trial.number}_s*/run.json"),
         key=lambda path: int(path.parent.name.rpartition("_s")[2]),
     )

@@ -19,39 +19,53 @@ class Cost:
 
     Attributes:
         images: Training images seen, each as often as it was; None where the run folder is not at hand.
-        seconds: By the clock.
+        training: Seconds that it trained, by the clock.
+        beside: Seconds around the training, which do not grow with it: data read, network built.
     """
 
     images: float | None
-    seconds: float
+    training: float
+    beside: float
 
-    def scaled(self, factor: float) -> "Cost":
-        """Return a cost as many times as large."""
-        return Cost(None if self.images is None else factor * self.images, factor * self.seconds)
+    @property
+    def seconds(self) -> float:
+        """Return all seconds, by the clock."""
+        return self.training + self.beside
+
+    def longer(self, factor: float) -> "Cost":
+        """Return what training as many times as long would have cost."""
+        images = None if self.images is None else factor * self.images
+        return Cost(images, factor * self.training, self.beside)
 
 
 def spent(sweep: FoundSweep, trial: FrozenTrial) -> Cost:
     """Return what a trial has cost; of one whose process died, all attempts together.
 
-    One that failed within its first epoch counts no images.
+    One that failed within its first epoch counts no images. Where the run folder is not at hand, all seconds
+    count as training.
     """
     folder = trial_folder(sweep.folder, trial.number)
-    fit = float(read_record(folder).get("fit_seconds") or 0.0)
-    images = _images(folder) if trial.intermediate_values else 0.0
-    return Cost(images, max(fit, float(trial.user_attrs.get("seconds", 0.0))))
+    passed = float(trial.user_attrs.get("seconds", 0.0))
+    training = float(read_record(folder).get("fit_seconds") or passed)
+    begun = bool(trial.intermediate_values) or trial.user_attrs.get("share", 0.0) > 0
+    return Cost(_images(folder) if begun else 0.0, training, max(0.0, passed - training))
 
 
 def whole(trial: FrozenTrial, cost: Cost) -> Cost:
     """Return what a trial would have cost without pruning, as its part of the schedule says."""
     share = float(trial.user_attrs.get("share", 1.0))
-    return cost.scaled(1 / share) if trial.state == TrialState.PRUNED and share > 0 else cost
+    return cost.longer(1 / share) if trial.state == TrialState.PRUNED and share > 0 else cost
 
 
 def total(costs: Sequence[Cost]) -> Cost:
     """Return the sum; its images are None where one trial's are."""
     images = [cost.images for cost in costs]
     known = [number for number in images if number is not None]
-    return Cost(sum(known) if len(known) == len(images) else None, sum(cost.seconds for cost in costs))
+    return Cost(
+        sum(known) if len(known) == len(images) else None,
+        sum(cost.training for cost in costs),
+        sum(cost.beside for cost in costs),
+    )
 
 
 def both(sweep: FoundSweep) -> tuple[Cost, Cost]:

@@ -113,7 +113,8 @@ def importance(sweep: FoundSweep) -> tuple[Chart | None, str]:
         f"Judged where all {number} measured trials have been, after {percent(share)} of their schedules: "
         "later only those are left that did well, and trials stopped early would be blamed for that. So it "
         "says what matters for a good start. Rough with fewer than about fifty trials. PED-ANOVA "
-        "(Watanabe et al. 2023, arXiv:2304.10255)."
+        "(Watanabe et al. 2023, arXiv:2304.10255), for parameters that go with a choice as in "
+        "arXiv:2601.20800."
     )
     return Chart(_fitted(figure, 120 + 34 * len(found)), "importance of each parameter"), words
 

@@ -1,5 +1,6 @@
 """A sweep as its study has it: trials, what each came to, and the command that trains one again."""
 
+import math
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,8 @@ class FoundSweep:
     Attributes:
         name: Of the study.
         folder: Of the runs; a trial's lies in it by its number.
-        study: Optuna's.
-        trials: All of them, by number, as they were when the sweep was read.
+        study: Optuna's, in memory, as it was when the sweep was read, so that a page tells of one moment.
+        trials: All of them, by number.
     """
 
     name: str
@@ -82,6 +83,15 @@ class FoundSweep:
         """Return the command line that trains a trial again."""
         return shlex.join(["fer-train", *self.study.user_attrs["command"], *words_of(trial)])
 
+    def whole_words(self, trial: FrozenTrial) -> list[str]:
+        """Return the words that train the recipe of a trial whole, also where the trial was a proxy."""
+        attrs = self.study.user_attrs
+        return [*attrs.get("full_command", attrs["command"]), *words_of(trial)]
+
+    def whole_command(self, trial: FrozenTrial) -> str:
+        """Return the command line that trains the recipe of a trial whole."""
+        return shlex.join(["fer-train", *self.whole_words(trial)])
+
 
 def words_of(trial: FrozenTrial) -> list[str]:
     """Return the words of the command line that a trial was composed with."""
@@ -120,7 +130,25 @@ def find_sweep(folder: Path, storage: str | None, name: str | None) -> FoundSwee
     study = optuna.load_study(study_name=name, storage=opened)
     if "search" not in study.user_attrs:
         raise FerError(f"{address}: {name!r} is an Optuna study, but no sweep of fer-train.")
-    return FoundSweep(name, folder, study, study.get_trials(deepcopy=False))
+    read = _in_memory(study)
+    return FoundSweep(name, folder, read, read.get_trials(deepcopy=False))
+
+
+def _in_memory(study: Study) -> Study:
+    """Return a study as it is now; what the sweep adds to its storage from here on is not in it."""
+    storage = optuna.storages.InMemoryStorage()
+    copy = optuna.create_study(direction=study.direction, storage=storage, study_name=study.study_name)
+    for key, value in study.user_attrs.items():
+        copy.set_user_attr(key, value)
+    copy.add_trials(map(_with_numbers_alone, study.get_trials()))
+    return copy
+
+
+def _with_numbers_alone(trial: FrozenTrial) -> FrozenTrial:
+    """Drop the measurements that are no number: neither a best value nor a curve can be made of them."""
+    measured = trial.intermediate_values.items()
+    trial.intermediate_values = {step: value for step, value in measured if math.isfinite(value)}
+    return trial
 
 
 def _missing(folder: Path, storage: str | None, file: Path) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fer.analysis.report.write import write_whole
+from fer.errors import FerError
 from fer.sweep_reporting import chapters
 from fer.sweep_reporting.chapter import Chapter
 from fer.sweep_reporting.confirm_chapter import chapter as confirm_chapter
@@ -20,7 +21,7 @@ def report(sweep: FoundSweep) -> Path:
         Its path.
 
     Raises:
-        FerError: A confirmed run cannot be scored, or the folder is not there.
+        FerError: The page cannot be written.
     """
     extra = _confirmed(sweep)
     cost = chapters.cost(sweep)
@@ -44,7 +45,10 @@ def _confirmed(sweep: FoundSweep) -> list[Chapter]:
         return []
     from fer.sweep_reporting.duel import duel  # loads torch
 
-    return [confirm_chapter(sweep, runs, duel(runs, sweep.objective))]
+    try:
+        return [confirm_chapter(sweep, runs, duel(runs, sweep.objective))]
+    except FerError as error:  # a run that was moved, say; all else is worth its page
+        return [confirm_chapter(sweep, runs, None, str(error))]
 
 
 def _print(sweep: FoundSweep, words: list[str], path: Path) -> None:
@@ -54,6 +58,8 @@ def _print(sweep: FoundSweep, words: list[str], path: Path) -> None:
         value = shown(sweep.objective, best.value)
         print(f"best     trial {best.number}, {sweep.objective} {value} (validation, selection split)")
         print(f"again    {sweep.command(best)}")
+        if sweep.is_proxy:
+            print(f"whole    {sweep.whole_command(best)}")
     for word in words:
         print(word)
     print(f"report   {path}", flush=True)

@@ -58,10 +58,10 @@ def test_pose_of_drawn_faces_is_in_the_order_of_their_true_angles():
 
 def test_thirds_hold_every_image_once():
     values = np.append(np.random.default_rng(0).permutation(np.arange(30.0)), [np.nan, np.nan])
-    parts = thirds("brightness", values)
-    assert [int(rows.sum()) for rows in parts.values()] == [10, 10, 10, 2]
-    assert (np.sum(list(parts.values()), axis=0) == 1).all()
-    assert values[parts["brightness", "dark"]].max() < values[parts["brightness", "bright"]].min()
+    parts = thirds("turn", values)
+    assert [int(rows.sum()) for rows in parts.values()] == [10, 10, 10]
+    assert (np.sum(list(parts.values()), axis=0) == np.isfinite(values)).all()
+    assert values[parts["turn", "ahead"]].max() < values[parts["turn", "turned"]].min()
 
 
 def test_accuracy_is_that_of_a_loop_with_scipys_interval():
@@ -135,7 +135,9 @@ def test_section_names_what_differs_what_was_not_looked_at_and_that_people_are_n
     assert len(chapter.tables[0].rows) == 7 + 9
 
 
-def test_section_with_copies_and_landmarks():
+@pytest.fixture
+def faces():
+    """Return predictions, images, which have a copy in train (known by heart), and five points of each."""
     rng = np.random.default_rng(5)
     n = 300
     target = rng.integers(0, 7, n)
@@ -144,7 +146,36 @@ def test_section_with_copies_and_landmarks():
     images = rng.integers(0, 256, (n, 8, 8, 1), np.uint8)
     landmarks = rng.normal(0, 1, (n, 5, 2)) + np.array([[10, 10], [30, 10], [20, 20], [13, 30], [27, 30]])
     given = Predictions(FER7, np.arange(n), target, probs, probs, None, np.array(["x"] * n))
-    chapter = section(given, images, copied, landmarks)
+    return given, images, copied, landmarks
+
+
+def counts(chapter):
+    return {(one["factor"], one["name"]): one["accuracy"].n for one in chapter.numbers["slices"]}
+
+
+def test_faces_without_points_are_one_slice(faces):
+    given, images, _, landmarks = faces
+    landmarks[:60] = np.nan
+    chapter = section(given, images, None, landmarks)
+    found = counts(chapter)
+    assert found["five points", "not found"] == 60
+    assert [found["turn", name] for name in ("ahead", "middle", "turned")] == [80, 80, 80]
+    assert not [key for key in found if key[1] == "unknown"]
+    assert "head pose" in chapter.tables[0].caption
+
+
+@pytest.mark.parametrize("points", ["none", "all unknown"])
+def test_pose_is_not_claimed_where_it_was_not_measured(points, faces):
+    given, images, _, landmarks = faces
+    chapter = section(given, images, None, None if points == "none" else np.full_like(landmarks, np.nan))
+    assert not {"turn", "tilt"} & {factor for factor, _ in counts(chapter)}
+    assert counts(chapter).get(("five points", "not found")) == (None if points == "none" else 300)
+    assert "light, contrast and sharpness" in chapter.tables[0].caption
+    assert "pose" not in chapter.tables[0].caption + chapter.words[0]
+
+
+def test_section_with_copies_and_landmarks(faces):
+    chapter = section(*faces)
     assert "copy in train: accuracy is 100.0 %" in chapter.words[1]
     assert "beyond chance" in chapter.words[1]
     factors = {one["factor"] for one in chapter.numbers["slices"]}

@@ -112,6 +112,50 @@ def test_an_earlier_bundle_outlives_a_disk_that_refuses_to_move_folders(tmp_path
     assert ("earlier" not in failing) or str(kept) in str(told.value)
 
 
+def test_another_writer_may_be_faster(tmp_path, monkeypatch):
+    """A bundle stands there, so nothing has to be moved back by hand."""
+    target, rename = tmp_path / "bundle", Path.rename
+    with draft(target) as folder:
+        write_three(folder, "first")
+
+    def overtaken(path, to):
+        if path.name == "bundle" and to == target:
+            target.mkdir()
+            write_three(target, "other")
+            raise OSError(39, "Directory not empty")
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", overtaken)
+    with pytest.raises(FerError, match=r"Directory not empty\). Try again\.$"), draft(target) as folder:
+        write_three(folder, "second")
+    assert texts(target) == dict.fromkeys(FILES, "other")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_what_is_said_to_be_kept_is_kept(tmp_path, monkeypatch):
+    """Another writer comes just after the earlier bundle could not be moved back."""
+    target, rename = tmp_path / "bundle", Path.rename
+    with draft(target) as folder:
+        write_three(folder, "first")
+
+    def refuse(path, to):
+        if to == target:
+            raise OSError(5, "Input/output error")
+        return rename(path, to)
+
+    def late(aside, to):
+        to.mkdir()
+        return False
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr("fer.bundle.files._put_back", late)
+    with pytest.raises(FerError, match="is kept in") as told, draft(target) as folder:
+        write_three(folder, "second")
+    (kept,) = tmp_path.glob(".bundle-*/earlier")
+    assert str(kept) in str(told.value)
+    assert texts(kept) == dict.fromkeys(FILES, "first")
+
+
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_what_is_no_bundle_is_never_replaced(tmp_path, kind):
     target = tmp_path / "thesis"

@@ -145,6 +145,29 @@ def test_another_search_under_that_name_is_refused(plan, tmp_path):
         start(plan, may_exist=False)
 
 
+def test_runs_of_an_earlier_sweep_are_not_taken_over(plan, tmp_path):
+    run = tmp_path / "3"
+    run.mkdir()
+    for _ in range(2):  # the second time there is a file, though no study in it
+        with pytest.raises(FerError, match=r"holds runs of an earlier sweep that is not in .*Choose another"):
+            start(plan)
+    run.rename(tmp_path / "kept")
+    start(plan)
+    run.mkdir()  # begun by a worker of this sweep
+    assert len(start(plan).trials()) == 4
+
+
+def test_several_launchers_join_while_workers_have_begun(plan, tmp_path):
+    start(plan)
+
+    def join(number):
+        (tmp_path / str(number)).mkdir()
+        return len(start(plan).trials())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(join, range(4))) == [4] * 4
+
+
 def test_a_file_that_is_no_study_is_refused(tmp_path):
     (tmp_path / "s.db").write_bytes(b"this is no database, whatever its name says" * 30)
     begun = time.monotonic()

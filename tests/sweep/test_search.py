@@ -55,6 +55,15 @@ def test_median_compares_trials_of_different_length(direction, sign):
     assert not prunes(study_of(tens[:2], pruner, direction), [(0.5, sign * -9)])  # too few have ended
 
 
+def test_median_takes_no_account_of_what_is_no_number():
+    pruner = build_pruner({"name": "median", "min_share": 0.25, "reduction": 3, "startup_trials": 3})
+    study = study_of([[(0.5, 0.4), (1.0, 0.4)]] * 3, pruner)
+    study.add_trial(optuna.trial.create_trial(value=0.1, intermediate_values={500: float("nan")}))
+    assert not prunes(study, [(0.3, float("nan")), (0.5, 0.5)])
+    assert prunes(study, [(0.3, float("nan")), (0.5, 0.3)])
+    assert prunes(study, [(0.5, float("nan"))])
+
+
 def test_none_and_hyperband():
     assert not prunes(study_of([[(1.0, 1.0)]] * 9, build_pruner({**ASHA, "name": "none"})), [(0.9, -9.0)])
     hyperband = build_pruner({**ASHA, "name": "hyperband"})

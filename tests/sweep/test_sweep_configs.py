@@ -6,6 +6,7 @@ import pytest
 from small_sweeps import FACES, NET, RATES, SMALL
 
 from fer.options import choices
+from fer.sweep_reporting.found import find_sweep
 
 ONE_BATCH = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1", *FACES)
 # more than the net, as these search what it is made of
@@ -79,6 +80,45 @@ def test_a_server_out_of_reach_is_said_soon_and_without_its_password(fer_train, 
     assert "s3cret" not in error
 
 
+SPACES = {
+    "sweep.space={optimizer.lr: [1e-3]}": "sweep.space",  # a list, where there are ranges by choices
+    "sweep.space={optimizer: {low: 1, high: 2}}": "sweep.space",
+    "+sweep.space={optimizer: {low: 1, high: 2}}": "sweep.space",
+    "sweep.space={seed: [1, 2]}": "sweep.space.seed",
+}
+
+
+@pytest.mark.parametrize("word", SPACES)
+def test_an_entry_of_another_kind_is_told_what_to_do(word, fer_train, capsys):
+    assert fer_train("sweep=optimizers", word).status == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {SPACES[word]}: the chosen sweep's space has no such entry, or")
+    assert "'~sweep.space' '+sweep.space={…}'" in error
+    assert "Did you mean" not in error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sweep=optimizers", "~sweep.space", "+sweep.space={optimizer.lr: [1e-3]}"),
+        ("sweep=batch_size", "+sweep.space={seed: [1, 2]}"),
+        ("sweep=custom", "sweep.space={optimizer.lr: [1e-3]}"),
+    ],
+    ids=["replaced", "added", "custom"],
+)
+def test_that_advice_works_and_the_command_has_none_of_it(words, fer_train, tmp_path):
+    net = (*NET, "datamodule.num_train=520") if "sweep=batch_size" in words else NET
+    assert fer_train(*ONE_BATCH, *net, *words, "sweep.name=some", "sweep.n_trials=1").status == 0
+    sweep = find_sweep(tmp_path / "outputs" / "multirun" / "some", None, None)
+    names = set(sweep.study.user_attrs["search"]["space"])
+    added = {"datamodule.batch_size", "optimizer.lr", "seed"}
+    assert names == (added if "sweep=batch_size" in words else {"optimizer.lr"})
+    command = sweep.study.user_attrs["command"]
+    assert not [word for word in command if "sweep" in word.partition("=")[0]]
+    assert {*NET} <= {*command}
+
+
 def test_no_sweep_no_options(fer_train, capsys):
-    assert fer_train("sweep.n_trials=3").status == 2
-    assert "choose a sweep as well: sweep=architecture" in capsys.readouterr().err
+    for word in ("sweep.n_trials=3", "sweep.space={seed: [1, 2]}"):
+        assert fer_train(word).status == 2
+        assert "choose a sweep as well: sweep=architecture" in capsys.readouterr().err

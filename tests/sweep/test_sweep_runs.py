@@ -50,6 +50,7 @@ def test_pruned_and_finished_trials(sweep, tmp_path, capsys):
         assert record["status"] == ("pruned" if pruned else "finished")
         assert record["epochs"] == len(trial.intermediate_values) == (1 if pruned else 3)
         assert (folder / "checkpoints").exists() != pruned
+        assert 0.0 < trial.user_attrs["watch_seconds"] < record["fit_seconds"] < trial.user_attrs["seconds"]
         assert min(trial.intermediate_values) == 334  # a third of the schedule
         if not pruned:
             assert trial.value == record["best"]["val/accuracy"]

@@ -1,12 +1,16 @@
 """A sweep in W&B: what its offline files hold of each trial, and which is marked as the best."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import optuna
 import pytest
-from small_sweeps import command
+from small_sweeps import command, plan_for
 from wandb_file import contents, items
+
+from fer.sweep.books import Books
+from fer.sweep.wandb_runs import mark_best
 
 WORDS = ("sweep=custom", "trainer.max_epochs=1", "logger=wandb", "logger.wandb.log_model=false")
 
@@ -63,6 +67,21 @@ def test_trials_are_grouped_with_parameters_and_status(study, place):
         assert exit_code == (word == "failed")
     assert ids == {f"custom_{key}_{number}" for number in range(3)}
     assert study.trials[2].state.name == "FAIL"
+
+
+def test_the_mark_moves_to_a_better_trial(place, tmp_path):
+    folder = tmp_path / "outputs" / "multirun" / "custom"
+    shutil.copytree(place / "outputs" / "multirun" / "custom", folder)
+    books = Books(plan_for(folder, f"sqlite:///{folder}/sweep.db", name="custom"))
+    before = books.study.user_attrs["wandb_best"]
+    mark_best(books, 1 - before)
+    assert books.study.user_attrs["wandb_best"] == 1 - before
+    marks = [read(files(tmp_path, number)[-1]) for number in (before, 1 - before)]
+    assert [list(run.tags) for run, *_ in marks] == [[], ["best"]]
+    assert [summary["sweep/best"] for _, _, summary, _ in marks] == [False, True]
+    count = len(list(folder.glob("*/wandb/*run-*")))
+    mark_best(books, 1 - before)  # marked already: nothing is sent
+    assert len(list(folder.glob("*/wandb/*run-*"))) == count
 
 
 def test_the_best_is_marked_and_no_other(study, place):

@@ -1,5 +1,6 @@
 """The best recipes trained again over new seeds: which runs, how they go on, what the page says of them."""
 
+import html
 import json
 import shlex
 import subprocess
@@ -7,13 +8,16 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import optuna
 import pytest
-from told_sweeps import SOME, tell
+from told_sweeps import KEY, SOME, tell
 
 from fer.errors import FerError
 from fer.sweep_report import main
-from fer.sweep_reporting.confirming import confirm, confirmed, new_seeds
+from fer.sweep_reporting.confirming import confirm, confirmed, new_seeds, place
 from fer.sweep_reporting.found import find_sweep
+from fer.sweep_reporting.report import report
+from fer.training.loggers import run_id
 
 NET = ("model=fast_cnn", "model.kwargs.widths=[8,16]", "model.kwargs.depths=[0,0]", "model.image_size=16")
 FACES = (
@@ -77,6 +81,39 @@ def test_a_run_that_fails_says_why(sweep, monkeypatch):
         confirm(sweep, seeds=1, best=1)
 
 
+def test_a_later_sweep_of_the_same_name_confirms_anew(sweep, trainings):
+    confirm(sweep, seeds=1, best=1)
+    (run,) = sweep.folder.glob("*/trial_0_s2")
+    assert run_id(run) == f"confirm_{KEY}_trial_0_s2"
+    sweep.study.set_user_attr("key", "cd34")
+    assert confirmed(sweep) == []
+    confirm(sweep, seeds=1, best=1)
+    assert len(trainings) == 2
+    assert len({run_id(run) for run in sweep.folder.glob("*/trial_0_s2")}) == 2
+
+
+def test_a_run_that_cannot_be_scored_costs_its_comparison_alone(sweep, trainings, capsys):
+    confirm(sweep, seeds=1, best=2)  # which leave no checkpoint
+    path = report(find_sweep(sweep.folder, None, None))
+    page = path.read_text()
+    assert "How the recipes compare could not be told." in page
+    assert "Learning curves" in page
+    assert "How the recipes compare could not be told." in capsys.readouterr().out
+
+
+def test_trials_that_ended_meanwhile_are_on_the_page(sweep, monkeypatch, capsys):
+    study = optuna.load_study(study_name="some", storage=f"sqlite:///{sweep.folder}/sweep.db")
+
+    def meanwhile(*_):
+        study.add_trial(optuna.trial.create_trial(value=0.9, user_attrs={"words": ["seed=0"]}))
+
+    monkeypatch.setattr("fer.sweep_reporting.confirming.confirm", meanwhile)
+    with pytest.raises(SystemExit) as exit_:
+        main([str(sweep.folder), "--confirm", "1"])
+    assert exit_.value.code == 0
+    assert "best     trial 5, val/accuracy 90.0 %" in capsys.readouterr().out
+
+
 def test_a_real_sweep_is_confirmed_and_compared(fer_train, tmp_path, monkeypatch, capsys):
     space = "sweep.space={optimizer.lr:[1e-3,1e-2]}"
     words = ("sweep=custom", "sweep.name=some", "trainer.max_epochs=1", "sweep.sampler=grid", space)
@@ -99,8 +136,13 @@ def test_a_real_sweep_is_confirmed_and_compared(fer_train, tmp_path, monkeypatch
     assert "over 2 new seeds" in out
     assert "32 images" in out
     folder = tmp_path / "outputs/multirun/some"
-    record = json.loads((folder / "confirm/trial_0_s1/run.json").read_text())
+    sweep = find_sweep(folder, None, None)
+    record = json.loads((place(sweep) / "trial_0_s1" / "run.json").read_text())
     assert record["seed"] == 1
-    page = (folder / "report.html").read_text()
+    page = html.unescape((folder / "report.html").read_text())
     assert "Confirmed over new seeds" in page
-    assert shlex.join(("fer-train",)) in page
+    best = sweep.ranking[0]
+    words = shlex.split(sweep.command(best))
+    assert words[0] == "fer-train"
+    assert {*NET, *FACES, "trainer.max_epochs=1", f"optimizer.lr={best.params['optimizer.lr']}"} <= {*words}
+    assert f"<code>{sweep.command(best)}</code>" in page

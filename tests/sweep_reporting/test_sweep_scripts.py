@@ -4,11 +4,16 @@ import importlib.util
 import json
 import sys
 from argparse import Namespace
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
+import optuna
 import pytest
-from scipy import stats
+from optuna.trial import TrialState
 from told_sweeps import EPOCHS, SOME, rising, tell
+
+from fer.sweep_reporting.found import find_sweep
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -38,7 +43,7 @@ def test_a_late_bloomer_is_lost_in_the_replay(tmp_path, capsys):
     assert "best 60.00%, unpruned 90.00%: -30.00 points" in capsys.readouterr().out
 
 
-def test_the_table_of_proxies(capsys):
+def test_the_table_of_proxies():
     script = load("measure_proxies")
     whole, cheap = [0.5, 0.6, 0.4, 0.55, 0.3], [0.2, 0.4, 0.3, 0.35, 0.1]
     entries = {}
@@ -48,8 +53,95 @@ def test_the_table_of_proxies(capsys):
     entries[5, "whole"] = {"value": None}  # failed
     entries[5, "small"] = {"value": 0.9, "seconds": 2.0}
     line = script.table(entries, ["small"], "val/accuracy").splitlines()[2]
-    assert f"| small | 5 | {stats.spearmanr(whole, cheap).statistic:.2f} [" in line
+    # ranks 3 5 2 4 1 and 2 5 3 4 1: r = 1 - 6 * 2 / (5 * 24) = 0.9; atanh 0.9 = 1.4722, its error
+    # sqrt((1 + 0.405) / 2) = 0.8382; 1.4722 -+ 1.96 * 0.8382 = -0.1705 and 3.1150, tanh of which:
+    assert line.startswith("| small | 5 | 0.90 [-0.17, 1.00] |")
     assert line.endswith("| 0.20 | 0.0 |")
+
+
+@pytest.fixture
+def proxies(tmp_path, monkeypatch):
+    """Call the script; return the words of each training that it started, of which some fail."""
+    script, calls, failing = load("measure_proxies"), [], []
+
+    def run(command, **_):
+        calls.append(command[3:])
+        record = {"best": {"val/accuracy": 0.5 + 0.01 * len(calls)}, "fit_seconds": 2.0}
+        (tmp_path / "run.json").write_text(json.dumps(record))
+        status = int(any(word in failing for word in command))
+        return SimpleNamespace(returncode=status, stdout=f"run   {tmp_path}\n", stderr="error: no\n")
+
+    def call(*words, fail=()):
+        calls.clear()
+        failing[:] = fail
+        own = ["x.csv", "--recipes", "2", "--proxies", "subset", "--output", str(tmp_path / "out"), *words]
+        monkeypatch.setattr(sys, "argv", ["measure_proxies.py", *own])
+        script.main()
+        return list(calls)
+
+    monkeypatch.setattr(script.subprocess, "run", run)
+    return call
+
+
+def test_what_was_trained_is_kept_and_what_failed_is_tried_again(proxies):
+    first = proxies(fail=["proxy=subset"])
+    assert len(first) == 6  # two recipes: whole, by the proxy, again
+    again = proxies()
+    assert again == [words for words in first if "proxy=subset" in words]
+    assert proxies() == []
+
+
+def test_other_words_are_other_trainings(proxies, capsys):
+    proxies()
+    assert len(proxies("--", "trainer.max_epochs=1")) == 6
+    assert len(proxies("--recipes", "1", "--", "trainer.max_epochs=2")) == 3
+    assert "| subset | 1 |" in capsys.readouterr().out  # those of other words take no part
+    assert proxies() == []
+
+
+def timed(folder, trials):
+    """Write a sweep of trials ``(state, begun, ended, trained, watched)``, in seconds."""
+    tell(folder, [], runs=False)
+    study = optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder}/sweep.db")
+    for number, (state, begun, ended, trained, watched) in enumerate(trials):
+        trial = optuna.trial.create_trial(
+            state=state, value=0.5 if state == TrialState.COMPLETE else None,
+            user_attrs={"watch_seconds": watched},
+        )  # fmt: skip
+        trial.datetime_start, trial.datetime_complete = (
+            datetime(2026, 1, 1) + timedelta(seconds=at) for at in (begun, ended)
+        )
+        study.add_trial(trial)
+        (folder / str(number)).mkdir()
+        (folder / str(number) / "run.json").write_text(json.dumps({"fit_seconds": trained}))
+    return find_sweep(folder, None, None)
+
+
+def test_a_trial_costs_what_is_no_training_and_what_the_study_takes_within_it(tmp_path):
+    done = TrialState.COMPLETE
+    trials = [
+        (done, 0, 12, 10.0, 0.0), (TrialState.PRUNED, 12, 18, 5.0, 0.5), (done, 18, 29, 10.0, 0.25),
+        (done, 500, 512, 11.0, 0.0),  # after a pause
+    ]  # fmt: skip
+    beyond = load("benchmark_sweep").seconds_beyond_training(timed(tmp_path / "some", trials))
+    assert beyond == pytest.approx([6 - 5 + 0.5, 11 - 10 + 0.25])
+
+
+def test_trials_an_hour_are_those_that_finished(tmp_path):
+    done, stopped = TrialState.COMPLETE, TrialState.PRUNED
+    trials = [(done, 0, 100, 0.0, 0.0), (done, 100, 360, 0.0, 0.0), (stopped, 360, 400, 0.0, 0.0)]
+    sweep = timed(tmp_path / "some", [*trials, (TrialState.FAIL, 400, 900, 0.0, 0.0)])
+    assert load("benchmark_sweep").trials_an_hour(sweep) == pytest.approx(20)  # two in 360 s
+
+
+@pytest.mark.parametrize(
+    ("trials", "done"),
+    [(SOME, True), ([*SOME, ("waiting", [])], False), ([*SOME, ("running", [])], False), (None, False)],
+)
+def test_a_sweep_is_done_when_all_its_trials_have_ended(trials, done, tmp_path):
+    if trials is not None:
+        tell(tmp_path / "multirun" / "some", trials)
+    assert load("benchmark_sweep").is_done(Namespace(output=tmp_path), "some") == done
 
 
 def test_recipes_are_drawn_the_same_each_time():
@@ -59,14 +151,31 @@ def test_recipes_are_drawn_the_same_each_time():
     assert all(words[0].startswith("optimizer=") for words in first)
 
 
-def test_the_dashboard_without_an_account(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def dashboard(tmp_path, monkeypatch, capsys):
+    """Return both views as they would be sent."""
     folder = tell(tmp_path / "some", SOME)
-    words = [str(folder), "--entity", "me", "--dry-run"]
-    monkeypatch.setattr(sys, "argv", ["wandb_workspace.py", *words])
-    with pytest.raises(SystemExit) as exit_:
-        load("wandb_workspace").main()
-    assert exit_.value.code == 0
-    every, best = json.loads(capsys.readouterr().out)
+
+    def views(*words):
+        monkeypatch.setattr(sys, "argv", ["", str(folder), "--entity", "me", "--dry-run", *words])
+        with pytest.raises(SystemExit) as exit_:
+            load("wandb_workspace").main()
+        assert exit_.value.code == 0
+        return json.loads(capsys.readouterr().out)
+
+    return views
+
+
+def test_the_dashboard_of_a_sweep_in_a_group_of_another_name(dashboard):
+    for view in dashboard("--group", "thesis"):
+        (runs,) = view["spec"]["section"]["runSets"]
+        assert (runs["filters"]["filters"][0]["key"]["name"], runs["filters"]["filters"][0]["value"]) == (
+            "group", "thesis"
+        )  # fmt: skip
+
+
+def test_the_dashboard_without_an_account(dashboard):
+    every, best = dashboard()
     (runs,) = every["spec"]["section"]["runSets"]
     assert [(one["key"]["name"], one["value"]) for one in runs["filters"]["filters"]] == [("group", "some")]
     assert "config:trial.optimizer/lr" in runs["runFeed"]["columnOrder"]

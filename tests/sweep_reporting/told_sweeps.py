@@ -19,6 +19,7 @@ SPACE = {
     "optimizer.lr[sgd]": {"low": 1e-2, "high": 1.0, "log": True, "step": None},
 }
 COMMAND = ["datamodule=fer2013", "datamodule.path=a folder/fer2013.csv"]
+KEY = "ab12"
 BATCH, STEPS_AN_EPOCH, EPOCHS = 16, 10, 9
 STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
@@ -32,6 +33,7 @@ def tell(folder, trials, direction="maximize", objective="val/accuracy", storage
     study.set_user_attr("search", {"objective": objective, "space": SPACE})
     study.set_user_attr("command", COMMAND)
     study.set_user_attr("base", {"seed": 1})
+    study.set_user_attr("key", KEY)
     for number, (state, values) in enumerate(trials):
         if state in STATES:
             best = (max if direction == "maximize" else min)(values, default=None)

@@ -63,7 +63,7 @@ METHODS = (
     method("augmentation", "no_augmentation", "augmentation=none"),
     *(method("augmentation", name) for name in ("standard", "strong")),
     *(method("attention", name) for name in ("spatial", "cbam", "squeeze_excitation", "multi_head")),
-    method("optimizer", "adam", "optimizer=adam"),
+    method("optimizer", "adam", "optimizer=adam", "optimizer.weight_decay=1e-5"),  # there an L2 penalty
     method("optimizer", "sgd", "optimizer=sgd", "optimizer.lr=0.1", "optimizer.weight_decay=5e-4"),
     method("optimizer", "sam", "optimizer=sam"),
     *(method("scheduler", name) for name in ("constant", "cosine", "step")),

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # a core for each of the test processes
 
 import numpy as np
 import pytest
+from browser import PROGRAM, Browser
 from tiny import TINY, TINY_FACES, write_votes
 
 Command = Callable[..., tuple[Any, str, str]]  # words in; exit status, standard output and error out
@@ -139,3 +140,13 @@ def exported_once(onnx_files, monkeypatch) -> None:
         shutil.copyfile(file, path)
 
     monkeypatch.setattr(make, "write_onnx", write)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator[Browser]:
+    """A real browser, for pages that lie on disk."""
+    if PROGRAM is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

@@ -8,7 +8,6 @@ from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
 
-from fer.annotate import draw
 from fer.app.film_kind import check_film
 from fer.app.history import History
 from fer.app.intake import plain_name
@@ -17,9 +16,9 @@ from fer.app.playable import PlayableFilm
 from fer.errors import FerError
 from fer.predict import Predictor
 from fer.video.cuts import CutFinder
-from fer.video.follow import Follower, to_row
-from fer.video.frames import Film, Frame
-from fer.video.outputs import Seen, Sink
+from fer.video.follow import Follower
+from fer.video.frames import Film
+from fer.video.outputs import Sink, to_film, to_timelines
 from fer.video.screen import clock
 from fer.video.summary import Summary
 from fer.video.timeline import Timeline
@@ -105,8 +104,8 @@ class FilmJob:
             sinks = [
                 summary.add,
                 lambda frame, seen: history.add(seen, frame.seconds),
-                _to_timelines(writers),
-                self._to_film(playable),
+                to_timelines(*writers),
+                to_film(playable, self.points, self.bars),
                 lambda frame, seen: self.progress(frame.index + 1, film.count),
             ]
             whole = self._pass_on(film, sinks)
@@ -133,23 +132,6 @@ class FilmJob:
             for sink in sinks:
                 sink(frame, seen)
         return True
-
-    def _to_film(self, playable: PlayableFilm) -> Sink:
-        def write(frame: Frame, seen: Seen) -> None:
-            names = [f"#{number}" for number, _ in seen]
-            picture = draw(frame.picture, [answer for _, answer in seen], self.points, names, self.bars)
-            playable.write(picture, frame.seconds)
-
-        return write
-
-
-def _to_timelines(writers: list[Timeline]) -> Sink:
-    def write(frame: Frame, seen: Seen) -> None:
-        rows = [to_row(frame.index, frame.seconds, number, answer) for number, answer in seen]
-        for writer in writers:
-            writer.write(rows)
-
-    return write
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from typing import Any
 
 import plotly.offline
 
-from fer.analysis import report
 from fer.analysis.report.figures import box, table_figure, typeset
 from fer.analysis.report.html import Markup, join, tag
+from fer.analysis.report.page import head
 from fer.sweep_reporting.chapter import Chapter
 from fer.sweep_reporting.figures import Chart
 
@@ -51,21 +51,8 @@ def page(
         ),
         tag("script", Markup((_HERE / "copy.js").read_text(encoding="utf-8"))),
     ]  # fmt: skip
-    return f"<!doctype html>\n{tag('html', _head(title), tag('body', join(body)), lang='en')}\n"
-
-
-def _head(title: str) -> Markup:
-    styles = [Path(report.__file__).with_name("style.css"), _HERE / "style.css"]
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("style", Markup("\n".join(path.read_text(encoding="utf-8") for path in styles))),
-        tag("script", Markup(plotly.offline.get_plotlyjs())),
-    )
+    top = head(title, POLICY, [_HERE / "style.css"], plotly.offline.get_plotlyjs())
+    return f"<!doctype html>\n{tag('html', top, tag('body', join(body)), lang='en')}\n"
 
 
 def _warnings(warnings: Sequence[str]) -> Markup:

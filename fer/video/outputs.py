@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
 
 from fer.annotate import draw
 from fer.errors import FerError
@@ -16,6 +19,13 @@ from fer.video.writer import FilmWriter, check_film_suffix, part_of
 
 Seen = Sequence[tuple[int, Prediction]]  # number of a face and its answer
 Sink = Callable[[Frame, Seen], None]
+
+
+class PictureWriter(Protocol):
+    """Makes a film of pictures."""
+
+    def write(self, picture: np.ndarray, seconds: float, /) -> None:
+        """Add a picture, RGB, uint8 ``(H, W, 3)``, shown from this second on."""
 
 
 @dataclass(frozen=True)
@@ -57,26 +67,39 @@ class Outputs:
         """
         sinks: list[Sink] = []
         if self.timeline:
-            sinks.append(_to_timeline(stack.enter_context(Timeline(self.timeline, emotions))))
+            sinks.append(to_timelines(stack.enter_context(Timeline(self.timeline, emotions))))
         if self.annotate:
             writer = stack.enter_context(FilmWriter(self.annotate, film.rate))
-            sinks.append(self._to_film(writer))
+            sinks.append(to_film(writer, self.points, self.bars))
         if self.show:
             sinks.append(_to_screen(stack, film))
         return sinks
 
-    def _to_film(self, writer: FilmWriter) -> Sink:
-        def write(frame: Frame, seen: Seen) -> None:
-            names = [f"#{number}" for number, _ in seen]
-            picture = draw(frame.picture, [answer for _, answer in seen], self.points, names, self.bars)
-            writer.write(picture, frame.seconds)
 
-        return write
+def to_film(writer: PictureWriter, points: bool, bars: bool) -> Sink:
+    """Return what draws the answers into each frame and writes it.
 
+    Args:
+        writer: Of the film.
+        points: Draw the five points of each face too.
+        bars: Draw a bar for each emotion beside each face.
+    """
 
-def _to_timeline(timeline: Timeline) -> Sink:
     def write(frame: Frame, seen: Seen) -> None:
-        timeline.write([to_row(frame.index, frame.seconds, number, answer) for number, answer in seen])
+        names = [f"#{number}" for number, _ in seen]
+        picture = draw(frame.picture, [answer for _, answer in seen], points, names, bars)
+        writer.write(picture, frame.seconds)
+
+    return write
+
+
+def to_timelines(*timelines: Timeline) -> Sink:
+    """Return what writes a row for each face of a frame into each time line."""
+
+    def write(frame: Frame, seen: Seen) -> None:
+        rows = [to_row(frame.index, frame.seconds, number, answer) for number, answer in seen]
+        for timeline in timelines:
+            timeline.write(rows)
 
     return write
 

@@ -1,14 +1,9 @@
 """The page in a real browser: `apt-get install chromium`, or Chrome."""
 
 import pytest
-from browser import PROGRAM, Browser
 from report_sections import HOSTILE, about, sections
 
 from fer.analysis.report import write_report
-
-pytestmark = pytest.mark.skipif(
-    PROGRAM is None, reason="no Chromium on this machine: apt-get install chromium"
-)
 
 # The smallest contrast of any text on what lies behind it, as WCAG 2.2 defines it (4.5 is asked for):
 # https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio
@@ -24,13 +19,6 @@ CONTRAST = """(() => {
   return Math.min(...texts.map(e => { const [a, b] = [parts(getComputedStyle(e).color), behind(e)].map(
     c => light(c.slice(0, 3))); return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); }));
 })()"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,10 @@
 """The page of a sweep in a real browser: `apt-get install chromium`, or Chrome."""
 
 import pytest
-from browser import PROGRAM, Browser
 from told_sweeps import MANY, tell
 
 from fer.sweep_report import main
 from fer.sweep_reporting.found import find_sweep
-
-pytestmark = pytest.mark.skipif(
-    PROGRAM is None, reason="no Chromium on this machine: apt-get install chromium"
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -41,19 +41,28 @@ def page(
         ),
         tag("footer", tag("p", "The numbers of this page are in metrics.json beside it."), tag("p", NOTE)),
     ]
-    return f"<!doctype html>\n{tag('html', _head(title), tag('body', join(body)), lang='en')}\n"
+    return f"<!doctype html>\n{tag('html', head(title), tag('body', join(body)), lang='en')}\n"
 
 
-def _head(title: str) -> Markup:
-    style = Markup(Path(__file__).with_name("style.css").read_text(encoding="utf-8"))
+def head(title: str, policy: str = POLICY, styles: Sequence[Path] = (), script: str = "") -> Markup:
+    """Return the head of a page: what it may load, how it looks, and what it runs.
+
+    Args:
+        title: Of the page.
+        policy: Its Content-Security-Policy.
+        styles: Style sheets that come after the one of all pages.
+        script: JavaScript.
+    """
+    sheets = [Path(__file__).with_name("style.css"), *styles]
     return tag(
         "head",
         tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", title),
-        tag("style", style),
+        tag("style", Markup("\n".join(path.read_text(encoding="utf-8") for path in sheets))),
+        tag("script", Markup(script)) if script else "",
     )
 
 

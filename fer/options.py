@@ -22,7 +22,7 @@ from fer.launchers import no_launcher
 OPEN_KEYS = ("optimizer.", "model.kwargs.")
 _SOURCES_EXAMPLE = "'datamodule.sources=[{name: fer2013, path: /data/fer2013.csv}, {name: synthetic}]'"
 _OF_THE_WHOLE = ("batch_size", "eval_batch_size", "drop_leaks")  # not for each source
-Problem = HydraException | OmegaConfBaseException
+Problem = HydraException | OmegaConfBaseException | ValueError
 
 
 def groups() -> list[str]:
@@ -38,6 +38,9 @@ def choices(group: str) -> list[str]:
 def explain(error: Problem, overrides: Sequence[str]) -> FerError:
     """Say in one message what Hydra did not like about a command line, with the nearest known word."""
     text = str(error)
+    if isinstance(error, ValueError):  # a key below one that is a list, or flags that exclude each other
+        inside = [key for key in named(overrides) if key.startswith("sweep.space.")]
+        return _unknown_key(inside[0], overrides) if inside else FerError(f"{text}.")
     if found := re.search(r"Could not find 'hydra/launcher/(\w+)'", text):
         return no_launcher(found[1])
     if found := re.search(r"Could not find '([\w-]+)/([^']*)'", text):

@@ -54,7 +54,9 @@ def _compose_and_call(task: Callable[[DictConfig], dict[str, float]]) -> None:
     app = hydra.main(config_path=str(options.CONFIG_DIR), config_name="train", version_base="1.3")(task)
     try:
         app()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if isinstance(error, ValueError) and HydraConfig.initialized():
+            raise  # not from composing: a mistake of ours
         words = [word for word in sys.argv[1:] if not word.startswith("-")]
         raise options.explain(error, words) from error
     except OSError as error:

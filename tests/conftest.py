@@ -142,11 +142,22 @@ def exported_once(onnx_files, monkeypatch) -> None:
     monkeypatch.setattr(make, "write_onnx", write)
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory) -> Iterator[Browser]:
-    """A real browser, for pages that lie on disk."""
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Start a headless Chromium with a camera of its own; a test opens pages in it."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (group dev)")
     if PROGRAM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    browser = Browser(tmp_path_factory.mktemp("profile"))
+        pytest.skip("needs Chromium (apt-get install chromium) or Chrome")
+    camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox", *camera])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def browser(chromium) -> Iterator[Browser]:
+    """A tab for pages that lie on disk."""
+    browser = Browser(chromium)
     yield browser
     browser.close()

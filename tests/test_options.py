@@ -58,12 +58,13 @@ BAD = {
     "datamodule.size=~/x": "write $HOME for ~",
     "epochs": "Options are written key=value",
     "experiment=fer2013_fst": "Did you mean 'fer2013_fast'?",
+    "-m --cfg=job": "Only one of --run, --multirun, --cfg,",
 }
 
 
 @pytest.mark.parametrize("word", BAD)
 def test_a_bad_option_gets_one_clear_line(word, tmp_path):
-    result = call(word, cwd=tmp_path)
+    result = call(*word.split(), cwd=tmp_path)
     assert result.returncode == 2
     assert BAD[word] in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1

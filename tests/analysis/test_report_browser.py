@@ -69,12 +69,11 @@ def test_hostile_names_run_nothing(browser, tmp_path):
 
 def test_print_cuts_no_figure(browser, page):
     browser.open(page, 672)  # A4 less its margins, in CSS pixels: 178 by 261 mm
-    assert browser.pdf().startswith(b"%PDF")
-    browser.call("Emulation.setEmulatedMedia", media="print")
+    assert browser.page.pdf(format="A4", prefer_css_page_size=True).startswith(b"%PDF")
+    browser.page.emulate_media(media="print")
     boxes = browser.evaluate(
         "[...document.querySelectorAll('figure.picture')].map("
         "e => [e.getBoundingClientRect().height, getComputedStyle(e).breakInside])"
     )
-    browser.call("Emulation.setEmulatedMedia", media="")
     assert boxes
     assert all(height < 986 and rule == "avoid" for height, rule in boxes)

@@ -1,9 +1,9 @@
-"""A server of the app, a browser before it, and a folder for what it looks like."""
+"""A server of the app, a page in a browser, and a folder for what it looks like."""
 
 from pathlib import Path
 
 import pytest
-from serving_app import CHROMIUM, WIDE, serving
+from serving_app import WIDE, serving
 
 from fer.app import settings as app_settings
 
@@ -21,19 +21,6 @@ def app_url():
     """Start ``fer-app`` with the model that comes with the package and Haar's cascade."""
     with serving() as url:
         yield url
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """Start a headless Chromium with a camera of its own; a test opens pages in it."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (group dev)")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (apt install chromium)")
-    camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *camera])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 import csv
 
 import pytest
+from browser import PROGRAM
 from drawn_camera import write_mjpeg
-from serving_app import CHROMIUM, WIDE
+from serving_app import WIDE
 
 pytest.importorskip("streamlit_webrtc", reason="the webcam page needs the extra app")
 SECOND, PATIENCE = 1_000, 60_000  # milliseconds; a busy machine takes long to join a camera
@@ -22,7 +23,7 @@ def camera(chromium, tmp_path_factory):
     film = write_mjpeg(tmp_path_factory.mktemp("camera") / "faces.mjpeg", "happy", "surprise")
     fake = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
     words = ["--no-sandbox", *fake, f"--use-file-for-fake-video-capture={film}"]
-    browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=words)
+    browser = chromium.browser_type.launch(executable_path=PROGRAM, args=words)
     yield browser
     browser.close()
 

@@ -85,6 +85,7 @@ SPACES = {
     "sweep.space={optimizer: {low: 1, high: 2}}": "sweep.space",
     "+sweep.space={optimizer: {low: 1, high: 2}}": "sweep.space",
     "sweep.space={seed: [1, 2]}": "sweep.space.seed",
+    "sweep.space.optimizer.lr=[1e-3]": "sweep.space.optimizer.lr",  # to Hydra a key within a list
 }
 
 

@@ -6,44 +6,19 @@ uv run python scripts/benchmark_app.py --runs 3
 import argparse
 import os
 import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import time
 
-from playwright.sync_api import Error, sync_playwright
-
-PATIENCE = 60  # seconds for the server to start
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return probe.getsockname()[1]
-
-
-def open_when_there(page, url, server):
-    """Open the app as soon as it answers; end when it does not start."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            page.goto(url)
-            return
-        except Error:  # not yet there
-            if server.poll() is not None or time.monotonic() > end:
-                sys.exit(f"{url}: fer-app did not start, or took more than {PATIENCE} seconds.")
-            time.sleep(0.05)
+from load_app import server
+from playwright.sync_api import sync_playwright
 
 
 def measure(browser):
     """Return seconds until the page is there, until the first answer, and from asking why to the heat."""
-    port = free_port()
     start = time.perf_counter()
-    server = subprocess.Popen([sys.executable, "-m", "fer.app_cli", "--no-browser", "--port", str(port)])
-    page = browser.new_page()
-    try:
-        open_when_there(page, f"http://localhost:{port}", server)
+    with server([]) as (url, _):
+        page = browser.new_page()
+        page.goto(url)
         serving = time.perf_counter()
         page.get_by_role("radio", name="happy", exact=True).click(timeout=60_000)
         page.locator(".fer-bars").wait_for(timeout=60_000)
@@ -51,11 +26,8 @@ def measure(browser):
         page.get_by_text("Why happy?").click()
         page.locator(".fer-why").wait_for()
         explained = time.perf_counter()
-        return serving - start, answered - serving, explained - answered
-    finally:
         page.close()
-        server.terminate()
-        server.wait(30)
+    return serving - start, answered - serving, explained - answered
 
 
 def main():

@@ -39,12 +39,19 @@ class Method:
         group: The heading it stands under.
         words: Words of the command line that switch it on.
         against: The method it is compared with.
+        start: The method whose run of the same seed it takes its first weights from.
     """
 
     name: str
     group: str
     words: tuple[str, ...]
     against: str = "baseline"
+    start: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """Return what is added to the baseline's command."""
+        return " ".join((*self.words, *([f"model.init_from=RUN_OF_{self.start}"] if self.start else [])))
 
 
 def method(group: str, name: str, *words: str, against: str = "baseline") -> Method:
@@ -52,6 +59,9 @@ def method(group: str, name: str, *words: str, against: str = "baseline") -> Met
     return Method(name, group, words or (f"{group}={name}",), against)
 
 
+FROZEN = ("model.freeze_epochs=999",)  # to the end: only what follows the backbone is trained
+TUNED = ("model.freeze_epochs=1",)
+DRAWN = ("datamodule=synthetic", "datamodule.num_train=12000", "datamodule.batch_size=128")
 FERPLUS = ("datamodule=ferplus", "datamodule.contempt=false")
 METHODS = (
     Method("baseline", "baseline", ()),
@@ -76,6 +86,11 @@ METHODS = (
     method("resolution", "224 px", "model.image_size=224"),
     Method("ferplus", "votes", FERPLUS, against="ferplus"),
     Method("soft_targets", "votes", (*FERPLUS, "loss=soft_targets"), against="ferplus"),
+    Method("drawn_faces", "synthetic", DRAWN, against="drawn_faces"),
+    Method("drawn_frozen", "transfer", FROZEN, start="drawn_faces"),
+    Method("drawn_tuned", "transfer", TUNED, start="drawn_faces"),
+    Method("ferplus_frozen", "transfer", FROZEN, start="ferplus"),
+    Method("ferplus_tuned", "transfer", TUNED, start="ferplus"),
 )
 
 
@@ -94,8 +109,13 @@ def main() -> None:
     results.parent.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
         for row in METHODS:
-            if row.name in options.only and (row.name, seed) not in done(results):
-                run(row, seed, options, results)
+            runs = done(results)
+            if row.name not in options.only or (row.name, seed) in runs:
+                continue
+            if row.start and (row.start, seed) not in runs:
+                print(f"{row.name}, seed {seed}: left out, since it starts from a run of {row.start}")
+                continue
+            run(row, seed, options, results)
     table = render(list(read(results)))
     print(table)
     if options.page:
@@ -104,9 +124,14 @@ def main() -> None:
 
 def run(row: Method, seed: int, options: argparse.Namespace, results: Path) -> None:
     """Train once in a process of its own, and keep the result."""
-    path = options.data if row.group == "votes" else options.data / "fer2013.csv"
     words = [f"experiment={options.experiment}", f"trainer.max_epochs={options.epochs}"]
-    words += [f"datamodule.path={path}", f"output_dir={options.output}", *row.words, f"seed={seed}"]
+    if row.group != "synthetic":
+        words.append(
+            f"datamodule.path={options.data if row.group == 'votes' else options.data / 'fer2013.csv'}"
+        )
+    if row.start:
+        words.append(f"model.init_from={done(results)[row.start, seed]['run']}")
+    words += [f"output_dir={options.output}", *row.words, f"seed={seed}"]
     print(f"{row.name}, seed {seed}: fer-train {' '.join(words)}", flush=True)
     with subprocess.Popen(
         [sys.executable, "-m", "fer.train", *words], stdout=subprocess.PIPE, text=True
@@ -121,7 +146,7 @@ def run(row: Method, seed: int, options: argparse.Namespace, results: Path) -> N
         return
     record = json.loads((Path(found[1]) / "run.json").read_text())
     entry = {"method": row.name, "seed": seed, "words": words, "cpu_seconds": usage.ru_utime + usage.ru_stime}
-    entry |= {"fit_seconds": record["fit_seconds"], "commit": record["commit"]}
+    entry |= {"fit_seconds": record["fit_seconds"], "commit": record["commit"], "run": found[1]}
     entry |= {name: record["best"][name] for name in METRICS}
     with results.open("a") as file:
         file.write(json.dumps(entry) + "\n")
@@ -133,9 +158,9 @@ def read(results: Path) -> Iterable[dict[str, Any]]:
         yield from map(json.loads, results.read_text().splitlines())
 
 
-def done(results: Path) -> set[tuple[str, int]]:
-    """Return method and seed of each run that is there."""
-    return {(entry["method"], entry["seed"]) for entry in read(results)}
+def done(results: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """Return each run that is there, by method and seed."""
+    return {(entry["method"], entry["seed"]): entry for entry in read(results)}
 
 
 def render(entries: list[dict[str, Any]]) -> str:
@@ -177,8 +202,9 @@ def line(row: Method, own: dict, base: dict, spreads: dict[str, tuple[float, int
     accuracy = f"{mean(own, 'val/accuracy'):.1%}"
     if row.name == row.against:
         others = " | ".join(f"{mean(own, name):.1%}" for name in SHOWN[1:])
-        return f"| {row.name} | | {len(own)} | {accuracy} | | {others} | 1.0 |"
-    cells = [row.name, "`" + " ".join(row.words) + "`", str(len(own)), accuracy]
+        words = f"`{row.shown}`" if row.words else ""
+        return f"| {row.name} | {words} | {len(own)} | {accuracy} | | {others} | 1.0 |"
+    cells = [row.name, f"`{row.shown}`", str(len(own)), accuracy]
     both = [*own.values(), *base.values()]
     cells += [interval(differences(both, row, name), *spreads[name]) for name in SHOWN]
     cells.append(f"{mean(own, 'cpu_seconds') / mean(base, 'cpu_seconds'):.1f}" if base else "")

@@ -42,8 +42,9 @@ def test_benchmark_of_training_prints_each_ratio(fer2013_csv, tmp_path):
 def test_table_of_methods_goes_into_a_page(fer2013_csv, tmp_path):
     page = tmp_path / "methods.md"
     page.write_text("above\n<!-- table -->\nold\n<!-- /table -->\nbelow\n")
-    words = ("--only", "baseline", "no_ema", "--seeds", 0, "--epochs", 1, "--page", page)
-    run("ablate.py", fer2013_csv.parent, *words, folder=tmp_path)
+    words = ("--only", "baseline", "no_ema", "drawn_tuned", "--seeds", 0, "--epochs", 1, "--page", page)
+    output = run("ablate.py", fer2013_csv.parent, *words, folder=tmp_path)
+    assert "drawn_tuned, seed 0: left out, since it starts from a run of drawn_faces" in output
     text = page.read_text()
     assert "old" not in text
     assert text.startswith("above\n")

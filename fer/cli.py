@@ -18,7 +18,8 @@ def run_and_explain(command: Callable[[], object]) -> int:
     A `FerError` becomes ``error: …`` on standard error and status 2, and so does a library that is not
     installed; Ctrl-C becomes status 130. Where nobody reads standard output any more (``| head``), the
     command ends quietly with status 141. Anything else is a defect of ours, and shows its traceback; so does
-    a pipe to anything else that breaks. Of several processes of a run the first alone speaks.
+    a pipe to anything else that breaks. Of several processes of a run each says what ended it: what the
+    first would have refused never starts the others.
     """
     try:
         command()
@@ -56,5 +57,5 @@ def _has_no_reader(stream: TextIO) -> bool:
 
 
 def _say(text: str) -> None:
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        print(text, file=sys.stderr)
+    process = os.environ.get("LOCAL_RANK", "0")
+    print(text if process == "0" else f"process {process}: {text}", file=sys.stderr)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
 
@@ -57,7 +58,7 @@ class EmotionModule(pl.LightningModule):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits ``(B, K)`` of float images ``(B, C, S, S)`` in [0, 1]."""
-        return self.model(image.contiguous(memory_format=self.memory_format))
+        return self.model(image.to(self.dtype).contiguous(memory_format=self.memory_format))
 
     def _shared_step(self, image: Tensor, target: Tensor, stage: str) -> tuple[Tensor, Tensor]:
         """Return loss and logits of a batch, and add them to the sums of the epoch."""
@@ -119,10 +120,19 @@ class EmotionModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Build optimizer and schedule from the config and the length of the training."""
-        optimizer = build_optimizer(self.model, self.config["optimizer"])
+        optimizer = build_optimizer(self.model, self._optimizer_options())
         total = int(self.trainer.estimated_stepping_batches)
         per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
         schedule = build_scheduler(
             optimizer, self.config["scheduler"], total, per_epoch, self.config["monitor"]
         )
+        if "monitor" in schedule:  # known only after epochs that end in a validation
+            schedule["frequency"] = self.trainer.check_val_every_n_epoch or 1
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _optimizer_options(self) -> dict[str, Any]:
+        """Return the optimizer's options, without fused kernels where Lightning could not clip gradients."""
+        options = dict(self.config["optimizer"])
+        if self.trainer.gradient_clip_val and isinstance(self.trainer.precision_plugin, MixedPrecision):
+            options.pop("fused", None)
+        return options

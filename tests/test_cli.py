@@ -30,6 +30,12 @@ def test_what_a_user_can_mend_is_said(error, status, words, capsys):
     assert words in capsys.readouterr().err
 
 
+def test_of_several_processes_each_says_which_it_is(monkeypatch, capsys):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert run_and_explain(lambda: fail_with(FerError("a.png: damaged."))) == 2
+    assert capsys.readouterr().err == "process 1: error: a.png: damaged.\n"
+
+
 def test_a_module_of_ours_that_is_missing_is_a_defect():
     with pytest.raises(ModuleNotFoundError):
         run_and_explain(lambda: importlib.import_module("fer.nowhere"))

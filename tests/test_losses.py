@@ -13,11 +13,11 @@ from fer.models import build_model
 OPTIONS = {
     "cross_entropy": {"label_smoothing": 0.0},
     "focal": {"gamma": 2.0, "label_smoothing": 0.0},
-    "soft_targets": {},
+    "soft_targets": {"label_smoothing": 0.0},
     "balanced_softmax": {"label_smoothing": 0.0},
     "logit_adjustment": {"tau": 1.5, "label_smoothing": 0.0},
-    "generalised_cross_entropy": {"q": 0.7},
-    "symmetric_cross_entropy": {"alpha": 0.1, "beta": 1.0, "log_zero": -4.0},
+    "generalised_cross_entropy": {"q": 0.7, "label_smoothing": 0.0},
+    "symmetric_cross_entropy": {"alpha": 0.1, "beta": 1.0, "log_zero": -4.0, "label_smoothing": 0.0},
 }
 WEIGHTED = sorted(OPTIONS.keys() - {"balanced_softmax", "logit_adjustment"})
 COUNTS = [40, 10, 2, 100]
@@ -172,6 +172,13 @@ def test_a_mixture_of_two_labels_pays_the_mixture_of_their_losses(name):
     )
 
 
+@pytest.mark.parametrize("name", OPTIONS)
+def test_label_smoothing_spreads_a_part_of_the_target(name):
+    spread = 0.8 * some_votes() + 0.2 / 4
+    smoothed = make(name, label_smoothing=0.2)(some_logits(), some_votes())
+    torch.testing.assert_close(smoothed, make(name)(some_logits(), spread))
+
+
 @pytest.mark.parametrize("name", WEIGHTED)
 def test_weights_are_relative(name):
     plain, weighted = make(name), make(name, "class_weights")
@@ -233,7 +240,7 @@ def test_overfits_a_batch_of_faces(name, faces):
         ("focal", "none", {"gamma": float("nan")}, "loss.gamma"),
         ("logit_adjustment", "none", {"tau": -0.1}, "loss.tau"),
         ("generalised_cross_entropy", "none", {"q": 0.0}, r"loss.q: expected a number in \(0, 1\], got 0.0"),
-        ("generalised_cross_entropy", "none", {"label_smoothing": 0.1}, "label_smoothing"),
+        ("generalised_cross_entropy", "none", {"gamma": 2.0}, "gamma"),
         ("symmetric_cross_entropy", "none", {"log_zero": 0.0}, "loss.log_zero: expected a number below 0"),
         ("balanced_softmax", "class_weights", {}, "a second time. Use imbalance=none"),
         ("logit_adjustment", "oversample", {}, "a second time. Use imbalance=none"),

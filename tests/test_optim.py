@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from fer.errors import FerError
+from fer.models import build_model
 from fer.optim import build_optimizer, build_scheduler, mode_of
 
 
@@ -35,6 +36,15 @@ def test_decay_is_kept_off_norms_and_biases(model):
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert all((decay[id(p)] > 0) == (p.ndim > 1) for p in model.parameters())
     assert len(decay) == len(list(model.parameters()))
+
+
+def test_embeddings_of_a_transformer_are_kept_off_it_too():
+    model = build_model({"name": "test_vit"}, num_classes=7, image_channels=1)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = build_optimizer(model, {"name": "adamw", "lr": 1e-3, "weight_decay": 0.1}).param_groups
+    decay = {names[id(p)]: group["weight_decay"] for group in groups for p in group["params"]}
+    assert decay["backbone.model.pos_embed"] == decay["backbone.model.cls_token"] == 0
+    assert decay["backbone.model.blocks.0.attn.qkv.weight"] == 0.1
 
 
 def test_options_reach_the_optimizer(model):

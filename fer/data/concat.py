@@ -2,10 +2,10 @@
 
 Train, val and test are the unions of the sources' own. Sources that share pictures (FER2013 and FER+ are the
 same faces; FER2013 comes as CSV and as folders) would bring training images of one among validation images of
-another. Exact copies of what is in val or test are therefore left out of train, and what is in test of val.
+another. Copies of what is in val or test are therefore left out of train, and what is in test of val: exact
+ones, and between sources near ones too, as a face that was saved as a JPEG has other pixels.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from fer.data.dataset import ROLES, EmotionData
+from fer.data.duplicates import all_copies, grouped
 from fer.data.splits import indices
 from fer.errors import FerError, did_you_mean
 from fer.labels import LabelSpace, check_same, map_votes, mapping
@@ -30,10 +31,11 @@ def concatenate(
 ) -> EmotionData:
     """Join sources into one set.
 
-    Images of emotions that ``labels`` lacks are left out of every part. So are, going by the pixels after
+    Images of emotions that ``labels`` lacks are left out of every part. So are, by their pixels after
     resizing: training images that are in val or test of any source; validation images that are in test of
-    another source or in val of an earlier one; test images that are in test of an earlier one. Copies in
-    train alone stay.
+    another source or in val of an earlier one; test images that are in test of an earlier one. Within a
+    source these are exact copies, between sources near ones too (docs/decisions/0005). Copies in train
+    alone stay.
 
     Args:
         parts: Name -> data, in order; ``val_from`` and ``dropped`` call a source by this name.
@@ -144,8 +146,8 @@ def _join(parts: Sequence[EmotionData], labels: LabelSpace) -> EmotionData:
 
 
 def _copies(images: np.ndarray, split: np.ndarray, source: np.ndarray) -> dict[str, np.ndarray]:
-    """Return by rule the images, bool ``(N,)``, whose pixels are in a part that goes before theirs."""
-    content = _pixel_numbers(images)
+    """Return by rule the images, bool ``(N,)``, whose photograph is in a part that goes before theirs."""
+    content = _photographs(images, source)
     train, val, test = (split == number for number in (_TRAIN, _VAL, _TEST))
     repeated_val, repeated_test = np.zeros_like(train), np.zeros_like(train)
     for number in np.unique(source):
@@ -159,10 +161,16 @@ def _copies(images: np.ndarray, split: np.ndarray, source: np.ndarray) -> dict[s
     }
 
 
-def _pixel_numbers(images: np.ndarray) -> np.ndarray:
-    """Return a number for each image's pixels, uint64 ``(N,)``: the start of their SHA-256."""
-    starts = b"".join(hashlib.sha256(image.tobytes()).digest()[:8] for image in images)
-    return np.frombuffer(starts, dtype=np.uint64)
+def _photographs(images: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """Return a number for each image's photograph, int64 ``(N,)``; near copies are sought between sources."""
+    copies = all_copies(images)
+    assert copies.pairs is not None
+    first, last = source.copy(), source.copy()  # sources of the images with the same pixels
+    np.minimum.at(first, copies.exact, source)
+    np.maximum.at(last, copies.exact, source)
+    one, other = copies.pairs[:, 0], copies.pairs[:, 1]
+    alone = (first[one] == last[one]) & (first[other] == last[other]) & (first[one] == first[other])
+    return grouped(copies.exact, copies.pairs[~alone])
 
 
 def _name_splits(data: EmotionData, parts: Mapping[str, EmotionData], chosen: int | None) -> EmotionData:

@@ -91,6 +91,11 @@ class EmotionDataModule(pl.LightningDataModule):
         weights = self._sample_weights() if self.oversample else None
         rows = self.rows["train"]
         order = BatchSampler(len(rows), self.batch_size, True, self.seed, self._shard(), weights)
+        if not len(order):
+            raise FerError(
+                f"datamodule.batch_size={self.batch_size} is that of each of {order.processes} processes, "
+                f"together more than the training split ({len(rows)} images). Choose a smaller batch."
+            )
         return self._loader("train", order)
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:

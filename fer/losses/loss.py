@@ -48,11 +48,15 @@ class Loss(nn.Module):
         """Return the weighted mean."""
         costs = self.costs(at_least_float32(logits))
         shares = as_distribution(target, costs)
-        paid = shares.lerp(torch.full_like(shares, 1 / shares.shape[1]), self.label_smoothing)
+        paid = self.smooth(shares)
         if self.weight is None:
             return (paid * costs).sum() / shares.sum()
         weight = self.weight.to(costs.dtype)
         return (paid * costs * weight).sum() / (shares * weight).sum()
+
+    def smooth(self, shares: Tensor) -> Tensor:
+        """Return distributions ``(B, K)`` of which a part is spread over all classes."""
+        return shares.lerp(torch.full_like(shares, 1 / shares.shape[1]), self.label_smoothing)
 
 
 class CrossEntropy(Loss):
@@ -131,14 +135,15 @@ class GeneralisedCrossEntropy(Loss):
     Args:
         q: How little an unlikely label counts, in (0, 1].
         weight: As for `Loss`.
+        label_smoothing: As for `Loss`.
 
     Raises:
-        FerError: ``q`` is out of range.
+        FerError: A number is out of range.
     """
 
-    def __init__(self, q: float, weight: Tensor | None = None) -> None:
+    def __init__(self, q: float, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
         """Keep q."""
-        super().__init__(weight)
+        super().__init__(weight, label_smoothing)
         expect(0.0 < q <= 1.0, "q", "a number in (0, 1]", q)
         self.q = q
 
@@ -158,14 +163,22 @@ class SymmetricCrossEntropy(Loss):
         beta: Weight of the reverse cross-entropy, 0 or more.
         log_zero: The constant A, below 0.
         weight: As for `Loss`.
+        label_smoothing: As for `Loss`.
 
     Raises:
         FerError: A number is out of range.
     """
 
-    def __init__(self, alpha: float, beta: float, log_zero: float, weight: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        alpha: float,
+        beta: float,
+        log_zero: float,
+        weight: Tensor | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
         """Keep the numbers."""
-        super().__init__(weight)
+        super().__init__(weight, label_smoothing)
         expect(alpha >= 0.0, "alpha", "a number of at least 0", alpha)
         expect(beta >= 0.0, "beta", "a number of at least 0", beta)
         expect(log_zero < 0.0, "log_zero", "a number below 0", log_zero)
@@ -182,22 +195,20 @@ class SoftTargets(Loss):
 
     Barsoum et al. 2016, https://arxiv.org/abs/1608.01041, who call it cross-entropy loss; the two differ by
     the votes' entropy, which no model changes. A sample weighs the mean weight of the classes voted for.
+    Votes say themselves how sure they are, and rarely need smoothing.
 
     Args:
         weight: As for `Loss`.
+        label_smoothing: As for `Loss`.
     """
 
     wants_votes = True
-
-    def __init__(self, weight: Tensor | None = None) -> None:
-        """Votes need no smoothing."""
-        super().__init__(weight)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the weighted mean divergence."""
         log_probs = at_least_float32(logits).log_softmax(1)
         shares = as_distribution(target, log_probs)
-        divergence = F.kl_div(log_probs, shares, reduction="none").sum(1)
+        divergence = F.kl_div(log_probs, self.smooth(shares), reduction="none").sum(1)
         weight = shares.sum(1) if self.weight is None else shares @ self.weight.to(shares.dtype)
         return (weight * divergence).sum() / weight.sum()
 

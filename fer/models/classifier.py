@@ -110,6 +110,11 @@ class EmotionClassifier(nn.Module):
         self.num_classes = num_classes
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
 
+    def no_weight_decay(self) -> set[str]:
+        """Return the parameters, norms and biases apart, that timm's backbone wants kept off weight decay."""
+        known: set[str] = getattr(getattr(self.backbone, "model", None), "no_weight_decay", set)()
+        return {f"backbone.model.{name}" for name in known}
+
     def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
         """Return a function from the name of a parameter to its layer, for layer-wise learning rates.
 

@@ -28,7 +28,7 @@ class ModelConfig:
         in_channels: Channels of the backbone, 1 or 3; ``None`` for those of the data.
         pretrained: ``True`` (downloaded), ``False``, or the path of a weights file; timm backbones only.
         init_from: What `fer.training.transfer` starts the weights from; then ``pretrained`` does not count.
-        freeze_epochs: Epochs that `fer.training.transfer` keeps the backbone as it came, 0 or more.
+        freeze_epochs: Epochs that `fer.training.freezing` keeps the backbone as it came, 0 or more.
         stem: ``auto``, ``default`` or ``small``; timm backbones only.
         pool: ``mean`` of the cells, ``dense`` (a layer over all of them, which knows where each is), or
             ``auto``: dense for our own nets, mean for others.

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, WeightAveraging
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fer.data.loader import seeded
 from fer.errors import FerError
@@ -162,24 +161,31 @@ class FiniteLoss(Callback):
             )
 
 
+class RunCheckpoint(ModelCheckpoint):
+    """Lightning's, for a run folder that may have been moved before it goes on.
+
+    Lightning forgets the best score where the folder's path is another, and would write a worse epoch over
+    the best one.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state over, its files being those of the same name in this folder."""
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved: dict[str, Any] = {name: self._here(state_dict[name]) for name in paths}
+        moved["best_k_models"] = {
+            self._here(path): score for path, score in state_dict["best_k_models"].items()
+        }
+        super().load_state_dict({**state_dict, **moved, "dirpath": self.dirpath})
+
+    def _here(self, path: str) -> str:
+        return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+
 def checkpoints(folder: Path, monitor: str) -> list[Callback]:
     """Return the callbacks that write ``best.ckpt`` (by ``monitor``) and ``last.ckpt`` (each epoch)."""
-    best = ModelCheckpoint(
+    best = RunCheckpoint(
         folder, "best", monitor=monitor, mode=mode_of(monitor), auto_insert_metric_name=False,
         enable_version_counter=False,
     )  # fmt: skip
-    last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    last = RunCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     return [best, last]
-
-
-def ema(decay: float) -> WeightAveraging:
-    """Return an exponential moving average of weights and buffers; validation and checkpoints use it.
-
-    Polyak & Juditsky 1992; Tarvainen & Valpola 2017, https://arxiv.org/abs/1703.01780.
-
-    Raises:
-        FerError: The decay is not in (0, 1).
-    """
-    if not 0.0 < decay < 1.0:
-        raise FerError(f"ema_decay: expected a number between 0 and 1, e.g. 0.998, got {decay}.")
-    return WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(decay))

@@ -1,11 +1,16 @@
 """Do the options of a run fit its data and each other? Asked when the data is read, before any epoch."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from fer.data.datamodule import EmotionDataModule
 from fer.errors import FerError, did_you_mean
 from fer.module import EmotionModule
+
+_LOST = r"[Cc]onnection (closed|reset|refused)|[Bb]roken pipe|NCCL"  # gloo and NCCL, of a lost process
 
 
 def check_monitor(monitor: str, module: EmotionModule) -> None:
@@ -28,3 +33,31 @@ def check_together(config: Mapping[str, Any], module: EmotionModule, datamodule:
             "optimizer=sam computes each batch twice, and several batches a step "
             "(trainer.accumulate_grad_batches) cannot be computed again. Set that to 1."
         )
+    if config["trainer"]["limit_val_batches"] == 0:
+        _check_without_validation(config)
+
+
+def _check_without_validation(config: Mapping[str, Any]) -> None:
+    """Refuse what waits for a validation that never comes."""
+    waiting = {
+        "early_stopping_patience": config["early_stopping_patience"] is not None,
+        "scheduler=plateau": config["scheduler"]["name"] == "plateau",
+    }
+    for option, waits in waiting.items():
+        if waits:
+            raise FerError(
+                f"{option} watches {config['monitor']}, and trainer.limit_val_batches=0 validates nothing. "
+                "Leave one of the two out."
+            )
+
+
+def in_words(error: BaseException, processes: int) -> BaseException:
+    """Return a `FerError` for what Lightning refuses in a fit or a lost process leaves, else ``error``."""
+    if isinstance(error, MisconfigurationException):
+        return FerError(f"trainer: {' '.join(str(error).split())}")
+    if processes > 1 and isinstance(error, RuntimeError) and re.search(_LOST, str(error)):
+        return FerError(
+            "another process of this run ended, so that this one cannot go on. What it says is printed "
+            "beside this line; checkpoints of earlier epochs are kept."
+        )
+    return error

@@ -23,7 +23,7 @@ from fer.data.sources import read
 from fer.models import count_parameters
 from fer.models.backbone import probe
 from fer.module import EmotionModule
-from fer.training.fitting import check_monitor, check_together
+from fer.training.fitting import check_monitor, check_together, in_words
 from fer.training.loggers import log_pictures, log_status, open_loggers
 from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, last_checkpoint
@@ -209,8 +209,11 @@ def _fit(
         record["status"] = "interrupted"
         raise KeyboardInterrupt from error
     except BaseException as error:
-        record |= {"status": "failed", "error": str(error) or type(error).__name__}
-        raise
+        told = in_words(error, trainer.world_size)
+        record |= {"status": "failed", "error": str(told) or type(told).__name__}
+        if told is error:
+            raise
+        raise told from error
     finally:
         record["fit_seconds"] = round(time.perf_counter() - start, 3)
 

@@ -14,9 +14,10 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from fer.errors import FerError
 from fer.optim import mode_of
-from fer.training.callbacks import EpochLine, FiniteLoss, Pace, SeedEpoch, checkpoints, ema
+from fer.training.averaging import ExponentialAverage
+from fer.training.callbacks import EpochLine, FiniteLoss, Pace, SeedEpoch, checkpoints
+from fer.training.freezing import FrozenBackbone
 from fer.training.recorder import RunRecorder
-from fer.training.transfer import FrozenBackbone
 from fer.training.wandb_report import WandbReport
 
 Config = Mapping[str, Any]
@@ -75,7 +76,7 @@ def _callbacks(
     if config["model"]["freeze_epochs"]:
         chosen.append(FrozenBackbone(config["model"]["freeze_epochs"]))
     if config["ema"]:
-        chosen.append(ema(config["ema_decay"]))
+        chosen.append(ExponentialAverage(config["ema_decay"]))
     if config["early_stopping_patience"] is not None:
         patience = config["early_stopping_patience"]
         chosen.append(EarlyStopping(monitor, patience=patience, mode=mode_of(monitor), check_finite=False))

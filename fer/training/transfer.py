@@ -1,13 +1,10 @@
-"""Start from trained weights of a run or of timm, and leave the backbone as it came for some epochs."""
+"""Start from trained weights of a run or of timm."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
 from fer.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
@@ -90,9 +87,15 @@ def leaks(record: Mapping[str, Any] | None, manifest: Mapping[str, Any]) -> list
         f"{ours[role]['count']:,} images); its figures there prove nothing."
         for used, verb, roles in _MUST_DIFFER
         for role in roles
-        if used in theirs and role in ours and theirs[used]["pixels_sha256"] == ours[role]["pixels_sha256"]
+        if used in theirs and role in ours and _same_images(theirs[used], ours[role])
     ]
     return found + leaks(record["init_from"], manifest)
+
+
+def _same_images(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two parts hold the same images: sets in memory are known by pixels, others by files."""
+    keys = ("pixels_sha256", "files_sha256")
+    return any(one.get(key) is not None and one.get(key) == other.get(key) for key in keys)
 
 
 def _check_freezing(settings: Mapping[str, Any]) -> None:
@@ -145,6 +148,9 @@ def _take_over(
 ) -> Iterator[str]:
     """Load part by part; yield a line for each part that starts anew."""
     _take_backbone(model, trained, settings, path)
+    yield from _compare_cells(
+        _cell(model.backbone, settings), _cell(trained.model.backbone, trained.config["model"])
+    )
     past = trained.model.preprocess
     model.preprocess.set_statistics(past.mean.flatten().tolist(), past.std.flatten().tolist())
     yield from _take_part("attention", model.attention, trained.model.attention)
@@ -172,6 +178,23 @@ def _take_backbone(
     model.backbone.load_state_dict(weights)
 
 
+def _cell(backbone: nn.Module, settings: Mapping[str, Any]) -> float:
+    """Return how many pixels a cell of timm's feature map covers; 1 for our own nets, of one stem."""
+    return settings["image_size"] / backbone.grid[0] if isinstance(backbone, TimmBackbone) else 1.0
+
+
+def _compare_cells(now: float, before: float) -> Iterator[str]:
+    """Yield a line where a cell of the feature map covers another number of pixels than in training.
+
+    Keys and shapes are the same for a stem with and without a stride; what the features see is not.
+    """
+    if max(now, before) > 1.5 * min(now, before):  # less comes from sides that are no multiple of the stride
+        yield (
+            f"  backbone: a cell of its map covers {now:.0f} px, where it was trained {before:.0f} px; "
+            "model.stem and model.image_size decide that"
+        )
+
+
 def _take_head(head: nn.Module, trained: Checkpoint, labels: LabelSpace) -> Iterator[str]:
     """Load the head of the same emotions in the same order; yield a line if they are others."""
     if labels.names == trained.labels.names:
@@ -195,44 +218,3 @@ def _take_part(part: str, module: nn.Module, trained: nn.Module) -> Iterator[str
         now, before = ("x".join(map(str, state[key].shape)) for state in (own, weights))
         why = ", for another model.image_size" if isinstance(module, FlattenDense) else ""
         yield f"  {part}: starts anew with {key} of {now}; it was {before}{why}"
-
-
-class FrozenBackbone(Callback):
-    """Keep weights and batch-norm statistics of the backbone as they are for the first epochs.
-
-    The fresh head learns first, so that its first large gradients do not undo what the backbone knows (Kumar
-    et al. 2022, https://arxiv.org/abs/2202.10054). The phase follows from the epoch alone: a run that goes on
-    from a checkpoint is in the right one. All parameters are in the optimizer from the start, which passes
-    over those without a gradient; so schedules need not know of the phases.
-
-    Args:
-        epochs: Number of epochs to freeze for, 0 or more.
-    """
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse a distributed training that waits for the gradients of all parameters.
-
-        Raises:
-            FerError: It says which strategy does not.
-        """
-        strategy = trainer.strategy
-        if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters"):
-            raise FerError(
-                "model.freeze_epochs on several devices: expected a strategy that allows parameters without "
-                "gradients, got ddp. Use trainer.strategy=ddp_find_unused_parameters_true."
-            )
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Freeze or not where a run goes on in the middle of an epoch, for which no epoch starts."""
-        self._apply(trainer, pl_module)
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Freeze or not."""
-        self._apply(trainer, pl_module)
-
-    def _apply(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        learns = trainer.current_epoch >= self.epochs
-        pl_module.model.backbone.train(learns).requires_grad_(learns)

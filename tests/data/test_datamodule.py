@@ -43,6 +43,13 @@ def epoch_of(module, epoch):
     return [module.on_after_batch_transfer(batch, 0) for batch in loader]
 
 
+def test_a_batch_of_all_processes_must_fit():
+    module = make()
+    module.trainer.world_size = 3
+    with pytest.raises(FerError, match="batch_size=8 is that of each of 3 processes, together more than"):
+        module.train_dataloader()
+
+
 def test_test_labels_are_hidden():
     data = make_data()
     module = make(data)

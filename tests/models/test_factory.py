@@ -1,6 +1,8 @@
+import hydra
 import pytest
 import torch
 import yaml
+from omegaconf import OmegaConf
 
 from fer.errors import FerError
 from fer.models.factory import build_model, count_parameters
@@ -111,7 +113,8 @@ def test_every_model_config_builds(pytestconfig):
     keys = {"name", "image_size", "in_channels", "pretrained", "stem", "dropout", "kwargs"}
     keys |= {"init_from", "freeze_epochs", "pool"}
     for file in folder.glob("*.yaml"):
-        config = yaml.safe_load(file.read_text())
+        with hydra.initialize_config_dir(str(folder.parent), version_base="1.3"):
+            config = OmegaConf.to_container(hydra.compose("train", [f"model={file.stem}"]).model)
         assert set(config) == keys, file
         if config["name"] == "???":
             config["name"] = "test_resnet"

@@ -12,7 +12,7 @@ from fer.errors import FerError
 from fer.models import build_model
 from fer.module import EmotionModule
 from fer.optim import build_optimizer, build_scheduler
-from fer.training.transfer import FrozenBackbone
+from fer.training.freezing import FrozenBackbone
 
 STEPS = 2  # of an epoch
 

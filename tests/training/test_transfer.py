@@ -210,6 +210,10 @@ def parts(**hashes):
                        for role, value in hashes.items()}}  # fmt: skip
 
 
+def on_disk(role, value):
+    return {"splits": {role: {"split": role.title(), "count": 1000, "files_sha256": value}}}
+
+
 NOW = parts(train="a", val="b", test="c")
 
 
@@ -232,6 +236,31 @@ def test_leaks_through_weights(before, said, runs_between):
     lines = leaks(record, NOW)
     assert len(lines) == len(said)
     assert all(words in line for words, line in zip(said, lines, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "leaking"),
+    [
+        (on_disk("train", "a"), on_disk("val", "a"), True),
+        (on_disk("train", "a"), on_disk("val", "b"), False),
+        (on_disk("train", "a"), parts(val="a"), False),  # pixels are no files
+        (parts(train="a"), on_disk("val", "a"), False),
+    ],
+)
+def test_leaks_of_sets_that_stay_on_disk(before, now, leaking):
+    assert bool(leaks({"path": "run", "manifest": before, "init_from": None}, now)) == leaking
+
+
+@pytest.mark.parametrize(("stem", "told"), [("auto", 0), ("default", 1)])
+def test_another_stride_of_the_stem_is_told(stem, told, trained):
+    """Keys and shapes are the same with and without: only the outputs differ."""
+    path, source = trained(name="resnet18")
+    grid = source.backbone.grid[0]
+    model = build(name="resnet18", stem=stem)
+    lines = [line for line in start(model, path, name="resnet18", stem=stem).lines if "backbone" in line]
+    assert len(lines) == told
+    for line in lines:
+        assert f"covers {48 / model.backbone.grid[0]:.0f} px, where it was trained {48 / grid:.0f} px" in line
 
 
 def test_a_run_says_where_it_came_from(tiny_run, trained, capsys):

@@ -73,7 +73,7 @@ def find(scanned: Scan) -> Copies:
     alike = agreement >= MIN_DETAIL
     pairs, agreement = _best_way(pairs[alike], agreement[alike])
     pairs[:, :2] = firsts[pairs[:, :2]]
-    return Copies(exact, _join(exact, pairs), pairs, agreement)
+    return Copies(exact, grouped(exact, pairs), pairs, agreement)
 
 
 def _first_rows(values: list[bytes]) -> np.ndarray:
@@ -91,8 +91,13 @@ def _best_way(pairs: np.ndarray, agreement: np.ndarray) -> tuple[np.ndarray, np.
     return pairs[kept], agreement[kept]
 
 
-def _join(exact: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Return the smallest row of each connected group (union-find)."""
+def grouped(exact: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return the smallest row of each image's group, int64 ``(N,)``, over any chain of pairs (union-find).
+
+    Args:
+        exact: As in `Copies`.
+        pairs: As in `Copies`, or some of them.
+    """
     parent = exact.tolist()
 
     def root(row: int) -> int:

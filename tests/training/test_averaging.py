@@ -1,0 +1,34 @@
+"""The moving average of the weights against its sum written out."""
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from fer.errors import FerError
+from fer.training.averaging import ExponentialAverage
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.998])
+def test_it_is_the_weighted_mean_of_all_steps(decay):
+    callback, net = ExponentialAverage(decay), nn.BatchNorm1d(3)
+    average = AveragedModel(net, multi_avg_fn=callback._average, use_buffers=True)
+    seen = []
+    for step in range(20):
+        with torch.no_grad():
+            net.weight.normal_(generator=torch.Generator().manual_seed(step))
+        net(torch.randn(4, 3))  # counts a batch
+        assert callback.should_update(step_idx=step)
+        average.update_parameters(net)
+        seen.append(net.weight.detach().double().clone())
+    shares = torch.tensor([decay ** (19 - step) for step in range(20)], dtype=torch.float64)
+    expected = (torch.stack(seen) * shares[:, None]).sum(0) / shares.sum()
+    torch.testing.assert_close(average.module.weight.double(), expected, rtol=1e-5, atol=1e-6)
+    assert average.module.num_batches_tracked == 20
+    assert not callback.should_update(epoch_idx=0)
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0, -0.5, 1.5])
+def test_no_decay(decay):
+    with pytest.raises(FerError, match="ema_decay: expected a number between 0 and 1"):
+        ExponentialAverage(decay)

@@ -7,8 +7,9 @@ The folder holds `fer2013.csv` and, for the rows on votes, `fer2013new.csv`. Eve
 `outputs/ablation/results.jsonl`, so that the script may be stopped and started again. Cost is processor time
 against the baseline's: it hardly depends on what else the machine does.
 
-Differences are taken seed by seed. Two or three of them say little about their spread, so that is pooled over
-all rows: the intervals hold if seeds scatter alike under each method.
+Differences are those of means over seeds: a seed has no effect of its own that pairing would take out. Two or
+three runs say little about their spread, so that is pooled over all methods: the intervals hold if seeds
+scatter alike under each.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from typing import Any
 from scipy.stats import t as student_t
 
 METRICS = ("val/accuracy", "val/macro_f1", "val/uar", "val/ece")
+Entry = dict[str, Any]  # of a run: method, seed, metrics, processor time
 SHOWN = ("val/accuracy", "val/macro_f1", "val/uar")
 
 
@@ -95,6 +97,7 @@ METHODS = (
     Method("ferplus_frozen", "transfer", FROZEN, start="ferplus"),
     Method("ferplus_tuned", "transfer", TUNED, start="ferplus"),
 )
+NOT_POOLED = ("logit_adjustment", "drawn_faces")  # the same as balanced_softmax; easier pictures
 
 
 def main() -> None:
@@ -155,52 +158,47 @@ def run(row: Method, seed: int, options: argparse.Namespace, results: Path) -> N
         file.write(json.dumps(entry) + "\n")
 
 
-def read(results: Path) -> Iterable[dict[str, Any]]:
+def read(results: Path) -> Iterable[Entry]:
     """Yield what has been done."""
     if results.exists():
         yield from map(json.loads, results.read_text().splitlines())
 
 
-def done(results: Path) -> dict[tuple[str, int], dict[str, Any]]:
+def done(results: Path) -> dict[tuple[str, int], Entry]:
     """Return each run that is there, by method and seed."""
     return {(entry["method"], entry["seed"]): entry for entry in read(results)}
 
 
-def render(entries: list[dict[str, Any]]) -> str:
-    """Return the table: accuracy over seeds, differences to the baseline at the same seeds, cost."""
+def render(entries: list[Entry]) -> str:
+    """Return the table: accuracy over seeds, differences to the baseline, cost."""
     lines = [
         "| method | words | seeds | accuracy | accuracy, points | macro-F1, points | UAR, points | cost |",
         "|---|---|---|---|---|---|---|---|",
     ]
     spreads = {name: pooled(entries, name) for name in SHOWN}
     for row in METHODS:
-        if own := by_seed(entries, row.name):
-            lines.append(line(row, own, by_seed(entries, row.against), spreads))
+        if own := runs_of(entries, row.name):
+            lines.append(line(row, own, runs_of(entries, row.against), spreads))
     return "\n".join(lines)
 
 
-def by_seed(entries: list[dict[str, Any]], name: str) -> dict[int, dict[str, Any]]:
-    """Return the runs of a method."""
-    return {entry["seed"]: entry for entry in entries if entry["method"] == name}
+def runs_of(entries: list[Entry], name: str) -> list[Entry]:
+    """Return the runs of a method, one a seed."""
+    return [entry for entry in entries if entry["method"] == name]
 
 
-def differences(entries: list[dict[str, Any]], row: Method, metric: str) -> list[float]:
-    """Return by how many points a method differs from its baseline, seed by seed."""
-    own, base = by_seed(entries, row.name), by_seed(entries, row.against)
-    return [100 * (own[seed][metric] - base[seed][metric]) for seed in sorted(own.keys() & base.keys())]
-
-
-def pooled(entries: list[dict[str, Any]], metric: str) -> tuple[float, int]:
-    """Return the standard deviation of a difference over seeds, pooled over all methods, and its degrees."""
-    rows = [differences(entries, row, metric) for row in METHODS if row.name != row.against]
-    rows = [row for row in rows if len(row) > 1]
-    degrees = sum(len(row) - 1 for row in rows)
+def pooled(entries: list[Entry], metric: str) -> tuple[float, int]:
+    """Return the standard deviation over seeds, in points, pooled over all methods, and its degrees."""
+    values = [[100 * run[metric] for run in runs_of(entries, row.name)] for row in METHODS
+              if row.name not in NOT_POOLED]  # fmt: skip
+    values = [row for row in values if len(row) > 1]
+    degrees = sum(len(row) - 1 for row in values)
     if not degrees:
         return math.nan, 0
-    return math.sqrt(sum(statistics.variance(row) * (len(row) - 1) for row in rows) / degrees), degrees
+    return math.sqrt(sum(statistics.variance(row) * (len(row) - 1) for row in values) / degrees), degrees
 
 
-def line(row: Method, own: dict, base: dict, spreads: dict[str, tuple[float, int]]) -> str:
+def line(row: Method, own: list[Entry], base: list[Entry], spreads: dict[str, tuple[float, int]]) -> str:
     """Return a method's line of the table."""
     accuracy = f"{mean(own, 'val/accuracy'):.1%}"
     if row.name == row.against:
@@ -208,25 +206,22 @@ def line(row: Method, own: dict, base: dict, spreads: dict[str, tuple[float, int
         words = f"`{row.shown}`" if row.words else ""
         return f"| {row.name} | {words} | {len(own)} | {accuracy} | | {others} | 1.0 |"
     cells = [row.name, f"`{row.shown}`", str(len(own)), accuracy]
-    both = [*own.values(), *base.values()]
-    cells += [interval(differences(both, row, name), *spreads[name]) for name in SHOWN]
+    cells += [interval(own, base, name, *spreads[name]) if base else "" for name in SHOWN]
     cells.append(f"{mean(own, 'cpu_seconds') / mean(base, 'cpu_seconds'):.1f}" if base else "")
     return f"| {' | '.join(cells)} |"
 
 
-def mean(entries: dict[int, dict[str, Any]], metric: str) -> float:
+def mean(runs: list[Entry], metric: str) -> float:
     """Return the mean over seeds."""
-    return statistics.mean(entry[metric] for entry in entries.values())
+    return statistics.mean(run[metric] for run in runs)
 
 
-def interval(values: list[float], spread: float, degrees: int) -> str:
-    """Return mean and 95 % t-interval of differences, in bold where it leaves out zero."""
-    if not values:
-        return ""
-    middle = statistics.mean(values)
+def interval(own: list[Entry], base: list[Entry], metric: str, spread: float, degrees: int) -> str:
+    """Return the difference of the means, in points, with its 95 % t-interval; in bold where 0 is outside."""
+    middle = 100 * (mean(own, metric) - mean(base, metric))
     if not degrees:
         return f"{middle:+.1f}"
-    half = student_t.ppf(0.975, degrees) * spread / math.sqrt(len(values))
+    half = student_t.ppf(0.975, degrees) * spread * math.sqrt(1 / len(own) + 1 / len(base))
     text = f"{middle:+.1f} [{middle - half:+.1f}, {middle + half:+.1f}]"
     return f"**{text}**" if abs(middle) > half else text
 

@@ -1,7 +1,7 @@
 """From a checkpoint file back to its model: no Hydra, no Lightning, no network, no code out of the file."""
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from fer.errors import FerError
 from fer.labels import LabelSpace, from_dict
 from fer.models import EmotionClassifier, build_model
 
+TIMM = "timm"  # among the names of data sets: what timm's weights were trained on
 _PREFIX = "model."  # of the classifier's weights among those of the EmotionModule
 
 
@@ -35,6 +36,12 @@ class Checkpoint:
     manifest: dict[str, Any]
     epoch: int
     init_from: dict[str, Any] | None = None
+
+
+def data_names(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the data sets that a run of this config is trained on."""
+    data = config.get("datamodule") or {"sources": []}
+    return [str(source["name"]) for source in data.get("sources") or ([data] if "name" in data else [])]
 
 
 def find_checkpoint(folder: Path, names: Sequence[str] = ("best", "last")) -> Path | None:

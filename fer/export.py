@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fer.bundle.files import Bundle
 
 REGISTRY = "models"
+CROPS = ("fer2013", "synthetic", "whole")  # of fer.faces.rules, which would load OpenCV for --help
 _EXAMPLES = """examples:
   fer-export outputs/train/DATE/RUN                               the best checkpoint -> RUN/bundle/
   fer-export RUN --int8 --calibration $HOME/data/fer2013.csv      smaller and faster, where it is worth it
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     smaller.add_argument("--int8", action="store_true", help="whole numbers, if 1.5 times faster and as good")
     smaller.add_argument("--fp16", action="store_true", help="half the file; as fast as before")
     add("--calibration", metavar="DATA", help="where the run's data lies now: fer2013.csv, or a folder")
+    add("--crop", choices=CROPS, help="how the training pictures were cut, where the data set does not tell")
     add("--register", nargs="?", const=REGISTRY, metavar="DIR", help=f"add it to a registry ({REGISTRY}/)")
     add("--wandb", action="store_true", help="with --register: send the version to W&B as well")
     return words
@@ -85,6 +87,11 @@ def _tell(bundle: "Bundle") -> None:
         print("confidence   not calibrated; fer-evaluate RUN --split val calibrates it, then export again")
     else:
         print(f"confidence   calibrated on {calibration['split']}, temperature {card.temperature:.3f}")
+    if card.crop.name == "whole":
+        print(
+            "crop         not known for this data: faces are cut by the detector's box; --crop fer2013 where"
+        )
+        print("             they lie as in FER2013, which is how crop_faces.py cuts them")
     if quantisation is not None:
         print(f"int8         {quantisation['said']}")
     print(f"bundle       {bundle.folder}")

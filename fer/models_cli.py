@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fer.bundle.card import Card, read_card
 from fer.bundle.files import CARD
+from fer.bundle.find import ZOO, shipped
 from fer.bundle.readme import readme
 from fer.bundle.registry import BEST, Registry
 from fer.bundle.table import compare_rows, list_rows, print_table
@@ -15,7 +16,7 @@ from fer.errors import FerError
 
 _EXAMPLES = """examples:
   fer-models list                                every model and version
-  fer-models show smile:best                     all that is known of one
+  fer-models show smile:best                     what it is, how to use it and how good it is
   fer-models compare smile:1 smile:2 RUN/bundle  figures side by side, where they are of the same images
   fer-models promote smile:2                     from now on smile:best is version 2
 
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     )
     actions = words.add_subparsers(dest="action", required=True, metavar="list|show|compare|promote")
     actions.add_parser("list", help="every model and version")
-    show = actions.add_parser("show", help="all that is known of a model")
+    show = actions.add_parser("show", help="what a model is, how to use it and how good it is")
     show.add_argument(
         "models", nargs=1, metavar="MODEL", help="NAME, NAME:N, NAME:ALIAS or a bundle's folder"
     )
@@ -59,7 +60,10 @@ def _list(request: argparse.Namespace, registry: Registry) -> None:
     if not registry.names():
         print(f"{registry.folder}: no models yet. fer-export RUN --register adds one.")
         return
-    print_table(list_rows(registry))
+    rows, unreadable = list_rows(registry)
+    print_table(rows)
+    if unreadable:
+        raise FerError("; ".join(unreadable))
 
 
 def _show(request: argparse.Namespace, registry: Registry) -> None:
@@ -88,8 +92,11 @@ def _promote(request: argparse.Namespace, registry: Registry) -> None:
 
 
 def _folder(model: str, registry: Registry) -> Path:
-    """Return the folder that a word of the command line means."""
-    return Path(model) if (Path(model) / CARD).is_file() else registry.place(model)
+    """Return the folder that a word of the command line means, as `find_bundle` does."""
+    if (Path(model) / CARD).is_file():
+        return Path(model)
+    name = model.partition(":")[0]
+    return ZOO / model if model in shipped() and name not in registry.names() else registry.place(model)
 
 
 if __name__ == "__main__":

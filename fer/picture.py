@@ -5,10 +5,13 @@ All files go through Pillow, which tells the size before it decodes and answers 
 
 import os
 import re
-from contextlib import closing
+import warnings
+from collections import Counter
+from contextlib import closing, nullcontext
 from io import BytesIO
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
@@ -23,6 +26,9 @@ SUFFIXES = frozenset({
     ".png", ".jpg", ".jpeg", ".jfif", ".mpo", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm",
     ".pbm", ".pnm",
 })  # fmt: skip
+_NOTES = frozenset(
+    {"", ".csv", ".html", ".ini", ".json", ".jsonl", ".md", ".txt", ".xml", ".xmp", ".yaml", ".yml"}
+)
 # What comes under a picture's name instead, by a pattern of its first bytes.
 _FOREIGN = {
     rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg|<svg)": "an SVG drawing. Save it as PNG.",
@@ -36,6 +42,8 @@ _FOREIGN = {
     rb"\x89HDF|\x93NUMPY": "an array of numbers. Load it and hand over the array.",
 }
 _ORIENTATION = 0x0112  # EXIF tag
+_LARGE = 12_000_000  # pixels; larger ones are decoded one at a time, however many threads there are
+_one_at_a_time = Lock()
 
 Source = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 
@@ -96,6 +104,18 @@ def picture_files(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(found)
 
 
+def other_files(folder: str | os.PathLike[str]) -> dict[str, int]:
+    """Return how many files of other kinds `picture_files` passes over, by suffix, the most first.
+
+    Hidden ones do not count, nor do notes of programs (``.json``, ``.txt``, …), which nobody misses.
+    """
+    counts: Counter[str] = Counter()
+    for _, folders, names in os.walk(_at_home(folder)):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        counts.update(Path(name).suffix.lower() for name in names if not name.startswith("."))
+    return {suffix: number for suffix, number in counts.most_common() if suffix not in SUFFIXES | _NOTES}
+
+
 def _at_home(name: str | os.PathLike[str]) -> Path:
     """Return a path with ``~`` put in full; as it is where a file is just called ``~x.jpg``."""
     try:
@@ -147,8 +167,10 @@ def _decode(file: BinaryIO, where: str) -> np.ndarray:
         raise FerError(f"{where}: expected {EXPECTED}, got an empty file. Save or download it again.")
     file.seek(0)
     try:
-        image = Image.open(file, formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        with warnings.catch_warnings():  # `check_size` is stricter than Pillow's hint, and says it in a line
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError as error:
         raise too_large(where, str(error).split("(")[-1].split(" ")[0]) from None
     except UnidentifiedImageError:
         raise FerError(f"{where}: expected {EXPECTED}, got {_kind(start)}") from None
@@ -168,14 +190,14 @@ def _kind(start: bytes) -> str:
 def _from_pillow(image: Image.Image, where: str) -> np.ndarray:
     check_size((image.height, image.width), where)
     try:
-        image.load()
-        turn = _orientation(image)  # only now: some formats carry it out while they load
-        array = _to_array(image)
+        with _one_at_a_time if image.height * image.width > _LARGE else nullcontext():
+            image.load()
+            turn = _orientation(image)  # only now: some formats carry it out while they load
+            return np.ascontiguousarray(turned(_to_array(image), turn))
     except FerError:
         raise
     except Exception as error:
         raise _damaged(where, error) from None
-    return np.ascontiguousarray(turned(array, turn))
 
 
 def _damaged(where: str, error: Exception) -> FerError:
@@ -197,5 +219,5 @@ def _to_array(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I"):
         return from_array(sixteen_bits(np.asarray(image)))
     if image.has_transparency_data:
-        return over_white(np.asarray(image.convert("RGBA")))
+        return over_white(np.asarray(image if image.mode == "RGBA" else image.convert("RGBA")))
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))

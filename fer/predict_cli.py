@@ -23,7 +23,8 @@ exit status:
 A line of out.jsonl is {"file", "size", "faces", "model", "detector"}; where the picture could not be
 read, {"file", "error", "model", "detector"}. A face is {"box", "score", "points", "label", "confidence",
 "uncertain", "probabilities"}; lengths are in pixels, a box is left, top, width, height, points are right
-eye, left eye, nose, right and left corner of the mouth (the person's own right).
+eye, left eye, nose, right and left corner of the mouth (the person's own right). Of a film, a line is a face
+in a frame: {"frame", "seconds", "face", "box", "label", "confidence", "uncertain", "probabilities"}.
 
 An answer is called uncertain below the confidence that the model's card names. Weights trained on FER2013,
 such as those that come with the package, are for research only. An expression is not a feeling: do not

@@ -10,6 +10,7 @@ PNG. `faces.csv` in the new folder tells what came of each: how many faces, the 
 import argparse
 import csv
 import os
+import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -45,10 +46,13 @@ def crop(source, path, target, detector, rule, size):
 
 def targets(files, source, into):
     """Return where each face goes; photographs that differ in their suffix alone keep it in the name."""
-    stems = Counter(path.with_suffix("") for path in files)
-    names = [path.stem if stems[path.with_suffix("")] == 1 else path.name for path in files]
-    return [into / path.parent.relative_to(source) / f"{name}.png"
-            for path, name in zip(files, names, strict=True)]  # fmt: skip
+    stems, taken = Counter(path.with_suffix("") for path in files), set()
+    for path in files:
+        name = path.stem if stems[path.with_suffix("")] == 1 else path.name
+        while (target := into / path.parent.relative_to(source) / f"{name}.png") in taken:
+            name += "_"
+        taken.add(target)
+        yield target
 
 
 def prepare(source, into):
@@ -71,6 +75,7 @@ def prepare(source, into):
 def run(arguments):
     from fer.faces.choose import choose_detector
     from fer.faces.rules import RULES
+    from fer.picture import other_files
 
     detector = choose_detector(arguments.detector, arguments.detector_model)
     source, into = arguments.photographs.expanduser(), arguments.into.expanduser()
@@ -78,7 +83,10 @@ def run(arguments):
     print(f"{len(files):,} photographs, faces found by {detector.name}")
     jobs = zip(files, targets(files, source, into), strict=True)
     rule, counts, unreadable = RULES[arguments.rule], Counter(), []
-    with ThreadPoolExecutor(os.cpu_count()) as pool, (into / LIST).open("w", newline="") as file:
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        (into / LIST).open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         start = time.monotonic()
@@ -89,7 +97,7 @@ def run(arguments):
             counts["several"] += row["result"] == CUT and row["faces"] > 1
             unreadable += [row["reason"]] if row["result"] == UNREADABLE else []
             show_progress(counts, len(files), start)
-    report(counts, unreadable, into)
+    report(counts, unreadable, other_files(source), into)
 
 
 def show_progress(counts, total, start):
@@ -98,13 +106,16 @@ def show_progress(counts, total, start):
         print(f"{done:,} of {total:,}, {done / (time.monotonic() - start):.0f} a second", flush=True)
 
 
-def report(counts, unreadable, into):
+def report(counts, unreadable, others, into):
     print(f"{counts[CUT]:,} faces in {into} ({counts['several']:,} of photographs with several: the largest)")
     print(f"{counts[NO_FACE]:,} photographs without a face that was found, {len(unreadable):,} unreadable")
     for reason in unreadable[:20]:
         print(f"  {reason}")
     if len(unreadable) > 20:
         print(f"  and {len(unreadable) - 20:,} more")
+    if others:
+        kinds = ", ".join(f"{number:,} {suffix}" for suffix, number in others.items())
+        print(f"passed over: {kinds}; save pictures as JPEG or PNG")
     print(f"Each photograph is listed in {into / LIST}")
     if not counts[CUT]:
         raise FerError(f"{into}: not one face was found. Try another --detector.")
@@ -127,6 +138,7 @@ def main():
     arguments = parser.parse_args()
     if not 8 <= arguments.size <= 4096:
         parser.error("--size: expected 8 to 4096 pixels")
+    sys.stdout.reconfigure(errors="backslashreplace")  # file names in no encoding
     raise SystemExit(run_and_explain(lambda: run(arguments)))
 
 

@@ -55,6 +55,22 @@ def test_show_says_everything(fer_models, folder):
     assert str(folder / "tiny" / "1") in said
 
 
+def test_one_card_that_cannot_be_read_hides_no_other(fer_models, folder):
+    card = sorted(folder.glob("*/*/card.json"))[0]
+    content = json.loads(card.read_text())
+    card.write_text(json.dumps(content | {"schema_version": 99}))
+    status, out, err = fer_models("list")
+    assert status == 2
+    assert "expected schema 1 or older, got 99" in err
+    assert len(out.splitlines()) == len(list(folder.glob("*/*/card.json")))  # a head, and all but one
+
+
+def test_the_model_of_the_package_is_shown_by_name(fer_models):
+    status, out, _ = fer_models("show", "fer2013")
+    assert status == 0
+    assert out.startswith("# fer2013")
+
+
 def test_promote_says_what_was_before(fer_models, folder):
     assert "it is new" in fer_models("promote", "tiny:1")[1]
     assert "tiny:best is version 2; it was 1 before" in fer_models("promote", "tiny:2")[1]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from fer.errors import FerError
-from fer.picture import open_picture, picture_files
+from fer.picture import open_picture, other_files, picture_files
 
 RNG = np.random.default_rng(0)
 COLOURS = np.array(
@@ -228,3 +228,18 @@ def test_a_file_may_be_called_like_a_home(tmp_path, monkeypatch):
     Image.fromarray(np.full((2, 3, 3), 7, np.uint8)).save("~copy.png")
     (path,) = picture_files(".")
     assert open_picture(path).shape == (2, 3, 3)
+
+
+def test_other_kinds_of_files_are_counted(tmp_path):
+    for name in ("a.jpg", "b.HEIC", "c.heic", "d.mp4", ".hidden.heic", "notes.txt", "sub/e.avif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert other_files(tmp_path) == {".heic": 2, ".mp4": 1, ".avif": 1}
+
+
+def test_pillows_own_hint_about_size_stays_off_the_screen(recwarn):
+    file = BytesIO()
+    Image.new("1", (10_000, 9_500)).save(file, "PNG")
+    with pytest.raises(FerError, match="megapixels"):
+        open_picture(file.getvalue())
+    assert not recwarn.list

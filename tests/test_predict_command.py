@@ -89,3 +89,22 @@ def test_help_is_quick_and_names_the_limits():
     assert time.perf_counter() - start < 5
     assert "research only" in said
     assert max(map(len, said.splitlines())) <= 110
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_ends_in_one_line(bundle, tmp_path):
+    Image.fromarray(patches(RED)).save(tmp_path / "a.png")
+    process = run_command(bundle, str(tmp_path / "a.png"), "--json", "/dev/full")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert b"/dev/full: cannot be written on (No space left on device)" in errors
+    assert b"Traceback" not in errors
+
+
+def test_a_folder_says_what_it_holds_besides(bundle, tmp_path):
+    Image.fromarray(patches(RED)).save(tmp_path / "a.png")
+    (tmp_path / "b.heic").write_bytes(b"x")
+    process = run_command(bundle, str(tmp_path))
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert b"passed over 1 .heic" in output

@@ -43,7 +43,11 @@ def on_which_images(part: Mapping[str, Any]) -> str:
     """Return which images the figures are of, and what that means."""
     if not part:
         return "Nothing was measured for this card."
-    flattered = " The model was chosen on them, which flatters it." if part.get("selection_split") else ""
+    flattered = ""
+    if part.get("selection_split"):
+        flattered = (
+            " The model was chosen on them, which flatters it; so was its confidence, where it is calibrated."
+        )
     return f"On {scored_on(part)}. In brackets: 95 % intervals.{flattered}"
 
 

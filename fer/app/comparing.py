@@ -96,8 +96,8 @@ def notes(chosen: Sequence[Version]) -> list[str]:
         said.append("The models do not name the same emotions in the same order.")
     if any(validation(other.card).get("selection_split") for other in chosen):
         said.append(
-            "Each model was chosen on these images, which flatters it. Where two intervals overlap much, the "
-            "difference may be chance: fer-compare tests it."
+            "Each model was chosen on these images, and its confidence calibrated, which flatters both. "
+            "Where two intervals overlap much, the difference may be chance: fer-compare tests it."
         )
     return said
 

@@ -77,7 +77,8 @@ def scored_on(part: Mapping[str, Any]) -> str:
     if not part:
         return DASH
     chosen = ", selection split" if part.get("selection_split") else ""
-    return f"{part['split']}, {part['n']:,} images{chosen}"
+    of = f", {part['of']}" if part.get("of") else ""
+    return f"{part['split']}, {part['n']:,} images{chosen}{of}"
 
 
 def by_emotion(card: Card, part: Mapping[str, Any]) -> list[EmotionFacts]:

@@ -33,6 +33,7 @@ _PARTS: dict[str, dict[str, type]] = {
     "model": {"sha256": str, "bytes": int, "parameters": int, "architecture": str},
     "licence": {"data": str, "weights": str},
 }
+RESIZE = {"smaller": "mean over areas", "larger": "bilinear", "beyond_the_edge": "repeat the edge"}
 _MEASURED: dict[str, type] = {"split": str, "n": int, "selection_split": bool, "figures": dict}
 
 
@@ -47,6 +48,7 @@ class CropRule:
         upright: Turn the face until its eyes are as level as theirs.
         box_scale: Without points: side of the square over the longer side of the detector's box.
         box_shift: Without points: how far the square's centre lies below the box's, as a share of that side.
+        resize: How pixels become fewer, how more, and what lies beyond the picture's edge.
     """
 
     name: str
@@ -54,6 +56,7 @@ class CropRule:
     upright: bool
     box_scale: float
     box_shift: float
+    resize: dict[str, str] = field(default_factory=lambda: dict(RESIZE))
 
 
 @dataclass(frozen=True)

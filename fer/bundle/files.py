@@ -80,6 +80,7 @@ def draft(target: Path) -> Iterator[Path]:
     Raises:
         FerError: ``target`` holds something else than a bundle, or cannot be written.
     """
+    target = target.resolve()
     check_replaceable(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +106,8 @@ def check_replaceable(target: Path) -> None:
     """
     if not target.exists():
         return
+    if target == Path.cwd():
+        raise FerError(f"{target}: expected another folder than the one you are in. Name one inside it.")
     others = {path.name for path in target.iterdir()} - FILES if target.is_dir() else {target.name}
     if others:
         raise FerError(

@@ -14,8 +14,9 @@ def find_bundle(model: str | Path | Bundle | None = None) -> Bundle:
     """Open the bundle that is meant.
 
     Args:
-        model: A bundle, its folder, the name of one that comes with the package, or ``NAME``, ``NAME:N`` or
-            ``NAME:ALIAS`` of the registry in ``models/``; None takes the one that comes with the package.
+        model: A bundle, its folder, ``NAME``, ``NAME:N`` or ``NAME:ALIAS`` of the registry in ``models/``, or
+            the name of one that comes with the package, unless the registry has one of that name; None takes
+            the one that comes with the package.
 
     Raises:
         FerError: There is none, or it cannot be used (see `read_bundle`).
@@ -23,29 +24,34 @@ def find_bundle(model: str | Path | Bundle | None = None) -> Bundle:
     if isinstance(model, Bundle):
         return model
     if model is None:
-        return read_bundle(_shipped())
-    if isinstance(model, str) and not Path(model).exists() and "/" not in model:
+        return read_bundle(_only_shipped())
+    if isinstance(model, str) and "/" not in model and not (Path(model) / CARD).is_file():
         return _named(model)
     return read_bundle(model)
 
 
-def _shipped() -> Path:
-    folders = sorted(ZOO.glob(f"*/{CARD}"))
-    if not folders:
+def shipped() -> list[str]:
+    """Return the names of the models that come with the package."""
+    return [card.parent.name for card in sorted(ZOO.glob(f"*/{CARD}"))]
+
+
+def _only_shipped() -> Path:
+    if not shipped():
         raise FerError(
             "No model comes with this installation. Name one: --model RUN/bundle (see fer-export)."
         )
-    return folders[0].parent
+    return ZOO / shipped()[0]
 
 
 def _named(name: str) -> Bundle:
-    shipped = [card.parent.name for card in sorted(ZOO.glob(f"*/{CARD}"))]
-    if name in shipped:
-        return read_bundle(ZOO / name)
     registry = Registry(REGISTRY)
     if name.partition(":")[0] in registry.names():
         return registry.find(name)
-    known = [*shipped, *registry.names()]
+    if name in shipped():
+        return read_bundle(ZOO / name)
+    if Path(name).exists():
+        return read_bundle(name)  # which says what it lacks
+    known = [*shipped(), *registry.names()]
     raise FerError(
         f"{name}: expected the folder of a bundle, or a model by name: {', '.join(known) or 'there is none'}."
         f"{did_you_mean(name, known)}"

@@ -11,6 +11,10 @@ _NO_FEELING = (
     "see this face; it does not know what the person feels. Do not decide about people with it: not in "
     "hiring, school, policing, insurance or medicine."
 )
+_RESIZE = (
+    "Shrinking takes the mean over areas, enlarging is bilinear, and what lies beyond the picture repeats "
+    "its edge. Other ways of resizing change up to one answer in ten on large faces."
+)
 
 
 def readme(card: Card) -> str:
@@ -43,7 +47,9 @@ from PIL import Image
 
 card = json.load(open("card.json"))
 session = onnxruntime.InferenceSession("model.onnx")
-face = Image.open("face.png").convert("RGB").resize(({card.image_size}, {card.image_size}))
+face = Image.open("face.png").convert("RGB")
+shrinks = face.width > {card.image_size}
+face = face.resize(({card.image_size}, {card.image_size}), Image.BOX if shrinks else Image.BILINEAR)
 probabilities = session.run(["probabilities"], {{"faces": np.asarray(face)[None]}})[0][0]
 print(dict(zip(card["labels"]["names"], probabilities.round(3).tolist())))
 ```"""
@@ -64,8 +70,8 @@ def _crop(card: Card) -> str:
     crop = card.crop
     if not crop.points:
         return (
-            f"Each is a square around the face, its side {crop.box_scale:g} times the longer side of the "
-            "detector's box, resized."
+            "How faces lay in the training pictures was not measured. This package cuts a square around the "
+            f"face, its side {crop.box_scale:g} times the longer side of the detector's box. {_RESIZE}"
         )
     names = ("right eye", "left eye", "tip of the nose", "right corner of the mouth", "left corner")
     rows = "\n".join(
@@ -77,7 +83,7 @@ def _crop(card: Card) -> str:
         "shares of the side from the top left (right and left are the person's own):\n\n"
         f"| point | from the left | from the top |\n|---|---|---|\n{rows}\n\n"
         f"Without points: a square of {crop.box_scale:g} times the longer side of the detector's box, its "
-        f"centre {crop.box_shift:+g} of that side below the box's."
+        f"centre {crop.box_shift:+g} of that side below the box's. {_RESIZE}"
     )
 
 
@@ -113,6 +119,7 @@ def _numbers(card: Card) -> str:
 
 def _rows(part: Mapping[str, Any]) -> Iterator[str]:
     name = part["split"] + (", selection split" if part["selection_split"] else "")
+    name += f" ({part['of']})" if part.get("of") else ""
     for key, title in _SHOWN.items():
         figure = part["figures"].get(key)
         if figure is None or figure["value"] is None:
@@ -125,6 +132,8 @@ def _rows(part: Mapping[str, Any]) -> Iterator[str]:
 def _making(card: Card) -> str:
     known = ("command", "experiment", "run", "seed", "epoch", "commit", "data")
     rows = [f"- {name}: {card.training[name]}" for name in known if card.training.get(name) is not None]
+    if origin := card.training.get("init_from"):
+        rows.append(f"- first weights: {origin['path']}, trained on {', '.join(origin.get('data') or ['?'])}")
     said = (card.export.get("quantisation") or {}).get("said")
     return "\n".join(["## How it was made", "", *rows, *([f"- quantisation: {said}"] if said else [])])
 

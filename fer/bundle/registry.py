@@ -45,12 +45,20 @@ class Registry:
         place = self.folder / bundle.card.name
         with _draft(place) as draft:
             shutil.copyfile(bundle.model_path, draft / MODEL)
-            version = max(self.versions(bundle.card.name), default=0) + 1
+            version = self._next(bundle.card.name)
             while True:
                 write_card(draft, replace(bundle.card, version=version))
                 if _take(draft, place / str(version)):
                     return read_bundle(place / str(version))
                 version += 1
+
+    def _next(self, name: str) -> int:
+        """Return the number after the highest; one that an alias stands for is never given again."""
+        named = []
+        for file in (self.folder / name).glob("*.json"):
+            with suppress(FerError):
+                named.append(_read_alias(file))
+        return max([*self.versions(name), *named], default=0) + 1
 
     def names(self) -> list[str]:
         """Return the names of all models that have a version."""
@@ -64,9 +72,12 @@ class Registry:
         return sorted(int(path.name) for path in found if path.name.isdecimal() and (path / CARD).is_file())
 
     def aliases(self, name: str) -> dict[str, int]:
-        """Return the version that each alias of a model stands for."""
-        files = sorted((self.folder / name).glob("*.json"))
-        return {LATEST: self.versions(name)[-1]} | {file.stem: _read_alias(file) for file in files}
+        """Return the version that each alias of a model stands for; damaged ones are left out."""
+        found = {LATEST: self.versions(name)[-1]}
+        for file in sorted((self.folder / name).glob("*.json")):
+            with suppress(FerError):
+                found[file.stem] = _read_alias(file)
+        return found
 
     def place(self, reference: str) -> Path:
         """Return the folder of a version.

@@ -6,6 +6,7 @@ from typing import Any
 from fer.bundle.card import Card, read_card
 from fer.bundle.files import CARD
 from fer.bundle.registry import Registry
+from fer.errors import FerError
 
 _HEAD = ("model", "network", "px", "precision", "MB", "images", "accuracy", "95 %", "macro-F1")
 _SHARED = ("pixels_sha256", "files_sha256", "labels_sha256")  # of a manifest: equal ones mean equal images
@@ -14,16 +15,21 @@ MARK = "*"
 Rows = list[tuple[str, ...]]
 
 
-def list_rows(registry: Registry) -> Rows:
-    """Return a row a version, newest first within a name; head first."""
+def list_rows(registry: Registry) -> tuple[Rows, list[str]]:
+    """Return a row a version, newest first within a name, head first; and what could not be read."""
     rows: Rows = [(*_HEAD, "aliases", "made")]
+    unreadable = []
     for name in registry.names():
         aliases = registry.aliases(name)
         for version in reversed(registry.versions(name)):
-            card = read_card(registry.folder / name / str(version) / CARD)
+            try:
+                card = read_card(registry.folder / name / str(version) / CARD)
+            except FerError as error:
+                unreadable.append(str(error))
+                continue
             called = ", ".join(alias for alias, number in aliases.items() if number == version)
             rows.append((*_row(f"{name}:{version}", card), called, card.created[:10]))
-    return rows
+    return rows, unreadable
 
 
 def compare_rows(cards: Sequence[tuple[str, Card]]) -> tuple[Rows, list[str]]:

@@ -48,6 +48,17 @@ def recorded(run: TrainedRun) -> dict[str, Any]:
     return known if "val" in known else _from_record(run, run.folder) | known
 
 
+def copies_in_training(run: TrainedRun) -> int | None:
+    """Return how many validation images are exact copies of training ones; None where nobody counted."""
+    try:
+        report = (
+            json.loads((run.folder / "duplicates.json").read_text(encoding="utf-8")) if run.folder else {}
+        )
+        return int(report["exact"]["images"]["val"]["train"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _from_report(run: TrainedRun, folder: Path) -> dict[str, Any] | None:
     try:
         report = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))

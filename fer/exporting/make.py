@@ -34,12 +34,14 @@ class Job:
         name: Of the bundle.
         scene: The run's own validation split, where it is at hand.
         calibration: Of its confidence, where there is one.
+        crop: The rule that its pictures were cut by, where that was said.
     """
 
     run: TrainedRun
     name: str
     scene: Scene | None
     calibration: Calibration | None
+    crop: str | None
 
     @property
     def temperature(self) -> float:
@@ -79,7 +81,7 @@ def export(request: Namespace) -> tuple[Bundle, TrainedRun]:
         scene = find_scene(run, request.calibration)
         if request.int8 and scene is None:
             raise FerError("--int8 needs pictures to measure with; name the run's data with --calibration.")
-        job = Job(run, name, scene, calibration_of(run, scene))
+        job = Job(run, name, scene, calibration_of(run, scene), request.crop)
         write_card(folder, _fill(folder / MODEL, job, request))
     return read_bundle(target), run
 
@@ -121,7 +123,7 @@ def _card(path: Path, job: Job, precision: str, measured: dict[str, Any]) -> Car
         version=0,
         labels=trained.labels,
         image_size=job.side,
-        crop=crop_rule(job.run),
+        crop=crop_rule(job.run, job.crop),
         temperature=job.temperature,
         abstain_below=threshold.confidence if threshold else None,
         attention=mask_of(trained.model) is not None,
@@ -166,5 +168,4 @@ def _metrics(path: Path, job: Job, precision: str) -> dict[str, Any]:
         return left
     probs = int8.answers(path, validation_faces(job.scene, job.side)[0])
     found = figures.measured(job.scene, job.run.trained.labels, probs)
-    copies = left.get("val", {}).get("copies_in_training")
-    return left | {"val": found | {"copies_in_training": copies}}
+    return left | {"val": found | {"copies_in_training": figures.copies_in_training(job.run)}}

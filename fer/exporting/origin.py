@@ -2,9 +2,11 @@
 
 import re
 import shlex
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fer.bundle.card import CropRule
+from fer.checkpoint import TIMM, data_names
 from fer.errors import FerError
 from fer.exporting.own_data import without_places
 from fer.faces.rules import RULES
@@ -17,6 +19,7 @@ _FOLDERS = re.compile(r"(?<![^\s=:,'\"{\[(])(?:~[\w.-]*)?/(?:[^\s,'\"{}\[\]]*/)?
 _OF_THIS_MACHINE = ("output_dir", "resume", "logger", "name")
 _SAME_PICTURES = {"ferplus": "fer2013"}  # data set -> the one whose crops it has
 UNKNOWN_CROP = "whole"
+_UNKNOWN = "unknown"  # data of first weights that nobody noted down
 
 _RESEARCH = "For research only, as the data: {} Not for products, and not for decisions about people."
 _LICENCES = {
@@ -28,6 +31,8 @@ _LICENCES = {
     "affectnet": "AffectNet (Mollahosseini et al. 2017, https://arxiv.org/abs/1708.03985): non-commercial "
     "research only.",
     "synthetic": "Drawn faces, no real person: as this package.",
+    TIMM: "The weights began as timm's, mostly of ImageNet: their own terms hold too.",
+    _UNKNOWN: "The weights began as others whose data is not known to this program: their terms hold too.",
 }
 _YOUR_OWN = "Pictures of your own; their terms are not known to this program."
 
@@ -46,26 +51,44 @@ def choose_name(run: TrainedRun, asked: str | None) -> str:
     return name
 
 
-def crop_rule(run: TrainedRun) -> CropRule:
-    """Return where faces lie in the pictures that a run was trained on, as far as that was measured."""
-    data = run.trained.config["datamodule"]
-    rules = {_rule_name(source) for source in data.get("sources") or [data]}
+def crop_rule(run: TrainedRun, asked: str | None = None) -> CropRule:
+    """Return where faces lie in the pictures that a run was trained on.
+
+    Args:
+        run: The run.
+        asked: The rule that its pictures were cut by, a key of `RULES`; None: that of its data set, or
+            `UNKNOWN_CROP` where nobody measured it.
+    """
+    if asked is not None:
+        return RULES[asked]
+    rules = {_rule_name(name) for name in data_names(run.trained.config)}
     return RULES[rules.pop() if len(rules) == 1 else UNKNOWN_CROP]
 
 
-def _rule_name(source: dict[str, Any]) -> str:
-    name = _SAME_PICTURES.get(source["name"], source["name"])
+def _rule_name(data: str) -> str:
+    name = _SAME_PICTURES.get(data, data)
     return name if name in RULES else UNKNOWN_CROP
 
 
 def licence(run: TrainedRun) -> dict[str, str]:
-    """Return the terms of data and weights."""
-    data = run.trained.config["datamodule"]
-    names = dict.fromkeys(str(source["name"]) for source in data.get("sources") or [data])
-    terms = " ".join(_LICENCES.get(name, _YOUR_OWN) for name in names)
+    """Return the terms of data and weights; what the first weights were trained on binds these too."""
+    config = run.trained.config
+    names = dict.fromkeys(
+        [*data_names(config), *_earlier_data(run.trained.init_from, config["model"]["pretrained"])]
+    )
+    terms = " ".join(dict.fromkeys(_LICENCES.get(name, _YOUR_OWN) for name in names))
     if set(names) <= {"synthetic"}:
         return {"data": terms, "weights": "As this package."}
     return {"data": terms, "weights": _RESEARCH.format("what it may not be used for, they may not either.")}
+
+
+def _earlier_data(origin: Mapping[str, Any] | None, pretrained: bool | str) -> Iterator[str]:
+    """Yield the names of what the weights were trained on that a run began with."""
+    if pretrained and origin is None:
+        yield TIMM
+    while origin is not None:
+        yield from origin.get("data") or [_UNKNOWN]
+        origin = origin.get("init_from")
 
 
 def training(run: TrainedRun) -> dict[str, Any]:

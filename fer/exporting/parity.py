@@ -17,6 +17,7 @@ NUM_IMAGES = 256
 BATCH_SIZES = (1, 2, 7)
 TOLERANCE = {"fp32": 1e-5, "fp16": 1e-2}  # of a probability; half precision rounds weights to 11 bits
 ATTENTION_TOLERANCE = 1e-4  # of a map in 0 to 1, which is for the eye
+_TIE = 1e-6  # two emotions nearer to each other than that are equally probable in single precision
 _PORTION = 64
 
 
@@ -36,11 +37,12 @@ def check_parity(
 
     Returns:
         Plain values for the card: ``images``, ``precision``, ``batch_sizes``, ``tolerance``,
-        ``max_difference`` of a probability, ``same_answer`` (images with the same most probable emotion or a
-        tie), with attention ``max_attention_difference``.
+        ``max_difference`` of a probability, ``same_answer`` (images with the same most probable emotion, or
+        one that torch finds equally probable), with attention ``max_attention_difference``.
 
     Raises:
-        FerError: They differ by more than the tolerance, or in an answer.
+        FerError: They differ by more than the tolerance, or, in single precision, in an answer. In half
+            precision two emotions within the tolerance of each other may change places.
     """
     expected = _torch_answers(model, pictures, temperature)
     found = {size: _onnx_answers(path, pictures, size, list(expected)) for size in BATCH_SIZES}
@@ -48,7 +50,7 @@ def check_parity(
     differences = {name: _largest(values, [found[size][name] for size in BATCH_SIZES])
                    for name, values in expected.items()}  # fmt: skip
     probs = expected[PROBABILITIES]
-    same = min(_same_answers(probs, found[size][PROBABILITIES], tolerance) for size in BATCH_SIZES)
+    same = min(_same_answers(probs, found[size][PROBABILITIES]) for size in BATCH_SIZES)
     report = {
         "images": len(pictures),
         "precision": precision,
@@ -100,18 +102,19 @@ def _largest(expected: np.ndarray, found: list[np.ndarray]) -> float:
     return float(np.max([np.abs(values - expected).max() for values in found]))
 
 
-def _same_answers(expected: np.ndarray, found: np.ndarray, tolerance: float) -> int:
-    """Return how many answers agree; where torch itself is undecided between two, either will do."""
+def _same_answers(expected: np.ndarray, found: np.ndarray) -> int:
+    """Return how many answers agree; where torch itself has a tie, either will do."""
     rows = np.arange(len(expected))
     gap = expected.max(1) - expected[rows, found.argmax(1)]
-    return int((gap <= 2 * tolerance).sum())
+    return int((gap <= _TIE).sum())
 
 
 def _is_alike(report: Mapping[str, Any]) -> bool:
     """Whether what was measured will do; NaN will not."""
     maps = report.get("max_attention_difference", 0.0) <= max(ATTENTION_TOLERANCE, report["tolerance"])
     probs = report["max_difference"] <= report["tolerance"]
-    return bool(maps and probs and report["same_answer"] == report["images"])
+    answers = report["precision"] != "fp32" or report["same_answer"] == report["images"]
+    return bool(maps and probs and answers)
 
 
 def _complaint(path: Path, report: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -88,9 +88,10 @@ def _to_json(stack: ExitStack, path: Path, predictor: Predictor) -> Sink:
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file: TextIO = stack.enter_context(path.open("w", encoding="utf-8"))
+        file: TextIO = path.open("w", encoding="utf-8")
     except OSError as error:
         raise FerError(f"{path}: cannot be written ({error.strerror}). Choose another place.") from error
+    stack.callback(_close, file)
     served = {"model": model_name(predictor.card), "detector": predictor.detector.name}
 
     def write(picture: Path, answer: Answer) -> None:
@@ -105,6 +106,12 @@ def _to_json(stack: ExitStack, path: Path, predictor: Predictor) -> Sink:
             ) from error
 
     return write
+
+
+def _close(file: TextIO) -> None:
+    """Close a file of which every line was written by then, or its failure told."""
+    with suppress(OSError):
+        file.close()
 
 
 def _to_screen(stack: ExitStack, files: Mapping[Path, Path], predictor: Predictor, every: bool) -> Sink:

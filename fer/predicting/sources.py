@@ -5,8 +5,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
+
 from fer.errors import FerError, did_you_mean
-from fer.picture import SUFFIXES, picture_files
+from fer.picture import SUFFIXES, other_files, picture_files
 from fer.predict import Predictor, cores
 from fer.predicting.lines import head_line
 from fer.predicting.pictures import predict_pictures
@@ -30,11 +32,23 @@ def predict_sources(request: argparse.Namespace) -> int:
     moving = [source for source in request.sources if is_moving(source)]
     if moving and len(request.sources) > 1:
         raise FerError(f"{moving[0]}: expected a film or webcam alone, got {len(request.sources)} sources.")
+    if request.threads or not moving:
+        cv2.setNumThreads(1)  # pictures are looked at side by side already, and a limit is one for all
     if moving:
         return _predict_film(moving[0], request)
     copies = Path(request.annotate) if request.annotate else None
     files = list_pictures(request.sources, copies)
-    return predict_pictures(files, request, _predictor(request))
+    status = predict_pictures(files, request, _predictor(request))
+    for folder in filter(Path.is_dir, map(Path, request.sources)):
+        _tell_others(folder)
+    return status
+
+
+def _tell_others(folder: Path) -> None:
+    """Say which files of a folder were no pictures that can be read here."""
+    if others := other_files(folder):
+        kinds = ", ".join(f"{number:,} {suffix}" for suffix, number in list(others.items())[:5])
+        print(f"{folder}: passed over {kinds}. Save pictures as JPEG or PNG; films are given alone.")
 
 
 def _predictor(request: argparse.Namespace) -> Predictor:

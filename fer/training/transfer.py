@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from fer.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from fer.checkpoint import TIMM, Checkpoint, data_names, find_checkpoint, load_checkpoint
 from fer.errors import FerError
 from fer.labels import LabelSpace
 from fer.models import EmotionClassifier
@@ -26,8 +26,9 @@ class Origin:
     """Where the first weights of a run came from.
 
     Attributes:
-        record: For ``run.json`` and the checkpoint: ``path``, ``epoch``, ``manifest`` of their data, and
-            ``init_from``, the same of the run before, if there was one; what is unknown is ``None``.
+        record: For ``run.json`` and the checkpoint: ``path``, ``epoch``, ``manifest`` and names of their
+            ``data``, and ``init_from``, the same of the run before, if there was one; what is unknown is
+            ``None``.
         lines: What a user should read: what was taken over, what starts anew, which images are not new.
     """
 
@@ -65,7 +66,7 @@ def start_from(
         return _start_from_timm(model, settings["name"], path)
     trained = load_checkpoint(path)
     record = {"path": str(path), "epoch": trained.epoch, "manifest": trained.manifest}
-    record["init_from"] = trained.init_from
+    record |= {"data": data_names(trained.config), "init_from": trained.init_from}
     lines = [_describe(path, trained), *_take_over(model, trained, settings, labels, path)]
     return Origin(record, lines + [f"WARNING: {_KEY}: {line}" for line in leaks(record, manifest)])
 
@@ -133,7 +134,7 @@ def _start_from_timm(model: EmotionClassifier, name: str, path: Path) -> Origin:
     load_file(model.backbone.model, str(path), model.preprocess.in_channels, _KEY)
     about = pretrained_config(model.backbone.model)
     model.preprocess.set_statistics(about["mean"], about["std"])
-    record = {"path": str(path), "epoch": None, "manifest": None, "init_from": None}
+    record = {"path": str(path), "epoch": None, "manifest": None, "data": [TIMM], "init_from": None}
     return Origin(record, [f"{_KEY}: {path}, weights of timm; the head starts anew"])
 
 

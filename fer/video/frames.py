@@ -55,7 +55,7 @@ class Film:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.name, self.read = self.path.name, 0
+        self.name, self.read, self._last = self.path.name, 0, 0.0
         self._capture = _open_file(self.path)
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if 0 < rate <= _FASTEST else USUAL_RATE
@@ -71,7 +71,7 @@ class Film:
         picture, seconds, before = self._first, 0.0, 0.0
         self._first = None
         while picture is not None:
-            index, self.read = self.read, self.read + 1
+            index, self.read, self._last = self.read, self.read + 1, seconds
             yield Frame(index, seconds, picture)
             picture, before = self._decode(), seconds
             seconds = self._time_after(before)
@@ -92,16 +92,20 @@ class Film:
         return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
 
     def shortfall(self) -> str | None:
-        """Say what is missing, once all frames were read; None where the film was whole."""
+        """Say what is missing, once all frames were read; None where the film was whole.
+
+        Where the rate varies, the number of frames that a file claims is its length times its highest rate:
+        only a film that ends too early as well was cut off.
+        """
         if self.count is None:
             return None
-        missing = self.count - self.read
-        if missing <= max(_ROUNDING_FRAMES, _ROUNDING_SHARE * self.count):
+        allowed = max(_ROUNDING_FRAMES, _ROUNDING_SHARE * self.count)
+        length, end = self.count / self.rate, self._last + 1 / self.rate
+        if self.count - self.read <= allowed or length - end <= allowed / self.rate:
             return None
         return (
-            f"{self.path}: ends in the middle: expected about {self.count:,} frames, could read "
-            f"{self.read:,} ({self.read / self.rate:.1f} s). These were done; the file looks cut off or "
-            "damaged."
+            f"{self.path}: ends in the middle: expected about {length:.1f} s, could read {end:.1f} s "
+            f"({self.read:,} frames). These were done; the file looks cut off or damaged."
         )
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -89,8 +90,9 @@ class Timeline:
             ) from error
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file. All was written by then, or its failure told."""
+        with suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> "Timeline":
         """Return itself."""

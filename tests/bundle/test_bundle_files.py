@@ -11,6 +11,8 @@ import pytest
 from written_bundle import write_bundle
 
 from fer.bundle.files import CARD, FILES, MODEL, README, draft, read_bundle
+from fer.bundle.find import ZOO, find_bundle
+from fer.bundle.registry import Registry
 from fer.errors import FerError
 
 
@@ -186,3 +188,31 @@ def test_the_card_is_plain_json(bundle):
     card = json.loads((bundle.folder / CARD).read_text())
     assert card["labels"]["names"][0] == "angry"
     assert card["crop"]["points"][0] == [0.3, 0.4]
+
+
+def test_the_folder_one_is_in_gives_way_to_no_bundle(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FerError, match="expected another folder than the one you are in"), draft(Path()):
+        pass
+    assert not list(tmp_path.parent.glob(f".{tmp_path.name}-*"))
+
+
+def test_a_model_of_ones_own_goes_before_the_packages(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_bundle("fer2013").folder == ZOO / "fer2013"
+    (tmp_path / "fer2013").mkdir()  # data, say
+    assert find_bundle("fer2013").folder == ZOO / "fer2013"
+    Registry(tmp_path / "models").register(write_bundle(tmp_path / "bundle", name="fer2013"))
+    assert find_bundle("fer2013").folder.resolve() == tmp_path / "models" / "fer2013" / "1"
+    assert find_bundle("bundle").card.name == "fer2013"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FerError, match="expected a bundle"):
+        find_bundle("empty")
+
+
+def test_an_older_card_does_not_say_how_to_resize(bundle):
+    path = bundle.folder / CARD
+    content = json.loads(path.read_text())
+    assert content["crop"].pop("resize")["smaller"] == "mean over areas"
+    path.write_text(json.dumps(content))
+    assert read_bundle(bundle.folder) == bundle

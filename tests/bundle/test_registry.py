@@ -49,6 +49,23 @@ def test_versions_count_from_one(registry, bundle):
     assert "version 2" in (second.folder / "README.md").read_text()
 
 
+def test_a_number_that_an_alias_stands_for_is_never_given_again(registry, bundle):
+    registry.register(bundle)
+    registry.register(bundle)
+    registry.promote("tiny:2")
+    shutil.rmtree(registry.folder / "tiny" / "2")
+    assert registry.register(bundle).card.version == 3
+    with pytest.raises(FerError, match="no version 'best'"):
+        registry.find("tiny:best")
+
+
+def test_a_damaged_alias_hides_no_other(registry, bundle):
+    registry.register(bundle)
+    registry.promote("tiny:1")
+    (registry.folder / "tiny" / "old.json").write_text("{")
+    assert registry.aliases("tiny") == {"latest": 1, "best": 1}
+
+
 def test_what_is_in_the_registry_is_found(registry, bundle, tmp_path):
     for _ in range(3):
         registry.register(bundle)

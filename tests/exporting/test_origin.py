@@ -14,9 +14,10 @@ from fer.exporting.own_data import resized, spread, without_places
 from fer.faces.rules import RULES
 
 
-def run_of(datamodule, name="fer2013_fast_s0_85e0"):
-    config = {"datamodule": datamodule, "name": name}
-    return SimpleNamespace(name="12-00-00_" + name, trained=SimpleNamespace(config=config))
+def run_of(datamodule, name="fer2013_fast_s0_85e0", pretrained=False, init_from=None):
+    config = {"datamodule": datamodule, "name": name, "model": {"pretrained": pretrained}}
+    trained = SimpleNamespace(config=config, init_from=init_from)
+    return SimpleNamespace(name="12-00-00_" + name, trained=trained)
 
 
 FER = {"name": "fer2013", "path": "/data/fer2013.csv"}
@@ -48,6 +49,7 @@ def test_a_name_is_a_folders_everywhere(name):
 )
 def test_the_crop_is_that_of_the_data(datamodule, rule):
     assert crop_rule(run_of(datamodule)) == RULES[rule]
+    assert crop_rule(run_of(datamodule), "fer2013") == RULES["fer2013"]
 
 
 def test_terms_of_all_sources_are_told():
@@ -57,6 +59,28 @@ def test_terms_of_all_sources_are_told():
     assert "research only" in terms["weights"]
     assert "research" not in licence(run_of({"name": "synthetic"}))["weights"]
     assert "research only" in licence(run_of({"name": "folder"}))["weights"]
+
+
+DRAWN = {"name": "synthetic"}
+
+
+@pytest.mark.parametrize(
+    ("begun", "word"),
+    [
+        ({"init_from": {"data": ["fer2013"], "init_from": None}}, "FER2013"),
+        (
+            {"init_from": {"data": ["synthetic"], "init_from": {"data": ["rafdb"], "init_from": None}}},
+            "RAF-DB",
+        ),
+        ({"init_from": {"data": ["timm"], "init_from": None}}, "ImageNet"),
+        ({"init_from": {"path": "older", "init_from": None}}, "not known"),
+        ({"pretrained": True}, "ImageNet"),
+    ],
+)
+def test_terms_of_first_weights_hold_too(begun, word):
+    terms = licence(run_of(DRAWN, **begun))
+    assert word in terms["data"]
+    assert "research only" in terms["weights"]
 
 
 def test_places_are_left_out():

@@ -1,6 +1,7 @@
 """The exported file answers as torch does, and one that does not is refused."""
 
 import copy
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from lively import lively
 from fer.bundle.runtime import open_session
 from fer.data.synthetic import read_synthetic
 from fer.errors import FerError
+from fer.exporting import parity
 from fer.exporting.graph import Deployed
 from fer.exporting.onnx_file import finish, metadata, write_onnx
 from fer.exporting.parity import check_parity
@@ -73,6 +75,24 @@ def test_a_model_that_answers_otherwise_is_refused(mistake, network, path, monke
         monkeypatch.setattr("fer.exporting.parity.as_rgb", lambda part: np.repeat(part, 3, 3)[:, :, ::-1])
     with pytest.raises(FerError, match="does not answer as the trained one"):
         check_parity(path, network, pictures, 1.0 if mistake == "temperature" else TEMPERATURE)
+
+
+@pytest.mark.parametrize(("gap", "answers"), [(2e-3, 0), (1e-7, 3)])  # far apart, and a tie
+def test_answers_are_counted_as_they_are(gap, answers, monkeypatch):
+    """Half precision may turn two near emotions round, within the tolerance: the card says how often."""
+    torch_says = np.array([[0.5 + gap / 2, 0.5 - gap / 2]] * 3)
+    monkeypatch.setattr(parity, "_torch_answers", lambda *_: {"probabilities": torch_says})
+    monkeypatch.setattr(parity, "_onnx_answers", lambda *_: {"probabilities": torch_says[:, ::-1]})
+    pictures = np.zeros((3, 8, 8, 1), np.uint8)
+    assert check_parity("x", None, pictures, 1.0, "fp16")["same_answer"] == answers
+
+
+def test_single_precision_may_turn_no_answer_round(monkeypatch):
+    torch_says = np.array([[0.5 + 3e-6, 0.5 - 3e-6]])
+    monkeypatch.setattr(parity, "_torch_answers", lambda *_: {"probabilities": torch_says})
+    monkeypatch.setattr(parity, "_onnx_answers", lambda *_: {"probabilities": torch_says[:, ::-1]})
+    with pytest.raises(FerError, match="the answer is the same on 0"):
+        check_parity(Path("model.onnx"), None, np.zeros((1, 8, 8, 1), np.uint8), 1.0)
 
 
 def test_a_picture_without_any_contrast_does_not_break_it(network, path):

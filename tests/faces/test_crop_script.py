@@ -1,6 +1,7 @@
 """scripts/crop_faces.py on drawn photographs."""
 
 import csv
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,15 @@ def test_folder_becomes_a_set_of_faces(photographs, tmp_path):
     assert faces == ["happy/a.jpg.png", "happy/a.png.png", "sad/b.png"]
     assert Image.open(tmp_path / "faces" / "sad" / "b.png").size == (64, 64)
     assert "broken.jpg" in result.stdout
+
+
+def test_no_face_is_written_over_another(photographs, tmp_path):
+    shutil.copy(photographs / "happy" / "a.jpg", photographs / "happy" / "a.jpg.png")
+    (photographs / "sad" / "c.heic").write_bytes(b"x")
+    result = crop(photographs, tmp_path / "faces", "--detector", "haar")
+    assert result.returncode == 0, result.stderr
+    assert len(list((tmp_path / "faces" / "happy").iterdir())) == 3
+    assert "passed over: 1 .heic" in result.stdout
 
 
 @pytest.mark.parametrize(

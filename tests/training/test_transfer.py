@@ -56,7 +56,13 @@ def test_same_model_gives_the_same_outputs(name, trained):
     images = torch.rand(4, 1, 48, 48)
     assert torch.equal(model(images), source(images))
     assert len(origin.lines) == 1
-    assert origin.record == {"path": str(path), "epoch": 5, "manifest": NO_SPLITS, "init_from": None}
+    assert origin.record == {
+        "path": str(path),
+        "epoch": 5,
+        "manifest": NO_SPLITS,
+        "data": [],
+        "init_from": None,
+    }
 
 
 def test_a_run_folder_means_its_best_epoch_or_its_last(trained, tmp_path):
@@ -178,7 +184,13 @@ def test_weights_of_timm(tmp_path, suffix):
     images = torch.rand(2, 3, 96, 96)
     expected = source.forward_features((images - mean) / std)
     torch.testing.assert_close(model.forward_features(images), expected)
-    assert origin.record == {"path": str(path), "epoch": None, "manifest": None, "init_from": None}
+    assert origin.record == {
+        "path": str(path),
+        "epoch": None,
+        "manifest": None,
+        "data": ["timm"],
+        "init_from": None,
+    }
 
 
 def test_what_cannot_be_started_from(tmp_path, trained):
@@ -271,7 +283,7 @@ def test_a_run_says_where_it_came_from(tiny_run, trained, capsys):
     run = tiny_run("model=fast_cnn", f"model.init_from={path}")
     assert f"model.init_from: {path} (epoch 5, fast_cnn, 48 px, ferplus8)" in capsys.readouterr().out
     origin = run.record["init_from"]
-    assert origin == {"path": str(path), "epoch": 5, "manifest": NO_SPLITS, "init_from": earlier}
+    assert origin == {"path": str(path), "epoch": 5, "manifest": NO_SPLITS, "data": [], "init_from": earlier}
     assert load_checkpoint(run.folder / "checkpoints" / "last.ckpt").init_from == origin
 
 

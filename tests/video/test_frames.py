@@ -1,4 +1,5 @@
 import struct
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -57,7 +58,28 @@ def test_a_film_that_ends_in_the_middle_is_read_up_to_there(tmp_path):
     film = Film(path)
     done = len(list(film))
     assert 20 < done < 40
-    assert f"a.avi: ends in the middle: expected about 60 frames, could read {done}" in film.shortfall()
+    words = f"a.avi: ends in the middle: expected about {60 / film.rate:.1f} s, could read"
+    assert film.shortfall().startswith(str(tmp_path / words[: words.index(":")]) + words[words.index(":") :])
+    assert f"({done} frames)" in film.shortfall()
+
+
+def test_a_film_of_varying_rate_is_whole(tmp_path):
+    """A recording of a screen leaves frames out that show nothing new, and Matroska counts none."""
+    av = pytest.importorskip("av", reason="needs PyAV (extra app)")
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=60)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in (*range(5), *range(5, 300, 10), 300):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number % 250, np.uint8))
+            frame.pts, frame.time_base = number, Fraction(1, 60)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    film = Film(path)
+    frames = list(film)
+    assert film.count > 2 * len(frames)
+    assert frames[-1].seconds == pytest.approx(5.0, abs=0.1)
+    assert film.shortfall() is None
 
 
 def cut_mp4(path):

@@ -109,3 +109,4 @@ def test_a_full_disk_is_told(tmp_path):
     timeline = Timeline(tmp_path / "out.jsonl", EMOTIONS)
     with pytest.raises(FerError, match="cannot be written on"):
         timeline.write([row()])
+    timeline.close()  # what could not be written is not tried, and told, again

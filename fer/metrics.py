@@ -14,23 +14,20 @@ from torchmetrics.classification import (
 )
 
 PER_EMOTION = ("f1", "precision", "recall")
+MEANS = {"macro_f1": "f1", "uar": "recall"}
 
 
 def build_metrics(num_classes: int) -> MetricCollection:
     """Return the metrics of one split, fed with logits ``(B, K)`` and targets ``(B,)``.
 
-    ``accuracy``; ``macro_f1`` (mean F1 of the emotions); ``uar`` (unweighted average recall, also called
-    balanced accuracy); ``ece`` (expected calibration error, 15 bins of equal width, Guo et al. 2017,
+    ``accuracy``; ``ece`` (expected calibration error, 15 bins of equal width, Guo et al. 2017,
     https://arxiv.org/abs/1706.04599); ``f1``, ``precision`` and ``recall`` ``(K,)`` of each emotion; and
-    ``confusion`` ``(K, K)``, true emotions in rows. Means leave out an emotion that neither occurs nor is
-    predicted.
+    ``confusion`` ``(K, K)``, true emotions in rows. Their means are in `scalars`.
     """
     k = num_classes
     return MetricCollection(
         {
             "accuracy": MulticlassAccuracy(k, average="micro", validate_args=False),
-            "macro_f1": MulticlassF1Score(k, average="macro", validate_args=False),
-            "uar": MulticlassRecall(k, average="macro", validate_args=False),
             "ece": MulticlassCalibrationError(k, n_bins=15, validate_args=False),
             "f1": MulticlassF1Score(k, average="none", validate_args=False),
             "precision": MulticlassPrecision(k, average="none", validate_args=False),
@@ -43,10 +40,16 @@ def build_metrics(num_classes: int) -> MetricCollection:
 def scalars(values: Mapping[str, Tensor], emotions: Sequence[str], prefix: str) -> dict[str, Tensor]:
     """Name the computed metrics as they are logged.
 
+    ``macro_f1`` (mean F1) and ``uar`` (unweighted average recall, also called balanced accuracy) are means
+    over the emotions that have an image, as in reports (`fer.analysis.count_scores`). One that has none is
+    neither 0 nor NaN but absent.
+
     Returns:
         ``{"val/accuracy": …, "val/f1/happy": …}`` for the prefix ``"val"``; the confusion matrix is left out.
     """
+    present = (values["confusion"].sum(1) > 0).nonzero().flatten().tolist()
     named = {f"{prefix}/{name}": value for name, value in values.items() if value.ndim == 0}
+    named |= {f"{prefix}/{mean}": values[name][present].mean() for mean, name in MEANS.items()}
     for name in PER_EMOTION:
-        named |= {f"{prefix}/{name}/{emotion}": values[name][i] for i, emotion in enumerate(emotions)}
+        named |= {f"{prefix}/{name}/{emotions[i]}": values[name][i] for i in present}
     return named

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
+from fer.analysis.count_scores import confusion_counts, overall_scores
 from fer.labels import FER7
 from fer.metrics import build_metrics, scalars
 
@@ -32,12 +33,16 @@ def test_accuracy(scored):
 def test_averages_over_emotions(scored, name):
     logits, targets, values = scored
     score, average = AVERAGES[name]
-    assert values[name].item() == pytest.approx(score(targets, logits.argmax(1), average=average))
+    assert scalars(values, FER7.names, "val")[f"val/{name}"].item() == pytest.approx(
+        score(targets, logits.argmax(1), average=average)
+    )
 
 
 def test_uar_is_balanced_accuracy(scored):
     logits, targets, values = scored
-    assert values["uar"].item() == pytest.approx(sk.balanced_accuracy_score(targets, logits.argmax(1)))
+    assert scalars(values, FER7.names, "val")["val/uar"].item() == pytest.approx(
+        sk.balanced_accuracy_score(targets, logits.argmax(1))
+    )
 
 
 def test_per_emotion_figures(scored):
@@ -63,10 +68,18 @@ def test_ece_against_numpy(scored):
     assert values["ece"].item() == pytest.approx(sum(gaps), abs=1e-5)
 
 
-def test_means_leave_out_an_emotion_that_never_occurs():
+@pytest.mark.parametrize("preds", [[0, 1, 0, 1], [0, 1, 0, 2]], ids=["never predicted", "predicted"])
+def test_an_emotion_without_an_image_has_no_figures(preds):
+    """Training and reports mean the same by a name."""
+    targets = torch.tensor([0, 1, 1, 1])
     metrics = build_metrics(3)
-    metrics.update(torch.eye(3)[[0, 1, 0]], torch.tensor([0, 1, 1]))
-    assert metrics.compute()["uar"].item() == pytest.approx((1.0 + 0.5) / 2)
+    metrics.update(torch.eye(3)[preds], targets)
+    named = scalars(metrics.compute(), ("a", "b", "c"), "val")
+    expected = overall_scores(confusion_counts(targets.numpy(), np.array(preds), 3))
+    for name in ("accuracy", "uar", "macro_f1"):
+        assert named[f"val/{name}"].item() == pytest.approx(float(expected[name]))
+    assert "val/recall/b" in named
+    assert not [name for name in named if name.endswith("/c")]
 
 
 def test_names_of_logged_figures(scored):

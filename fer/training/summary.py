@@ -1,5 +1,6 @@
 """How a run ends: its pictures, and a short table on the screen."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def draw_run(folder: Path, recorder: RunRecorder, labels: LabelSpace) -> None:
     title = f"Epoch {epoch}, {int(counts.sum()):,} images ({SELECTION})"
     save_figure(plot_confusion_matrix(counts, labels.names, title), plots / "confusion_matrix.png")
     f1, precision, recall = (
-        {name: best[f"val/{metric}/{name}"] for name in labels.names} for metric in METRICS
+        {name: best.get(f"val/{metric}/{name}", math.nan) for name in labels.names} for metric in METRICS
     )
     support = dict(zip(labels.names, counts.sum(1).tolist(), strict=True))
     save_figure(plot_per_emotion(f1, precision, recall, support, title), plots / "per_emotion.png")

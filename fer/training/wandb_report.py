@@ -113,7 +113,7 @@ def _emotion_table(best: dict[str, float], counts: np.ndarray, names: tuple[str,
     import wandb
 
     rows = [
-        [name, *(best[f"val/{column}/{name}"] for column in COLUMNS[1:4]), int(counts[i].sum())]
+        [name, *(best.get(f"val/{column}/{name}") for column in COLUMNS[1:4]), int(counts[i].sum())]
         for i, name in enumerate(names)
     ]
     return wandb.Table(columns=list(COLUMNS), data=rows)

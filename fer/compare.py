@@ -45,11 +45,13 @@ def run(arguments: argparse.Namespace) -> None:
         FerError: A run cannot be scored, or the runs cannot be compared.
     """
     _check(arguments)
-    from fer.evaluating.contenders import distinct, enter_test_scores, gather
+    from fer.evaluating.contenders import distinct, earlier_scores, enter_test_scores, gather
 
     contenders, notes = distinct(
         gather(arguments.runs, arguments.split, arguments.path, not arguments.no_speed)
     )
+    _check_seeds(contenders)
+    notes += earlier_scores(contenders)
     enter_test_scores(contenders)
     notes += _notes(contenders)
     now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{arguments.split}"
@@ -103,8 +105,8 @@ def enter(contenders: "Sequence[Contender]") -> "list[Entrant]":
 
     groups: dict[Any, list[int]] = {}
     for position, one in enumerate(contenders):
-        groups.setdefault(one["recipe_sha256"] if _by_recipe(contenders) else position, []).append(position)
-    names = _names([[contenders[i] for i in members] for members in groups.values()])
+        groups.setdefault(one.training if _by_recipe(contenders) else position, []).append(position)
+    names = unique_names([contenders[members[0]] for members in groups.values()])
     entrants = []
     for name, members in zip(names, groups.values(), strict=True):
         group = [contenders[i] for i in members]
@@ -123,16 +125,29 @@ def enter(contenders: "Sequence[Contender]") -> "list[Entrant]":
 
 
 def _by_recipe(contenders: "Sequence[Contender]") -> bool:
-    return len({one["recipe_sha256"] for one in contenders}) > 1
+    return len({one.training for one in contenders}) > 1
 
 
-def _names(groups: "Sequence[Sequence[Contender]]") -> list[str]:
-    """Return a short name for each group that no other has: its experiment, else with the tag of a run."""
-    stems = [_stem(group[0]["run"]) for group in groups]
-    return [
-        stem if stems.count(stem) == 1 else _tagged(group[0]["run"])
-        for stem, group in zip(stems, groups, strict=True)
-    ]
+def _check_seeds(contenders: "Sequence[Contender]") -> None:
+    """Refuse two checkpoints of one training among several recipes: they would pass for two seeds."""
+    known: dict[Any, str] = {}
+    for one in contenders if _by_recipe(contenders) else ():
+        key = (one.training, one["seed"])
+        if one["seed"] is not None and key in known:
+            raise FerError(
+                f"{known[key]} and {one['checkpoint']} are of one recipe and one seed ({one['seed']}): two "
+                "checkpoints of a training are no two seeds. Name one of them."
+            )
+        known[key] = one["checkpoint"]
+
+
+def unique_names(leaders: "Sequence[Contender]") -> list[str]:
+    """Return a short name for each that no other has: its experiment, else with tag, checkpoint or place."""
+    names = [_stem(one["run"]) for one in leaders]
+    for longer in (_tagged, _with_checkpoint, _whole):
+        names = [longer(one) if names.count(name) > 1 else name
+                 for name, one in zip(names, leaders, strict=True)]  # fmt: skip
+    return names
 
 
 def _stem(run: str) -> str:
@@ -140,9 +155,17 @@ def _stem(run: str) -> str:
     return found["stem"] if found else run
 
 
-def _tagged(run: str) -> str:
-    found = _RUN_NAME.fullmatch(run)
-    return f"{found['stem']} {found['tag']}" if found else run
+def _tagged(one: "Contender") -> str:
+    found = _RUN_NAME.fullmatch(one["run"])
+    return f"{found['stem']} {found['tag']}" if found else str(one["run"])
+
+
+def _with_checkpoint(one: "Contender") -> str:
+    return f"{_tagged(one)} {Path(str(one['checkpoint'])).stem}"
+
+
+def _whole(one: "Contender") -> str:
+    return str(one["checkpoint"])
 
 
 def _mean(values: Any) -> float | None:
@@ -152,6 +175,9 @@ def _mean(values: Any) -> float | None:
 
 SELECTION = "These validation images chose each run's checkpoint, so all figures flatter a little."
 ONE_RECIPE = "The runs differ in the seed alone: a difference between them is the chance of training."
+ONE_TRAINING = "These are checkpoints of one recipe, some of them of one seed: a difference is one of epochs."
+TRAINED_ON = "Images that the models were trained on are among these: such figures say nothing of others."
+OTHER_TRAINING = "The recipes were not trained on the same images: a difference may be theirs."
 OTHER_IMAGES = "The {} images are not those that {} had when it was trained."
 OTHER_CODE = (
     "{} scores {:.1%} here and {:.1%} in its run.json: its network is built by other code than it was."
@@ -163,7 +189,12 @@ def _notes(contenders: "Sequence[Contender]") -> list[str]:
     """Say what the split is worth, how runs were grouped, and what changed since a training."""
     role = contenders[0]["role"]
     notes = [SELECTION] if role == "val" else []
-    notes += [] if _by_recipe(contenders) else [ONE_RECIPE]
+    notes += [TRAINED_ON] if role in ("train", "all") else []
+    seeds = [one["seed"] for one in contenders]
+    if not _by_recipe(contenders):
+        notes.append(ONE_RECIPE if len(set(seeds)) == len(seeds) else ONE_TRAINING)
+    elif len({one.training[1:] for one in contenders}) > 1:
+        notes.append(OTHER_TRAINING)
     for one in contenders:
         part, best = one["trained_on"]["splits"].get(role, {}), one.record.get("best") or {}
         is_changed = part.get("pixels_sha256") not in (None, one["manifest"].get("pixels_sha256"))

@@ -1,6 +1,7 @@
 """fer-compare on models of random weights, and on predictions made up for the purpose."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -99,6 +100,36 @@ def test_runs_of_one_recipe_are_compared_one_by_one(runs, fer_compare):
     assert len(numbers["compare"]["entrants"]) == 2
     assert "differ in the seed alone" in said
     assert numbers["compare"]["pairs"][0]["mcnemar_p"] is not None
+
+
+def test_stored_predictions_of_data_that_changed_in_place_are_made_anew(fer2013_csv, tmp_path):
+    data = tmp_path / "fer2013.csv"
+    shutil.copyfile(fer2013_csv, data)
+    run = write_run(tmp_path / "outputs", {"name": "fer2013", "path": str(data)})
+    (whole,) = gather([str(run)], "val", None, False)
+    whole.predictions.save(run / "report" / "val" / "predictions.npz")
+    rows = data.read_text().splitlines(keepends=True)
+    fewer = [row for row in rows if row.endswith("PublicTest\n")][5:]
+    data.write_text("".join([row for row in rows if "PublicTest" not in row] + fewer))
+    (found,) = gather([str(run)], "val", None, False)
+    assert (found.is_new, len(found.predictions)) == (True, 30)
+
+
+def test_runs_of_one_name_are_told_apart(runs, fer_compare, tmp_path):
+    places = [tmp_path / place / "evrun" for place in ("one", "two")]
+    for run, place in zip((runs[0], runs[2]), places, strict=True):
+        place.parent.mkdir()
+        run.rename(place)
+    status, _, numbers = fer_compare("--no-speed", *places)
+    assert status == 0
+    names = [entrant["name"] for entrant in numbers["compare"]["entrants"]]
+    assert sorted(names) == [str(place / "checkpoints" / "best.ckpt") for place in places]
+
+
+def test_earlier_scores_of_the_test_images_are_told(runs, fer_compare):
+    words = ("--no-speed", "--split", "test", *runs)
+    assert "on these test images before" not in fer_compare(*words)[1]
+    assert "its recipe had 2 scores on these test images before" in fer_compare(*words)[1]
 
 
 def test_stored_predictions_are_not_those_of_data_that_lies_elsewhere(runs, fer2013_csv, tmp_path):

@@ -8,6 +8,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import accuracy_score, f1_score
 from written_run import write_run
 
@@ -99,6 +100,34 @@ def test_test_scores_are_entered_and_counted(fer_evaluate, outputs, data):
     assert "2 scores on these test images before" in said
     assert found["tta"]["plain"]["accuracy"] == numbers(run / "report" / "test")["scores"]["accuracy"]
     assert found["calibration"]["cross_fitted"] is False
+
+
+def test_test_images_among_all_count_as_scored(fer_evaluate, outputs, data):
+    run = write_run(outputs, data)
+    assert fer_evaluate(run, "--split", "all")[0] == 0
+    _, said, _ = fer_evaluate(run, "--split", "test")
+    assert "1 score on these test images before" in said
+    first, second = ledger(outputs)
+    assert first["test_images"] == second["test_images"] == second["manifest"]["pixels_sha256"]
+
+
+def test_runs_of_a_confirmation_share_the_ledger_of_all(fer_evaluate, outputs, data):
+    run = write_run(outputs, data)
+    moved = outputs / "multirun" / "recipe" / "confirm_2e53" / "trial_3_s1"
+    moved.parent.mkdir(parents=True)
+    run.rename(moved)
+    assert fer_evaluate(moved, "--split", "test")[0] == 0
+    assert len(ledger(outputs)) == 1
+
+
+def test_two_checkpoints_of_a_training_are_no_seeds(fer_evaluate, outputs, data):
+    best = write_run(outputs, data) / "checkpoints" / "best.ckpt"
+    content = torch.load(best)
+    content["state_dict"]["model.head.bias"] += 0.1
+    torch.save(content, last := best.with_name("last.ckpt"))
+    status, _, error = fer_evaluate(best, last)
+    assert status == 2
+    assert "are of one recipe and of one seed (0)" in error
 
 
 def test_seeds_of_a_recipe(fer_evaluate, outputs, data):

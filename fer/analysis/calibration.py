@@ -101,7 +101,10 @@ def _words(
     )
     if calibration is None:
         advice = (
-            "There is no temperature for these weights, and none is fitted on this split, as that would "
+            "An ensemble has a temperature on its validation split alone, where it is fitted (--split val); "
+            "here its probabilities are the plain mean of its members'."
+            if "members" in predictions.about
+            else "There is no temperature for these weights, and none is fitted on this split, as that would "
             "flatter it. Evaluating the validation split first (--split val) fits and stores one."
         )
         return [advice, intervals]

@@ -12,12 +12,14 @@ from fer.analysis.paired import (
     METRICS,
     Difference,
     Scores,
+    Spread,
     average,
     count_deciding,
     difference,
     holm,
     mcnemar,
     measure,
+    seed_spread,
 )
 from fer.analysis.verdict import LESS_IS_BETTER, is_shown, verdict
 
@@ -54,7 +56,8 @@ class Pair:
         differences: Metric -> A minus B.
         only: Images that A alone, and B alone, has right; ``None`` where one is a mean of seeds.
         mcnemar_p: Of McNemar's exact test; likewise.
-        p: Of the metric that the comparison is about: McNemar's for two runs' accuracy, else the interval's.
+        p: Of the metric that the comparison is about: McNemar's for accuracy where nothing was trained twice,
+            else the interval's.
         p_holm: The same, corrected for all pairs (Holm).
         shown: Whether one of them is better.
         verdict: In words.
@@ -92,26 +95,46 @@ def compare(truth: Truth, entrants: Sequence[Entrant], metric: str = "accuracy")
     scores, n = measure(truth.target, truth.probs), len(truth.target)
     sign = 1 if metric in LESS_IS_BETTER else -1
     order = sorted(entrants, key=lambda e: sign * scores[metric].value[list(e.members)].mean())
-    figures = [{name: average(scores[name], list(e.members), n) for name in METRICS} for e in order]
+    seeds = {name: seed_spread(scores[name], [e.members for e in order]) for name in METRICS}
+    figures = [
+        {name: average(scores[name], list(e.members), n, seeds[name]) for name in METRICS} for e in order
+    ]
     right = np.stack([table.argmax(1) == truth.target for table in truth.probs])
-    found = [_meet(a, b, scores, right, metric) for a, b in combinations(order, 2)]
+    found = [_meet(a, b, scores, seeds, right, metric, len(order)) for a, b in combinations(order, 2)]
     corrected = holm([pair.p for pair in found])
     pairs = [_decide(pair, float(p), metric, n) for pair, p in zip(found, corrected, strict=True)]
     return Comparison(metric, n, list(order), figures, pairs)
 
 
-def _meet(a: Entrant, b: Entrant, scores: Mapping[str, Scores], right: np.ndarray, metric: str) -> Pair:
+def _meet(
+    a: Entrant,
+    b: Entrant,
+    scores: Mapping[str, Scores],
+    seeds: Mapping[str, Spread],
+    right: np.ndarray,
+    metric: str,
+    entrants: int,
+) -> Pair:
     """Compare two; the verdict follows when all p-values are known."""
+    tests = entrants * (entrants - 1) // 2
     columns, rows = (list(a.members), list(b.members)), [right[list(e.members)] for e in (a, b)]
     telling = count_deciding(*rows)
     differences = {
-        name: difference(scores[name], *columns, right.shape[1] if name in LESS_IS_BETTER else telling)
+        name: difference(
+            scores[name],
+            *columns,
+            right.shape[1] if name in LESS_IS_BETTER else telling,
+            seeds[name],
+            tests,
+        )
         for name in METRICS
     }
     p, only, exact = differences[metric].p, None, None
     if len(a.members) == len(b.members) == 1:
         only_a, only_b, exact = mcnemar(rows[0][0], rows[1][0])
-        only, p = (only_a, only_b), exact if metric == "accuracy" else p
+        only = (only_a, only_b)
+        if metric == "accuracy" and not seeds[metric].freedom:  # it knows of no seeds
+            p = exact
     return Pair((a.name, b.name), differences, only, exact, p, p, False, "")
 
 

@@ -16,7 +16,7 @@ TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR", "log_los
 _WORDS = 6  # verdicts that are written out; the table of pairs has all
 _SINGLE = {
     False: " Each stands for one training: the verdict is on these runs, not on their recipes.",
-    True: " What was trained once is taken to vary over seeds as much as what it is compared with.",
+    True: " What was trained once is taken to vary over seeds as much as the others.",
 }
 
 

@@ -84,12 +84,15 @@ class Ledger:
         """Count what has been scored before.
 
         Args:
-            about: Of the predictions: ``model_sha256``, ``recipe_sha256`` and ``manifest``.
+            about: Of the predictions: ``model_sha256``, ``recipe_sha256``, ``test_images``, ``manifest``, and
+                of an ensemble ``members``, whose scores count as its own.
         """
         entries, damaged = self.entries()
+        of_all = (about, *about.get("members", ()))
+        recipes, models = ({one[key] for one in of_all} for key in ("recipe_sha256", "model_sha256"))
         here = [entry for entry in entries if _images(entry) == _images(about)]
-        recipe = [entry for entry in here if entry.get("recipe_sha256") == about["recipe_sha256"]]
-        model = [entry for entry in recipe if entry.get("model_sha256") == about["model_sha256"]]
+        recipe = [entry for entry in here if entry.get("recipe_sha256") in recipes]
+        model = [entry for entry in recipe if entry.get("model_sha256") in models]
         return History(len(model), len(recipe), len({entry.get("recipe_sha256") for entry in here}), damaged)
 
 
@@ -110,6 +113,7 @@ def entry(about: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]
         "split",
         "role",
         "manifest",
+        "test_images",
         "tta",
     )
     return {"when": about["created"], **{key: about.get(key) for key in keys}, "result": dict(result)}
@@ -147,6 +151,8 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _images(about: Mapping[str, Any]) -> str | None:
-    """Return the name of the images, by content."""
+    """Return the name of the test images among those scored, by content."""
+    if about.get("test_images"):
+        return str(about["test_images"])
     manifest = about.get("manifest") or {}
     return manifest.get("pixels_sha256") or manifest.get("files_sha256")

@@ -4,9 +4,9 @@ All models see the same resamples of the images, drawn emotion by emotion, so wh
 cancels in a difference. The interval of a difference is ``d ± t * se``. Its variance has two parts:
 
 * **images**: the variance of the difference over the resamples, each recipe's seeds averaged;
-* **seeds**: ``s² (1/a + 1/b)`` with the pooled variance ``s²`` of recipes trained with ``a`` and ``b`` seeds,
-  and ``a + b - 2`` degrees of freedom. A recipe of one seed borrows the other's ``s²``; of two such the
-  verdict is on the two runs, not on their recipes.
+* **seeds**: ``s² (1/a + 1/b)`` for recipes trained with ``a`` and ``b`` seeds. The variance ``s²`` is pooled
+  over all recipes of the comparison, so that those of one seed borrow it from the others; where all have one,
+  there is none, and verdicts are on the runs, not on their recipes.
 
 The degrees of freedom of the sum are Satterthwaite's (1946, https://doi.org/10.2307/3002019). Why nothing
 simpler: of 400 simulated pairs of equally good recipes, whose seeds vary by 4 points on 600 images, images
@@ -16,7 +16,7 @@ chance that one image suits one seed is in both parts: it errs to the side of ca
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,14 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """The variance of a metric over seeds, and the degrees of freedom behind it; 0: nothing is known."""
+
+    variance: float
+    freedom: int
+
+
+@dataclass(frozen=True)
 class Difference:
     """A metric of A minus that of B.
 
@@ -53,7 +61,7 @@ class Difference:
         low: Lower end of its 95 % interval.
         high: Upper end.
         p: Two-sided p-value of "no difference", of the same t as the interval.
-        detectable: The true difference that would be found with a chance of 80 %.
+        detectable: The true difference that would be found with a chance of 80 % at least, all pairs tested.
         deciding: Images that tell A from B: a seed of one is right where the same of the other is not.
         seeds: Numbers of seeds of A and of B.
     """
@@ -119,24 +127,45 @@ def _metrics(portions: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     return {**overall_scores(counts), "log_loss": sums[..., -1].sum(-1) / counts.sum((-2, -1))}
 
 
-def average(scores: Scores, columns: Sequence[int], n: int) -> Figure:
-    """Return the mean of a recipe's seeds with its interval over images and, of several seeds, over seeds.
+def seed_spread(scores: Scores, recipes: Iterable[Sequence[int]]) -> Spread:
+    """Pool the variance of a metric over seeds.
+
+    Args:
+        scores: Of all models.
+        recipes: Of each the columns of its seeds.
+    """
+    values = [scores.value[list(columns)] for columns in recipes]
+    freedom = sum(len(seeds) - 1 for seeds in values)
+    squares = sum(float(((seeds - seeds.mean()) ** 2).sum()) for seeds in values)
+    return Spread(squares / freedom if freedom else 0.0, freedom)
+
+
+def average(scores: Scores, columns: Sequence[int], n: int, seeds: Spread | None = None) -> Figure:
+    """Return the mean of a recipe's seeds with its interval over images and, where these scatter, over seeds.
 
     Args:
         scores: Of all models.
         columns: The recipe's seeds.
         n: Images.
+        seeds: How much seeds scatter; None: as these do.
     """
     values, draws = scores.value[columns], scores.resampled[:, columns].mean(1)
-    if len(values) == 1:
+    seeds = seeds or seed_spread(scores, [columns])
+    if not seeds.freedom:
         return measured(float(values[0]), draws, n)
-    by_seeds = float(values.var(ddof=1)) / len(values)
-    spread, freedom = _add(float(draws.var(ddof=1)), by_seeds, len(values) - 1)
+    spread, freedom = _add(float(draws.var(ddof=1)), seeds.variance / len(values), seeds.freedom)
     value, reach = float(values.mean()), float(stdtrit(freedom, 1 - ALPHA / 2)) * spread
-    return Figure(value, value - reach, value + reach, n, f"{len(values)} seeds")
+    return Figure(value, value - reach, value + reach, n, f"{len(values)} seeds" if len(values) > 1 else "")
 
 
-def difference(scores: Scores, a: Sequence[int], b: Sequence[int], deciding: int) -> Difference:
+def difference(
+    scores: Scores,
+    a: Sequence[int],
+    b: Sequence[int],
+    deciding: int,
+    seeds: Spread | None = None,
+    tests: int = 1,
+) -> Difference:
     """Compare two recipes, each the mean of its seeds.
 
     Args:
@@ -144,21 +173,18 @@ def difference(scores: Scores, a: Sequence[int], b: Sequence[int], deciding: int
         a: Columns of A's seeds.
         b: Columns of B's.
         deciding: Images that tell them apart (`count_deciding`).
+        seeds: How much seeds scatter; None: as these of A and B do.
+        tests: Pairs that are compared, for which p-values are corrected afterwards.
     """
     value = float(scores.value[a].mean() - scores.value[b].mean())
     by_images = float((scores.resampled[:, a].mean(1) - scores.resampled[:, b].mean(1)).var(ddof=1))
-    spread, freedom = _add(by_images, *_seed_variance(scores.value[a], scores.value[b]))
+    seeds = seeds or seed_spread(scores, (a, b))
+    spread, freedom = _add(by_images, seeds.variance * (1 / len(a) + 1 / len(b)), seeds.freedom)
     reach = float(stdtrit(freedom, 1 - ALPHA / 2)) * spread
     p = 2 * float(stdtr(freedom, -abs(value) / spread)) if spread else float(value == 0)
-    detectable = reach + float(stdtrit(freedom, POWER)) * spread
+    strictest = float(stdtrit(freedom, 1 - ALPHA / tests / 2))  # of Holm's steps
+    detectable = (strictest + float(stdtrit(freedom, POWER))) * spread
     return Difference(value, value - reach, value + reach, p, detectable, deciding, (len(a), len(b)))
-
-
-def _seed_variance(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
-    """Return the variance of the difference of two means over seeds, and its degrees of freedom."""
-    freedom = len(a) + len(b) - 2
-    squares = float(((a - a.mean()) ** 2).sum() + ((b - b.mean()) ** 2).sum())
-    return (squares / freedom * (1 / len(a) + 1 / len(b)), freedom) if freedom else (0.0, 0)
 
 
 def _add(by_images: float, by_seeds: float, freedom: int) -> tuple[float, float]:

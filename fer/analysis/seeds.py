@@ -9,6 +9,9 @@ from scipy.special import stdtrit
 
 from fer.analysis.figure import Figure
 
+_NORMAL = 1.959964  # half of a 95 % interval, in standard errors
+_NONE = Figure(None, None, None, 0)
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -19,6 +22,8 @@ class Spread:
         deviation: Sample standard deviation (divided by n - 1); None with fewer than two seeds.
         low: Lower end of the 95 % t-interval of the mean; None with fewer than two seeds.
         high: Upper end.
+        total_low: Lower end where the images are drawn anew too; None with fewer than two seeds.
+        total_high: Upper end.
         n: Seeds that have the score.
         values: Of each of them, in their order.
         note: What a reader must know.
@@ -28,6 +33,8 @@ class Spread:
     deviation: float | None
     low: float | None
     high: float | None
+    total_low: float | None
+    total_high: float | None
     n: int
     values: tuple[float, ...]
     note: str = ""
@@ -38,22 +45,35 @@ def over_seeds(scores: Sequence[Mapping[str, Figure]]) -> dict[str, Spread]:
 
     The interval is of the mean over all seeds, on these very images: mean +- t * deviation / sqrt(n), Student
     1908 (https://doi.org/10.2307/2331554). It takes scores over seeds as normal, and says nothing of other
-    images: that is what the interval of each seed's own figure is for.
+    images. The total interval does: to the variance of the mean it adds that over images, taken from the
+    seeds' own intervals as if the same images were hard for all, with Satterthwaite's degrees of freedom.
 
     Args:
         scores: What `fer.analysis.scores.score` returned for each seed, one or more.
     """
     names = dict.fromkeys(name for seed in scores for name in seed)
-    return {name: _spread([seed[name].value if name in seed else None for seed in scores]) for name in names}
+    return {name: _spread([seed.get(name, _NONE) for seed in scores]) for name in names}
 
 
-def _spread(found: Sequence[float | None]) -> Spread:
+def _spread(figures: Sequence[Figure]) -> Spread:
+    found = [figure.value for figure in figures]
     values = tuple(value for value in found if value is not None)
     n, missing = len(values), len(found) - len(values)
     note = f"not defined for {missing} of {len(found)} seeds" if missing else ""
     if n < 2:
         note = "; ".join(filter(None, (note, "fewer than two seeds have no interval")))
-        return Spread(values[0] if values else None, None, None, None, n, values, note)
+        return Spread(values[0] if values else None, None, None, None, None, None, n, values, note)
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
-    return Spread(mean, deviation, mean - half, mean + half, n, values, note)
+    total = _total_half(figures, deviation**2 / n, n - 1)
+    return Spread(mean, deviation, mean - half, mean + half, mean - total, mean + total, n, values, note)
+
+
+def _total_half(figures: Sequence[Figure], by_seeds: float, freedom: int) -> float:
+    """Return half of the interval over seeds and images."""
+    halves = [(figure.high - figure.low) / 2 for figure in figures
+              if figure.low is not None and figure.high is not None]  # fmt: skip
+    by_images = statistics.fmean((half / _NORMAL) ** 2 for half in halves) if halves else 0.0
+    total = by_seeds + by_images
+    degrees = freedom * (total / by_seeds) ** 2 if by_seeds else math.inf
+    return float(stdtrit(degrees, 0.975) if math.isfinite(degrees) else _NORMAL) * math.sqrt(total)

@@ -32,8 +32,9 @@ def section(abouts: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[str, F
     rows.append(("mean", None, *(_mean(spread[key]) for key in _SHOWN)))
     rows.append(("deviation", None, *(_deviation(spread[key]) for key in _SHOWN)))
     words = (
-        f"{len(scores)} runs of one recipe that differ in the seed alone, on the same {n:,} images. The "
-        "interval of the mean is Student's over the seeds: what other seeds would give on these images. The "
+        f"{len(scores)} runs of one recipe that differ in the seed alone, on the same {n:,} images. In the "
+        "table the interval of the mean is Student's over the seeds: what other seeds would give on these "
+        "images. The figure on top of the page is for other images too, so its interval is wider. The "
         f"chapters below are of one run, that of the median accuracy: {shown['run']} (seed {shown['seed']})."
     )
     table = Table(("run", "seed", *_SHOWN.values()), rows, "In percent, with 95 % intervals.")
@@ -43,12 +44,13 @@ def section(abouts: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[str, F
 
 
 def _as_figure(spread: Spread, n: int) -> Figure:
-    note = f"mean of {spread.n} seeds, interval over the seeds"
-    return Figure(spread.mean, spread.low, spread.high, n, "; ".join(filter(None, (note, spread.note))))
+    note = f"mean of {spread.n} seeds, interval over seeds and images"
+    noted = "; ".join(filter(None, (note, spread.note)))
+    return Figure(spread.mean, spread.total_low, spread.total_high, n, noted)
 
 
 def _mean(spread: Spread) -> str | None:
-    return with_interval(_as_figure(spread, 0))
+    return with_interval(Figure(spread.mean, spread.low, spread.high, 0))
 
 
 def _deviation(spread: Spread) -> str | None:

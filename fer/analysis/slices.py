@@ -33,6 +33,7 @@ NO_PERSON = (
     "No label of age, sex or skin colour was given (FER2013 has none), so accuracy by groups of people "
     "cannot be told. None was guessed: another model's guess would bring that model's errors with it."
 )
+_EXACT_OR_NEAR = "an exact or near copy"
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,13 @@ def section(
     found = slice_scores(predictions.target, predictions.preds, parts)
     overall = share(int((predictions.preds == predictions.target).sum()), len(predictions))
     missing = [] if has_copy is not None else ["Copies of training images were not looked for."]
-    words = [_in_words(found), *_on_copies(found), *missing, on_landmarks, NO_PERSON]
+    words = [
+        _in_words(found),
+        *_on_copies(found, bool(predictions.about.get("other_data"))),
+        *missing,
+        on_landmarks,
+        NO_PERSON,
+    ]
     picture = Picture(
         "slices",
         png_bytes(plot_slices(found, overall)),
@@ -176,17 +183,18 @@ def _in_words(found: list[Slice]) -> str:
     )
 
 
-def _on_copies(found: list[Slice]) -> list[str]:
+def _on_copies(found: list[Slice], other_data: bool) -> list[str]:
     """Say what images that the model may know from training do to the accuracy."""
+    kind = "a copy of the very pixels (near copies were not looked for)" if other_data else _EXACT_OR_NEAR
     by_name = {one.name: one for one in found if one.factor == COPY}
     if not by_name:
         return []
     copied, others = by_name["yes"], by_name["no"]
     if not copied.accuracy.n:
-        return ["No image has a copy in train."]
+        return [f"No image has {kind} in train."]
     beyond = "a difference beyond chance" if copied.differs else "which may be chance"
     return [
-        f"{copied.accuracy.n:,} images have an exact or near copy in train: accuracy is "
+        f"{copied.accuracy.n:,} images have {kind} in train: accuracy is "
         f"{in_words(copied.accuracy)} on these and {in_words(others.accuracy)} on the others, {beyond}."
     ]
 

@@ -36,9 +36,13 @@ def verdict(names: tuple[str, str], metric: str, found: Difference, p: float, n:
     unit = "nats" if metric in LESS_IS_BETTER else "points"
     if not is_shown(found, p):
         low, value, high = (amount(metric, x, signed=True) for x in (found.low, found.value, found.high))
+        alone = ""
+        if found.p < ALPHA <= p:
+            alone = f"For all pairs together that may be chance (corrected p = {p:.2f}). "
         return (
             f"These {n:,} images cannot tell {names[0]} from {names[1]}: {value} {unit} [{low}, {high}]. "
-            f"A true difference of {amount(metric, found.detectable)} {unit} would be found with 80 % chance."
+            f"{alone}A true difference of {amount(metric, found.detectable)} {unit} would be found with 80 % "
+            "chance."
         )
     better, worse = names if first_is_better(metric, found.value) else names[::-1]
     low, high = (amount(metric, x) for x in sorted((abs(found.low), abs(found.high))))

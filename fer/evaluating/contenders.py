@@ -19,6 +19,7 @@ from fer.data.duplicates.signature import digests
 from fer.errors import FerError
 from fer.scoring import Subject, TrainedRun, choose, data_options, load_run, read_data, score
 from fer.scoring.inference import infer
+from fer.scoring.runs import training_of
 from fer.training.run_folder import read_record
 
 _BATCH_SECONDS = (
@@ -56,16 +57,21 @@ class Contender:
         return self.predictions.about[key]
 
     @property
+    def training(self) -> tuple[str, ...]:
+        """Return what seeds of one recipe have in common: its hash, and the images and labels of training."""
+        return training_of(self["recipe_sha256"], self["trained_on"])
+
+    @property
     def accuracy(self) -> float:
         """Return the share of right answers."""
         return float((self.predictions.preds == self.predictions.target).mean())
 
     def keys(self) -> np.ndarray:
-        """Return what tells its images apart: of a set in memory their pixels' hashes, else their files."""
+        """Return what tells its images apart: their pixels' hashes, of a set on disk those of the files."""
         data = self.subject().data
-        return (
-            np.array(digests(data.images)) if isinstance(data.images, np.ndarray) else self.predictions.source
-        )
+        if isinstance(data.images, np.ndarray):
+            return np.array(digests(data.images))
+        return np.array(list(data.images.files.contents(np.arange(len(data)))))
 
 
 def gather(sources: Sequence[str], split: str, path: str | None, measure: bool) -> list[Contender]:
@@ -102,10 +108,22 @@ def _examine(
     known = stored(run, split)
     if known and path is not None and known.about["data"] != subject().data.source:
         known = None  # they are of the data where it was
+    if known and not _are_still(known, subject):
+        known = None
     predictions = known or _score(run, subject())
     record = read_record(run.folder) if run.folder else {}
     megabytes = run.path.stat().st_size / 1e6
     return Contender(predictions, subject, megabytes, record, run.recipe, speed, run.outputs, known is None)
+
+
+def _are_still(known: Predictions, subject: Callable[[], Subject]) -> bool:
+    """Whether stored predictions are of the images and labels as they are now, where these are at hand."""
+    try:
+        now = subject().manifest()
+    except FerError:
+        return True
+    before = known.about["manifest"]
+    return all(before.get(key) == now.get(key) for key in ("pixels_sha256", "files_sha256", "labels_sha256"))
 
 
 def stored(run: TrainedRun, split: str) -> Predictions | None:
@@ -124,10 +142,22 @@ def _score(run: TrainedRun, subject: Subject) -> Predictions:
         "split": subject.split,
         "role": subject.role,
         "has_test": subject.has_test,
+        "test_images": subject.test_images(),
         "manifest": subject.manifest(),
         "other_data": False,
     }
     return score(run, subject, provenance).predictions
+
+
+def earlier_scores(contenders: Sequence[Contender]) -> list[str]:
+    """Say which recipes had been scored on these test images before; asked before `enter_test_scores`."""
+    said = []
+    for one in contenders:
+        count = Ledger(one.outputs).history(one.predictions.about).same_recipe if one["has_test"] else 0
+        if count:
+            scores = f"{count} score{'s' if count > 1 else ''}"
+            said.append(f"{one['run']}: its recipe had {scores} on these test images before this comparison.")
+    return said
 
 
 def enter_test_scores(contenders: Sequence[Contender]) -> None:

@@ -58,11 +58,11 @@ def evaluate(request: Namespace) -> Path:
     _check_together(runs, request.ensemble)
     scene = Scene(runs[0], request.split, request.path, request.data)
     results = _score(runs, scene, request.tta, request.ensemble)
-    history = _enter(results, Ledger(runs[0].outputs))
+    history = _enter(results, [Ledger(folder) for folder in dict.fromkeys(run.outputs for run in runs)])
     folder = report_folder(request, runs)
     number = median_seed([result.figures for result in results])
     run = None if request.ensemble else runs[number]
-    chapters = sections(_findings(results, number, run, scene, history))
+    chapters = sections(_findings(results, number, run, runs, scene, history))
     about = results[number].predictions.about
     _save(results, runs, request, folder, number)
     page = write_report(folder, chapters, _title(about, len(results)), about)
@@ -85,6 +85,25 @@ def _check_together(runs: Sequence[TrainedRun], together: bool) -> None:
             "Expected runs of one recipe, whose configs differ in the seed alone, got several recipes. "
             "Compare them with fer-compare, or score the mean of their probabilities with --ensemble."
         )
+    if not together:
+        _check_seeds(runs)
+
+
+def _check_seeds(runs: Sequence[TrainedRun]) -> None:
+    """Refuse runs of one recipe that are no seeds of it: other training images, or one training twice."""
+    seeds: dict[Any, str] = {}
+    for run in runs:
+        if run.training != runs[0].training:
+            raise FerError(
+                f"{runs[0].path} and {run.path} were trained on other images under one recipe. Seeds differ "
+                "in nothing else: compare these with fer-compare."
+            )
+        if run.seed is not None and run.seed in seeds:
+            raise FerError(
+                f"{seeds[run.seed]} and {run.path} are of one recipe and of one seed ({run.seed}): two "
+                "checkpoints of a training are no two seeds. Name one of them."
+            )
+        seeds[run.seed] = str(run.path)
 
 
 def _score(runs: Sequence[TrainedRun], scene: Scene, tta: str | None, together: bool) -> list[Result]:
@@ -106,22 +125,35 @@ def _measure(scored: Scored) -> Result:
     return Result(scored.predictions, scored.plain, main, figures(scored.plain))
 
 
-def _enter(results: Sequence[Result], ledger: Ledger) -> History:
-    """Enter scores of test images in the ledger, before anybody sees them; return what was there before."""
-    history = ledger.history(results[0].predictions.about)
+def _enter(results: Sequence[Result], ledgers: Sequence[Ledger]) -> History:
+    """Enter scores of test images in the runs' ledgers, before anybody sees them.
+
+    Returns:
+        What the fullest of the ledgers said before.
+    """
+    histories = [ledger.history(results[0].predictions.about) for ledger in ledgers]
+    history = max(histories, key=lambda one: (one.same_recipe, one.recipes))
     if results[0].predictions.about["has_test"]:
         found = [{key: plain(result.figures[key]) for key in _LEDGER} for result in results]
         tables = [result.predictions.about for result in results]
-        ledger.append(*(entry(about, figures) for about, figures in zip(tables, found, strict=True)))
+        for ledger in ledgers:
+            ledger.append(*(entry(about, figures) for about, figures in zip(tables, found, strict=True)))
     return history
 
 
 def _findings(
-    results: Sequence[Result], number: int, run: TrainedRun | None, scene: Scene, history: History
+    results: Sequence[Result],
+    number: int,
+    run: TrainedRun | None,
+    runs: Sequence[TrainedRun],
+    scene: Scene,
+    history: History,
 ) -> Findings:
-    """Gather what the report is of; ``run`` is ``None`` for an ensemble."""
+    """Gather what the report is of; ``run`` is ``None`` for an ensemble of ``runs``."""
     result = results[number]
     about = result.predictions.about
+    members = runs if run is None else [run]
+    copies = [scene.provenance(one).has_copy for one in members]
     calibration = find_calibration(result.plain, run, scene)
     about["temperature"] = calibration.temperature if calibration else None
     if run is not None and (recorded := _recorded(run, result)):
@@ -132,12 +164,18 @@ def _findings(
         images=_images(scene, result.predictions),
         calibration=calibration,
         history=history,
-        has_copy=scene.provenance(run).has_copy if run else None,
+        has_copy=_any_of(copies),
         epochs=read_metrics(metrics) if metrics and metrics.is_file() else (),
         monitor=run.trained.config.get("monitor", "val/accuracy") if run else "val/accuracy",
         model=run.trained.model if run else None,
         seeds=[(one.predictions.about, one.figures) for one in results] if len(results) > 1 else (),
     )
+
+
+def _any_of(marks: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Return what is marked by one at least; ``None`` where one is not known."""
+    known = [rows for rows in marks if rows is not None]
+    return np.logical_or.reduce(known) if len(known) == len(marks) else None
 
 
 def _recorded(run: TrainedRun, result: Result) -> dict[str, float] | None:

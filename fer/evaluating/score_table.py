@@ -37,7 +37,10 @@ def print_scores(about: Mapping[str, Any], chapters: Sequence[Section], page: Pa
     console.print(facts, markup=False)
     console.print(_line({**figures, **(seeds or {})}), markup=False)
     if seeds:
-        console.print(f"mean of {len(seeds['runs'])} seeds; below, the run of the median accuracy")
+        console.print(
+            f"mean of {len(seeds['runs'])} seeds, intervals over seeds and images; below, the run of the "
+            "median accuracy"
+        )
     console.print(_emotions(figures))
     console.print(f"report   {page}", markup=False)
 

@@ -51,12 +51,19 @@ class TrainedRun:
 
     @property
     def outputs(self) -> Path:
-        """Return the folder of all runs, ``outputs`` of ``outputs/train/DATE/RUN``; else the run's own."""
+        """Return the folder of all runs: ``outputs`` of ``outputs/train/DATE/RUN``, and of a sweep's runs.
+
+        Elsewhere it is the one that the run lies in.
+        """
         if self.folder is None:
             return self.path.parent
-        above = list(self.folder.parents)
-        is_ours = len(above) > 2 and above[1].name in ("train", "multirun")
-        return above[2] if is_ours else self.folder.parent
+        above = (place.parent for place in self.folder.parents if place.name in ("train", "multirun"))
+        return next(above, self.folder.parent)
+
+    @property
+    def training(self) -> tuple[str, ...]:
+        """Return what seeds of one recipe have in common; see `training_of`."""
+        return training_of(self.recipe_sha256, self.trained.manifest)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -87,6 +94,11 @@ def _find(path: Path, which: str | None) -> Path:
     names = (which,) if which else ("best", "last")
     if (found := find_checkpoint(path, names)) is not None:
         return found
+    if (path / "card.json").is_file():
+        raise FerError(
+            f"{path}: expected a run, got a bundle. Its card has the figures of the exported file; score the "
+            "run that it was exported from."
+        )
     if not path.is_dir():
         raise FerError(
             f"{path}: there is no such run. Give the folder that fer-train printed, or a .ckpt file."
@@ -113,6 +125,12 @@ def hash_recipe(config: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a config's recipe."""
     recipe = recipe_of(config)
     return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def training_of(recipe_sha256: str, manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the hash of a recipe with those of the images and labels that it was trained on."""
+    part = manifest["splits"].get("train", {})
+    return (recipe_sha256, *(str(part.get(f"{kind}_sha256")) for kind in ("pixels", "files", "labels")))
 
 
 def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Subject:
         votes: float32 ``(N, K)`` over the emotions of the model, or ``None``.
         role: One of `SPLITS`.
         split: Its published name.
-        has_test: Images of the set's test split are among them.
+        in_test: bool ``(N,)``, which are of the set's test split.
         left_out: Why -> number of images of the split that are not among them.
         absent: Emotions that the model may answer and of which there is no image.
     """
@@ -39,16 +39,25 @@ class Subject:
     votes: np.ndarray | None
     role: str
     split: str
-    has_test: bool
+    in_test: np.ndarray
     left_out: dict[str, int]
     absent: tuple[str, ...]
 
+    @property
+    def has_test(self) -> bool:
+        """Return whether images of the set's test split are among them."""
+        return bool(self.in_test.any())
+
+    def test_images(self) -> str | None:
+        """Name the test images among them by content, alike whatever else is scored beside them."""
+        if not self.has_test:
+            return None
+        part = self.manifest() if self.in_test.all() else _named(self.data.take(np.flatnonzero(self.in_test)))
+        return str(part.get("pixels_sha256") or part["files_sha256"])
+
     def manifest(self) -> dict[str, Any]:
         """Name the images by content: ``label_space``, ``count``, ``pixels_sha256``, ``labels_sha256`` …"""
-        whole = manifest(self.data, hide_test_labels=False)
-        return {"label_space": whole["label_space"], "image_shape": whole["image_shape"]} | whole["splits"][
-            "val"
-        ]
+        return _named(self.data)
 
     def sources(self) -> np.ndarray:
         """Return the file of each image, or its row, str ``(N,)``."""
@@ -93,9 +102,15 @@ def choose(data: EmotionData, role: str, labels: LabelSpace) -> Subject:
         data.take(kept), split=np.zeros(len(kept), np.uint8), split_names=(name,), roles={"val": name}
     )
     votes = None if part.votes is None else map_votes(part.votes, data.labels, labels)
-    has_test = "test" in data.roles and bool(np.isin(kept, indices(data, "test")).any())
+    in_test = np.isin(kept, indices(data, "test") if "test" in data.roles else ())
     absent = tuple(word for i, word in enumerate(labels.names) if not (target == i).any())
-    return Subject(part, kept, target, votes, role, name, has_test, _left_out(data, rows, labels), absent)
+    return Subject(part, kept, target, votes, role, name, in_test, _left_out(data, rows, labels), absent)
+
+
+def _named(data: EmotionData) -> dict[str, Any]:
+    """Return the manifest of images that are all of one split, called val."""
+    whole = manifest(data, hide_test_labels=False)
+    return {"label_space": whole["label_space"], "image_shape": whole["image_shape"]} | whole["splits"]["val"]
 
 
 def _rows(data: EmotionData, role: str) -> np.ndarray:

@@ -19,7 +19,7 @@ class Provenance:
     """Where images come from, and which of them training saw.
 
     Attributes:
-        about: Plain JSON values: ``data``, ``split``, ``role``, ``has_test``, ``manifest`` of the images,
+        about: Plain JSON values: ``data``, ``split``, ``role``, ``has_test``, ``test_images``, ``manifest``,
             ``left_out``, ``absent``; ``other_data``, whether it is another set than the run's; ``changed``,
             the roles of the run's set that are not what they were in training; ``seen``, for train and val
             the number of images that have the pixels of one of that split (``None`` where it is not known).
@@ -46,7 +46,8 @@ def trace(run: TrainedRun, subject: Subject, whole: EmotionData, own: EmotionDat
         "data": whole.source,
         "split": subject.split,
         "role": subject.role,
-        "has_test": subject.has_test,
+        "has_test": subject.has_test or _holds_own_test(subject, own, other),
+        "test_images": subject.test_images(),
         "manifest": subject.manifest(),
         "left_out": {**subject.left_out},
         "absent": list(subject.absent),
@@ -80,6 +81,13 @@ def find_seen(subject: Subject, own: EmotionData | None, other: bool) -> dict[st
         return dict.fromkeys(roles)
     marks = digests(subject.data.images)
     return {role: _are_in(marks, own, role) for role in roles if role in own.roles}
+
+
+def _holds_own_test(subject: Subject, own: EmotionData | None, other: bool) -> bool:
+    """Whether images of another set are those of the run's own test split, under another name."""
+    if not other or own is None or "test" not in own.roles or not (_is_held(subject.data) and _is_held(own)):
+        return False
+    return bool(_are_in(digests(subject.data.images), own, "test").any())
 
 
 def _is_held(data: EmotionData) -> bool:

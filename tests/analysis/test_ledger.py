@@ -83,3 +83,16 @@ def test_a_folder_in_its_place(tmp_path):
     (tmp_path / "test_ledger.jsonl").mkdir()
     with pytest.raises(FerError, match="must be entered here"):
         Ledger(tmp_path).append({})
+
+
+def test_test_images_are_known_whatever_is_scored_beside_them(tmp_path):
+    everything = about(images={"pixels_sha256": "all of the set", "count": 100}) | {"test_images": "images"}
+    ledger = Ledger(tmp_path).append(entry(everything, {}))
+    assert ledger.history(about()) == History(1, 1, 1, 0)
+    assert Ledger(tmp_path).append(entry(about(), {})).history(everything).same_model == 2
+
+
+def test_an_ensemble_has_the_scores_of_its_members(tmp_path):
+    ledger = Ledger(tmp_path).append(entry(about("a"), {}), entry(about("b", "other"), {}))
+    together = about("joint", "joint") | {"members": [about("a"), about("b", "other")]}
+    assert ledger.history(together) == History(2, 2, 2, 0)

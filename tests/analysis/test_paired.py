@@ -3,7 +3,16 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from fer.analysis.paired import Scores, average, count_deciding, difference, holm, mcnemar, measure
+from fer.analysis.paired import (
+    Scores,
+    average,
+    count_deciding,
+    difference,
+    holm,
+    mcnemar,
+    measure,
+    seed_spread,
+)
 from fer.analysis.verdict import MIN_DECIDING, is_shown, verdict
 
 
@@ -101,6 +110,28 @@ def test_mean_of_seeds_without_images_has_the_t_interval():
     expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
     assert (figure.low, figure.high) == pytest.approx(expected)
     assert (figure.value, figure.n, figure.note) == (pytest.approx(0.61), 100, "3 seeds")
+
+
+def test_recipes_of_one_seed_borrow_the_spread_of_the_others():
+    """Three seeds of A scatter by 2 points; B and C were trained once, 6 points apart."""
+    scores = Scores(np.array([0.60, 0.62, 0.64, 0.60, 0.66]), np.zeros((10, 5)))
+    spread = seed_spread(scores, [(0, 1, 2), (3,), (4,)])
+    assert (spread.variance, spread.freedom) == (pytest.approx(0.0004), 2)
+    assert difference(scores, [3], [4], 99).p == 0  # of these two runs alone, without images
+    p = 2 * stats.t.sf(0.06 / (0.02 * 2**0.5), 2)
+    assert difference(scores, [3], [4], 99, spread).p == pytest.approx(p)
+    figure = average(scores, [3], 100, spread)
+    assert (figure.low, figure.high) == pytest.approx(stats.t.interval(0.95, 2, 0.60, 0.02))
+
+
+def test_what_can_be_found_grows_with_the_number_of_pairs():
+    scores = Scores(np.array([0.60, 0.60]), np.random.default_rng(0).normal(0.6, 0.01, (2000, 2)))
+    one, many = (difference(scores, [0], [1], 99, tests=tests) for tests in (1, 10))
+    z = stats.norm.isf
+    assert many.detectable / one.detectable == pytest.approx(
+        (z(0.0025) + z(0.2)) / (z(0.025) + z(0.2)), rel=1e-3
+    )
+    assert (many.low, many.p) == (one.low, one.p)
 
 
 def reject(seeds, spread, gain, trials=200, n=300):

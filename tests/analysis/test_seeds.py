@@ -33,3 +33,19 @@ def test_a_score_that_a_seed_lacks_is_said_so():
     assert (found.mean, found.n) == (pytest.approx(0.7), 2)
     assert found.note == "not defined for 1 of 3 seeds"
     assert over_seeds(seeds_of(None, None))["accuracy"].mean is None
+
+
+def test_the_total_interval_adds_the_images():
+    """Seeds that agree leave the images' interval, images without one leave Student's."""
+
+    def figures(*values, half=None):
+        ends = (lambda v: (v - half, v + half)) if half else (lambda v: (None, None))
+        return [{"accuracy": Figure(value, *ends(value), 100)} for value in values]
+
+    agree = over_seeds(figures(0.6, 0.6, 0.6, half=0.016))["accuracy"]
+    assert (agree.low, agree.high) == pytest.approx((0.6, 0.6))
+    assert (agree.total_low, agree.total_high) == pytest.approx((0.584, 0.616))
+    alone = over_seeds(figures(0.6, 0.61, 0.62))["accuracy"]
+    assert (alone.total_low, alone.total_high) == pytest.approx((alone.low, alone.high))
+    both = over_seeds(figures(0.6, 0.61, 0.62, half=0.016))["accuracy"]
+    assert both.total_high - both.mean > 0.016

@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,14 +56,20 @@ def _compose_and_call(task: Callable[[DictConfig], dict[str, float]]) -> None:
     try:
         app()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        if isinstance(error, ValueError) and HydraConfig.initialized():
-            raise  # not from composing: a mistake of ours
+        if isinstance(error, ValueError) and not _is_hydras(error):
+            raise  # a mistake of ours
         words = [word for word in sys.argv[1:] if not word.startswith("-")]
         raise options.explain(error, words) from error
     except OSError as error:
         if error.errno not in _DISK or not _concerns_the_run(error):
             raise
         raise FerError(f"{error}. Free or choose another place for the run with output_dir=…") from error
+
+
+def _is_hydras(error: BaseException) -> bool:
+    """Whether an error was raised by Hydra or OmegaConf, and so is about the command line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and not {"hydra", "omegaconf"}.isdisjoint(Path(frames[-1].filename).parts)
 
 
 def _concerns_the_run(error: OSError) -> bool:

@@ -142,9 +142,12 @@ def exported_once(onnx_files, monkeypatch) -> None:
     monkeypatch.setattr(make, "write_onnx", write)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Start a headless Chromium with a camera of its own; a test opens pages in it."""
+    """Start a headless Chromium with a camera of its own; a test opens pages in it.
+
+    While it runs, Playwright's event loop does, and no test beside it could start one.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (group dev)")
     if PROGRAM is None:
         pytest.skip("needs Chromium (apt-get install chromium) or Chrome")

@@ -1,6 +1,7 @@
 """The webcam page in Chromium, whose camera is a film of drawn faces."""
 
 import csv
+import time
 
 import pytest
 from browser import PROGRAM
@@ -48,14 +49,18 @@ def visit(camera, app_url):
         context.close()
 
 
-def labels_of(page):
-    """The first emotion of each face beside the picture, as its table tells it."""
-    return sorted(page.locator("table.fer-bars tr:first-child th").all_inner_texts())
+def wait_for_labels(page, *labels):
+    """Wait until the tables beside the picture tell these emotions; they are drawn anew all the time."""
+    found, end = None, time.monotonic() + PATIENCE / 1000
+    while found != sorted(labels) and time.monotonic() < end:
+        found = sorted(page.locator("table.fer-bars tr:first-child th").all_inner_texts())
+        page.wait_for_timeout(50)
+    assert found == sorted(labels)
 
 
 def test_two_known_faces_are_named_counted_and_recorded(visit, shots, tmp_path):
     page = visit(viewport=WIDE | {"height": 1400}, color_scheme="light")
-    assert labels_of(page) == ["happy", "surprise"]
+    wait_for_labels(page, "happy", "surprise")
     before, after, width = _video_frame(page).evaluate(_RECEIVED)
     assert after - before >= 3  # pictures come back from the server, and go on coming
     assert width == 640

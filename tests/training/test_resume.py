@@ -64,7 +64,7 @@ def tensors(value, prefix=""):
         yield prefix, value
     elif isinstance(value, dict):
         for key, inner in value.items():
-            if not str(key).startswith("ModelCheckpoint"):  # it holds the path of the run folder
+            if not str(key).startswith("RunCheckpoint"):  # it holds the path of the run folder
                 yield from tensors(inner, f"{prefix}/{key}")
     elif isinstance(value, list | tuple):
         for key, inner in enumerate(value):

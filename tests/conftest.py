@@ -13,6 +13,7 @@ os.environ["FER_CACHE_DIR"] = os.environ.get("FER_CACHE_DIR") or str(Path(__file
 os.environ["WANDB_MODE"] = "offline"
 os.environ["OMP_NUM_THREADS"] = "1"  # a core for each of the test processes
 
+import cv2
 import numpy as np
 import pytest
 from browser import PROGRAM, Browser
@@ -140,6 +141,13 @@ def exported_once(onnx_files, monkeypatch) -> None:
         shutil.copyfile(file, path)
 
     monkeypatch.setattr(make, "write_onnx", write)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch) -> None:
+    """Save a dot for every picture: drawing them is half of a small run."""
+    dot = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda _, file, **how: file.write(dot))
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,12 @@ BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 SMALL = {"resnet50": ["model.image_size=32"], "efficientnet_b0": ["model.image_size=32"]}
 
 
+@pytest.fixture(autouse=True)
+def _few_pictures(request):
+    if request.node.name != "test_run_folder":
+        request.getfixturevalue("no_pictures")
+
+
 def words_for(group, choice, csv_path):
     """Return the command-line words that run one config file on a few images."""
     words = [f"{group}={choice}", *SMALL.get(choice, [])]

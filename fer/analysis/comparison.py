@@ -12,7 +12,7 @@ from fer.analysis.paired import (
     METRICS,
     Difference,
     Scores,
-    Spread,
+    SeedVariance,
     average,
     count_deciding,
     difference,
@@ -100,7 +100,8 @@ def compare(truth: Truth, entrants: Sequence[Entrant], metric: str = "accuracy")
         {name: average(scores[name], list(e.members), n, seeds[name]) for name in METRICS} for e in order
     ]
     right = np.stack([table.argmax(1) == truth.target for table in truth.probs])
-    found = [_meet(a, b, scores, seeds, right, metric, len(order)) for a, b in combinations(order, 2)]
+    meetings = list(combinations(order, 2))
+    found = [_meet(a, b, scores, seeds, right, metric, len(meetings)) for a, b in meetings]
     corrected = holm([pair.p for pair in found])
     pairs = [_decide(pair, float(p), metric, n) for pair, p in zip(found, corrected, strict=True)]
     return Comparison(metric, n, list(order), figures, pairs)
@@ -110,13 +111,12 @@ def _meet(
     a: Entrant,
     b: Entrant,
     scores: Mapping[str, Scores],
-    seeds: Mapping[str, Spread],
+    seeds: Mapping[str, SeedVariance],
     right: np.ndarray,
     metric: str,
-    entrants: int,
+    tests: int,
 ) -> Pair:
-    """Compare two; the verdict follows when all p-values are known."""
-    tests = entrants * (entrants - 1) // 2
+    """Compare two, as one of so many tests; the verdict follows when all p-values are known."""
     columns, rows = (list(a.members), list(b.members)), [right[list(e.members)] for e in (a, b)]
     telling = count_deciding(*rows)
     differences = {

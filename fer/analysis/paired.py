@@ -45,7 +45,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedVariance:
     """The variance of a metric over seeds, and the degrees of freedom behind it; 0: nothing is known."""
 
     variance: float
@@ -127,7 +127,7 @@ def _metrics(portions: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     return {**overall_scores(counts), "log_loss": sums[..., -1].sum(-1) / counts.sum((-2, -1))}
 
 
-def seed_spread(scores: Scores, recipes: Iterable[Sequence[int]]) -> Spread:
+def seed_spread(scores: Scores, recipes: Iterable[Sequence[int]]) -> SeedVariance:
     """Pool the variance of a metric over seeds.
 
     Args:
@@ -137,10 +137,10 @@ def seed_spread(scores: Scores, recipes: Iterable[Sequence[int]]) -> Spread:
     values = [scores.value[list(columns)] for columns in recipes]
     freedom = sum(len(seeds) - 1 for seeds in values)
     squares = sum(float(((seeds - seeds.mean()) ** 2).sum()) for seeds in values)
-    return Spread(squares / freedom if freedom else 0.0, freedom)
+    return SeedVariance(squares / freedom if freedom else 0.0, freedom)
 
 
-def average(scores: Scores, columns: Sequence[int], n: int, seeds: Spread | None = None) -> Figure:
+def average(scores: Scores, columns: Sequence[int], n: int, seeds: SeedVariance | None = None) -> Figure:
     """Return the mean of a recipe's seeds with its interval over images and, where these scatter, over seeds.
 
     Args:
@@ -153,7 +153,7 @@ def average(scores: Scores, columns: Sequence[int], n: int, seeds: Spread | None
     seeds = seeds or seed_spread(scores, [columns])
     if not seeds.freedom:
         return measured(float(values[0]), draws, n)
-    spread, freedom = _add(float(draws.var(ddof=1)), seeds.variance / len(values), seeds.freedom)
+    spread, freedom = add_variances(float(draws.var(ddof=1)), seeds.variance / len(values), seeds.freedom)
     value, reach = float(values.mean()), float(stdtrit(freedom, 1 - ALPHA / 2)) * spread
     return Figure(value, value - reach, value + reach, n, f"{len(values)} seeds" if len(values) > 1 else "")
 
@@ -163,7 +163,7 @@ def difference(
     a: Sequence[int],
     b: Sequence[int],
     deciding: int,
-    seeds: Spread | None = None,
+    seeds: SeedVariance | None = None,
     tests: int = 1,
 ) -> Difference:
     """Compare two recipes, each the mean of its seeds.
@@ -179,7 +179,7 @@ def difference(
     value = float(scores.value[a].mean() - scores.value[b].mean())
     by_images = float((scores.resampled[:, a].mean(1) - scores.resampled[:, b].mean(1)).var(ddof=1))
     seeds = seeds or seed_spread(scores, (a, b))
-    spread, freedom = _add(by_images, seeds.variance * (1 / len(a) + 1 / len(b)), seeds.freedom)
+    spread, freedom = add_variances(by_images, seeds.variance * (1 / len(a) + 1 / len(b)), seeds.freedom)
     reach = float(stdtrit(freedom, 1 - ALPHA / 2)) * spread
     p = 2 * float(stdtr(freedom, -abs(value) / spread)) if spread else float(value == 0)
     strictest = float(stdtrit(freedom, 1 - ALPHA / tests / 2))  # of Holm's steps
@@ -187,8 +187,14 @@ def difference(
     return Difference(value, value - reach, value + reach, p, detectable, deciding, (len(a), len(b)))
 
 
-def _add(by_images: float, by_seeds: float, freedom: int) -> tuple[float, float]:
-    """Return the standard error of both parts together, and Satterthwaite's degrees of freedom."""
+def add_variances(by_images: float, by_seeds: float, freedom: int) -> tuple[float, float]:
+    """Return the standard error of both parts together, and Satterthwaite's degrees of freedom.
+
+    Args:
+        by_images: Variance over images.
+        by_seeds: Variance over seeds.
+        freedom: Degrees of freedom behind ``by_seeds``.
+    """
     total = by_images + by_seeds
     return math.sqrt(total), freedom * (total / by_seeds) ** 2 if by_seeds else _MANY
 

@@ -11,7 +11,7 @@ import streamlit as st
 from fer.app.settings import Settings, settings
 from fer.bundle.card import Card, read_card
 from fer.bundle.files import CARD, Bundle, read_bundle
-from fer.bundle.find import ZOO, find_bundle
+from fer.bundle.find import ZOO, find_bundle, shipped
 from fer.bundle.registry import Registry
 from fer.errors import FerError
 from fer.faces.choose import choose_detector
@@ -81,7 +81,7 @@ def versions() -> list[Version]:
     """
     here = settings()
     own = bundle_of(None, here).card
-    cards = _shipped()
+    cards = {name: ZOO / name / CARD for name in shipped()}  # of the models that come with the package
     registry = Registry(here.models)
     for name in registry.names():
         for number in reversed(registry.versions(name)):
@@ -97,16 +97,11 @@ def bundle_of(model: str | None, here: Settings) -> Bundle:
         FerError: There is none, or it cannot be used.
     """
     wanted = model if model is not None else here.model
-    if wanted in _shipped():  # before the registry, which may have a model of that name
+    if wanted in shipped():  # before the registry, which may have a model of that name
         return read_bundle(ZOO / wanted)
     if wanted is not None and wanted.partition(":")[0] in Registry(here.models).names():
         return Registry(here.models).find(wanted)
     return find_bundle(wanted)
-
-
-def _shipped() -> dict[str, Path]:
-    """Return the cards of the models that come with the package, by name."""
-    return {path.parent.name: path for path in sorted(ZOO.glob(f"*/{CARD}"))}
 
 
 def _readable(cards: Mapping[str, Path]) -> Iterator[tuple[str, Card]]:

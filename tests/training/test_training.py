@@ -64,6 +64,20 @@ def test_every_config_trains_a_batch(group, choice, tiny_run, fer_train, monkeyp
     assert run.record["status"] == "finished"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "experiment=fer2013_fast model=baseline_cnn",
+        "experiment=fer2013_10min model=baseline_cnn loss=generalised_cross_entropy",
+        "experiment=fer2013_10min datamodule=ferplus loss=soft_targets",
+    ],
+)
+def test_an_experiment_takes_another_model_or_loss(words, fer_train, fer2013_csv):
+    from tiny import TINY
+
+    assert fer_train(*TINY, *words.split(), f"datamodule.path={fer2013_csv}").status == 0
+
+
 def test_run_folder(tiny_run):
     run = tiny_run("trainer.max_epochs=2")
     left = {str(path.relative_to(run.folder)) for path in run.folder.rglob("*") if path.is_file()}
@@ -209,83 +223,6 @@ def test_progressive_sizes(tiny_run, monkeypatch):
     run = tiny_run("progressive=[[0,24],[0.5,32]]", "trainer.max_epochs=4")
     assert run.status == 0
     assert seen == [24, 24, 24, 24, 32, 32, 32, 32]
-
-
-def test_trainer_options_pass_through(tiny_run):
-    run = tiny_run(
-        "trainer.accumulate_grad_batches=2", "trainer.max_epochs=2", "trainer.gradient_clip_val=0.5"
-    )
-    rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
-    assert rows[-1]["step"] == "2"
-
-
-@pytest.mark.parametrize(
-    "word",
-    [
-        "trainer.fast_dev_run=true",
-        "trainer.overfit_batches=2",
-        "trainer.max_steps=3",
-        "trainer.val_check_interval=0.5",
-        "trainer.num_sanity_val_steps=1",
-        "trainer.enable_checkpointing=false",
-        "trainer.deterministic=true",
-        "trainer.devices=auto",
-        "trainer.precision=bf16-true",
-        "trainer.precision=64-true",
-        "trainer.precision=bf16-mixed trainer.gradient_clip_val=0.5",
-        "scheduler=plateau trainer.check_val_every_n_epoch=2",
-    ],
-)
-def test_trainer_option(word, tiny_run):
-    run = tiny_run(*word.split(), "trainer.max_epochs=2")
-    assert run.status == 0
-    assert run.record["status"] == "finished"
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (
-            "early_stopping_patience=1 trainer.limit_val_batches=0",
-            "early_stopping_patience watches val/accuracy",
-        ),
-        ("scheduler=plateau trainer.limit_val_batches=0", "scheduler=plateau watches val/accuracy"),
-        ("trainer.limit_val_batches=0.1", "trainer: You requested to check 0.1 of the `val_dataloader`"),
-        (
-            "trainer.limit_train_batches=0.01",
-            "trainer: You requested to check 0.01 of the `train_dataloader`",
-        ),
-    ],
-)
-def test_trainer_options_that_cannot_be(words, message, tiny_run, capsys):
-    assert tiny_run(*words.split()).status == 2
-    assert capsys.readouterr().err.startswith(f"error: {message}")
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "experiment=fer2013_fast model=baseline_cnn",
-        "experiment=fer2013_10min model=baseline_cnn loss=generalised_cross_entropy",
-        "experiment=fer2013_10min datamodule=ferplus loss=soft_targets",
-    ],
-)
-def test_an_experiment_takes_another_model_or_loss(words, fer_train, fer2013_csv):
-    from tiny import TINY
-
-    assert fer_train(*TINY, *words.split(), f"datamodule.path={fer2013_csv}").status == 0
-
-
-def test_epochs_without_validation_have_no_figures(tiny_run):
-    run = tiny_run("trainer.check_val_every_n_epoch=2", "trainer.max_epochs=4")
-    rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
-    assert [bool(row["val/accuracy"]) for row in rows] == [False, True, False, True]
-
-
-def test_sanity_check_is_no_epoch(tiny_run):
-    run = tiny_run("trainer.num_sanity_val_steps=1", "trainer.max_epochs=1")
-    row = next(csv.DictReader((run.folder / "metrics.csv").open()))
-    assert run.record["best"]["val/loss"] == float(row["val/loss"])
 
 
 def test_validation_loss_is_plain_whatever_is_trained_on(tiny_run):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fer.bundle.card import Card, read_card
 from fer.bundle.files import CARD
-from fer.bundle.find import ZOO, shipped
+from fer.bundle.find import place_of
 from fer.bundle.readme import readme
 from fer.bundle.registry import BEST, Registry
 from fer.bundle.table import compare_rows, list_rows, print_table
@@ -95,8 +95,7 @@ def _folder(model: str, registry: Registry) -> Path:
     """Return the folder that a word of the command line means, as `find_bundle` does."""
     if (Path(model) / CARD).is_file():
         return Path(model)
-    name = model.partition(":")[0]
-    return ZOO / model if model in shipped() and name not in registry.names() else registry.place(model)
+    return place_of(model, registry) or registry.place(model)
 
 
 if __name__ == "__main__":

@@ -43,12 +43,21 @@ def _only_shipped() -> Path:
     return ZOO / shipped()[0]
 
 
+def place_of(name: str, registry: Registry) -> Path | None:
+    """Return the folder of a model by its name: of the registry before the package; ``None``: of neither.
+
+    Raises:
+        FerError: The registry has the model, but not this version or alias of it.
+    """
+    if name.partition(":")[0] in registry.names():
+        return registry.place(name)
+    return ZOO / name if name in shipped() else None
+
+
 def _named(name: str) -> Bundle:
     registry = Registry(REGISTRY)
-    if name.partition(":")[0] in registry.names():
-        return registry.find(name)
-    if name in shipped():
-        return read_bundle(ZOO / name)
+    if (place := place_of(name, registry)) is not None:
+        return read_bundle(place)
     if Path(name).exists():
         return read_bundle(name)  # which says what it lacks
     known = [*shipped(), *registry.names()]

@@ -39,9 +39,14 @@ class Checkpoint:
 
 
 def data_names(config: Mapping[str, Any]) -> list[str]:
-    """Return the names of the data sets that a run of this config is trained on."""
+    """Return the names of the data sets that a run of this config is trained on; votes are those of FER+."""
     data = config.get("datamodule") or {"sources": []}
-    return [str(source["name"]) for source in data.get("sources") or ([data] if "name" in data else [])]
+    sources = data.get("sources") or ([data] if "name" in data else [])
+    return [
+        name
+        for source in sources
+        for name in (str(source["name"]), *(["ferplus"] if source.get("votes") else []))
+    ]
 
 
 def find_checkpoint(folder: Path, names: Sequence[str] = ("best", "last")) -> Path | None:

@@ -33,6 +33,7 @@ class EmotionModule(pl.LightningModule):
         train_counts: Training samples of each emotion, ``(K,)``; the class weights come from them.
         image_channels: Channels of the images that the DataModule gives, 1 or 3.
         manifest: What the data was, split by split; it travels in the checkpoint.
+        label_given_vote: How often each label goes with a vote, ``(K, K)``, for ``loss=expected_labels``.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class EmotionModule(pl.LightningModule):
         train_counts: list[int],
         image_channels: int,
         manifest: dict[str, Any],
+        label_given_vote: list[list[float]] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
@@ -50,7 +52,7 @@ class EmotionModule(pl.LightningModule):
         self.model = build_model(
             {**config["model"], "attention": config["attention"]}, len(self.labels), image_channels
         )
-        self.loss = build_loss(config["loss"], config["imbalance"], train_counts)
+        self.loss = build_loss(config["loss"], config["imbalance"], train_counts, label_given_vote)
         self.mix = build_mix(config["mix"], len(self.labels), config["seed"])
         self.metrics = build_metrics(len(self.labels))
         self.memory_format = torch.channels_last if config["channels_last"] else torch.contiguous_format
@@ -99,12 +101,9 @@ class EmotionModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch, after mixing."""
-        image, target = self.mix(batch["image"], self._target(batch), self.current_epoch, batch_idx)
+        target = self.loss.target(batch["target"], batch.get("votes"))
+        image, target = self.mix(batch["image"], target, self.current_epoch, batch_idx)
         return self._shared_step(image, target, "train")[0]
-
-    def _target(self, batch: Batch) -> Tensor:
-        """Return the votes where the loss wants them, else the labels."""
-        return batch["votes" if self.loss.wants_votes else "target"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Feed the metrics; the loss is plain cross-entropy, whatever is trained on."""

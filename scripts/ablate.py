@@ -71,6 +71,7 @@ METHODS = (
     *(method("loss", name) for name in ("focal", "balanced_softmax", "logit_adjustment")),
     *(method("loss", name) for name in ("generalised_cross_entropy", "symmetric_cross_entropy")),
     method("loss", "label_smoothing", "loss.label_smoothing=0.1"),
+    method("loss", "expected_labels", "loss=expected_labels", "datamodule.votes=true"),
     *(method("imbalance", name) for name in ("class_weights", "effective_number", "oversample")),
     *(method("mix", name) for name in ("mixup", "cutmix")),
     method("augmentation", "no_augmentation", "augmentation=none"),

@@ -103,3 +103,12 @@ def test_votes_of_other_files(fer_train, fer2013_csv, tmp_path, capsys):
     write_votes(tmp_path / "fer2013new.csv", {"Training": 69, "PublicTest": 36, "PrivateTest": 35})
     run = fer_train("datamodule=ferplus", f"datamodule.path={tmp_path}")
     refused(run, capsys, "fer2013new.csv, line 71: expected Usage Training, as image 70 of")
+    run = fer_train("datamodule=fer2013", f"datamodule.path={tmp_path}/fer2013.csv", "datamodule.votes=true")
+    refused(run, capsys, "fer2013new.csv, line 71: expected Usage Training, as image 70 of")
+
+
+def test_a_loss_that_wants_votes_says_where_to_get_them(fer_train, fer2013_csv, capsys):
+    words = ("datamodule=fer2013", f"datamodule.path={fer2013_csv}", "datamodule.batch_size=8")
+    refused(
+        fer_train(*words, "loss=expected_labels"), capsys, "datamodule=fer2013 with datamodule.votes=true"
+    )

@@ -12,6 +12,7 @@ from fer.models import build_model
 
 OPTIONS = {
     "cross_entropy": {"label_smoothing": 0.0},
+    "expected_labels": {"vote_share": 0.5, "label_smoothing": 0.0},
     "focal": {"gamma": 2.0, "label_smoothing": 0.0},
     "soft_targets": {"label_smoothing": 0.0},
     "balanced_softmax": {"label_smoothing": 0.0},
@@ -154,6 +155,28 @@ def test_soft_targets_weigh_by_the_classes_voted_for():
     each = torch.stack([make("soft_targets")(logits[i : i + 1], votes[i : i + 1]) for i in range(6)])
     weights = (votes * loss.weight).sum(1)
     torch.testing.assert_close(loss(logits, votes), (weights * each).sum() / weights.sum())
+
+
+def test_part_of_a_label_is_what_its_votes_let_expect():
+    table = [[0.5, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0.25, 0, 0, 0.75]]
+    votes = torch.tensor([[1.0, 0, 0, 0], [0.4, 0, 0, 0.6], [0, 0, 0, 0]])
+    loss = build_loss(
+        {"name": "expected_labels", "vote_share": 0.4}, {"name": "none"}, COUNTS, label_given_vote=table
+    )
+    target = loss.target(torch.tensor([0, 1, 2]), votes)
+    wanted = [[0.8, 0.2, 0, 0], [0.14, 0.68, 0, 0.18], [0, 0, 1, 0]]  # nobody voted on the last
+    torch.testing.assert_close(target, torch.tensor(wanted))
+    smoothed = build_loss(
+        {"name": "expected_labels", "vote_share": 0.4, "label_smoothing": 0.1}, {"name": "none"}, COUNTS
+    )
+    logits = some_logits(3)
+    expected = functional.cross_entropy(logits, target.double(), label_smoothing=0.1)
+    torch.testing.assert_close(smoothed(logits, target.double()), expected)
+
+
+def test_without_a_table_a_vote_is_its_own_label():
+    loss = make("expected_labels", vote_share=1.0)
+    torch.testing.assert_close(loss.target(TARGET, some_votes()), some_votes())
 
 
 @pytest.mark.parametrize("imbalance", ["none", "class_weights"])

@@ -82,6 +82,19 @@ class EmotionDataModule(pl.LightningDataModule):
         counts = np.bincount(self.data.targets[self.rows["train"]], minlength=len(self.data.labels))
         return counts.tolist()
 
+    @property
+    def label_given_vote(self) -> list[list[float]] | None:
+        """Return how often each label goes with a vote, ``(K, K)``, a row a vote, over the training images.
+
+        Rows sum to 1; a vote that never came stands for its own label. None where there are no votes.
+        """
+        if self.data.votes is None:
+            return None
+        rows, identity = self.rows["train"], np.eye(len(self.data.labels))
+        pairs = self.data.votes[rows].T @ identity[self.data.targets[rows]]
+        known = pairs.sum(1, keepdims=True)
+        return np.where(known > 0, pairs / np.maximum(known, 1e-9), identity).tolist()
+
     def manifest(self) -> dict[str, Any]:
         """Return what names the splits: counts and hashes (see `fer.data.splits.manifest`)."""
         return manifest(self.data)

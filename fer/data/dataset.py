@@ -27,7 +27,7 @@ class EmotionData:
         labels: What the class numbers mean.
         source: Path or description, for messages and run records.
         votes: float32 ``(N, K)``, share of the taggers that saw each emotion. Rows sum to 1; where the label
-            is hidden they are 0. None where the set has one label an image.
+            is hidden, or nobody saw an emotion, they are 0. None where the set has one label an image.
         dropped: Rule -> images left out by it when reading; rules about labels do not count the test part.
     """
 

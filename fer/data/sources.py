@@ -2,6 +2,8 @@
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fer.data import fer2013, ferplus
@@ -15,7 +17,11 @@ Options = Mapping[str, Any]
 
 def _fer2013(options: Options) -> EmotionData:
     path = options["path"]
-    return cached(file_key(path, "fer2013", fer2013.VERSION), lambda: fer2013.read_fer2013(path))
+    faces = cached(file_key(path, "fer2013", fer2013.VERSION), lambda: fer2013.read_fer2013(path))
+    if not options.get("votes"):
+        return faces
+    votes = ferplus.read_votes(Path(path).expanduser().with_name(ferplus.FILENAME))
+    return replace(faces, votes=ferplus.shares(votes, faces))
 
 
 def _ferplus(options: Options) -> EmotionData:

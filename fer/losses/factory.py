@@ -14,12 +14,13 @@ from fer.losses.loss import (
     GeneralisedCrossEntropy,
     LogitAdjusted,
     Loss,
-    SoftTargets,
     SymmetricCrossEntropy,
 )
+from fer.losses.votes import ExpectedLabels, SoftTargets
 
 WEIGHTED: dict[str, Callable[..., Loss]] = {
     "cross_entropy": CrossEntropy,
+    "expected_labels": ExpectedLabels,
     "focal": Focal,
     "generalised_cross_entropy": GeneralisedCrossEntropy,
     "soft_targets": SoftTargets,
@@ -34,7 +35,12 @@ LOSSES = WEIGHTED | ADJUSTED
 IMBALANCE = ("none", "class_weights", "effective_number", "oversample")
 
 
-def build_loss(config: Mapping[str, Any], imbalance: Mapping[str, Any], counts: Sequence[int]) -> Loss:
+def build_loss(
+    config: Mapping[str, Any],
+    imbalance: Mapping[str, Any],
+    counts: Sequence[int],
+    label_given_vote: Sequence[Sequence[float]] | None = None,
+) -> Loss:
     """Build the loss named in the config.
 
     Args:
@@ -42,6 +48,7 @@ def build_loss(config: Mapping[str, Any], imbalance: Mapping[str, Any], counts: 
         imbalance: ``name`` (one of `IMBALANCE`), and ``beta`` for ``effective_number``; oversampling is the
             loader's part.
         counts: Training samples of each class, ``(K,)``.
+        label_given_vote: Of data with votes, for `ExpectedLabels`.
 
     Raises:
         FerError: A name or option is unknown, a number out of range, or the imbalance corrected for twice.
@@ -55,6 +62,8 @@ def build_loss(config: Mapping[str, Any], imbalance: Mapping[str, Any], counts: 
         options["counts"] = counts
     else:
         options["weight"] = weight
+    if name == "expected_labels":
+        options["label_given_vote"] = label_given_vote
     try:
         return LOSSES[name](**options)
     except TypeError as error:

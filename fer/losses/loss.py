@@ -23,7 +23,7 @@ class Loss(nn.Module):
             section 7, https://arxiv.org/abs/1512.00567).
 
     Attributes:
-        wants_votes: Whether it wants the annotators' votes as target, where the data has them.
+        wants_votes: Whether its target comes from the annotators' votes; then the data has to have them.
 
     Shape: logits ``(B, K)`` float; target ``(B,)`` int64 or ``(B, K)`` float with rows that sum to 1; out a
         scalar.
@@ -39,6 +39,10 @@ class Loss(nn.Module):
             raise FerError(f"loss.label_smoothing: expected a number in [0, 1), got {label_smoothing}.")
         self.label_smoothing = label_smoothing
         self.register_buffer("weight", weight, persistent=False)
+
+    def target(self, label: Tensor, votes: Tensor | None) -> Tensor:
+        """Return what to learn of labels ``(B,)`` and votes ``(B, K)``: the labels."""
+        return label
 
     def costs(self, logits: Tensor) -> Tensor:
         """Return what each class would cost if it were the label, ``(B, K)``, of logits ``(B, K)``."""
@@ -188,29 +192,6 @@ class SymmetricCrossEntropy(Loss):
         """Return ``-alpha log p - beta A (1 - p)``."""
         log_probs = logits.log_softmax(1)
         return self.beta * self.log_zero * log_probs.expm1() - self.alpha * log_probs
-
-
-class SoftTargets(Loss):
-    """Kullback-Leibler divergence from the annotators' votes: 0 where the model is as unsure as they are.
-
-    Barsoum et al. 2016, https://arxiv.org/abs/1608.01041, who call it cross-entropy loss; the two differ by
-    the votes' entropy, which no model changes. A sample weighs the mean weight of the classes voted for.
-    Votes say themselves how sure they are, and rarely need smoothing.
-
-    Args:
-        weight: As for `Loss`.
-        label_smoothing: As for `Loss`.
-    """
-
-    wants_votes = True
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the weighted mean divergence."""
-        log_probs = at_least_float32(logits).log_softmax(1)
-        shares = as_distribution(target, log_probs)
-        divergence = F.kl_div(log_probs, self.smooth(shares), reduction="none").sum(1)
-        weight = shares.sum(1) if self.weight is None else shares @ self.weight.to(shares.dtype)
-        return (weight * divergence).sum() / weight.sum()
 
 
 def at_least_float32(logits: Tensor) -> Tensor:

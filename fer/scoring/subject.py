@@ -69,7 +69,7 @@ class Subject:
 
 def read_data(options: Mapping[str, Any]) -> EmotionData:
     """Read a set as training had it: without its training copies of other splits, where they were dropped."""
-    data = with_votes(read(options), options)
+    data = with_votes(read({**options, "votes": False}), options)
     return check_copies(data, drop=True)[0] if options.get("drop_leaks") else data
 
 

@@ -26,7 +26,7 @@ def check_together(config: Mapping[str, Any], module: EmotionModule, datamodule:
     if module.loss.wants_votes and datamodule.data.votes is None:
         raise FerError(
             f"loss={config['loss']['name']}: this data set has no votes of annotators. "
-            "Use datamodule=ferplus, or loss=cross_entropy."
+            "Use datamodule=ferplus, datamodule=fer2013 with datamodule.votes=true, or loss=cross_entropy."
         )
     if config["optimizer"]["name"] == "sam" and config["trainer"]["accumulate_grad_batches"] > 1:
         raise FerError(

@@ -88,7 +88,8 @@ def _build_module(
     config: dict[str, Any], datamodule: EmotionDataModule, checkpoint: Path | None
 ) -> EmotionModule:
     manifest, space = datamodule.manifest(), labels.to_dict(datamodule.data.labels)
-    module = EmotionModule(config, space, datamodule.train_counts, datamodule.image_channels, manifest)
+    counts, channels = datamodule.train_counts, datamodule.image_channels
+    module = EmotionModule(config, space, counts, channels, manifest, datamodule.label_given_vote)
     check_monitor(config["monitor"], module)
     check_together(config, module, datamodule)
     for _, size in config["progressive"]:

@@ -123,6 +123,20 @@ def test_train_counts():
     assert make(data).train_counts == np.bincount(data.targets[data.split == 0], minlength=7).tolist()
 
 
+def test_labels_keep_their_frequency_when_votes_stand_for_them():
+    data, space = make_data(), 7
+    votes = np.random.default_rng(0).dirichlet(np.ones(space), len(data)).astype(np.float32)
+    votes[:, 3] = 0.0  # nobody ever voted for it
+    votes /= votes.sum(1, keepdims=True)
+    module = make(dataclasses.replace(data, votes=votes))
+    table = np.array(module.label_given_vote)
+    np.testing.assert_allclose(table.sum(1), 1.0)
+    np.testing.assert_array_equal(table[3], np.eye(space)[3])
+    expected = votes[module.rows["train"]] @ table
+    np.testing.assert_allclose(expected.sum(0), module.train_counts, rtol=1e-5)
+    assert make(data).label_given_vote is None
+
+
 def test_examples_begin_with_the_face_itself():
     module = make(recipe=Recipe(flip=1.0))
     grid = module.augmented_examples(num_faces=3, num_views=2)

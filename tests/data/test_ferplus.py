@@ -255,6 +255,17 @@ def test_each_space_is_cached_apart(folder):
     assert read(options(folder)).labels == FERPLUS8
 
 
+def test_labels_of_fer2013_take_the_votes_along(folder):
+    options = {"name": "fer2013", "path": str(folder / "fer2013.csv")}
+    plain, voted = read({**options, "votes": False}), read({**options, "votes": True})
+    assert plain.votes is None
+    np.testing.assert_array_equal(voted.targets, plain.targets)
+    np.testing.assert_array_equal(voted.votes.argmax(1), [4, 3] * 10)
+    (folder / "fer2013new.csv").unlink()
+    with pytest.raises(FerError, match=r"fer2013new\.csv: expected FER\+'s votes .*no such file"):
+        read({**options, "votes": True})
+
+
 def test_missing_votes_name_the_file(folder):
     (folder / "fer2013new.csv").unlink()
     with pytest.raises(FerError, match=r"fer2013new\.csv: expected FER\+'s votes .*no such file"):

@@ -42,6 +42,7 @@ def test_a_name_is_a_folders_everywhere(name):
     [
         (FER, "fer2013"),
         ({"name": "ferplus"}, "fer2013"),
+        ({**FER, "votes": True}, "fer2013"),
         ({"name": "folder"}, "whole"),
         ({"name": "concat", "sources": [FER, {"name": "ferplus"}]}, "fer2013"),
         ({"name": "concat", "sources": [FER, {"name": "folder"}]}, "whole"),
@@ -59,6 +60,8 @@ def test_terms_of_all_sources_are_told():
     assert "research only" in terms["weights"]
     assert "research" not in licence(run_of({"name": "synthetic"}))["weights"]
     assert "research only" in licence(run_of({"name": "folder"}))["weights"]
+    assert "FER+" in licence(run_of({**FER, "votes": True}))["data"]
+    assert "FER+" not in licence(run_of(FER))["data"]
 
 
 DRAWN = {"name": "synthetic"}

@@ -43,6 +43,8 @@ def words_for(group, choice, csv_path):
         words += [f"datamodule.path={LAYOUTS[choice](csv_path.with_name(choice))}"]
     if choice == "soft_targets":  # the votes are the targets
         words += ["datamodule=ferplus", f"datamodule.path={csv_path}"]
+    if choice == "expected_labels":  # and here beside the labels
+        words += ["datamodule=fer2013", "datamodule.votes=true", f"datamodule.path={csv_path}"]
     if choice == "timm":
         words += [f"{group}.name={'test_resnet' if group == 'model' else 'nadamw'}"]
     return words

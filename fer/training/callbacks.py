@@ -1,7 +1,5 @@
-"""Callbacks of a run: its pace, its checkpoints, and the guard against a loss that is no number."""
+"""Callbacks of a run: its seeds, its checkpoints, and the guard against a loss that is no number."""
 
-import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,92 +30,6 @@ class SeedEpoch(Callback):
         if batch_idx == 0:
             purpose = f"epoch, process {trainer.global_rank}"
             torch.manual_seed(seeded(purpose, self.seed, trainer.current_epoch).initial_seed())
-
-
-class Pace(Callback):
-    """Log the figures of an epoch's training part: loss, accuracy, ``lr``, images/s, seconds of fit."""
-
-    _earlier_seconds = 0.0
-    _fit_start = 0.0
-
-    def state_dict(self) -> dict[str, float]:
-        """Return the seconds of fit so far, for a checkpoint."""
-        return {"fit_seconds": self._fit_seconds()}
-
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Go on counting from a checkpoint's seconds."""
-        self._earlier_seconds = state_dict["fit_seconds"]
-
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Start the clock of the fit."""
-        self._fit_start = time.perf_counter()
-        self._images, self._seconds = 0, 0.0
-        self._start: float | None = None
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Start the clock of the epoch."""
-        self._images, self._seconds = 0, 0.0
-        self._resume(pl_module)
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Mapping[str, Tensor], batch_idx: int
-    ) -> None:
-        """Count the images."""
-        self._images += len(batch["index"])
-
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Stop the clock: validation does not count."""
-        self._pause(pl_module)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Let it run again."""
-        self._resume(pl_module)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Log the figures."""
-        self._pause(pl_module)
-        figures = {
-            "lr": max(group["lr"] for group in trainer.optimizers[0].param_groups),  # the head's
-            "perf/images_per_second": self._images * trainer.world_size / max(self._seconds, 1e-9),
-            "perf/fit_seconds": self._fit_seconds(),
-        }
-        pl_module.log_dict(figures | pl_module.figures("train"))
-
-    def _fit_seconds(self) -> float:
-        return self._earlier_seconds + time.perf_counter() - self._fit_start
-
-    def _resume(self, pl_module: Any) -> None:
-        self._start = _now(pl_module)
-
-    def _pause(self, pl_module: Any) -> None:
-        if self._start is not None:
-            self._seconds += _now(pl_module) - self._start
-        self._start = None
-
-
-def _now(pl_module: Any) -> float:
-    """Return the time at which the device has done what it was asked to do."""
-    if pl_module.device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-class EpochLine(Callback):
-    """Print a line per epoch, where the output is a file and no progress bar can move.
-
-    Args:
-        monitor: Metric shown beside the losses.
-    """
-
-    def __init__(self, monitor: str) -> None:
-        self.shown = ("train/loss", "val/loss", monitor, "perf/images_per_second")
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Print it."""
-        if trainer.is_global_zero:
-            metrics = trainer.callback_metrics
-            figures = [f"{name} {float(metrics[name]):.4g}" for name in self.shown if name in metrics]
-            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {'  '.join(figures)}", flush=True)
 
 
 class FiniteLoss(Callback):

@@ -15,8 +15,9 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from fer.errors import FerError
 from fer.optim import mode_of
 from fer.training.averaging import ExponentialAverage
-from fer.training.callbacks import EpochLine, FiniteLoss, Pace, SeedEpoch, checkpoints
+from fer.training.callbacks import FiniteLoss, SeedEpoch, checkpoints
 from fer.training.freezing import FrozenBackbone
+from fer.training.pace import EpochLine, Outlook, Pace
 from fer.training.recorder import RunRecorder
 from fer.training.wandb_report import WandbReport
 
@@ -83,7 +84,7 @@ def _callbacks(
     if config["trainer"]["enable_checkpointing"] is not False:
         chosen += checkpoints(folder / "checkpoints", monitor)
     if config["trainer"]["enable_progress_bar"] is not False and not quiet:
-        chosen.append(TQDMProgressBar(leave=True) if sys.stdout.isatty() else EpochLine(monitor))
+        chosen += [TQDMProgressBar(leave=True) if sys.stdout.isatty() else EpochLine(monitor), Outlook()]
     return chosen
 
 

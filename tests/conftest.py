@@ -36,8 +36,13 @@ class Run:
 
 
 @pytest.fixture
-def fer_train(tmp_path, monkeypatch) -> Callable[..., Run]:
-    """Call fer-train's ``main`` with words of a command line; runs go under ``tmp_path``."""
+def fer_train(tmp_path, monkeypatch, request) -> Callable[..., Run]:
+    """Call fer-train's ``main`` with words of a command line; runs go under ``tmp_path``.
+
+    Pictures are drawn for tests that ask for `pictures` alone.
+    """
+    if "pictures" not in request.fixturenames:
+        request.getfixturevalue("no_pictures")
 
     def call(*words: str) -> Run:
         from fer.train import main
@@ -148,6 +153,11 @@ def no_pictures(monkeypatch) -> None:
     """Save a dot for every picture: drawing them is half of a small run."""
     dot = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda _, file, **how: file.write(dot))
+
+
+@pytest.fixture
+def pictures() -> None:
+    """Let runs draw their pictures after all."""
 
 
 @pytest.fixture(scope="module")

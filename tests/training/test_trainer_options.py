@@ -4,8 +4,6 @@ import csv
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 
 def test_trainer_options_pass_through(tiny_run):
     run = tiny_run(

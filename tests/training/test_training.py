@@ -25,12 +25,6 @@ BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 SMALL = {"resnet50": ["model.image_size=32"], "efficientnet_b0": ["model.image_size=32"]}
 
 
-@pytest.fixture(autouse=True)
-def _few_pictures(request):
-    if request.node.name != "test_run_folder":
-        request.getfixturevalue("no_pictures")
-
-
 def words_for(group, choice, csv_path):
     """Return the command-line words that run one config file on a few images."""
     words = [f"{group}={choice}", *SMALL.get(choice, [])]
@@ -80,6 +74,7 @@ def test_an_experiment_takes_another_model_or_loss(words, fer_train, fer2013_csv
     assert fer_train(*TINY, *words.split(), f"datamodule.path={fer2013_csv}").status == 0
 
 
+@pytest.mark.usefixtures("pictures")
 def test_run_folder(tiny_run):
     run = tiny_run("trainer.max_epochs=2")
     left = {str(path.relative_to(run.folder)) for path in run.folder.rglob("*") if path.is_file()}

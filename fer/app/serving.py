@@ -96,9 +96,9 @@ def bundle_of(model: str | None, here: Settings) -> Bundle:
     Raises:
         FerError: There is none, or it cannot be used.
     """
+    if model in shipped():  # a bare name in the list of versions; those of the registry have their number
+        return read_bundle(ZOO / model)
     wanted = model if model is not None else here.model
-    if wanted in shipped():  # before the registry, which may have a model of that name
-        return read_bundle(ZOO / wanted)
     if wanted is not None and wanted.partition(":")[0] in Registry(here.models).names():
         return Registry(here.models).find(wanted)
     return find_bundle(wanted)

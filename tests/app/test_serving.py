@@ -55,6 +55,16 @@ def test_a_registered_model_of_the_same_name_does_not_answer_for_the_shipped_one
         assert serving.predictor(reference).card == card
 
 
+def test_the_model_that_the_app_is_started_with_is_the_one_that_fer_predict_takes_by_that_name(tmp_path):
+    registry = Registry(tmp_path / "models")
+    registry.register(read_bundle(write_bundle(tmp_path / "m", name="fer2013")))
+    use(Settings(model="fer2013", models=registry.folder, detector="haar"))
+    own, *others = serving.versions()
+    assert own.card == registry.find("fer2013").card
+    assert [other.reference for other in others] == ["fer2013"]  # that of the package can still be chosen
+    assert serving.predictor("fer2013").card == others[0].card != own.card
+
+
 def test_a_damaged_version_hides_no_other(registry):
     (registry.folder / "colours" / "2" / CARD).write_text("{")
     use(Settings(models=registry.folder))

@@ -3,9 +3,9 @@
     uv run python scripts/ablate.py $HOME/data [--seeds 0 1 2] [--only focal mixup] [--page docs/methods.md]
 
 The folder holds `fer2013.csv` and, for the rows on votes, `fer2013new.csv`. Every run is a whole
-`fer-train experiment=fer2013_fast trainer.max_epochs=EPOCHS`; what is done is kept in
-`outputs/ablation/results.jsonl`, so that the script may be stopped and started again. Cost is processor time
-against the baseline's: it hardly depends on what else the machine does.
+`fer-train experiment=fer2013_quick trainer.max_epochs=EPOCHS`; what is done is kept in `docs/methods.jsonl`,
+so that the script may be stopped and started again. Cost is processor time against the baseline's: it hardly
+depends on what else the machine does.
 
 Differences are those of means over seeds: a seed has no effect of its own that pairing would take out. Two or
 three runs say little about their spread, so that is pooled over all methods: the intervals hold if seeds
@@ -80,6 +80,7 @@ METHODS = (
     method("optimizer", "adam", "optimizer=adam", "optimizer.weight_decay=1e-5"),  # there an L2 penalty
     method("optimizer", "sgd", "optimizer=sgd", "optimizer.lr=0.1", "optimizer.weight_decay=5e-4"),
     method("optimizer", "sam", "optimizer=sam"),
+    method("optimizer", "muon"),
     method("scheduler", "constant", "scheduler=constant", SLOWER),
     method("scheduler", "cosine"),
     method("scheduler", "step", "scheduler=step", "scheduler.every_epochs=2", SLOWER),
@@ -107,29 +108,34 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of fer2013.csv and fer2013new.csv")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", default=[row.name for row in METHODS], metavar="METHOD")
-    parser.add_argument("--experiment", default="fer2013_fast")
+    parser.add_argument("--experiment", default="fer2013_quick")
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--output", type=Path, default=Path("outputs/ablation"))
+    parser.add_argument("--output", type=Path, default=Path("outputs/ablation"), help="folder of the runs")
+    parser.add_argument("--results", type=Path, default=Path("docs/methods.jsonl"), help="what came of them")
     parser.add_argument("--page", type=Path, help="Markdown page whose table is replaced")
     options = parser.parse_args()
-    results = options.output / "results.jsonl"
-    results.parent.mkdir(parents=True, exist_ok=True)
+    options.results.parent.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
         for row in METHODS:
-            runs = done(results)
+            runs = done(options.results)
             if row.name not in options.only or (row.name, seed) in runs:
                 continue
-            if row.start and (row.start, seed) not in runs:
+            if row.start and not is_there(runs.get((row.start, seed))):
                 print(f"{row.name}, seed {seed}: left out, since it starts from a run of {row.start}")
                 continue
-            run(row, seed, options, results)
-    table = render(list(read(results)))
+            run(row, seed, options)
+    table = render(list(read(options.results)))
     print(table)
     if options.page:
         write_table(options.page, table)
 
 
-def run(row: Method, seed: int, options: argparse.Namespace, results: Path) -> None:
+def is_there(entry: Entry | None) -> bool:
+    """Return whether the folder of a run is still there; it is not where another machine trained it."""
+    return entry is not None and Path(entry["run"]).is_dir()
+
+
+def run(row: Method, seed: int, options: argparse.Namespace) -> None:
     """Train once in a process of its own, and keep the result."""
     words = [f"experiment={options.experiment}", f"trainer.max_epochs={options.epochs}"]
     if row.group != "synthetic":
@@ -137,7 +143,7 @@ def run(row: Method, seed: int, options: argparse.Namespace, results: Path) -> N
             f"datamodule.path={options.data if row.group == 'votes' else options.data / 'fer2013.csv'}"
         )
     if row.start:
-        words.append(f"model.init_from={done(results)[row.start, seed]['run']}")
+        words.append(f"model.init_from={done(options.results)[row.start, seed]['run']}")
     words += [f"output_dir={options.output}", *row.words, f"seed={seed}"]
     print(f"{row.name}, seed {seed}: fer-train {' '.join(words)}", flush=True)
     with subprocess.Popen(
@@ -152,10 +158,11 @@ def run(row: Method, seed: int, options: argparse.Namespace, results: Path) -> N
         print(f"{row.name} failed; going on with the others.\n{output}", flush=True)
         return
     record = json.loads((Path(found[1]) / "run.json").read_text())
-    entry = {"method": row.name, "seed": seed, "words": words, "cpu_seconds": usage.ru_utime + usage.ru_stime}
-    entry |= {"fit_seconds": record["fit_seconds"], "commit": record["commit"], "run": found[1]}
-    entry |= {name: record["best"][name] for name in METRICS}
-    with results.open("a") as file:
+    entry = {"method": row.name, "seed": seed, "words": row.words, "epochs": options.epochs}
+    entry |= {"cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1), "precision": record["precision"]}
+    entry |= {"commit": record["commit"], "run": os.path.relpath(found[1])}
+    entry |= {name: round(record["best"][name], 5) for name in METRICS}
+    with options.results.open("a") as file:
         file.write(json.dumps(entry) + "\n")
 
 

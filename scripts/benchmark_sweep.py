@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=27)
     parser.add_argument("--epochs", type=int, default=27)
     parser.add_argument("--limit", type=int, help="training batches an epoch, for a short try")
-    parser.add_argument("--experiment", default="fer2013_fast")
+    parser.add_argument("--experiment", default="fer2013_quick")
     parser.add_argument("--worker-trials", type=int, default=8)
     parser.add_argument("--worker-epochs", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmark_sweep"))

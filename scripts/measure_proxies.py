@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="fer2013.csv")
     parser.add_argument("--sweep", default="optimizers", help="whose space recipes are drawn from")
     parser.add_argument("--recipes", type=int, default=12)
-    parser.add_argument("--experiment", default="fer2013_fast")
+    parser.add_argument("--experiment", default="fer2013_quick")
     parser.add_argument("--proxies", nargs="+", default=known_proxies(), metavar="PROXY")
     parser.add_argument("--metric", default="val/accuracy")
     parser.add_argument("--output", type=Path, default=Path("outputs/proxies"))

@@ -49,7 +49,7 @@ def test_table_of_methods_goes_into_a_page(fer2013_csv, tmp_path):
     assert "old" not in text
     assert text.startswith("above\n")
     assert text.endswith("below\n")
-    entries = map(json.loads, (tmp_path / "outputs/ablation/results.jsonl").read_text().splitlines())
+    entries = map(json.loads, (tmp_path / "docs/methods.jsonl").read_text().splitlines())
     accuracy = {entry["method"]: entry["val/accuracy"] for entry in entries}
     assert f"{100 * (accuracy['no_ema'] - accuracy['baseline']):+.1f}" in text
 

@@ -27,13 +27,13 @@ class Sample:
 
 SAMPLES = (
     Sample("happy", ((5, 7),)),
-    Sample("surprise", ((5, 13),)),
-    Sample("angry", ((11, 61),)),
+    Sample("surprise", ((11, 119),)),
+    Sample("angry", ((11, 5),)),
     Sample("sad", ((11, 137),)),
-    Sample("fear", ((11, 36),)),
+    Sample("fear", ((11, 109),)),
     Sample("disgust", ((5, 0),)),
-    Sample("neutral", ((5, 45),)),
-    Sample("three faces", ((5, 31), (5, 70), (5, 45))),
+    Sample("neutral", ((11, 24),)),
+    Sample("three faces", ((5, 31), (5, 70), (11, 97))),
 )
 
 

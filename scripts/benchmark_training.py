@@ -185,7 +185,8 @@ def time_augmentation(config):
     loop = BareLoop(config)
     rows = torch.arange(loop.batch)
     augment = min(seconds(lambda: loop.augment(rows)) for _ in range(50))
-    step = min(seconds(lambda: loop.step(rows)) for _ in range(20))
+    planned = loop.steps * loop.epochs  # the schedule ends there
+    step = min(seconds(lambda: loop.step(rows)) for _ in range(min(20, planned)))
     print(
         f"augmentation (standard): {len(rows) / augment:,.0f} images/s on one core, "
         f"{augment / step:.1%} of a step of {config['model']['name']}"

@@ -141,7 +141,7 @@ SHAPES = {
 
 @pytest.mark.filterwarnings("ignore:Detected call of")
 @pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon", "sam"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lamb", "muon", "sam"])
 def test_layers_learn_at_decayed_rates_throughout_every_schedule(name, optimizer):
     model = Layers()
     built = build_optimizer(model, {"name": optimizer, "lr": 0.1, "weight_decay": 0.0, "layer_decay": 0.5})

@@ -117,14 +117,14 @@ def main() -> None:
     options.results.parent.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
         for row in METHODS:
-            runs = done(options.results)
+            runs = done(options)
             if row.name not in options.only or (row.name, seed) in runs:
                 continue
             if row.start and not is_there(runs.get((row.start, seed))):
                 print(f"{row.name}, seed {seed}: left out, since it starts from a run of {row.start}")
                 continue
             run(row, seed, options)
-    table = render(list(read(options.results)))
+    table = render(list(read(options)))
     print(table)
     if options.page:
         write_table(options.page, table)
@@ -143,7 +143,7 @@ def run(row: Method, seed: int, options: argparse.Namespace) -> None:
             f"datamodule.path={options.data if row.group == 'votes' else options.data / 'fer2013.csv'}"
         )
     if row.start:
-        words.append(f"model.init_from={done(options.results)[row.start, seed]['run']}")
+        words.append(f"model.init_from={done(options)[row.start, seed]['run']}")
     words += [f"output_dir={options.output}", *row.words, f"seed={seed}"]
     print(f"{row.name}, seed {seed}: fer-train {' '.join(words)}", flush=True)
     with subprocess.Popen(
@@ -158,7 +158,8 @@ def run(row: Method, seed: int, options: argparse.Namespace) -> None:
         print(f"{row.name} failed; going on with the others.\n{output}", flush=True)
         return
     record = json.loads((Path(found[1]) / "run.json").read_text())
-    entry = {"method": row.name, "seed": seed, "words": row.words, "epochs": options.epochs}
+    entry = {"method": row.name, "seed": seed, "words": row.words}
+    entry |= {"experiment": options.experiment, "epochs": options.epochs}
     entry |= {"cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1), "precision": record["precision"]}
     entry |= {"commit": record["commit"], "run": os.path.relpath(found[1])}
     entry |= {name: round(record["best"][name], 5) for name in METRICS}
@@ -166,15 +167,17 @@ def run(row: Method, seed: int, options: argparse.Namespace) -> None:
         file.write(json.dumps(entry) + "\n")
 
 
-def read(results: Path) -> Iterable[Entry]:
-    """Yield what has been done."""
-    if results.exists():
-        yield from map(json.loads, results.read_text().splitlines())
+def read(options: argparse.Namespace) -> Iterable[Entry]:
+    """Yield what has been done with this experiment and as many epochs."""
+    if options.results.exists():
+        for entry in map(json.loads, options.results.read_text().splitlines()):
+            if (entry["experiment"], entry["epochs"]) == (options.experiment, options.epochs):
+                yield entry
 
 
-def done(results: Path) -> dict[tuple[str, int], Entry]:
+def done(options: argparse.Namespace) -> dict[tuple[str, int], Entry]:
     """Return each run that is there, by method and seed."""
-    return {(entry["method"], entry["seed"]): entry for entry in read(results)}
+    return {(entry["method"], entry["seed"]): entry for entry in read(options)}
 
 
 def render(entries: list[Entry]) -> str:

@@ -3,7 +3,8 @@
 uv run python scripts/measure_crop_rule.py ~/data/fer2013.csv --detector-model yunet.onnx
 uv run python scripts/measure_crop_rule.py --synthetic                    # drawn faces, by their true points
 
-Training pictures alone are looked at. YuNet gives the five points, Haar the box that the rule falls back on.
+Training pictures alone are looked at. YuNet gives the five points; the boxes are those of each detector that
+is installed.
 """
 
 import argparse
@@ -69,9 +70,9 @@ def symmetrical(points):
     return np.round((points + mirrored) / 2, 3)
 
 
-def report_boxes(boxes, count):
+def report_boxes(name, boxes, count):
     longer = boxes[:, 2:].max(1)
-    print(f"Haar's boxes: {len(boxes):,} of {count:,} pictures")
+    print(f"boxes of {name}: {len(boxes):,} of {count:,} pictures")
     say("longer side", longer)
     say("box_scale", 1 / longer)
     say("box_shift", (0.5 - boxes[:, 1] - boxes[:, 3] / 2) / longer)
@@ -95,18 +96,31 @@ def drawn(count):
     return [pair[0] for pair in pairs], np.array([(pair[1] + 0.5) / 48 for pair in pairs])
 
 
-def measure(arguments):
-    from fer.faces.haar import Haar
-    from fer.faces.yunet import YuNet
+def detectors(arguments):
+    """Yield the detectors that there are."""
+    from fer.errors import FerError
+    from fer.faces.choose import choose_detector
 
+    if arguments.detector_model:
+        yield choose_detector("yunet", arguments.detector_model)
+    yield choose_detector("haar")
+    try:
+        yield choose_detector("mtcnn")
+    except FerError as error:
+        print(error)
+
+
+def measure(arguments):
     if arguments.synthetic:
-        pictures, points = drawn(arguments.most)
+        pictures, true_points = drawn(arguments.most)
+        report_points(true_points, len(pictures))
     else:
         pictures = training_pictures(arguments.path, arguments.most)
-        _, points = find(pictures, YuNet(arguments.detector_model))
-    report_points(points, len(pictures))
-    boxes, _ = find(pictures, Haar())
-    report_boxes(boxes, len(pictures))
+    for detector in detectors(arguments):
+        boxes, points = find(pictures, detector)
+        if detector.name == "yunet" and not arguments.synthetic:
+            report_points(points, len(pictures))
+        report_boxes(detector.name, boxes, len(pictures))
 
 
 def main():

@@ -12,6 +12,7 @@ from fer.errors import FerError
 from fer.labels import LabelSpace, from_dict, to_dict
 
 SCHEMA_VERSION = 1
+UNMEASURED = "whole"  # the crop rule of pictures in which nobody measured how faces lie
 _KINDS: dict[str, tuple[type, ...]] = {
     "name": (str,),
     "version": (int,),
@@ -45,9 +46,10 @@ class CropRule:
         name: Of the data set whose pictures were measured.
         points: Right eye, left eye, tip of the nose, right and left corner of the mouth (the person's own
             right, so at the left of the picture), each ``(x, y)`` as shares of the side, from the top left.
-        upright: Turn the face until its eyes are as level as theirs.
-        box_scale: Without points: side of the square over the longer side of the detector's box.
-        box_shift: Without points: how far the square's centre lies below the box's, as a share of that side.
+            Empty: go by the box, whatever the detector finds.
+        upright: Turn the face until its eyes are as level as theirs, where a detector shows the eyes.
+        box_scale: By the box: side of the square over the longer side of the detector's box.
+        box_shift: By the box: how far the square's centre lies below the box's, as a share of that side.
         resize: How pixels become fewer, how more, and what lies beyond the picture's edge.
     """
 

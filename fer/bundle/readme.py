@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fer.bundle.card import Card
+from fer.bundle.card import UNMEASURED, Card, CropRule
 
 _SHOWN = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR (balanced accuracy)"}
 _NO_FEELING = (
@@ -69,10 +69,13 @@ inside.
 def _crop(card: Card) -> str:
     crop = card.crop
     if not crop.points:
-        return (
-            "How faces lay in the training pictures was not measured. This package cuts a square around the "
-            f"face, its side {crop.box_scale:g} times the longer side of the detector's box. {_RESIZE}"
+        known = f"Faces are cut out as in {crop.name}: "
+        if crop.name == UNMEASURED:
+            known = "How faces lay in the training pictures was not measured. This package cuts them out so: "
+        turned = (
+            "It is turned until the eyes are level, where the detector shows them. " if crop.upright else ""
         )
+        return f"{known}{_by_the_box(crop)}. {turned}{_RESIZE}"
     names = ("right eye", "left eye", "tip of the nose", "right corner of the mouth", "left corner")
     rows = "\n".join(
         f"| {name} | {x:.3f} | {y:.3f} |" for name, (x, y) in zip(names, crop.points, strict=True)
@@ -82,9 +85,16 @@ def _crop(card: Card) -> str:
         f"Each is a square cut around the face ({level}as in {crop.name}) so that these points lie here, as "
         "shares of the side from the top left (right and left are the person's own):\n\n"
         f"| point | from the left | from the top |\n|---|---|---|\n{rows}\n\n"
-        f"Without points: a square of {crop.box_scale:g} times the longer side of the detector's box, its "
-        f"centre {crop.box_shift:+g} of that side below the box's. {_RESIZE}"
+        f"Without points: {_by_the_box(crop)}. {_RESIZE}"
     )
+
+
+def _by_the_box(crop: CropRule) -> str:
+    square = f"a square of {crop.box_scale:g} times the longer side of the detector's box"
+    if not crop.box_shift:
+        return f"{square}, around its centre"
+    way = "below" if crop.box_shift > 0 else "above"
+    return f"{square}, its centre {abs(crop.box_shift):g} of that side {way} the box's"
 
 
 def _output(card: Card) -> str:

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fer.bundle.card import CropRule
+from fer.bundle.card import UNMEASURED, CropRule
 from fer.checkpoint import TIMM, data_names
 from fer.errors import FerError
 from fer.exporting.own_data import without_places
@@ -18,7 +18,6 @@ _RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s\d+_[0-9a-f]{4}")
 _FOLDERS = re.compile(r"(?<![^\s=:,'\"{\[(])(?:~[\w.-]*)?/(?:[^\s,'\"{}\[\]]*/)?")  # of a path within a list
 _OF_THIS_MACHINE = ("output_dir", "resume", "logger", "name")
 _SAME_PICTURES = {"ferplus": "fer2013"}  # data set -> the one whose crops it has
-UNKNOWN_CROP = "whole"
 _UNKNOWN = "unknown"  # data of first weights that nobody noted down
 
 _RESEARCH = "For research only, as the data: {} Not for products, and not for decisions about people."
@@ -57,17 +56,17 @@ def crop_rule(run: TrainedRun, asked: str | None = None) -> CropRule:
     Args:
         run: The run.
         asked: The rule that its pictures were cut by, a key of `RULES`; None: that of its data set, or
-            `UNKNOWN_CROP` where nobody measured it.
+            `UNMEASURED` where nobody measured it.
     """
     if asked is not None:
         return RULES[asked]
     rules = {_rule_name(name) for name in data_names(run.trained.config)}
-    return RULES[rules.pop() if len(rules) == 1 else UNKNOWN_CROP]
+    return RULES[rules.pop() if len(rules) == 1 else UNMEASURED]
 
 
 def _rule_name(data: str) -> str:
     name = _SAME_PICTURES.get(data, data)
-    return name if name in RULES else UNKNOWN_CROP
+    return name if name in RULES else UNMEASURED
 
 
 def licence(run: TrainedRun) -> dict[str, str]:

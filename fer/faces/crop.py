@@ -16,10 +16,10 @@ _MARGIN = 2  # pixels around the part of a picture that is needed
 def cut_faces(picture: np.ndarray, faces: Sequence[Face], rule: CropRule, size: int) -> np.ndarray:
     """Cut faces out of a picture.
 
-    A face with points is moved, scaled and, where the rule says upright, turned until its points are nearest
-    to where the rule has them. One without, or with impossible ones, is cut as a square around its box. A box
-    that is the whole picture has nothing around it: the picture was cut already, and its largest centred
-    square is taken, as in training.
+    Where the rule has points, a face with points is moved, scaled and, if the rule says upright, turned until
+    its points are nearest to the rule's. Any other is cut as a square around its box, which an upright rule
+    turns until the eyes are level, where the detector shows them. A box that is the whole picture has nothing
+    around it: the picture was cut already, and its largest centred square is taken, as in training.
 
     Shrinking averages over areas. What lies beyond the picture's edge repeats the edge.
 
@@ -50,11 +50,26 @@ def crop_matrix(face: Face, rule: CropRule) -> np.ndarray:
         matrix = similarity(face.points, np.array(rule.points), turn=rule.upright)
         if matrix is not None:
             return matrix
+    return _around_box(face, rule)
+
+
+def _around_box(face: Face, rule: CropRule) -> np.ndarray:
+    """Return the map of a square around the box, turned about the box's centre; places are complex numbers."""
     left, top, width, height = face.box
     longer = max(width, height, 1.0)
-    scale = 1 / (longer * rule.box_scale)
-    x, y = left + width / 2, top + height / 2 + rule.box_shift * longer
-    return np.array([[scale, 0, 0.5 - scale * x], [0, scale, 0.5 - scale * y]])
+    across = _across_eyes(face) if rule.upright else 1 + 0j
+    factor = across.conjugate() / (longer * rule.box_scale)
+    centre = complex(left + width / 2, top + height / 2) + 1j * across * rule.box_shift * longer
+    start = 0.5 + 0.5j - factor * centre
+    return np.array([[factor.real, -factor.imag, start.real], [factor.imag, factor.real, start.imag]])
+
+
+def _across_eyes(face: Face) -> complex:
+    """Return the direction from the right eye to the left, of length 1; level where that is not known."""
+    if face.points is None or not np.isfinite(face.points[:2]).all():
+        return 1 + 0j
+    across = complex(*(face.points[1] - face.points[0]).tolist())
+    return across / abs(across) if abs(across) > 0 else 1 + 0j
 
 
 def _is_whole(face: Face, picture: np.ndarray) -> bool:

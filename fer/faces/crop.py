@@ -54,7 +54,7 @@ def crop_matrix(face: Face, rule: CropRule) -> np.ndarray:
 
 
 def _around_box(face: Face, rule: CropRule) -> np.ndarray:
-    """Return the map of a square around the box, turned about the box's centre; places are complex numbers."""
+    """Return the map of a square around the box, turned about its centre; places are complex numbers."""
     left, top, width, height = face.box
     longer = max(width, height, 1.0)
     across = _across_eyes(face) if rule.upright else 1 + 0j

@@ -45,12 +45,14 @@ def run(arguments: argparse.Namespace) -> None:
         FerError: A run cannot be scored, or the runs cannot be compared.
     """
     _check(arguments)
+    from fer.evaluating.check_seeds import check_seeds
     from fer.evaluating.contenders import distinct, earlier_scores, enter_test_scores, gather
 
     contenders, notes = distinct(
         gather(arguments.runs, arguments.split, arguments.path, not arguments.no_speed)
     )
-    _check_seeds(contenders)
+    if _by_recipe(contenders):
+        check_seeds((one.training, one["seed"], one["checkpoint"]) for one in contenders)
     notes += earlier_scores(contenders)
     enter_test_scores(contenders)
     notes += _notes(contenders)
@@ -126,19 +128,6 @@ def enter(contenders: "Sequence[Contender]") -> "list[Entrant]":
 
 def _by_recipe(contenders: "Sequence[Contender]") -> bool:
     return len({one.training for one in contenders}) > 1
-
-
-def _check_seeds(contenders: "Sequence[Contender]") -> None:
-    """Refuse two checkpoints of one training among several recipes: they would pass for two seeds."""
-    known: dict[Any, str] = {}
-    for one in contenders if _by_recipe(contenders) else ():
-        key = (one.training, one["seed"])
-        if one["seed"] is not None and key in known:
-            raise FerError(
-                f"{known[key]} and {one['checkpoint']} are of one recipe and one seed ({one['seed']}): two "
-                "checkpoints of a training are no two seeds. Name one of them."
-            )
-        known[key] = one["checkpoint"]
 
 
 def unique_names(leaders: "Sequence[Contender]") -> list[str]:

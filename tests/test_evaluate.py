@@ -124,7 +124,7 @@ def test_two_checkpoints_of_a_training_are_no_seeds(fer_evaluate, outputs, data)
     torch.save(content, last := best.with_name("last.ckpt"))
     status, _, error = fer_evaluate(best, last)
     assert status == 2
-    assert "are of one recipe and of one seed (0)" in error
+    assert "are of one recipe and one seed (0)" in error
 
 
 def test_seeds_of_a_recipe(fer_evaluate, outputs, data):

@@ -19,6 +19,7 @@ from fer.analysis.section import Section
 from fer.analysis.seeds_section import median_seed
 from fer.errors import FerError
 from fer.evaluating.calibrating import find_calibration
+from fer.evaluating.check_seeds import check_seeds
 from fer.evaluating.report_logging import log_report
 from fer.evaluating.report_place import report_folder
 from fer.evaluating.reporting import Findings, sections
@@ -91,19 +92,13 @@ def _check_together(runs: Sequence[TrainedRun], together: bool) -> None:
 
 def _check_seeds(runs: Sequence[TrainedRun]) -> None:
     """Refuse runs of one recipe that are no seeds of it: other training images, or one training twice."""
-    seeds: dict[Any, str] = {}
     for run in runs:
         if run.training != runs[0].training:
             raise FerError(
                 f"{runs[0].path} and {run.path} were trained on other images under one recipe. Seeds differ "
                 "in nothing else: compare these with fer-compare."
             )
-        if run.seed is not None and run.seed in seeds:
-            raise FerError(
-                f"{seeds[run.seed]} and {run.path} are of one recipe and of one seed ({run.seed}): two "
-                "checkpoints of a training are no two seeds. Name one of them."
-            )
-        seeds[run.seed] = str(run.path)
+    check_seeds((run.training, run.seed, str(run.path)) for run in runs)
 
 
 def _score(runs: Sequence[TrainedRun], scene: Scene, tta: str | None, together: bool) -> list[Result]:

@@ -29,7 +29,8 @@ def test_answers_are_those_of_torch(name, side, attention, channels, options, tm
     of_pictures, of_network = channels
     # So deep, random layers magnify rounding more than trained ones: at a spread of 2, mobilenetv2_100 in
     # torch is 2e-5 off the same in float64. What went wrong in an export would still be a hundred times that.
-    model = lively(name, side, of_pictures, attention=attention, in_channels=of_network, spread=0.1, **options)
+    options = {"attention": attention, "in_channels": of_network, "spread": 0.1, **options}
+    model = lively(name, side, of_pictures, **options)
     path = tmp_path / "model.onnx"
     write_onnx(Deployed(model, of_pictures == 1, 1.3, side), path, metadata(name, FER7, 1))
     pictures = np.asarray(read_synthetic(21, 0, 0, side, of_pictures == 3, num_workers=1).images)

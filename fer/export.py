@@ -18,6 +18,7 @@ _EXAMPLES = """examples:
   fer-export RUN --int8 --calibration $HOME/data/fer2013.csv      smaller and faster, where it is worth it
   fer-export RUN --name smile --register                          a version of it -> models/smile/1/
   fer-export RUN --register --wandb                               the same, and to W&B with its aliases
+  fer-export RUN OTHER_RUN                                        one bundle of two: their mean answer
 
 A bundle is a folder of three files: model.onnx, which takes faces and gives the probability of each
 emotion; card.json, which says all that one has to know of it; and README.md, which says the same in words. It
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = words.add_argument
-    add("run", metavar="RUN", help="folder of a run, or a .ckpt file of one")
+    add("runs", nargs="+", metavar="RUN", help="run folder, or .ckpt file; of several, the mean answer")
     add("--checkpoint", choices=("best", "last"), help="of a run folder (default: best)")
     add("--output", metavar="DIR", help="folder of the bundle (default: RUN/bundle)")
     add("--name", help="name of the model (default: that of the run, without its seed)")

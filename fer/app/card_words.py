@@ -115,7 +115,8 @@ def most_confused(names: tuple[str, ...], counts: list[list[int]]) -> str:
 def origin(card: Card) -> list[tuple[str, str]]:
     """Return how the model came about, for those who want to make it again."""
     known = ("command", "experiment", "run", "seed", "epoch", "epochs", "commit")
-    pairs = [(name, str(card.training[name])) for name in known if card.training.get(name) is not None]
+    trainings = [card.training, *card.training.get("members", [])]
+    pairs = [(name, str(one[name])) for one in trainings for name in known if one.get(name) is not None]
     parity = card.export.get("parity") or {}
     if "max_difference" in parity:
         pairs.append(("largest difference from training", f"{parity['max_difference']:.1e}"))

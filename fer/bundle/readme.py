@@ -140,12 +140,21 @@ def _rows(part: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _making(card: Card) -> str:
+    members = [card.training, *card.training.get("members", [])]
+    parts = ["## How it was made", *(_training(one) for one in members)]
+    if len(members) > 1:
+        parts.insert(1, f"Its answer is the mean of the probabilities of {len(members)} models.")
+    if said := (card.export.get("quantisation") or {}).get("said"):
+        parts.append(f"Quantisation: {said}")
+    return "\n\n".join(parts)
+
+
+def _training(about: Mapping[str, Any]) -> str:
     known = ("command", "experiment", "run", "seed", "epoch", "commit", "data")
-    rows = [f"- {name}: {card.training[name]}" for name in known if card.training.get(name) is not None]
-    if origin := card.training.get("init_from"):
+    rows = [f"- {name}: {about[name]}" for name in known if about.get(name) is not None]
+    if origin := about.get("init_from"):
         rows.append(f"- first weights: {origin['path']}, trained on {', '.join(origin.get('data') or ['?'])}")
-    said = (card.export.get("quantisation") or {}).get("said")
-    return "\n".join(["## How it was made", "", *rows, *([f"- quantisation: {said}"] if said else [])])
+    return "\n".join(rows)
 
 
 def _end(card: Card) -> str:

@@ -1,28 +1,31 @@
 """How sure a model may say it is: the temperature and the threshold that go into its bundle."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fer.analysis.selective import Threshold
 from fer.analysis.temperature import Calibration, read_temperature
 from fer.evaluating.calibrating import find_calibration
-from fer.scoring import Scene, TrainedRun, score
+from fer.scoring import Scene, TrainedRun, ensemble, score
 
 
-def calibration_of(run: TrainedRun, scene: Scene | None) -> Calibration | None:
+def calibration_of(runs: Sequence[TrainedRun], scene: Scene | None) -> Calibration | None:
     """Return what fer-evaluate found for these weights, or find it now where the run's data is at hand.
 
     Args:
-        run: The model.
+        runs: The model, or several as one: these are always calibrated now.
         scene: The run's own validation split, see `fer.exporting.own_data.find_scene`.
 
     Returns:
         None where neither is there: the model goes out uncalibrated.
     """
-    stored = read_temperature(run.path.parent, run.model_sha256)
+    alone = runs[0] if len(runs) == 1 else None
+    stored = read_temperature(alone.path.parent, alone.model_sha256) if alone else None
     if stored is not None or scene is None:
         return stored
-    validated = score(run, scene.subject, scene.provenance(run).about).predictions
-    return find_calibration(validated, run, scene)
+    about = scene.provenance(runs[0]).about  # the same for all: they were chosen on the same images
+    validated = [score(run, scene.subject, about).predictions for run in runs]
+    return find_calibration(validated[0] if alone else ensemble(validated), alone, scene)
 
 
 def threshold_of(calibration: Calibration) -> Threshold | None:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fer.models import EmotionClassifier
+from fer.exporting.together import Network, Together
 from fer.models.classifier import LUMA
 
 
@@ -14,19 +14,19 @@ class Deployed(nn.Module):
     """A trained classifier with everything before and behind it that a user could get wrong.
 
     Args:
-        model: In evaluation mode, on the CPU.
+        model: In evaluation mode, on the CPU; or several as one.
         gray: Its training pictures were gray: colour is turned gray as OpenCV does (ITU-R BT.601, whole
             numbers), so that gray repeated three times stays the same gray.
         temperature: That the logits are divided by.
         image_size: Side of the pictures, in pixels.
 
     Shape: uint8 ``(N, S, S, 3)`` RGB in; probabilities ``(N, K)`` out and, where the model has a map of its
-        attention, that over the picture, ``(N, S, S)`` in 0 to 1.
+        attention, that over the picture, ``(N, S, S)`` in 0 to 1. Several as one have none.
     """
 
     luma: Tensor
 
-    def __init__(self, model: EmotionClassifier, gray: bool, temperature: float, image_size: int) -> None:
+    def __init__(self, model: Network, gray: bool, temperature: float, image_size: int) -> None:
         super().__init__()
         self.model, self.gray = streamlined(model), gray
         self.temperature, self.image_size = temperature, image_size
@@ -34,23 +34,30 @@ class Deployed(nn.Module):
 
     def forward(self, faces: Tensor) -> tuple[Tensor, ...]:
         """Return probabilities, and the map of the attention where there is one."""
-        model = self.model
         pixels = faces.permute(0, 3, 1, 2).to(torch.float32)
         if self.gray:
             pixels = (pixels * self.luma).sum(dim=1, keepdim=True).round()
-        features = model.backbone.forward_features(model.preprocess(pixels / 255))
+        logits, *look = self._look(pixels / 255)
+        return torch.softmax(logits / self.temperature, dim=1), *look
+
+    def _look(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return logits, and the map where there is one; the backbone runs once for both."""
+        model, mask = self.model, mask_of(self.model)
+        if mask is None or isinstance(model, Together):
+            return (model(images),)
+        features = model.backbone.forward_features(model.preprocess(images))
         logits = model.forward_head(model.attention(features))
-        probs = torch.softmax(logits / self.temperature, dim=1)
-        look = mask_of(model)
-        return (probs,) if look is None else (probs, model.over_picture(look(features), self.image_size))
+        return logits, model.over_picture(mask(features), self.image_size)
 
 
-def mask_of(model: EmotionClassifier) -> Any | None:
+def mask_of(model: Network) -> Any | None:
     """Return the function from a feature map to the attention mask ``(N, 1, h, w)``; None without one."""
+    if isinstance(model, Together):
+        return None
     return getattr(model.attention, "mask", None) or getattr(model.pool, "mask", None)
 
 
-def streamlined(model: EmotionClassifier) -> EmotionClassifier:
+def streamlined(model: Network) -> Network:
     """Return a copy in which norm and ReLU come before max pooling, where both orders give the same.
 
     They do where no scale of the norm is negative, since each channel then rises with its input. The norm

@@ -4,7 +4,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,9 @@ class _Faces(CalibrationDataReader):
 def quantise(source: Path, target: Path, pictures: np.ndarray) -> None:
     """Write an int8 model: weights by output channel, ranges of activations from pictures.
 
-    First and last layer stay in fp32: they cost little time (none that was measured on the fast net), and
-    errors of the first go through all others. Weights take 7 bits, since processors without VNNI add
-    products up in 16 and overflow with 8
+    First and last layers stay in fp32, those of each where several models share a file: they cost little time
+    (none that was measured on the fast net), and errors of the first go through all others. Weights take 7
+    bits, since processors without VNNI add products up in 16 and overflow with 8
     (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
 
     Args:
@@ -53,13 +53,37 @@ def quantise(source: Path, target: Path, pictures: np.ndarray) -> None:
     with tempfile.TemporaryDirectory() as place:
         prepared = Path(place) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        weighted = [node.name for node in onnx.load(prepared).graph.node if node.op_type in _WEIGHTED]
+        nodes = onnx.load(prepared).graph.node
+        first = outermost(nodes, lambda node: node.input, lambda node: node.output)
+        last = outermost(nodes[::-1], lambda node: node.output, lambda node: node.input)
         quantize_static(
             str(prepared), str(target), _Faces(as_rgb(pictures)), quant_format=QuantFormat.QDQ,
             op_types_to_quantize=[*_WEIGHTED, *_BETWEEN],
-            nodes_to_exclude=[weighted[0], weighted[-1]], per_channel=True, reduce_range=True,
+            nodes_to_exclude=[*first, *last], per_channel=True, reduce_range=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
+
+
+def outermost(
+    nodes: Sequence[onnx.NodeProto],
+    comes: Callable[[Any], Iterable[str]],
+    goes: Callable[[Any], Iterable[str]],
+) -> list[str]:
+    """Return the names of the layers with weights that no other such layer comes before.
+
+    Args:
+        nodes: In the order in which they are walked.
+        comes: What a node depends on, walking that way.
+        goes: What depends on it.
+    """
+    found, behind = [], set[str]()
+    for node in nodes:
+        is_behind, is_layer = not behind.isdisjoint(comes(node)), node.op_type in _WEIGHTED
+        if is_layer and not is_behind:
+            found.append(node.name)
+        if is_layer or is_behind:
+            behind.update(goes(node))
+    return found
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from fer.exporting.onnx_file import OPSET, finish, metadata, write_onnx
 from fer.exporting.origin import choose_name, crop_rule, licence, training
 from fer.exporting.own_data import find_scene, is_gray, parity_faces, training_faces, validation_faces
 from fer.exporting.parity import NUM_IMAGES, check_parity
+from fer.exporting.together import Network, check_together, model_of
 from fer.models import count_parameters
 from fer.scoring import Scene, TrainedRun, load_run
 
@@ -30,18 +32,28 @@ class Job:
     """What is exported.
 
     Attributes:
-        run: The model.
+        runs: The model, or several whose probabilities are averaged.
         name: Of the bundle.
-        scene: The run's own validation split, where it is at hand.
+        scene: The runs' own validation split, where it is at hand.
         calibration: Of its confidence, where there is one.
         crop: The rule that its pictures were cut by, where that was said.
     """
 
-    run: TrainedRun
+    runs: tuple[TrainedRun, ...]
     name: str
     scene: Scene | None
     calibration: Calibration | None
     crop: str | None
+
+    @cached_property
+    def model(self) -> Network:
+        """Return the network, in evaluation mode."""
+        return model_of(self.runs)
+
+    @property
+    def first(self) -> TrainedRun:
+        """Return the run that speaks for all in what they have in common."""
+        return self.runs[0]
 
     @property
     def temperature(self) -> float:
@@ -51,12 +63,12 @@ class Job:
     @property
     def side(self) -> int:
         """Return the side of the model's pictures in pixels."""
-        return int(self.run.trained.config["model"]["image_size"])
+        return int(self.first.trained.config["model"]["image_size"])
 
     @property
     def about(self) -> dict[str, str]:
         """Return what the ONNX file says of itself."""
-        return metadata(self.name, self.run.trained.labels, SCHEMA_VERSION)
+        return metadata(self.name, self.first.trained.labels, SCHEMA_VERSION)
 
 
 def export(request: Namespace) -> tuple[Bundle, TrainedRun]:
@@ -66,13 +78,15 @@ def export(request: Namespace) -> tuple[Bundle, TrainedRun]:
         request: What `fer.export.parser` returns.
 
     Returns:
-        The bundle, and the run that it is of.
+        The bundle, and the run that it is of, of several the first.
 
     Raises:
         FerError: Anything that the user can put right, or a model that does not answer as in training; then
             nothing is written, and an earlier bundle stays.
     """
-    run = load_run(request.run, request.checkpoint)
+    runs = tuple(load_run(source, request.checkpoint) for source in request.runs)
+    check_together(runs)
+    run = runs[0]
     target = (
         Path(request.output).expanduser() if request.output else (run.folder or run.path.parent) / "bundle"
     )
@@ -81,17 +95,16 @@ def export(request: Namespace) -> tuple[Bundle, TrainedRun]:
         scene = find_scene(run, request.calibration)
         if request.int8 and scene is None:
             raise FerError("--int8 needs pictures to measure with; name the run's data with --calibration.")
-        job = Job(run, name, scene, calibration_of(run, scene), request.crop)
+        job = Job(runs, name, scene, calibration_of(runs, scene), request.crop)
         write_card(folder, _fill(folder / MODEL, job, request))
     return read_bundle(target), run
 
 
 def _fill(path: Path, job: Job, request: Namespace) -> Card:
     """Write the model file, prove it, make it small where that is asked for; return its card."""
-    trained = job.run.trained
-    write_onnx(Deployed(trained.model, is_gray(job.run), job.temperature, job.side), path, job.about)
-    pictures, kind = parity_faces(job.run, job.scene, job.side, NUM_IMAGES)
-    parity = check_parity(path, trained.model, pictures, job.temperature) | {"pictures": kind}
+    write_onnx(Deployed(job.model, is_gray(job.first), job.temperature, job.side), path, job.about)
+    pictures, kind = parity_faces(job.first, job.scene, job.side, NUM_IMAGES)
+    parity = check_parity(path, job.model, pictures, job.temperature) | {"pictures": kind}
     precision, quantisation = "fp32", None
     if request.int8:
         quantisation = _try_int8(path, job)
@@ -99,7 +112,7 @@ def _fill(path: Path, job: Job, request: Namespace) -> Card:
     if request.fp16:
         halve(path, path)
         finish(path, job.about)
-        parity = check_parity(path, trained.model, pictures, job.temperature, "fp16") | {"pictures": kind}
+        parity = check_parity(path, job.model, pictures, job.temperature, "fp16") | {"pictures": kind}
         precision = "fp16"
     return _card(path, job, precision, {"parity": parity, "quantisation": quantisation})
 
@@ -117,33 +130,33 @@ def _try_int8(path: Path, job: Job) -> dict[str, Any]:
 
 
 def _card(path: Path, job: Job, precision: str, measured: dict[str, Any]) -> Card:
-    trained, threshold = job.run.trained, job.calibration and threshold_of(job.calibration)
+    threshold = job.calibration and threshold_of(job.calibration)
     return Card(
         name=job.name,
         version=0,
-        labels=trained.labels,
+        labels=job.first.trained.labels,
         image_size=job.side,
-        crop=crop_rule(job.run, job.crop),
+        crop=crop_rule(job.runs, job.crop),
         temperature=job.temperature,
         abstain_below=threshold.confidence if threshold else None,
-        attention=mask_of(trained.model) is not None,
+        attention=mask_of(job.model) is not None,
         precision=precision,
-        model=_describe_model(path, job.run),
+        model=_describe_model(path, job),
         metrics=_metrics(path, job, precision),
-        training=training(job.run),
+        training=training(job.runs),
         export=_describe_export(job) | measured,
-        licence=licence(job.run),
+        licence=licence(job.runs),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _describe_model(path: Path, run: TrainedRun) -> dict[str, Any]:
+def _describe_model(path: Path, job: Job) -> dict[str, Any]:
     return {
         "file": MODEL,
         "sha256": sha256(path),
         "bytes": path.stat().st_size,
-        "parameters": count_parameters(run.trained.model),
-        "architecture": run.trained.config["model"]["name"],
+        "parameters": count_parameters(job.model),
+        "architecture": " + ".join(run.trained.config["model"]["name"] for run in job.runs),
     }
 
 
@@ -161,11 +174,11 @@ def _version(name: str) -> str | None:
 
 def _metrics(path: Path, job: Job, precision: str) -> dict[str, Any]:
     """Return figures of the very file, where its run's data is at hand; else those that the run left."""
-    left = figures.recorded(job.run)
+    left = figures.recorded(job.first) if len(job.runs) == 1 else {}
     if precision != "fp32":
         left = {role: entry | {"of": "the model in fp32"} for role, entry in left.items()}
     if job.scene is None:
         return left
     probs = int8.answers(path, validation_faces(job.scene, job.side)[0])
-    found = figures.measured(job.scene, job.run.trained.labels, probs)
-    return left | {"val": found | {"copies_in_training": figures.copies_in_training(job.run)}}
+    found = figures.measured(job.scene, job.first.trained.labels, probs)
+    return left | {"val": found | {"copies_in_training": figures.copies_in_training(job.first)}}

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fer.bundle.card import UNMEASURED, CropRule
@@ -50,17 +50,17 @@ def choose_name(run: TrainedRun, asked: str | None) -> str:
     return name
 
 
-def crop_rule(run: TrainedRun, asked: str | None = None) -> CropRule:
-    """Return where faces lie in the pictures that a run was trained on.
+def crop_rule(runs: Sequence[TrainedRun], asked: str | None = None) -> CropRule:
+    """Return where faces lie in the pictures that runs were trained on.
 
     Args:
-        run: The run.
-        asked: The rule that its pictures were cut by, a key of `RULES`; None: that of its data set, or
+        runs: One or more.
+        asked: The rule that their pictures were cut by, a key of `RULES`; None: that of the data sets, or
             `UNMEASURED` where nobody measured it.
     """
     if asked is not None:
         return RULES[asked]
-    rules = {_rule_name(name) for name in data_names(run.trained.config)}
+    rules = {_rule_name(name) for run in runs for name in data_names(run.trained.config)}
     return RULES[rules.pop() if len(rules) == 1 else UNMEASURED]
 
 
@@ -69,16 +69,19 @@ def _rule_name(data: str) -> str:
     return name if name in RULES else UNMEASURED
 
 
-def licence(run: TrainedRun) -> dict[str, str]:
+def licence(runs: Sequence[TrainedRun]) -> dict[str, str]:
     """Return the terms of data and weights; what the first weights were trained on binds these too."""
-    config = run.trained.config
-    names = dict.fromkeys(
-        [*data_names(config), *_earlier_data(run.trained.init_from, config["model"]["pretrained"])]
-    )
+    names = dict.fromkeys(name for run in runs for name in _all_data(run))
     terms = " ".join(dict.fromkeys(_LICENCES.get(name, _YOUR_OWN) for name in names))
     if set(names) <= {"synthetic"}:
         return {"data": terms, "weights": "As this package."}
     return {"data": terms, "weights": _RESEARCH.format("what it may not be used for, they may not either.")}
+
+
+def _all_data(run: TrainedRun) -> Iterator[str]:
+    """Yield the names of what a run's weights were trained on, by the run and before it."""
+    yield from data_names(run.trained.config)
+    yield from _earlier_data(run.trained.init_from, run.trained.config["model"]["pretrained"])
 
 
 def _earlier_data(origin: Mapping[str, Any] | None, pretrained: bool | str) -> Iterator[str]:
@@ -90,8 +93,14 @@ def _earlier_data(origin: Mapping[str, Any] | None, pretrained: bool | str) -> I
         origin = origin.get("init_from")
 
 
-def training(run: TrainedRun) -> dict[str, Any]:
-    """Return how the model was trained, as plain values and without the places of this machine."""
+def training(runs: Sequence[TrainedRun]) -> dict[str, Any]:
+    """Return how the model was trained, of several the first, with the others as ``members``."""
+    first, *others = map(_training, runs)
+    return first | ({"members": others} if others else {})
+
+
+def _training(run: TrainedRun) -> dict[str, Any]:
+    """Return how a model was trained, as plain values and without the places of this machine."""
     record = read_record(run.folder) if run.folder else {}
     config = {key: value for key, value in run.trained.config.items() if key not in _OF_THIS_MACHINE}
     match = _RUN_NAME.fullmatch(str(run.trained.config.get("name") or run.name))

@@ -11,7 +11,7 @@ from fer.bundle.runtime import ATTENTION, FACES, PROBABILITIES, open_session
 from fer.data.augment import to_float
 from fer.errors import FerError
 from fer.exporting.graph import mask_of
-from fer.models import EmotionClassifier
+from fer.exporting.together import Network, Together
 
 NUM_IMAGES = 256
 BATCH_SIZES = (1, 2, 7)
@@ -22,7 +22,11 @@ _PORTION = 64
 
 
 def check_parity(
-    path: Path, model: EmotionClassifier, pictures: np.ndarray, temperature: float, precision: str = "fp32"
+    path: Path,
+    model: Network,
+    pictures: np.ndarray,
+    temperature: float,
+    precision: str = "fp32",
 ) -> dict[str, Any]:
     """Compare ONNX Runtime with torch, at several batch sizes.
 
@@ -66,9 +70,7 @@ def check_parity(
     return report
 
 
-def _torch_answers(
-    model: EmotionClassifier, pictures: np.ndarray, temperature: float
-) -> dict[str, np.ndarray]:
+def _torch_answers(model: Network, pictures: np.ndarray, temperature: float) -> dict[str, np.ndarray]:
     parts: dict[str, list[np.ndarray]] = {PROBABILITIES: []}
     side = pictures.shape[1]
     with torch.inference_mode():
@@ -76,7 +78,7 @@ def _torch_answers(
             part = torch.from_numpy(np.array(pictures[start : start + _PORTION]))
             images = to_float(part.permute(0, 3, 1, 2), side)
             parts[PROBABILITIES].append((model(images) / temperature).softmax(1).numpy())
-            if mask_of(model) is not None:
+            if not isinstance(model, Together) and mask_of(model) is not None:
                 parts.setdefault(ATTENTION, []).append(model.attention_map(images, side).numpy())
     return {name: np.concatenate(values) for name, values in parts.items()}
 

@@ -20,6 +20,10 @@ def run_of(datamodule, name="fer2013_fast_s0_85e0", pretrained=False, init_from=
     return SimpleNamespace(name="12-00-00_" + name, trained=trained)
 
 
+def runs_of(*datamodules, **begun):
+    return [run_of(datamodule, **begun) for datamodule in datamodules]
+
+
 FER = {"name": "fer2013", "path": "/data/fer2013.csv"}
 
 
@@ -49,19 +53,21 @@ def test_a_name_is_a_folders_everywhere(name):
     ],
 )
 def test_the_crop_is_that_of_the_data(datamodule, rule):
-    assert crop_rule(run_of(datamodule)) == RULES[rule]
-    assert crop_rule(run_of(datamodule), "fer2013") == RULES["fer2013"]
+    assert crop_rule(runs_of(datamodule)) == RULES[rule]
+    assert crop_rule(runs_of(datamodule), "fer2013") == RULES["fer2013"]
+    assert crop_rule(runs_of(datamodule, {"name": "folder"})) == RULES["whole"]
 
 
 def test_terms_of_all_sources_are_told():
-    terms = licence(run_of({"name": "concat", "sources": [FER, {"name": "rafdb"}, {"name": "synthetic"}]}))
+    terms = licence(runs_of({"name": "concat", "sources": [FER, {"name": "rafdb"}, {"name": "synthetic"}]}))
     for word in ("FER2013", "RAF-DB", "Drawn faces"):
         assert word in terms["data"]
     assert "research only" in terms["weights"]
-    assert "research" not in licence(run_of({"name": "synthetic"}))["weights"]
-    assert "research only" in licence(run_of({"name": "folder"}))["weights"]
-    assert "FER+" in licence(run_of({**FER, "votes": True}))["data"]
-    assert "FER+" not in licence(run_of(FER))["data"]
+    assert "research" not in licence(runs_of({"name": "synthetic"}))["weights"]
+    assert "research only" in licence(runs_of({"name": "folder"}))["weights"]
+    assert "FER+" in licence(runs_of({**FER, "votes": True}))["data"]
+    assert "FER+" not in licence(runs_of(FER))["data"]
+    assert "RAF-DB" in licence(runs_of(FER, {"name": "rafdb"}))["data"]
 
 
 DRAWN = {"name": "synthetic"}
@@ -81,7 +87,7 @@ DRAWN = {"name": "synthetic"}
     ],
 )
 def test_terms_of_first_weights_hold_too(begun, word):
-    terms = licence(run_of(DRAWN, **begun))
+    terms = licence(runs_of(DRAWN, **begun))
     assert word in terms["data"]
     assert "research only" in terms["weights"]
 

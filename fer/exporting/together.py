@@ -1,0 +1,78 @@
+"""Several models as one, in one file: the mean of their probabilities."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fer.errors import FerError
+from fer.labels import check_same
+from fer.models import EmotionClassifier
+from fer.scoring import TrainedRun
+
+
+class Together(nn.Module):
+    """Classifiers of one label space, whose probabilities are averaged.
+
+    Args:
+        members: Two or more, in evaluation mode.
+
+    Shape: as that of each of them; the logits are the logarithms of the mean probabilities.
+    """
+
+    def __init__(self, members: Sequence[EmotionClassifier]) -> None:
+        """Take them in."""
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits ``(B, num_classes)``."""
+        probs = torch.stack([member(images).softmax(1) for member in self.members]).mean(0)
+        return probs.clamp_min(torch.finfo(torch.float32).tiny).log()
+
+
+Network = EmotionClassifier | Together
+
+
+def model_of(runs: Sequence[TrainedRun]) -> Network:
+    """Return the model of a run, or those of several as one."""
+    return runs[0].trained.model if len(runs) == 1 else Together([run.trained.model for run in runs])
+
+
+def check_together(runs: Sequence[TrainedRun]) -> None:
+    """Refuse runs that cannot share a file, or could not be judged together.
+
+    Raises:
+        FerError: Emotions, size or colour of their pictures, or their validation images differ, or one is
+            named twice.
+    """
+    first, known = runs[0], {runs[0].model_sha256}
+    for other in runs[1:]:
+        check_same(first.trained.labels, other.trained.labels, str(other.path))
+        if other.model_sha256 in known:
+            raise FerError(f"{other.path}: these weights are named twice. Name each run once.")
+        known.add(other.model_sha256)
+        for what, of in _IN_COMMON.items():
+            if of(first) != of(other):
+                raise FerError(
+                    f"{other.path}: expected a model of the same {what} as {first.path}, got {of(other)} and "
+                    f"{of(first)}. Models in one bundle see the same pictures, and were chosen on the same."
+                )
+
+
+def _side(run: TrainedRun) -> int:
+    return int(run.trained.config["model"]["image_size"])
+
+
+def _channels(run: TrainedRun) -> int:
+    return int(run.trained.manifest["image_shape"][2])
+
+
+def _validation(run: TrainedRun) -> str:
+    part = run.trained.manifest["splits"].get("val", {})
+    return f"{part.get('split')} ({str(part.get('pixels_sha256') or part.get('files_sha256'))[:8]})"
+
+
+_IN_COMMON: dict[str, Callable[[TrainedRun], int | str]] = {
+    "size in pixels": _side, "number of colours": _channels, "validation": _validation,
+}  # fmt: skip

@@ -1,0 +1,109 @@
+"""Several runs in one bundle answer with the mean of their probabilities."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from lively import lively
+from onnx import helper
+from written_run import MODEL, write_run
+
+from fer.analysis.temperature import read_temperature
+from fer.bundle import card as cards
+from fer.bundle.files import read_bundle
+from fer.bundle.runtime import OnnxClassifier
+from fer.data.fer2013 import read_fer2013
+from fer.exporting.graph import Deployed
+from fer.exporting.int8 import outermost
+from fer.exporting.onnx_file import metadata, write_onnx
+from fer.exporting.parity import check_parity
+from fer.exporting.together import Together
+from fer.labels import FER7, FERPLUS8
+
+DRAWN = {"name": "synthetic", "num_train": 14, "num_val": 7, "num_test": 7, "size": 48, "color": False,
+         "seed": 0, "difficulty": 1.0}  # fmt: skip
+SCHEMA = Path(cards.__file__).with_name("card.schema.json")
+
+
+@pytest.fixture
+def other(run, fer2013_csv):
+    """A second run on the same images, with votes."""
+    return write_run(run.parents[2], {"name": "fer2013", "path": str(fer2013_csv), "votes": True}, seed=1)
+
+
+def test_two_runs_become_one_bundle(fer_export, run, other, fer2013_csv):
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    status, said, _ = fer_export(run, other, "--name", "pair")
+    bundle = read_bundle(run / "bundle")
+    card = bundle.card
+    assert status == 0
+    assert "fast_cnn + fast_cnn" in said
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(
+        json.loads((bundle.folder / "card.json").read_text())
+    )
+    assert (card.training["seed"], [one["seed"] for one in card.training["members"]]) == (0, [1])
+    assert "mean of the probabilities of 2 models" in (bundle.folder / "README.md").read_text()
+    assert read_temperature(run / "checkpoints") is None  # that of the pair is no run's own
+    assert card.export["calibration"]["split"] == "PublicTest"
+
+    alone = []
+    for one in (run, other):
+        fer_export(one, "--output", one / "alone")
+        alone.append(read_bundle(one / "alone"))
+    assert card.model["parameters"] == sum(one.card.model["parameters"] for one in alone)
+    faces = np.repeat(read_fer2013(fer2013_csv).images[:20], 3, axis=3)
+    mean = np.mean([uncalibrated(OnnxClassifier(one)(faces), one.card.temperature) for one in alone], axis=0)
+    found = uncalibrated(OnnxClassifier(bundle)(faces), card.temperature)
+    np.testing.assert_allclose(found, mean, atol=1e-5)
+
+
+def uncalibrated(probs, temperature):
+    powers = np.asarray(probs, np.float64) ** temperature
+    return powers / powers.sum(1, keepdims=True)
+
+
+def test_unlike_nets_share_a_file(tmp_path):
+    """With an attention in one of them, whose map is not told."""
+    members = [lively("fast_cnn", 32), lively("baseline_cnn", 32, attention="spatial")]
+    pair, path = Together(members), tmp_path / "model.onnx"
+    write_onnx(Deployed(pair, True, 1.5, 32), path, metadata("pair", FER7, 1))
+    pictures = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 1), np.uint8)
+    report = check_parity(path, pair, pictures, 1.5)
+    assert "max_attention_difference" not in report
+    assert [output.name for output in onnx.load(path).graph.output] == ["probabilities"]
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"model": {**MODEL, "image_size": 46}}, "same size in pixels"),
+        ({"space": FERPLUS8}, "labels"),
+        ({"datamodule": DRAWN}, "same validation"),
+        (None, "named twice"),
+    ],
+)
+def test_what_cannot_go_together(fer_export, run, fer2013_csv, config, words):
+    settings = {"datamodule": {"name": "fer2013", "path": str(fer2013_csv)}, "seed": 1, **(config or {})}
+    second = run if config is None else write_run(run.parents[2], **settings)
+    status, _, error = fer_export(run, second)
+    assert status == 2
+    assert words in error
+    assert len(error.splitlines()) == 1
+    assert not (run / "bundle").exists()
+
+
+def test_each_net_of_a_file_has_its_first_and_last_layer():
+    """Two chains of three layers, and one that feeds both ends of it."""
+    nodes = [
+        helper.make_node(kind, [source], [target], name=target)
+        for kind, source, target in (
+            ("Cast", "faces", "x"), ("Conv", "x", "a1"), ("Conv", "x", "b1"), ("Relu", "a1", "a2"),
+            ("Conv", "a2", "a3"), ("Conv", "b1", "b2"), ("Gemm", "a3", "a4"), ("Gemm", "b2", "b3"),
+        )
+    ]  # fmt: skip
+    nodes.append(helper.make_node("Add", ["a4", "b3"], ["y"], name="y"))
+    first = outermost(nodes, lambda node: node.input, lambda node: node.output)
+    last = outermost(nodes[::-1], lambda node: node.output, lambda node: node.input)
+    assert (first, sorted(last)) == (["a1", "b1"], ["a4", "b3"])

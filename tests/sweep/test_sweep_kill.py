@@ -14,9 +14,9 @@ WORDS = (
     "sweep=custom",
     "sweep.name=some",
     RATES,
-    "sweep.n_trials=5",
+    "sweep.n_trials=3",
     "sweep.pruner.name=none",
-    "trainer.max_epochs=20",
+    "trainer.max_epochs=12",
 )
 
 
@@ -51,15 +51,15 @@ def test_killed_sweep_goes_on_where_it_stopped(tmp_path):
     states = [trial.state for trial in before]
     assert states[:2] == [TrialState.COMPLETE, TrialState.RUNNING]
     output = finish(launch(tmp_path, *WORDS, "sweep.resume=true"))
-    assert "5 trials, 1 of them done" in output
+    assert "3 trials, 1 of them done" in output
     after = open_study(storage).trials
-    assert [trial.state for trial in after] == [TrialState.COMPLETE] * 5
+    assert [trial.state for trial in after] == [TrialState.COMPLETE] * 3
     assert after[0] == before[0]
     assert after[1].params == before[1].params
     record = json.loads((folder / "1" / "run.json").read_text())
-    assert (record["resumes"], record["epochs"]) == (1, 20)  # from its last checkpoint
-    assert [len(trial.intermediate_values) for trial in after] == [20] * 5
-    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == list("01234")
+    assert (record["resumes"], record["epochs"]) == (1, 12)  # from its last checkpoint
+    assert [len(trial.intermediate_values) for trial in after] == [12] * 3
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == list("012")
 
 
 @pytest.mark.parametrize("kind", ["journal", "sqlite"])
@@ -94,4 +94,4 @@ def test_a_killed_worker_of_joblib_does_not_end_the_sweep(tmp_path):
     assert "4 finished, 0 pruned, 0 failed" in output
     trials = open_study(storage).trials
     assert sum(trial.system_attrs.get("fer:deaths", 0) for trial in trials) >= 1
-    assert [len(trial.intermediate_values) for trial in trials] == [20] * 4
+    assert [len(trial.intermediate_values) for trial in trials] == [12] * 4

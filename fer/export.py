@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fer.bundle.card import UNMEASURED
 from fer.cli import run_and_explain
 
 if TYPE_CHECKING:
     from fer.bundle.files import Bundle
 
 REGISTRY = "models"
-CROPS = ("fer2013", "synthetic", "whole")  # of fer.faces.rules, which would load OpenCV for --help
+CROPS = ("fer2013", "synthetic", UNMEASURED)  # of fer.faces.rules, which would load OpenCV for --help
 _EXAMPLES = """examples:
   fer-export outputs/train/DATE/RUN                               the best checkpoint -> RUN/bundle/
   fer-export RUN --int8 --calibration $HOME/data/fer2013.csv      smaller and faster, where it is worth it
   fer-export RUN --name smile --register                          a version of it -> models/smile/1/
   fer-export RUN --register --wandb                               the same, and to W&B with its aliases
-  fer-export RUN OTHER_RUN                                        one bundle of two: their mean answer
+  fer-export RUN OTHER_RUN --name pair                            one bundle of two: their mean answer
 
 A bundle is a folder of three files: model.onnx, which takes faces and gives the probability of each
 emotion; card.json, which says all that one has to know of it; and README.md, which says the same in words. It
@@ -37,8 +38,15 @@ def parser() -> argparse.ArgumentParser:
     add = words.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folder, or .ckpt file; of several, the mean answer")
     add("--checkpoint", choices=("best", "last"), help="of a run folder (default: best)")
-    add("--output", metavar="DIR", help="folder of the bundle (default: RUN/bundle)")
-    add("--name", help="name of the model (default: that of the run, without its seed)")
+    add(
+        "--output",
+        metavar="DIR",
+        help="folder of the bundle (default: RUN/bundle; of several: RUN/bundle_NAME)",
+    )
+    add(
+        "--name",
+        help="name of the model (default: that of the run, without its seed; of several: none)",
+    )
     smaller = words.add_mutually_exclusive_group()
     smaller.add_argument("--int8", action="store_true", help="whole numbers, if 1.5 times faster and as good")
     smaller.add_argument("--fp16", action="store_true", help="half the file; as fast as before")
@@ -85,10 +93,11 @@ def _tell(bundle: "Bundle") -> None:
         f"probabilities differ by at most {parity['max_difference']:.1e}"
     )
     if calibration is None:
-        print("confidence   not calibrated; fer-evaluate RUN --split val calibrates it, then export again")
+        how = "--calibration DATA" if "members" in card.training else "fer-evaluate RUN --split val"
+        print(f"confidence   not calibrated; {how} calibrates it: export again")
     else:
         print(f"confidence   calibrated on {calibration['split']}, temperature {card.temperature:.3f}")
-    if card.crop.name == "whole":
+    if card.crop.name == UNMEASURED:
         print(
             "crop         not known for this data: faces are cut by the detector's box; --crop fer2013 where"
         )

@@ -71,6 +71,9 @@ def symmetrical(points):
 
 
 def report_boxes(name, boxes, count):
+    if not len(boxes):
+        print(f"boxes of {name}: 0 of {count:,} pictures")
+        return
     longer = boxes[:, 2:].max(1)
     print(f"boxes of {name}: {len(boxes):,} of {count:,} pictures")
     say("longer side", longer)

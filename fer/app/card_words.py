@@ -25,11 +25,15 @@ def summary(card: Card) -> str:
     """Return what the model is, in two sentences."""
     names = ", ".join(card.labels.names[:-1]) + f" and {card.labels.names[-1]}"
     precision = _PRECISIONS.get(card.precision, card.precision)
+    members = len(card.training.get("members", [])) + 1
+    kind = f"A network of the kind {card.model['architecture']}"
+    if members > 1:
+        kind = f"The mean of {members} networks ({card.model['architecture']})"
     return (
-        f"A network of the kind {card.model['architecture']} that tells {len(card.labels)} emotions apart: "
-        f"{names}. It was trained on {trained_on(card)}, looks at faces of {card.image_size} x "
-        f"{card.image_size} pixels, has {card.model['parameters'] / 1e6:.2f} million parameters in "
-        f"{precision} ({megabytes(card)}), and was made on {made(card)}."
+        f"{kind} that tells {len(card.labels)} emotions apart: {names}. It was trained on "
+        f"{trained_on(card)}, looks at faces of {card.image_size} x {card.image_size} pixels, has "
+        f"{card.model['parameters'] / 1e6:.2f} million parameters in {precision} ({megabytes(card)}), and "
+        f"was made on {made(card)}."
     )
 
 
@@ -115,8 +119,13 @@ def most_confused(names: tuple[str, ...], counts: list[list[int]]) -> str:
 def origin(card: Card) -> list[tuple[str, str]]:
     """Return how the model came about, for those who want to make it again."""
     known = ("command", "experiment", "run", "seed", "epoch", "epochs", "commit")
-    trainings = [card.training, *card.training.get("members", [])]
-    pairs = [(name, str(one[name])) for one in trainings for name in known if one.get(name) is not None]
+    members = [card.training, *card.training.get("members", [])]
+    pairs = [
+        (name if len(members) == 1 else f"{name}, model {number}", str(one[name]))
+        for number, one in enumerate(members, 1)
+        for name in known
+        if one.get(name) is not None
+    ]
     parity = card.export.get("parity") or {}
     if "max_difference" in parity:
         pairs.append(("largest difference from training", f"{parity['max_difference']:.1e}"))

@@ -63,8 +63,9 @@ def exported_ms(card: Card) -> float | None:
 
 
 def trained_on(card: Card) -> str:
-    """Return the name of the data that the model was trained on."""
-    return str(card.training.get("data") or DASH)
+    """Return the names of the data that the model, or each of several in one, was trained on."""
+    members = [card.training, *card.training.get("members", [])]
+    return ", ".join(dict.fromkeys(str(one["data"]) for one in members if one.get("data"))) or DASH
 
 
 def made(card: Card) -> str:

@@ -47,7 +47,7 @@ class CropRule:
         points: Right eye, left eye, tip of the nose, right and left corner of the mouth (the person's own
             right, so at the left of the picture), each ``(x, y)`` as shares of the side, from the top left.
             Empty: go by the box, whatever the detector finds.
-        upright: Turn the face until its eyes are as level as theirs, where a detector shows the eyes.
+        upright: Turn the face until it is as upright as theirs, where a detector gives its points.
         box_scale: By the box: side of the square over the longer side of the detector's box.
         box_shift: By the box: how far the square's centre lies below the box's, as a share of that side.
         resize: How pixels become fewer, how more, and what lies beyond the picture's edge.
@@ -79,7 +79,8 @@ class Card:
         model: ``file``, ``sha256``, ``bytes``, ``parameters``, ``architecture`` of `model.onnx`.
         metrics: By split: published name, n, whether the split selected the model, figures with intervals,
             and ``confusion``, K rows of K counts (a row a true emotion), which older cards lack.
-        training: Command, experiment, seed, epochs, commit, manifest of the data.
+        training: Command, experiment, seed, epochs, commit, manifest of the data; of a mean of several models
+            those of the first, with the others in ``members``.
         export: Versions, parity with torch, calibration, quantisation: what was measured, and when.
         licence: Of the ``weights`` and of the ``data``.
         created: UTC, ISO 8601.
@@ -132,6 +133,9 @@ def read_card(path: Path) -> Card:
         _check_figures(content["metrics"])
         if not isinstance(content["export"].get("quantisation"), dict | None):
             raise FerError("export.quantisation: expected a table or null. Export the model again.")
+        members = content["training"].get("members", [])
+        if not (isinstance(members, list) and all(isinstance(one, dict) for one in members)):
+            raise FerError("training.members: expected a list of tables. Export the model again.")
         _check_confusion(content["metrics"], len(labels))
         return Card(**content | {"labels": labels, "crop": crop})
     except (ValueError, TypeError, KeyError) as error:

@@ -73,7 +73,9 @@ def _crop(card: Card) -> str:
         if crop.name == UNMEASURED:
             known = "How faces lay in the training pictures was not measured. This package cuts them out so: "
         turned = (
-            "It is turned until the eyes are level, where the detector shows them. " if crop.upright else ""
+            "It is turned until the face is upright, where the detector shows eyes, nose and mouth. "
+            if crop.upright
+            else ""
         )
         return f"{known}{_by_the_box(crop)}. {turned}{_RESIZE}"
     names = ("right eye", "left eye", "tip of the nose", "right corner of the mouth", "left corner")
@@ -141,9 +143,11 @@ def _rows(part: Mapping[str, Any]) -> Iterator[str]:
 
 def _making(card: Card) -> str:
     members = [card.training, *card.training.get("members", [])]
-    parts = ["## How it was made", *(_training(one) for one in members)]
+    parts = ["## How it was made"]
     if len(members) > 1:
-        parts.insert(1, f"Its answer is the mean of the probabilities of {len(members)} models.")
+        parts.append(f"Its answer is the mean of the probabilities of {len(members)} models.")
+    for number, one in enumerate(members, 1):
+        parts += [f"Model {number}:", _training(one)] if len(members) > 1 else [_training(one)]
     if said := (card.export.get("quantisation") or {}).get("said"):
         parts.append(f"Quantisation: {said}")
     return "\n\n".join(parts)

@@ -23,7 +23,7 @@ def calibration_of(runs: Sequence[TrainedRun], scene: Scene | None) -> Calibrati
     stored = read_temperature(alone.path.parent, alone.model_sha256) if alone else None
     if stored is not None or scene is None:
         return stored
-    about = scene.provenance(runs[0]).about  # the same for all: they were chosen on the same images
+    about = scene.provenance(runs[0]).about  # of the images, on which all were chosen
     validated = [score(run, scene.subject, about).predictions for run in runs]
     return find_calibration(validated[0] if alone else ensemble(validated), alone, scene)
 

@@ -1,7 +1,7 @@
 """How good a model is, for its card: measured on the exported file, or taken from what the run left."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,17 @@ def recorded(run: TrainedRun) -> dict[str, Any]:
     return known if "val" in known else _from_record(run, run.folder) | known
 
 
-def copies_in_training(run: TrainedRun) -> int | None:
-    """Return how many validation images are exact copies of training ones; None where nobody counted."""
+def copies_in_training(runs: Sequence[TrainedRun]) -> int | None:
+    """Return how many validation images are exact copies of training ones; None where nobody counted.
+
+    Of several runs it is the most: an image that one has seen counts as seen.
+    """
+    counts = [_copies_in_training(run) for run in runs]
+    known = [count for count in counts if count is not None]
+    return max(known) if any(known) or (known and len(known) == len(counts)) else None
+
+
+def _copies_in_training(run: TrainedRun) -> int | None:
     try:
         report = (
             json.loads((run.folder / "duplicates.json").read_text(encoding="utf-8")) if run.folder else {}

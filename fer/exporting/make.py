@@ -87,10 +87,9 @@ def export(request: Namespace) -> tuple[Bundle, TrainedRun]:
     runs = tuple(load_run(source, request.checkpoint) for source in request.runs)
     check_together(runs)
     run = runs[0]
-    target = (
-        Path(request.output).expanduser() if request.output else (run.folder or run.path.parent) / "bundle"
-    )
-    name = choose_name(run, request.name)
+    name = choose_name(runs, request.name)
+    usual = (run.folder or run.path.parent) / ("bundle" if len(runs) == 1 else f"bundle_{name}")
+    target = Path(request.output).expanduser() if request.output else usual
     with draft(target) as folder:
         scene = find_scene(run, request.calibration)
         if request.int8 and scene is None:
@@ -181,4 +180,4 @@ def _metrics(path: Path, job: Job, precision: str) -> dict[str, Any]:
         return left
     probs = int8.answers(path, validation_faces(job.scene, job.side)[0])
     found = figures.measured(job.scene, job.first.trained.labels, probs)
-    return left | {"val": found | {"copies_in_training": figures.copies_in_training(job.first)}}
+    return left | {"val": found | {"copies_in_training": figures.copies_in_training(job.runs)}}

@@ -36,12 +36,15 @@ _LICENCES = {
 _YOUR_OWN = "Pictures of your own; their terms are not known to this program."
 
 
-def choose_name(run: TrainedRun, asked: str | None) -> str:
+def choose_name(runs: Sequence[TrainedRun], asked: str | None) -> str:
     """Return the name of a model: what is asked for, else that of the run without its seed.
 
     Raises:
-        FerError: It could not be a folder's name everywhere.
+        FerError: It could not be a folder's name everywhere, or several runs were given none.
     """
+    if asked is None and len(runs) > 1:
+        raise FerError("Several runs in one bundle are no longer either of them: give it a --name.")
+    run = runs[0]
     told = str(run.trained.config.get("name") or run.name)
     match = _RUN_NAME.fullmatch(told)
     name = asked if asked is not None else (match["stem"] if match else told)

@@ -1,6 +1,6 @@
 """Several models as one, in one file: the mean of their probabilities."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -55,9 +55,14 @@ def check_together(runs: Sequence[TrainedRun]) -> None:
         for what, of in _IN_COMMON.items():
             if of(first) != of(other):
                 raise FerError(
-                    f"{other.path}: expected a model of the same {what} as {first.path}, got {of(other)} and "
-                    f"{of(first)}. Models in one bundle see the same pictures, and were chosen on the same."
+                    f"{other.path}: expected a model for pictures of the same {what} as {first.path}, got "
+                    f"{of(other)} and {of(first)}. Models in one bundle see the same pictures."
                 )
+        if not _chosen_on_the_same(first, other):
+            raise FerError(
+                f"{other.path}: expected a model chosen on the same validation images as {first.path}: what "
+                "both say together is calibrated and judged on these. Train them on one set, held alike."
+            )
 
 
 def _side(run: TrainedRun) -> int:
@@ -68,11 +73,11 @@ def _channels(run: TrainedRun) -> int:
     return int(run.trained.manifest["image_shape"][2])
 
 
-def _validation(run: TrainedRun) -> str:
-    part = run.trained.manifest["splits"].get("val", {})
-    return f"{part.get('split')} ({str(part.get('pixels_sha256') or part.get('files_sha256'))[:8]})"
+_IN_COMMON = {"size in pixels": _side, "number of colours": _channels}
 
 
-_IN_COMMON: dict[str, Callable[[TrainedRun], int | str]] = {
-    "size in pixels": _side, "number of colours": _channels, "validation": _validation,
-}  # fmt: skip
+def _chosen_on_the_same(first: TrainedRun, other: TrainedRun) -> bool:
+    """Whether both have validation images, and these have the same hashes of a kind."""
+    one, two = (run.trained.manifest["splits"].get("val", {}) for run in (first, other))
+    kinds = [kind for kind in ("pixels_sha256", "files_sha256") if kind in one and kind in two]
+    return bool(kinds) and all(one[kind] == two[kind] for kind in kinds)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from fer.bundle.card import CropRule
-from fer.faces.align import similarity
+from fer.faces.align import AT_REST, similarity
 from fer.faces.face import Face
 
 _MARGIN = 2  # pixels around the part of a picture that is needed
@@ -18,8 +18,8 @@ def cut_faces(picture: np.ndarray, faces: Sequence[Face], rule: CropRule, size: 
 
     Where the rule has points, a face with points is moved, scaled and, if the rule says upright, turned until
     its points are nearest to the rule's. Any other is cut as a square around its box, which an upright rule
-    turns until the eyes are level, where the detector shows them. A box that is the whole picture has nothing
-    around it: the picture was cut already, and its largest centred square is taken, as in training.
+    turns until the face is upright, where the detector gives points. A box that is the whole picture has
+    nothing around it: the picture was cut already, and its largest centred square is taken, as in training.
 
     Shrinking averages over areas. What lies beyond the picture's edge repeats the edge.
 
@@ -57,19 +57,23 @@ def _around_box(face: Face, rule: CropRule) -> np.ndarray:
     """Return the map of a square around the box, turned about its centre; places are complex numbers."""
     left, top, width, height = face.box
     longer = max(width, height, 1.0)
-    across = _across_eyes(face) if rule.upright else 1 + 0j
+    across = _across(face) if rule.upright else 1 + 0j
     factor = across.conjugate() / (longer * rule.box_scale)
     centre = complex(left + width / 2, top + height / 2) + 1j * across * rule.box_shift * longer
     start = 0.5 + 0.5j - factor * centre
     return np.array([[factor.real, -factor.imag, start.real], [factor.imag, factor.real, start.imag]])
 
 
-def _across_eyes(face: Face) -> complex:
-    """Return the direction from the right eye to the left, of length 1; level where that is not known."""
-    if face.points is None or not np.isfinite(face.points[:2]).all():
+def _across(face: Face) -> complex:
+    """Return the direction from a face's right to its left, of length 1; level where that is not known.
+
+    All five points have a say: the eyes of a face in profile are so near to each other that they alone give
+    any direction.
+    """
+    upright = None if face.points is None else similarity(face.points, AT_REST)
+    if upright is None:
         return 1 + 0j
-    across = complex(*(face.points[1] - face.points[0]).tolist())
-    return across / abs(across) if abs(across) > 0 else 1 + 0j
+    return complex(upright[0, 0], -upright[1, 0]) / abs(complex(*upright[:, 0]))
 
 
 def _is_whole(face: Face, picture: np.ndarray) -> bool:

@@ -87,6 +87,8 @@ def test_a_card_that_was_cut_off_is_noticed(path, share):
         ({"crop": {"name": "x"}}, "does not fit"),
         ({"labels": {"name": "fer7", "names": ["happy", "sad"]}}, "angry, disgust"),
         ({"surprise": 1}, "surprise"),
+        ({"training": {"members": None}}, "training.members"),
+        ({"training": {"members": ["a run"]}}, "training.members"),
     ],
 )
 def test_what_does_not_fit_is_said_with_the_file(path, fields, said):

@@ -32,13 +32,13 @@ FER = {"name": "fer2013", "path": "/data/fer2013.csv"}
     [("fer2013_fast_s0_85e0", "fer2013_fast"), ("my_s1", "my_s1"), ("a_s2_b_s10_beef", "a_s2_b")],
 )
 def test_a_name_stands_for_all_seeds(told, expected):
-    assert choose_name(run_of(FER, told), None) == expected
+    assert choose_name([run_of(FER, told)], None) == expected
 
 
 @pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "smile 2", "-x", "a\n"])
 def test_a_name_is_a_folders_everywhere(name):
     with pytest.raises(FerError, match="--name"):
-        choose_name(run_of(FER), name)
+        choose_name(runs_of(FER), name)
 
 
 @pytest.mark.parametrize(

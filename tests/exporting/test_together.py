@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -15,6 +16,7 @@ from fer.bundle import card as cards
 from fer.bundle.files import read_bundle
 from fer.bundle.runtime import OnnxClassifier
 from fer.data.fer2013 import read_fer2013
+from fer.exporting.figures import copies_in_training
 from fer.exporting.graph import Deployed
 from fer.exporting.int8 import outermost
 from fer.exporting.onnx_file import metadata, write_onnx
@@ -36,7 +38,7 @@ def other(run, fer2013_csv):
 def test_two_runs_become_one_bundle(fer_export, run, other, fer2013_csv):
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     status, said, _ = fer_export(run, other, "--name", "pair")
-    bundle = read_bundle(run / "bundle")
+    bundle = read_bundle(run / "bundle_pair")
     card = bundle.card
     assert status == 0
     assert "fast_cnn + fast_cnn" in said
@@ -78,20 +80,40 @@ def test_unlike_nets_share_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"model": {**MODEL, "image_size": 46}}, "same size in pixels"),
+        ({"model": {**MODEL, "image_size": 46}}, "the same size in pixels"),
         ({"space": FERPLUS8}, "labels"),
-        ({"datamodule": DRAWN}, "same validation"),
+        ({"datamodule": DRAWN}, "same validation images"),
+        ({"datamodule": {**DRAWN, "color": True}}, "the same number of colours"),
         (None, "named twice"),
     ],
 )
 def test_what_cannot_go_together(fer_export, run, fer2013_csv, config, words):
     settings = {"datamodule": {"name": "fer2013", "path": str(fer2013_csv)}, "seed": 1, **(config or {})}
     second = run if config is None else write_run(run.parents[2], **settings)
-    status, _, error = fer_export(run, second)
+    status, _, error = fer_export(run, second, "--name", "pair")
     assert status == 2
     assert words in error
     assert len(error.splitlines()) == 1
-    assert not (run / "bundle").exists()
+    assert not (run / "bundle_pair").exists()
+
+
+def test_several_runs_need_a_name(fer_export, run, other):
+    status, _, error = fer_export(run, other)
+    assert (status, "give it a --name" in error) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"), [((280, 0), 280), ((0, None), None), ((0, 0), 0), ((None, 3), 3)]
+)
+def test_copies_that_one_has_seen_count(tmp_path, counts, expected):
+    runs = []
+    for number, count in enumerate(counts):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        report = {"exact": {"images": {"val": {"train": count}}}}
+        (folder / "duplicates.json").write_text("" if count is None else json.dumps(report))
+        runs.append(SimpleNamespace(folder=folder))
+    assert copies_in_training(runs) == expected
 
 
 def test_each_net_of_a_file_has_its_first_and_last_layer():

@@ -111,7 +111,7 @@ def test_strange_boxes_and_pictures(box, shape):
 
 
 @pytest.mark.parametrize("angle", [0, 20, -50, 180])
-def test_a_box_is_turned_until_the_eyes_are_level(angle):
+def test_a_box_is_turned_until_the_face_is_upright(angle):
     """Cutting a turned picture gives what cutting the upright one gives."""
     upright = cv2.GaussianBlur(np.random.default_rng(3).integers(0, 256, (301, 301, 3), np.uint8), (0, 0), 6)
     turn = cv2.getRotationMatrix2D((150, 150), -angle, 1)
@@ -126,6 +126,14 @@ def test_a_box_is_turned_until_the_eyes_are_level(angle):
     assert np.abs(cuts[0] - cuts[1]).mean() < 1
     no_points = cut_faces(upright, [Face(box, 1.0)], BOXES, 48)[0]
     np.testing.assert_array_equal(cuts[0], no_points)
+
+
+@pytest.mark.parametrize("left_eye", [(62, 50), (59, 46), (60, 45)])
+def test_a_face_in_profile_stays_upright(left_eye):
+    """Its eyes fall together, and would alone turn it by anything."""
+    points = np.float32([(60, 45), left_eye, (80, 62), (64, 85), (66, 86)])
+    matrix = crop_matrix(Face((10, 0, 90, 100), 1.0, points), BOXES)
+    assert abs(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))) < 25
 
 
 def test_a_turned_box_moves_along_the_face():

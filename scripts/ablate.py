@@ -120,7 +120,7 @@ def main() -> None:
             runs = done(options)
             if row.name not in options.only or (row.name, seed) in runs:
                 continue
-            if row.start and not is_there(runs.get((row.start, seed))):
+            if row.start and not folder_of(runs.get((row.start, seed)), options):
                 print(f"{row.name}, seed {seed}: left out, since it starts from a run of {row.start}")
                 continue
             run(row, seed, options)
@@ -130,9 +130,10 @@ def main() -> None:
         write_table(options.page, table)
 
 
-def is_there(entry: Entry | None) -> bool:
-    """Return whether the folder of a run is still there; it is not where another machine trained it."""
-    return entry is not None and Path(entry["run"]).is_dir()
+def folder_of(entry: Entry | None, options: argparse.Namespace) -> Path | None:
+    """Return the folder of a run; None where it is not there, since another machine trained it."""
+    folder = Path(options.output) / entry["run"] if entry else None
+    return folder if folder and folder.is_dir() else None
 
 
 def run(row: Method, seed: int, options: argparse.Namespace) -> None:
@@ -143,7 +144,7 @@ def run(row: Method, seed: int, options: argparse.Namespace) -> None:
             f"datamodule.path={options.data if row.group == 'votes' else options.data / 'fer2013.csv'}"
         )
     if row.start:
-        words.append(f"model.init_from={done(options)[row.start, seed]['run']}")
+        words.append(f"model.init_from={folder_of(done(options)[row.start, seed], options)}")
     words += [f"output_dir={options.output}", *row.words, f"seed={seed}"]
     print(f"{row.name}, seed {seed}: fer-train {' '.join(words)}", flush=True)
     with subprocess.Popen(
@@ -161,7 +162,7 @@ def run(row: Method, seed: int, options: argparse.Namespace) -> None:
     entry = {"method": row.name, "seed": seed, "words": row.words}
     entry |= {"experiment": options.experiment, "epochs": options.epochs}
     entry |= {"cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1), "precision": record["precision"]}
-    entry |= {"commit": record["commit"], "run": os.path.relpath(found[1])}
+    entry |= {"commit": record["commit"], "run": os.path.relpath(found[1], options.output)}
     entry |= {name: round(record["best"][name], 5) for name in METRICS}
     with options.results.open("a") as file:
         file.write(json.dumps(entry) + "\n")

@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+import fer
+
 PACKAGES = ("fer-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "numpy")
 
 
@@ -75,12 +77,12 @@ def _version(name: str) -> str | None:
 
 def _commit() -> str | None:
     """Return the commit of the checkout that this code is run from, with ``+`` where files were changed."""
-    here = Path(__file__).resolve().parent
-    if not (here.parent / ".git").exists():
+    checkout = Path(fer.__file__).resolve().parent.parent
+    if not (checkout / ".git").exists():  # installed: what lies around it is no checkout of this code
         return None
     try:
-        head = _git(here, "rev-parse", "HEAD")
-        return head + ("+" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
+        head = _git(checkout, "rev-parse", "HEAD")
+        return head + ("+" if _git(checkout, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -1,10 +1,16 @@
 """What a run notes down of how it was started."""
 
+import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from fer.training import run_folder
 from fer.training.run_folder import command_line
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -21,3 +27,29 @@ from fer.training.run_folder import command_line
 def test_command_is_kept_without_its_password(monkeypatch, words, expected):
     monkeypatch.setattr(sys, "argv", ["/bin/fer-train", *words])
     assert command_line() == expected
+
+
+def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
+    def git(*words):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", "-C", tmp_path, *identity, *words], check=True, capture_output=True)
+
+    package = tmp_path / "fer"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.setattr(run_folder.fer, "__file__", str(package / "__init__.py"))
+    assert run_folder._commit() is None  # installed: no checkout
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    assert re.fullmatch("[0-9a-f]{40}", run_folder._commit())
+    (package / "__init__.py").write_text("changed = True\n")
+    assert re.fullmatch("[0-9a-f]{40}[+]", run_folder._commit())
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout of this code")
+def test_the_commit_is_found_from_where_the_code_lies():
+    head = subprocess.run(
+        ["git", "-C", ROOT, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    )
+    assert run_folder._commit().removesuffix("+") == head.stdout.strip()

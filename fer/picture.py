@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from fer.errors import FerError, did_you_mean
+from fer.jpeg import count_scans
 from fer.pixels import EXPECTED, check_size, from_array, over_white, sixteen_bits, too_large, turned
 
 # Formats that Pillow may try. Each further one is code that strangers' bytes run through.
@@ -31,7 +32,7 @@ _NOTES = frozenset(
 )
 # What comes under a picture's name instead, by a pattern of its first bytes.
 _FOREIGN = {
-    rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg|<svg)": "an SVG drawing. Save it as PNG.",
+    rb"\s*(<\?xml[^>]*>\s*)?(?:(?><!--.*?-->)\s*)*+(<!DOCTYPE svg|<svg)": "an SVG drawing. Save it as PNG.",
     rb"\s*<(!doctype html|html|head|script|\?xml)": "a web page. The download went wrong; download it again.",
     rb"%PDF": "a PDF. Save the page as PNG or JPEG.",
     rb"PK\x03\x04": "a ZIP archive or an office document. Unpack it first.",
@@ -43,6 +44,7 @@ _FOREIGN = {
 }
 _ORIENTATION = 0x0112  # EXIF tag
 _LARGE = 12_000_000  # pixels; larger ones are decoded one at a time, however many threads there are
+_MOST_SCANS = 200  # of a JPEG; cameras and programs write some ten
 _one_at_a_time = Lock()
 
 Source = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
@@ -96,7 +98,7 @@ def picture_files(folder: str | os.PathLike[str]) -> list[Path]:
     if not root.is_dir():
         raise FerError(f"{root}: expected a folder of pictures, but there is no such folder.")
     found: list[Path] = []
-    for place, folders, names in os.walk(root):
+    for place, folders, names in os.walk(root, onerror=_unreadable_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(place, name) for name in names if _is_named_like_a_picture(name)]
     if not found:
@@ -114,6 +116,13 @@ def other_files(folder: str | os.PathLike[str]) -> dict[str, int]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         counts.update(Path(name).suffix.lower() for name in names if not name.startswith("."))
     return {suffix: number for suffix, number in counts.most_common() if suffix not in SUFFIXES | _NOTES}
+
+
+def _unreadable_folder(error: OSError) -> None:
+    raise FerError(
+        f"{error.filename}: this folder cannot be read ({error.strerror}). Make it readable, or name the "
+        "folders beside it."
+    ) from error
 
 
 def _at_home(name: str | os.PathLike[str]) -> Path:
@@ -177,7 +186,19 @@ def _decode(file: BinaryIO, where: str) -> np.ndarray:
     except Exception as error:  # Pillow's readers answer damage with nearly any exception
         raise _damaged(where, error) from None
     with closing(image):
+        if image.format in ("JPEG", "MPO"):
+            _check_scans(file, where)
         return _from_pillow(image, where)
+
+
+def _check_scans(file: BinaryIO, where: str) -> None:
+    """Refuse a JPEG that is made to keep a decoder busy."""
+    file.seek(0)
+    if (scans := count_scans(file.read())) > _MOST_SCANS:
+        raise FerError(
+            f"{where}: expected {EXPECTED}, got a JPEG of {scans:,} scans, which takes for ever to decode. "
+            "Save it anew."
+        )
 
 
 def _kind(start: bytes) -> str:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from fer.errors import FerError
+from fer.jpeg import count_scans
 from fer.picture import open_picture, other_files, picture_files
 
 RNG = np.random.default_rng(0)
@@ -148,6 +149,8 @@ REFUSED = {
     "noise": (bytes(range(200)), "something else"),
     "page": (b"<!DOCTYPE html><html>sorry</html>", "web page"),
     "drawing": (b'<?xml version="1.0"?>\n<svg xmlns="x"></svg>', "SVG"),
+    "drawing with comments": (b"<!-- a -->\n<!-- b --><svg></svg>", "SVG"),
+    "comments without end": (b"<!---->" * 140, "something else"),  # no pattern may take years over it
     "document": (b"%PDF-1.7 ...", "PDF"),
     "phone": (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
     "film": (b"\0\0\0\x18ftypmp42\0\0\0\0", "video"),
@@ -165,6 +168,42 @@ def test_refused_in_one_line(case):
         open_picture(source)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def with_scans(picture, number):
+    """Repeat the last scan of a progressive JPEG: legal, and each costs a pass over the picture."""
+    last = picture.rindex(b"\xff\xda")
+    return picture[:-2] + picture[last:-2] * number + picture[-2:]
+
+
+def test_scans_of_a_jpeg_are_counted():
+    plain = Image.fromarray(SMOOTH)
+    progressive = content(plain, "JPEG", progressive=True)
+    assert count_scans(content(plain, "JPEG")) == 1
+    assert count_scans(content(plain, "JPEG", restart_marker_blocks=1)) == 1
+    usual = count_scans(progressive)
+    assert 6 < usual < 15
+    assert count_scans(with_scans(progressive, 30)) == usual + 30
+    behind = progressive + b"\xff\xda\x00\x08" * 500  # as of a film that a telephone hangs on
+    assert count_scans(behind) == usual
+    noted = content(plain, "JPEG", comment=b"\xff\xda" * 300)
+    assert count_scans(noted) == 1
+    assert open_picture(noted).shape == SMOOTH.shape
+
+
+def test_a_jpeg_made_to_keep_a_decoder_busy_is_refused():
+    picture = content(Image.fromarray(SMOOTH), "JPEG", progressive=True)
+    with pytest.raises(FerError, match=r"a JPEG of [\d,]+ scans"):
+        open_picture(with_scans(picture, 300))
+    assert open_picture(with_scans(picture, 20)).shape == SMOOTH.shape
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root reads anything")
+def test_a_folder_that_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0)
+    Image.fromarray(SMOOTH).save(tmp_path / "a.png")
+    with pytest.raises(FerError, match="closed: this folder cannot be read"):
+        picture_files(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM"])

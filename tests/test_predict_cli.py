@@ -13,7 +13,7 @@ from fer.errors import FerError
 from fer.faces.face import Face
 from fer.labels import FER7
 from fer.predict_cli import main
-from fer.predicting.copies import copy_targets
+from fer.predicting.copies import copy_targets, write_picture
 from fer.predicting.lines import bar
 from fer.predicting.sources import is_moving, list_pictures
 
@@ -141,6 +141,20 @@ def test_a_refused_command_keeps_the_lines_of_the_last_one(fer_predict, photos, 
     words = ["--json", tmp_path / "out.jsonl", "--annotate", photos]
     assert fer_predict(photos / "b.png", *words)[0] == 2
     assert (tmp_path / "out.jsonl").read_text() == "yesterday\n"
+
+
+def test_a_copy_too_large_for_its_format_is_told(tmp_path):
+    with pytest.raises(FerError, match="too large for this format"):
+        write_picture(tmp_path / "a.webp", np.zeros((2, 16_400, 3), np.uint8))
+
+
+def test_the_last_lines_stand_alone(photos, fer_predict, monkeypatch):
+    """Progress is wiped away before they come."""
+    order = []
+    monkeypatch.setattr("fer.predicting.pictures.Progress.clear", lambda _: order.append("clear"))
+    monkeypatch.setattr("fer.predicting.pictures._sum_up", lambda *_: order.append("sum"))
+    fer_predict(photos)
+    assert order[-2:] == ["clear", "sum"]
 
 
 def test_pictures_of_one_name_get_copies_of_their_own():

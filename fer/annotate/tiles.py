@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from fer.emotion_colors import INK, PAPER, RGB, ink_on, rgb
 
 SMALLEST = 9  # pixels: below, nobody reads Pillow's own font
+_KEPT_HEIGHT = 32  # pixels; larger labels, of which one is up to a megabyte, are drawn anew
 _PANEL = (244, 245, 247)
 
 
@@ -32,7 +33,6 @@ def _margin(height: int) -> int:
     return max(2, round(0.35 * height))
 
 
-@lru_cache(maxsize=1024)
 def label_tile(text: str, height: int, color: RGB) -> np.ndarray:
     """Return a text on a filled box, uint8 ``(h, w, 3)``.
 
@@ -41,10 +41,17 @@ def label_tile(text: str, height: int, color: RGB) -> np.ndarray:
         height: Of the font, in pixels.
         color: Of the box; the ink is dark or white, whichever reads better on it.
     """
+    return (_kept_label if height <= _KEPT_HEIGHT else _label)(text, height, color)
+
+
+def _label(text: str, height: int, color: RGB) -> np.ndarray:
     image = Image.new("RGB", (_width(text, height), round(1.5 * height)), color)
     middle = (_margin(height), image.height / 2)
     ImageDraw.Draw(image).text(middle, text, ink_on(color), _font(height), anchor="lm")
     return np.asarray(image)
+
+
+_kept_label = lru_cache(maxsize=1024)(_label)
 
 
 def bars_tile(probabilities: Mapping[str, float], height: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fer.app.intake import plain_name
-from fer.app.limits import SHOWN_SIDE
+from fer.app.limits import MAX_CROWD, SHOWN_SIDE
 from fer.faces.face import Face
 from fer.faces.reduce import reduced
 from fer.predict import Predictor
@@ -23,6 +23,7 @@ class Judged:
         predictions: On its faces, from left to right, as people count; places in its own pixels.
         cuts: The faces as the model saw them, uint8 ``(N, S, S, 3)``.
         seconds: That finding and judging them took.
+        left_out: Faces beyond `MAX_CROWD`, the smallest, which were not judged.
         shown: The picture, made smaller, uint8 ``(h, w, 3)``.
         shown_predictions: The same answers; places in the pixels of ``shown``.
     """
@@ -32,6 +33,7 @@ class Judged:
     predictions: list[Prediction]
     cuts: np.ndarray
     seconds: float
+    left_out: int
     shown: np.ndarray
     shown_predictions: list[Prediction]
 
@@ -45,14 +47,16 @@ def judge(name: str, picture: np.ndarray, predictor: Predictor) -> Judged:
         predictor: What does it.
     """
     start = time.perf_counter()
-    faces = sorted(predictor.find(picture), key=lambda face: face.box[0] + face.box[2] / 2)
+    found = predictor.find(picture)
+    faces = sorted(found[:MAX_CROWD], key=lambda face: face.box[0] + face.box[2] / 2)
     cuts = predictor.cut(picture, faces)
     predictions = predictor.judge(faces, cuts)
     seconds = time.perf_counter() - start
     shown, factor = reduced(picture, SHOWN_SIDE)
     smaller = [replace(answer, face=_scaled(answer.face, factor)) for answer in predictions]
     size = (picture.shape[1], picture.shape[0])
-    return Judged(plain_name(name), size, predictions, cuts, seconds, shown.copy(), smaller)
+    left_out = len(found) - len(faces)
+    return Judged(plain_name(name), size, predictions, cuts, seconds, left_out, shown.copy(), smaller)
 
 
 def _scaled(face: Face, factor: np.ndarray) -> Face:

@@ -8,5 +8,6 @@ MIN_SIDE = 16  # pixels; in less, nobody finds a face
 MAX_VIDEO_SECONDS = 120.0
 MAX_VIDEO_FRAMES = 7_200  # two minutes at 60 a second
 MAX_VIDEO_PIXELS = 10_000_000  # of a frame: 4K
+MAX_CROWD = 200  # faces of a picture, the largest ones: drawing around a thousand takes half a minute
 MAX_FACES = 20  # of a frame of a film or a camera, the largest ones
 SHOWN_SIDE = 1280  # pixels of the longer side of what is kept and shown of a picture

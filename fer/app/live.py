@@ -49,6 +49,10 @@ class Snapshot:
     full: bool
 
 
+class BusyError(Exception):
+    """No processor is free just now, and the next frame will do as well."""
+
+
 class LiveSession:
     """The camera of one visitor. Safe to use from several threads.
 
@@ -58,7 +62,7 @@ class LiveSession:
 
     Args:
         predictor: Finds and judges the faces; may be shared.
-        turn: Gives a context within which the processor may be used; see `fer.app.serving.turn`.
+        turn: Gives a context within which the processor may be used; see `fer.app.serving.prompt_turn`.
         smooth: Seconds over which the answers of a face are averaged, see `fer.video.smoothing.Smoother`.
 
     Attributes:
@@ -103,8 +107,11 @@ class LiveSession:
         return self._draw(frame)
 
     def _look(self, frame: np.ndarray, seconds: float) -> None:
-        with self._turn():
-            answers = self._predictor.classify(frame, self._predictor.find(frame)[:MAX_FACES])
+        try:
+            with self._turn():
+                answers = self._predictor.classify(frame, self._predictor.find(frame)[:MAX_FACES])
+        except BusyError:
+            return self.drop(1)
         seen = self._follower.update(answers, seconds)
         with self._state:
             self._keep(seen, seconds)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from fer.app.live import BusyError
 from fer.app.settings import Settings, settings
 from fer.bundle.card import Card, read_card
 from fer.bundle.files import CARD, Bundle, read_bundle
@@ -22,6 +23,7 @@ _MODELS = 8  # that are kept in memory at most
 _TURNS = threading.BoundedSemaphore(cores())
 # A film is decoded, drawn in and compressed outside the turns of its frames: films are counted as a whole.
 _FILMS = threading.BoundedSemaphore(cores())
+_PROMPT = 0.2  # seconds that a camera waits
 _LOOKS_UP = 0.5  # seconds between two looks of a visitor who waits with a film
 
 
@@ -45,6 +47,21 @@ def turn() -> Iterator[None]:
     """Wait until a processor is free: of many visitors' computations only so many run at a time."""
     with _TURNS:
         yield
+
+
+@contextmanager
+def prompt_turn() -> Iterator[None]:
+    """Wait a moment for a free processor: a camera's frame is of no use later, and its thread must not hang.
+
+    Raises:
+        BusyError: None is free.
+    """
+    if not _TURNS.acquire(timeout=_PROMPT):
+        raise BusyError
+    try:
+        yield
+    finally:
+        _TURNS.release()
 
 
 @contextmanager

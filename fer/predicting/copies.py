@@ -99,7 +99,9 @@ def write_picture(path: Path, pixels: np.ndarray) -> None:
         FerError: It cannot be written there.
     """
     try:
-        _, content = cv2.imencode(path.suffix.lower(), pixels[..., ::-1])
+        done, content = cv2.imencode(path.suffix.lower(), pixels[..., ::-1])
+        if not done:
+            raise FerError(f"{path}: cannot be written (too large for this format). Choose another place.")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.tobytes())
     except (OSError, cv2.error) as error:

@@ -58,8 +58,7 @@ def predict_pictures(files: Mapping[Path, Path], request: argparse.Namespace, pr
     """
     tally = Tally()
     with ExitStack() as stack:
-        sinks = [tally.add, *_outputs(stack, files, request, predictor)]
-        stack.callback(_sum_up, tally, len(files))
+        sinks = [tally.add, *_outputs(stack, files, request, predictor, tally)]
         for path, answer in zip(files, predictor.answers(files), strict=True):
             for sink in sinks:
                 sink(path, answer)
@@ -67,7 +66,11 @@ def predict_pictures(files: Mapping[Path, Path], request: argparse.Namespace, pr
 
 
 def _outputs(
-    stack: ExitStack, files: Mapping[Path, Path], request: argparse.Namespace, predictor: Predictor
+    stack: ExitStack,
+    files: Mapping[Path, Path],
+    request: argparse.Namespace,
+    predictor: Predictor,
+    tally: Tally,
 ) -> list[Sink]:
     sinks: list[Sink] = []
     if request.annotate:  # it may be refused: before the lines of an earlier run give way
@@ -76,6 +79,7 @@ def _outputs(
         spare(files, [Path(request.json)], "the answers")
         sinks.insert(0, _to_json(stack, Path(request.json), predictor))
     print(head_line(predictor), flush=True)
+    stack.callback(_sum_up, tally, len(files))  # after the progress is wiped away, which is called first
     sinks.append(_to_screen(stack, files, predictor, request.all))
     return sinks
 

@@ -17,7 +17,7 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 USUAL_RATE = 25.0  # frames a second, where a film does not say
 _LONGEST_GAP = 600.0  # seconds from one frame to the next; a clock that says more is damaged
-_FASTEST = 1000.0  # what claims more is a time base, not a frame rate
+_FASTEST = 480.0  # slow motion of phones; what claims more is a time base, not a frame rate
 # A header may promise a frame or so more than there is, as its duration is rounded.
 _ROUNDING_FRAMES, _ROUNDING_SHARE = 2, 0.02
 

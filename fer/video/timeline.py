@@ -131,6 +131,11 @@ def read_timeline(path: str | Path) -> Iterator[Row]:
             yield from parse(file)
     except OSError as error:
         raise FerError(f"{path}: expected a time line, cannot read it ({error.strerror}).") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FerError(
+            f"{path}: expected a time line in UTF-8, but it is damaged or of another kind ({error}). "
+            "Write it again."
+        ) from error
     except _BadLineError as error:
         raise FerError(
             f"{path}, line {error.args[0]}: expected a row of a time line, got one that does not fit "

@@ -25,6 +25,12 @@ def predictor(tmp_path_factory):
     return Predictor(write_bundle(tmp_path_factory.mktemp("model") / "m"), PatchDetector(), threads=1)
 
 
+def test_of_a_crowd_the_largest_faces_are_judged(predictor, monkeypatch):
+    monkeypatch.setattr("fer.app.judging.MAX_CROWD", 2)
+    judged = judge("many.png", patches(RED, GREEN, RED), predictor)
+    assert (len(judged.predictions), judged.left_out) == (2, 1)
+
+
 class Words(HTMLParser):
     def __init__(self, page):
         super().__init__()

@@ -8,6 +8,7 @@ import pytest
 from films import SquareFinder, scene
 
 from fer.annotate import draw
+from fer.app import serving
 from fer.app.live import LiveSession
 from fer.app.recording import Recording
 from fer.video import Follower
@@ -112,6 +113,19 @@ def test_the_processor_is_used_in_turn_only():
 
     LiveSession(Watched(), turn).process(scene(0), 0.0)
     assert inside == []
+
+
+def test_a_frame_without_a_free_processor_is_dropped(monkeypatch):
+    """A camera's thread that waited would lose its stream, and hold up all others when it is stopped."""
+    monkeypatch.setattr(serving, "_TURNS", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(serving, "_PROMPT", 0.01)
+    live = LiveSession(SquareFinder(), serving.prompt_turn)
+    live.mirror = False
+    with serving.turn():
+        np.testing.assert_array_equal(live.process(scene(1), 0.0), scene(1))
+    assert (live.snapshot().frames, live.snapshot().dropped) == (0, 1)
+    live.process(scene(1), 0.1)
+    assert live.snapshot().frames == 1
 
 
 def test_the_last_half_minute_is_told_from_now_backwards():

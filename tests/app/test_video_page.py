@@ -2,6 +2,7 @@
 
 from collections import Counter
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from films import SquareFinder, scene, write_film
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 pytest.importorskip("av", reason="the video page needs the extra app")
 from fer.app.views import video
+from fer.video.summary import Summary
 
 
 def script():
@@ -132,6 +134,12 @@ def test_a_long_film_is_refused(page, tmp_path):
 )
 def test_progress_tells_the_time_left(done, total, elapsed, text):
     assert video.progress_text(done, total, elapsed) == text
+
+
+def test_faces_that_are_no_longer_held_are_not_shown():
+    summary = Summary("film", faces={7: Counter(happy=3), 9: Counter(sad=2)}, passed=1000)
+    judged = SimpleNamespace(summary=summary, history=SimpleNamespace(faces=lambda: [1, 7, 2, 9]))
+    assert video._faces(judged) == [7, 9]
 
 
 def test_shares_of_a_face():

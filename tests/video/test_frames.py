@@ -7,7 +7,7 @@ import pytest
 from films import SIZE, FakeCamera, read_film, scene, write_film
 
 from fer.errors import FerError
-from fer.video.frames import Film, Webcam, open_source
+from fer.video.frames import USUAL_RATE, Film, Webcam, open_source
 
 # A film is compressed: colours are near, not equal.
 NEAR = 12
@@ -80,6 +80,23 @@ def test_a_film_of_varying_rate_is_whole(tmp_path):
     assert film.count > 2 * len(frames)
     assert frames[-1].seconds == pytest.approx(5.0, abs=0.1)
     assert film.shortfall() is None
+
+
+def test_a_time_base_is_no_rate(tmp_path):
+    """A browser's recording has a clock of milliseconds, and names no frame rate."""
+    av = pytest.importorskip("av", reason="needs PyAV (extra app)")
+    path = tmp_path / "a.webm"
+    with av.open(str(path), "w", options={"live": "1"}) as container:
+        stream = container.add_stream("libvpx", rate=1000)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * number, np.uint8))
+            frame.pts, frame.time_base = 33 * number, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    film = Film(path)
+    assert film.rate == USUAL_RATE
+    assert [round(frame.seconds, 2) for frame in film][:3] == [0.0, 0.03, 0.07]
 
 
 def cut_mp4(path):

@@ -87,6 +87,15 @@ def test_another_file_is_refused(tmp_path, suffix, text):
         list(read_timeline(tmp_path / f"out{suffix}"))
 
 
+@pytest.mark.parametrize(
+    ("suffix", "content"), [(".jsonl", b"\xff\xfe{"), (".csv", b"\xff"), (".csv", b'frame,"a\n1')]
+)
+def test_a_file_in_another_encoding_or_quoting_is_told(tmp_path, suffix, content):
+    (tmp_path / f"out{suffix}").write_bytes(content)
+    with pytest.raises(FerError, match="expected a time line in UTF-8"):
+        list(read_timeline(tmp_path / f"out{suffix}"))
+
+
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(FerError, match=r"none\.csv: expected a time line"):
         list(read_timeline(tmp_path / "none.csv"))

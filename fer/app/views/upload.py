@@ -31,7 +31,10 @@ def page() -> None:
     judged = _judge_all(_sources())
     if not judged:
         return
-    show_picture(_choose(judged))
+    chosen = _choose(judged)
+    if chosen.left_out:
+        st.info(f"{chosen.left_out:,} more faces, the smallest, were found and not looked at.")
+    show_picture(chosen)
     _show_results(judged)
 
 

@@ -115,7 +115,7 @@ def _show(judged: JudgedFilm, stem: str) -> None:
     with found:
         _tell(judged)
         _downloads(judged, stem)
-    faces = judged.history.faces()
+    faces = _faces(judged)
     if not faces:
         return
     st.subheader("Emotions over time")
@@ -128,13 +128,19 @@ def _show(judged: JudgedFilm, stem: str) -> None:
 
 def _tell(judged: JudgedFilm) -> None:
     """Say in words what was found."""
-    faces = judged.history.faces()
-    named = "1 face" if len(faces) == 1 else f"{len(faces):,} faces"
+    faces = _faces(judged)
+    number = len(judged.summary.faces) + judged.summary.passed
+    named = "1 face" if number == 1 else f"{number:,} faces"
     st.caption(f"{judged.summary.frames:,} frames, {clock(judged.summary.seconds)} minutes, {named}")
     if not faces:
         st.info("No face was found in this film. Faces are found best from the front and not too small.")
     for face in faces[:_MOST_FACES]:
         st.markdown(f"**Face {face}**: {escaped(shares(judged.summary.faces[face]))}")
+
+
+def _faces(judged: JudgedFilm) -> list[int]:
+    """Return the faces seen longest, the longest first; of very many, only these are still known."""
+    return [face for face in judged.history.faces() if face in judged.summary.faces]
 
 
 def shares(emotions: Counter[str]) -> str:

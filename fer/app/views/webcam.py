@@ -10,7 +10,7 @@ from fer.app.live import SPAN, LiveSession, Snapshot
 from fer.app.parts.bars import show_bars
 from fer.app.parts.emotion_lines import show_emotion_lines
 from fer.app.recording import MAX_ROWS
-from fer.app.serving import predictor, turn
+from fer.app.serving import predictor, prompt_turn
 from fer.app.settings import settings
 
 _EVERY = 1.0  # seconds between two looks at the figures; the picture itself moves with the camera
@@ -62,7 +62,7 @@ def page() -> None:
 
 def _session() -> LiveSession:
     if "live" not in st.session_state:
-        st.session_state["live"] = LiveSession(predictor(), turn)
+        st.session_state["live"] = LiveSession(predictor(), prompt_turn)
     return st.session_state["live"]
 
 

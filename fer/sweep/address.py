@@ -10,7 +10,7 @@ from fer.errors import FerError
 FORMS = "null (a SQLite file), sqlite:///FILE, journal:FILE or postgresql://USER@HOST/DATABASE"
 _POSTGRESQL = r"postgres(?:ql)?(?:\+\w+)?://"
 _USER_PASSWORD = re.compile(rf"({_POSTGRESQL}[^:@/]*):(.*)@([^@]*)$")
-_PARAMETER = re.compile(rf"({_POSTGRESQL}.*[?&])password=([^&]*)&?")
+_PARAMETER = re.compile(rf"({_POSTGRESQL}.*[?&])password=([^&'\"\s}}]*)&?")
 
 
 def without_password(text: str) -> str:
@@ -24,7 +24,7 @@ def without_password(text: str) -> str:
         text = _USER_PASSWORD.sub(r"\1@\3", text)
     if found := _PARAMETER.search(text):
         os.environ["PGPASSWORD"] = unquote(found[2])
-        text = _PARAMETER.sub(r"\1", text).rstrip("?&")
+        text = re.sub(r"[?&]+(?=['\"\s}]|$)", "", _PARAMETER.sub(r"\1", text))
     return text
 
 
@@ -48,7 +48,13 @@ def full_address(text: str | None, folder: Path) -> str:
         return f"journal:{_file(path)}"
     if re.match(_POSTGRESQL, text):
         return re.sub(_POSTGRESQL, "postgresql://", text)
-    raise FerError(f"sweep.storage: expected {FORMS}, got {text!r}.")
+    raise FerError(f"sweep.storage: expected {FORMS}, got {_masked(text)!r}.")
+
+
+def _masked(text: str) -> str:
+    """Take what may be a password out of an address that is none of ours."""
+    hidden = re.sub(r"((?:^|/)[^:/@\s]+):(?!/).*@", r"\1:***@", text)
+    return re.sub(r"(password=)[^&\s'\"]*", r"\1***", hidden)
 
 
 def file_of(address: str) -> Path | None:

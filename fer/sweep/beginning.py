@@ -2,9 +2,10 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from fer.errors import FerError
@@ -12,6 +13,8 @@ from fer.sweep.books import Books
 from fer.sweep.plan import Plan
 from fer.sweep.space import Value, grid
 from fer.sweep.storage import lock, open_storage
+
+_FIRST, _LAST = "base", "key"  # attributes in whose order a study is made: with the last it is whole
 
 
 def begin(
@@ -38,28 +41,45 @@ def begin(
         FerError: The storage cannot be reached, or holds another sweep of that name, or one
             that is not to go on; or there is none yet, but its folder holds runs.
     """
-    search = {"objective": plan.objective, "space": _plain(plan)}
-    with lock(plan.address, plan.name):
+    points = grid(plan.space) if plan.sampler == "grid" else None  # refused before there is a study
+    search: dict[str, Any] = {"objective": plan.objective, "space": _plain(plan)}
+    search |= {} if points is None else {"sampler": "grid"}
+    with lock(plan.address, ""):  # tables are those of a whole database
         storage = open_storage(plan.address)
-        exists = plan.name in [study.study_name for study in storage.get_all_studies()]
+    with lock(plan.address, plan.name):
+        exists = _is_begun(storage, plan.name)
         if not exists:
             _check_empty(plan)
             way = StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE
             study_id = storage.create_new_study([way], plan.name)
-            storage.set_study_user_attr(study_id, "base", dict(base))
-            storage.set_study_user_attr(study_id, "search", search)
-            for key, words in commands.items():
-                if words is not None:
-                    storage.set_study_user_attr(study_id, key, words)
-            storage.set_study_user_attr(study_id, "key", secrets.token_hex(2))
+            _note(storage, study_id, {"base": dict(base), "search": search, **commands})
         books = Books(plan, storage)
         if exists:
             _check_same(books, search, base)
             if not may_exist:
                 raise FerError(_there_already(books))
-        _fill(books)
+        _fill(books, points)
         books.revive()
     return books, exists
+
+
+def _is_begun(storage: BaseStorage, name: str) -> bool:
+    """Whether there is a study of that name; one that our process died over in making it is cleared away."""
+    for study in storage.get_all_studies():
+        if study.study_name == name:
+            is_half = _FIRST in study.user_attrs and _LAST not in study.user_attrs
+            if not is_half or storage.get_n_trials(study._study_id):
+                return True
+            storage.delete_study(study._study_id)
+    return False
+
+
+def _note(storage: BaseStorage, study_id: int, attributes: Mapping[str, Any]) -> None:
+    """Write down what a study is, from `_FIRST` to `_LAST`."""
+    whole = {_FIRST: attributes[_FIRST], **attributes, _LAST: secrets.token_hex(2)}
+    for key, value in whole.items():
+        if value is not None:
+            storage.set_study_user_attr(study_id, key, value)
 
 
 def _check_empty(plan: Plan) -> None:
@@ -74,15 +94,14 @@ def _check_empty(plan: Plan) -> None:
         )
 
 
-def _fill(books: Books) -> None:
+def _fill(books: Books, points: Sequence[Mapping[str, Value]] | None) -> None:
     """Put in the trials that are planned and not there yet; a grid's with their values."""
-    plan = books.plan
-    points: list[dict[str, Value]] = grid(plan.space) if plan.sampler == "grid" else []
-    wanted = len(points) if plan.n_trials is None else plan.n_trials
-    if points:
-        wanted = min(wanted, len(points))
-    for number in range(len(books.trials()), wanted):
-        books.study.enqueue_trial(points[number] if points else {})
+    there = [trial.system_attrs.get("fixed_params") for trial in books.trials()]
+    wanted = books.plan.n_trials
+    missing = [{}] * (wanted or 0) if points is None else [point for point in points if point not in there]
+    number = len(missing) if wanted is None else max(0, wanted - len(there))
+    for point in missing[:number]:
+        books.study.enqueue_trial(dict(point))
 
 
 def _check_same(books: Books, search: Mapping[str, Any], base: Mapping[str, Any]) -> None:

@@ -22,7 +22,8 @@ from fer.sweep.space import Value, suggest
 from fer.sweep.storage import lock, open_storage
 
 OWNER, PULSE, DEATHS, SESSION = "fer:owner", "fer:pulse", "fer:deaths", "fer:session"
-MAX_DEATHS = 3  # a trial whose process died as often is likely to be the reason
+REPORTS = "fer:reports"  # that it had given when its process last died
+MAX_DEATHS = 3  # a trial whose process died as often, and came no further, is likely to be the reason
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -151,8 +152,9 @@ class Books:
             owner = trial.system_attrs.get(OWNER)
             lost = is_gone(owner, _pulse(trial)) or (own and owner == this_process())
             if trial.state == TrialState.RUNNING and lost:
-                deaths = trial.system_attrs.get(DEATHS, 0) + 1
+                deaths = _deaths(trial) + 1
                 self._mark(trial._trial_id, DEATHS, deaths)
+                self._mark(trial._trial_id, REPORTS, len(trial.intermediate_values))
                 if deaths < MAX_DEATHS:
                     self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
                     continue
@@ -162,6 +164,15 @@ class Books:
 
     def _mark(self, trial_id: int, key: str, value: Any) -> None:
         self.storage.set_trial_system_attr(trial_id, key, value)
+
+
+def _deaths(trial: FrozenTrial) -> int:
+    """Return how often a trial's process died since it last came further.
+
+    Those that go on from their checkpoints are not the reason: others of their machine are, or its owner.
+    """
+    came_further = len(trial.intermediate_values) > trial.system_attrs.get(REPORTS, 0)
+    return 0 if came_further else int(trial.system_attrs.get(DEATHS, 0))
 
 
 def _pulse(trial: FrozenTrial) -> float:

@@ -3,10 +3,11 @@
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fer.errors import FerError
 from fer.sweep.address import file_of
@@ -14,8 +15,39 @@ from fer.sweep.address import file_of
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
+T = TypeVar("T")
 CONNECT_SECONDS = 5  # to reach a server
 BUSY_SECONDS = 60  # that a SQLite file may be held by others
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds; a server that starts anew is back by then
+
+
+class StorageError(FerError):
+    """A storage cannot be reached."""
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """Return what a call to a storage returns; while that is away, call again, for a minute.
+
+    Args:
+        call: May be called again after it failed in the middle.
+
+    Raises:
+        StorageError: It is still away, or one of Optuna's or SQLAlchemy's errors.
+    """
+    for pause in _PAUSES:
+        try:
+            return call()
+        except away():
+            time.sleep(pause)
+    return call()
+
+
+def away() -> tuple[type[Exception], ...]:
+    """Return what is raised while a storage is away."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return StorageError, StorageInternalError, SQLAlchemyError
 
 
 def open_storage(address: str) -> "BaseStorage":
@@ -84,7 +116,9 @@ def _explained(address: str) -> Iterator[None]:
         yield
     except Exception as error:
         reason = _first_line(error)
-        raise FerError(f"sweep.storage: {address} cannot be opened: {reason}{_advice(address)}") from error
+        raise StorageError(
+            f"sweep.storage: {address} cannot be opened: {reason}{_advice(address)}"
+        ) from error
 
 
 def _advice(address: str) -> str:

@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import Callback
 
 from fer.sweep.books import Books
 from fer.sweep.search import STEPS, step_at
+from fer.sweep.storage import patiently
 
 
 class SupersededError(Exception):
@@ -40,7 +41,7 @@ class TrialWatch(Callback):
             return
         start = time.perf_counter()
         try:
-            self._report(trainer)
+            patiently(lambda: self._report(trainer))
         finally:
             self.seconds += time.perf_counter() - start
 

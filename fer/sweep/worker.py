@@ -22,10 +22,13 @@ from fer.sweep.books import Books
 from fer.sweep.compose import Composer, override, trial_folder
 from fer.sweep.liveness import Pulse
 from fer.sweep.plan import Plan
+from fer.sweep.search import STEPS
 from fer.sweep.space import Value
+from fer.sweep.storage import away, lock, patiently
 from fer.sweep.wandb_runs import names_of
 from fer.sweep.watch import SupersededError, TrialWatch
 from fer.training import run as training
+from fer.training.run_folder import read_record
 
 MESSAGE_LENGTH = 500  # letters of an error that the study keeps; all of it is in error.txt
 
@@ -34,7 +37,9 @@ def work(plan: Plan, _: DictConfig) -> None:
     """Work until no trial waits; what a launcher starts as a job, in this process or elsewhere."""
     _share_machine(plan.share_of_cores, HydraConfig.get().job.num)
     compose, books, shelf = Composer(plan.words), Books(plan), Shelf()
-    while (taken := books.take()) is not None:
+    with lock(plan.address, plan.name):
+        books.revive(own=True)  # who asks for a trial is at none: an earlier job of this process lost it
+    while (taken := patiently(books.take)) is not None:
         Attempt(books, *taken).run(compose, shelf)
         gc.collect()
         if torch.cuda.is_available():
@@ -94,12 +99,16 @@ class Attempt:
                 raise
             except SupersededError:
                 return
+            except away():
+                raise  # the trial waits again, or its pulse tells: it has not failed
             except Exception as error:
                 ending = Ending(TrialState.FAIL, None, {"error": self._explain(error)})
         seconds = round(time.perf_counter() - start, 1)
         ending.notes |= {"words": self.words, "seconds": seconds, "share": round(self.watch.share, 4)}
         ending.notes |= {"watch_seconds": round(self.watch.seconds, 4)}
-        self.books.tell(self.trial, ending.state, ending.value, ending.notes)
+        patiently(lambda: self.books.tell(self.trial, ending.state, ending.value, ending.notes))
+        if ending.state == TrialState.PRUNED and not self.books.plan.keep_pruned:
+            shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
     def _train(self, compose: Composer, shelf: Shelf) -> Ending:
         plan = self.books.plan
@@ -108,12 +117,14 @@ class Attempt:
         if values["logger"]["wandb"] is not None:
             group = values["logger"]["wandb"]["group"]
             values["logger"]["wandb"] |= names_of(self.books, self.trial.number, self.chosen, group)
+        if read_record(self.folder).get("status") == "pruned":  # and its process died before it could tell
+            reports = self.books.storage.get_trial(self.trial._trial_id).intermediate_values
+            self.watch.share = max(reports, default=0) / STEPS
+            return Ending(TrialState.PRUNED, None, {})
         data = shelf.get(values)
         best = training.run(values, self.folder, self._goes_on(), data, [self.watch], quiet=True)
         notes = {key: best[key] for key in ("epoch",) if key in best}
         if self.watch.ended_as == "pruned":
-            if not plan.keep_pruned:
-                shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
             return Ending(TrialState.PRUNED, None, notes)
         if plan.objective not in best:
             raise FerError(f"{plan.objective} was never measured. Let trainer.limit_val_batches be above 0.")

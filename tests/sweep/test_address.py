@@ -17,6 +17,9 @@ from fer.sweep.address import file_of, full_address, without_password
         ("postgresql+psycopg://me:a/b#c?d:e@f@host/db", "postgresql+psycopg://me@host/db", "a/b#c?d:e@f"),
         ("postgresql://host/db?user=me&password=secret", "postgresql://host/db?user=me", "secret"),
         ("postgresql://host/db?password=secret&user=me", "postgresql://host/db?user=me", "secret"),
+        ('s="postgresql://h/db?user=me&password=p"', 's="postgresql://h/db?user=me"', "p"),
+        ("s='postgresql://h/db?password=p&user=me'", "s='postgresql://h/db?user=me'", "p"),
+        ('{storage:"postgresql://h/db?password=p"}', '{storage:"postgresql://h/db"}', "p"),
         ("postgresql://me@host/db", "postgresql://me@host/db", None),
         ("name=a:b@c", "name=a:b@c", None),
     ],
@@ -44,3 +47,18 @@ def test_addresses_in_full(tmp_path, monkeypatch):
 def test_other_addresses_are_refused(address, tmp_path):
     with pytest.raises(FerError, match=r"^sweep\.storage"):
         full_address(address, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mysql://me:s3cret@host/db",
+        "postgresql:/me:s3cret@h/db",
+        "mysql://h/db?user=me&password=s3cret",
+        "me:s3cret@h",
+    ],
+)
+def test_a_refusal_does_not_tell_a_password(address, tmp_path):
+    with pytest.raises(FerError, match=r"\*\*\*") as found:
+        full_address(address, tmp_path)
+    assert "s3cret" not in str(found.value)

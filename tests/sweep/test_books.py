@@ -5,7 +5,9 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import optuna
 import pytest
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from small_sweeps import plan_for
 
@@ -13,6 +15,7 @@ from fer.errors import FerError
 from fer.sweep.beginning import begin
 from fer.sweep.books import DEATHS, MAX_DEATHS, OWNER, PULSE, Books
 from fer.sweep.liveness import GRACE_SECONDS, this_process
+from fer.sweep.storage import open_storage
 
 
 @pytest.fixture(params=["sqlite:///{}/s.db", "journal:{}/s.log"])
@@ -110,6 +113,47 @@ def test_a_trial_whose_process_dies_each_time_has_failed(plan):
     failed = books.trials()[0]
     assert failed.state == TrialState.FAIL
     assert "died 3 times" in failed.user_attrs["error"]
+
+
+def test_a_trial_that_comes_further_each_time_has_not_failed(plan):
+    """Killed with the neighbour that took all memory, or preempted: it is not the reason."""
+    books = start(plan)
+    for number in range(2 * MAX_DEATHS):
+        trial, _ = books.take()
+        assert trial.number == 0
+        trial.report(0.1, number + 1)
+        give_to(books, trial, dead())
+    assert books.take()[0].number == 0
+
+
+def test_a_study_that_was_left_half_made_is_made_anew(plan):
+    books = start(plan)
+    for key in ("search", "key"):
+        assert key in books.study.user_attrs
+    books.storage.delete_study(books.study._study_id)
+    study_id = books.storage.create_new_study([StudyDirection.MAXIMIZE], plan.name)
+    books.storage.set_study_user_attr(study_id, "base", {"trainer.max_epochs": 3})
+    assert len(start(plan, may_exist=False).trials()) == 4
+
+
+def test_a_study_of_somebody_else_is_left_alone(plan):
+    optuna.create_study(study_name=plan.name, storage=open_storage(plan.address))
+    with pytest.raises(FerError, match="no sweep of ours"):
+        start(plan)
+
+
+def test_a_grid_gets_its_missing_points(tmp_path):
+    space = {"optimizer.lr": [1e-3, 1e-2, 1e-1]}
+    plans = [
+        plan_for(tmp_path, f"sqlite:///{tmp_path}/s.db", number, space, sampler="grid")
+        for number in (1, None)
+    ]
+    start(plans[0])
+    books = start(plans[1])
+    rates = [trial.system_attrs["fixed_params"]["optimizer.lr"] for trial in books.trials()]
+    assert sorted(rates) == [1e-3, 1e-2, 1e-1]
+    with pytest.raises(FerError, match="sampler"):
+        start(plan_for(tmp_path, plans[0].address, 5, space))
 
 
 def test_a_trial_put_back_waits(plan):

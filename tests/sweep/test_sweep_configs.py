@@ -37,6 +37,7 @@ def test_every_space_fits_the_config_as_it_stands(choice, fer_train, tmp_path, c
     ("words", "message"),
     [
         (("sweep.sampler=tp",), "expected one of tpe, random, grid, got 'tp'. Did you mean 'tpe'?"),
+        (("sweep.sampler=grid",), "a grid needs"),
         (("sweep.pruner.name=ahsa",), "asha, hyperband, median, none, got 'ahsa'"),
         (("sweep.pruner.reduction=1",), "sweep.pruner.reduction: expected a whole number of at least 2"),
         (("sweep.n_trials=0",), "sweep.n_trials: expected a whole number of at least 1"),

@@ -146,6 +146,41 @@ def test_a_storage_that_fails_for_a_moment_does_not_hang_the_sweep(sweep, monkey
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
 
 
+def test_a_storage_that_is_away_during_a_report_costs_no_trial(sweep, monkeypatch):
+    whole, calls = Books.owns, []
+
+    def owns(*arguments):
+        calls.append(1)
+        if len(calls) == 1:
+            raise optuna.exceptions.StorageInternalError("server closed the connection unexpectedly")
+        return whole(*arguments)
+
+    monkeypatch.setattr(Books, "owns", owns)
+    status, study = sweep(*CUSTOM, RATES, "sweep.n_trials=2")
+    assert status == 0
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
+    assert not any("fer:deaths" in trial.system_attrs for trial in study.trials)
+
+
+def test_a_pruned_trial_whose_process_dies_before_it_can_tell_is_pruned(sweep, monkeypatch, tmp_path):
+    whole, calls = Books.tell, []
+
+    def tell(books, trial, state, *more):
+        if state == TrialState.PRUNED and not calls:
+            calls.append(trial.number)
+            raise RuntimeError("killed here")
+        return whole(books, trial, state, *more)
+
+    monkeypatch.setattr(Books, "tell", tell)
+    status, study = sweep("sweep=smoke", "sweep.n_trials=5")
+    assert status == 0
+    trial = study.trials[calls[0]]
+    assert trial.state == TrialState.PRUNED
+    record = json.loads((folder_of(tmp_path, trial, "smoke") / "run.json").read_text())
+    assert (record["epochs"], record.get("resumes", 0)) == (1, 0)  # it was not trained on
+    assert trial.user_attrs["share"] == pytest.approx(1 / 3, abs=0.01)
+
+
 def test_ctrl_c_puts_the_trial_back_and_the_sweep_goes_on_later(sweep, monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt

@@ -28,7 +28,7 @@ from omegaconf import OmegaConf
 from scipy.stats import norm, spearmanr
 
 from fer.config_dir import CONFIG_DIR
-from fer.sweep.compose import override
+from fer.sweep.compose import override, proxy_keys
 from fer.sweep.space import parse_space, suggest
 
 AGAIN = "again"
@@ -51,12 +51,14 @@ def main() -> None:
     results = options.output / f"results_{options.sweep}.jsonl"
     results.parent.mkdir(parents=True, exist_ok=True)
     entries = {}
-    for number, recipe in enumerate(draw_recipes(options.sweep, options.recipes)):
-        for kind in ("whole", *options.proxies, AGAIN):
+    recipes = draw_recipes(options.sweep, options.recipes)
+    proxies = [kind for kind in options.proxies if is_cheaper(kind, recipes)]
+    for number, recipe in enumerate(recipes):
+        for kind in ("whole", *proxies, AGAIN):
             words = command(kind, [*recipe, *more], options)
             done = read(results).get(tuple(words))
             entries[number, kind] = done or train(number, kind, words, options.metric, results)
-    print(table(entries, options.proxies, options.metric))
+    print(table(entries, proxies, options.metric))
 
 
 def split_words(words: list[str]) -> tuple[list[str], list[str]]:
@@ -68,6 +70,14 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
 def known_proxies() -> list[str]:
     """Return the options of conf/proxy."""
     return sorted(path.stem for path in (CONFIG_DIR / "proxy").glob("*.yaml"))
+
+
+def is_cheaper(proxy: str, recipes: list[list[str]]) -> bool:
+    """Return whether a proxy changes recipes, or these set themselves what it would set."""
+    both = proxy_keys([f"proxy={proxy}"]) & {word.partition("=")[0] for recipe in recipes for word in recipe}
+    if both:
+        print(f"proxy={proxy} is left out: {', '.join(both)} is what the recipes differ in")
+    return not both
 
 
 def draw_recipes(sweep: str, number: int) -> list[list[str]]:

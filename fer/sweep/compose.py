@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fer import options
+from fer.config_dir import CONFIG_DIR
 
 
 class Composer:
@@ -65,16 +66,26 @@ def command_words(words: list[str], base: DictConfig) -> list[str]:
 
 
 def whole_command(words: list[str], objective: str) -> list[str] | None:
-    """Return `command_words` without ``proxy=…``; None where the trials are no proxies.
+    """Return `command_words` without ``proxy=…`` and what tunes it; None where the trials are no proxies.
 
     Args:
         words: The command line's.
         objective: Of the sweep.
     """
-    kept = [word for word in words if not word.startswith("proxy=") or word == "proxy=null"]
-    if kept == words:
+    cheap = proxy_keys(words)
+    if not cheap:
         return None
+    kept = [word for word in words if word.lstrip("+").partition("=")[0] not in {"proxy", *cheap}]
     return command_words(kept, Composer(kept)(f"monitor={objective}"))
+
+
+def proxy_keys(words: list[str]) -> frozenset[str]:
+    """Return the keys of the config that the proxy of a command line sets; none where it has no proxy."""
+    names = [word.partition("=")[2] for word in words if word.startswith("proxy=")]
+    if not names or names[-1] == "null":
+        return frozenset()
+    proxy: Any = OmegaConf.load(CONFIG_DIR / "proxy" / f"{names[-1]}.yaml")
+    return frozenset(options.flat(proxy))
 
 
 def override(key: str, value: Any) -> str:

@@ -17,7 +17,7 @@ from fer import options
 from fer.errors import FerError
 from fer.monitor import mode_of
 from fer.sweep.address import without_password
-from fer.sweep.compose import Composer, command_words, whole_command
+from fer.sweep.compose import Composer, command_words, proxy_keys, whole_command
 from fer.sweep.fit_space import check_fit
 from fer.sweep.plan import Plan, make_plan
 from fer.sweep.storage import lock, patiently
@@ -52,6 +52,8 @@ def run_sweep(context: HydraContext, config: DictConfig, words: list[str]) -> No
     if base.trainer.devices != 1:
         raise FerError("trainer.devices: a sweep trains each trial on one device. For several: sweep.jobs=…")
     check_fit(plan.space, compose, plan.pruner["name"] != "none")
+    for key in proxy_keys(words) & {parameter.key for parameter in plan.space}:
+        raise FerError(f"sweep.space: {key} is what the proxy sets. Leave out the one or the other.")
     commands = {"command": command_words(words, base), "full_command": whole_command(words, plan.objective)}
     HydraConfig.instance().set_config(config)
     _open_books(plan, base, commands, bool(config.sweep.resume) or config.sweep.storage is not None)

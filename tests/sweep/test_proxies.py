@@ -1,5 +1,7 @@
 """Proxies: every file trains, and a sweep of proxies remembers the whole recipe."""
 
+import csv
+
 import optuna
 import pytest
 import yaml
@@ -17,6 +19,10 @@ def test_every_proxy_makes_a_run_cheaper(choice, fer_train):
     config = yaml.safe_load((run.folder / "config.yaml").read_text())
     images = run.record["epochs"] * 64 * (config["trainer"]["limit_train_batches"] or 1)
     assert images < 15 * 64  # of the default
+    if choice == "subset":
+        assert config["trainer"]["limit_train_batches"] == 0.25
+        (row,) = csv.DictReader((run.folder / "metrics.csv").open())
+        assert int(row["step"]) == 1  # of four batches
     assert "proxy" not in config
     if choice == "resolution":
         assert config["model"]["image_size"] == 32
@@ -31,6 +37,22 @@ def test_a_sweep_of_proxies_remembers_the_whole_recipe(fer_train, tmp_path):
     assert "proxy=subset" in study.user_attrs["command"]
     assert "proxy=subset" not in study.user_attrs["full_command"]
     assert not [word for word in study.user_attrs["full_command"] if "limit_train_batches" in word]
+
+
+def test_what_tunes_a_proxy_is_none_of_the_whole_recipe(fer_train, tmp_path):
+    words = ("sweep=custom", RATES, "sweep.n_trials=1", "proxy=epochs", "trainer.max_epochs=1")
+    assert fer_train(*FACES, *NET, *words).status == 0
+    study = optuna.load_study(
+        study_name="custom", storage=f"sqlite:///{tmp_path}/outputs/multirun/custom/sweep.db"
+    )
+    assert "trainer.max_epochs=1" in study.user_attrs["command"]
+    assert not [word for word in study.user_attrs["full_command"] if "max_epochs" in word]
+
+
+def test_what_a_proxy_sets_is_not_searched(fer_train, capsys):
+    space = "sweep.space={model.image_size:[32,48]}"
+    assert fer_train("sweep=custom", space, "proxy=resolution").status == 2
+    assert "model.image_size is what the proxy sets" in capsys.readouterr().err
 
 
 def test_a_grid_is_taken_whole(fer_train, tmp_path):

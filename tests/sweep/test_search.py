@@ -1,5 +1,6 @@
 """Samplers and pruners: rungs by shares of the schedule, medians between trials of different length."""
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -64,11 +65,31 @@ def test_median_takes_no_account_of_what_is_no_number():
     assert prunes(study, [(0.5, float("nan"))])
 
 
-def test_none_and_hyperband():
+def test_none_prunes_nothing():
     assert not prunes(study_of([[(1.0, 1.0)]] * 9, build_pruner({**ASHA, "name": "none"})), [(0.9, -9.0)])
-    hyperband = build_pruner({**ASHA, "name": "hyperband"})
-    study = study_of([[(epoch / 27, 1.0) for epoch in range(1, 28)]] * 9, hyperband)
-    assert not prunes(study, [(1 / 27, 2.0)])
+
+
+def pruned_at(name):
+    """Return the epochs after which 60 trials of fixed ranks were pruned."""
+    pruner = build_pruner({**ASHA, "name": name})
+    study, epochs = optuna.create_study(study_name="ranks", pruner=pruner, direction="maximize"), []
+    for rank in np.random.default_rng(0).permutation(60):
+        trial = study.ask()
+        for epoch in range(1, 28):
+            trial.report(float(rank), step_at(epoch / 27))
+            if trial.should_prune():
+                epochs.append(epoch)
+                study.tell(trial, state=TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, float(rank))
+    return epochs
+
+
+def test_hyperband_is_halving_that_begins_at_different_times():
+    halving, hyperband = pruned_at("asha"), pruned_at("hyperband")
+    assert {1, 3, 9} <= set(hyperband)
+    assert 0 < hyperband.count(1) < halving.count(1) / 2
 
 
 def test_each_trial_draws_by_its_own_number():

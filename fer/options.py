@@ -191,7 +191,7 @@ def _check_kinds(config: DictConfig, reference: DictConfig) -> None:
         now = given.get(key)
         kind = "true or false" if isinstance(was, bool) else "a number"
         words = isinstance(now, str) or (isinstance(now, bool) and not isinstance(was, bool))
-        if isinstance(was, int | float) and words and key != "trainer.devices":  # also auto, or "0,1"
+        if isinstance(was, int | float) and words and key not in ("trainer.devices", "model.pretrained"):
             raise FerError(f"{key}: expected {kind}, got {now!r}.")
 
 

@@ -169,10 +169,12 @@ def run(row: Method, seed: int, options: argparse.Namespace) -> None:
 
 
 def read(options: argparse.Namespace) -> Iterable[Entry]:
-    """Yield what has been done with this experiment and as many epochs."""
+    """Yield what has been done with this experiment, as many epochs and the words of today."""
+    words = {row.name: list(row.words) for row in METHODS}
     if options.results.exists():
         for entry in map(json.loads, options.results.read_text().splitlines()):
-            if (entry["experiment"], entry["epochs"]) == (options.experiment, options.epochs):
+            asked = (options.experiment, options.epochs, words.get(entry["method"]))
+            if (entry["experiment"], entry["epochs"], entry["words"]) == asked:
                 yield entry
 
 

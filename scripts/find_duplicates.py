@@ -26,7 +26,7 @@ from fer.data.duplicates.copies import find
 from fer.data.duplicates.signature import scan
 from fer.data.sources import read
 from fer.errors import FerError
-from fer.options import CONFIG_DIR, explain
+from fer.options import CONFIG_DIR, complete_sources, explain
 
 COLUMNS = 8  # pairs
 
@@ -35,8 +35,9 @@ def read_set(words):
     """Read the set that these words name, as fer-train would."""
     try:
         with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            options = hydra.compose("train", overrides=words).datamodule
-        return read(OmegaConf.to_container(options, resolve=True, throw_on_missing=True))
+            config = hydra.compose("train", overrides=words)
+        complete_sources(config)
+        return read(OmegaConf.to_container(config.datamodule, resolve=True, throw_on_missing=True))
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, words) from error
 

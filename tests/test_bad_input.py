@@ -65,7 +65,7 @@ OPTIONS = {
     ("trainer.precision=17",): "trainer:",
     ("+optimizer.momentun=0.9",): "momentun",
     ("model=vit_tiny", "progressive=[[0,40]]"): "40",
-    ("model=resnet18", "model.pretrained=/nowhere/weights.pth"): "/nowhere/weights.pth",
+    ("model=resnet18", "model.pretrained=/nowhere/weights.pth"): "there is no file /nowhere/weights.pth",
     ("loss.label_smoothing=1.5",): "loss.label_smoothing",
     ("augmentation.flip=2",): "augmentation.flip",
 }

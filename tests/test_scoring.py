@@ -9,6 +9,7 @@ import pytest
 import torch
 from written_run import write_run
 
+from fer.analysis.protocol import _changes
 from fer.data.fer2013 import read_fer2013
 from fer.errors import FerError
 from fer.labels import FER7, FERPLUS8, RAFDB7, LabelSpace, map_votes
@@ -94,6 +95,18 @@ def test_ensemble_is_the_mean_of_probabilities(run):
     np.testing.assert_allclose(both.probs, (first.probs.astype(float) + second.probs) / 2, atol=1e-6)
     assert both.about["parameters"] == 2 * first.about["parameters"]
     assert both.about["model_sha256"] not in (first.about["model_sha256"], second.about["model_sha256"])
+
+
+def test_test_images_of_one_member_are_those_of_the_ensemble(run):
+    first, second = (scored(run(seed)).predictions for seed in (0, 1))
+    splits = {**second.about["trained_on"]["splits"], "train": {"split": "other"}}
+    about = {"has_test": True, "test_images": "abc", "changed": ["other"]}
+    second = replace(
+        second, about={**second.about, **about, "trained_on": {"splits": {**splits, "other": {"split": "o"}}}}
+    )
+    both = ensemble([first, second]).about
+    assert (both["has_test"], both["test_images"]) == (True, "abc")
+    assert [words for words in _changes(both) if "other split (o)" in words]
 
 
 def test_ensemble_of_other_emotions_is_refused(run):
@@ -189,6 +202,23 @@ def test_another_set_is_searched_for_training_and_validation_images(run, fer2013
     about = scored(run(), "all", other=f"fer2013:{path}").predictions.about
     assert about["seen"] == {"train": 70, "val": 35}
     assert about["other_data"]
+
+
+def test_images_in_another_size_or_in_colour_are_not_called_new(run, fer2013_csv, tmp_path):
+    """Their pixels are others though the pictures are the same: whether they were seen is not known."""
+    data = read_fer2013(fer2013_csv)
+    for row in np.flatnonzero(data.split == 0):
+        folder = tmp_path / "faces" / "train" / data.labels.names[data.targets[row]]
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{row}.png"), data.images[row])
+    other = f"folder:{tmp_path / 'faces'}"
+    assert scored(run(), "train", other=other).predictions.about["seen"] == {
+        "train": 63,
+        "val": 0,
+    }  # and seven were carved out for validation
+    large = run(seed=1)
+    large.trained.config["model"] = {**large.trained.config["model"], "image_size": 46}
+    assert scored(large, "train", other=other).predictions.about["seen"] == {"train": None, "val": None}
 
 
 def test_training_data_that_is_gone_is_not_known(run, fer2013_csv, tmp_path):

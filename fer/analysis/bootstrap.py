@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-_PORTION = 250  # resamples that are held at a time: 4 MB for FER2013's validation images
+_PORTION, _HELD = 250, 1_000_000  # resamples, and draws of images, that are held at a time: 4 MB
 
 
 def resample_counts(counts: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
@@ -48,8 +48,9 @@ def resample_weights(strata: np.ndarray, resamples: int, rng: np.random.Generato
         float32 ``(r, N)``, whole numbers, with r adding up to R.
     """
     members = [rows for k in range(int(strata.max()) + 1) if len(rows := np.flatnonzero(strata == k))]
-    for start in range(0, resamples, _PORTION):
-        portion = min(_PORTION, resamples - start)
+    most = min(_PORTION, max(1, _HELD // len(strata)))
+    for start in range(0, resamples, most):
+        portion = min(most, resamples - start)
         weights = np.empty((portion, len(strata)), np.float32)
         for rows in members:
             weights[:, rows] = _draw(portion, len(rows), rng)

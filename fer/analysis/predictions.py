@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +12,7 @@ import numpy as np
 from fer.errors import FerError
 from fer.labels import LabelSpace, from_dict, to_dict
 
+_DAMAGE = (KeyError, ValueError, OSError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _ARRAYS = ("index", "target", "logits", "probs", "source")
 
 
@@ -72,7 +74,7 @@ class Predictions:
         try:
             with np.load(path, allow_pickle=False) as content:
                 found = cls(**_read(content))
-        except (KeyError, ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise FerError(
                 f"{path}: expected the predictions.npz of fer-evaluate, but the file is cut off or of another"
                 f" kind ({type(error).__name__}). Write it again with fer-evaluate."

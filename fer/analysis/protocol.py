@@ -68,7 +68,9 @@ def _warnings(about: Mapping[str, Any], history: History) -> Iterator[str]:
 
 def _changes(about: Mapping[str, Any]) -> Iterator[str]:
     for role in about["changed"]:
-        name = about["trained_on"]["splits"][role]["split"]
+        trainings = [about, *about.get("members", [])]
+        name = next(one["trained_on"]["splits"][role]["split"] for one in trainings
+                    if role in one["trained_on"]["splits"])  # fmt: skip
         yield (
             f"The data is not what the model was trained with: images or labels of its {role} split ({name}) "
             "differ from the manifest in the checkpoint."

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scipy.special import stdtrit
 
 from fer.analysis.figure import Figure
-from fer.analysis.paired import add_variances
+from fer.analysis.paired import total_half
 
 _NORMAL = 1.959964  # half of a 95 % interval, in standard errors
 _NONE = Figure(None, None, None, 0)
@@ -75,5 +75,4 @@ def _total_half(figures: Sequence[Figure], by_seeds: float, freedom: int) -> flo
     halves = [(figure.high - figure.low) / 2 for figure in figures
               if figure.low is not None and figure.high is not None]  # fmt: skip
     by_images = statistics.fmean((half / _NORMAL) ** 2 for half in halves) if halves else 0.0
-    error, degrees = add_variances(by_images, by_seeds, freedom)
-    return float(stdtrit(degrees, 0.975)) * error
+    return total_half(by_images, by_seeds, freedom)

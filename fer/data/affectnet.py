@@ -138,7 +138,7 @@ def _parse_box(fields: dict[str, str]) -> tuple[int, int, int, int]:
     """Return the face box; pictures without a face have words there."""
     try:
         left, top, width, height = (int(float(fields[name])) for name in _BOX)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         return 0, 0, 0, 0
     return left, top, width, height
 

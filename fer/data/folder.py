@@ -133,6 +133,8 @@ def check_emotions(data: EmotionData) -> None:
     Raises:
         FerError: Its pictures show less than two emotions.
     """
+    if "train" not in data.roles:
+        raise FerError(f"{data.source}: expected training pictures, but there are none. Correct the list.")
     train = data.split == data.split_names.index(data.roles["train"])
     present = [data.labels.names[target] for target in np.unique(data.targets[train])]
     if len(present) < 2:

@@ -101,9 +101,10 @@ def gather(sources: Sequence[str], split: str, path: str | None, measure: bool) 
 def _examine(
     run: TrainedRun, split: str, path: str | None, cut: Callable[..., Subject], speed: float | None
 ) -> Contender:
+    config, labels = run.trained.config, run.trained.labels  # and not the run: its model shall go
+
     def subject() -> Subject:
-        options = data_options(run.trained.config, path)
-        return cut(json.dumps(options, sort_keys=True), run.trained.labels)
+        return cut(json.dumps(data_options(config, path), sort_keys=True), labels)
 
     known = stored(run, split)
     if known and path is not None and known.about["data"] != subject().data.source:

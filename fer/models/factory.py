@@ -103,6 +103,8 @@ def build_model(config: Mapping[str, Any], num_classes: int, image_channels: int
     backbone = _own_backbone(model, in_channels) if own else _timm_backbone(model, in_channels)
     grid = probe(backbone, (in_channels, model.image_size, model.image_size)).shape[-2:]
     attention = _attention(model, backbone, grid)
+    if isinstance(attention, Pool) and model.pool == "dense":
+        raise FerError("model.pool=dense has no place beside an attention that pools itself; set it to auto.")
     pool = attention if isinstance(attention, Pool) else _pool(model.pool, backbone, grid)
     return EmotionClassifier(
         backbone,

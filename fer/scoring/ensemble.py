@@ -47,6 +47,8 @@ def _worst(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "seen": seen,
         "changed": sorted({role for about in abouts for role in about["changed"]}),
         "other_data": any(about["other_data"] for about in abouts),
+        "has_test": any(about["has_test"] for about in abouts),
+        "test_images": next((about["test_images"] for about in abouts if about["test_images"]), None),
     }
 
 

@@ -69,7 +69,8 @@ def changed(data: EmotionData, trained_on: Mapping[str, Any]) -> list[str]:
 def find_seen(subject: Subject, own: EmotionData | None, other: bool) -> dict[str, np.ndarray | None]:
     """Find the images with the pixels of a training or validation image, bool ``(N,)`` for each of both.
 
-    ``None`` where that is not known: pictures that stay on disk would all have to be decoded for it.
+    ``None`` where that is not known: pictures that stay on disk would all have to be decoded for it, and one
+    held in another size or in colour is not known again by its pixels.
 
     Args:
         subject: The images.
@@ -77,7 +78,7 @@ def find_seen(subject: Subject, own: EmotionData | None, other: bool) -> dict[st
         other: The images are of another set. Else they are not looked for in the split that they make up.
     """
     roles = [role for role in ("train", "val") if other or subject.role not in (role, "all")]
-    if own is None or not (_is_held(subject.data) and _is_held(own)):
+    if own is None or not _compares(subject.data, own):
         return dict.fromkeys(roles)
     marks = digests(subject.data.images)
     return {role: _are_in(marks, own, role) for role in roles if role in own.roles}
@@ -85,9 +86,14 @@ def find_seen(subject: Subject, own: EmotionData | None, other: bool) -> dict[st
 
 def _holds_own_test(subject: Subject, own: EmotionData | None, other: bool) -> bool:
     """Whether images of another set are those of the run's own test split, under another name."""
-    if not other or own is None or "test" not in own.roles or not (_is_held(subject.data) and _is_held(own)):
+    if not other or own is None or "test" not in own.roles or not _compares(subject.data, own):
         return False
     return bool(_are_in(digests(subject.data.images), own, "test").any())
+
+
+def _compares(one: EmotionData, other: EmotionData) -> bool:
+    """Whether the pixels of two sets can be compared: both in memory, of one size and as many channels."""
+    return _is_held(one) and _is_held(other) and one.images.shape[1:] == other.images.shape[1:]
 
 
 def _is_held(data: EmotionData) -> bool:

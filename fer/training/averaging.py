@@ -1,10 +1,13 @@
 """The exponential moving average of a model's weights over the steps of its training."""
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import WeightAveraging
-from torch import Tensor
+from torch import Tensor, nn
 
 from fer.errors import FerError
 
@@ -36,11 +39,27 @@ class ExponentialAverage(WeightAveraging):
         self._steps = step_idx + 1
         return True
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Bring the average to the model's device, which it gets after the average was made.
+
+        Else each step would copy all weights to the processor and wait for them. Half precision is averaged
+        in single, or small steps would be rounded away; double in double.
+        """
+        assert self._average_model is not None
+        pairs = zip(_tensors(self._average_model.module), _tensors(pl_module), strict=True)
+        for average, value in pairs:
+            larger = value.dtype if value.dtype.itemsize > average.dtype.itemsize else average.dtype
+            average.data = average.data.to(value.device, larger)
+
     @torch.no_grad()
     def _average(self, averages: list[Tensor], values: list[Tensor], _: Any) -> None:
         """Move tensors of one kind towards their values; counts are taken as they are."""
         if averages[0].is_floating_point():
             share = (1 - self.decay) / (1 - self.decay**self._steps)
-            torch._foreach_lerp_(averages, values, share)
+            torch._foreach_lerp_(averages, [value.to(averages[0].dtype) for value in values], share)
         else:
             torch._foreach_copy_(averages, values)
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    return chain(module.parameters(), module.buffers())

@@ -9,6 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fer.analysis.intervals import wilson
 from fer.errors import FerError
@@ -47,6 +48,17 @@ class RunRecorder(Callback):
         confusion = state_dict["best_confusion"]
         self.best_confusion = None if confusion is None else np.array(confusion)
         self.earlier_seconds = self.rows[-1]["perf/fit_seconds"] if self.rows else 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Tell a schedule that follows the monitor of the epoch that a resumed run's checkpoint ended.
+
+        Lightning writes that checkpoint before it tells the schedule.
+        """
+        values = [row[self.monitor] for row in self.rows if self.monitor in row]
+        for entry in trainer.lr_scheduler_configs:
+            if isinstance(entry.scheduler, ReduceLROnPlateau):
+                for value in values[entry.scheduler.last_epoch :]:
+                    entry.scheduler.step(value)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Remember metrics and confusion matrix where they are the best so far."""

@@ -180,8 +180,10 @@ def _take_backbone(
 
 
 def _cell(backbone: nn.Module, settings: Mapping[str, Any]) -> float:
-    """Return how many pixels a cell of timm's feature map covers; 1 for our own nets, of one stem."""
-    return settings["image_size"] / backbone.grid[0] if isinstance(backbone, TimmBackbone) else 1.0
+    """Return how many pixels a cell of the feature map covers."""
+    if isinstance(backbone, TimmBackbone):
+        return float(settings["image_size"] / backbone.grid[0])
+    return float(getattr(backbone, "stride", 1))
 
 
 def _compare_cells(now: float, before: float) -> Iterator[str]:

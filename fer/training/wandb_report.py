@@ -43,7 +43,8 @@ class WandbReport(Callback):
         best = self.recorder.best
         if best is not None and best is not self._reported:
             self._reported = best
-            self._report(best, pl_module.confusion, pl_module.labels.names, trainer.global_step)
+            assert self.recorder.best_confusion is not None
+            self._report(best, self.recorder.best_confusion, pl_module.labels.names, trainer.global_step)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Send what is left to send, and the best checkpoint with its figures and what it was trained on."""

@@ -83,3 +83,17 @@ def test_cut_columns_are_refused(tmp_path):
     Predictions(**{**vars(table), "probs": table.probs[:, :6]}).save(tmp_path / "p.npz")
     with pytest.raises(FerError, match=r"expected probs of shape \(5, 7\)"):
         Predictions.load(tmp_path / "p.npz")
+
+
+def test_damage_anywhere_is_told_or_harmless(tmp_path):
+    whole = tmp_path / "whole.npz"
+    made().save(whole)
+    content = whole.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(content), 150):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x55
+        (tmp_path / "damaged.npz").write_bytes(damaged)
+        try:
+            Predictions.load(tmp_path / "damaged.npz")
+        except FerError:
+            continue

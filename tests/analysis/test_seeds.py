@@ -49,3 +49,11 @@ def test_the_total_interval_adds_the_images():
     assert (alone.total_low, alone.total_high) == pytest.approx((alone.low, alone.high))
     both = over_seeds(figures(0.6, 0.61, 0.62, half=0.016))["accuracy"]
     assert both.total_high - both.mean > 0.016
+
+
+def test_the_total_interval_is_never_narrower_than_that_over_seeds_alone():
+    """Satterthwaite's would be: one degree of freedom becomes many by images that add little."""
+    pair = [{"ece": Figure(0.030, 0.020, 0.040, 100)}, {"ece": Figure(0.037, 0.027, 0.047, 100)}]
+    spread = over_seeds(pair)["ece"]
+    assert spread.total_low <= spread.low < 0
+    assert spread.total_high >= spread.high

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, stopped_run
 
 LAST = "checkpoints/last.ckpt"
@@ -170,3 +172,16 @@ def test_data_may_have_moved(stopped, tmp_path):
     config, folder = stopped_run(given, ["resume", "datamodule.path"])
     assert (config["datamodule"]["path"], folder) == ("elsewhere", stopped.resolve())
     check_same_data(record["manifest"], record["manifest"], folder)
+
+
+def test_a_plateau_hears_of_the_epoch_that_a_checkpoint_ended(tmp_path):
+    """Lightning writes the checkpoint first, and then tells the schedule."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", 0.1, patience=0, threshold=0.0)
+    plateau.step(0.5)
+    recorder = RunRecorder(tmp_path / "metrics.csv", "val/accuracy")
+    recorder.rows = [{"epoch": 1, "val/accuracy": 0.5}, {"epoch": 2}, {"epoch": 3, "val/accuracy": 0.4}]
+    trainer = SimpleNamespace(lr_scheduler_configs=[SimpleNamespace(scheduler=plateau)])
+    for _ in range(2):
+        recorder.on_train_start(trainer, None)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1)

@@ -5,6 +5,7 @@ import os
 import uuid
 import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def _load(path: Path) -> Copies | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return Copies(*(stored[name] for name in Copies.__dataclass_fields__))
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
 

@@ -2,10 +2,9 @@
 
     uv run python scripts/ablate.py $HOME/data [--seeds 0 1 2] [--only focal mixup] [--page docs/methods.md]
 
-The folder holds `fer2013.csv` and, for the rows on votes, `fer2013new.csv`. Every run is a whole
-`fer-train experiment=fer2013_quick trainer.max_epochs=EPOCHS`; what is done is kept in `docs/methods.jsonl`,
-so that the script may be stopped and started again. Cost is processor time against the baseline's: it hardly
-depends on what else the machine does.
+The folder holds `fer2013.csv` and, for the rows on votes, `fer2013new.csv`. Every run is a whole `fer-train`;
+what is done is kept in `docs/methods.jsonl`, so that the script may be stopped and started again. Cost is
+processor time against the baseline's: it hardly depends on what else the machine does.
 
 Differences are those of means over seeds: a seed has no effect of its own that pairing would take out. Two or
 three runs say little about their spread, so that is pooled over all methods: the intervals hold if seeds
@@ -169,7 +168,7 @@ def run(row: Method, seed: int, options: argparse.Namespace) -> None:
 
 
 def read(options: argparse.Namespace) -> Iterable[Entry]:
-    """Yield what has been done with this experiment, as many epochs and the words of today."""
+    """Yield what has been done with this experiment, as many epochs and the same words."""
     words = {row.name: list(row.words) for row in METHODS}
     if options.results.exists():
         for entry in map(json.loads, options.results.read_text().splitlines()):

@@ -178,7 +178,7 @@ def time_reading(path):
 
 
 def time_augmentation(config):
-    """Print images/s of the recipe ``standard`` on one core, or the GPU, at 48 px, and its share of a training step."""
+    """Print images/s of the recipe ``standard`` on one core or the GPU, and its share of a training step."""
     import torch
 
     torch.set_num_threads(1)

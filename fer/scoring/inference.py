@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fer.data.augment import to_float
 from fer.data.dataset import EmotionData
+from fer.data.pictures import ImageFiles
 from fer.errors import FerError, did_you_mean
 
 TTA = ("flip", "ten-crop")
@@ -60,6 +61,8 @@ def infer(model: nn.Module, data: EmotionData, size: int, batch_size: int, tta: 
             logits = predict(pixels)
             probs = None if tta is None else _augmented(pixels, logits, tta, predict).cpu().numpy()
             parts.append(Outputs(kept, logits.cpu().numpy(), probs))
+    if not parts and isinstance(data.images, ImageFiles):
+        data.images.give_up(np.arange(len(data)), all_of_it=True)
     return Outputs(
         np.concatenate([part.kept for part in parts]),
         np.concatenate([part.logits for part in parts]),
@@ -79,8 +82,10 @@ def _portions(data: EmotionData, batch_size: int) -> Iterator[tuple[np.ndarray, 
         else:
             pixels, readable = images.read(rows)
             if not readable.all():
-                images.give_up(rows[~readable], all_of_it=not readable.any())
+                images.give_up(rows[~readable], all_of_it=False)
             rows = rows[readable]
+            if not len(rows):
+                continue
         yield rows, torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +11,13 @@ from fer.data.datamodule import EmotionDataModule
 from fer.data.folder import read_folder
 from fer.data.picture_set import hold
 from fer.errors import FerError
+from fer.models import build_model
+from fer.scoring.inference import infer
 
 OPTIONS = {"val_fraction": 0.25, "split_seed": 0, "memory_gb": 0, "skip_corrupt": False}
+NET = {"name": "fast_cnn", "image_size": 32, "in_channels": None, "pretrained": False, "init_from": None,
+       "freeze_epochs": 0, "stem": "auto", "dropout": 0.0, "attention": {"name": "none"},
+       "kwargs": {"widths": [4, 8], "depths": [0, 0]}}  # fmt: skip
 STRONG = Recipe(
     flip=0.5, rotation=20.0, scale=0.1, crop=0.1, brightness=0.2, contrast=0.3, erase=0.5, erase_max=0.2
 )
@@ -113,6 +119,18 @@ def test_batch_without_a_readable_picture(folder):
     spoil(folder, 28)
     with pytest.raises(FerError, match="cannot be read as pictures"):
         train_batches(make(folder, skip_corrupt=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*Going on without them")
+def test_scoring_goes_on_over_a_batch_without_a_readable_picture(folder):
+    spoil(folder, 28)
+    data = make(folder, skip_corrupt=True).data
+    model = build_model(NET, len(data.labels), 3).eval()
+    outputs = infer(model, data, 32, batch_size=1)
+    assert len(outputs.kept) == len(outputs.logits) == 42 - 28
+    none = replace(data, images=data.images.subset(np.setdiff1d(np.arange(42), outputs.kept)))
+    with pytest.raises(FerError, match="cannot be read as pictures"):
+        infer(model, replace(none, targets=none.targets[:28], split=none.split[:28]), 32, batch_size=4)
 
 
 def test_examples_are_drawn(folder):

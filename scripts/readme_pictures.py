@@ -43,7 +43,7 @@ def draw_faces(per_emotion=2, size=128):
     return plot_image_grid(np.stack(faces), titles, len(FER7), "Synthetic faces, drawn by parameters")
 
 
-def predict_faces(positions=(7, 13, 120, 97), size=256, margin=24):
+def predict_faces(positions=(7, 13, 146, 0), size=256, margin=24):
     """Let the model that comes with the package name the emotions of drawn faces, side by side."""
     faces = [render_face(face_at(5, 0, position, difficulty=0.3)[0], size)[0] for position in positions]
     scene = np.full((size + 2 * margin, len(faces) * (size + margin) + margin, 3), 236, np.uint8)

@@ -29,10 +29,10 @@ SAMPLES = (
     Sample("happy", ((5, 7),)),
     Sample("surprise", ((11, 119),)),
     Sample("angry", ((11, 5),)),
-    Sample("sad", ((11, 137),)),
-    Sample("fear", ((11, 109),)),
+    Sample("sad", ((5, 92),)),
+    Sample("fear", ((11, 143),)),
     Sample("disgust", ((5, 0),)),
-    Sample("neutral", ((11, 24),)),
+    Sample("neutral", ((5, 146),)),
     Sample("three faces", ((5, 31), (5, 70), (11, 97))),
 )
 

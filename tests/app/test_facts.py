@@ -87,4 +87,6 @@ def test_the_shipped_card_can_be_said_in_words():
     assert "angry, disgust, fear" in words.summary(shipped)
     assert len(words.overall(part)) == 4
     assert len(by_emotion(shipped, part)) == 7
-    assert dict(words.origin(shipped))["seed"] == str(shipped.training["seed"])
+    told = dict(words.origin(shipped))
+    for number, one in enumerate([shipped.training, *shipped.training["members"]], 1):
+        assert told[f"seed, model {number}"] == str(one["seed"])

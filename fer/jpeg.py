@@ -2,8 +2,8 @@
 
 import re
 
-_START = b"\xff\xd8"
-_SCAN, _END = 0xDA, 0xD9
+SCAN = b"\xff\xda"  # the marker before a scan; also within notes and in what lies behind the picture
+_START, _END = b"\xff\xd8", 0xD9
 _ALONE = frozenset([0x01, *range(0xD0, 0xD9)])  # markers without a segment behind them
 _NEXT = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # in coded data FF 00 stands for FF
 
@@ -21,6 +21,6 @@ def count_scans(content: bytes) -> int:
         marker, place = found[1][0], found.end()
         if marker in _ALONE:
             continue
-        scans += marker == _SCAN
+        scans += marker == SCAN[1]
         place += int.from_bytes(content[place : place + 2], "big")
     return scans

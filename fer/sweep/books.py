@@ -162,6 +162,11 @@ class Books:
                 self.storage.set_trial_user_attr(trial._trial_id, "error", words)
                 self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
+    def revive_own(self) -> None:
+        """Let trials that this process lost wait again; its worker must be at none."""
+        with lock(self.plan.address, self.plan.name):
+            self.revive(own=True)
+
     def _mark(self, trial_id: int, key: str, value: Any) -> None:
         self.storage.set_trial_system_attr(trial_id, key, value)
 

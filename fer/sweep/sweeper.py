@@ -20,7 +20,7 @@ from fer.sweep.address import without_password
 from fer.sweep.compose import Composer, command_words, proxy_keys, whole_command
 from fer.sweep.fit_space import check_fit
 from fer.sweep.plan import Plan, make_plan
-from fer.sweep.storage import lock, patiently
+from fer.sweep.storage import patiently
 
 if TYPE_CHECKING:
     from fer.sweep.books import Books
@@ -136,7 +136,7 @@ def _see_to_its_end(plan: Plan, context: HydraContext, config: DictConfig) -> No
         while not patiently(lambda: _is_over(books)):
             before, free = patiently(books.tally), plan.workers - patiently(books.busy)
             trouble = _launch(plan, context, config, free) if before.waiting and free > 0 else None
-            patiently(partial(_revive_own, books))
+            patiently(books.revive_own)
             after = patiently(books.tally)
             idle = idle + 1 if trouble and after.ended == before.ended and not after.running else 0
             if trouble and idle == IDLE_LAUNCHES:
@@ -144,11 +144,6 @@ def _see_to_its_end(plan: Plan, context: HydraContext, config: DictConfig) -> No
             if after.running or trouble:
                 time.sleep(WAIT_SECONDS)
     conclude(books)
-
-
-def _revive_own(books: "Books") -> None:
-    with lock(books.plan.address, books.plan.name):
-        books.revive(own=True)
 
 
 def _is_over(books: "Books") -> bool:

@@ -24,7 +24,7 @@ from fer.sweep.liveness import Pulse
 from fer.sweep.plan import Plan
 from fer.sweep.search import STEPS
 from fer.sweep.space import Value
-from fer.sweep.storage import away, lock, patiently
+from fer.sweep.storage import away, patiently
 from fer.sweep.wandb_runs import names_of
 from fer.sweep.watch import SupersededError, TrialWatch
 from fer.training import run as training
@@ -37,8 +37,7 @@ def work(plan: Plan, _: DictConfig) -> None:
     """Work until no trial waits; what a launcher starts as a job, in this process or elsewhere."""
     _share_machine(plan.share_of_cores, HydraConfig.get().job.num)
     compose, books, shelf = Composer(plan.words), Books(plan), Shelf()
-    with lock(plan.address, plan.name):
-        books.revive(own=True)  # who asks for a trial is at none: an earlier job of this process lost it
+    patiently(books.revive_own)  # who asks for a trial is at none: an earlier job of this process lost it
     while (taken := patiently(books.take)) is not None:
         Attempt(books, *taken).run(compose, shelf)
         gc.collect()

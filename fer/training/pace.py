@@ -93,16 +93,10 @@ class EpochLine(Callback):
         """Print it."""
         if trainer.is_global_zero:
             metrics = trainer.callback_metrics
-            every = trainer.check_val_every_n_epoch or 1
-            is_validated = (
-                trainer.current_epoch + 1
-            ) % every == 0  # else the figures are of an earlier epoch
-            shown = [
-                name
-                for name in self.shown
-                if name in metrics and (is_validated or not name.startswith("val/"))
-            ]
-            figures = [f"{name} {float(metrics[name]):.4g}" for name in shown]
+            # without a validation in this epoch, the figures of val/ are of an earlier one
+            is_validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+            shown = [name for name in self.shown if is_validated or not name.startswith("val/")]
+            figures = [f"{name} {float(metrics[name]):.4g}" for name in shown if name in metrics]
             print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {'  '.join(figures)}", flush=True)
 
 

@@ -191,7 +191,7 @@ def _compare_cells(now: float, before: float) -> Iterator[str]:
 
     Keys and shapes are the same for a stem with and without a stride; what the features see is not.
     """
-    if max(now, before) > 1.5 * min(now, before):  # less comes from sides that are no multiple of the stride
+    if max(now, before) >= 1.5 * min(now, before):  # less comes from sides that are no multiple of the stride
         yield (
             f"  backbone: a cell of its map covers {now:.0f} px, where it was trained {before:.0f} px; "
             "model.stem and model.image_size decide that"

@@ -79,7 +79,11 @@ def test_without_a_map_the_models_own_pooling_counts():
     ("name", "stem", "size", "cells"),
     [
         ("resnet10t", "default", 48, 2),
-        ("resnet10t", "auto", 48, 6),
+        ("resnet10t", "unpooled", 48, 3),
+        ("resnet10t", "small", 48, 6),
+        ("resnet10t", "auto", 32, 4),
+        ("resnet10t", "auto", 48, 3),
+        ("resnet10t", "auto", 64, 4),
         ("resnet10t", "auto", 96, 3),
         ("resnet10t", "small", 96, 12),
         ("test_efficientnet", "auto", 48, 3),

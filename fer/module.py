@@ -99,14 +99,18 @@ class EmotionModule(pl.LightningModule):
         """Put the sums of an epoch on the device: loss, right answers, images."""
         self.sums = {stage: torch.zeros(3, device=self.device) for stage in ("train", "val")}
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch, after mixing."""
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """Return the loss of a batch, after mixing; None (no step) where no picture could be read."""
+        if not len(batch["image"]):
+            return None
         target = self.loss.target(batch["target"], batch.get("votes"))
         image, target = self.mix(batch["image"], target, self.current_epoch, batch_idx)
         return self._shared_step(image, target, "train")[0]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Feed the metrics; the loss is plain cross-entropy, whatever is trained on."""
+        if not len(batch["image"]):
+            return
         _, logits = self._shared_step(batch["image"], batch["target"], "val")
         self.metrics.update(logits.float(), batch["target"])
 

@@ -66,6 +66,18 @@ def test_training_goes_on_without_a_corrupt_file(memory_gb, fer_train, tmp_path)
     assert run.record["status"] == "finished"
 
 
+@pytest.mark.filterwarnings("ignore:.*Going on without them")
+@pytest.mark.parametrize("optimizer", ["adamw", "sam"])
+def test_training_goes_on_over_batches_of_corrupt_files(optimizer, fer_train, tmp_path):
+    path = write_folder(tmp_path / "set")
+    for file in sorted(path.rglob("*.png"))[::2]:
+        file.write_bytes(file.read_bytes()[:60])
+    words = ("datamodule.skip_corrupt=true", "datamodule.drop_leaks=true", "datamodule.batch_size=2")
+    words += ("datamodule.eval_batch_size=1", "datamodule.memory_gb=0", f"optimizer={optimizer}")
+    run = fer_train("datamodule=folder", f"datamodule.path={path}", *WORDS[1:], *words)
+    assert run.record["status"] == "finished"
+
+
 def test_picture_that_breaks_off_stops_training_on_disk(fer_train, tmp_path, capsys):
     """Behind a good beginning the damage shows only when a worker decodes it."""
     path = write_folder(tmp_path / "set")

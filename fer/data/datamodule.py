@@ -132,7 +132,8 @@ class EmotionDataModule(pl.LightningDataModule):
         split = self.on_device("train" if training else "val", batch["index"].device)
         size = self.train_size() if training else self.image_size
         if not isinstance(self.data.images, np.ndarray):
-            image = checked_pictures(self.data.images, batch, size)
+            alone = not training or self.trainer.world_size == 1  # other processes wait for a gradient
+            image = checked_pictures(self.data.images, batch, size, may_lack_all=alone)
         elif training:
             images = split["image"][batch["index"]]
             image = self.augment(images, size, self._epoch_generator(images.device))

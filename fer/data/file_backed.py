@@ -99,15 +99,16 @@ def _use_one_thread(worker: int) -> None:
     )  # the workers share the processors among them; OpenCV's own threads do not survive a fork
 
 
-def checked_pictures(images: ImageFiles, batch: dict[str, Tensor], size: int) -> Tensor:
+def checked_pictures(images: ImageFiles, batch: dict[str, Tensor], size: int, may_lack_all: bool) -> Tensor:
     """Return a batch's pictures as float32 ``(B, C, size, size)`` in [0, 1].
 
     Raises:
-        FerError: Some of it could not be read, and may not be skipped; or none could.
+        FerError: Some of it could not be read, and may not be skipped; or none could, unless that is allowed.
     """
+    none = not len(batch["index"])
     if len(batch["unreadable"]):
-        images.give_up(batch["unreadable"].cpu().numpy(), all_of_it=not len(batch["index"]))
-    return to_float(batch["image"], size)
+        images.give_up(batch["unreadable"].cpu().numpy(), all_of_it=none and not may_lack_all)
+    return batch["image"].new_empty(0, dtype=torch.float32) if none else to_float(batch["image"], size)
 
 
 def augmented_views(

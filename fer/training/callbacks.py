@@ -48,7 +48,9 @@ class FiniteLoss(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note the step if its loss is no number."""
+        """Note the step if its loss is no number; a batch without a readable picture has none."""
+        if not outputs:
+            return
         bad = torch.where(torch.isfinite(outputs["loss"]), self._first_bad, trainer.global_step)
         self._first_bad = torch.minimum(self._first_bad, bad)
         if pl_module.device.type == "cpu" or trainer.global_step % 50 == 0:

@@ -8,6 +8,7 @@ from picture_layouts import write_folder
 
 from fer.data.augment import Recipe
 from fer.data.datamodule import EmotionDataModule
+from fer.data.duplicates import check_copies
 from fer.data.folder import read_folder
 from fer.data.picture_set import hold
 from fer.errors import FerError
@@ -115,10 +116,24 @@ def test_damaged_picture_is_left_out_of_its_batch(folder):
     assert bad not in torch.cat([batch["index"] for batch in batches])
 
 
-def test_batch_without_a_readable_picture(folder):
+@pytest.mark.filterwarnings("ignore:.*Going on without them")
+def test_batch_without_a_readable_picture_is_empty(folder):
     spoil(folder, 28)
-    with pytest.raises(FerError, match="cannot be read as pictures"):
-        train_batches(make(folder, skip_corrupt=True))
+    batches = train_batches(make(folder, skip_corrupt=True))
+    assert 0 in {len(batch["image"]) for batch in batches}
+    with pytest.raises(FerError, match="cannot be read as pictures"):  # the other would wait for its gradient
+        train_batches(make(folder, skip_corrupt=True, rank=(0, 2)))
+
+
+@pytest.mark.filterwarnings("ignore:.*Going on without them")
+def test_copies_are_looked_for_among_readable_pictures(folder):
+    spoil(folder, 2)
+    data = make(folder, skip_corrupt=True).data
+    report = check_copies(data, drop=True)[1]
+    assert report["images"] == 42
+    assert report["exact"]["surplus"] == 0
+    with pytest.raises(FerError, match=r"2 of 42 files .*skip_corrupt=true"):
+        check_copies(make(folder).data, drop=True)
 
 
 @pytest.mark.filterwarnings("ignore:.*Going on without them")

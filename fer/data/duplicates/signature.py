@@ -29,18 +29,21 @@ class Scan(NamedTuple):
 
 
 def scan(images: np.ndarray | ImageFiles) -> Scan:
-    """Read every image once, in portions: of a set on disk no more than a portion is held."""
-    digests: list[bytes] = []
-    thumbnails = np.empty((len(images), SIDE, SIDE), np.uint8)
-    for start, portion in _portions(images):
-        digests += [pixel_digest(image) for image in portion]
-        thumbnails[start : start + len(portion)] = [_shrink(image) for image in portion]
-    return Scan(digests, thumbnails)
+    """Read every image once, in portions: of a set on disk no more than a portion is held.
+
+    A picture that cannot be read, and may be skipped, is like no other.
+    """
+    found = [f"unreadable {row}".encode() for row in range(len(images))]
+    thumbnails = np.zeros((len(images), SIDE, SIDE), np.uint8)
+    for rows, portion in _portions(images):
+        for row, image in zip(rows, portion, strict=True):
+            found[row], thumbnails[row] = pixel_digest(image), _shrink(image)
+    return Scan(found, thumbnails)
 
 
-def digests(images: np.ndarray | ImageFiles) -> list[bytes]:
+def digests(images: np.ndarray) -> list[bytes]:
     """Return the SHA-256 of each image's shape and pixels."""
-    return [pixel_digest(image) for _, portion in _portions(images) for image in portion]
+    return [pixel_digest(image) for image in images]
 
 
 def pixel_digest(image: np.ndarray) -> bytes:
@@ -48,9 +51,17 @@ def pixel_digest(image: np.ndarray) -> bytes:
     return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
 
 
-def _portions(images: np.ndarray | ImageFiles) -> Iterator[tuple[int, np.ndarray]]:
+def _portions(images: np.ndarray | ImageFiles) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield rows int64 ``(n,)`` and their images ``(n, H, W, C)``, those that can be read."""
     for start in range(0, len(images), _PORTION):
-        yield start, images[np.arange(start, min(start + _PORTION, len(images)))]
+        rows = np.arange(start, min(start + _PORTION, len(images)))
+        if not isinstance(images, ImageFiles):
+            yield rows, images[rows]
+            continue
+        pixels, readable = images.read(rows)
+        if not readable.all():
+            images.give_up(rows[~readable], all_of_it=False)
+        yield rows[readable], pixels
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:

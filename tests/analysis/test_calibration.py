@@ -104,6 +104,11 @@ def test_section_of_another_split_checks_the_promise_there(no_pictures):
     assert found.tables[1].rows[1][:3] == ("100 %", "cannot be reached", None)
 
 
+def test_section_of_all_images_says_that_those_it_was_fitted_on_are_among_them(no_pictures):
+    found = section(too_sure(seed=5, role="all"), calibrate(too_sure(), wanted=(0.8,)), resamples=50)
+    assert "the images it was fitted on are among these" in found.words[0]
+
+
 def test_section_without_a_temperature_fits_none(no_pictures):
     found = section(too_sure(role="test"), None, resamples=50)
     assert "There is no temperature" in found.words[0]

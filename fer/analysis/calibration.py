@@ -121,7 +121,9 @@ def _fitted(predictions: Predictions, calibration: Calibration) -> str:
     if not is_fitted_here(predictions, calibration):
         about = predictions.about
         among = about["role"] == "all" and not about.get("other_data")
-        what = "the images it was fitted on are among these" if among else "nothing was fitted on these images"
+        what = (
+            "the images it was fitted on are among these" if among else "nothing was fitted on these images"
+        )
         return f"{told} It is used here as it is; {what}."
     return told + (
         f" These are the same images, so the figures after it are cross-fitted: {FOLDS} parts, each judged "

@@ -111,7 +111,7 @@ class Attempt:
 
     def _train(self, compose: Composer, shelf: Shelf) -> Ending:
         plan = self.books.plan
-        values = compose.values(*self.words, f"monitor={plan.objective}")
+        values = compose.values({**self.chosen, "monitor": plan.objective})
         values["name"] = f"{plan.name}_{self.trial.number}"
         if values["logger"]["wandb"] is not None:
             group = values["logger"]["wandb"]["group"]

@@ -8,10 +8,14 @@ import sys
 import numpy as np
 import pytest
 import torch
+import yaml
+from picture_layouts import write_folder
 from sklearn.metrics import accuracy_score, f1_score
 from written_run import write_run
 
 from fer.analysis.predictions import Predictions
+from fer.config_dir import CONFIG_DIR
+from fer.data.pictures import ImageFiles
 from fer.labels import LabelSpace
 
 
@@ -44,6 +48,27 @@ def numbers(folder):
 def ledger(outputs):
     path = outputs / "test_ledger.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.mark.filterwarnings("ignore:.*Going on without them")
+def test_set_on_disk_is_told_as_one_in_memory_is_and_never_held(
+    fer_evaluate, outputs, tmp_path, all_chapters, monkeypatch
+):
+    data = yaml.safe_load((CONFIG_DIR / "datamodule" / "folder.yaml").read_text())
+    data |= {"path": str(write_folder(tmp_path / "set")), "size": 48, "color": True}
+    told = []
+    for memory_gb in (2.0, 0.0):
+        run = write_run(
+            outputs, {**data, "memory_gb": memory_gb}, name=f"12-00-00_held{memory_gb:.0f}_s0_abcd"
+        )
+        if not memory_gb:
+            monkeypatch.setattr(ImageFiles, "read_all", lambda self: pytest.fail("all of it was decoded"))
+        assert fer_evaluate(run)[0] == 0
+        told.append(numbers(run / "report" / "val"))
+    measured = ("brightness", "contrast", "sharpness")
+    slices = [[one for one in found["slices"]["slices"] if one["factor"] in measured] for found in told]
+    assert slices[0] == slices[1] != []
+    assert told[0]["scores"] == told[1]["scores"]
 
 
 def test_report_of_the_validation_split(fer_evaluate, outputs, data, all_chapters):

@@ -4,6 +4,7 @@ import numpy as np
 
 from fer.analysis.confusions import ConfusedPair, confused_pairs
 from fer.analysis.contact_sheet import Strip, plot_contact_sheet
+from fer.analysis.images import Images
 from fer.analysis.plots import png_bytes
 from fer.analysis.predictions import Predictions
 from fer.analysis.section import Picture, Section
@@ -19,7 +20,7 @@ def confident_errors(predictions: Predictions, limit: int = _ERRORS) -> np.ndarr
     return wrong[np.argsort(-predictions.probs[wrong].max(1), kind="stable")][:limit]
 
 
-def section(predictions: Predictions, images: np.ndarray) -> Section:
+def section(predictions: Predictions, images: Images) -> Section:
     """Return the chapter: contact sheets of confident errors and of confused pairs.
 
     Args:
@@ -41,7 +42,7 @@ def section(predictions: Predictions, images: np.ndarray) -> Section:
     return Section("galleries", title, words, pictures=pictures, numbers=numbers)
 
 
-def _errors_picture(predictions: Predictions, images: np.ndarray, rows: np.ndarray) -> Picture:
+def _errors_picture(predictions: Predictions, images: Images, rows: np.ndarray) -> Picture:
     names = predictions.labels.names
     captions = [[f"true {names[predictions.target[row]]}", _said(predictions, row)] for row in rows.tolist()]
     fig = plot_contact_sheet(
@@ -51,7 +52,7 @@ def _errors_picture(predictions: Predictions, images: np.ndarray, rows: np.ndarr
     return Picture("confident_errors", png_bytes(fig), alt, f"The {len(rows)} most confident errors.")
 
 
-def _pairs_picture(predictions: Predictions, images: np.ndarray, pairs: list[ConfusedPair]) -> Picture:
+def _pairs_picture(predictions: Predictions, images: Images, pairs: list[ConfusedPair]) -> Picture:
     strips = [_strip(predictions, images, pair) for pair in pairs]
     title, subtitle = "The most confused pairs", "of each the images that the model was surest of"
     fig = plot_contact_sheet(strips, COLUMNS, title, subtitle)
@@ -59,7 +60,7 @@ def _pairs_picture(predictions: Predictions, images: np.ndarray, pairs: list[Con
     return Picture("confused_pairs", png_bytes(fig), alt, f"Up to {COLUMNS} images a pair.")
 
 
-def _strip(predictions: Predictions, images: np.ndarray, pair: ConfusedPair) -> Strip:
+def _strip(predictions: Predictions, images: Images, pair: ConfusedPair) -> Strip:
     names, rows = predictions.labels.names, pair.rows[:COLUMNS]
     count = f"{len(pair):,} image{'' if len(pair) == 1 else 's'}"
     of_true = f"{percent(len(pair) / pair.support)} of {names[pair.true]}"

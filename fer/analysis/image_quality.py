@@ -1,14 +1,14 @@
 """What is measured of a face image without a model: light, contrast, sharpness; pose from five points."""
 
-from collections.abc import Callable
-
 import numpy as np
+
+from fer.analysis.images import Images
 
 _PORTION = 512  # images held as floats at a time
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
-def measure_images(images: np.ndarray) -> dict[str, np.ndarray]:
+def measure_images(images: Images) -> dict[str, np.ndarray]:
     """Return brightness, contrast and sharpness of each image, float64 ``(N,)`` each.
 
     Brightness is the mean gray level and contrast its standard deviation, 0 to 255; sharpness is the variance
@@ -17,13 +17,12 @@ def measure_images(images: np.ndarray) -> dict[str, np.ndarray]:
     Args:
         images: uint8 ``(N, H, W, C)``, C 1 or 3 (RGB), H and W at least 3.
     """
-    return {name: _of_each(images, measure) for name, measure in _MEASURES.items()}
-
-
-def _of_each(images: np.ndarray, measure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    starts = range(0, len(images), _PORTION)
-    parts = [measure(_gray(images[start : start + _PORTION])) for start in starts]
-    return np.concatenate([np.empty(0), *parts])
+    found: dict[str, list[np.ndarray]] = {name: [np.empty(0)] for name in _MEASURES}
+    for start in range(0, len(images), _PORTION):
+        gray = _gray(images[start : start + _PORTION])
+        for name, measure in _MEASURES.items():
+            found[name].append(measure(gray))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def _gray(images: np.ndarray) -> np.ndarray:

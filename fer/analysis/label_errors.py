@@ -16,6 +16,7 @@ import numpy as np
 
 from fer.analysis.contact_sheet import Strip, plot_contact_sheet
 from fer.analysis.figure import Figure
+from fer.analysis.images import Images
 from fer.analysis.plots import png_bytes
 from fer.analysis.predictions import Predictions
 from fer.analysis.section import Picture, Section, Table
@@ -126,7 +127,7 @@ def _share_outvoted(rows: np.ndarray, target: np.ndarray, votes: np.ndarray) -> 
     return share(int(outvoted(target[rows], votes[rows]).sum()), len(rows))
 
 
-def section(predictions: Predictions, images: np.ndarray) -> Section:
+def section(predictions: Predictions, images: Images) -> Section:
     """Return the chapter: how many labels are in doubt, which, and whether human voters agree.
 
     Args:
@@ -192,7 +193,7 @@ def _votes_in_words(predictions: Predictions, row: int) -> str | None:
     return f"{predictions.labels.names[most]} {percent(float(predictions.votes[row, most]))}"
 
 
-def _picture(predictions: Predictions, images: np.ndarray, errors: LabelErrors) -> Picture:
+def _picture(predictions: Predictions, images: Images, errors: LabelErrors) -> Picture:
     rows = errors.rows[:_SHOWN]
     likely = errors.likely[:_SHOWN].tolist()
     captions = [_caption(predictions, *pair) for pair in zip(rows.tolist(), likely, strict=True)]

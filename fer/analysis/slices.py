@@ -11,6 +11,7 @@ import numpy as np
 
 from fer.analysis.figure import Figure
 from fer.analysis.image_quality import measure_images, measure_pose
+from fer.analysis.images import Images
 from fer.analysis.mantel_haenszel import mantel_haenszel
 from fer.analysis.paired import ALPHA, holm
 from fer.analysis.plots import png_bytes
@@ -105,7 +106,7 @@ def slice_scores(target: np.ndarray, preds: np.ndarray, parts: Parts) -> list[Sl
 
 def section(
     predictions: Predictions,
-    images: np.ndarray,
+    images: Images,
     has_copy: np.ndarray | None = None,
     landmarks: np.ndarray | None = None,
     on_landmarks: str = NO_LANDMARKS,
@@ -141,7 +142,7 @@ def section(
 
 
 def _parts(
-    predictions: Predictions, images: np.ndarray, has_copy: np.ndarray | None, landmarks: np.ndarray | None
+    predictions: Predictions, images: Images, has_copy: np.ndarray | None, landmarks: np.ndarray | None
 ) -> Parts:
     emotions = enumerate(predictions.labels.names)
     parts: Parts = {("emotion", name): predictions.target == number for number, name in emotions}

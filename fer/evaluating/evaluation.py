@@ -10,6 +10,7 @@ import numpy as np
 
 from fer.analysis.curves import read_metrics
 from fer.analysis.figure import Figure
+from fer.analysis.images import Images
 from fer.analysis.ledger import History, Ledger, entry
 from fer.analysis.predictions import Predictions
 from fer.analysis.report import write_report
@@ -183,9 +184,10 @@ def _recorded(run: TrainedRun, result: Result) -> dict[str, float] | None:
     return {"then": then, "now": now}
 
 
-def _images(scene: Scene, predictions: Predictions) -> np.ndarray:
-    """Return the images of the predictions, uint8 ``(N, H, W, C)``; pictures on disk are decoded."""
-    return scene.subject.data.images[np.flatnonzero(np.isin(scene.subject.index, predictions.index))]
+def _images(scene: Scene, predictions: Predictions) -> Images:
+    """Return the images of the predictions; pictures on disk are decoded when they are asked for."""
+    images, rows = scene.subject.data.images, np.flatnonzero(np.isin(scene.subject.index, predictions.index))
+    return images[rows] if isinstance(images, np.ndarray) else images.subset(rows)
 
 
 def _save(

@@ -22,6 +22,7 @@ from torch.nn import functional as F  # noqa: N812 - the name that everybody kno
 
 from fer.analysis.figure import Figure
 from fer.analysis.heat import examples, plot_heat
+from fer.analysis.images import Images
 from fer.analysis.intervals import Z95
 from fer.analysis.plots import png_bytes
 from fer.analysis.predictions import Predictions
@@ -181,9 +182,7 @@ def _mean(values: Tensor) -> Figure:
     return Figure(mean, mean - half, mean + half, n) if n > 1 else Figure(mean, None, None, n)
 
 
-def section(
-    predictions: Predictions, images: np.ndarray, model: EmotionClassifier, image_size: int
-) -> Section:
+def section(predictions: Predictions, images: Images, model: EmotionClassifier, image_size: int) -> Section:
     """Return the chapter: heat over right and wrong examples of each emotion, and whether to believe it.
 
     Args:
@@ -209,7 +208,7 @@ def section(
 
 
 def _batch(
-    predictions: Predictions, images: np.ndarray, rows: np.ndarray, model: EmotionClassifier, image_size: int
+    predictions: Predictions, images: Images, rows: np.ndarray, model: EmotionClassifier, image_size: int
 ) -> tuple[Tensor, Tensor]:
     """Return images as the model takes them, and what was said of them."""
     device = next(model.parameters()).device

@@ -10,8 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fer.analysis.images import Images
 from fer.data.cache import cache_folder
 from fer.data.duplicates.signature import digests
+from fer.data.pictures import ImageFiles
 from fer.errors import FerError
 from fer.faces.choose import choose_detector
 from fer.faces.yunet import YuNet
@@ -27,7 +29,7 @@ NO_DETECTOR = (
 FOUND = "Head pose is told by five points that the detector YuNet finds on {} of {} faces."
 
 
-def find_points(images: np.ndarray) -> tuple[np.ndarray | None, str]:
+def find_points(images: Images) -> tuple[np.ndarray | None, str]:
     """Find five points on each face, or take those that were found in the same pixels before from the cache.
 
     Args:
@@ -46,7 +48,9 @@ def find_points(images: np.ndarray) -> tuple[np.ndarray | None, str]:
     path = cache_folder() / f"points-{_fingerprint(images, detector)}.npy"
     if (points := _load(path, len(images))) is None:
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            found = threads.map(lambda image: _points_of(image, detector), images)
+            found = threads.map(
+                lambda row: _points_of(images[row : row + 1][0], detector), range(len(images))
+            )
             points = np.array(list(found), np.float32).reshape(-1, 5, 2)
         _store(path, points)
     count = int(np.isfinite(points[:, 0, 0]).sum())
@@ -63,8 +67,13 @@ def _points_of(image: np.ndarray, detector: YuNet) -> np.ndarray:
     return np.full((5, 2), np.nan) if points is None else points / factor
 
 
-def _fingerprint(images: np.ndarray, detector: YuNet) -> str:
-    parts = [f"{VERSION}".encode(), detector.model_file.read_bytes(), *digests(images)]
+def _fingerprint(images: Images, detector: YuNet) -> str:
+    if isinstance(images, ImageFiles):
+        boxes = b"" if images.boxes is None else images.boxes.tobytes()
+        marks = [repr(images.shape).encode(), boxes, *images.files.contents(np.arange(len(images)))]
+    else:
+        marks = digests(np.asarray(images))
+    parts = [f"{VERSION}".encode(), detector.model_file.read_bytes(), *marks]
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 

@@ -20,6 +20,7 @@ from fer.analysis import (
     tta,
 )
 from fer.analysis.figure import Figure
+from fer.analysis.images import Images
 from fer.analysis.ledger import History
 from fer.analysis.predictions import Predictions
 from fer.analysis.section import Section
@@ -39,7 +40,7 @@ class Findings:
         plain: Without it; the same where it was not.
         figures: What `fer.analysis.scores.score` returned for ``predictions``.
         plain_figures: The same for ``plain``.
-        images: uint8 ``(N, H, W, C)``, those of the predictions.
+        images: uint8 ``(N, H, W, C)``, those of the predictions; on disk or in memory.
         calibration: Fitted on the validation split, or ``None``.
         history: Test scores before this one.
         has_copy: bool ``(N,)``, whether a copy is among the training images; ``None`` where not known.
@@ -53,7 +54,7 @@ class Findings:
     plain: Predictions
     figures: Mapping[str, Figure]
     plain_figures: Mapping[str, Figure]
-    images: np.ndarray
+    images: Images
     calibration: Calibration | None
     history: History
     has_copy: np.ndarray | None = None

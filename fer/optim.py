@@ -11,6 +11,7 @@ from torch.optim import lr_scheduler as lrs
 
 from fer.errors import FerError, did_you_mean
 from fer.monitor import mode_of
+from fer.muon import Muon
 from fer.sam import SAM
 
 
@@ -37,9 +38,12 @@ def build_optimizer(model: nn.Module, config: Mapping[str, Any]) -> Optimizer:
     _check_known("optimizer.name", name)
     _check_layer_decay(options.get("layer_decay"))
     try:
-        return _scale_rates(create_optimizer_v2(model, opt=name, **options))
+        made = create_optimizer_v2(model, opt=name, **options)
     except (TypeError, ValueError) as error:
         raise FerError(f"optimizer {name} does not take these options: {error}") from error
+    if name == "muon":
+        made = Muon(made.param_groups, **made.defaults)
+    return _scale_rates(made)
 
 
 def _check_known(key: str, name: str) -> None:

@@ -66,8 +66,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     try:
         about = content["hyper_parameters"]
         config, labels = about["config"], from_dict(about["labels"])
-        settings = {**config["model"], "attention": config["attention"], "pretrained": False}
-        model = build_model(settings, len(labels), about["image_channels"])
+        model = _build(about, len(labels))
         weights = {name.removeprefix(_PREFIX): value for name, value in content["state_dict"].items()
                    if name.startswith(_PREFIX)}  # fmt: skip
         model.load_state_dict(weights)
@@ -77,6 +76,20 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     except (KeyError, TypeError, RuntimeError) as error:
         why = " ".join(str(error).split())[:200]  # torch lists every key that does not fit
         raise FerError(f"{path}: expected a checkpoint of fer-train, but it does not fit: {why}") from error
+
+
+def _build(about: Mapping[str, Any], num_classes: int) -> EmotionClassifier:
+    """Build the model with the stem that it was trained with, which its weights do not tell."""
+    config = about["config"]
+    settings = {**config["model"], "attention": config["attention"], "pretrained": False}
+    settings["stem"] = about.get("stem") or settings.get("stem", "auto")
+    model = build_model(settings, num_classes, about["image_channels"])
+    chosen = getattr(model.backbone, "stem", None)
+    if (
+        settings["stem"] == "auto" and chosen == "unpooled"
+    ):  # before that was an option, auto took small there
+        model = build_model({**settings, "stem": "small"}, num_classes, about["image_channels"])
+    return model
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class EmotionModule(pl.LightningModule):
         self.model = build_model(
             {**config["model"], "attention": config["attention"]}, len(self.labels), image_channels
         )
+        if hasattr(self.model.backbone, "stem"):  # what auto came to; a later version may choose another
+            self.hparams["stem"] = self.model.backbone.stem
         self.loss = build_loss(config["loss"], config["imbalance"], train_counts, label_given_vote)
         self.mix = build_mix(config["mix"], len(self.labels), config["seed"])
         self.metrics = build_metrics(len(self.labels))

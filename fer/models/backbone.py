@@ -46,6 +46,7 @@ class TimmBackbone(Backbone):
     Args:
         model: From ``timm.create_model(..., num_classes=0)``, best with ``global_pool=""``.
         input_shape: ``(channels, height, width)`` of the pictures.
+        stem: What `fer.models.stem.apply_stem` made of the model.
 
     Attributes:
         num_features: Channels of the feature map.
@@ -55,10 +56,10 @@ class TimmBackbone(Backbone):
     Shape: ``(B, channels, height, width)`` float in, ``(B, num_features, h, w)`` out.
     """
 
-    def __init__(self, model: nn.Module, input_shape: tuple[int, int, int]) -> None:
+    def __init__(self, model: nn.Module, input_shape: tuple[int, int, int], stem: str = "default") -> None:
         """Find the layout of the model's output by one forward pass."""
         super().__init__()
-        self.model = model
+        self.model, self.stem = model, stem
         self.num_prefix_tokens: int = getattr(model, "num_prefix_tokens", 0)
         self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         self.token_grid = token_grid(model)

@@ -29,7 +29,7 @@ class ModelConfig:
         pretrained: ``True`` (downloaded), ``False``, or the path of a weights file; timm backbones only.
         init_from: What `fer.training.transfer` starts the weights from; then ``pretrained`` does not count.
         freeze_epochs: Epochs that `fer.training.freezing` keeps the backbone as it came, 0 or more.
-        stem: ``auto``, ``default`` or ``small``; timm backbones only.
+        stem: ``auto``, ``default``, ``unpooled`` or ``small``; timm backbones only.
         pool: ``mean`` of the cells, ``dense`` (a layer over all of them, which knows where each is), or
             ``auto``: dense for our own nets, mean for others.
         dropout: Probability before the head, in [0, 1).
@@ -125,8 +125,8 @@ def count_parameters(model: nn.Module) -> int:
 def _own_backbone(model: ModelConfig, in_channels: int) -> Backbone:
     if model.pretrained:
         raise FerError(f"model.pretrained: {model.name} has no pretrained weights; set it to false.")
-    if model.stem == "small":
-        raise FerError(f"model.stem=small: {model.name} is made for small pictures as it is; set it to auto.")
+    if model.stem != "auto":
+        raise FerError(f"model.stem={model.stem}: {model.name} has a stem of its own; set it to auto.")
     try:
         return OWN_BACKBONES[model.name](in_channels=in_channels, **model.kwargs)
     except TypeError as error:

@@ -12,7 +12,7 @@ SMALL_IMAGE = 96
 TINY_IMAGE = 48
 
 
-def apply_stem(model: nn.Module, stem: str, image_size: int) -> None:
+def apply_stem(model: nn.Module, stem: str, image_size: int) -> str:
     """Change the stem of a timm model in place.
 
     ``unpooled`` leaves the max pooling of a ResNet's stem out, ``small`` takes its first convolution with
@@ -26,6 +26,9 @@ def apply_stem(model: nn.Module, stem: str, image_size: int) -> None:
             them, that leaves 3x3 cells of the picture.
         image_size: Side of the pictures, in pixels.
 
+    Returns:
+        What ``auto`` came to, else ``stem``.
+
     Raises:
         FerError: An unknown ``stem``, or one for a model that has no such stem to change.
     """
@@ -35,12 +38,13 @@ def apply_stem(model: nn.Module, stem: str, image_size: int) -> None:
     convs, pooled = strided_stem(model), isinstance(getattr(model, "maxpool", None), nn.MaxPool2d)
     _check_stem(model, stem, bool(convs), pooled)
     if stem == "auto":
-        stem = _cheapest_stem(image_size, pooled)
+        stem = _cheapest_stem(image_size, pooled) if convs else "default"
     if convs and pooled and stem in ("unpooled", "small"):
         model.maxpool = nn.Identity()
     if stem == "small":
         for conv in convs:
             conv.stride = (1, 1)
+    return stem
 
 
 def _check_stem(model: nn.Module, stem: str, strided: bool, pooled: bool) -> None:

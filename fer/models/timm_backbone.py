@@ -38,7 +38,7 @@ def build_timm_backbone(
         image_size: Side of the pictures, in pixels.
         in_channels: 1 or 3; pretrained weights are adapted.
         pretrained: ``True`` (downloaded by timm), ``False``, or a weights file.
-        stem: ``auto``, ``default`` or ``small``, see ``apply_stem``.
+        stem: ``auto``, ``default``, ``unpooled`` or ``small``, see ``apply_stem``.
         kwargs: Further arguments of the timm model, such as ``drop_path_rate`` or ``patch_size``.
 
     Raises:
@@ -111,8 +111,8 @@ def _assemble(
     except (AssertionError, RuntimeError, ValueError) as error:
         raise FerError(f"{name} cannot be built for pictures of {input_shape[-1]} px: {error}") from error
     _check_patches(model, name, input_shape[-1])
-    apply_stem(model, stem, input_shape[-1])
-    return TimmBackbone(model, input_shape)
+    chosen = apply_stem(model, stem, input_shape[-1])
+    return TimmBackbone(model, input_shape, chosen)
 
 
 def _check_patches(model: nn.Module, name: str, image_size: int) -> None:

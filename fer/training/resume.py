@@ -78,6 +78,21 @@ def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], folder: P
     )
 
 
+def check_same_stem(before: object, now: object, checkpoint: Path) -> None:
+    """Refuse to go on with another stem: ``model.stem=auto`` has not always chosen the same.
+
+    Raises:
+        FerError: The backbone of the checkpoint has another one.
+    """
+    then, current = (getattr(backbone, "stem", None) for backbone in (before, now))
+    if then != current:
+        config = checkpoint.parent.parent / "config.yaml"
+        raise FerError(
+            f"{checkpoint} was trained with model.stem={then}, where auto is {current} by now. "
+            f"Write stem: {then} into the model part of {config}, and go on."
+        )
+
+
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.yaml"
     try:

@@ -26,7 +26,7 @@ from fer.module import EmotionModule
 from fer.training.fitting import check_monitor, check_together, in_words
 from fer.training.loggers import log_pictures, log_status, open_loggers
 from fer.training.recorder import RunRecorder
-from fer.training.resume import check_same_data, last_checkpoint
+from fer.training.resume import check_same_data, check_same_stem, last_checkpoint
 from fer.training.run_folder import command_line, environment, read_record, write_config, write_record
 from fer.training.summary import draw_run, print_summary
 from fer.training.trainer import build_trainer
@@ -128,7 +128,9 @@ def _start(module: EmotionModule, manifest: dict[str, Any], checkpoint: Path | N
     A run that goes on has its weights in its checkpoint, and that note too.
     """
     if checkpoint is not None:
-        module.hparams["init_from"] = load_checkpoint(checkpoint).init_from
+        trained = load_checkpoint(checkpoint)
+        check_same_stem(trained.model.backbone, module.model.backbone, checkpoint)
+        module.hparams["init_from"] = trained.init_from
     elif origin := start_from(module.model, module.config["model"], module.labels, manifest):
         module.hparams["init_from"] = origin.record
         rank_zero_only(print)(*origin.lines, sep="\n", flush=True)

@@ -37,6 +37,7 @@ def trained(tmp_path):
         path.parent.mkdir(exist_ok=True)
         about = {"labels": labels.to_dict(space), "image_channels": channels, "manifest": NO_SPLITS}
         about["config"] = {"model": settings(**more), "attention": {"name": attention}}
+        about["stem"] = getattr(model.backbone, "stem", None)
         weights = {f"model.{name}": value for name, value in model.state_dict().items()}
         torch.save({"hyper_parameters": about, "state_dict": weights, "epoch": 4}, path)
         return path, model.eval()

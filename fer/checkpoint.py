@@ -12,6 +12,7 @@ import torch
 from fer.errors import FerError
 from fer.labels import LabelSpace, from_dict
 from fer.models import EmotionClassifier, build_model
+from fer.models.factory import OWN_BACKBONES
 
 TIMM = "timm"  # among the names of data sets: what timm's weights were trained on
 _PREFIX = "model."  # of the classifier's weights among those of the EmotionModule
@@ -82,7 +83,9 @@ def _build(about: Mapping[str, Any], num_classes: int) -> EmotionClassifier:
     """Build the model with the stem that it was trained with, which its weights do not tell."""
     config = about["config"]
     settings = {**config["model"], "attention": config["attention"], "pretrained": False}
-    settings["stem"] = about.get("stem") or settings.get("stem", "auto")
+    settings["stem"] = about.get("stem", settings.get("stem", "auto"))
+    if settings["name"] in OWN_BACKBONES:  # which have no choice of it; that was not always refused
+        settings["stem"] = "auto"
     model = build_model(settings, num_classes, about["image_channels"])
     chosen = getattr(model.backbone, "stem", None)
     if (

@@ -30,8 +30,8 @@ def run_and_explain(command: Callable[[], object]) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "fer":
             raise
-        _say(f"error: {error.name} is not installed. Training, evaluation and export need more than "
-             "prediction does: pip install 'fer-lightning[train]', or uv run in a checkout.")  # fmt: skip
+        _say(f"error: {error.name} is not installed. Training, evaluation and sweeps need more than "
+             "prediction: pip install 'fer-lightning[train,sweep]', or uv run in a checkout.")  # fmt: skip
         return USER_ERROR
     except KeyboardInterrupt:
         _say("interrupted")

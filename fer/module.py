@@ -10,6 +10,7 @@ from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
 
+from fer.errors import FerError
 from fer.labels import LabelSpace, from_dict
 from fer.losses import build_loss
 from fer.metrics import build_metrics, scalars
@@ -92,9 +93,16 @@ class EmotionModule(pl.LightningModule):
         """Return loss and accuracy of the epoch so far as ``train/…`` or ``val/…``, and begin anew.
 
         They are those of all images, whichever process they were given to.
+
+        Raises:
+            FerError: There was none, as none could be read.
         """
         loss, right, count = self.trainer.strategy.reduce(self.sums[stage].clone(), reduce_op="sum")
         self.sums[stage].zero_()
+        if not count:
+            raise FerError(
+                f"No picture of the {stage} part could be read in this epoch. Is its folder still there?"
+            )
         return {f"{stage}/loss": loss / count, f"{stage}/accuracy": right / count}
 
     def on_fit_start(self) -> None:
@@ -118,9 +126,10 @@ class EmotionModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the whole split; keep its confusion matrix ``(K, K)`` in ``self.confusion``."""
+        figures = self.figures("val")
         values = self.metrics.compute()
         self.confusion = values["confusion"].cpu().numpy()
-        self.log_dict(self.figures("val") | scalars(values, self.labels.names, "val"))
+        self.log_dict(figures | scalars(values, self.labels.names, "val"))
         self.metrics.reset()
 
     def configure_optimizers(self) -> Any:

@@ -204,10 +204,12 @@ def _check_numbers(config: DictConfig) -> None:
         "datamodule.eval_batch_size": 1,
         "early_stopping_patience": 0,
         "ema_decay": 0.0,
+        "datamodule.size": 1,
+        "datamodule.workers": 0,
     }
     for key, low in lowest.items():
         value = OmegaConf.select(config, key)
-        if value is None and key == "early_stopping_patience":
+        if value is None and key in ("early_stopping_patience", "datamodule.size", "datamodule.workers"):
             continue
         if not isinstance(value, int | float) or isinstance(value, bool) or value < low:
             raise FerError(f"{key}: expected a number of at least {low}, got {value!r}.")

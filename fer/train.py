@@ -76,7 +76,10 @@ def _concerns_the_run(error: OSError) -> bool:
     """Whether an error is about the run folder, and so for the user to mend. A full disk names no file."""
     if not HydraConfig.initialized() or error.filename is None:
         return True
-    folder, path = Path(HydraConfig.get().runtime.output_dir).absolute(), Path(error.filename).absolute()
+    place = OmegaConf.select(HydraConfig.get(), "runtime.output_dir", throw_on_missing=False)
+    if place is None:  # a sweep, which has a folder for each of its runs
+        return True
+    folder, path = Path(place).absolute(), Path(error.filename).absolute()
     return path.is_relative_to(folder) or folder.is_relative_to(path)
 
 

@@ -65,6 +65,7 @@ class EmotionDataModule(pl.LightningDataModule):
         self.workers, self.duplicates = workers, duplicates
         self._resident: dict[str, dict[str, Tensor]] = {}
         self._generator: tuple[int, torch.Generator] | None = None
+        self._first_epoch = 0
         if batch_size > len(self.rows["train"]):
             raise FerError(
                 f"datamodule.batch_size={batch_size} is larger than the training split "
@@ -109,7 +110,17 @@ class EmotionDataModule(pl.LightningDataModule):
                 f"datamodule.batch_size={self.batch_size} is that of each of {order.processes} processes, "
                 f"together more than the training split ({len(rows)} images). Choose a smaller batch."
             )
+        order.set_epoch(self._first_epoch)
         return self._loader("train", order)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint at the end of an epoch keeps: the one to go on with."""
+        assert self.trainer is not None
+        return {"next_epoch": self.trainer.current_epoch + 1}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on: workers fetch the first batches before Lightning tells the sampler which epoch it is."""
+        self._first_epoch = state_dict["next_epoch"]
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return batches of positions in order."""

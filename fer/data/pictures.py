@@ -178,8 +178,10 @@ class ImageFiles:
             FerError: They may not be skipped, or they are all that was asked for.
         """
         complaint = self._complaint(rows)
-        if not self.skip_corrupt or all_of_it:
+        if not self.skip_corrupt:
             raise FerError(f"{complaint} {_ADVICE}")
+        if all_of_it:
+            raise FerError(f"{complaint} Nothing is left to go on with.")
         warnings.warn(f"{complaint} Going on without them.", stacklevel=2)
 
     def _complaint(self, rows: np.ndarray) -> str:

@@ -9,11 +9,13 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from fer.errors import FerError
+from fer.sweep.address import file_of
 from fer.sweep.books import Books
 from fer.sweep.plan import Plan
 from fer.sweep.space import Value, grid
 from fer.sweep.storage import lock, open_storage
 
+_KEY_FILE = "study.key"  # of a sweep's folder: which study its runs are of
 _FIRST, _LAST = "base", "key"  # attributes in whose order a study is made: with the last it is whole
 
 
@@ -54,6 +56,10 @@ def begin(
             study_id = storage.create_new_study([way], plan.name)
             _note(storage, study_id, {"base": dict(base), "search": search, **commands})
         books = Books(plan, storage)
+        key = books.study.user_attrs.get(_LAST, "")
+        if exists:
+            _check_folder(plan, key)
+        (plan.folder / _KEY_FILE).write_text(key, encoding="utf-8")
         if exists:
             _check_same(books, search, base)
             if not may_exist:
@@ -87,10 +93,32 @@ def _check_empty(plan: Plan) -> None:
 
     Checked under the lock and before there is a study, so no worker of the new sweep has begun a run.
     """
-    if any(path.name.isdecimal() and path.is_dir() for path in plan.folder.glob("*")):
+    if _has_runs(plan):
         raise FerError(
             f"{plan.folder} holds runs of an earlier sweep that is not in {plan.address}. Choose another "
             "sweep.name, or move that folder away."
+        )
+
+
+def _has_runs(plan: Plan) -> bool:
+    return any(path.name.isdecimal() and path.is_dir() for path in plan.folder.glob("*"))
+
+
+def _check_folder(plan: Plan, key: str) -> None:
+    """Refuse a folder that is another sweep's, as where a machine joins one whose study lies elsewhere.
+
+    Raises:
+        FerError: It holds the runs of another.
+    """
+    file = plan.folder / _KEY_FILE
+    known = file.read_text(encoding="utf-8") if file.is_file() else None
+    local = file_of(plan.address)
+    if known is None and local is not None and local.parent == plan.folder:
+        known = key  # the study lies with its runs
+    if known not in (None, key) or (known is None and _has_runs(plan)):
+        raise FerError(
+            f"{plan.folder} holds runs of an earlier sweep, not of the one in {plan.address}. Move it away, "
+            "or choose another output_dir."
         )
 
 

@@ -27,7 +27,7 @@ class Composer:
         self.words = words
         self._master: Any = HydraConfig.instance().cfg
         self._loader = GlobalHydra.instance().config_loader()
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._composed: dict[tuple[str, ...], tuple[DictConfig, Any]] = {}
 
     def __call__(self, *more: str) -> DictConfig:
         """Return the config with more words, and make Hydra's part of it the current one."""
@@ -61,8 +61,9 @@ class Composer:
     def _beside(self, *words: str) -> DictConfig:
         """Return a config of one's own; composing takes a fifth of a second, so it is done once."""
         if words not in self._composed:
-            self._composed[words] = self(*words)
-        return self._composed[words].copy()
+            self._composed[words] = self(*words), HydraConfig.instance().cfg
+        config, HydraConfig.instance().cfg = self._composed[words]
+        return config.copy()
 
 
 def command_words(words: list[str], base: DictConfig) -> list[str]:
@@ -108,7 +109,7 @@ def override(key: str, value: Any) -> str:
     """Return a key and its value as Hydra's command line takes them, e.g. ``optimizer.lr=0.01``."""
     plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value)
     text = value if plain and str(value).lower() not in ("null", "true", "false", "nan", "inf") else None
-    return f"{key}={text if text is not None else json.dumps(value)}"
+    return f"{key}={text if text is not None else json.dumps(value, ensure_ascii=False)}"
 
 
 def trial_folder(folder: Path, number: int) -> Path:

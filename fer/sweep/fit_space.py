@@ -1,6 +1,6 @@
 """Does a space fit the config? Every key is looked up and every end of a range tried, before any trial."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from omegaconf import DictConfig, OmegaConf
@@ -10,7 +10,8 @@ from fer.errors import FerError, did_you_mean
 from fer.sweep.compose import Composer, override
 from fer.sweep.space import Choice, Parameter, Value
 
-NOT_SEARCHED = ("sweep", "hydra", "resume", "output_dir", "name", "monitor")
+NOT_SEARCHED = ("sweep", "hydra", "proxy", "resume", "output_dir", "name", "monitor")
+LENGTHS = ("trainer.max_epochs", "trainer.max_steps")
 
 
 def check_fit(space: Sequence[Parameter], compose: Composer, prunes: bool) -> None:
@@ -29,7 +30,7 @@ def check_fit(space: Sequence[Parameter], compose: Composer, prunes: bool) -> No
         key = parameter.key
         if key.split(".")[0] in NOT_SEARCHED:
             raise FerError(f"sweep.space: {key} says how a sweep is run; it cannot be searched.")
-        if prunes and key in ("trainer.max_epochs", "trainer.max_steps"):
+        if prunes and key in LENGTHS:
             raise FerError(
                 f"sweep.space: {key} is found by pruning: a bad trial ends early. Leave it out, or set "
                 "sweep.pruner.name=none."
@@ -37,6 +38,8 @@ def check_fit(space: Sequence[Parameter], compose: Composer, prunes: bool) -> No
         _check_strays(parameter)
         if key in options.groups():
             _check_group(parameter)
+            if prunes:
+                _check_length(parameter, composed)
             continue
         for words, name in _contexts(parameter, space):
             _check_values(composed(*words), parameter, name, words)
@@ -62,6 +65,21 @@ def _check_group(parameter: Parameter) -> None:
                 raise FerError(
                     f"sweep.space, {name}: there is no {parameter.key} {value!r}, but {', '.join(known)}."
                     f"{did_you_mean(str(value), known)}"
+                )
+
+
+def _check_length(parameter: Parameter, compose: Callable[..., DictConfig]) -> None:
+    """Refuse options of a group that train for another number of epochs: a pruner compares their shares."""
+    base = compose()
+    for value in dict.fromkeys(value for domain in parameter.domains.values() for value in domain.ends()):
+        config = compose(override(parameter.key, value))
+        for key in LENGTHS:
+            before, now = OmegaConf.select(base, key), OmegaConf.select(config, key)
+            if before != now:
+                raise FerError(
+                    f"sweep.space: {parameter.key}={value} sets {key} to {now}, and others to {before}. "
+                    f"Trials that are pruned must be of one length: say {key}=… on the command line, or "
+                    "set sweep.pruner.name=none."
                 )
 
 

@@ -88,6 +88,22 @@ def make_plan(options: Mapping[str, Any], folder: Path, words: list[str], worker
     )  # fmt: skip
 
 
+def first_look(pruner: Mapping[str, Any], trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``sweep.pruner`` that begins with the first validation, where it would begin before.
+
+    Successive halving judges a trial on every rung that it has passed: with rungs before its first report, it
+    would be judged twice and more on that.
+
+    Args:
+        pruner: As the config has it.
+        trainer: Of the config that every trial varies.
+    """
+    epochs, every = trainer["max_epochs"], trainer["check_val_every_n_epoch"]
+    if not epochs or epochs < 0 or trainer["val_check_interval"] is not None:
+        return dict(pruner)
+    return {**pruner, "min_share": max(pruner["min_share"], min(1.0, (every or 1) / epochs))}
+
+
 def _check_pruner(pruner: Mapping[str, Any]) -> None:
     _check_name("pruner.name", pruner["name"], PRUNERS)
     _check_number("pruner.min_share", pruner["min_share"], 0.001, 1)

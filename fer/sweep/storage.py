@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,9 +38,14 @@ def patiently(call: Callable[[], T]) -> T:
     for pause in _PAUSES:
         try:
             return call()
-        except away():
+        except _lost():
             time.sleep(pause)
-    return call()
+    try:
+        return call()
+    except away():
+        raise
+    except _lost() as error:
+        raise StorageError(f"The storage of the sweep is away: {_first_line(error)}") from error
 
 
 def away() -> tuple[type[Exception], ...]:
@@ -48,6 +54,12 @@ def away() -> tuple[type[Exception], ...]:
     from sqlalchemy.exc import SQLAlchemyError
 
     return StorageError, StorageInternalError, SQLAlchemyError
+
+
+def _lost() -> tuple[type[Exception], ...]:
+    """Return `away` and what a disk or a server that goes away raises by itself."""
+    server = [sys.modules["psycopg"].Error] if "psycopg" in sys.modules else []
+    return (*away(), OSError, *server)
 
 
 def open_storage(address: str) -> "BaseStorage":

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from fer.monitor import mode_of
 from fer.sweep.address import without_password
 from fer.sweep.compose import Composer, command_words, proxy_keys, whole_command
 from fer.sweep.fit_space import check_fit
-from fer.sweep.plan import Plan, make_plan
+from fer.sweep.plan import Plan, first_look, make_plan
 from fer.sweep.storage import patiently
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 # What may differ between the sessions of one sweep: where things lie, and who is told.
 MOVABLE = ("sweep", "output_dir", "name", "datamodule.path", "logger", "resume")
 WAIT_SECONDS = 2.0
+CLUSTER_JOBS = 4  # workers on machines that cannot be seen from here, where sweep.jobs does not say
 IDLE_LAUNCHES = 3  # in a row without a trial done: workers die before they have one
 
 
@@ -51,6 +53,7 @@ def run_sweep(context: HydraContext, config: DictConfig, words: list[str]) -> No
         options.check(base)
     if base.trainer.devices != 1:
         raise FerError("trainer.devices: a sweep trains each trial on one device. For several: sweep.jobs=…")
+    plan = replace(plan, pruner=first_look(plan.pruner, base.trainer))
     check_fit(plan.space, compose, plan.pruner["name"] != "none")
     for key in proxy_keys(words) & {parameter.key for parameter in plan.space}:
         raise FerError(f"sweep.space: {key} is what the proxy sets. Leave out the one or the other.")
@@ -89,16 +92,15 @@ def _workers(config: DictConfig) -> tuple[int, int]:
         if jobs not in (None, 1):
             raise FerError(f"sweep.jobs={jobs}: for several at a time add hydra/launcher=joblib.")
         return 1, 1
+    own = config.hydra.launcher
+    here = launcher in ("joblib", "submitit_local") or (launcher == "ray" and not own.ray.init.address)
+    if launcher == "joblib" and jobs is None and own.n_jobs > 0:
+        jobs = own.n_jobs
+    jobs = jobs or (len(os.sched_getaffinity(0)) if here else CLUSTER_JOBS)
     if launcher == "joblib":
-        given = config.hydra.launcher.n_jobs
-        jobs = jobs or (given if given > 0 else len(os.sched_getaffinity(0)))
-        with read_write(config.hydra.launcher):
-            config.hydra.launcher.n_jobs = jobs
-    if jobs is None:
-        raise FerError(
-            f"sweep.jobs is not set: say how many workers {launcher} shall start, e.g. sweep.jobs=4."
-        )
-    return jobs, jobs if launcher in ("joblib", "submitit_local") else 1
+        with read_write(own):
+            own.n_jobs = jobs
+    return jobs, jobs if here else 1
 
 
 def _open_books(plan: Plan, base: DictConfig, commands: dict[str, list[str] | None], may_exist: bool) -> None:

@@ -103,7 +103,7 @@ class Attempt:
             except Exception as error:
                 ending = Ending(TrialState.FAIL, None, {"error": self._explain(error)})
         seconds = round(time.perf_counter() - start, 1)
-        ending.notes |= {"words": self.words, "seconds": seconds, "share": round(self.watch.share, 4)}
+        ending.notes |= {"words": self.words, "seconds": seconds, "share": round(self._share(), 4)}
         ending.notes |= {"watch_seconds": round(self.watch.seconds, 4)}
         patiently(lambda: self.books.tell(self.trial, ending.state, ending.value, ending.notes))
         if ending.state == TrialState.PRUNED and not self.books.plan.keep_pruned:
@@ -117,8 +117,6 @@ class Attempt:
             group = values["logger"]["wandb"]["group"]
             values["logger"]["wandb"] |= names_of(self.books, self.trial.number, self.chosen, group)
         if read_record(self.folder).get("status") == "pruned":  # and its process died before it could tell
-            reports = self.books.storage.get_trial(self.trial._trial_id).intermediate_values
-            self.watch.share = max(reports, default=0) / STEPS
             return Ending(TrialState.PRUNED, None, {})
         data = shelf.get(values)
         best = training.run(values, self.folder, self._goes_on(), data, [self.watch], quiet=True)
@@ -130,6 +128,11 @@ class Attempt:
         if not math.isfinite(best[plan.objective]):
             raise FerError(f"{plan.objective} is no number at the best epoch ({best[plan.objective]}).")
         return Ending(TrialState.COMPLETE, best[plan.objective], notes)
+
+    def _share(self) -> float:
+        """Return how much of its schedule the trial has done, by the reports of a process that died too."""
+        reports = patiently(lambda: self.books.storage.get_trial(self.trial._trial_id)).intermediate_values
+        return max(self.watch.share, max(reports, default=0) / STEPS)
 
     def _goes_on(self) -> bool:
         """Return whether a process that died has left a checkpoint to go on from; clear away what is less."""

@@ -95,14 +95,14 @@ def new_seeds(sweep: FoundSweep, number: int) -> list[int]:
 
 def _command(sweep: FoundSweep, trial: FrozenTrial, seed: int, folder: Path) -> list[str]:
     own = [word for word in sweep.whole_words(trial) if not word.startswith("seed=")]
-    return [*own, f"seed={seed}", f"hydra.run.dir={json.dumps(str(folder))}"]
+    return [*own, f"seed={seed}", f"hydra.run.dir={json.dumps(str(folder), ensure_ascii=False)}"]
 
 
 def _train(words: Sequence[str], folder: Path) -> None:
     """Train in a process of its own, which goes on where an earlier one was killed."""
     last = folder / "checkpoints" / "last.ckpt"
     if last.is_file() and is_zipfile(last) and (folder / "run.json").is_file():
-        words = [f"resume={json.dumps(str(folder))}"]
+        words = [f"resume={json.dumps(str(folder), ensure_ascii=False)}"]
     else:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

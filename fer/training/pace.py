@@ -88,16 +88,20 @@ class EpochLine(Callback):
 
     def __init__(self, monitor: str) -> None:
         self.shown = ("train/loss", "val/loss", monitor, "perf/images_per_second")
+        self._is_validated = False
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Note that the figures of val/ are of this epoch."""
+        self._is_validated = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Print it."""
         if trainer.is_global_zero:
             metrics = trainer.callback_metrics
-            # without a validation in this epoch, the figures of val/ are of an earlier one
-            is_validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
-            shown = [name for name in self.shown if is_validated or not name.startswith("val/")]
+            shown = [name for name in self.shown if self._is_validated or not name.startswith("val/")]
             figures = [f"{name} {float(metrics[name]):.4g}" for name in shown if name in metrics]
             print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {'  '.join(figures)}", flush=True)
+        self._is_validated = False
 
 
 class Outlook(Callback):

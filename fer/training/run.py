@@ -18,9 +18,8 @@ from fer.checkpoint import load_checkpoint
 from fer.data.augment import Recipe
 from fer.data.datamodule import EmotionDataModule
 from fer.data.dataset import EmotionData
-from fer.data.duplicates import announcement, check_copies, write_report
+from fer.data.duplicates import check_copies, write_report
 from fer.data.sources import read
-from fer.models import count_parameters
 from fer.models.backbone import probe
 from fer.module import EmotionModule
 from fer.training.fitting import check_monitor, check_together, in_words
@@ -28,7 +27,7 @@ from fer.training.loggers import log_pictures, log_status, open_loggers
 from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, check_same_stem, last_checkpoint
 from fer.training.run_folder import command_line, environment, read_record, write_config, write_record
-from fer.training.summary import draw_run, print_summary
+from fer.training.summary import announce, draw_run, print_summary
 from fer.training.trainer import build_trainer
 from fer.training.transfer import start_from
 
@@ -77,7 +76,7 @@ def run(
     with open_loggers(chosen, folder, {**config, "manifest": module.hparams["manifest"]}) as loggers:
         trainer = build_trainer(config, folder, loggers, recorder, callbacks, quiet)
         if not quiet:
-            _announce(module, datamodule, trainer, checkpoint)
+            announce(module, datamodule, trainer, checkpoint)
         record = _first_record(module, trainer) | {"resumes": before.get("resumes", -1) + 1}
         record["command"] = before.get("command", record["command"])
         _train(trainer, module, datamodule, record, checkpoint, recorder, quiet)
@@ -89,7 +88,13 @@ def _build_module(
 ) -> EmotionModule:
     manifest, space = datamodule.manifest(), labels.to_dict(datamodule.data.labels)
     counts, channels = datamodule.train_counts, datamodule.image_channels
-    module = EmotionModule(config, space, counts, channels, manifest, datamodule.label_given_vote)
+    shape = config["model"] if checkpoint is None else {**config["model"], "pretrained": False}
+    module = EmotionModule(
+        {**config, "model": shape}, space, counts, channels, manifest, datamodule.label_given_vote
+    )
+    module.config = module.hparams["config"] = (
+        config  # a run that goes on has its weights, and says so no less
+    )
     check_monitor(config["monitor"], module)
     check_together(config, module, datamodule)
     for _, size in config["progressive"]:
@@ -204,6 +209,10 @@ def _fit(
 ) -> None:
     """Fit, and note in the record how that went and how long it took."""
     start = time.perf_counter()
+    if checkpoint is not None:
+        # With trainer.max_steps Lightning takes a checkpoint of an epoch's end for one of its middle, and
+        # runs that epoch's end again. Steps are counted all the same.
+        trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
         words = [getattr(callback, "ended_as", None) for callback in trainer.callbacks]  # type: ignore[attr-defined]
@@ -219,24 +228,6 @@ def _fit(
         raise told from error
     finally:
         record["fit_seconds"] = round(time.perf_counter() - start, 3)
-
-
-@rank_zero_only
-def _announce(
-    module: EmotionModule, datamodule: EmotionDataModule, trainer: pl.Trainer, checkpoint: Path | None
-) -> None:
-    sizes = ", ".join(f"{len(rows):,} {role}" for role, rows in datamodule.rows.items())
-    model = module.config["model"]
-    print(
-        f"{model['name']}, {count_parameters(module.model):,} parameters, {model['image_size']} px, "
-        f"{trainer.precision}; {datamodule.data.source}: {sizes} images",
-        flush=True,
-    )
-    print(*announcement(datamodule.duplicates), sep="", end="", flush=True)
-    for rule, number in datamodule.data.dropped.items():
-        print(f"left out {number:,} images, {rule}", flush=True)
-    if checkpoint is not None:
-        print(f"going on from {checkpoint}", flush=True)
 
 
 def _quieten() -> None:

@@ -1,9 +1,11 @@
-"""How a run ends: its pictures, and a short table on the screen."""
+"""What a run says on the screen: what it begins with; at its end its pictures, and a short table."""
 
 import math
 from pathlib import Path
 
 import numpy as np
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_only
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
@@ -11,13 +13,36 @@ from rich.table import Column, Table
 from fer.analysis.confusion_plot import plot_confusion_matrix
 from fer.analysis.intervals import wilson
 from fer.analysis.plots import plot_learning_curves, plot_per_emotion, save_figure
+from fer.data.datamodule import EmotionDataModule
+from fer.data.duplicates import announcement
 from fer.labels import LabelSpace
+from fer.models import count_parameters
+from fer.module import EmotionModule
 from fer.training.recorder import RunRecorder
 
 SELECTION = (
     "validation, selection split"  # the split that chose the epoch flatters it: say so wherever it is shown
 )
 METRICS = ("f1", "precision", "recall")
+
+
+@rank_zero_only
+def announce(
+    module: EmotionModule, datamodule: EmotionDataModule, trainer: pl.Trainer, checkpoint: Path | None
+) -> None:
+    """Say what will be trained on what, before the first epoch."""
+    sizes = ", ".join(f"{len(rows):,} {role}" for role, rows in datamodule.rows.items())
+    model = module.config["model"]
+    print(
+        f"{model['name']}, {count_parameters(module.model):,} parameters, {model['image_size']} px, "
+        f"{trainer.precision}; {datamodule.data.source}: {sizes} images",
+        flush=True,
+    )
+    print(*announcement(datamodule.duplicates), sep="", end="", flush=True)
+    for rule, number in datamodule.data.dropped.items():
+        print(f"left out {number:,} images, {rule}", flush=True)
+    if checkpoint is not None:
+        print(f"going on from {checkpoint}", flush=True)
 
 
 def draw_run(folder: Path, recorder: RunRecorder, labels: LabelSpace) -> None:

@@ -30,10 +30,11 @@ def test_a_plain_grid_is_hydra_s_own(launcher, fer_train, tmp_path):
     assert len(list(tmp_path.glob("outputs/multirun/*/*/run.json"))) == 2
 
 
-def test_how_many_workers_must_be_said_where_nobody_knows(fer_train, capsys):
+def test_a_launcher_starts_one_worker_a_core_where_nobody_says(fer_train, capsys, monkeypatch):
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    assert fer_train(*WORDS, "hydra/launcher=submitit_local").status == 2
-    assert "sweep.jobs is not set" in capsys.readouterr().err
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    assert fer_train(*WORDS, "hydra/launcher=submitit_local").status == 0
+    assert "4 trials, 2 workers" in capsys.readouterr().out
 
 
 def test_workers_of_a_machine_share_its_cores_and_gpus(monkeypatch):

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from fer.errors import FerError
+from fer.sweep import storage
 from fer.sweep.address import file_of, full_address, without_password
+from fer.sweep.compose import override
 
 
 @pytest.mark.parametrize(
@@ -62,3 +64,35 @@ def test_a_refusal_does_not_tell_a_password(address, tmp_path):
     with pytest.raises(FerError, match=r"\*\*\*") as found:
         full_address(address, tmp_path)
     assert "s3cret" not in str(found.value)
+
+
+def test_a_disk_that_comes_back_is_waited_for(monkeypatch):
+    waited = []
+    monkeypatch.setattr(storage.time, "sleep", waited.append)
+    answers = iter([OSError("Stale file handle"), OSError("Stale file handle"), None])
+
+    def call():
+        if error := next(answers):
+            raise error
+        return "here"
+
+    assert storage.patiently(call) == "here"
+    assert waited == [1.0, 2.0]
+
+
+def test_a_disk_that_stays_away_is_a_storage_that_is(monkeypatch):
+    monkeypatch.setattr(storage.time, "sleep", lambda _: None)
+
+    def call():
+        raise OSError("Stale file handle")
+
+    with pytest.raises(storage.StorageError, match="Stale file handle"):
+        storage.patiently(call)
+
+
+def test_letters_of_any_language_reach_the_config():
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    word = override("output_dir", "/tmp/jörg’s run")
+    (parsed,) = OverridesParser.create().parse_overrides([word])
+    assert parsed.value() == "/tmp/jörg’s run"

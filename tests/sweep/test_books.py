@@ -218,3 +218,18 @@ def test_a_file_that_is_no_study_is_refused(tmp_path):
     with pytest.raises(FerError, match="cannot be opened"):
         start(plan_for(tmp_path, f"sqlite:///{tmp_path}/s.db"))
     assert time.monotonic() - begun < 10
+
+
+def test_a_machine_that_joins_has_no_runs_of_its_own_under_that_name(tmp_path):
+    address = f"journal:{tmp_path}/shared.log"
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        (folder / "3").mkdir(parents=True)
+    (here / "3").rmdir()
+    start(plan_for(here, address))
+    with pytest.raises(FerError, match=r"there holds runs of an earlier sweep, not of the one in"):
+        start(plan_for(there, address))
+    (there / "3").rmdir()
+    start(plan_for(there, address))
+    (there / "3").mkdir()  # now it is a run of this sweep
+    assert len(start(plan_for(there, address)).trials()) == 4

@@ -5,6 +5,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from fer.sweep.plan import first_look
 from fer.sweep.search import STEPS, build_pruner, build_sampler, step_at
 
 ASHA = {"name": "asha", "min_share": 0.037, "reduction": 3, "startup_trials": 5}
@@ -103,3 +104,23 @@ def test_each_trial_draws_by_its_own_number():
 
 def test_steps_reach_from_the_first_share_to_the_last():
     assert (step_at(1.0), step_at(1 / 3), step_at(0.37)) == (STEPS, 334, 370)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "share"),
+    [
+        ({"max_epochs": 4}, 0.25),
+        ({"max_epochs": 27}, 0.037037),
+        ({"max_epochs": 100}, 0.037),
+        ({"max_epochs": 12, "check_val_every_n_epoch": 3}, 0.25),
+        ({"max_epochs": 4, "val_check_interval": 0.1}, 0.037),
+        ({"max_epochs": None}, 0.037),
+        ({"max_epochs": 1, "check_val_every_n_epoch": 2}, 1.0),
+    ],
+)
+def test_the_first_rung_is_no_earlier_than_the_first_validation(trainer, share):
+    trainer = {"check_val_every_n_epoch": 1, "val_check_interval": None, **trainer}
+    pruner = {"name": "asha", "min_share": 0.037, "reduction": 3, "startup_trials": 5}
+    found = first_look(pruner, trainer)
+    assert found.pop("min_share") == pytest.approx(share, abs=1e-6)
+    assert found == {key: value for key, value in pruner.items() if key != "min_share"}

@@ -57,6 +57,7 @@ def test_every_space_fits_the_config_as_it_stands(choice, fer_train, tmp_path, c
         (("sweep.space={seed:[0.5,1]}",), "expected a whole number, got 0.5"),
         (("sweep.space={trainer.max_epochs:[1,2]}",), "trainer.max_epochs is found by pruning"),
         (("sweep.space={output_dir:[a,b]}",), "it cannot be searched"),
+        (("sweep.space={proxy:[epochs,subset]}",), "it cannot be searched"),
         (("sweep.space={seed:{low:3,high:1}}",), "low (3) must lie below high (1)"),
         (("sweep.space={optimizer.lr:{low:0,high:1,log:true}}",), "a log range must lie above 0"),
     ],
@@ -68,6 +69,13 @@ def test_mistakes_are_said_in_one_line(words, message, fer_train, capsys, tmp_pa
     assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.glob("outputs/multirun/*"))
+
+
+def test_experiments_of_several_lengths_are_not_pruned_against_each_other(fer_train, capsys):
+    words = ("sweep=custom", "sweep.space={experiment:[fer2013_quick,fer2013_long]}")
+    assert fer_train("datamodule=fer2013", "datamodule.path=x.csv", *words).status == 2
+    said = capsys.readouterr().err
+    assert "experiment=fer2013_quick sets trainer.max_epochs to 12, and others to 15" in said
 
 
 def test_a_server_out_of_reach_is_said_soon_and_without_its_password(fer_train, capsys, monkeypatch):

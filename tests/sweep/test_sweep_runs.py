@@ -212,3 +212,33 @@ def test_the_objective_steers_the_trials(sweep, tmp_path):
     assert study.direction == optuna.study.StudyDirection.MINIMIZE
     config = yaml.safe_load((folder_of(tmp_path, study.trials[0]) / "config.yaml").read_text())
     assert config["monitor"] == "val/loss"
+
+
+def test_a_tag_made_of_a_choice_is_that_of_its_own_trial(sweep, tmp_path):
+    words = (
+        "sweep=custom",
+        "sweep.name=some",
+        "sweep.n_trials=4",
+        "trainer.max_epochs=1",
+        "sweep.sampler=grid",
+    )
+    tags = 'logger.wandb.tags=["${hydra:runtime.choices.optimizer}"]'
+    space = "sweep.space={optimizer:[sgd,adamw],seed:[0,1]}"
+    assert sweep(*words, space, "logger=wandb", tags)[0] == 0
+    configs = [
+        yaml.safe_load(file.read_text()) for file in tmp_path.glob("outputs/multirun/some/*/config.yaml")
+    ]
+    assert len(configs) == 4
+    assert all(config["logger"]["wandb"]["tags"] == [config["optimizer"]["name"]] for config in configs)
+
+
+def test_a_trial_that_died_at_its_very_end_has_done_its_whole_schedule(sweep, monkeypatch):
+    """The process dies after the last epoch, before it tells the study; nothing is left to train."""
+    told = Books.tell
+    monkeypatch.setattr(Books, "tell", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    words = ("sweep=smoke", "sweep.n_trials=1", "sweep.resume=true")
+    assert sweep(*words)[0] != 0
+    monkeypatch.setattr(Books, "tell", told)
+    status, study = sweep(*words)
+    assert (status, study.trials[0].state) == (0, TrialState.COMPLETE)
+    assert study.trials[0].user_attrs["share"] == 1.0

@@ -59,11 +59,10 @@ def begin(
         key = books.study.user_attrs.get(_LAST, "")
         if exists:
             _check_folder(plan, key)
-        (plan.folder / _KEY_FILE).write_text(key, encoding="utf-8")
-        if exists:
             _check_same(books, search, base)
             if not may_exist:
                 raise FerError(_there_already(books))
+        (plan.folder / _KEY_FILE).write_text(key, encoding="utf-8")
         _fill(books, points)
         books.revive()
     return books, exists

@@ -76,7 +76,8 @@ def _concerns_the_run(error: OSError) -> bool:
     """Whether an error is about the run folder, and so for the user to mend. A full disk names no file."""
     if not HydraConfig.initialized() or error.filename is None:
         return True
-    place = OmegaConf.select(HydraConfig.get(), "runtime.output_dir", throw_on_missing=False)
+    hydra_config: Any = HydraConfig.get()
+    place = OmegaConf.select(hydra_config, "runtime.output_dir", throw_on_missing=False)
     if place is None:  # a sweep, which has a folder for each of its runs
         return True
     folder, path = Path(place).absolute(), Path(error.filename).absolute()

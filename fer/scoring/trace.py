@@ -80,7 +80,7 @@ def find_seen(subject: Subject, own: EmotionData | None, other: bool) -> dict[st
     roles = [role for role in ("train", "val") if other or subject.role not in (role, "all")]
     if own is None or not _compares(subject.data, own):
         return dict.fromkeys(roles)
-    marks = digests(subject.data.images)
+    marks = digests(np.asarray(subject.data.images))
     return {role: _are_in(marks, own, role) for role in roles if role in own.roles}
 
 
@@ -88,7 +88,7 @@ def _holds_own_test(subject: Subject, own: EmotionData | None, other: bool) -> b
     """Whether images of another set are those of the run's own test split, under another name."""
     if not other or own is None or "test" not in own.roles or not _compares(subject.data, own):
         return False
-    return bool(_are_in(digests(subject.data.images), own, "test").any())
+    return bool(_are_in(digests(np.asarray(subject.data.images)), own, "test").any())
 
 
 def _compares(one: EmotionData, other: EmotionData) -> bool:

@@ -7,6 +7,7 @@ from small_sweeps import FACES, NET, RATES, SMALL
 
 from fer.options import choices
 from fer.sweep_reporting.found import find_sweep
+from fer.train import main
 
 ONE_BATCH = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1", *FACES)
 # more than the net, as these search what it is made of
@@ -132,3 +133,14 @@ def test_no_sweep_no_options(fer_train, capsys):
     for word in ("sweep.n_trials=3", "sweep.space={seed: [1, 2]}"):
         assert fer_train(word).status == 2
         assert "choose a sweep as well: sweep=architecture" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_said_in_one_line(monkeypatch, capsys, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("sys.argv", ["fer-train", *SMALL, "sweep=smoke", f"output_dir={tmp_path}/file"])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert "choose another place for the run with output_dir=…" in error
+    assert error.count("\n") == 1

@@ -54,7 +54,7 @@ class BareLoop:
         self.model = build_model(model, len(self.data.data.labels), self.data.image_channels)
         self.model = self.model.to(self.device, memory_format=torch.channels_last)
         self.loss = torch.nn.CrossEntropyLoss(label_smoothing=config["loss"]["label_smoothing"])
-        precision = choose_precision(config["trainer"]["precision"])
+        precision = choose_precision(config["trainer"]["precision"], "auto", self.model)
         self.mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
         self.optimizer = build_optimizer(self.model, config["optimizer"])
         steps = len(self.train["image"]) // self.batch

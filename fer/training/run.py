@@ -67,14 +67,15 @@ def run(
     checkpoint = last_checkpoint(folder) if resumes else None
     module = _build_module(config, datamodule, checkpoint)
     recorder = RunRecorder(folder / "metrics.csv", config["monitor"])
-    build_trainer(config, folder, [], recorder)  # refuse what the Trainer refuses before anything is written
+    # refuse what the Trainer refuses before anything is written
+    build_trainer(config, folder, [], recorder, module.model)
     before = read_record(folder) if resumes else {}
     if before:
         check_same_data(before["manifest"], module.hparams["manifest"], folder)
     _write_beginning(config, folder, datamodule, quiet)
     chosen = {} if config["trainer"]["fast_dev_run"] else config["logger"]
     with open_loggers(chosen, folder, {**config, "manifest": module.hparams["manifest"]}) as loggers:
-        trainer = build_trainer(config, folder, loggers, recorder, callbacks, quiet)
+        trainer = build_trainer(config, folder, loggers, recorder, module.model, callbacks, quiet)
         if not quiet:
             announce(module, datamodule, trainer, checkpoint)
         record = _first_record(module, trainer) | {"resumes": before.get("resumes", -1) + 1}

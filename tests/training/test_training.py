@@ -11,13 +11,14 @@ import torch
 import yaml
 from picture_layouts import LAYOUTS
 from PIL import Image
+from torch import nn
 
 from fer.checkpoint import load_checkpoint
 from fer.data.augment import to_float
 from fer.data.sources import read
 from fer.errors import FerError
 from fer.labels import FER7
-from fer.models import timm_backbone
+from fer.models import build_model, timm_backbone
 from fer.options import choices, groups
 from fer.training.trainer import choose_precision
 
@@ -96,11 +97,24 @@ def test_metrics_file_has_a_row_per_epoch(tiny_run):
     assert max(float(row["val/accuracy"]) for row in rows) == run.record["best"]["val/accuracy"]
 
 
+@pytest.mark.parametrize(
+    ("name", "chosen"), [("test_resnet", "bf16-mixed"), ("test_efficientnet", "32-true")]
+)
+def test_precision_is_what_a_cpu_is_fast_in(name, chosen, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    net = build_model({"name": name}, 7, 1)
+    assert choose_precision("auto", "cpu", net) == chosen
+    assert choose_precision("bf16-mixed", "cpu", net) == "bf16-mixed"
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert choose_precision("auto", "cpu", net) == "32-true"
+
+
 def test_record_says_what_was_run(tiny_run):
     record = tiny_run("seed=3").record
     assert record["seed"] == 3
     assert record["images_per_second"] > 0
-    assert record["precision"] == str(choose_precision("auto"))
+    assert record["precision"] == str(choose_precision("auto", "auto", nn.Linear(1, 1)))
     low, high = record["accuracy_95"]
     assert 0 <= low <= record["best"]["val/accuracy"] <= high <= 1
     assert (

@@ -4,7 +4,8 @@
 
 * `unpruned` trains the trials to their end (random search, so that pruning does not change which are drawn);
 * `replay` lets ASHA judge the recorded curves: no training. As trainings on a CPU repeat exactly, one worker
-  would have pruned just so; image passes and the best trial against the unpruned ones;
+  would have pruned just so; image passes and the best trial against the unpruned ones. What one order of the
+  trials gives is luck: the same is said of `--orders` others;
 * `pruned` runs the same trials with ASHA for real, and sets its passes and best beside the unpruned ones;
 * `cost` asks the sweeps that were run for the seconds between trials that were not spent training, those of
   reporting to the study and asking it within the training included;
@@ -14,7 +15,9 @@ Every sweep goes on where it was stopped when the same is typed again. `--epochs
 """
 
 import argparse
+import math
 import os
+import random
 import shutil
 import statistics
 import subprocess
@@ -39,13 +42,14 @@ REDUCTION = 3
 
 def main() -> None:
     """Run the parts that were asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    shown = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=shown)
     parser.add_argument("data", type=Path, help="fer2013.csv")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
     parser.add_argument("--trials", type=int, default=27)
     parser.add_argument("--epochs", type=int, default=27)
+    parser.add_argument("--first", type=int, default=2, help="epochs before ASHA's first look (2)")
+    parser.add_argument("--orders", type=int, default=200, help="orders of the trials to replay (200)")
     parser.add_argument("--limit", type=int, help="training batches an epoch, for a short try")
     parser.add_argument("--experiment", default="fer2013_quick")
     parser.add_argument("--worker-trials", type=int, default=8)
@@ -64,29 +68,49 @@ def unpruned(options: argparse.Namespace) -> None:
 
 def replay(options: argparse.Namespace) -> None:
     """Let ASHA judge what was recorded."""
-    recorded = found(options, "unpruned")
-    study = replayed(recorded, pruner_options(options))
-    full = both(recorded)[0].images
-    shares = {trial.number: trial.user_attrs["share"] for trial in study.trials}
-    costs = {trial.number: spent(recorded, trial).images for trial in recorded.ranking}
-    if full and None not in costs.values():
-        part = sum(shares[number] * (cost or 0.0) for number, cost in costs.items()) / full
-        print(f"replayed ASHA: {part:.1%} of the image passes of the same trials unpruned")
+    recorded, pruner = found(options, "unpruned"), pruner_options(options)
+    trials = sorted(recorded.ranking, key=lambda trial: trial.number)
+    study = replayed(recorded, pruner, trials)
+    part = share_of_passes(recorded, study)
+    print(f"replayed ASHA: {part:.1%} of the image passes of the same trials unpruned")
     compare_best("replayed ASHA", study.get_trials(), recorded)
+    if options.orders:
+        print_orders(recorded, pruner, trials, options.orders)
 
 
-def replayed(recorded: FoundSweep, pruner: dict[str, object]) -> Study:
-    """Return a study in which a pruner judged recorded curves, one trial after the other.
+def print_orders(
+    recorded: FoundSweep, pruner: dict[str, object], trials: list[FrozenTrial], orders: int
+) -> None:
+    """Print what ASHA does over random orders of the trials."""
+    draw, parts, short = random.Random(0), [], []
+    top = recorded.ranking[0].value or 0.0
+    for _ in range(orders):
+        study = replayed(recorded, pruner, draw.sample(trials, len(trials)))
+        parts.append(share_of_passes(recorded, study))
+        short.append(100 * (top - study.best_value))
+    near, mean = sum(lost <= 0.5 for lost in short) / orders, statistics.fmean(short)
+    passes = f"{statistics.fmean(parts):.1%} of the passes ({min(parts):.1%} to {max(parts):.1%})"
+    lost = f"the best falls short by {mean:.2f} points, by at most half a point in {near:.0%}"
+    print(f"over {orders} orders: {passes}; {lost}")
 
-    Args:
-        recorded: A sweep without pruning.
-        pruner: As ``sweep.pruner``.
-    """
+
+def share_of_passes(recorded: FoundSweep, study: Study) -> float:
+    """Return the image passes of a replay over those of the recorded trials; NaN where not known."""
+    costs = {trial.number: spent(recorded, trial).images for trial in recorded.ranking}
+    full = both(recorded)[0].images
+    if not full or None in costs.values():
+        return math.nan
+    done = (trial.user_attrs["share"] * (costs[trial.user_attrs["old"]] or 0.0) for trial in study.trials)
+    return sum(done) / full
+
+
+def replayed(recorded: FoundSweep, pruner: dict[str, object], trials: Sequence[FrozenTrial]) -> Study:
+    """Return a study in which a pruner (as ``sweep.pruner``) judged recorded trials, one after the other."""
     storage = optuna.storages.InMemoryStorage()
     study = optuna.create_study(
         direction=recorded.study.direction, pruner=build_pruner(pruner), storage=storage, study_name="replay"
     )
-    for old in sorted(recorded.ranking, key=lambda trial: trial.number):
+    for old in trials:
         study.enqueue_trial({}, user_attrs={"old": old.number})
         trial, state = study.ask(), TrialState.COMPLETE
         reports = sorted(old.intermediate_values.items())
@@ -205,8 +229,8 @@ def sweep(
 
 
 def pruner_options(options: argparse.Namespace, name: str = "asha", epochs: int = 0) -> dict[str, object]:
-    """Return ``sweep.pruner``: the first look after one epoch."""
-    first = round(1 / (epochs or options.epochs), 4)
+    """Return ``sweep.pruner``, rounded down so that the epoch of the first look is on its rung."""
+    first = math.floor(1000 * min(1.0, options.first / (epochs or options.epochs))) / 1000
     return {"name": name, "min_share": first, "reduction": REDUCTION, "startup_trials": 5}
 
 

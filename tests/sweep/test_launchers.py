@@ -11,10 +11,15 @@ from fer.sweep import worker
 WORDS = (*SMALL, "trainer.max_epochs=1", "sweep=custom", "sweep.name=some", RATES, "sweep.n_trials=4")
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
-def test_workers_of_a_launcher_share_the_trials(launcher, fer_train, tmp_path):
+@pytest.mark.parametrize(
+    ("launcher", "jobs"), [("joblib", ["sweep.jobs=2"]), ("submitit_local", []), ("ray", ["sweep.jobs=2"])]
+)
+def test_workers_of_a_launcher_share_the_trials(launcher, jobs, fer_train, tmp_path, monkeypatch, capfd):
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.removesuffix('_local')}_launcher")
-    assert fer_train(*WORDS, f"hydra/launcher={launcher}", "sweep.jobs=2").status == 0
+    if not jobs:  # then one a core
+        monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    assert fer_train(*WORDS, f"hydra/launcher={launcher}", *jobs).status == 0
+    assert "4 trials, 2 workers" in capfd.readouterr().out
     folder = tmp_path / "outputs" / "multirun" / "some"
     study = optuna.load_study(study_name="some", storage=f"sqlite:///{folder}/sweep.db")
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
@@ -28,13 +33,6 @@ def test_a_plain_grid_is_hydra_s_own(launcher, fer_train, tmp_path):
     words = (*SMALL, "trainer.max_epochs=1", "optimizer=adamw,sgd", f"hydra/launcher={launcher}")
     assert fer_train(*words, "-m").status == 0
     assert len(list(tmp_path.glob("outputs/multirun/*/*/run.json"))) == 2
-
-
-def test_a_launcher_starts_one_worker_a_core_where_nobody_says(fer_train, capsys, monkeypatch):
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
-    assert fer_train(*WORDS, "hydra/launcher=submitit_local").status == 0
-    assert "4 trials, 2 workers" in capsys.readouterr().out
 
 
 def test_workers_of_a_machine_share_its_cores_and_gpus(monkeypatch):

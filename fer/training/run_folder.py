@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,12 @@ def command_line() -> str:
     return re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", shlex.join(["fer-train", *sys.argv[1:]]))
 
 
+@cache
 def environment() -> dict[str, Any]:
-    """Return versions, commit and machine: what somebody needs to run it again."""
+    """Return versions, commit and machine: what somebody needs to run it again.
+
+    Asked once a process: its code is what was loaded, whatever is checked out while a sweep runs.
+    """
     return {
         "python": sys.version.split()[0],
         "versions": {name: _version(name) for name in PACKAGES},

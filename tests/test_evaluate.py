@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from written_run import write_run
 
 from fer.analysis.predictions import Predictions
 from fer.config_dir import CONFIG_DIR
+from fer.data.fer2013 import read_fer2013
 from fer.data.pictures import ImageFiles
 from fer.labels import LabelSpace
 
@@ -131,6 +133,20 @@ def test_test_images_among_all_count_as_scored(fer_evaluate, outputs, data):
     assert "1 score on these test images before" in said
     first, second = ledger(outputs)
     assert first["test_images"] == second["test_images"] == second["manifest"]["pixels_sha256"]
+
+
+def test_test_images_as_files_in_folders_are_the_same(fer_evaluate, outputs, data, tmp_path):
+    """As PNG files by class, read in colour: other pixels, in another order."""
+    run, faces = write_run(outputs, data), read_fer2013(data["path"])
+    for row in np.flatnonzero(faces.split != 1):
+        split = "train" if faces.split[row] == 0 else "test"
+        folder = tmp_path / "faces" / split / faces.labels.names[faces.targets[row]]
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{row}.png"), faces.images[row])
+    assert fer_evaluate(run, "--split", "test")[0] == 0
+    code, said, errors = fer_evaluate(run, "--split", "test", "--data", f"folder:{tmp_path / 'faces'}")
+    assert code == 0, errors
+    assert "1 score on these test images before" in said
 
 
 def test_runs_of_a_confirmation_share_the_ledger_of_all(fer_evaluate, outputs, data):

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from fer.analysis.sketch import overlap
 from fer.errors import FerError
 
 FILENAME = "test_ledger.jsonl"
+SAME_SHARE = 0.1  # of the smaller set: fewer are copies that two sets have of each other's images
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,13 @@ class Ledger:
         """Count what has been scored before.
 
         Args:
-            about: Of the predictions: ``model_sha256``, ``recipe_sha256``, ``test_images``, ``manifest``, and
-                of an ensemble ``members``, whose scores count as its own.
+            about: Of the predictions: ``model_sha256``, ``recipe_sha256``, ``test_images``, ``test_marks``,
+                ``manifest``, and of an ensemble ``members``, whose scores count as its own.
         """
         entries, damaged = self.entries()
         of_all = (about, *about.get("members", ()))
         recipes, models = ({one[key] for one in of_all} for key in ("recipe_sha256", "model_sha256"))
-        here = [entry for entry in entries if _images(entry) == _images(about)]
+        here = [entry for entry in entries if _are_same(entry, about)]
         recipe = [entry for entry in here if entry.get("recipe_sha256") in recipes]
         model = [entry for entry in recipe if entry.get("model_sha256") in models]
         return History(len(model), len(recipe), len({entry.get("recipe_sha256") for entry in here}), damaged)
@@ -114,6 +116,7 @@ def entry(about: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]
         "role",
         "manifest",
         "test_images",
+        "test_marks",
         "tta",
     )
     return {"when": about["created"], **{key: about.get(key) for key in keys}, "result": dict(result)}
@@ -148,6 +151,15 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return content if isinstance(content, dict) else None
+
+
+def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two scores are of the same test images, or of so many that one tells of the other.
+
+    In another order, in another file format, gray or in colour, a tenth of them: the marks tell.
+    """
+    marks = [about.get("test_marks") or () for about in (one, other)]
+    return _images(one) == _images(other) or overlap(*marks) >= SAME_SHARE
 
 
 def _images(about: Mapping[str, Any]) -> str | None:

@@ -144,6 +144,7 @@ def _score(run: TrainedRun, subject: Subject) -> Predictions:
         "role": subject.role,
         "has_test": subject.has_test,
         "test_images": subject.test_images(),
+        "test_marks": subject.marks(subject.in_test),
         "manifest": subject.manifest(),
         "other_data": False,
     }

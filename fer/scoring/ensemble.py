@@ -49,6 +49,7 @@ def _worst(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "other_data": any(about["other_data"] for about in abouts),
         "has_test": any(about["has_test"] for about in abouts),
         "test_images": next((about["test_images"] for about in abouts if about["test_images"]), None),
+        "test_marks": next((about["test_marks"] for about in abouts if about.get("test_marks")), []),
     }
 
 

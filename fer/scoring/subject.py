@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from fer.analysis.sketch import sketch
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates import check_copies
+from fer.data.duplicates.signature import scan
 from fer.data.sources import read
 from fer.data.splits import indices, manifest
 from fer.errors import FerError
@@ -54,6 +56,14 @@ class Subject:
             return None
         part = self.manifest() if self.in_test.all() else _named(self.data.take(np.flatnonzero(self.in_test)))
         return str(part.get("pixels_sha256") or part["files_sha256"])
+
+    def marks(self, rows: np.ndarray) -> list[str]:
+        """Return the sketch of some of the images, a mask bool ``(N,)``, by their gray pixels at 48 px.
+
+        Pictures on disk are decoded for it. What it is good for: `fer.analysis.sketch`.
+        """
+        chosen = self.data.take(np.flatnonzero(rows))
+        return sketch(map(bytes, scan(chosen.images).thumbnails)) if rows.any() else []
 
     def manifest(self) -> dict[str, Any]:
         """Name the images by content: ``label_space``, ``count``, ``pixels_sha256``, ``labels_sha256`` …"""

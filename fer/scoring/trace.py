@@ -19,10 +19,11 @@ class Provenance:
     """Where images come from, and which of them training saw.
 
     Attributes:
-        about: Plain JSON values: ``data``, ``split``, ``role``, ``has_test``, ``test_images``, ``manifest``,
-            ``left_out``, ``absent``; ``other_data``, whether it is another set than the run's; ``changed``,
-            the roles of the run's set that are not what they were in training; ``seen``, for train and val
-            the number of images that have the pixels of one of that split (``None`` where it is not known).
+        about: Plain JSON values: ``data``, ``split``, ``role``, ``has_test``, ``test_images``,
+            ``test_marks``, ``manifest``, ``left_out``, ``absent``; ``other_data``, whether it is another set
+            than the run's; ``changed``, the roles of the run's set that are not what they were in training;
+            ``seen``, for train and val the number of images that have the pixels of one of that split
+            (``None`` where it is not known).
         has_copy: bool ``(N,)``, whether a copy is among the training images: a near one too, where the images
             are of the run's own set. ``None`` where it is not known, or they are the training images.
     """
@@ -42,12 +43,14 @@ def trace(run: TrainedRun, subject: Subject, whole: EmotionData, own: EmotionDat
     """
     other = own is not whole
     copies = find_seen(subject, own, other)
+    in_test = subject.in_test | _in_own_test(subject, own, other)
     about = {
         "data": whole.source,
         "split": subject.split,
         "role": subject.role,
-        "has_test": subject.has_test or _holds_own_test(subject, own, other),
+        "has_test": bool(in_test.any()),
         "test_images": subject.test_images(),
+        "test_marks": subject.marks(in_test),
         "manifest": subject.manifest(),
         "left_out": {**subject.left_out},
         "absent": list(subject.absent),
@@ -84,11 +87,11 @@ def find_seen(subject: Subject, own: EmotionData | None, other: bool) -> dict[st
     return {role: _are_in(marks, own, role) for role in roles if role in own.roles}
 
 
-def _holds_own_test(subject: Subject, own: EmotionData | None, other: bool) -> bool:
-    """Whether images of another set are those of the run's own test split, under another name."""
+def _in_own_test(subject: Subject, own: EmotionData | None, other: bool) -> np.ndarray:
+    """Return which images of another set are of the run's own test split, bool ``(N,)``."""
     if not other or own is None or "test" not in own.roles or not _compares(subject.data, own):
-        return False
-    return bool(_are_in(digests(np.asarray(subject.data.images)), own, "test").any())
+        return np.zeros(len(subject.index), bool)
+    return _are_in(digests(np.asarray(subject.data.images)), own, "test")
 
 
 def _compares(one: EmotionData, other: EmotionData) -> bool:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from fer.analysis.ledger import History, Ledger, entry
+from fer.analysis.sketch import sketch
 from fer.errors import FerError
 
 IMAGES = {"pixels_sha256": "images", "count": 10}
@@ -90,6 +91,17 @@ def test_test_images_are_known_whatever_is_scored_beside_them(tmp_path):
     ledger = Ledger(tmp_path).append(entry(everything, {}))
     assert ledger.history(about()) == History(1, 1, 1, 0)
     assert Ledger(tmp_path).append(entry(about(), {})).history(everything).same_model == 2
+
+
+@pytest.mark.parametrize(("share", "is_same"), [(1.0, True), (0.2, True), (0.02, False)])
+def test_test_images_are_known_in_another_order_and_in_part(share, is_same, tmp_path):
+    images, others = ([f"{word}{number}".encode() for number in range(3000)] for word in "ab")
+    first = about() | {"test_marks": sketch(images)}
+    shared = int(share * 3000)
+    second = about(images={"pixels_sha256": "elsewhere"}) | {
+        "test_marks": sketch([*others[shared:], *images[:shared]])
+    }
+    assert Ledger(tmp_path).append(entry(first, {})).history(second).same_recipe == is_same
 
 
 def test_an_ensemble_has_the_scores_of_its_members(tmp_path):

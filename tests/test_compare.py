@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from sklearn import metrics
 from written_run import write_run
 
@@ -100,6 +101,19 @@ def test_runs_of_one_recipe_are_compared_one_by_one(runs, fer_compare):
     assert len(numbers["compare"]["entrants"]) == 2
     assert "differ in the seed alone" in said
     assert numbers["compare"]["pairs"][0]["mcnemar_p"] is not None
+
+
+def test_two_checkpoints_of_a_training_are_no_two_seeds(runs, fer_compare):
+    best = runs[0] / "checkpoints" / "best.ckpt"
+    content, last = torch.load(best, weights_only=True), best.with_name("last.ckpt")
+    content["state_dict"] = torch.load(runs[1] / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    torch.save(content, last)
+    status, said, _ = fer_compare("--no-speed", best, last)
+    assert status == 0
+    assert "a difference is one of epochs" in said
+    status, said, _ = fer_compare("--no-speed", best, last, runs[2])
+    assert status == 2
+    assert "two checkpoints of a training are no two seeds" in " ".join(said.split())
 
 
 def test_stored_predictions_of_data_that_changed_in_place_are_made_anew(fer2013_csv, tmp_path):

@@ -43,12 +43,12 @@ class BareLoop:
 
         from fer.models import build_model
         from fer.optim import build_optimizer, build_scheduler
-        from fer.training.run import build_datamodule
+        from fer.training.run_data import build_datamodule, read_data
         from fer.training.trainer import choose_precision
 
         self.config, self.device = config, torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.epochs, self.batch = config["trainer"]["max_epochs"], config["datamodule"]["batch_size"]
-        self.data = build_datamodule(config)
+        self.data = build_datamodule(config, read_data(config))
         self.train, self.val = (self.data.on_device(role, self.device) for role in ("train", "val"))
         model = {**config["model"], "attention": config["attention"]}
         self.model = build_model(model, len(self.data.data.labels), self.data.image_channels)

@@ -14,7 +14,7 @@ from fer.data.augment import BatchAugmentation, Recipe, to_float
 from fer.data.dataset import EmotionData
 from fer.data.file_backed import augmented_views, checked_pictures, picture_batches
 from fer.data.loader import BatchSampler, batches, seeded
-from fer.data.splits import hide_test_labels, indices, manifest
+from fer.data.splits import hide_test_labels, indices
 from fer.errors import FerError
 
 
@@ -95,10 +95,6 @@ class EmotionDataModule(pl.LightningDataModule):
         pairs = self.data.votes[rows].T @ identity[self.data.targets[rows]]
         known = pairs.sum(1, keepdims=True)
         return np.where(known > 0, pairs / np.maximum(known, 1e-9), identity).tolist()
-
-    def manifest(self) -> dict[str, Any]:
-        """Return what names the splits: counts and hashes (see `fer.data.splits.manifest`)."""
-        return manifest(self.data)
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Return shuffled batches of positions."""

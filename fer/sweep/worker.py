@@ -28,6 +28,7 @@ from fer.sweep.storage import away, patiently
 from fer.sweep.wandb_runs import names_of
 from fer.sweep.watch import SupersededError, TrialWatch
 from fer.training import run as training
+from fer.training import run_data
 from fer.training.run_folder import read_record
 
 MESSAGE_LENGTH = 500  # letters of an error that the study keeps; all of it is in error.txt
@@ -50,15 +51,15 @@ class Shelf:
 
     def __init__(self) -> None:
         self._key = ""
-        self._data: training.Data | None = None
+        self._data: run_data.Data | None = None
 
-    def get(self, values: Mapping[str, Any]) -> training.Data | None:
-        """Return what `fer.training.run.read_data` returns for a config."""
+    def get(self, values: Mapping[str, Any]) -> run_data.Data | None:
+        """Return what `fer.training.run_data.read_data` returns for a config."""
         own = {key: value for key, value in values["datamodule"].items() if not key.endswith("batch_size")}
         key = json.dumps(own, sort_keys=True)
         if key != self._key:
             self._data = None  # let go of one before the other is read
-            self._data, self._key = training.read_data(values), key
+            self._data, self._key = run_data.read_data(values), key
         return self._data
 
 

@@ -15,24 +15,21 @@ from fer import labels
 from fer.analysis.image_grid import plot_image_grid
 from fer.analysis.plots import save_figure
 from fer.checkpoint import load_checkpoint
-from fer.data.augment import Recipe
 from fer.data.datamodule import EmotionDataModule
-from fer.data.dataset import EmotionData
-from fer.data.duplicates import check_copies, write_report
-from fer.data.sources import read
+from fer.data.duplicates import write_report
 from fer.models.backbone import probe
 from fer.module import EmotionModule
 from fer.training.fitting import check_monitor, check_together, in_words
 from fer.training.loggers import log_pictures, log_status, open_loggers
 from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, check_same_stem, last_checkpoint
+from fer.training.run_data import Data, build_datamodule, read_data
 from fer.training.run_folder import command_line, environment, read_record, write_config, write_record
 from fer.training.summary import announce, draw_run, print_summary
 from fer.training.trainer import build_trainer
 from fer.training.transfer import start_from
 
 Config = Mapping[str, Any]
-Data = tuple[EmotionData, dict[str, Any] | None]  # a set, and what is known of copies in it
 
 
 def run(
@@ -63,9 +60,10 @@ def run(
     """
     _quieten()
     pl.seed_everything(config["seed"], workers=True, verbose=False)
+    data = data or read_data(config)
     datamodule = build_datamodule(config, data)
     checkpoint = last_checkpoint(folder) if resumes else None
-    module = _build_module(config, datamodule, checkpoint)
+    module = _build_module(config, datamodule, data.manifest, checkpoint)
     recorder = RunRecorder(folder / "metrics.csv", config["monitor"])
     # refuse what the Trainer refuses before anything is written
     build_trainer(config, folder, [], recorder, module.model)
@@ -85,9 +83,12 @@ def run(
 
 
 def _build_module(
-    config: dict[str, Any], datamodule: EmotionDataModule, checkpoint: Path | None
+    config: dict[str, Any],
+    datamodule: EmotionDataModule,
+    manifest: dict[str, Any],
+    checkpoint: Path | None,
 ) -> EmotionModule:
-    manifest, space = datamodule.manifest(), labels.to_dict(datamodule.data.labels)
+    space = labels.to_dict(datamodule.data.labels)
     counts, channels = datamodule.train_counts, datamodule.image_channels
     shape = config["model"] if checkpoint is None else {**config["model"], "pretrained": False}
     module = EmotionModule(
@@ -176,29 +177,6 @@ def _write_end(folder: Path, record: dict[str, Any], recorder: RunRecorder) -> N
 def _draw_end(folder: Path, recorder: RunRecorder, trainer: pl.Trainer, module: EmotionModule) -> None:
     draw_run(folder, recorder, module.labels)
     log_pictures(trainer.loggers, folder, trainer.global_step)
-
-
-def read_data(config: Config) -> Data:
-    """Read the data named in the config, and look for copies in it."""
-    return check_copies(read(config["datamodule"]), config["datamodule"]["drop_leaks"])
-
-
-def build_datamodule(config: Config, given: Data | None = None) -> EmotionDataModule:
-    """Hold the data named in the config ready for the device; read it unless it is given."""
-    options = config["datamodule"]
-    data, duplicates = given or read_data(config)
-    return EmotionDataModule(
-        data,
-        batch_size=options["batch_size"],
-        eval_batch_size=options["eval_batch_size"],
-        image_size=config["model"]["image_size"],
-        recipe=Recipe(**config["augmentation"]),
-        progressive=config["progressive"],
-        seed=config["seed"],
-        oversample=config["imbalance"]["name"] == "oversample",
-        duplicates=duplicates,
-        workers=options.get("workers", 0),
-    )
 
 
 def _fit(

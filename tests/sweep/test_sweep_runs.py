@@ -12,6 +12,7 @@ from small_sweeps import RATES, SMALL
 
 from fer.sweep.books import Books
 from fer.training import run as training
+from fer.training import run_data
 
 GRID = "sweep.space={optimizer.lr:[1e-3,1e30]}"  # at the second the loss is no number
 CUSTOM = ("sweep=custom", "sweep.name=some", "trainer.max_epochs=1")
@@ -201,8 +202,8 @@ def test_ctrl_c_puts_the_trial_back_and_the_sweep_goes_on_later(sweep, monkeypat
 
 
 def test_the_data_is_read_once(sweep, monkeypatch):
-    whole, calls = training.read_data, []
-    monkeypatch.setattr(training, "read_data", lambda config: calls.append(1) or whole(config))
+    whole, calls = run_data.read_data, []
+    monkeypatch.setattr(run_data, "read_data", lambda config: calls.append(1) or whole(config))
     sweep(*CUSTOM, "sweep.space={datamodule.batch_size:[8,16]}", "sweep.sampler=grid")
     assert len(calls) == 1
 

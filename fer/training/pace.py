@@ -105,17 +105,20 @@ class EpochLine(Callback):
 
 
 class Outlook(Callback):
-    """Say once, early in the first epoch, how long a run will take that is not over soon.
+    """Say, early in the first epoch, how long a run will take that is not over soon.
+
+    Of one that begins with a frozen backbone it is said anew when all layers learn, which takes longer.
 
     Args:
+        frozen_epochs: Epochs with a frozen backbone.
         after: Seconds to measure for.
         worth_saying: Expected seconds below which nothing is said.
     """
 
-    def __init__(self, after: float = 20.0, worth_saying: float = 600.0) -> None:
-        self.after, self.worth_saying = after, worth_saying
+    def __init__(self, frozen_epochs: int = 0, after: float = 20.0, worth_saying: float = 600.0) -> None:
+        self.frozen_epochs, self.after, self.worth_saying = frozen_epochs, after, worth_saying
         self._start: tuple[int, float] | None = None
-        self._said = False
+        self._said: set[bool] = set()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begin anew: an epoch that was over before shows its pace itself."""
@@ -125,12 +128,13 @@ class Outlook(Callback):
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Mapping[str, Tensor], batch_idx: int
     ) -> None:
         """Measure from the first batch on, which is slower than the others."""
-        if self._said:
+        is_frozen = trainer.current_epoch < self.frozen_epochs
+        if is_frozen in self._said:
             return
         if self._start is None:
             self._start = batch_idx, _now(pl_module)
         elif time.perf_counter() - self._start[1] >= self.after:
-            self._said = True
+            self._said.add(is_frozen)
             seconds = (_now(pl_module) - self._start[1]) / (batch_idx - self._start[0])
             if trainer.is_global_zero and (line := self._line(trainer, seconds, len(batch["index"]))):
                 bar = trainer.progress_bar_callback
@@ -144,6 +148,9 @@ class Outlook(Callback):
             return None
         whole = f", {_duration(epoch * left)} for {left}" if left > 1 else ""
         speed = images * trainer.world_size / seconds
+        if trainer.current_epoch < self.frozen_epochs < (trainer.max_epochs or 0):
+            later = f"while the backbone is frozen, and longer from epoch {self.frozen_epochs + 1} on"
+            return f"{speed:.3g} images/s: about {_duration(epoch)} an epoch {later}"
         return f"{speed:.3g} images/s: about {_duration(epoch)} an epoch{whole}, and validation"
 
 

@@ -87,7 +87,8 @@ def _callbacks(
     if config["trainer"]["enable_checkpointing"] is not False:
         chosen += checkpoints(folder / "checkpoints", monitor)
     if config["trainer"]["enable_progress_bar"] is not False and not quiet:
-        chosen += [TQDMProgressBar(leave=True) if sys.stdout.isatty() else EpochLine(monitor), Outlook()]
+        chosen.append(TQDMProgressBar(leave=True) if sys.stdout.isatty() else EpochLine(monitor))
+        chosen.append(Outlook(config["model"]["freeze_epochs"]))
     return chosen
 
 

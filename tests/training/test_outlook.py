@@ -15,8 +15,8 @@ def watch(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(pace.time, "perf_counter", lambda: now[0])
 
-    def go(seconds, batches=200, epochs=30, current=0, **changed):
-        outlook = Outlook()
+    def go(seconds, batches=200, epochs=30, current=0, outlook=None, **changed):
+        outlook = outlook or Outlook()
         trainer = SimpleNamespace(
             num_training_batches=batches, max_epochs=epochs, current_epoch=current, world_size=1,
             is_global_zero=True, progress_bar_callback=None,
@@ -38,6 +38,17 @@ def test_a_long_run_says_so_once(watch, capsys):
     assert capsys.readouterr().out == "12.8 images/s: about 33 min an epoch, and validation\n"
     watch(1.0, epochs=3)
     assert capsys.readouterr().out == "128 images/s: about 3 min an epoch, 10 min for 3, and validation\n"
+
+
+def test_a_frozen_backbone_is_no_measure_of_the_rest(watch, capsys):
+    outlook = Outlook(frozen_epochs=2)
+    for epoch, seconds in enumerate((5.0, 5.0, 15.0, 15.0)):
+        watch(seconds, epochs=12, current=epoch, outlook=outlook)
+    frozen, whole = capsys.readouterr().out.splitlines()
+    assert frozen == (
+        "25.6 images/s: about 17 min an epoch while the backbone is frozen, and longer from epoch 3 on"
+    )
+    assert whole == "8.53 images/s: about 50 min an epoch, 8 h for 10, and validation"
 
 
 @pytest.mark.parametrize(

@@ -47,17 +47,20 @@ def run(arguments: argparse.Namespace) -> None:
     _check(arguments)
     from fer.evaluating.check_seeds import check_seeds
     from fer.evaluating.contenders import distinct, earlier_scores, enter_test_scores, gather
+    from fer.evaluating.report_place import check_place
 
+    if arguments.output:
+        check_place(arguments.output)
     contenders, notes = distinct(
         gather(arguments.runs, arguments.split, arguments.path, not arguments.no_speed)
     )
     if _by_recipe(contenders):
         check_seeds((one.training, one["seed"], one["checkpoint"]) for one in contenders)
+    now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{arguments.split}"
+    folder = check_place(arguments.output or contenders[0].outputs / "compare" / now)
     notes += earlier_scores(contenders)
     enter_test_scores(contenders)
     notes += _notes(contenders)
-    now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{arguments.split}"
-    folder = arguments.output or contenders[0].outputs / "compare" / now
     report(contenders, arguments.metric, SPEED[not arguments.no_speed], notes, folder)
 
 
@@ -77,11 +80,12 @@ def report(
     from fer.analysis.comparison import compare
     from fer.analysis.comparison_section import section
     from fer.analysis.report import write_report
+    from fer.evaluating.image_keys import image_keys
     from fer.evaluating.recipes import sentence, table
 
     tables = [one.predictions for one in contenders]
     is_same = len({pixels_of(table) for table in tables}) == 1
-    truths = line_up(tables, None if is_same else [one.keys() for one in contenders])
+    truths = line_up(tables, None if is_same else image_keys(contenders))
     entrants = enter(contenders)
     recipes = {entrant.name: contenders[entrant.members[0]].recipe for entrant in entrants}
     notes = [*notes, sentence(recipes)] if _by_recipe(contenders) else notes

@@ -7,12 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import yaml
+from picture_layouts import write_folder
 from sklearn import metrics
-from written_run import write_run
+from written_run import MODEL, write_run
 
 from fer.analysis.common_images import line_up
 from fer.analysis.predictions import Predictions
 from fer.compare import main
+from fer.config_dir import CONFIG_DIR
 from fer.errors import FerError
 from fer.evaluating.contenders import gather
 from fer.labels import FER7, FERPLUS8, LabelSpace
@@ -231,6 +234,33 @@ def test_labels_of_fer_plus_are_a_second_table(runs, fer_compare, tmp_path, fer2
     names = [numbers[key]["labels"] for key in ("compare", "compare_2")]
     assert names == ["fer2013.csv (fer7)", "fer2013.csv with fer2013new.csv (ferplus8)"]
     assert "Not all models can say contempt" in said
+
+
+@pytest.mark.filterwarnings("ignore:.*Going on without them")
+def test_recipes_of_other_sizes_and_a_damaged_file(tmp_path, fer_compare):
+    """One folder at 24 and 48 px, and a copy of it that stays on disk: with one file that cannot be read."""
+    place = write_folder(tmp_path / "set")
+    damaged = sorted((place / "test").rglob("*.png"))[3]
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])
+    data = yaml.safe_load((CONFIG_DIR / "datamodule" / "folder.yaml").read_text())
+    data |= {"path": str(place), "color": False, "skip_corrupt": True}
+    runs = {
+        (size, memory): write_run(
+            tmp_path / "outputs", {**data, "size": size, "memory_gb": memory}, seed=size + int(memory),
+            name=f"12-00-00_{size}m{memory:.0f}_s0_abcd", lr=size, model={**MODEL, "image_size": size},
+        )
+        for size in (24, 48) for memory in (0.0, 2.0)
+    }  # fmt: skip
+    words = ("--no-speed", "--split", "test")
+    for memory in (0.0, 2.0):
+        status, said, numbers = fer_compare(*words, runs[24, memory], runs[48, memory])
+        assert status == 0, said
+        assert numbers["compare"]["images"] == 13
+        assert "compare_2" not in numbers
+    status, said, _ = fer_compare(*words, runs[48, 0.0], runs[48, 2.0])
+    assert status == 2
+    assert "the pictures of one are held in memory and those of another stay on disk" in said
 
 
 def table(space, target, keys, name="run", data="a.csv", seed=0):

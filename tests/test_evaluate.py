@@ -12,7 +12,7 @@ import torch
 import yaml
 from picture_layouts import write_folder
 from sklearn.metrics import accuracy_score, f1_score
-from written_run import write_run
+from written_run import MODEL, write_run
 
 from fer.analysis.predictions import Predictions
 from fer.config_dir import CONFIG_DIR
@@ -136,17 +136,88 @@ def test_test_images_among_all_count_as_scored(fer_evaluate, outputs, data):
 
 
 def test_test_images_as_files_in_folders_are_the_same(fer_evaluate, outputs, data, tmp_path):
-    """As PNG files by class, read in colour: other pixels, in another order."""
-    run, faces = write_run(outputs, data), read_fer2013(data["path"])
-    for row in np.flatnonzero(faces.split != 1):
-        split = "train" if faces.split[row] == 0 else "test"
-        folder = tmp_path / "faces" / split / faces.labels.names[faces.targets[row]]
+    """As PNG files by class, called train and read in another size: other pixels, in another order."""
+    model = {**MODEL, "image_size": 64}
+    run, faces = write_run(outputs, data, model=model), read_fer2013(data["path"])
+    for row in np.flatnonzero(faces.split == 2):
+        folder = tmp_path / "faces" / "train" / faces.labels.names[faces.targets[row]]
         folder.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / f"{row}.png"), faces.images[row])
     assert fer_evaluate(run, "--split", "test")[0] == 0
-    code, said, errors = fer_evaluate(run, "--split", "test", "--data", f"folder:{tmp_path / 'faces'}")
+    code, said, errors = fer_evaluate(run, "--split", "all", "--data", f"folder:{tmp_path / 'faces'}")
     assert code == 0, errors
     assert "1 score on these test images before" in said
+    assert len(ledger(outputs)) == 2
+
+
+def test_seeds_that_were_scored_before_say_so_each(fer_evaluate, outputs, data):
+    seeds = [write_run(outputs, data, seed) for seed in (0, 1, 2)]
+    assert "test, each seed scored once" in fer_evaluate(*seeds, "--split", "test")[1]
+    said = fer_evaluate(*seeds, "--split", "test")[1]
+    assert "test, scored 6 times" in said
+    assert "3 of these very weights, 0 of other seeds" in said
+
+
+def test_a_place_that_takes_no_report_is_told_before_the_test_split_is_scored(
+    fer_evaluate, outputs, data, tmp_path
+):
+    (tmp_path / "taken").write_text("a file")
+    status, _, errors = fer_evaluate(
+        write_run(outputs, data), "--split", "test", "--output", tmp_path / "taken"
+    )
+    assert status == 2
+    assert "expected a folder for the report, but it is a file" in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert ledger(outputs) == []
+
+
+def test_a_model_that_says_nan_is_refused(fer_evaluate, outputs, data):
+    run = write_run(outputs, data)
+    path = run / "checkpoints" / "best.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["state_dict"] = {key: torch.full_like(value, torch.nan) if value.is_floating_point() else value
+                             for key, value in content["state_dict"].items()}  # fmt: skip
+    torch.save(content, path)
+    status, _, errors = fer_evaluate(run)
+    assert status == 2
+    assert "got NaN or infinity for 35 of 35 images" in errors
+
+
+def test_one_set_under_two_paths_is_one_set(fer_evaluate, outputs, data, tmp_path):
+    link = tmp_path / "link.csv"
+    link.symlink_to(data["path"])
+    seeds = [write_run(outputs, data, 0), write_run(outputs, {**data, "path": str(link)}, 1)]
+    for order in (seeds, seeds[::-1]):
+        status, said, errors = fer_evaluate(*order)
+        assert status == 0, errors
+        assert "(validation, selection split)" in said
+        assert "another set" not in said
+
+
+def test_sets_of_one_name_have_reports_of_their_own(fer_evaluate, outputs, data, tmp_path):
+    run = write_run(outputs, data)
+    for place in ("CK", "JAFFE"):
+        status, _, errors = fer_evaluate(
+            run, "--split", "all", "--data", f"folder:{write_folder(tmp_path / place / 'faces')}"
+        )
+        assert status == 0, errors
+    assert len([*(run / "report").glob("folder-faces-????_all")]) == 2
+
+
+def test_each_member_of_an_ensemble_sees_pictures_of_its_own_size(fer_evaluate, outputs, tmp_path):
+    data = yaml.safe_load((CONFIG_DIR / "datamodule" / "folder.yaml").read_text())
+    data |= {"path": str(write_folder(tmp_path / "set")), "memory_gb": 2.0, "color": False}
+    runs = [
+        write_run(outputs, {**data, "size": size}, name=f"12-00-00_{size}_s0_abcd", lr=size,
+                  model={**MODEL, "image_size": size})
+        for size in (24, 48)
+    ]  # fmt: skip
+    tables = []
+    for number, order in enumerate((runs, runs[::-1])):
+        status, _, errors = fer_evaluate(*order, "--ensemble", "--output", tmp_path / str(number))
+        assert status == 0, errors
+        tables.append(Predictions.load(tmp_path / str(number) / "predictions.npz"))
+    np.testing.assert_allclose(tables[0].probs, tables[1].probs, atol=1e-6)
 
 
 def test_runs_of_a_confirmation_share_the_ledger_of_all(fer_evaluate, outputs, data):

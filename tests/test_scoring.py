@@ -197,11 +197,17 @@ def test_images_seen_in_training_are_counted(tmp_path, run, fer2013_csv):
 
 
 def test_another_set_is_searched_for_training_and_validation_images(run, fer2013_csv, tmp_path):
-    path = tmp_path / "moved.csv"
-    path.write_bytes(fer2013_csv.read_bytes())
+    path = tmp_path / "less.csv"
+    path.write_text("".join(fer2013_csv.read_text().splitlines(keepends=True)[:-1]))
     about = scored(run(), "all", other=f"fer2013:{path}").predictions.about
     assert about["seen"] == {"train": 70, "val": 35}
     assert about["other_data"]
+
+
+def test_the_same_set_elsewhere_is_no_other(run, fer2013_csv, tmp_path):
+    path = tmp_path / "moved.csv"
+    path.write_bytes(fer2013_csv.read_bytes())
+    assert not scored(run(), "val", other=f"fer2013:{path}").predictions.about["other_data"]
 
 
 def test_images_in_another_size_or_in_colour_are_not_called_new(run, fer2013_csv, tmp_path):

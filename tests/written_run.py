@@ -20,7 +20,8 @@ def write_run(outputs, datamodule, seed=0, space=FER7, name=None, trained_on=Non
     """Write ``outputs/train/2026-11-22/NAME``; the weights are those of the seed."""
     torch.manual_seed(seed)
     channels = 3 if datamodule.get("color") else 1
-    model = build_model({**MODEL, "attention": {"name": "none"}}, len(space), channels)
+    shape = {**MODEL, "attention": {"name": "none"}, **config.get("model", {})}
+    model = build_model(shape, len(space), channels)
     folder = outputs / "train" / "2026-11-22" / (name or f"12-00-00_tiny_s{seed}_abcd")
     (folder / "checkpoints").mkdir(parents=True)
     config = {

@@ -68,6 +68,7 @@ def line_up(tables: Sequence[Predictions], keys: Sequence[np.ndarray] | None = N
 
 def _common_rows(tables: Sequence[Predictions], keys: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return the rows of the common images in each table; of equal images in a table the first counts."""
+    assert [len(key) for key in keys] == [len(table) for table in tables]
     firsts = [_first_rows(key) for key in keys]
     smallest = min(firsts, key=len)
     for table, first in zip(tables, firsts, strict=True):

@@ -7,7 +7,9 @@ from itertools import combinations
 import numpy as np
 
 from fer.analysis.common_images import Truth
-from fer.analysis.figure import Figure
+from fer.analysis.count_scores import MEANS
+from fer.analysis.exact_tests import holm, mcnemar
+from fer.analysis.figure import Figure, rare_note
 from fer.analysis.paired import (
     METRICS,
     Difference,
@@ -16,8 +18,6 @@ from fer.analysis.paired import (
     average,
     count_deciding,
     difference,
-    holm,
-    mcnemar,
     measure,
     seed_spread,
 )
@@ -92,7 +92,7 @@ def compare(truth: Truth, entrants: Sequence[Entrant], metric: str = "accuracy")
         entrants: Two or more.
         metric: One of `METRICS`: of the order and the verdicts.
     """
-    scores, n = measure(truth.target, truth.probs), len(truth.target)
+    scores, n = _measure(truth), len(truth.target)
     sign = 1 if metric in LESS_IS_BETTER else -1
     order = sorted(entrants, key=lambda e: sign * scores[metric].value[list(e.members)].mean())
     seeds = {name: seed_spread(scores[name], [e.members for e in order]) for name in METRICS}
@@ -103,8 +103,16 @@ def compare(truth: Truth, entrants: Sequence[Entrant], metric: str = "accuracy")
     meetings = list(combinations(order, 2))
     found = [_meet(a, b, scores, seeds, right, metric, len(meetings)) for a, b in meetings]
     corrected = holm([pair.p for pair in found])
-    pairs = [_decide(pair, float(p), metric, n) for pair, p in zip(found, corrected, strict=True)]
+    pairs = [_decide(pair, float(p), metric, n, len(found)) for pair, p in zip(found, corrected, strict=True)]
     return Comparison(metric, n, list(order), figures, pairs)
+
+
+def _measure(truth: Truth) -> dict[str, Scores]:
+    """Score all models; means over emotions have no interval where an emotion has a few images alone."""
+    found = measure(truth.target, truth.probs)
+    support = np.bincount(truth.target, minlength=len(truth.labels))
+    why = rare_note(support, truth.labels.names)
+    return found | {name: replace(found[name], no_interval=why) for name in MEANS}
 
 
 def _meet(
@@ -138,7 +146,7 @@ def _meet(
     return Pair((a.name, b.name), differences, only, exact, p, p, False, "")
 
 
-def _decide(pair: Pair, p: float, metric: str, n: int) -> Pair:
+def _decide(pair: Pair, p: float, metric: str, n: int, tests: int) -> Pair:
     found = pair.differences[metric]
-    words = verdict(pair.names, metric, found, p, n)
+    words = verdict(pair.names, metric, found, p, n, tests)
     return replace(pair, p_holm=p, shown=is_shown(found, p), verdict=words)

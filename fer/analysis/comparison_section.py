@@ -98,7 +98,9 @@ def _pairs(found: Comparison) -> Table:
 def _differences(pair: Pair, metrics: Sequence[str]) -> list[str]:
     found = [(name, pair.differences[name]) for name in metrics]
     return [
-        f"{amount(name, d.value, True)} [{amount(name, d.low, True)}, {amount(name, d.high, True)}]"
+        amount(name, d.value, True)
+        if d.no_interval
+        else f"{amount(name, d.value, True)} [{amount(name, d.low, True)}, {amount(name, d.high, True)}]"
         for name, d in found
     ]
 

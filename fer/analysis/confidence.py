@@ -14,6 +14,7 @@ from fer.analysis.predictions import Predictions
 from fer.analysis.probability_scores import probability_figures
 from fer.analysis.selective import aurc, aurc_draws, threshold_for
 from fer.analysis.temperature import (
+    FOLDS,
     Calibration,
     cross_fitted_probs,
     fit_temperature,
@@ -87,7 +88,8 @@ def calibration_figures(
     value = ece.debiased(confidence, correct, ece.equal_mass(confidence))
     rng = np.random.default_rng([seed, 3])
     weights = resample_weights(target, min(resamples, RANKED_RESAMPLES), rng)
-    draws = np.concatenate([aurc_draws(confidence, correct, drawn) for drawn in weights])
+    order = np.argsort(-confidence, kind="stable")
+    draws = np.concatenate([aurc_draws(order, correct, drawn) for drawn in weights])
     return found | {
         "ece_debiased": Figure(value, None, None, len(target), "its interval is that of the ECE"),
         "aurc": measured(aurc(confidence, correct), draws, len(target)),
@@ -103,8 +105,9 @@ def is_fitted_here(predictions: Predictions, calibration: Calibration) -> bool:
 def calibrated_probs(predictions: Predictions, calibration: Calibration, seed: int = 0) -> np.ndarray:
     """Return calibrated probabilities to judge, float64 ``(N, K)``.
 
-    Cross-fitted on the images that the temperature was fitted on; at the temperature itself on any others.
+    Cross-fitted on the images that the temperature was fitted on, if these are enough to be dealt into folds;
+    at the temperature itself on any others.
     """
-    if is_fitted_here(predictions, calibration):
+    if is_fitted_here(predictions, calibration) and len(predictions) >= FOLDS:
         return cross_fitted_probs(predictions.logits, predictions.target, seed=seed)
     return scaled_probs(predictions.logits, calibration.temperature)

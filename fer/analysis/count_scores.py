@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from fer.analysis.bootstrap import resample_counts
-from fer.analysis.figure import Figure, measured, missing_note
+from fer.analysis.figure import Figure, measured, missing_note, rare_note, without_interval
 
+MEANS = ("uar", "macro_f1")  # over emotions, each of which counts alike, however few its images
 SHARES = ("precision", "recall", "f1")  # scores of an emotion
 
 
@@ -114,10 +115,13 @@ def _overall_figures(counts: np.ndarray, draws: np.ndarray, names: Sequence[str]
     if np.isnan(values["kappa"]):
         notes["kappa"] = "all images are of one emotion and predicted so"
     shares = {"accuracy": (int(counts.trace()), n)}
-    return {
+    figures = {
         name: measured(float(value), resampled[name], n, notes.get(name, ""), shares.get(name))
         for name, value in values.items()
     }
+    if rare := rare_note(counts.sum(1), names):
+        figures |= {name: without_interval(figures[name], rare) for name in MEANS}
+    return figures
 
 
 def _top2_figure(target: np.ndarray, probs: np.ndarray, resamples: int, rng: np.random.Generator) -> Figure:

@@ -1,7 +1,7 @@
 """A number that was measured: with the images behind it, its interval, and what must be said of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from fer.analysis.bootstrap import percentiles
 from fer.analysis.intervals import wilson
 
 ALL_AGREE = "no resample differs, so images are too few for an interval"
+FEW = 5  # images of an emotion, below which a mean over emotions has no interval: it would cover 4 to 80 %
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,22 @@ def missing_note(support: np.ndarray, names: Sequence[str]) -> str:
     missing = [name for name, count in zip(names, support, strict=True) if count == 0]
     left = len(names) - len(missing)
     return f"mean of {left} emotions: no image of {', '.join(missing)}" if missing else ""
+
+
+def without_interval(figure: Figure, why: str) -> Figure:
+    """Return a figure whose interval would not hold."""
+    return replace(figure, low=None, high=None, note="; ".join(filter(None, (figure.note, why))))
+
+
+def rare_note(support: np.ndarray, names: Sequence[str]) -> str:
+    """Say why a mean over emotions has no interval; ``""`` where each emotion has `FEW` images or none.
+
+    Resampling knows no other images than those that there are: one image of an emotion is always right, or
+    always wrong. In simulations with one rare emotion among seven, 95 % intervals of UAR covered the truth in
+    4 % (1 image), 50 % (2), 69 % (3) and 88 % (5) of the cases.
+    """
+    few = [f"{count} of {name}" for name, count in zip(names, support, strict=True) if 0 < count < FEW]
+    return f"no interval: too few images ({', '.join(few)})" if few else ""
 
 
 def cells(figure: Figure, percent: bool = True) -> tuple[str | None, str | None, int]:

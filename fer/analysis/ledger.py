@@ -78,10 +78,6 @@ class Ledger:
         found = [entry for entry in parsed if entry is not None]
         return found, len(parsed) - len(found)
 
-    def earlier_scores(self, recipe_sha256: str) -> list[dict[str, Any]]:
-        """Return the entries of a recipe, with any seed and on any images, the oldest first."""
-        return [entry for entry in self.entries()[0] if entry.get("recipe_sha256") == recipe_sha256]
-
     def history(self, about: Mapping[str, Any]) -> History:
         """Count what has been scored before.
 
@@ -156,7 +152,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two scores are of the same test images, or of so many that one tells of the other.
 
-    In another order, in another file format, gray or in colour, a tenth of them: the marks tell.
+    In another order, file format or size, gray or in colour, a tenth of them: the marks tell.
     """
     marks = [about.get("test_marks") or () for about in (one, other)]
     return _images(one) == _images(other) or overlap(*marks) >= SAME_SHARE

@@ -1,4 +1,4 @@
-"""Is A better than B on the same images? Paired bootstrap, McNemar's exact test, Holm's correction.
+"""Is A better than B on the same images? The paired bootstrap, over images and seeds.
 
 All models see the same resamples of the images, drawn emotion by emotion, so what is hard for all of them
 cancels in a difference. The interval of a difference is ``d ± t * se``. Its variance has two parts:
@@ -20,11 +20,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtr, stdtr, stdtrit
+from scipy.special import stdtr, stdtrit
 
 from fer.analysis.bootstrap import resample_weights
 from fer.analysis.count_scores import overall_scores
-from fer.analysis.figure import Figure, measured
+from fer.analysis.figure import Figure, measured, without_interval
 
 METRICS = ("accuracy", "macro_f1", "uar", "log_loss")
 ALPHA, POWER = 0.05, 0.8
@@ -38,10 +38,12 @@ class Scores:
     Attributes:
         value: float64 ``(M,)``, on the images as they are.
         resampled: float64 ``(R, M)``, on R resamples, row by row the same for all models.
+        no_interval: Why the resamples say nothing; ``""`` where they do.
     """
 
     value: np.ndarray
     resampled: np.ndarray
+    no_interval: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,14 @@ class Difference:
 
     Attributes:
         value: The difference; accuracies are fractions.
-        low: Lower end of its 95 % interval.
+        low: Lower end of its 95 % interval; NaN where there is none.
         high: Upper end.
-        p: Two-sided p-value of "no difference", of the same t as the interval.
-        detectable: The true difference that would be found with a chance of 80 % at least, all pairs tested.
+        p: Two-sided p-value of "no difference"; 1 where nothing is known of the scatter.
+        detectable: The true difference that would be found with a chance of 80 % at least, all pairs tested;
+            0 where that is not known.
         deciding: Images that tell A from B: a seed of one is right where the same of the other is not.
         seeds: Numbers of seeds of A and of B.
+        no_interval: Why there is none; ``""`` where there is one.
     """
 
     value: float
@@ -73,6 +77,7 @@ class Difference:
     detectable: float
     deciding: int
     seeds: tuple[int, int]
+    no_interval: str = ""
 
 
 def measure(
@@ -89,10 +94,10 @@ def measure(
     Returns:
         `Scores` of each of `METRICS`. Emotions without an image have no part in macro-F1 and UAR.
     """
-    values = np.stack([_per_image(target, table) for table in probs], 1)
-    now = _metrics([_sums(np.ones((1, len(target)), np.float32), target, values)])
+    parts = _by_emotion(target, np.stack([_per_image(target, table) for table in probs], 1))
+    now = _metrics([_sums(np.ones((1, len(target)), np.float32), parts)])
     draws = resample_weights(target, resamples, np.random.default_rng(seed))
-    again = _metrics([_sums(times, target, values) for times in draws])
+    again = _metrics([_sums(times, parts) for times in draws])
     return {metric: Scores(now[metric][0], again[metric]) for metric in METRICS}
 
 
@@ -100,24 +105,26 @@ def _per_image(target: np.ndarray, probs: np.ndarray) -> np.ndarray:
     """Return float32 ``(N, K + 1)``: the decision as one-hot, then the log loss in nats."""
     decision = np.eye(probs.shape[1], dtype=np.float32)[probs.argmax(1)]
     right = probs[np.arange(len(target)), target].astype(np.float64)
-    return np.column_stack([decision, -np.log(np.maximum(right, np.finfo(np.float64).eps))])
+    loss = -np.log(np.maximum(right, np.finfo(np.float64).eps))
+    return np.column_stack([decision, loss.astype(np.float32)])
 
 
-def _sums(times: np.ndarray, target: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the sums of ``values`` ``(N, M, V)`` by true emotion, float64 ``(r, M, K, V)``, V = K + 1.
+def _by_emotion(target: np.ndarray, values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return for each emotion its rows, int64 ``(n,)``, and their values, float32 ``(n, M, K + 1)``."""
+    rows = [np.flatnonzero(target == emotion) for emotion in range(values.shape[2] - 1)]
+    return [(own, values[own]) for own in rows]
+
+
+def _sums(times: np.ndarray, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return the sums of the values by true emotion, float64 ``(r, M, K, K + 1)``.
 
     Args:
         times: float32 ``(r, N)``, how often each resample holds each image.
-        target: int64 ``(N,)``.
-        values: What is summed.
+        parts: What `_by_emotion` returned.
     """
-    _, models, width = values.shape
-    sums = np.zeros((len(times), models, width - 1, width))
-    for emotion in np.unique(target):
-        rows = np.flatnonzero(target == emotion)
-        flat = values[rows].reshape(len(rows), -1).astype(np.float32)
-        sums[:, :, emotion] = (times[:, rows] @ flat).reshape(-1, models, width)
-    return sums
+    sums = [times[:, rows] @ values.reshape(len(rows), -1) for rows, values in parts]
+    shape = (len(times), *parts[0][1].shape[1:])
+    return np.stack([part.reshape(shape) for part in sums], 2).astype(np.float64)
 
 
 def _metrics(portions: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -152,10 +159,12 @@ def average(scores: Scores, columns: Sequence[int], n: int, seeds: SeedVariance 
     values, draws = scores.value[columns], scores.resampled[:, columns].mean(1)
     seeds = seeds or seed_spread(scores, [columns])
     if not seeds.freedom:
-        return measured(float(values[0]), draws, n)
-    spread, freedom = add_variances(float(draws.var(ddof=1)), seeds.variance / len(values), seeds.freedom)
-    value, reach = float(values.mean()), float(stdtrit(freedom, 1 - ALPHA / 2)) * spread
-    return Figure(value, value - reach, value + reach, n, f"{len(values)} seeds" if len(values) > 1 else "")
+        figure = measured(float(values[0]), draws, n)
+    else:
+        reach = total_half(float(draws.var(ddof=1)), seeds.variance / len(values), seeds.freedom)
+        value, words = float(values.mean()), f"{len(values)} seeds" if len(values) > 1 else ""
+        figure = Figure(value, value - reach, value + reach, n, words)
+    return without_interval(figure, scores.no_interval) if scores.no_interval else figure
 
 
 def difference(
@@ -176,16 +185,18 @@ def difference(
         seeds: How much seeds scatter; None: as these of A and B do.
         tests: Pairs that are compared, for which p-values are corrected afterwards.
     """
-    value = float(scores.value[a].mean() - scores.value[b].mean())
+    value, trained = float(scores.value[a].mean() - scores.value[b].mean()), (len(a), len(b))
+    if scores.no_interval:
+        return Difference(value, math.nan, math.nan, 1.0, 0.0, deciding, trained, scores.no_interval)
     by_images = float((scores.resampled[:, a].mean(1) - scores.resampled[:, b].mean(1)).var(ddof=1))
     seeds = seeds or seed_spread(scores, (a, b))
     by_seeds = seeds.variance * (1 / len(a) + 1 / len(b))
     spread, freedom = add_variances(by_images, by_seeds, seeds.freedom)
     reach = total_half(by_images, by_seeds, seeds.freedom)
-    p = 2 * float(stdtr(freedom, -abs(value) / spread)) if spread else float(value == 0)
+    p = 2 * float(stdtr(freedom, -abs(value) / spread)) if spread else 1.0
     strictest = float(stdtrit(freedom, 1 - ALPHA / tests / 2))  # of Holm's steps
-    detectable = (strictest + float(stdtrit(freedom, POWER))) * spread
-    return Difference(value, value - reach, value + reach, p, detectable, deciding, (len(a), len(b)))
+    detectable = max(strictest * spread, reach) + float(stdtrit(freedom, POWER)) * spread
+    return Difference(value, value - reach, value + reach, p, detectable, deciding, trained)
 
 
 def add_variances(by_images: float, by_seeds: float, freedom: int) -> tuple[float, float]:
@@ -219,29 +230,3 @@ def total_half(by_images: float, by_seeds: float, freedom: int) -> float:
 def count_deciding(right_a: np.ndarray, right_b: np.ndarray) -> int:
     """Return on how many images the shares of right seeds differ; bool ``(seeds, N)`` each."""
     return int((right_a.mean(0) != right_b.mean(0)).sum())
-
-
-def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> tuple[int, int, float]:
-    """Test whether A and B are right equally often: McNemar's exact test, two-sided.
-
-    McNemar 1947 (https://doi.org/10.1007/BF02295996); exact, as the binomial test on the images that one of
-    them alone gets right.
-
-    Args:
-        right_a: bool ``(N,)``.
-        right_b: bool ``(N,)``, the same images.
-
-    Returns:
-        Images that A alone has right, those that B alone has right, and the p-value.
-    """
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    return only_a, only_b, min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
-
-
-def holm(p: Sequence[float]) -> np.ndarray:
-    """Return p-values corrected for their number (Holm 1979, https://www.jstor.org/stable/4615733)."""
-    order = np.argsort(p, kind="stable")
-    steps = (len(order) - np.arange(len(order))) * np.asarray(p, dtype=np.float64)[order]
-    corrected = np.empty(len(order))
-    corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
-    return corrected

@@ -12,6 +12,7 @@ from fer.analysis.paired import total_half
 
 _NORMAL = 1.959964  # half of a 95 % interval, in standard errors
 _NONE = Figure(None, None, None, 0)
+_RANGES = {"kappa": (-1.0, 1.0), "log_loss": (0.0, math.inf), "brier": (0.0, 2.0)}  # all others are shares
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,16 @@ def over_seeds(scores: Sequence[Mapping[str, Figure]]) -> dict[str, Spread]:
     1908 (https://doi.org/10.2307/2331554). It takes scores over seeds as normal, and says nothing of other
     images. The total interval does: to the variance of the mean it adds that over images, taken from the
     seeds' own intervals as if the same images were hard for all, with Satterthwaite's degrees of freedom.
+    Both end where the score's range does.
 
     Args:
         scores: What `fer.analysis.scores.score` returned for each seed, one or more.
     """
     names = dict.fromkeys(name for seed in scores for name in seed)
-    return {name: _spread([seed.get(name, _NONE) for seed in scores]) for name in names}
+    return {name: _spread(name, [seed.get(name, _NONE) for seed in scores]) for name in names}
 
 
-def _spread(figures: Sequence[Figure]) -> Spread:
+def _spread(name: str, figures: Sequence[Figure]) -> Spread:
     found = [figure.value for figure in figures]
     values = tuple(value for value in found if value is not None)
     n, missing = len(values), len(found) - len(values)
@@ -67,7 +69,9 @@ def _spread(figures: Sequence[Figure]) -> Spread:
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
     total = _total_half(figures, deviation**2 / n, n - 1)
-    return Spread(mean, deviation, mean - half, mean + half, mean - total, mean + total, n, values, note)
+    least, most = _RANGES.get(name, (0.0, 1.0))
+    ends = [min(max(mean + reach, least), most) for reach in (-half, half, -total, total)]
+    return Spread(mean, deviation, *ends, n, values, note)
 
 
 def _total_half(figures: Sequence[Figure], by_seeds: float, freedom: int) -> float:

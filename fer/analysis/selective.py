@@ -62,18 +62,17 @@ def best_aurc(correct: np.ndarray) -> float:
     return aurc(correct.astype(float), correct)
 
 
-def aurc_draws(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def aurc_draws(order: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the area of resamples.
 
     Args:
-        confidence: ``(N,)``.
+        order: int ``(N,)``, the images from the most to the least confident.
         correct: bool ``(N,)``.
         weights: How often each image was drawn, ``(r, N)``.
 
     Returns:
         float64 ``(r,)``.
     """
-    order = np.argsort(-confidence, kind="stable")
     drawn = weights[:, order].astype(np.float64)
     answered, wrong = drawn.cumsum(1), (drawn * ~correct[order]).cumsum(1)
     risk = np.divide(wrong, answered, out=np.zeros_like(wrong), where=answered > 0)

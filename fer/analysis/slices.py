@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from fer.analysis.exact_tests import holm
 from fer.analysis.figure import Figure
 from fer.analysis.image_quality import measure_images, measure_pose
 from fer.analysis.images import Images
 from fer.analysis.mantel_haenszel import mantel_haenszel
-from fer.analysis.paired import ALPHA, holm
+from fer.analysis.paired import ALPHA
 from fer.analysis.plots import png_bytes
 from fer.analysis.predictions import Predictions
 from fer.analysis.section import Picture, Section, Table

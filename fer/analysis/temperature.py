@@ -141,7 +141,7 @@ def cross_fitted_probs(
     fold = np.empty(len(target), np.int64)
     fold[order] = np.arange(len(target)) % folds
     probs = np.empty(logits.shape, np.float64)
-    for part in range(min(folds, len(target))):
+    for part in range(folds):
         held, rest = fold == part, fold != part
         probs[held] = scaled_probs(logits[held], fit_temperature(logits[rest], target[rest]))
     return probs

@@ -23,7 +23,16 @@ def amount(metric: str, value: float, signed: bool = False) -> str:
     return f"{value:{sign}.3f}" if metric in LESS_IS_BETTER else f"{100 * value:{sign}.1f}"
 
 
-def verdict(names: tuple[str, str], metric: str, found: Difference, p: float, n: int) -> str:
+def _doubt(p: float, tests: int) -> str:
+    """Say why an interval that leaves out 0 is not believed."""
+    if p < ALPHA:
+        return f"Fewer than {MIN_DECIDING} images tell them apart."
+    if tests > 1:
+        return f"For all pairs together that may be chance (corrected p = {p:.2f})."
+    return f"The exact test does not confirm it (p = {p:.2f})."
+
+
+def verdict(names: tuple[str, str], metric: str, found: Difference, p: float, n: int, tests: int = 1) -> str:
     """Say whether one of two is better, by how much, or that the images cannot tell.
 
     Args:
@@ -32,18 +41,21 @@ def verdict(names: tuple[str, str], metric: str, found: Difference, p: float, n:
         found: A minus B.
         p: Its p-value, corrected where several were tested.
         n: Images.
+        tests: Pairs that were tested.
     """
     unit = "nats" if metric in LESS_IS_BETTER else "points"
+    unable = f"These {n:,} images cannot tell {names[0]} from {names[1]}"
+    if found.no_interval:
+        return f"{unable}: {amount(metric, found.value, signed=True)} {unit}, {found.no_interval}."
     if not is_shown(found, p):
         low, value, high = (amount(metric, x, signed=True) for x in (found.low, found.value, found.high))
-        alone = ""
-        if found.p < ALPHA <= p:
-            alone = f"For all pairs together that may be chance (corrected p = {p:.2f}). "
-        return (
-            f"These {n:,} images cannot tell {names[0]} from {names[1]}: {value} {unit} [{low}, {high}]. "
-            f"{alone}A true difference of {amount(metric, found.detectable)} {unit} would be found with 80 % "
-            "chance."
-        )
+        words = f"{unable}: {value} {unit} [{low}, {high}]."
+        if found.low > 0 or found.high < 0:
+            words += f" {_doubt(p, tests)}"
+        if found.detectable > 0 and found.deciding >= MIN_DECIDING:
+            least = f"{amount(metric, found.detectable)} {unit}"
+            words += f" A true difference of {least} would be found with 80 % chance."
+        return words
     better, worse = names if first_is_better(metric, found.value) else names[::-1]
     low, high = (amount(metric, x) for x in sorted((abs(found.low), abs(found.high))))
     return f"{better} is better than {worse} by {amount(metric, abs(found.value))} {unit} [{low}, {high}]."

@@ -15,7 +15,6 @@ from fer.analysis.count_scores import count_figures
 from fer.analysis.ledger import Ledger, entry
 from fer.analysis.predictions import Predictions
 from fer.data.dataset import EmotionData
-from fer.data.duplicates.signature import digests
 from fer.errors import FerError
 from fer.scoring import Subject, TrainedRun, choose, data_options, load_run, read_data, score
 from fer.scoring.inference import infer
@@ -65,13 +64,6 @@ class Contender:
     def accuracy(self) -> float:
         """Return the share of right answers."""
         return float((self.predictions.preds == self.predictions.target).mean())
-
-    def keys(self) -> np.ndarray:
-        """Return what tells its images apart: their pixels' hashes, of a set on disk those of the files."""
-        data = self.subject().data
-        if isinstance(data.images, np.ndarray):
-            return np.array(digests(data.images))
-        return np.array(list(data.images.files.contents(np.arange(len(data)))))
 
 
 def gather(sources: Sequence[str], split: str, path: str | None, measure: bool) -> list[Contender]:

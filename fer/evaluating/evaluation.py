@@ -22,7 +22,7 @@ from fer.errors import FerError
 from fer.evaluating.calibrating import find_calibration
 from fer.evaluating.check_seeds import check_seeds
 from fer.evaluating.report_logging import log_report
-from fer.evaluating.report_place import report_folder
+from fer.evaluating.report_place import check_place, report_folder
 from fer.evaluating.reporting import Findings, sections
 from fer.evaluating.score_table import print_scores
 from fer.scoring import Scene, Scored, TrainedRun, ensemble, load_run, score
@@ -59,9 +59,9 @@ def evaluate(request: Namespace) -> Path:
     runs = [load_run(source, request.checkpoint) for source in request.runs]
     _check_together(runs, request.ensemble)
     scene = Scene(runs[0], request.split, request.path, request.data)
+    folder = check_place(report_folder(request, runs))
     results = _score(runs, scene, request.tta, request.ensemble)
     history = _enter(results, [Ledger(folder) for folder in dict.fromkeys(run.outputs for run in runs)])
-    folder = report_folder(request, runs)
     number = median_seed([result.figures for result in results])
     run = None if request.ensemble else runs[number]
     chapters = sections(_findings(results, number, run, runs, scene, history))
@@ -103,7 +103,9 @@ def _check_seeds(runs: Sequence[TrainedRun]) -> None:
 
 
 def _score(runs: Sequence[TrainedRun], scene: Scene, tta: str | None, together: bool) -> list[Result]:
-    scored = [score(run, scene.subject, scene.provenance(run).about, tta) for run in runs]
+    scenes = [scene.scene_of(run) if together else scene for run in runs]
+    scored = [score(run, place.subject, place.provenance(run).about, tta)
+              for run, place in zip(runs, scenes, strict=True)]  # fmt: skip
     if together:
         members = ensemble([one.predictions for one in scored])
         plain_ones = None if tta is None else ensemble([one.plain for one in scored if one.plain is not None])
@@ -127,13 +129,13 @@ def _enter(results: Sequence[Result], ledgers: Sequence[Ledger]) -> History:
     Returns:
         What the fullest of the ledgers said before.
     """
-    histories = [ledger.history(results[0].predictions.about) for ledger in ledgers]
+    abouts = [result.predictions.about for result in results]
+    histories = [ledger.history({"members": abouts, **abouts[0]}) for ledger in ledgers]
     history = max(histories, key=lambda one: (one.same_recipe, one.recipes))
     if results[0].predictions.about["has_test"]:
         found = [{key: plain(result.figures[key]) for key in _LEDGER} for result in results]
-        tables = [result.predictions.about for result in results]
         for ledger in ledgers:
-            ledger.append(*(entry(about, figures) for about, figures in zip(tables, found, strict=True)))
+            ledger.append(*(entry(about, figures) for about, figures in zip(abouts, found, strict=True)))
     return history
 
 

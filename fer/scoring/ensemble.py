@@ -4,7 +4,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from fer.analysis.predictions import Predictions
+from fer.errors import FerError
 from fer.labels import check_same
 from fer.scoring.score import average
 
@@ -16,11 +19,16 @@ def ensemble(members: Sequence[Predictions]) -> Predictions:
         members: Two or more, of one label space.
 
     Raises:
-        FerError: Their label spaces differ.
+        FerError: Their label spaces or images differ.
     """
     first = members[0]
     for other in members[1:]:
         check_same(first.labels, other.labels, str(other.about["checkpoint"]))
+        if not (np.array_equal(first.index, other.index) and np.array_equal(first.target, other.target)):
+            raise FerError(
+                f"--ensemble: {first.about['checkpoint']} and {other.about['checkpoint']} were not scored on "
+                f"the same images: {len(first):,} and {len(other):,}, or others. Name runs of one data set."
+            )
     about = {
         "run": f"ensemble of {len(members)} runs",
         "member_runs": ", ".join(str(member.about["run"]) for member in members),

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping
+from copy import copy
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from fer.data.dataset import EmotionData
@@ -12,6 +14,7 @@ from fer.scoring.source import data_options
 from fer.scoring.subject import Subject, choose, read_data
 from fer.scoring.trace import Provenance, trace
 
+_LOOK = ("size", "color")  # of pictures, as a model was trained on them
 _NOT_OF_THE_DATA = {"batch_size", "eval_batch_size", "workers", "memory_gb"}
 
 
@@ -32,6 +35,7 @@ class Scene:
         self._path, self._other = path, other
         self._sets: dict[str, EmotionData] = {}
         self._traced: dict[tuple[int, str], Provenance] = {}
+        self._others: dict[str, Scene] = {}
         self._options = data_options(run.trained.config, path, other)
         self.run, self.role = run, role
 
@@ -44,6 +48,18 @@ class Scene:
     def subject(self) -> Subject:
         """Return the images to score."""
         return choose(self.whole, self.role, self.run.trained.labels)
+
+    def scene_of(self, run: TrainedRun) -> "Scene":
+        """Return where a run is scored: here, or where these pictures have the size and colour it needs."""
+        own = data_options(run.trained.config, self._path, self._other)
+        options = self._options | {name: own[name] for name in _LOOK if name in own and name in self._options}
+        if options == self._options:
+            return self
+        other = copy(self)
+        other._options, other._traced = options, {}
+        for name in ("whole", "subject"):
+            vars(other).pop(name, None)
+        return self._others.setdefault(self._key(options), other)
 
     def trained_on(self, run: TrainedRun) -> EmotionData | None:
         """Return the set that a run was trained on; ``None`` where it is gone and another is scored."""
@@ -68,8 +84,15 @@ class Scene:
         return None if own is None or "val" not in own.roles else choose(own, "val", run.trained.labels)
 
     def _read(self, options: Mapping[str, Any]) -> EmotionData:
-        known = {name: value for name, value in options.items() if name not in _NOT_OF_THE_DATA}
-        key = json.dumps(known, sort_keys=True, default=str)
+        key = self._key(options)
         if key not in self._sets:
             self._sets[key] = read_data(options)
         return self._sets[key]
+
+    @staticmethod
+    def _key(options: Mapping[str, Any]) -> str:
+        """Return what is the same for two ways to name one set, and other for another."""
+        known = {name: value for name, value in options.items() if name not in _NOT_OF_THE_DATA}
+        if known.get("path"):
+            known["path"] = str(Path(known["path"]).expanduser().resolve())
+        return json.dumps(known, sort_keys=True, default=str)

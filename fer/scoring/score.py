@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fer.analysis.predictions import Predictions
+from fer.errors import FerError
 from fer.scoring.inference import Outputs, infer
 from fer.scoring.runs import TrainedRun
 from fer.scoring.subject import Subject
@@ -34,17 +35,27 @@ def score(run: TrainedRun, subject: Subject, about: Mapping[str, Any], tta: str 
         tta: See `fer.scoring.inference.infer`.
 
     Raises:
-        FerError: Pictures cannot be read, or there is no such augmentation.
+        FerError: Pictures cannot be read, there is no such augmentation, or the model says NaN.
     """
     config = run.trained.config
     batch_size = config["datamodule"].get("eval_batch_size", _DEFAULT_BATCH)
     start = time.perf_counter()
     outputs = infer(run.trained.model, subject.data, config["model"]["image_size"], batch_size, tta)
+    _check_finite(outputs.logits, run)
     seconds = {"seconds": round(time.perf_counter() - start, 3)}
     plain = _predictions(run, subject, outputs, {**about, **seconds})
     if outputs.tta_probs is None:
         return Scored(plain, None)
     return Scored(average([outputs.tta_probs], plain, {"tta": tta}), plain)
+
+
+def _check_finite(logits: np.ndarray, run: TrainedRun) -> None:
+    """Refuse what is no answer; the largest of NaN would pass for the first emotion."""
+    if num_bad := int((~np.isfinite(logits)).any(1).sum()):
+        raise FerError(
+            f"{run.path}: expected numbers from the model, got NaN or infinity for {num_bad:,} of "
+            f"{len(logits):,} images. Its training went astray: take an earlier checkpoint, or train anew."
+        )
 
 
 def average(probs: list[np.ndarray], base: Predictions, about: Mapping[str, Any]) -> Predictions:

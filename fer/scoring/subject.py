@@ -9,7 +9,7 @@ import numpy as np
 from fer.analysis.sketch import sketch
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates import check_copies
-from fer.data.duplicates.signature import scan
+from fer.data.duplicates.signature import perceptual_hashes
 from fer.data.sources import read
 from fer.data.splits import indices, manifest
 from fer.errors import FerError
@@ -58,12 +58,12 @@ class Subject:
         return str(part.get("pixels_sha256") or part["files_sha256"])
 
     def marks(self, rows: np.ndarray) -> list[str]:
-        """Return the sketch of some of the images, a mask bool ``(N,)``, by their gray pixels at 48 px.
+        """Return the sketch of some of the images, a mask bool ``(N,)``, by their perceptual hashes.
 
         Pictures on disk are decoded for it. What it is good for: `fer.analysis.sketch`.
         """
         chosen = self.data.take(np.flatnonzero(rows))
-        return sketch(map(bytes, scan(chosen.images).thumbnails)) if rows.any() else []
+        return sketch(value.tobytes() for value in perceptual_hashes(chosen.images)) if rows.any() else []
 
     def manifest(self) -> dict[str, Any]:
         """Name the images by content: ``label_space``, ``count``, ``pixels_sha256``, ``labels_sha256`` …"""

@@ -8,7 +8,7 @@ import numpy as np
 
 from fer.data.dataset import EmotionData
 from fer.data.duplicates import all_copies
-from fer.data.duplicates.signature import digests
+from fer.data.duplicates.signature import digests, perceptual_hashes
 from fer.data.splits import indices, manifest
 from fer.scoring.runs import TrainedRun
 from fer.scoring.subject import Subject
@@ -41,7 +41,7 @@ def trace(run: TrainedRun, subject: Subject, whole: EmotionData, own: EmotionDat
         whole: The set that they are of.
         own: The set that the run was trained on: ``whole`` itself, another, or ``None`` where it is gone.
     """
-    other = own is not whole
+    other = own is None or not _is_same(own, whole)
     copies = find_seen(subject, own, other)
     in_test = subject.in_test | _in_own_test(subject, own, other)
     about = {
@@ -69,6 +69,11 @@ def changed(data: EmotionData, trained_on: Mapping[str, Any]) -> list[str]:
     return [role for role, known in names.items() if not known.items() <= now.get(role, {}).items()]
 
 
+def _is_same(one: EmotionData, other: EmotionData) -> bool:
+    """Whether two sets have the same images and labels in the same splits, wherever they were read from."""
+    return one is other or not (changed(one, manifest(other, False)) or changed(other, manifest(one, False)))
+
+
 def find_seen(subject: Subject, own: EmotionData | None, other: bool) -> dict[str, np.ndarray | None]:
     """Find the images with the pixels of a training or validation image, bool ``(N,)`` for each of both.
 
@@ -88,10 +93,15 @@ def find_seen(subject: Subject, own: EmotionData | None, other: bool) -> dict[st
 
 
 def _in_own_test(subject: Subject, own: EmotionData | None, other: bool) -> np.ndarray:
-    """Return which images of another set are of the run's own test split, bool ``(N,)``."""
-    if not other or own is None or "test" not in own.roles or not _compares(subject.data, own):
+    """Return which images of another set are of the run's own test split, bool ``(N,)``.
+
+    They are known again in gray or in colour, and most of them in another size: by their perceptual hashes.
+    """
+    if not other or own is None or "test" not in own.roles:
         return np.zeros(len(subject.index), bool)
-    return _are_in(digests(np.asarray(subject.data.images)), own, "test")
+    return np.isin(
+        perceptual_hashes(subject.data.images), perceptual_hashes(own.take(indices(own, "test")).images)
+    )
 
 
 def _compares(one: EmotionData, other: EmotionData) -> bool:

@@ -3,17 +3,22 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
+from fer.analysis.common_images import Truth
+from fer.analysis.comparison import Entrant, compare
+from fer.analysis.comparison_section import section
+from fer.analysis.exact_tests import holm, mcnemar
+from fer.analysis.figure import Figure
 from fer.analysis.paired import (
     Scores,
     average,
     count_deciding,
     difference,
-    holm,
-    mcnemar,
     measure,
     seed_spread,
 )
+from fer.analysis.seeds import over_seeds
 from fer.analysis.verdict import MIN_DECIDING, is_shown, verdict
+from fer.labels import LabelSpace
 
 
 def answers(rng, target, right, num_classes):
@@ -117,7 +122,7 @@ def test_recipes_of_one_seed_borrow_the_spread_of_the_others():
     scores = Scores(np.array([0.60, 0.62, 0.64, 0.60, 0.66]), np.zeros((10, 5)))
     spread = seed_spread(scores, [(0, 1, 2), (3,), (4,)])
     assert (spread.variance, spread.freedom) == (pytest.approx(0.0004), 2)
-    assert difference(scores, [3], [4], 99).p == 0  # of these two runs alone, without images
+    assert difference(scores, [3], [4], 99).p == 1  # nothing is known of the scatter
     p = 2 * stats.t.sf(0.06 / (0.02 * 2**0.5), 2)
     assert difference(scores, [3], [4], 99, spread).p == pytest.approx(p)
     figure = average(scores, [3], 100, spread)
@@ -170,6 +175,46 @@ def test_detectable_difference_is_found_with_a_chance_of_four_in_five():
     assert error == pytest.approx((differ / 2000) ** 0.5, rel=0.08)  # of a paired share, unstratified
 
 
+@pytest.mark.parametrize("seeds", [(2, 1), (2, 2), (3, 3)])
+def test_what_few_seeds_can_find_is_no_less_than_their_interval(seeds):
+    """The interval over seeds alone is what decides; its few degrees of freedom do not go away."""
+    values = 0.6 + 0.01 * (np.arange(sum(seeds)) % 2)
+    scores = Scores(values, np.random.default_rng(0).normal(0.6, 0.009, (2000, sum(seeds))))
+    columns = np.split(np.arange(sum(seeds)), [seeds[0]])
+    found = difference(scores, *columns, 99)
+    assert found.detectable > (found.high - found.low) / 2
+
+
+def test_seeds_have_the_same_interval_whoever_asks():
+    """The mean of seeds in a comparison, and in a report of these seeds."""
+    draws = np.random.default_rng(0).normal(0.6, 0.008, (20_000, 2))
+    alike = np.repeat(draws[:, :1], 2, 1)  # the same images are hard for both
+    figure = average(Scores(np.array([0.60, 0.612]), alike), [0, 1], 3589)
+    ends = np.quantile(draws[:, 0] - 0.6, (0.025, 0.975))
+    seeds = [{"accuracy": Figure(v, v + ends[0], v + ends[1], 3589)} for v in (0.60, 0.612)]
+    spread = over_seeds(seeds)["accuracy"]
+    assert (figure.low, figure.high) == pytest.approx((spread.total_low, spread.total_high), abs=1e-3)
+
+
+def test_an_emotion_with_a_few_images_decides_nothing():
+    """One image of the third emotion, which A has right and B has not: UAR differs by a third."""
+    target = np.array([0] * 50 + [1] * 50 + [2])
+    said = np.where(np.arange(101) % 5 == 1, 1 - target, target)  # a fifth wrong, of both models
+    a, b = (np.eye(3)[np.append(said[:-1], last)] * 0.8 + 0.1 for last in (2, 0))
+    labels = LabelSpace("three", ("angry", "happy", "sad"))
+    models = [Entrant(name, (i,), (name,), 1, 1.0, None, None) for i, name in enumerate("AB")]
+    found = compare(Truth("set", labels, target, [a, b], []), models, "uar")
+    (pair,) = found.pairs
+    assert not pair.shown
+    assert pair.verdict == (
+        "These 101 images cannot tell A from B: +33.3 points, no interval: too few images (1 of sad)."
+    )
+    assert found.figures[0]["uar"].low is None
+    assert found.figures[0]["accuracy"].low is not None
+    truth = Truth("set", labels, target, [a, b], [])
+    assert section("compare", found, truth, "speed").tables[1].rows[0][2] == "+33.3"
+
+
 def test_deciding_images_are_those_where_shares_of_seeds_differ():
     a, b = np.array([[True, True, False], [True, False, False]]), np.array([[True, True, False]])
     assert count_deciding(a, b) == 1
@@ -184,11 +229,23 @@ def test_verdicts_in_words():
     words = verdict(("small", "large"), "accuracy", found, found.p, 3000)
     size = [f"{-100 * x:.1f}" for x in (found.value, found.high, found.low)]
     assert words == "large is better than small by {} points [{}, {}].".format(*size)
-    assert "cannot tell" in verdict(("small", "large"), "accuracy", found, 0.06, 3000)
+    assert "The exact test does not confirm it (p = 0.06)." in verdict(
+        ("small", "large"), "accuracy", found, 0.06, 3000
+    )
+    assert "For all pairs together that may be chance (corrected p = 0.06)." in verdict(
+        ("small", "large"), "accuracy", found, 0.06, 3000, tests=3
+    )
     equal = difference(scores["accuracy"], [0], [2], 99)
     words = verdict(("a", "b"), "accuracy", equal, equal.p, 3000)
     assert words.startswith("These 3,000 images cannot tell a from b: ")
     assert "would be found with 80 % chance" in words
+
+
+def test_of_models_that_agree_nothing_can_be_promised():
+    target, models = trained(np.random.default_rng(7), 200, (1.0,))
+    found = difference(measure(target, models * 2, 100)["accuracy"], [0], [1], 0)
+    words = verdict(("a", "b"), "accuracy", found, found.p, 200)
+    assert words == "These 200 images cannot tell a from b: +0.0 points [+0.0, +0.0]."
 
 
 def test_less_log_loss_is_better():

@@ -138,6 +138,18 @@ def test_an_emotion_never_predicted_has_no_precision_and_an_f1_of_zero():
     assert found["f1/happy"].low is None
 
 
+def test_means_over_emotions_of_a_few_images_have_no_interval():
+    target = np.array([0] * 40 + [1] * 40 + [2] * 4)
+    probs = np.random.default_rng(0).dirichlet(np.ones(3), 84)
+    found = score(target, probs, ("angry", "happy", "sad"), 200)
+    for name in ("uar", "macro_f1"):
+        assert (found[name].low, found[name].high) == (None, None)
+        assert found[name].note == "no interval: too few images (4 of sad)"
+    assert found["accuracy"].low is not None
+    enough = score(np.append(target, 2), np.vstack([probs, probs[:1]]), ("angry", "happy", "sad"), 200)
+    assert enough["uar"].low is not None
+
+
 def test_few_images_all_right_are_no_certainty():
     found = score(np.array([0, 0, 0, 1]), np.eye(2)[[0, 0, 0, 1]], ["sad", "happy"], resamples=50)
     recall = found["recall/sad"]

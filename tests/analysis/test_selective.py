@@ -50,7 +50,7 @@ def test_no_order_is_better_than_the_best():
 def test_areas_of_resamples_are_those_of_repeated_rows():
     confidence, correct = answers(50)
     weights = np.random.default_rng(0).multinomial(50, np.full(50, 0.02), size=20)
-    draws = aurc_draws(confidence, correct, weights)
+    draws = aurc_draws(np.argsort(-confidence, kind="stable"), correct, weights)
     for drawn, found in zip(weights, draws, strict=True):
         # copies of an image share its risk: it is known once all of them are answered
         rows = np.repeat(np.arange(50), drawn)

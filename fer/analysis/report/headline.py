@@ -67,7 +67,12 @@ def standing(numbers: Mapping[str, Any]) -> str:
     protocol = numbers.get("protocol", {})
     words = str(protocol.get("standing", ""))
     earlier = protocol.get("earlier_scores", {}).get("same_recipe")
-    return f"{words}, scored {_times(earlier + 1)}" if words == "test" and earlier is not None else words
+    if words != "test" or earlier is None:
+        return words
+    seeds = max(1, len(numbers.get("seeds", {}).get("runs", ())))
+    if seeds > 1 and not earlier:
+        return f"{words}, each seed scored once"
+    return f"{words}, scored {_times(earlier + seeds)}"
 
 
 def _times(count: int) -> str:

@@ -108,6 +108,11 @@ def hashes(coefs: np.ndarray) -> np.ndarray:
     return np.packbits(coefs > 0, axis=1).view(np.uint64)[:, 0]
 
 
+def perceptual_hashes(images: np.ndarray | ImageFiles) -> np.ndarray:
+    """Return the perceptual hash of each image, uint64 ``(N,)``; read once, in portions."""
+    return hashes(coefficients(scan(images).thumbnails))
+
+
 def _lowest() -> tuple[np.ndarray, np.ndarray]:
     """Return (vertical, horizontal) frequency of the coefficients, from low to high, int64 ``(64,)`` each."""
     vertical, horizontal = np.indices((_NUM_FREQUENCIES, _NUM_FREQUENCIES)).reshape(2, -1)

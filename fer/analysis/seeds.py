@@ -70,8 +70,10 @@ def _spread(name: str, figures: Sequence[Figure]) -> Spread:
     half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
     total = _total_half(figures, deviation**2 / n, n - 1)
     least, most = _RANGES.get(name, (0.0, 1.0))
-    ends = [min(max(mean + reach, least), most) for reach in (-half, half, -total, total)]
-    return Spread(mean, deviation, *ends, n, values, note)
+    low, high, total_low, total_high = (
+        min(max(mean + reach, least), most) for reach in (-half, half, -total, total)
+    )
+    return Spread(mean, deviation, low, high, total_low, total_high, n, values, note)
 
 
 def _total_half(figures: Sequence[Figure], by_seeds: float, freedom: int) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 from fer.app.settings import MAX_UPLOAD_MB, Settings, use
 from fer.cli import run_and_explain
 from fer.errors import FerError
+from fer.places import at_home
 
 _EXAMPLES = """examples:
   fer-app                                          the model that comes with the package; opens the browser
@@ -128,12 +129,12 @@ def _registry(folder: Path | None) -> Path:
     """Return the folder of versions; one that is named must be there, the usual one need not."""
     if folder is None:
         return Settings.models.absolute()
-    if not folder.expanduser().is_dir():
+    if not at_home(folder).is_dir():
         raise FerError(
             f"{folder}: expected a folder of versions of models, but there is none. fer-export RUN "
             "--register makes one."
         )
-    return folder.expanduser().absolute()
+    return at_home(folder).absolute()
 
 
 def check_port(address: str, port: int) -> None:

@@ -3,11 +3,11 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer.bundle.card import UNMEASURED
 from fer.cli import run_and_explain
+from fer.places import at_home
 
 if TYPE_CHECKING:
     from fer.bundle.files import Bundle
@@ -110,7 +110,7 @@ def _tell(bundle: "Bundle") -> None:
 def _register(bundle: "Bundle", folder: str) -> "Bundle":
     from fer.bundle.registry import Registry
 
-    entry = Registry(Path(folder).expanduser()).register(bundle)
+    entry = Registry(at_home(folder)).register(bundle)
     print(f"registered   {entry.card.name}:{entry.card.version} in {entry.folder}")
     return entry
 

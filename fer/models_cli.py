@@ -13,6 +13,7 @@ from fer.bundle.registry import BEST, Registry
 from fer.bundle.table import compare_rows, list_rows, print_table
 from fer.cli import run_and_explain
 from fer.errors import FerError
+from fer.places import at_home
 
 _EXAMPLES = """examples:
   fer-models list                                every model and version
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``fer-models`` and exit with its status."""
     request = parser().parse_args(arguments)
     action = {"list": _list, "show": _show, "compare": _compare, "promote": _promote}[request.action]
-    sys.exit(run_and_explain(lambda: action(request, Registry(request.registry.expanduser()))))
+    sys.exit(run_and_explain(lambda: action(request, Registry(at_home(request.registry)))))
 
 
 def _list(request: argparse.Namespace, registry: Registry) -> None:

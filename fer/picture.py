@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from fer.errors import FerError, did_you_mean
 from fer.jpeg import SCAN, count_scans
 from fer.pixels import EXPECTED, check_size, from_array, over_white, sixteen_bits, too_large, turned
+from fer.places import at_home, names_in
 
 # Formats that Pillow may try. Each further one is code that strangers' bytes run through.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -45,7 +46,9 @@ _FOREIGN = {
 _ORIENTATION = 0x0112  # EXIF tag
 _LARGE = 12_000_000  # pixels; larger ones are decoded one at a time, however many threads there are
 _MOST_SCANS = 200  # of a JPEG; cameras and programs write some ten
+_WIDE = ("PNG", "PPM")  # Pillow gives these in 16 bits
 _one_at_a_time = Lock()
+_one_opens = Lock()  # filters of warnings belong to the process: two threads would restore each other's
 
 Source = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 
@@ -94,7 +97,7 @@ def picture_files(folder: str | os.PathLike[str]) -> list[Path]:
     Raises:
         FerError: No such folder, or no pictures in it.
     """
-    root = _at_home(folder)
+    root = at_home(folder)
     if not root.is_dir():
         raise FerError(f"{root}: expected a folder of pictures, but there is no such folder.")
     found: list[Path] = []
@@ -112,7 +115,7 @@ def other_files(folder: str | os.PathLike[str]) -> dict[str, int]:
     Hidden ones do not count, nor do notes of programs (``.json``, ``.txt``, …), which nobody misses.
     """
     counts: Counter[str] = Counter()
-    for _, folders, names in os.walk(_at_home(folder)):
+    for _, folders, names in os.walk(at_home(folder)):
         folders[:] = [name for name in folders if not name.startswith(".")]
         counts.update(Path(name).suffix.lower() for name in names if not name.startswith("."))
     return {suffix: number for suffix, number in counts.most_common() if suffix not in SUFFIXES | _NOTES}
@@ -125,14 +128,6 @@ def _unreadable_folder(error: OSError) -> None:
     ) from error
 
 
-def _at_home(name: str | os.PathLike[str]) -> Path:
-    """Return a path with ``~`` put in full; as it is where a file is just called ``~x.jpg``."""
-    try:
-        return Path(name).expanduser()
-    except RuntimeError:  # nobody of that name has a home
-        return Path(name)
-
-
 def _is_named_like_a_picture(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
 
@@ -141,7 +136,7 @@ def _from_path(source: str | os.PathLike[str]) -> np.ndarray:
     name = os.fspath(source)
     if isinstance(name, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://|data:", name):
         raise FerError(f"{name[:80]}: expected a file, got a web address. Download it and give its path.")
-    path = _at_home(name)
+    path = at_home(name)
     _check_regular(path)
     try:
         with path.open("rb") as file:
@@ -155,8 +150,7 @@ def _check_regular(path: Path) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
-        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = did_you_mean(path.name, beside) or " Correct the path."
+        hint = did_you_mean(path.name, names_in(path.parent)) or " Correct the path."
         raise FerError(f"{path}: expected {EXPECTED}, but there is no such file.{hint}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or error
@@ -176,7 +170,7 @@ def _decode(file: BinaryIO, where: str) -> np.ndarray:
         raise FerError(f"{where}: expected {EXPECTED}, got an empty file. Save or download it again.")
     file.seek(0)
     try:
-        with warnings.catch_warnings():  # `check_size` is stricter than Pillow's hint, and says it in a line
+        with _one_opens, warnings.catch_warnings():  # `check_size` is stricter than Pillow's hint
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError as error:
@@ -241,7 +235,7 @@ def _to_array(image: Image.Image) -> np.ndarray:
     if image.mode == "F":
         raise FerError(f"Expected {EXPECTED} of 8 or 16 bits, got one of floats. Save it with 8 bits.")
     if image.mode.startswith("I"):
-        return from_array(sixteen_bits(np.asarray(image)))
+        return from_array(sixteen_bits(np.asarray(image), of_eight=image.format not in _WIDE))
     if image.has_transparency_data:
         return over_white(np.asarray(image if image.mode == "RGBA" else image.convert("RGBA")))
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))

@@ -53,15 +53,19 @@ def turned(picture: np.ndarray, orientation: int) -> np.ndarray:
     return picture
 
 
-def sixteen_bits(gray: np.ndarray) -> np.ndarray:
-    """Return integers of any width as uint16.
+def sixteen_bits(gray: np.ndarray, of_eight: bool = False) -> np.ndarray:
+    """Return integers of any width as uint16, or as uint8.
+
+    Args:
+        gray: Values from 0.
+        of_eight: Of 32 bits, values up to 255 alone are those of 8 bits: nothing says how wide they were.
 
     Raises:
         FerError: They do not fit.
     """
     if gray.min() < 0 or gray.max() > 65535:
         raise FerError(f"Expected {EXPECTED} of 8 or 16 bits, got one of 32. Save it with 8 bits.")
-    return gray.astype(np.uint16)
+    return gray.astype(np.uint8 if of_eight and gray.dtype == np.int32 and gray.max() <= 255 else np.uint16)
 
 
 def check_size(shape: tuple[int, ...], where: str) -> None:

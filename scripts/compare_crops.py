@@ -38,13 +38,13 @@ def turned(picture, degrees):
 
 def ways(side):
     """Return a function from a picture, its border and its face to the face cut out, for each way."""
-    from fer.faces.align import AT_REST
+    from fer.bundle.card import AT_REST
     from fer.faces.crop import cut_faces
     from fer.faces.rules import RULES
 
     boxes = RULES["fer2013"]
     rules = {
-        "five points": replace(boxes, points=AT_REST.tolist()),
+        "five points": replace(boxes, points=AT_REST),
         "box": replace(boxes, upright=False),
         "box, upright": boxes,
     }

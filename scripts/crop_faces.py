@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fer.cli import run_and_explain
 from fer.errors import FerError
+from fer.places import at_home
 
 LIST = "faces.csv"
 COLUMNS = ("photograph", "result", "faces", "score", "face", "reason")
@@ -78,7 +79,7 @@ def run(arguments):
     from fer.picture import other_files
 
     detector = choose_detector(arguments.detector, arguments.detector_model)
-    source, into = arguments.photographs.expanduser(), arguments.into.expanduser()
+    source, into = at_home(arguments.photographs), at_home(arguments.into)
     files = prepare(source, into)
     print(f"{len(files):,} photographs, faces found by {detector.name}")
     jobs = zip(files, targets(files, source, into), strict=True)

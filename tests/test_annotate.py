@@ -111,6 +111,25 @@ def test_labels_are_inside_and_off_each_other(boxes):
             assert overlaps(one[None], [other])[0] == 0
 
 
+def test_a_crowd_is_labelled_where_a_look_at_all_of_it_would(monkeypatch):
+    """Only what is near a face can be in its label's way: the same places, without looking at the rest."""
+    rng = np.random.default_rng(0)
+    corners = rng.integers(0, 900, (80, 2))
+    faces = [np.array([x, y, x + 60, y + 60]) for x, y in corners]
+
+    def spots():
+        found = []
+        for face in faces:
+            found.append(place((90, 18), face, found, faces, (1000, 1000), reach=90))
+        return np.stack(found)
+
+    near = spots()
+    monkeypatch.setattr(
+        "fer.annotate.places._touching", lambda others, window: np.array(others).reshape(-1, 4)
+    )
+    np.testing.assert_array_equal(near, spots())
+
+
 def test_overlap_is_the_share_of_pixels():
     rng = np.random.default_rng(0)
     corners = rng.integers(0, 30, (20, 2))

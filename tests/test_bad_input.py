@@ -56,6 +56,8 @@ def test_missing_file(fer_train, tmp_path, capsys):
 
 
 OPTIONS = {
+    ("model.image_size=48.5",): "model.image_size: expected a whole number of at least 16 pixels, got 48.5",
+    ("model.kwargs=null",): "model.kwargs: expected options by name, {} for none, got None",
     ("model=timm", "model.name=resnet19"): "resnet18",
     ("datamodule.batch_size=65",): "batch_size=65 is larger than the training split (64 images)",
     ("optimizer=timm", "optimizer.name=adamx"): "Did you mean 'adam",

@@ -8,18 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from picture_layouts import write_folder
 from PIL import Image
 from sklearn.metrics import confusion_matrix, precision_score
-from written_run import write_run
+from written_run import MODEL, write_run
 
 from fer.analysis.temperature import read_temperature
-from fer.bundle.card import CropRule
 from fer.bundle.files import FILES, read_bundle
 from fer.bundle.runtime import OnnxClassifier
+from fer.config_dir import CONFIG_DIR
 from fer.errors import FerError
 from fer.exporting import make
 from fer.faces.rules import RULES
 from fer.labels import FER7
+from fer.scoring import Scene, load_run, score
 
 pytestmark = pytest.mark.usefixtures("exported_once")
 SCHEMA = Path(make.__file__).parent.parent / "bundle/card.schema.json"
@@ -189,12 +192,47 @@ def test_mistakes_end_in_one_line(fer_export, run, words, said):
     assert not (run / "bundle").exists()
 
 
-def test_a_set_whose_crops_nobody_measured_is_cut_out_whole(fer_export, tmp_path):
+def test_drawn_faces_have_a_crop_of_their_own(fer_export, tmp_path):
     drawn = {"name": "synthetic", "num_train": 20, "num_val": 10, "num_test": 5, "size": 48, "color": True,
              "seed": 0, "difficulty": 0.0}  # fmt: skip
     run = write_run(tmp_path / "outputs", drawn)
     assert fer_export(run)[0] == 0
     card = read_bundle(run / "bundle").card
-    assert isinstance(card.crop, CropRule)
-    assert card.crop.name in ("whole", "synthetic")
+    assert card.crop == RULES["synthetic"]
     assert "research" not in card.licence["weights"]
+
+
+@pytest.mark.filterwarnings("ignore:.*Going on without them")
+@pytest.mark.parametrize("memory_gb", [0.0, 2.0])
+def test_a_folder_with_a_damaged_picture(memory_gb, fer_export, tmp_path):
+    """Nobody measured how its faces are cut, so they are whole pictures; training went on without one."""
+    place = write_folder(tmp_path / "set")
+    damaged = sorted((place / "train").rglob("*.png"))[3]
+    (place / "val" / "angry").mkdir(parents=True)
+    damaged = damaged.rename(place / "val" / "angry" / damaged.name)
+    for kept in sorted((place / "train").rglob("*.png"))[::3]:
+        (place / "val" / kept.parent.name).mkdir(exist_ok=True)
+        kept.rename(place / "val" / kept.parent.name / kept.name)
+    damaged.write_bytes(damaged.read_bytes()[:400])
+    data = yaml.safe_load((CONFIG_DIR / "datamodule" / "folder.yaml").read_text())
+    data |= {"path": str(place), "size": 48, "skip_corrupt": True, "memory_gb": memory_gb}
+    status, _, errors = fer_export(write_run(tmp_path / "outputs", data))
+    assert status == 0, errors
+    card = read_bundle(next((tmp_path / "outputs").rglob("bundle"))).card
+    assert card.crop == RULES["whole"]
+    assert card.metrics["val"]["n"] == 9
+
+
+def test_a_network_for_larger_pictures_is_given_those_of_its_training(fer_export, tmp_path, fer2013_csv):
+    """FER2013 has 48 px: a face cut out at 64 would have details that training never saw."""
+    data = {"name": "fer2013", "path": str(fer2013_csv)}
+    run = write_run(tmp_path / "outputs", data, model={**MODEL, "image_size": 64})
+    assert fer_export(run)[0] == 0
+    bundle = read_bundle(run / "bundle")
+    assert bundle.card.image_size == 48
+    assert bundle.card.export["parity"]["max_difference"] <= 1e-5
+    scored = load_run(run)
+    scene = Scene(scored, "val")
+    expected = score(scored, scene.subject, scene.provenance(scored).about).predictions
+    found = OnnxClassifier(bundle)(np.repeat(scene.subject.data.images, 3, axis=3))
+    assert (found.argmax(1) == expected.preds).all()

@@ -157,6 +157,18 @@ def test_soft_targets_weigh_by_the_classes_voted_for():
     torch.testing.assert_close(loss(logits, votes), (weights * each).sum() / weights.sum())
 
 
+def test_a_face_without_votes_weighs_nothing_and_one_mixed_with_it_its_own_part():
+    loss, votes, logits = make("soft_targets"), some_votes(), some_logits().requires_grad_()
+    nobody = torch.zeros_like(votes)
+    assert loss(logits, nobody).item() == 0.0
+    torch.testing.assert_close(loss(logits, 0.3 * votes), loss(logits, votes))
+    half = torch.cat([votes[:3], 0.5 * votes[3:]])
+    each = torch.stack([loss(logits[i : i + 1], votes[i : i + 1]) for i in range(6)])
+    torch.testing.assert_close(loss(logits, half), (each[:3].sum() + each[3:].sum() / 2) / 4.5)
+    loss(logits, nobody).backward()
+    assert logits.grad.abs().sum() == 0
+
+
 def test_part_of_a_label_is_what_its_votes_let_expect():
     table = [[0.5, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0.25, 0, 0, 0.75]]
     votes = torch.tensor([[1.0, 0, 0, 0], [0.4, 0, 0, 0.6], [0, 0, 0, 0]])

@@ -2,7 +2,9 @@
 
 import os
 import time
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import numpy as np
@@ -84,6 +86,15 @@ def test_bits_and_gray():
     np.testing.assert_array_equal(open_picture(content(Image.fromarray(GRAY), "PNG"))[..., 2], GRAY)
     bits = Image.fromarray(GRAY > 99)
     np.testing.assert_array_equal(open_picture(content(bits, "PNG"))[..., 1], 255 * (GRAY > 99))
+
+
+@pytest.mark.parametrize(
+    "make", [lambda gray: gray.convert("I"), lambda gray: Image.fromarray(np.asarray(gray, np.int32))]
+)
+def test_thirty_two_bits_of_eight(make):
+    gray = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    np.testing.assert_array_equal(open_picture(make(gray)), open_picture(gray))
+    np.testing.assert_array_equal(open_picture(content(make(gray), "TIFF")), open_picture(gray))
 
 
 def test_what_is_transparent_is_white():
@@ -274,6 +285,13 @@ def test_other_kinds_of_files_are_counted(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     assert other_files(tmp_path) == {".heic": 2, ".mp4": 1, ".avif": 1}
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were():
+    before, picture = list(warnings.filters), content(Image.new("L", (8, 8)), "PNG")
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(open_picture, [picture] * 400))
+    assert list(warnings.filters) == before
 
 
 def test_pillows_own_hint_about_size_stays_off_the_screen(recwarn):

@@ -25,9 +25,12 @@ def find_bundle(model: str | Path | Bundle | None = None) -> Bundle:
         return model
     if model is None:
         return read_bundle(_only_shipped())
-    if isinstance(model, str) and "/" not in model and not (Path(model) / CARD).is_file():
-        return _named(model)
-    return read_bundle(model)
+    try:
+        if isinstance(model, str) and "/" not in model and not (Path(model) / CARD).is_file():
+            return _named(model)
+        return read_bundle(model)
+    except OSError as error:  # no right to look there, or a name that is too long
+        raise FerError(f"{str(model)[:200]}: cannot be looked up ({error.strerror}).") from error
 
 
 def shipped() -> list[str]:

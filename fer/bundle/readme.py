@@ -1,9 +1,9 @@
 """README.md of a bundle: its card in words, for somebody who has nothing but this folder."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fer.bundle.card import UNMEASURED, Card, CropRule
+from fer.bundle.card import AT_REST, UNMEASURED, Card, CropRule
 
 _SHOWN = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR (balanced accuracy)"}
 _NO_FEELING = (
@@ -73,22 +73,26 @@ def _crop(card: Card) -> str:
         if crop.name == UNMEASURED:
             known = "How faces lay in the training pictures was not measured. This package cuts them out so: "
         turned = (
-            "It is turned until the face is upright, where the detector shows eyes, nose and mouth. "
+            "It is turned until the face is upright, where the detector shows eyes, nose and mouth: by the "
+            "angle of the similarity (least squares) that lays these on those of a face at rest, below. "
             if crop.upright
             else ""
         )
-        return f"{known}{_by_the_box(crop)}. {turned}{_RESIZE}"
-    names = ("right eye", "left eye", "tip of the nose", "right corner of the mouth", "left corner")
-    rows = "\n".join(
-        f"| {name} | {x:.3f} | {y:.3f} |" for name, (x, y) in zip(names, crop.points, strict=True)
-    )
+        points = f"\n\n{_table(AT_REST)}" if crop.upright else ""
+        return f"{known}{_by_the_box(crop)}. {turned}{_RESIZE}{points}"
     level = "with level eyes, " if crop.upright else ""
     return (
         f"Each is a square cut around the face ({level}as in {crop.name}) so that these points lie here, as "
         "shares of the side from the top left (right and left are the person's own):\n\n"
-        f"| point | from the left | from the top |\n|---|---|---|\n{rows}\n\n"
+        f"{_table(crop.points)}\n\n"
         f"Without points: {_by_the_box(crop)}. {_RESIZE}"
     )
+
+
+def _table(points: Sequence[tuple[float, float]]) -> str:
+    names = ("right eye", "left eye", "tip of the nose", "right corner of the mouth", "left corner")
+    rows = [f"| {name} | {x:.3f} | {y:.3f} |" for name, (x, y) in zip(names, points, strict=True)]
+    return "\n".join(["| point | from the left | from the top |", "|---|---|---|", *rows])
 
 
 def _by_the_box(crop: CropRule) -> str:

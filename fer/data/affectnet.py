@@ -17,6 +17,7 @@ from fer.data.folder import check_emotions
 from fer.data.pictures import ImageFiles
 from fer.errors import FerError
 from fer.labels import AFFECTNET8
+from fer.places import at_home
 
 _COLUMNS = (
     "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks",
@@ -64,7 +65,7 @@ def read_affectnet(path: str | Path, size: int, color: bool = True) -> EmotionDa
     Raises:
         FerError: There are no lists or no pictures, a line is wrong, or less than two emotions are trained.
     """
-    root = Path(path).expanduser().absolute()
+    root = at_home(path).absolute()
     read = _read_annotations if (root / _FOLDERS["train"]).is_dir() else _read_lists
     folders, rows = read(root)
     files, boxes, targets, split, num_dropped = _keep_emotions(root, folders, list(rows.values()))

@@ -119,7 +119,11 @@ def to_float(images: Tensor, size: int) -> Tensor:
     Returns:
         float32 ``(B, C, size, size)`` in [0, 1].
     """
-    pixels = images.to(torch.float32) / 255
+    return resize(images.to(torch.float32) / 255, size)
+
+
+def resize(pixels: Tensor, size: int) -> Tensor:
+    """Return float pictures ``(B, C, H, W)`` as ``(B, C, size, size)``, as training and evaluation do."""
     height, width = pixels.shape[-2:]
     if (height, width) == (size, size):
         return pixels

@@ -21,7 +21,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fer.data.dataset import EmotionData
+from fer.errors import FerError
 from fer.labels import from_dict, to_dict
+from fer.places import at_home
 
 _FORMAT = 2
 _ALIGNMENT = 64  # bytes; a cache line, and a multiple of every item size
@@ -56,7 +58,7 @@ def file_key(path: str | Path, reader: str, version: int) -> CacheKey:
         reader: Name of the reader.
         version: Version of what the reader makes of a file; a new one makes older entries stale.
     """
-    path = Path(path).expanduser()
+    path = at_home(path)
     state: list[int] = []
     try:
         path = path.resolve()
@@ -96,7 +98,7 @@ def cached(key: CacheKey, read: Callable[[], EmotionData]) -> EmotionData:
     data = read()
     try:
         _store(key, data)
-    except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home folder
+    except (OSError, FerError) as error:  # FerError: the user has no home folder
         warnings.warn(
             f"Going on without a cache: {error}. Set FER_CACHE_DIR to a folder that can be written, "
             "and the next start takes a fraction of a second.",
@@ -109,9 +111,9 @@ def cached(key: CacheKey, read: Callable[[], EmotionData]) -> EmotionData:
 def cache_folder() -> Path:
     """Return the folder of all entries: ``FER_CACHE_DIR``, or ``fer`` in the user's cache folder."""
     if own := os.environ.get("FER_CACHE_DIR"):
-        return Path(own).expanduser()
+        return at_home(own)
     shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "fer"
+    return (Path(shared) if shared else at_home("~/.cache")) / "fer"
 
 
 def _short_hash(text: str) -> str:

@@ -23,6 +23,7 @@ from fer.data.fer2013_rows import PIXELS, SIDE, USAGES, Columns, parse_header, p
 from fer.data.files import open_text
 from fer.errors import FerError
 from fer.labels import FER7
+from fer.places import at_home
 
 VERSION = 1  # of what this reader returns; a new number makes caches of older ones stale
 
@@ -55,7 +56,7 @@ def read_fer2013(path: str | Path) -> EmotionData:
         the
             line, what was expected, what came and what to do.
     """
-    path = Path(path).expanduser()
+    path = at_home(path)
     _keep_freed_memory()
     with open_text(path, _EXPECTED) as file:
         columns = parse_header(path, file.readline(_MAX_LINE))

@@ -35,6 +35,7 @@ from fer.data.files import open_text
 from fer.data.splits import indices
 from fer.errors import FerError
 from fer.labels import FER7, FERPLUS8, LabelSpace, mapping
+from fer.places import at_home
 
 VERSION = 1  # of what this reader returns; a new number makes caches of older ones stale
 
@@ -74,7 +75,7 @@ class Votes(NamedTuple):
 
 def find_files(path: str | Path) -> tuple[Path, Path]:
     """Return the paths of FER2013's and FER+'s CSV files, given their folder or either file."""
-    path = Path(path).expanduser()
+    path = at_home(path)
     folder = path.parent if path.name == FILENAME else path
     if not folder.is_dir():
         return path, path.with_name(FILENAME)
@@ -89,7 +90,7 @@ def read_votes(path: str | Path) -> Votes:
     Raises:
         FerError: The file is missing, no FER+ file, or damaged; the message names the line.
     """
-    path = Path(path).expanduser()
+    path = at_home(path)
     with open_text(path, _EXPECTED) as file:
         header = [_show(field).lower() for field in split_fields(file.readline(_MAX_LINE))]
         _check_header(path, header)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fer.errors import FerError, did_you_mean
+from fer.places import names_in
 
 # First bytes of what people download or save instead of plain text, and what to do about it.
 _FOREIGN = {
@@ -53,16 +54,8 @@ def _open_regular(path: Path, expected: str) -> BinaryIO:
     raise FerError(f"{path}: expected {expected}, got {kind}. Give the path of the file itself.")
 
 
-def _names(folder: Path) -> list[str]:
-    """Return the sorted names in a folder; none where it cannot be listed."""
-    try:
-        return sorted(entry.name for entry in folder.iterdir())
-    except OSError:
-        return []
-
-
 def _listing(folder: Path) -> str:
-    names = [name for name in _names(folder) if name.lower().endswith(".csv")]
+    names = [name for name in names_in(folder) if name.lower().endswith(".csv")]
     return f" that holds {', '.join(names[:5])}" if names else " without any CSV file"
 
 
@@ -70,7 +63,7 @@ def _missing(path: Path, expected: str) -> str:
     message = f"{path}: expected {expected}, but there is no such file."
     if not path.parent.is_dir():
         return f"{message} The folder {path.parent} is missing too; correct the path."
-    hint = did_you_mean(path.name, _names(path.parent))
+    hint = did_you_mean(path.name, names_in(path.parent))
     return f"{message}{hint or f' {path.parent} is a folder{_listing(path.parent)}; correct the path.'}"
 
 

@@ -10,6 +10,7 @@ from fer.data.file_list import join, scan, subfolders
 from fer.data.pictures import ImageFiles
 from fer.errors import FerError
 from fer.labels import FER7, FERPLUS8, SPACES, LabelSpace, canonical
+from fer.places import at_home
 
 _ROLE_OF = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _EXPECTED = "a folder that holds train/ and test/, or a folder for each emotion"
@@ -42,7 +43,7 @@ def read_folder(
         FerError: No folder, no pictures, a folder that names no emotion, numbers without ``labels`` or not as
             many, or training pictures of less than two emotions.
     """
-    root = Path(path).expanduser().absolute()
+    root = at_home(path).absolute()
     parts = _find_parts(root)
     classes = {part: subfolders(root / part, _EXPECTED) for part in parts.values()}
     emotions = _emotions(root, {name for names in classes.values() for name in names}, labels)

@@ -13,8 +13,12 @@ import numpy as np
 
 from fer.data.file_list import ABSENT, FileList
 from fer.errors import FerError
+from fer.pixels import over_white
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff")
+_HEADER = 4096  # bytes in which a PNG file names its transparent colours, if it has such
+_PNG_WITH_ALPHA = (4, 6)  # colour types: gray and RGB with opacity
+_WEBP_ALPHA = 0x10
 _PORTION = 256  # pictures a thread decodes at a time
 _NAMED = 3  # of many unreadable files
 _ADVICE = "Replace or remove them, or go on without them: datamodule.skip_corrupt=true"
@@ -27,7 +31,8 @@ def decode(content: np.ndarray, size: int, color: bool, box: np.ndarray | None =
 
     A picture that is wider than high loses as much on the left as on the right, one that is higher than wide
     as much above as below. Shrinking averages areas (``INTER_AREA``), enlarging is bilinear. The orientation
-    that a camera notes down is applied; transparency is dropped.
+    that a camera notes down is applied. Transparent PNG and WebP pictures are laid over white, as where a
+    model is used.
 
     Args:
         content: The file's bytes, uint8 ``(n,)``: PNG, JPEG, WebP, BMP or TIFF, 8 or 16 bits, gray or colour.
@@ -40,7 +45,9 @@ def decode(content: np.ndarray, size: int, color: bool, box: np.ndarray | None =
         uint8 ``(size, size, C)`` with C 3 or 1; None where the bytes are no picture or not a whole one.
     """
     try:
-        picture = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB if color else cv2.IMREAD_GRAYSCALE)
+        picture = _opaque(content, color) if _may_be_transparent(content) else None
+        if picture is None:
+            picture = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB if color else cv2.IMREAD_GRAYSCALE)
     except cv2.error:  # empty
         return None
     if picture is None:
@@ -49,6 +56,26 @@ def decode(content: np.ndarray, size: int, color: bool, box: np.ndarray | None =
     shrinks = len(square) > size
     square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return square.reshape(size, size, 3 if color else 1)
+
+
+def _may_be_transparent(content: np.ndarray) -> bool:
+    """Whether the header of a PNG or WebP file speaks of opacity."""
+    head = content[:_HEADER].tobytes()
+    if head.startswith(b"\x89PNG") and len(head) > 25:
+        return head[25] in _PNG_WITH_ALPHA or b"tRNS" in head
+    if head[8:12] != b"WEBP" or len(head) < 21:
+        return False
+    return head[12:16] == b"VP8L" or (head[12:16] == b"VP8X" and bool(head[20] & _WEBP_ALPHA))
+
+
+def _opaque(content: np.ndarray, color: bool) -> np.ndarray | None:
+    """Return a picture laid over white, RGB or gray; None where it has no opacity after all."""
+    picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
+        return None
+    shallow = (picture // 256 if picture.dtype == np.uint16 else picture).astype(np.uint8)
+    opaque = over_white(cv2.cvtColor(shallow, cv2.COLOR_BGRA2RGBA))
+    return opaque if color else cv2.cvtColor(opaque, cv2.COLOR_RGB2GRAY)
 
 
 def _part(picture: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from fer.data.folder import check_emotions
 from fer.data.pictures import ImageFiles
 from fer.errors import FerError
 from fer.labels import RAFDB7
+from fer.places import at_home
 
 _LIST = "list_patition_label.txt"  # spelt so by its authors
 _LAYOUTS = ((".", "aligned"), ("EmoLabel", "Image/aligned"))
@@ -39,7 +40,7 @@ def read_rafdb(path: str | Path, size: int, color: bool = True) -> EmotionData:
     Raises:
         FerError: There is no such list, a line of it is wrong, or it trains less than two emotions.
     """
-    root = Path(path).expanduser().absolute()
+    root = at_home(path).absolute()
     list_path, folder = _find(root)
     rows = _read_list(list_path)
     names = [f"{folder}/{Path(name).stem}_aligned.jpg" for name, _ in rows]

@@ -3,7 +3,6 @@
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from fer.data import fer2013, ferplus
@@ -11,6 +10,7 @@ from fer.data.cache import cached, file_key, generated_key, joint_key
 from fer.data.dataset import EmotionData
 from fer.errors import FerError, did_you_mean
 from fer.labels import SPACES
+from fer.places import at_home
 
 Options = Mapping[str, Any]
 
@@ -20,7 +20,7 @@ def _fer2013(options: Options) -> EmotionData:
     faces = cached(file_key(path, "fer2013", fer2013.VERSION), lambda: fer2013.read_fer2013(path))
     if not options.get("votes"):
         return faces
-    votes = ferplus.read_votes(Path(path).expanduser().with_name(ferplus.FILENAME))
+    votes = ferplus.read_votes(at_home(path).with_name(ferplus.FILENAME))
     return replace(faces, votes=ferplus.shares(votes, faces))
 
 

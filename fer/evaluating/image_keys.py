@@ -1,7 +1,6 @@
 """What tells images apart that several runs were scored on, so that the same ones can be lined up."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from fer.data.duplicates.signature import digests
 from fer.data.pictures import ImageFiles
 from fer.errors import FerError
+from fer.places import at_home
 from fer.scoring import Subject
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _keys(subjects: Sequence[Subject], runs: Sequence[str]) -> list[np.ndarray]:
         )
     if len({part.shape[1:] for part in held}) == 1:
         return [np.array(digests(part)) for part in held]
-    if len({Path(subject.data.source).expanduser().resolve() for subject in subjects}) == 1:
+    if len({at_home(subject.data.source).resolve() for subject in subjects}) == 1:
         return [subject.index for subject in subjects]
     sizes = " and ".join(dict.fromkeys("x".join(map(str, part.shape[1:])) for part in held))
     raise FerError(

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from fer.errors import FerError
+from fer.places import at_home
 from fer.scoring import TrainedRun
 
 
@@ -19,7 +20,7 @@ def report_folder(request: Namespace, runs: Sequence[TrainedRun]) -> Path:
     several ``outputs/evaluate/TIME_seeds_val``; or what ``--output`` says.
     """
     if request.output:
-        return Path(request.output).expanduser()
+        return at_home(request.output)
     what = [request.split, request.tta]
     if request.data:
         kind, _, place = request.data.partition(":")
@@ -48,7 +49,7 @@ def check_place(folder: Path) -> Path:
 
 def _mark(place: str) -> str:
     """Return four letters that tell sets of one name apart."""
-    whole = str(Path(place).expanduser().resolve())
+    whole = str(at_home(place).resolve())
     return hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:4]
 
 

@@ -19,12 +19,13 @@ _BY_EMOTION = ("precision/", "recall/", "f1/")
 _CALIBRATED_ALONE = ("log_loss", "ece_mass")  # reports have them before calibration
 
 
-def measured(scene: Scene, labels: LabelSpace, probs: np.ndarray) -> dict[str, Any]:
+def measured(scene: Scene, labels: LabelSpace, target: np.ndarray, probs: np.ndarray) -> dict[str, Any]:
     """Score the exported model's answers on the run's own validation split.
 
     Args:
         scene: That split.
         labels: What the probabilities mean.
+        target: int64 ``(N,)``, class numbers of the images that could be read.
         probs: ``(N, K)``, of the exported model, calibrated.
 
     Returns:
@@ -33,10 +34,10 @@ def measured(scene: Scene, labels: LabelSpace, probs: np.ndarray) -> dict[str, A
         rows of K counts, a row a true emotion, a column a predicted one.
     """
     subject = scene.subject
-    figures = score(subject.target, probs, labels.names)
-    counts = confusion_counts(subject.target, probs.argmax(1), len(labels))
+    figures = score(target, probs, labels.names)
+    counts = confusion_counts(target, probs.argmax(1), len(labels))
     entry = _entry(subject.split, subject.manifest(), True, plain(figures), "model.onnx")
-    return entry | {"confusion": counts.tolist()}
+    return entry | {"n": len(target), "confusion": counts.tolist()}
 
 
 def recorded(run: TrainedRun) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fer.data.augment import resize
 from fer.exporting.together import Network, Together
 from fer.models.classifier import LUMA
 
@@ -18,7 +19,9 @@ class Deployed(nn.Module):
         gray: Its training pictures were gray: colour is turned gray as OpenCV does (ITU-R BT.601, whole
             numbers), so that gray repeated three times stays the same gray.
         temperature: That the logits are divided by.
-        image_size: Side of the pictures, in pixels.
+        image_size: Side of the pictures, in pixels, as they were held in training.
+        network_size: Side that training resized them to for the network; None: the same. The graph does so
+            too: a face cut out at 96 px has details that one enlarged from 48 px never had.
 
     Shape: uint8 ``(N, S, S, 3)`` RGB in; probabilities ``(N, K)`` out and, where the model has a map of its
         attention, that over the picture, ``(N, S, S)`` in 0 to 1. Several as one have none.
@@ -26,10 +29,18 @@ class Deployed(nn.Module):
 
     luma: Tensor
 
-    def __init__(self, model: Network, gray: bool, temperature: float, image_size: int) -> None:
+    def __init__(
+        self,
+        model: Network,
+        gray: bool,
+        temperature: float,
+        image_size: int,
+        network_size: int | None = None,
+    ) -> None:
         super().__init__()
         self.model, self.gray = streamlined(model), gray
         self.temperature, self.image_size = temperature, image_size
+        self.network_size = network_size or image_size
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1))
 
     def forward(self, faces: Tensor) -> tuple[Tensor, ...]:
@@ -37,7 +48,7 @@ class Deployed(nn.Module):
         pixels = faces.permute(0, 3, 1, 2).to(torch.float32)
         if self.gray:
             pixels = (pixels * self.luma).sum(dim=1, keepdim=True).round()
-        logits, *look = self._look(pixels / 255)
+        logits, *look = self._look(resize(pixels / 255, self.network_size))
         return torch.softmax(logits / self.temperature, dim=1), *look
 
     def _look(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -22,6 +22,7 @@ from fer.exporting.own_data import find_scene, is_gray, parity_faces, training_f
 from fer.exporting.parity import NUM_IMAGES, check_parity
 from fer.exporting.together import Network, check_together, model_of
 from fer.models import count_parameters
+from fer.places import at_home
 from fer.scoring import Scene, TrainedRun, load_run
 
 _PACKAGES = ("fer-lightning", "torch", "timm", "onnx", "onnxruntime")
@@ -62,7 +63,12 @@ class Job:
 
     @property
     def side(self) -> int:
-        """Return the side of the model's pictures in pixels."""
+        """Return the side in pixels of the pictures as they were held in training."""
+        return int(self.first.trained.manifest["image_shape"][0])
+
+    @property
+    def network_side(self) -> int:
+        """Return the side in pixels that they were resized to for the network."""
         return int(self.first.trained.config["model"]["image_size"])
 
     @property
@@ -89,7 +95,7 @@ def export(request: Namespace) -> tuple[Bundle, TrainedRun]:
     run = runs[0]
     name = choose_name(runs, request.name)
     usual = (run.folder or run.path.parent) / ("bundle" if len(runs) == 1 else f"bundle_{name}")
-    target = Path(request.output).expanduser() if request.output else usual
+    target = at_home(request.output) if request.output else usual
     with draft(target) as folder:
         scene = find_scene(run, request.calibration)
         if request.int8 and scene is None:
@@ -101,9 +107,11 @@ def export(request: Namespace) -> tuple[Bundle, TrainedRun]:
 
 def _fill(path: Path, job: Job, request: Namespace) -> Card:
     """Write the model file, prove it, make it small where that is asked for; return its card."""
-    write_onnx(Deployed(job.model, is_gray(job.first), job.temperature, job.side), path, job.about)
+    network = Deployed(job.model, is_gray(job.first), job.temperature, job.side, job.network_side)
+    write_onnx(network, path, job.about)
     pictures, kind = parity_faces(job.first, job.scene, job.side, NUM_IMAGES)
-    parity = check_parity(path, job.model, pictures, job.temperature) | {"pictures": kind}
+    parity = check_parity(path, job.model, pictures, job.temperature, "fp32", job.network_side)
+    parity |= {"pictures": kind}
     precision, quantisation = "fp32", None
     if request.int8:
         quantisation = _try_int8(path, job)
@@ -111,7 +119,8 @@ def _fill(path: Path, job: Job, request: Namespace) -> Card:
     if request.fp16:
         halve(path, path)
         finish(path, job.about)
-        parity = check_parity(path, job.model, pictures, job.temperature, "fp16") | {"pictures": kind}
+        parity = check_parity(path, job.model, pictures, job.temperature, "fp16", job.network_side)
+        parity |= {"pictures": kind}
         precision = "fp16"
     return _card(path, job, precision, {"parity": parity, "quantisation": quantisation})
 
@@ -119,11 +128,11 @@ def _fill(path: Path, job: Job, request: Namespace) -> Card:
 def _try_int8(path: Path, job: Job) -> dict[str, Any]:
     """Put an int8 model in the place of the fp32 one if it is worth it; return what was measured."""
     assert job.scene is not None
-    faces = training_faces(job.scene, job.side, int8.NUM_CALIBRATION)
+    faces = training_faces(job.scene, int8.NUM_CALIBRATION)
     small = path.with_suffix(".int8")
     int8.quantise(path, small, faces)
     finish(small, job.about)
-    verdict = int8.judge(path, small, *validation_faces(job.scene, job.side))
+    verdict = int8.judge(path, small, *validation_faces(job.scene))
     small.replace(path) if verdict.kept else small.unlink()
     return verdict.report | {"calibration_images": len(faces)}
 
@@ -178,6 +187,6 @@ def _metrics(path: Path, job: Job, precision: str) -> dict[str, Any]:
         left = {role: entry | {"of": "the model in fp32"} for role, entry in left.items()}
     if job.scene is None:
         return left
-    probs = int8.answers(path, validation_faces(job.scene, job.side)[0])
-    found = figures.measured(job.scene, job.first.trained.labels, probs)
+    faces, target = validation_faces(job.scene)
+    found = figures.measured(job.scene, job.first.trained.labels, target, int8.answers(path, faces))
     return left | {"val": found | {"copies_in_training": figures.copies_in_training(job.runs)}}

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from fer.data.pictures import ImageFiles
 from fer.data.sources import read
 from fer.data.splits import indices
 from fer.errors import FerError
@@ -49,19 +49,34 @@ def is_gray(run: TrainedRun) -> bool:
     return bool(run.trained.manifest["image_shape"][2] == 1)
 
 
-def validation_faces(scene: Scene, side: int) -> tuple[np.ndarray, np.ndarray]:
+def validation_faces(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     """Return the faces to judge a model on and the class numbers of their emotions.
 
     Returns:
-        uint8 ``(N, side, side, C)`` and int64 ``(N,)``.
+        uint8 ``(N, S, S, C)`` and int64 ``(N,)``; without the pictures that cannot be read, where training
+        went on without them.
     """
-    return resized(scene.subject.data.images[:], side), scene.subject.target
+    faces, readable = _readable(scene.subject.data.images, np.arange(len(scene.subject.index)))
+    return faces, scene.subject.target[readable]
 
 
-def training_faces(scene: Scene, side: int, number: int) -> np.ndarray:
-    """Return faces of the training split, evenly spread over it, uint8 ``(number, side, side, C)``."""
-    rows = indices(scene.whole, "train")
-    return resized(scene.whole.images[spread(rows, number)], side)
+def training_faces(scene: Scene, number: int) -> np.ndarray:
+    """Return faces of the training split, evenly spread over it, uint8 ``(number, S, S, C)`` or fewer."""
+    return _readable(scene.whole.images, spread(indices(scene.whole, "train"), number))[0]
+
+
+def _readable(images: np.ndarray | ImageFiles, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pictures of rows, and which of ``rows`` can be read, bool ``(n,)``.
+
+    Raises:
+        FerError: One cannot, and training did not go on without such.
+    """
+    if isinstance(images, np.ndarray):
+        return images[rows], np.ones(len(rows), bool)
+    pictures, readable = images.read(rows)
+    if not readable.all():
+        images.give_up(rows[~readable], all_of_it=not readable.any())
+    return pictures, readable
 
 
 def parity_faces(run: TrainedRun, scene: Scene | None, side: int, number: int) -> tuple[np.ndarray, str]:
@@ -71,23 +86,14 @@ def parity_faces(run: TrainedRun, scene: Scene | None, side: int, number: int) -
     """
     if scene is not None and len(scene.subject.index) >= number:
         rows = spread(np.arange(len(scene.subject.index)), number)
-        return resized(scene.subject.data.images[rows], side), scene.subject.split
+        return _readable(scene.subject.data.images, rows)[0], scene.subject.split
     drawn = read({**_DRAWN, "num_train": number, "size": side, "color": not is_gray(run)})
-    return resized(drawn.images[:], side), "drawn faces"
+    return drawn.images[:], "drawn faces"
 
 
 def spread(rows: np.ndarray, number: int) -> np.ndarray:
     """Return so many of ``rows``, evenly spaced; all where there are no more."""
     return rows[np.linspace(0, len(rows) - 1, min(number, len(rows))).astype(np.int64)]
-
-
-def resized(pictures: np.ndarray, side: int) -> np.ndarray:
-    """Return pictures uint8 ``(N, H, W, C)`` with sides of ``side`` pixels."""
-    if pictures.shape[1:3] == (side, side):
-        return np.asarray(pictures)
-    how = cv2.INTER_AREA if min(pictures.shape[1:3]) > side else cv2.INTER_LINEAR
-    scaled = [cv2.resize(picture, (side, side), interpolation=how) for picture in pictures]
-    return np.stack(scaled).reshape(len(pictures), side, side, pictures.shape[3])
 
 
 def without_places(value: Any) -> Any:

@@ -27,6 +27,7 @@ def check_parity(
     pictures: np.ndarray,
     temperature: float,
     precision: str = "fp32",
+    size: int | None = None,
 ) -> dict[str, Any]:
     """Compare ONNX Runtime with torch, at several batch sizes.
 
@@ -38,6 +39,7 @@ def check_parity(
         pictures: uint8 ``(N, S, S, C)``, of the channels that the model was trained on.
         temperature: That the graph is to hold.
         precision: Of its weights, a key of `TOLERANCE`.
+        size: Side that training resizes them to, in pixels; None: S.
 
     Returns:
         Plain values for the card: ``images``, ``precision``, ``batch_sizes``, ``tolerance``,
@@ -48,7 +50,7 @@ def check_parity(
         FerError: They differ by more than the tolerance, or, in single precision, in an answer. In half
             precision two emotions within the tolerance of each other may change places.
     """
-    expected = _torch_answers(model, pictures, temperature)
+    expected = _torch_answers(model, pictures, temperature, size or pictures.shape[1])
     found = {size: _onnx_answers(path, pictures, size, list(expected)) for size in BATCH_SIZES}
     tolerance = TOLERANCE[precision]
     differences = {name: _largest(values, [found[size][name] for size in BATCH_SIZES])
@@ -70,13 +72,15 @@ def check_parity(
     return report
 
 
-def _torch_answers(model: Network, pictures: np.ndarray, temperature: float) -> dict[str, np.ndarray]:
+def _torch_answers(
+    model: Network, pictures: np.ndarray, temperature: float, size: int
+) -> dict[str, np.ndarray]:
     parts: dict[str, list[np.ndarray]] = {PROBABILITIES: []}
     side = pictures.shape[1]
     with torch.inference_mode():
         for start in range(0, len(pictures), _PORTION):
             part = torch.from_numpy(np.array(pictures[start : start + _PORTION]))
-            images = to_float(part.permute(0, 3, 1, 2), side)
+            images = to_float(part.permute(0, 3, 1, 2), size)
             parts[PROBABILITIES].append((model(images) / temperature).softmax(1).numpy())
             if not isinstance(model, Together) and mask_of(model) is not None:
                 parts.setdefault(ATTENTION, []).append(model.attention_map(images, side).numpy())

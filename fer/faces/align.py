@@ -2,9 +2,6 @@
 
 import numpy as np
 
-# A face at rest that looks ahead: medians of YuNet's points on 1,390 FER2013 training pictures, as shares of
-# the picture's side, made symmetrical. Right and left eye, tip of the nose, right and left mouth corner.
-AT_REST = np.array([(0.321, 0.395), (0.679, 0.395), (0.5, 0.593), (0.348, 0.742), (0.652, 0.742)])
 _FLAT = 1e-6  # share of the points' own distance from the origin that counts as no extent at all
 
 

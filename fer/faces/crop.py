@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from fer.bundle.card import CropRule
-from fer.faces.align import AT_REST, similarity
+from fer.bundle.card import AT_REST, CropRule
+from fer.faces.align import similarity
 from fer.faces.face import Face
 
 _MARGIN = 2  # pixels around the part of a picture that is needed
@@ -70,7 +70,7 @@ def _across(face: Face) -> complex:
     All five points have a say: the eyes of a face in profile are so near to each other that they alone give
     any direction.
     """
-    upright = None if face.points is None else similarity(face.points, AT_REST)
+    upright = None if face.points is None else similarity(face.points, np.array(AT_REST))
     if upright is None:
         return 1 + 0j
     return complex(upright[0, 0], -upright[1, 0]) / abs(complex(*upright[:, 0]))

@@ -8,6 +8,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from fer.errors import FerError
+from fer.places import at_home
 
 # OpenCV's model zoo at one commit (Apache-2.0); the hash is the one that the zoo itself notes down there.
 YUNET_URL = (
@@ -22,10 +23,10 @@ _ADVICE = "Give its file with --detector-model FILE or FER_YUNET_MODEL=FILE, or 
 
 def yunet_in_cache(sha256: str = YUNET_SHA256) -> Path | None:
     """Return YuNet's file in the user's cache; None where there is none, or a damaged one."""
-    path = yunet_place()
     try:
+        path = yunet_place()
         return path if hashlib.sha256(path.read_bytes()).hexdigest() == sha256 else None
-    except OSError:
+    except (OSError, FerError):  # FerError: the user has no home folder
         return None
 
 
@@ -51,8 +52,8 @@ def fetch_yunet(url: str = YUNET_URL, sha256: str = YUNET_SHA256) -> Path:
 def yunet_place() -> Path:
     """Return where the file lies: in ``FER_CACHE_DIR``, or else in the user's cache folder."""
     own, shared = os.environ.get("FER_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
-    folder = Path(own) if own else (Path(shared) if shared else Path.home() / ".cache") / "fer"
-    return folder.expanduser() / YUNET_URL.rsplit("/", 1)[1]
+    folder = own or (Path(shared) if shared else Path("~/.cache")) / "fer"
+    return at_home(folder) / YUNET_URL.rsplit("/", 1)[1]
 
 
 def _download(url: str) -> bytes:

@@ -9,6 +9,7 @@ from fer.errors import FerError
 from fer.faces.face import Face
 from fer.faces.pool import Pool
 from fer.faces.reduce import SMALLEST_VIEW, reduced, usual_view
+from fer.places import at_home
 
 # scripts/measure_detectors.py, 77 photographs of one face each: 77 are found from 0.3 to 0.5 on, 76 at 0.6,
 # 75 at 0.8, 66 at OpenCV's 0.9; no second face is made up at any of them.
@@ -32,7 +33,7 @@ class YuNet:
     name = "yunet"
 
     def __init__(self, model_file: str | Path) -> None:
-        self.model_file = Path(model_file).expanduser()
+        self.model_file = at_home(model_file)
         self._content = np.frombuffer(_read(self.model_file), np.uint8)
         self._networks = Pool(self._load)  # OpenCV's object may not be called from several threads
         try:

@@ -8,12 +8,15 @@ from torch.nn import functional as F  # noqa: N812 - the name that everybody kno
 
 from fer.losses.loss import CrossEntropy, Loss, as_distribution, at_least_float32, expect
 
+_NOBODY = 1e-6  # of a sum of votes: fewer are none
+
 
 class SoftTargets(Loss):
     """Kullback-Leibler divergence from the annotators' votes: 0 where the model is as unsure as they are.
 
     Barsoum et al. 2016, https://arxiv.org/abs/1608.01041, who call it cross-entropy loss; the two differ by
-    the votes' entropy, which no model changes. A sample weighs the mean weight of the classes voted for.
+    the votes' entropy, which no model changes. A sample weighs the mean weight of the classes voted for; one
+    without a vote weighs nothing, and one mixed with such as much as the part that has votes.
     Votes say themselves how sure they are, and rarely need smoothing.
 
     Args:
@@ -32,9 +35,10 @@ class SoftTargets(Loss):
         """Return the weighted mean divergence."""
         log_probs = at_least_float32(logits).log_softmax(1)
         shares = as_distribution(target, log_probs)
-        divergence = F.kl_div(log_probs, self.smooth(shares), reduction="none").sum(1)
         weight = shares.sum(1) if self.weight is None else shares @ self.weight.to(shares.dtype)
-        return (weight * divergence).sum() / weight.sum()
+        shares = shares / shares.sum(1, keepdim=True).clamp_min(_NOBODY)
+        divergence = F.kl_div(log_probs, self.smooth(shares), reduction="none").sum(1)
+        return (weight * divergence).sum() / weight.sum().clamp_min(_NOBODY)
 
 
 class ExpectedLabels(CrossEntropy):

@@ -53,8 +53,11 @@ class ModelConfig:
         """Check what later layers would only stumble over."""
         if self.in_channels not in (None, 1, 3):
             raise FerError(f"model.in_channels: expected 1, 3 or null, got {self.in_channels!r}.")
-        if self.image_size < 16:
-            raise FerError(f"model.image_size: expected at least 16 pixels, got {self.image_size!r}.")
+        if not isinstance(self.image_size, int) or self.image_size < 16:
+            got = repr(self.image_size)
+            raise FerError(f"model.image_size: expected a whole number of at least 16 pixels, got {got}.")
+        if not isinstance(self.kwargs, Mapping):
+            raise FerError(f"model.kwargs: expected options by name, {{}} for none, got {self.kwargs!r}.")
         if not 0.0 <= self.dropout < 1.0:
             raise FerError(f"model.dropout: expected a probability in [0, 1), got {self.dropout!r}.")
         if not isinstance(self.freeze_epochs, int) or self.freeze_epochs < 0:

@@ -4,7 +4,6 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from fer.errors import FerError
 from fer.models.backbone import pretrained_config
+from fer.places import at_home
 
 PROBE_SECONDS = 5.0
 NO_WEIGHTS = "{}: {} is no weights file; expected .safetensors, or a saved dict of tensors only."
@@ -118,7 +118,7 @@ def read_state_dict(path: str, key: str = "model.pretrained") -> dict[str, Tenso
     Raises:
         FerError: The file is missing or not a state dict.
     """
-    file = Path(path).expanduser()
+    file = at_home(path)
     if not file.is_file():
         raise FerError(f"{key}: there is no file {file.absolute()}. Give a weights file that is there.")
     try:

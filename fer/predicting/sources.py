@@ -9,6 +9,7 @@ import cv2
 
 from fer.errors import FerError, did_you_mean
 from fer.picture import SUFFIXES, other_files, picture_files
+from fer.places import names_in
 from fer.predict import Predictor, cores
 from fer.predicting.lines import head_line
 from fer.predicting.pictures import predict_pictures
@@ -82,8 +83,7 @@ def _check_there(source: str) -> None:
     except OSError as error:  # no right to look there, or a name that is too long
         raise FerError(f"{source[:200]}: cannot be looked up ({error.strerror}).") from None
     if not there:
-        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = did_you_mean(path.name, beside)
+        hint = did_you_mean(path.name, names_in(path.parent))
         raise FerError(f"{source}: expected a picture, folder or film, but there is none.{hint}")
 
 

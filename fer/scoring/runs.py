@@ -11,6 +11,7 @@ from torch import nn
 
 from fer.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from fer.errors import FerError
+from fer.places import at_home
 
 # Of a config, what may differ between two runs of one recipe: where things lie, what watches the run, and how
 # it is spread over a machine. The number of processes stays in: it multiplies the batch.
@@ -81,7 +82,7 @@ def load_run(source: str | Path, which: str | None = None) -> TrainedRun:
     Raises:
         FerError: There is no checkpoint, or it is damaged or no checkpoint of this project.
     """
-    path = _find(Path(source).expanduser().resolve(), which)
+    path = _find(at_home(source).resolve(), which)
     folder = path.parent.parent if path.parent.name == "checkpoints" else None
     trained = load_checkpoint(path)
     name = folder.name if folder else path.stem

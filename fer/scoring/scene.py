@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from copy import copy
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from fer.data.dataset import EmotionData
 from fer.errors import FerError
+from fer.places import at_home
 from fer.scoring.runs import TrainedRun
 from fer.scoring.source import data_options
 from fer.scoring.subject import Subject, choose, read_data
@@ -94,5 +94,5 @@ class Scene:
         """Return what is the same for two ways to name one set, and other for another."""
         known = {name: value for name, value in options.items() if name not in _NOT_OF_THE_DATA}
         if known.get("path"):
-            known["path"] = str(Path(known["path"]).expanduser().resolve())
+            known["path"] = str(at_home(known["path"]).resolve())
         return json.dumps(known, sort_keys=True, default=str)

@@ -1,13 +1,13 @@
 """Which data to score: the run's own, the same elsewhere, or another set."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from fer.config_dir import CONFIG_DIR
 from fer.errors import FerError, did_you_mean
+from fer.places import at_home
 
 KINDS = ("affectnet", "fer2013", "ferplus", "folder", "rafdb")
 
@@ -55,4 +55,4 @@ def _move(options: dict[str, Any], path: str) -> dict[str, Any]:
             f"--path {path}: the run was trained on {options['name']}, which has no single path. "
             "Leave it out, or take another set with --data kind:path."
         )
-    return options | {"path": str(Path(path).expanduser())}
+    return options | {"path": str(at_home(path))}

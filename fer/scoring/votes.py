@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from fer.data import ferplus
 from fer.data.dataset import EmotionData
 from fer.errors import FerError
+from fer.places import at_home
 
 
 def with_votes(data: EmotionData, options: Mapping[str, Any]) -> EmotionData:
@@ -21,7 +21,7 @@ def with_votes(data: EmotionData, options: Mapping[str, Any]) -> EmotionData:
     """
     if options["name"] != "fer2013":
         return data
-    path = Path(options["path"]).expanduser().with_name(ferplus.FILENAME)
+    path = at_home(options["path"]).with_name(ferplus.FILENAME)
     if not path.is_file():
         return data
     try:

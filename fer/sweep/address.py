@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from fer.errors import FerError
+from fer.places import at_home
 
 FORMS = "null (a SQLite file), sqlite:///FILE, journal:FILE or postgresql://USER@HOST/DATABASE"
 _POSTGRESQL = r"postgres(?:ql)?(?:\+\w+)?://"
@@ -64,7 +65,7 @@ def file_of(address: str) -> Path | None:
 
 
 def _file(path: str) -> Path:
-    file = Path(path).expanduser().resolve()
+    file = at_home(path).resolve()
     if not file.parent.is_dir():
         raise FerError(f"sweep.storage: {file} cannot be opened, as there is no folder {file.parent}.")
     return file

@@ -11,6 +11,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from fer.errors import FerError
+from fer.places import at_home
 from fer.sweep.address import file_of, full_address
 from fer.sweep.storage import open_storage
 
@@ -117,7 +118,7 @@ def find_sweep(folder: Path, storage: str | None, name: str | None) -> FoundSwee
     Raises:
         FerError: There is no such storage, or no such sweep in it.
     """
-    folder = folder.expanduser().resolve()
+    folder = at_home(folder).resolve()
     address = full_address(storage, folder)
     if (file := file_of(address)) is not None and not file.is_file():
         raise FerError(_missing(folder, storage, file))

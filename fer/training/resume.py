@@ -9,6 +9,7 @@ from zipfile import is_zipfile
 import yaml
 
 from fer.errors import FerError
+from fer.places import at_home
 from fer.training.run_folder import read_record
 
 # May be said again when a run goes on: where the data lies now says nothing about what it is.
@@ -29,7 +30,7 @@ def stopped_run(given: Mapping[str, Any], touched: Iterable[str]) -> tuple[dict[
     Raises:
         FerError: The folder is no run, its run has finished, or options differ from its config.
     """
-    folder = Path(given["resume"]).expanduser().resolve()
+    folder = at_home(given["resume"]).resolve()
     own = _read_config(folder)
     _check_unfinished(folder)
     if differing := sorted(_differences(own, given, list(touched)), key=_nested_last):

@@ -15,6 +15,7 @@ from fer.models.adapt import adapt, differing
 from fer.models.backbone import TimmBackbone, pretrained_config
 from fer.models.pooling import FlattenDense
 from fer.models.weights import load_file
+from fer.places import at_home
 
 _KEY = "model.init_from"
 # A part of the data that had a share in the weights -> parts of a run that must then be new to them.
@@ -109,7 +110,7 @@ def _check_freezing(settings: Mapping[str, Any]) -> None:
 
 
 def _find(source: str) -> Path:
-    path = Path(source).expanduser().resolve()
+    path = at_home(source).resolve()
     if path.is_file():
         return path
     if (found := find_checkpoint(path)) is not None:

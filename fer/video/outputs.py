@@ -42,13 +42,15 @@ class Outputs:
         """Make sure, before anything is opened, that all can be written and the source stays whole.
 
         Raises:
-            FerError: A suffix does not fit, an output is the source, or a folder cannot be made.
+            FerError: A suffix does not fit, an output is the source or a folder, or one cannot be made.
         """
         if self.annotate:
             check_film_suffix(self.annotate)
         if self.timeline:
             check_suffix(self.timeline)
         for path in filter(None, (self.annotate, self.timeline)):
+            if path.is_dir():
+                raise FerError(f"{path}: expected a file to write, got a folder. Name a file in it.")
             for written in (path, part_of(path)) if path == self.annotate else (path,):
                 if written.exists() and source.exists() and written.samefile(source):
                     raise FerError(f"{written}: this is the film itself. Choose another name for the output.")

@@ -66,7 +66,8 @@ class FilmWriter:
         height, width = picture.shape[:2]
         self._size = (max(_SMALLEST, width + width % 2), max(_SMALLEST, height + height % 2))
         for rate in (self._rate, round(self._rate)):  # the codec cannot tell every fraction
-            self._writer = cv2.VideoWriter(str(self.part), cv2.CAP_FFMPEG, _CODEC, rate, self._size)
+            whole = str(self.part.resolve())  # FFmpeg takes what stands before a colon for a protocol
+            self._writer = cv2.VideoWriter(whole, cv2.CAP_FFMPEG, _CODEC, rate, self._size)
             if self._writer.isOpened():
                 self._rate = rate
                 return
@@ -101,7 +102,12 @@ class FilmWriter:
                 f"{self.part}: expected {self.written:,} frames, found {found:,} on disk. "
                 "Is the disk full? What is there is kept."
             )
-        self.part.replace(self.path)
+        try:
+            self.part.replace(self.path)
+        except OSError as error:
+            raise FerError(
+                f"{self.path}: the film cannot get this name ({error.strerror}). It is kept as {self.part}."
+            ) from error
 
     def _close(self) -> None:
         if self._writer is not None:

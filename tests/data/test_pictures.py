@@ -7,6 +7,7 @@ from PIL import Image
 from fer.data.file_list import FileList, scan
 from fer.data.pictures import ImageFiles, decode
 from fer.errors import FerError
+from fer.picture import open_picture
 
 
 def content(path):
@@ -44,6 +45,28 @@ def test_sixteen_bits_and_transparency(tmp_path, face):
     np.testing.assert_array_equal(decode(content(tmp_path / "a.png"), 48, True), face)
     cv2.imwrite(str(tmp_path / "b.png"), face[..., 0].astype(np.uint16) * 257)
     np.testing.assert_array_equal(decode(content(tmp_path / "b.png"), 48, False)[..., 0], face[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("RGBA", ".png"), ("LA", ".png"), ("P", ".png"), ("RGBA", ".webp")]
+)
+def test_what_is_transparent_is_white_as_where_a_model_is_used(tmp_path, face, mode, suffix):
+    picture, opacity = Image.fromarray(face), np.full((48, 48), 255, np.uint8)
+    opacity[:20], opacity[20:30] = 0, 100
+    options = {"lossless": True} if suffix == ".webp" else {}
+    if mode == "P":
+        picture = picture.quantize(32)
+        options |= {"transparency": picture.getpixel((0, 0))}
+    else:
+        picture = picture.convert(mode)
+        picture.putalpha(Image.fromarray(opacity))
+    picture.save(tmp_path / f"a{suffix}", **options)
+    expected = open_picture(tmp_path / f"a{suffix}")
+    found = decode(content(tmp_path / f"a{suffix}"), 48, color=True)
+    np.testing.assert_array_equal(found, expected)
+    assert (found == 255).all(2).any()
+    gray = decode(content(tmp_path / f"a{suffix}"), 48, color=False)
+    np.testing.assert_array_equal(gray[..., 0], cv2.cvtColor(expected, cv2.COLOR_RGB2GRAY))
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 60), (61, 40), (40, 40)])

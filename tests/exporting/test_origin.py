@@ -10,7 +10,7 @@ from fer.analysis.temperature import Calibration
 from fer.errors import FerError
 from fer.exporting.calibration import describe, threshold_of
 from fer.exporting.origin import _typed, choose_name, crop_rule, licence
-from fer.exporting.own_data import resized, spread, without_places
+from fer.exporting.own_data import spread, without_places
 from fer.faces.rules import RULES
 
 
@@ -127,14 +127,9 @@ def test_nothing_calibrated_is_told_as_nothing():
     assert describe(None) is None
 
 
-def test_pictures_are_spread_and_resized():
+def test_pictures_are_spread():
     assert spread(np.arange(100, 200), 5).tolist() == [100, 124, 149, 174, 199]
     assert spread(np.arange(3), 10).tolist() == [0, 1, 2]
-    halves = np.zeros((2, 8, 8, 1), np.uint8)
-    halves[:, :, 4:] = 200
-    assert resized(halves, 2).tolist() == [[[[0], [200]], [[0], [200]]]] * 2
-    assert resized(halves, 8) is not None
-    assert resized(halves, 16).shape == (2, 16, 16, 1)
 
 
 def test_the_command_tells_no_folder():

@@ -65,6 +65,19 @@ def test_colour_is_made_gray_as_opencv_does(network, path):
     assert np.abs(of_blue - expected).max() > 0.1
 
 
+@pytest.mark.parametrize("size", [24, 32, 96])
+def test_pictures_are_resized_in_the_graph_as_in_training(size, tmp_path):
+    """Halved, shrunk with antialiasing, enlarged: 48 px is what the files hold, and what serving cuts out."""
+    model, pictures = lively("fast_cnn", size, attention="cbam"), faces(color=False, number=21)
+    write_onnx(Deployed(model, True, TEMPERATURE, 48, size), tmp_path / "model.onnx", ABOUT)
+    report = check_parity(tmp_path / "model.onnx", model, pictures, TEMPERATURE, size=size)
+    assert report["max_difference"] <= 1e-5
+    attention = open_session(tmp_path / "model.onnx").run(
+        ["attention"], {"faces": np.repeat(pictures, 3, 3)}
+    )[0]
+    assert attention.shape == (21, 48, 48)
+
+
 @pytest.mark.parametrize("mistake", ["temperature", "weights", "pictures"])
 def test_a_model_that_answers_otherwise_is_refused(mistake, network, path, monkeypatch):
     pictures = faces(color=False)

@@ -166,6 +166,12 @@ def test_a_part_that_was_left_is_not_written_over_when_it_is_the_film(film):
     assert part.read_bytes() == content
 
 
+def test_a_folder_is_no_film_to_write(film, tmp_path):
+    (tmp_path / "out.mp4").mkdir()
+    with pytest.raises(FerError, match="expected a file to write, got a folder"):
+        run_video(film, SquareFinder(), show=False, annotate=tmp_path / "out.mp4")
+
+
 def test_what_cannot_be_opened_leaves_earlier_outputs(tmp_path):
     (tmp_path / "out.csv").write_text("of yesterday")
     with pytest.raises(FerError, match="found nothing"):

@@ -1,6 +1,7 @@
 import contextlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,22 @@ def test_frames_size_rate_and_colours_are_kept(tmp_path, name):
         assert got.shape == put.shape
         assert np.abs(got.astype(int) - put).mean() < 12
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_colon_in_a_name_is_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with FilmWriter(Path("12:30.mp4"), 25) as film:
+        film.write(scene(0), 0.0)
+    assert len(read_film(tmp_path / "12:30.mp4")[0]) == 1
+
+
+def test_a_name_that_a_folder_took_meanwhile_leaves_the_film_beside_it(tmp_path):
+    film = FilmWriter(tmp_path / "a.mp4", 25)
+    film.write(scene(0), 0.0)
+    (tmp_path / "a.mp4").mkdir()
+    with pytest.raises(FerError, match=r"kept as .*a\.part\.mp4"):
+        film.finish()
+    assert len(read_film(tmp_path / "a.part.mp4")[0]) == 1
 
 
 @pytest.mark.parametrize(

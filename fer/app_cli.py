@@ -117,12 +117,15 @@ def _serve(request: argparse.Namespace) -> None:
 
 def _place(model: str | None) -> str | None:
     """Return the folder of a bundle from the root on, which messages leave out; or a model's name."""
-    is_folder = model is not None and (Path(model).exists() or "/" in model)
+    try:
+        is_folder = model is not None and ("/" in model or Path(model).exists())
+    except OSError as error:
+        raise FerError(f"{str(model)[:200]}: cannot be looked up ({error.strerror}).") from error
     return _file(model) if is_folder else model
 
 
 def _file(name: str | None) -> str | None:
-    return None if name is None else str(Path(name).absolute())
+    return None if name is None else str(at_home(name).absolute())
 
 
 def _registry(folder: Path | None) -> Path:
@@ -148,6 +151,8 @@ def check_port(address: str, port: int) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
+    except UnicodeError as error:
+        raise FerError(f"--address {address[:80]}: expected a name or number of this machine.") from error
     except OSError as error:
         raise FerError(
             f"{address}, port {port}: the app cannot be reached there ({error.strerror}). Is it running "

@@ -19,7 +19,7 @@ ALLOWED = {
     "pixels": set(),
     "places": set(),
     "cli": set(),
-    "data": set(),
+    "data": {"picture"},
     "models": set(),
     "losses": set(),
     "mixing": set(),

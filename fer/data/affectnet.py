@@ -115,11 +115,17 @@ def _read_list(path: Path, folder: str) -> Iterator[_Row]:
     with open_text(path, expected) as file:
         reader = csv.reader(TextIOWrapper(file, "utf-8", errors="replace", newline=""))
         names: Sequence[str] = _COLUMNS
-        for fields in reader:
-            if reader.line_num == 1 and _COLUMNS[0] in fields:
-                names = fields
-            elif fields:
-                yield _parse(path, reader.line_num, dict(zip(names, fields, strict=False)), folder)
+        try:
+            for fields in reader:
+                if reader.line_num == 1 and _COLUMNS[0] in fields:
+                    names = fields
+                elif fields:
+                    yield _parse(path, reader.line_num, dict(zip(names, fields, strict=False)), folder)
+        except csv.Error as error:
+            raise FerError(
+                f"{path}, line {reader.line_num}: expected {expected}, got a line that cannot be split "
+                f"({error}). Is there a quotation mark too many before it?"
+            ) from error
 
 
 def _parse(path: Path, number: int, fields: dict[str, str], folder: str) -> _Row:

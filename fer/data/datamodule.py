@@ -30,7 +30,7 @@ class EmotionDataModule(pl.LightningDataModule):
         image_size: Side of the model's input, in pixels.
         recipe: Augmentation of training batches.
         progressive: ``[[share, size], …]``: from this share of the epochs on, train at this side in pixels;
-            empty trains at ``image_size`` throughout. Validation is always at ``image_size``.
+            empty trains at ``image_size`` throughout. In any order. Validation is always at ``image_size``.
         seed: Seed of the order and the augmentation.
         oversample: Draw the training images with replacement, each emotion as often as any other.
         workers: Processes that decode pictures which stay on disk; unused for a set in memory.
@@ -61,7 +61,7 @@ class EmotionDataModule(pl.LightningDataModule):
         self.rows = {role: indices(self.data, role) for role in ("train", "val")}
         self.batch_size, self.eval_batch_size, self.image_size = batch_size, eval_batch_size, image_size
         self.augment = BatchAugmentation(recipe)
-        self.progressive, self.seed, self.oversample = list(progressive), seed, oversample
+        self.progressive, self.seed, self.oversample = sorted(progressive), seed, oversample
         self.workers, self.duplicates = workers, duplicates
         self._resident: dict[str, dict[str, Tensor]] = {}
         self._generator: tuple[int, torch.Generator] | None = None

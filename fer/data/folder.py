@@ -44,6 +44,8 @@ def read_folder(
             many, or training pictures of less than two emotions.
     """
     root = at_home(path).absolute()
+    if labels is not None and not all(isinstance(label, str) for label in labels):
+        raise FerError(f"datamodule.labels: expected names of emotions, got {list(labels)}.")
     parts = _find_parts(root)
     classes = {part: subfolders(root / part, _EXPECTED) for part in parts.values()}
     emotions = _emotions(root, {name for names in classes.values() for name in names}, labels)

@@ -75,10 +75,9 @@ def _leave_out(data: EmotionData, rows: np.ndarray) -> EmotionData:
 
 
 def _key(data: EmotionData, images: ImageFiles, options: Mapping[str, Any]) -> CacheKey:
-    files = images.files
-    checksum = hashlib.sha256(str(files.names.dtype).encode())
-    for part in (files.names, files.sizes, files.times, data.targets, data.split, images.boxes):
-        checksum.update(b"" if part is None else np.ascontiguousarray(part).tobytes())
+    checksum = hashlib.sha256(images.fingerprint().encode())
+    for part in (data.targets, data.split):
+        checksum.update(np.ascontiguousarray(part).tobytes())
     source = ["pictures", data.source, images.size, images.color]
     chosen = [options["val_fraction"], options["split_seed"], images.skip_corrupt]
     state = [VERSION, checksum.hexdigest(), data.labels.names, data.split_names, data.dropped, chosen]

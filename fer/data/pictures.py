@@ -1,5 +1,6 @@
 """Pictures on disk: how one is decoded, and a set of them that is decoded when it is asked for."""
 
+import hashlib
 import os
 import warnings
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import numpy as np
 
 from fer.data.file_list import ABSENT, FileList
 from fer.errors import FerError
-from fer.pixels import over_white
+from fer.picture import open_picture
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff")
 _HEADER = 4096  # bytes in which a PNG file names its transparent colours, if it has such
@@ -31,8 +32,8 @@ def decode(content: np.ndarray, size: int, color: bool, box: np.ndarray | None =
 
     A picture that is wider than high loses as much on the left as on the right, one that is higher than wide
     as much above as below. Shrinking averages areas (``INTER_AREA``), enlarging is bilinear. The orientation
-    that a camera notes down is applied. Transparent PNG and WebP pictures are laid over white, as where a
-    model is used.
+    that a camera notes down is applied. Transparent PNG, WebP and TIFF pictures are laid over white, as where
+    a model is used.
 
     Args:
         content: The file's bytes, uint8 ``(n,)``: PNG, JPEG, WebP, BMP or TIFF, 8 or 16 bits, gray or colour.
@@ -59,22 +60,24 @@ def decode(content: np.ndarray, size: int, color: bool, box: np.ndarray | None =
 
 
 def _may_be_transparent(content: np.ndarray) -> bool:
-    """Whether the header of a PNG or WebP file speaks of opacity."""
+    """Whether the header of a PNG or WebP file speaks of opacity; a TIFF file has no header to ask."""
     head = content[:_HEADER].tobytes()
     if head.startswith(b"\x89PNG") and len(head) > 25:
         return head[25] in _PNG_WITH_ALPHA or b"tRNS" in head
-    if head[8:12] != b"WEBP" or len(head) < 21:
-        return False
-    return head[12:16] == b"VP8L" or (head[12:16] == b"VP8X" and bool(head[20] & _WEBP_ALPHA))
+    if head[8:12] == b"WEBP" and len(head) > 20:
+        return head[12:16] == b"VP8L" or (head[12:16] == b"VP8X" and bool(head[20] & _WEBP_ALPHA))
+    return head.startswith((b"II*\0", b"MM\0*"))
 
 
 def _opaque(content: np.ndarray, color: bool) -> np.ndarray | None:
-    """Return a picture laid over white, RGB or gray; None where it has no opacity after all."""
+    """Return a picture laid over white, RGB or gray, as where a model is used; None: it has no opacity."""
     picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
         return None
-    shallow = (picture // 256 if picture.dtype == np.uint16 else picture).astype(np.uint8)
-    opaque = over_white(cv2.cvtColor(shallow, cv2.COLOR_BGRA2RGBA))
+    try:
+        opaque = open_picture(content.tobytes())
+    except FerError:
+        return None
     return opaque if color else cv2.cvtColor(opaque, cv2.COLOR_RGB2GRAY)
 
 
@@ -144,13 +147,21 @@ class ImageFiles:
             raise FerError(f"{self._complaint(chosen[~readable])} {_ADVICE}")
         return pixels
 
-    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, rows: np.ndarray, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Decode pictures and leave out those that cannot be.
+
+        Args:
+            rows: int ``(n,)``.
+            threads: That decode; OpenCV lets go of Python's lock meanwhile.
 
         Returns:
             uint8 ``(m, S, S, C)`` of the readable ones, and which of ``rows`` are, bool ``(n,)``.
         """
-        pictures = [self.read_one(row) for row in rows]
+        if threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                pictures = list(pool.map(self.read_one, rows))
+        else:
+            pictures = [self.read_one(row) for row in rows]
         readable = np.array([picture is not None for picture in pictures], dtype=bool)
         whole = [picture for picture in pictures if picture is not None]
         return np.stack(whole) if whole else np.empty((0, *self.shape[1:]), np.uint8), readable
@@ -179,7 +190,7 @@ class ImageFiles:
                 if (picture := self.read_one(row)) is not None:
                     pixels[row], readable[row] = picture, True
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV lets go of Python's lock while it decodes
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(fill, self._portions()))
         return pixels, readable
 
@@ -191,6 +202,14 @@ class ImageFiles:
         """Return the pictures at positions ``(n,)``, or where a mask ``(N,)`` is true; none is decoded."""
         boxes = None if self.boxes is None else self.boxes[rows]
         return replace(self, files=self.files.subset(rows), boxes=boxes)
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that the pixels depend on, files by name, size and time; none is opened."""
+        files = self.files
+        checksum = hashlib.sha256(f"{self.size} {self.color} {files.names.dtype}".encode())
+        for part in (files.names, files.sizes, files.times, self.boxes):
+            checksum.update(b"" if part is None else np.ascontiguousarray(part).tobytes())
+        return checksum.hexdigest()
 
     def suspects(self) -> np.ndarray:
         """Return the positions of files that are absent, empty or not named like pictures, int64 ``(n,)``."""

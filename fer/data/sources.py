@@ -13,6 +13,7 @@ from fer.labels import SPACES
 from fer.places import at_home
 
 Options = Mapping[str, Any]
+_WHOLE = {"size", "num_train", "num_val", "num_test", "seed", "split_seed"}
 
 
 def _fer2013(options: Options) -> EmotionData:
@@ -99,4 +100,7 @@ def read(options: Options) -> EmotionData:
     if name not in READERS:
         hint = did_you_mean(str(name), READERS)
         raise FerError(f"datamodule.name: expected one of {', '.join(READERS)}, got {name!r}.{hint}")
+    for key in _WHOLE & options.keys():
+        if not isinstance(options[key], int):
+            raise FerError(f"datamodule.{key}: expected a whole number, got {options[key]!r}.")
     return READERS[name](options)

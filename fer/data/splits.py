@@ -14,6 +14,7 @@ from fer.labels import to_dict
 if TYPE_CHECKING:  # it loads OpenCV
     from fer.data.pictures import ImageFiles
 
+_CARVED = "carve-out"
 _HASH_ROWS = 256  # images are hashed in portions, so that a memory map is never copied as a whole
 
 
@@ -69,12 +70,15 @@ def manifest(data: EmotionData, hide_test_labels: bool = True) -> dict[str, Any]
         ``split`` (the published name), ``count``, ``pixels_sha256``, and unless hidden ``class_counts`` by
         emotion, ``labels_sha256`` (over the class numbers as little-endian int64) and, where there are votes,
         ``votes_sha256`` (little-endian float32). Where the reader left images out, ``dropped`` counts them.
+        Where val was carved out, ``carved_sha256`` names the images of train and val together, in any order.
     """
+    carved = {"carved_sha256": _carved_hash(data)} if _CARVED in data.roles.get("val", "") else {}
     dropped = {"dropped": dict(data.dropped)} if data.dropped else {}
     return {
         "label_space": to_dict(data.labels),
         "image_shape": list(data.images.shape[1:]),
         **dropped,
+        **carved,
         "splits": {
             role: _describe_part(data, role, hidden=hide_test_labels and role == "test")
             for role in ROLES
@@ -113,6 +117,16 @@ def _name_images(images: "np.ndarray | ImageFiles", positions: np.ndarray) -> di
     return {"files_sha256": images.files.sha256(positions)}
 
 
+def _carved_hash(data: EmotionData) -> str:
+    rows = np.concatenate([indices(data, role) for role in ("train", "val")])
+    if isinstance(data.images, np.ndarray):
+        marks = [hashlib.sha256(data.images[row].tobytes()).digest() for row in rows]
+    else:
+        files = data.images.files
+        marks = [b"%s %d\n" % (files.names[row], files.sizes[row]) for row in rows]
+    return hashlib.sha256(b"".join(sorted(marks))).hexdigest()
+
+
 def _pixel_hash(images: np.ndarray, positions: np.ndarray) -> str:
     """Return the SHA-256 over the images' bytes, row by row, in the order of ``positions``."""
     checksum = hashlib.sha256()
@@ -147,7 +161,7 @@ def carve_validation(data: EmotionData, fraction: float, seed: int) -> EmotionDa
             f"{data.source}: expected images to put aside for validation, got {len(train)} in train, too few "
             "that differ. Give more images, or data with a validation split."
         )
-    name = f"{data.roles['train']} carve-out (fraction {fraction:g}, seed {seed})"
+    name = f"{data.roles['train']} {_CARVED} (fraction {fraction:g}, seed {seed})"
     split = data.split.copy()
     split[chosen] = len(data.split_names)
     roles = {**data.roles, "val": name}

@@ -92,10 +92,18 @@ class TimmBackbone(Backbone):
         return self._to_map(self.model(x))
 
     def group_matcher(self, coarse: bool = False) -> Any:
-        """Return a function from the name of a parameter to its layer, counted from 0."""
+        """Return a function from the name of a parameter to its layer, counted from 0.
+
+        Raises:
+            FerError: timm names no layers of this model.
+        """
         from timm.models import group_parameters  # timm loads for seconds, and our own nets do without it
 
-        matcher: Any = self.model.group_matcher
+        matcher: Any = getattr(self.model, "group_matcher", None)
+        if matcher is None:
+            raise FerError(
+                f"optimizer.layer_decay: timm names no layers of {type(self.model).__name__}. Set it to null."
+            )
         layers = group_parameters(self.model, matcher(coarse), reverse=True)
         return lambda name: layers[name.removeprefix("model.")]
 

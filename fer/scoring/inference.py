@@ -1,5 +1,6 @@
 """Logits of many images, in batches; and test-time augmentation."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -80,7 +81,7 @@ def _portions(data: EmotionData, batch_size: int) -> Iterator[tuple[np.ndarray, 
         if isinstance(images, np.ndarray):
             pixels = images[rows]
         else:
-            pixels, readable = images.read(rows)
+            pixels, readable = images.read(rows, threads=os.cpu_count() or 1)
             if not readable.all():
                 images.give_up(rows[~readable], all_of_it=False)
             rows = rows[readable]

@@ -31,6 +31,7 @@ class ExponentialAverage(WeightAveraging):
             raise FerError(f"ema_decay: expected a number between 0 and 1, e.g. 0.998, got {decay}.")
         super().__init__(multi_avg_fn=self._average)
         self.decay, self._steps = decay, 0
+        self._exact: list[Tensor] = []
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Return whether a step was done, and count it; the step is known here without asking the device."""
@@ -50,6 +51,17 @@ class ExponentialAverage(WeightAveraging):
         for average, value in pairs:
             larger = value.dtype if value.dtype.itemsize > average.dtype.itemsize else average.dtype
             average.data = average.data.to(value.device, larger)
+
+    def _swap_models(self, pl_module: pl.LightningModule) -> None:
+        """Swap the model's weights and the average; one that is finer than the model comes back as it was."""
+        assert self._average_model is not None
+        averages, exact = list(_tensors(self._average_model.module)), self._exact
+        kinds = [(one.dtype, other.dtype) for one, other in zip(averages, _tensors(pl_module), strict=True)]
+        is_finer = any(one != other for one, other in kinds)
+        self._exact = [value.data.clone() for value in averages] if is_finer and not exact else []
+        super()._swap_models(pl_module)
+        for average, value in zip(averages, exact, strict=False):
+            average.data.copy_(value)
 
     @torch.no_grad()
     def _average(self, averages: list[Tensor], values: list[Tensor], _: Any) -> None:

@@ -33,6 +33,8 @@ def check_together(config: Mapping[str, Any], module: EmotionModule, datamodule:
             "optimizer=sam computes each batch twice, and several batches a step "
             "(trainer.accumulate_grad_batches) cannot be computed again. Set that to 1."
         )
+    if config["optimizer"].get("layer_decay") is not None:
+        module.model.group_matcher()  # which refuses a model without layers before an epoch is spent
     if config["trainer"]["limit_val_batches"] == 0:
         _check_without_validation(config)
 

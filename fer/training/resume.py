@@ -69,7 +69,7 @@ def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], folder: P
     Raises:
         FerError: A split differs; the message names the first.
     """
-    if before == now:
+    if before == {key: value for key, value in now.items() if key in before}:
         return
     splits = {**before["splits"], **now["splits"]}
     changed = [role for role in splits if before["splits"].get(role) != now["splits"].get(role)]

@@ -91,7 +91,20 @@ def leaks(record: Mapping[str, Any] | None, manifest: Mapping[str, Any]) -> list
         for role in roles
         if used in theirs and role in ours and _same_images(theirs[used], ours[role])
     ]
+    if _is_carved_otherwise(record["manifest"] or {}, manifest):
+        found.append(
+            f"{record['path']} was trained on most images of this run's val split: both put aside a part of "
+            "the same images, by another split_seed or val_fraction. Its figures there prove nothing."
+        )
     return found + leaks(record["init_from"], manifest)
+
+
+def _is_carved_otherwise(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two validation parts were carved out of the same images, and are not the same."""
+    whole = one.get("carved_sha256")
+    if whole is None or whole != other.get("carved_sha256"):
+        return False
+    return not _same_images(one["splits"]["val"], other["splits"]["val"])
 
 
 def _same_images(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

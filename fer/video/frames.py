@@ -1,5 +1,6 @@
 """Frames of a film or a webcam, one at a time: memory does not grow with the length of the film."""
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -60,7 +61,9 @@ class Film:
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if 0 < rate <= _FASTEST else USUAL_RATE
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.count = int(count) if 0 < count < 2**53 else None
+        if rate > _FASTEST:  # the ticks of its clock, and their number
+            count *= self.rate / rate
+        self.count = math.ceil(count) if 0 < count < 2**53 else None
         self._first = self._decode()
         if self._first is None:
             raise FerError(f"{self.path}: {_undecodable(self._capture)}")

@@ -65,6 +65,17 @@ def test_the_model_that_the_app_is_started_with_is_the_one_that_fer_predict_take
     assert serving.predictor("fer2013").card == others[0].card != own.card
 
 
+def test_the_card_shown_is_that_of_the_model_that_answers(registry):
+    """Whatever the registry has made of its name since the app was started."""
+    registry.promote("colours:1")
+    use(Settings(model="colours:best", models=registry.folder, detector="haar"))
+    assert serving.predictor().card.version == 1
+    registry.promote("colours:2")
+    own, *others = serving.versions()
+    assert own.title == "colours:1"
+    assert [other.title for other in others] == ["fer2013", "colours:2"]
+
+
 def test_a_damaged_version_hides_no_other(registry):
     (registry.folder / "colours" / "2" / CARD).write_text("{")
     use(Settings(models=registry.folder))

@@ -71,6 +71,14 @@ def test_bad_annotation(tmp_path, content):
         read_affectnet(tmp_path, 48)
 
 
+def test_a_quotation_mark_too_many(tmp_path):
+    path = write_affectnet_lists(tmp_path) / "training.csv"
+    first, *rows = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([first, '"' + rows[0], *rows[1:], "padding\n" * 20_000]))
+    with pytest.raises(FerError, match=r"training\.csv, line \d+: .*quotation mark too many"):
+        read_affectnet(tmp_path, 48)
+
+
 def test_nothing_there(tmp_path):
     with pytest.raises(FerError, match=r"training.csv: expected AffectNet's list training.csv"):
         read_affectnet(tmp_path, 48)

@@ -113,7 +113,7 @@ def test_validation_is_whole_in_order_and_untouched():
 
 
 def test_training_size_grows_by_share_of_the_epochs():
-    module = make(progressive=[(0.0, 16), (0.5, 20), (0.75, 24)])
+    module = make(progressive=[(0.75, 24), (0.0, 16), (0.5, 20)])  # in any order
     sizes = [{batch["image"].shape[-1] for batch in epoch_of(module, epoch)} for epoch in range(4)]
     assert sizes == [{16}, {16}, {20}, {24}]
 

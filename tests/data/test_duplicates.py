@@ -6,11 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from picture_layouts import save
 
 from fer.data.dataset import EmotionData
 from fer.data.duplicates import all_copies, check_copies, copies, describe, drop_leaks, exact_copies, report
 from fer.data.duplicates.search import MAX_DISTANCE, MIN_COARSE, candidates
 from fer.data.duplicates.signature import coefficients, hashes, mirror, scan
+from fer.data.file_list import scan as list_files
+from fer.data.pictures import ImageFiles
 from fer.data.splits import indices, manifest
 from fer.data.synthetic import read_synthetic
 from fer.labels import FER7
@@ -201,26 +204,27 @@ def test_cache_that_cannot_be_written_is_a_warning(data, tmp_path, monkeypatch):
         assert all_copies(data.images).groups[3] == 0
 
 
-class OnDisk:
-    """Pictures that are decoded when asked for."""
+def test_pictures_on_disk_are_read_in_portions_and_once(tmp_path, data, monkeypatch):
+    """Files of 9 pictures, 200 times; the second time nothing is decoded, until a file changes."""
+    for row, image in enumerate(np.tile(data.images, (200, 1, 1, 1))):
+        save(tmp_path / "train" / "happy" / f"{row:04}.png", image[..., 0])
+    images, whole, asked = ImageFiles(list_files(tmp_path, "train"), 48, color=False), ImageFiles.read, []
 
-    def __init__(self, images):
-        self.images, self.most = images, 0
+    def read(self, rows, threads=1):
+        asked.append(len(rows))
+        return whole(self, rows, threads)
 
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, rows):
-        self.most = max(self.most, len(rows))
-        return self.images[rows]
-
-
-def test_pictures_on_disk_are_read_in_portions(data):
-    images = OnDisk(np.tile(data.images, (200, 1, 1, 1)))
+    monkeypatch.setattr(ImageFiles, "read", read)
     found = all_copies(images)
-    assert images.most == 1024
+    assert asked == [1024, 776]
     assert (found.exact == np.tile([0, 1, 2, 0, 4, 5, 6, 7, 8], 200)).all()
-    assert check_copies(replace(data, images=OnDisk(data.images)), drop=False)[1] is None
+    assert (all_copies(images).groups == found.groups).all()
+    assert len(asked) == 2
+    os.utime(tmp_path / "train" / "happy" / "0000.png", (0, 0))
+    all_copies(ImageFiles(list_files(tmp_path, "train"), 48, color=False))
+    assert len(asked) == 4
+    on_disk = replace(data, images=images.subset(np.arange(9)))
+    assert check_copies(on_disk, drop=False)[1] is None
 
 
 def test_run_says_what_it_dropped(fer_train, tmp_path, faces, capsys):

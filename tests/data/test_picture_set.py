@@ -137,6 +137,18 @@ def test_no_readable_file_at_all(folder):
         held(folder, skip_corrupt=True)
 
 
+def test_copies_stay_on_one_side_of_a_large_set_too(folder, monkeypatch):
+    """Of which no more than the start of each file is read."""
+    for path in sorted((folder / "train").rglob("*.png")):
+        path.with_stem(f"{path.stem}_copy").write_bytes(path.read_bytes())
+    monkeypatch.setattr("fer.data.file_list._FEW", 10)
+    for memory_gb in (0.0, 2.0):
+        data = held(folder, memory_gb=memory_gb)
+        val, train = (names(folder, data, role) for role in ("val", "train"))
+        assert len(val) == 14
+        assert not {name.replace("_copy", "") for name in val} & {name.replace("_copy", "") for name in train}
+
+
 def test_manifest_of_files_names_paths_and_sizes(folder, monkeypatch):
     data = held(folder, memory_gb=0)
     monkeypatch.setattr(ImageFiles, "read_one", lambda self, row: pytest.fail("decoded"))

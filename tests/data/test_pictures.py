@@ -48,12 +48,15 @@ def test_sixteen_bits_and_transparency(tmp_path, face):
 
 
 @pytest.mark.parametrize(
-    ("mode", "suffix"), [("RGBA", ".png"), ("LA", ".png"), ("P", ".png"), ("RGBA", ".webp")]
+    ("mode", "suffix"),
+    [("RGBA", ".png"), ("LA", ".png"), ("P", ".png"), ("RGBA", ".webp"), ("RGBA", ".tiff")],
 )
-def test_what_is_transparent_is_white_as_where_a_model_is_used(tmp_path, face, mode, suffix):
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_what_is_transparent_is_white_as_where_a_model_is_used(tmp_path, face, mode, suffix, orientation):
     picture, opacity = Image.fromarray(face), np.full((48, 48), 255, np.uint8)
     opacity[:20], opacity[20:30] = 0, 100
-    options = {"lossless": True} if suffix == ".webp" else {}
+    options = {"exif": picture.getexif(), "lossless": True}
+    options["exif"][0x0112] = orientation
     if mode == "P":
         picture = picture.quantize(32)
         options |= {"transparency": picture.getpixel((0, 0))}

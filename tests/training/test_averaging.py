@@ -28,6 +28,24 @@ def test_it_is_the_weighted_mean_of_all_steps(decay):
     assert not callback.should_update(epoch_idx=0)
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float32])
+def test_a_validation_leaves_the_average_as_it_was(kind):
+    """Through a model in half precision it would come back rounded."""
+    callback, net = ExponentialAverage(0.9), nn.Linear(3, 3).to(kind)
+    callback._average_model = AveragedModel(nn.Linear(3, 3))
+    before = [value.clone() for value in callback._average_model.module.parameters()]
+    own = [value.clone() for value in net.parameters()]
+    for _ in range(2):
+        callback._swap_models(net)
+        for value, average in zip(net.parameters(), before, strict=True):
+            torch.testing.assert_close(value, average.to(kind), rtol=0, atol=0)
+        callback._swap_models(net)
+        for value, kept in zip(net.parameters(), own, strict=True):
+            torch.testing.assert_close(value, kept, rtol=0, atol=0)
+        for value, kept in zip(callback._average_model.module.parameters(), before, strict=True):
+            torch.testing.assert_close(value, kept, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("decay", [0.0, 1.0, -0.5, 1.5])
 def test_no_decay(decay):
     with pytest.raises(FerError, match="ema_decay: expected a number between 0 and 1"):

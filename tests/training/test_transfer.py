@@ -1,12 +1,17 @@
 """Starting from trained weights: what is taken over, what starts anew, what is refused."""
 
+from dataclasses import replace
+
 import pytest
 import safetensors.torch
 import timm
 import torch
+from picture_layouts import write_folder
 
 from fer import labels
 from fer.checkpoint import load_checkpoint
+from fer.data.folder import read_folder
+from fer.data.splits import carve_validation, manifest
 from fer.errors import FerError
 from fer.labels import FER7, FERPLUS8, RAFDB7
 from fer.models import build_model
@@ -249,6 +254,19 @@ def test_leaks_through_weights(before, said, runs_between):
     lines = leaks(record, NOW)
     assert len(lines) == len(said)
     assert all(words in line for words, line in zip(said, lines, strict=True))
+
+
+def test_another_carve_out_of_the_same_images_leaks(tmp_path):
+    data = read_folder(write_folder(tmp_path), 48)
+    data = replace(data, roles={role: name for role, name in data.roles.items() if role != "val"})
+    one, same, other = (manifest(carve_validation(data, 0.2, seed)) for seed in (0, 0, 1))
+    origin = {"path": "run", "manifest": one, "init_from": None}
+    assert leaks(origin, same) == []
+    (line,) = leaks(origin, other)
+    assert "trained on most images of this run's val split" in line
+    held = replace(data, images=data.images[:])
+    assert len(leaks({**origin, "manifest": manifest(carve_validation(held, 0.2, 0))},
+                     manifest(carve_validation(held, 0.2, 1)))) == 1  # fmt: skip
 
 
 @pytest.mark.parametrize(

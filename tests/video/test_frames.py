@@ -82,21 +82,25 @@ def test_a_film_of_varying_rate_is_whole(tmp_path):
     assert film.shortfall() is None
 
 
-def test_a_time_base_is_no_rate(tmp_path):
-    """A browser's recording has a clock of milliseconds, and names no frame rate."""
+@pytest.mark.parametrize(("suffix", "live"), [(".webm", True), (".webm", False), (".mkv", False)])
+def test_a_time_base_is_no_rate(tmp_path, suffix, live):
+    """A browser's recording has a clock of milliseconds, and names no frame rate; OpenCV counts its ticks."""
     av = pytest.importorskip("av", reason="needs PyAV (extra app)")
-    path = tmp_path / "a.webm"
-    with av.open(str(path), "w", options={"live": "1"}) as container:
+    path = tmp_path / f"a{suffix}"
+    with av.open(str(path), "w", options={"live": "1"} if live else {}) as container:
         stream = container.add_stream("libvpx", rate=1000)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for number in range(10):
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * number, np.uint8))
+        for number in range(150):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number, np.uint8))
             frame.pts, frame.time_base = 33 * number, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     film = Film(path)
     assert film.rate == USUAL_RATE
+    assert film.count == (None if live else pytest.approx(4.95 * USUAL_RATE, abs=2))
     assert [round(frame.seconds, 2) for frame in film][:3] == [0.0, 0.03, 0.07]
+    assert film.read == 150
+    assert film.shortfall() is None
 
 
 def cut_mp4(path):

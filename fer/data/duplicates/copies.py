@@ -46,20 +46,26 @@ def exact_copies(images: np.ndarray) -> Copies:
 
 
 def all_copies(images: np.ndarray | ImageFiles) -> Copies:
-    """Find exact and near copies, or take what was found in the same pixels before from the cache folder.
+    """Find exact and near copies, or take what was found in the same images before from the cache folder.
 
     Near are other crops (up to an eighth of the side), lights, watermarks, compressions and mirror images of
     one photograph; not other photographs of one person.
 
     Args:
-        images: uint8 ``(N, H, W, C)``, C is 1 or 3; read once, in portions.
+        images: uint8 ``(N, H, W, C)``, C is 1 or 3; read once, in portions. Pictures on disk are known again
+            by their files' names, sizes and times, and not decoded for it.
     """
-    scanned = scan(images)
-    fingerprint = hashlib.sha256(f"{VERSION}".encode() + b"".join(scanned.digests)).hexdigest()[:16]
-    path = cache_folder() / f"duplicates-{fingerprint}.npz"
+    scanned = None
+    if isinstance(images, ImageFiles):
+        content = images.fingerprint().encode()
+    else:
+        scanned = scan(images)
+        content = b"".join(scanned.digests)
+    name = hashlib.sha256(f"{VERSION}".encode() + content).hexdigest()[:16]
+    path = cache_folder() / f"duplicates-{name}.npz"
     if (stored := _load(path)) is None:
         print("Looking for near copies; the next run finds them in the cache.", flush=True)
-        stored = find(scanned)
+        stored = find(scanned or scan(images))
         _store(path, stored)
     return stored
 

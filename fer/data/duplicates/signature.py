@@ -1,6 +1,7 @@
 """What images are recognised by: a digest of the pixels, a small gray copy, and a perceptual hash of that."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ def _portions(images: np.ndarray | ImageFiles) -> Iterator[tuple[np.ndarray, np.
         if not isinstance(images, ImageFiles):
             yield rows, images[rows]
             continue
-        pixels, readable = images.read(rows)
+        pixels, readable = images.read(rows, threads=os.cpu_count() or 1)
         if not readable.all():
             images.give_up(rows[~readable], all_of_it=False)
         yield rows[readable], pixels

@@ -47,7 +47,6 @@ _TRAITS = (
     "nose_length", "nose_width", "mouth_width", "lip_fullness",
 )  # fmt: skip
 _FRACTIONS = ("skin_tone", "hair_tone", "eye_tone", "age", "clothes_tone")
-_TWITCHING = ("inner_brow_raise", "outer_brow_raise", "brow_lower", "lip_corner_pull", "lip_corner_depress")
 
 Drawn = dict[str, float | str | int]
 

@@ -72,7 +72,8 @@ def manifest(data: EmotionData, hide_test_labels: bool = True) -> dict[str, Any]
         ``votes_sha256`` (little-endian float32). Where the reader left images out, ``dropped`` counts them.
         Where val was carved out, ``carved_sha256`` names the images of train and val together, in any order.
     """
-    carved = {"carved_sha256": _carved_hash(data)} if _CARVED in data.roles.get("val", "") else {}
+    is_carved = "train" in data.roles and _CARVED in data.roles.get("val", "")
+    carved = {"carved_sha256": _carved_hash(data)} if is_carved else {}
     dropped = {"dropped": dict(data.dropped)} if data.dropped else {}
     return {
         "label_space": to_dict(data.labels),

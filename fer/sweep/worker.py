@@ -103,7 +103,7 @@ class Attempt:
                 raise  # the trial waits again, or its pulse tells: it has not failed
             except Exception as error:
                 ending = Ending(TrialState.FAIL, None, {"error": self._explain(error)})
-        seconds = round(time.perf_counter() - start, 1)
+        seconds = round(time.perf_counter() - start, 3)
         ending.notes |= {"words": self.words, "seconds": seconds, "share": round(self._share(), 4)}
         ending.notes |= {"watch_seconds": round(self.watch.seconds, 4)}
         patiently(lambda: self.books.tell(self.trial, ending.state, ending.value, ending.notes))

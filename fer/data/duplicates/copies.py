@@ -57,7 +57,7 @@ def all_copies(images: np.ndarray | ImageFiles) -> Copies:
     """
     scanned = None
     if isinstance(images, ImageFiles):
-        content = images.fingerprint().encode()
+        content = f"{images.fingerprint()} {images.skip_corrupt}".encode()  # else damaged files must be named
     else:
         scanned = scan(images)
         content = b"".join(scanned.digests)

@@ -4,7 +4,6 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ _JUNK = {b"thumbs.db", b"desktop.ini", b"__macosx"}  # left behind by Windows an
 # Reading every file at each start takes seconds up to here, minutes beyond.
 _FEW, _SMALL = 100_000, 2 << 30  # files, bytes in all
 _START = 4096  # bytes of a file that are read beyond: a third of a second for 20,000 files
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # on Windows lines would be translated
 ABSENT = -1  # the size of a file that is not there
 
 
@@ -74,14 +74,23 @@ class FileList:
         together needlessly; never the other way.
         """
         is_much = len(rows) > _FEW or self.sizes[rows].sum() > _SMALL
-        for row in rows:
+        root = os.fsencode(self.root) + b"/"
+        for name, size in zip(self.names[rows].tolist(), self.sizes[rows].tolist(), strict=True):
             try:
-                with FileIO(self.path(row)) as file:
-                    read = file.read(_START) if is_much else file.readall()
+                read = _start_of(root + name) if is_much else Path(os.fsdecode(root + name)).read_bytes()
             except OSError:  # whoever decodes it will say so
-                yield bytes(self.names[row])
+                yield name
             else:
-                yield (b"%d " % self.sizes[row] if is_much else b"") + hashlib.sha256(read).digest()
+                yield (b"%d " % size if is_much else b"") + hashlib.sha256(read).digest()
+
+
+def _start_of(path: bytes) -> bytes:
+    """Return the first bytes of a file, in half the time that a file object takes."""
+    file = os.open(path, _READ)
+    try:
+        return os.read(file, _START)
+    finally:
+        os.close(file)
 
 
 def scan(root: Path, folder: str) -> FileList:

@@ -15,6 +15,7 @@ from sklearn.metrics import confusion_matrix, precision_score
 from written_run import MODEL, write_run
 
 from fer.analysis.temperature import read_temperature
+from fer.bundle.card import AT_REST
 from fer.bundle.files import FILES, read_bundle
 from fer.bundle.runtime import OnnxClassifier
 from fer.config_dir import CONFIG_DIR
@@ -51,6 +52,12 @@ def test_the_card_fits_its_schema(fer_export, run):
     fer_export(run)
     schema = json.loads(SCHEMA.read_text())
     jsonschema.Draft202012Validator(schema).validate(json.loads((run / "bundle" / "card.json").read_text()))
+
+
+def test_the_schema_names_the_face_at_rest():
+    """Its words are all that somebody without this package has."""
+    crop = json.loads(SCHEMA.read_text())["properties"]["crop"]["properties"]
+    assert all(f"({x:g}, {y:g})" in crop["upright"]["description"] for x, y in AT_REST)
 
 
 def test_figures_are_those_of_the_exported_file(fer_export, run, fer2013_csv):

@@ -9,7 +9,7 @@ from fer.analysis.bootstrap import percentiles
 from fer.analysis.intervals import wilson
 
 ALL_AGREE = "no resample differs, so images are too few for an interval"
-FEW = 5  # images of an emotion, below which a mean over emotions has no interval: it would cover 4 to 80 %
+FEW = 5  # images of an emotion, below which a mean over emotions has no interval; see `rare_note`
 
 
 @dataclass(frozen=True)

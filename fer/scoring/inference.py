@@ -56,7 +56,8 @@ def infer(model: nn.Module, data: EmotionData, size: int, batch_size: int, tta: 
         return model(images).float()
 
     parts: list[Outputs] = []
-    with torch.inference_mode():
+    # a GPU's convolutions would else take TF32, and differ from a CPU's in the third digit
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for kept, held in _portions(data, batch_size):
             pixels = held.to(device)
             logits = predict(pixels)

@@ -1,0 +1,116 @@
+"""A run on a GPU: nothing in a step waits for it, and it computes what the CPU computes."""
+
+import hydra
+import pytest
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning.callbacks import Callback
+from torch.nn import functional as F  # noqa: N812
+
+from fer.checkpoint import load_checkpoint
+from fer.config_dir import CONFIG_DIR
+from fer.models import build_model
+from fer.muon import orthogonalise
+from fer.scoring.inference import infer
+from fer.training.run import run
+from fer.training.run_data import read_data
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+FACES = ("datamodule.num_train=512", "datamodule.num_val=128", "datamodule.num_test=8")
+SMALL = ("model=fast_cnn", "model.kwargs.widths=[16,32]", "model.kwargs.depths=[0,0]")
+BUSY = ("ema=true", "scheduler=onecycle", "augmentation=strong", "loss.label_smoothing=0.1")
+
+
+def compose(*words):
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        config = hydra.compose("train", ["name=cuda", "datamodule.batch_size=32", *FACES, *words])
+    return OmegaConf.to_container(config, resolve=True)
+
+
+def train(folder, *words, callbacks=()):
+    folder.mkdir(exist_ok=True)
+    return run(compose(*SMALL, *words), folder, callbacks=callbacks, quiet=True)
+
+
+class NoWaiting(Callback):
+    """Let torch raise where a step, but for the first ones, makes the processor wait for the device."""
+
+    steps = 0
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.steps += 1
+        if 2 < batch_idx < trainer.num_training_batches - 2:
+            torch.cuda.set_sync_debug_mode("error")
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        torch.cuda.set_sync_debug_mode("default")
+
+
+class AllowTheLast(Callback):
+    """End that before the last batch, after which figures are read."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if batch_idx == trainer.num_training_batches - 1:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("words", [
+    ("optimizer=adamw",), ("optimizer=muon",), ("optimizer=sgd", "mix=cutmix"), ("optimizer=sam",),
+    ("mix=mixup", "loss=focal"), ("attention=cbam", "imbalance=oversample"),
+])  # fmt: skip
+def test_no_step_waits_for_the_device(tmp_path, words):
+    watch = NoWaiting()
+    try:
+        train(tmp_path, "trainer.max_epochs=2", *BUSY, *words, callbacks=(watch, AllowTheLast()))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert watch.steps == 2 * 16
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cuda")
+    best = train(folder, "trainer.max_epochs=8", "optimizer.lr=3e-3", "ema=true", "ema_decay=0.9")
+    return folder, best
+
+
+def test_it_learns(trained):
+    _, best = trained
+    assert best["val/accuracy"] > 0.3  # chance: one in seven
+
+
+def test_what_it_trained_says_the_same_on_the_cpu(trained):
+    """In float32: TF32 would differ in the third digit."""
+    folder, _ = trained
+    model = load_checkpoint(folder / "checkpoints" / "best.ckpt").model
+    data = read_data(compose()).faces
+    on_gpu = torch.from_numpy(infer(model, data, 48, 64).logits)
+    images = torch.from_numpy(data.images).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        on_cpu = model.cpu().eval()(images)
+    torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 288), (2, 96, 24)])
+def test_muon_moves_as_on_the_cpu(shape):
+    """timm's iteration on a GPU, ours on a CPU: the same polynomials, in bfloat16 and in float32."""
+    stack = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(orthogonalise(stack.cuda()).cpu(), orthogonalise(stack), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv2", "efficientnet_b0", "vit_tiny", "fast_cnn_deep"])
+def test_gradients_are_those_of_the_cpu(name):
+    torch.manual_seed(0)
+    config = compose(f"model={name}", "model.dropout=0", "model.pretrained=false")
+    model = build_model({**config["model"], "attention": config["attention"]}, 7, 1)
+    side = config["model"]["image_size"]
+    images, target = torch.rand(16, 1, side, side), torch.arange(16) % 7
+    gradients = []
+    for device in ("cpu", "cuda"):
+        model.to(device).zero_grad()
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            F.cross_entropy(model(images.to(device)), target.to(device)).backward()
+        gradients.append(torch.cat([weight.grad.flatten().cpu() for weight in model.parameters()]))
+    on_cpu, on_gpu = gradients
+    assert (on_cpu - on_gpu).norm() < 1e-2 * on_cpu.norm()

@@ -1,6 +1,6 @@
 """The exponential moving average of a model's weights over the steps of its training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -29,9 +29,10 @@ class ExponentialAverage(WeightAveraging):
     def __init__(self, decay: float) -> None:
         if not 0.0 < decay < 1.0:
             raise FerError(f"ema_decay: expected a number between 0 and 1, e.g. 0.998, got {decay}.")
-        super().__init__(multi_avg_fn=self._average)
+        super().__init__()
         self.decay, self._steps = decay, 0
         self._exact: list[Tensor] = []
+        self._pairs: list[tuple[Tensor, Tensor]] = []  # average and value, gathered once: a walk takes longer
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Return whether a step was done, and count it; the step is known here without asking the device."""
@@ -47,8 +48,8 @@ class ExponentialAverage(WeightAveraging):
         in single, or small steps would be rounded away; double in double.
         """
         assert self._average_model is not None
-        pairs = zip(_tensors(self._average_model.module), _tensors(pl_module), strict=True)
-        for average, value in pairs:
+        self._pairs = list(zip(_tensors(self._average_model.module), _tensors(pl_module), strict=True))
+        for average, value in self._pairs:
             larger = value.dtype if value.dtype.itemsize > average.dtype.itemsize else average.dtype
             average.data = average.data.to(value.device, larger)
 
@@ -63,14 +64,28 @@ class ExponentialAverage(WeightAveraging):
         for average, value in zip(averages, exact, strict=False):
             average.data.copy_(value)
 
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the average towards the weights of a step.
+
+        `AveragedModel.update_parameters` would read its count of steps from the device, and wait for it.
+        """
+        if trainer.global_step > self._latest_update_step and self.should_update(trainer.global_step - 1):
+            self._latest_update_step = trainer.global_step
+            assert self._average_model is not None
+            self.move(self._pairs)
+            self._average_model.n_averaged += 1
+
     @torch.no_grad()
-    def _average(self, averages: list[Tensor], values: list[Tensor], _: Any) -> None:
-        """Move tensors of one kind towards their values; counts are taken as they are."""
-        if averages[0].is_floating_point():
-            share = (1 - self.decay) / (1 - self.decay**self._steps)
-            torch._foreach_lerp_(averages, [value.to(averages[0].dtype) for value in values], share)
-        else:
-            torch._foreach_copy_(averages, values)
+    def move(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Move averages towards their values; counts are taken as they are, and in the first step all is."""
+        moving = [pair for pair in pairs if pair[0].is_floating_point()]
+        counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        share = (1 - self.decay) / (1 - self.decay**self._steps)
+        torch._foreach_lerp_([a for a, _ in moving], [value.to(a.dtype) for a, value in moving], share)
+        if counts:
+            torch._foreach_copy_([average for average, _ in counts], [value for _, value in counts])
 
 
 def _tensors(module: nn.Module) -> Iterator[Tensor]:

@@ -1,5 +1,7 @@
 """The moving average of the weights against its sum written out."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -12,19 +14,19 @@ from fer.training.averaging import ExponentialAverage
 @pytest.mark.parametrize("decay", [0.5, 0.998])
 def test_it_is_the_weighted_mean_of_all_steps(decay):
     callback, net = ExponentialAverage(decay), nn.BatchNorm1d(3)
-    average = AveragedModel(net, multi_avg_fn=callback._average, use_buffers=True)
+    average = deepcopy(net)
     seen = []
     for step in range(20):
         with torch.no_grad():
             net.weight.normal_(generator=torch.Generator().manual_seed(step))
         net(torch.randn(4, 3))  # counts a batch
         assert callback.should_update(step_idx=step)
-        average.update_parameters(net)
+        callback.move(list(zip(average.state_dict().values(), net.state_dict().values(), strict=True)))
         seen.append(net.weight.detach().double().clone())
     shares = torch.tensor([decay ** (19 - step) for step in range(20)], dtype=torch.float64)
     expected = (torch.stack(seen) * shares[:, None]).sum(0) / shares.sum()
-    torch.testing.assert_close(average.module.weight.double(), expected, rtol=1e-5, atol=1e-6)
-    assert average.module.num_batches_tracked == 20
+    torch.testing.assert_close(average.weight.double(), expected, rtol=1e-5, atol=1e-6)
+    assert average.num_batches_tracked == 20
     assert not callback.should_update(epoch_idx=0)
 
 

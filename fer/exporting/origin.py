@@ -3,8 +3,10 @@
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from fer.analysis.curves import read_metrics
 from fer.bundle.card import UNMEASURED, CropRule
 from fer.checkpoint import TIMM, data_names
 from fer.errors import FerError
@@ -105,6 +107,7 @@ def training(runs: Sequence[TrainedRun]) -> dict[str, Any]:
 def _training(run: TrainedRun) -> dict[str, Any]:
     """Return how a model was trained, as plain values and without the places of this machine."""
     record = read_record(run.folder) if run.folder else {}
+    epochs, seconds = _length(run.folder, record)
     config = {key: value for key, value in run.trained.config.items() if key not in _OF_THIS_MACHINE}
     match = _RUN_NAME.fullmatch(str(run.trained.config.get("name") or run.name))
     return {
@@ -113,8 +116,8 @@ def _training(run: TrainedRun) -> dict[str, Any]:
         "run": run.name,
         "seed": run.seed,
         "epoch": run.trained.epoch,
-        "epochs": record.get("epochs"),
-        "seconds": record.get("fit_seconds"),
+        "epochs": epochs,
+        "seconds": seconds,
         "commit": record.get("commit"),
         "versions": record.get("versions"),
         "data": run.trained.config["datamodule"]["name"],
@@ -124,6 +127,15 @@ def _training(run: TrainedRun) -> dict[str, Any]:
         "recipe_sha256": run.recipe_sha256,
         "recipe": without_places(config),
     }
+
+
+def _length(folder: Path | None, record: Mapping[str, Any]) -> tuple[int | None, float | None]:
+    """Return the epochs and seconds of a run; of one that was killed, those that it wrote down."""
+    metrics = folder / "metrics.csv" if folder else None
+    if "epochs" in record or metrics is None or not metrics.is_file():
+        return record.get("epochs"), record.get("fit_seconds")
+    rows = read_metrics(metrics)
+    return len(rows) or None, round(rows[-1]["perf/fit_seconds"], 3) if rows else None
 
 
 def _typed(command: str | None) -> str | None:

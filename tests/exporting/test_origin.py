@@ -9,7 +9,7 @@ from fer.analysis.selective import Threshold
 from fer.analysis.temperature import Calibration
 from fer.errors import FerError
 from fer.exporting.calibration import describe, threshold_of
-from fer.exporting.origin import _typed, choose_name, crop_rule, licence
+from fer.exporting.origin import _length, _typed, choose_name, crop_rule, licence
 from fer.exporting.own_data import spread, without_places
 from fer.faces.rules import RULES
 
@@ -141,3 +141,14 @@ def test_the_command_tells_no_folder():
     )
     told = "fer-train 'datamodule.sources=[{name: x, path: x.csv}, {path:CK+}]' model.name=a/b"
     assert _typed(several) == told
+
+
+def test_a_run_that_was_killed_lasted_as_long_as_it_wrote_down(tmp_path):
+    rows = "epoch,perf/fit_seconds\n1,5.5\n2,11.25\n"
+    assert _length(tmp_path, {}) == (None, None)
+    (tmp_path / "metrics.csv").write_text("epoch,perf/fit_seconds\n")
+    assert _length(tmp_path, {}) == (None, None)
+    (tmp_path / "metrics.csv").write_text(rows)
+    assert _length(tmp_path, {}) == (2, 11.25)
+    assert _length(tmp_path, {"epochs": 1, "fit_seconds": 5.75}) == (1, 5.75)
+    assert _length(None, {}) == (None, None)

@@ -12,6 +12,8 @@ from typing import Any
 os.environ["FER_CACHE_DIR"] = os.environ.get("FER_CACHE_DIR") or str(Path(__file__).parent / ".cache")
 os.environ["WANDB_MODE"] = "offline"
 os.environ["OMP_NUM_THREADS"] = "1"  # a core for each of the test processes
+if not os.environ.get("FER_TEST_GPU"):  # what tests expect to the last bit, a CPU computes
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import cv2
 import numpy as np

@@ -1,5 +1,7 @@
 """What a card says, in the words and dashes of the pages."""
 
+from dataclasses import replace
+
 import pytest
 from card_of_tests import MATRIX, card, figure, split
 
@@ -87,6 +89,11 @@ def test_the_shipped_card_can_be_said_in_words():
     assert "angry, disgust, fear" in words.summary(shipped)
     assert len(words.overall(part)) == 4
     assert len(by_emotion(shipped, part)) == 7
-    told = dict(words.origin(shipped))
-    for number, one in enumerate([shipped.training, *shipped.training["members"]], 1):
-        assert told[f"seed, model {number}"] == str(one["seed"])
+    assert dict(words.origin(shipped))["seed"] == str(shipped.training["seed"])
+
+
+def test_each_of_several_models_has_its_origin():
+    shipped = find_bundle().card
+    pair = replace(shipped, training=shipped.training | {"members": [shipped.training | {"seed": 7}]})
+    told = dict(words.origin(pair))
+    assert (told["seed, model 1"], told["seed, model 2"]) == (str(shipped.training["seed"]), "7")

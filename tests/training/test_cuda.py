@@ -1,4 +1,7 @@
-"""A run on a GPU: nothing in a step waits for it, and it computes what the CPU computes."""
+"""A run on a GPU: nothing in a step waits for it, and it computes what the CPU computes.
+
+FER_TEST_GPU=1 uv run pytest tests/training/test_cuda.py
+"""
 
 import hydra
 import pytest
@@ -15,7 +18,9 @@ from fer.scoring.inference import infer
 from fer.training.run import run
 from fer.training.run_data import read_data
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+pytestmark = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="needs a CUDA device and FER_TEST_GPU=1"
+)
 
 FACES = ("datamodule.num_train=512", "datamodule.num_val=128", "datamodule.num_test=8")
 SMALL = ("model=fast_cnn", "model.kwargs.widths=[16,32]", "model.kwargs.depths=[0,0]")

@@ -18,9 +18,7 @@ from fer.scoring.inference import infer
 from fer.training.run import run
 from fer.training.run_data import read_data
 
-pytestmark = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="needs a CUDA device and FER_TEST_GPU=1"
-)
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU and FER_TEST_GPU=1")
 
 FACES = ("datamodule.num_train=512", "datamodule.num_val=128", "datamodule.num_test=8")
 SMALL = ("model=fast_cnn", "model.kwargs.widths=[16,32]", "model.kwargs.depths=[0,0]")

@@ -12,13 +12,10 @@ from picture_layouts import write_folder
 from sklearn import metrics
 from written_run import MODEL, write_run
 
-from fer.analysis.common_images import line_up
-from fer.analysis.predictions import Predictions
 from fer.compare import main
 from fer.config_dir import CONFIG_DIR
-from fer.errors import FerError
 from fer.evaluating.contenders import gather
-from fer.labels import FER7, FERPLUS8, LabelSpace
+from fer.labels import FERPLUS8
 
 
 @pytest.fixture
@@ -261,57 +258,3 @@ def test_recipes_of_other_sizes_and_a_damaged_file(tmp_path, fer_compare):
     status, said, _ = fer_compare(*words, runs[48, 0.0], runs[48, 2.0])
     assert status == 2
     assert "the pictures of one are held in memory and those of another stay on disk" in said
-
-
-def table(space, target, keys, name="run", data="a.csv", seed=0):
-    """Return predictions and keys of images; probabilities are drawn."""
-    probs = np.random.default_rng(seed).dirichlet(np.ones(len(space)), len(target)).astype(np.float32)
-    manifest = {"pixels_sha256": "".join(keys), "label_space": {"name": space.name}}
-    about = {"run": name, "data": data, "manifest": manifest}
-    index = np.arange(len(target))
-    told = Predictions(space, index, np.array(target), np.log(probs), probs, None, index.astype(str), about)
-    return told, np.array(list(keys))
-
-
-def test_images_are_matched_by_what_is_on_them():
-    one, keys_one = table(FER7, [0, 1, 2, 3], "abcd")
-    two, keys_two = table(FER7, [3, 1], "db")
-    (truth,) = line_up([one, two], [keys_one, keys_two])
-    assert truth.target.tolist() == [3, 1]
-    assert (truth.probs[0] == one.probs[[3, 1]]).all()
-    assert (truth.probs[1] == two.probs).all()
-    assert "4" in truth.notes[0]
-
-
-def test_of_equal_images_the_first_counts():
-    one, keys_one = table(FER7, [0, 1, 2], "aab")
-    two, keys_two = table(FER7, [0, 2], "ab")
-    (truth,) = line_up([one, two], [keys_one, keys_two])
-    assert (truth.probs[0] == one.probs[[0, 2]]).all()
-
-
-def test_each_set_of_labels_is_a_truth_of_its_own():
-    """FER+ says surprise where FER2013 says fear, and contempt where it says angry."""
-    fer = [FER7.index(name) for name in ("happy", "fear", "angry", "sad")]
-    plus = [FERPLUS8.index(name) for name in ("happy", "surprise", "contempt", "sad")]
-    one, keys = table(FER7, fer, "abcd", data="/data/fer2013.csv")
-    two, _ = table(FERPLUS8, plus, "abcd", data="/data/fer2013.csv with fer2013new.csv")
-    first, second = line_up([one, two], [keys, keys])
-    assert [FER7.names[i] for i in first.target] == ["happy", "fear", "sad"]
-    assert [FER7.names[i] for i in second.target] == ["happy", "surprise", "sad"]
-    assert first.name == "fer2013.csv (fer7)"
-    assert second.name == "fer2013.csv with fer2013new.csv (ferplus8)"
-    contempt = two.probs[[0, 1, 3], FERPLUS8.index("contempt")]
-    for i, name in enumerate(FER7.names):
-        expected = two.probs[[0, 1, 3], FERPLUS8.index(name)] / (1 - contempt)
-        assert first.probs[1][:, i] == pytest.approx(expected, rel=1e-5)
-
-
-def test_nothing_in_common_is_explained():
-    happy_sad = LabelSpace("two", ("happy", "sad"))
-    fear_angry = LabelSpace("others", ("fear", "angry"))
-    (one, keys), (two, _) = table(happy_sad, [0, 1], "ab"), table(fear_angry, [0, 1], "ab")
-    with pytest.raises(FerError, match="0 emotions in common"):
-        line_up([one, two], [keys, keys])
-    with pytest.raises(FerError, match="1 are in both"):
-        line_up([one, one], [keys, np.array(["a", "z"])])

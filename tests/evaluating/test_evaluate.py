@@ -1,55 +1,21 @@
 """fer-evaluate through its own main: the report, the ledger, and one line for every mistake."""
 
 import json
-import shutil
-import subprocess
-import sys
 
-import cv2
 import numpy as np
 import pytest
 import torch
 import yaml
 from picture_layouts import write_folder
 from sklearn.metrics import accuracy_score, f1_score
+from written_report import ledger, numbers
 from written_run import MODEL, write_run
 
 from fer.analysis.predictions import Predictions
 from fer.config_dir import CONFIG_DIR
-from fer.data.fer2013 import read_fer2013
 from fer.data.pictures import ImageFiles
-from fer.labels import LabelSpace
 
-
-@pytest.fixture(autouse=True)
-def few_chapters(request, no_pictures, monkeypatch):
-    """Leave out pictures, and most chapters where the test is not of them."""
-    if "all_chapters" not in request.fixturenames:
-        monkeypatch.setattr("fer.evaluating.reporting._errors", lambda found: iter(()))
-
-
-@pytest.fixture
-def all_chapters():
-    """Ask for the whole report."""
-
-
-@pytest.fixture
-def outputs(tmp_path):
-    return tmp_path / "outputs"
-
-
-@pytest.fixture
-def data(fer2013_csv):
-    return {"name": "fer2013", "path": str(fer2013_csv)}
-
-
-def numbers(folder):
-    return json.loads((folder / "metrics.json").read_text())
-
-
-def ledger(outputs):
-    path = outputs / "test_ledger.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+pytestmark = pytest.mark.usefixtures("few_chapters")
 
 
 @pytest.mark.filterwarnings("ignore:.*Going on without them")
@@ -100,62 +66,6 @@ def test_report_of_the_validation_split(fer_evaluate, outputs, data, all_chapter
     assert str(folder / "index.html") in said
     assert ledger(outputs) == []
     assert (run / "checkpoints" / "calibration.json").exists()
-
-
-def test_test_scores_are_entered_and_counted(fer_evaluate, outputs, data):
-    run = write_run(outputs, data)
-    other = write_run(outputs, data, seed=1)
-    assert fer_evaluate(run, "--split", "test")[0] == 0
-    assert fer_evaluate(other, "--split", "test")[0] == 0
-    _, said, _ = fer_evaluate(run, "--split", "test", "--tta", "flip")
-    first, second, third = ledger(outputs)
-    assert first["recipe_sha256"] == second["recipe_sha256"] == third["recipe_sha256"]
-    assert first["model_sha256"] == third["model_sha256"] != second["model_sha256"]
-    assert (first["tta"], third["tta"]) == (None, "flip")
-    found = numbers(run / "report" / "test_flip")
-    assert third["result"]["accuracy"] == found["scores"]["accuracy"]
-    assert found["protocol"]["earlier_scores"] == {
-        "same_model": 1,
-        "same_recipe": 2,
-        "recipes": 1,
-        "damaged": 0,
-    }
-    assert "scored 3 times" in said
-    assert "2 scores on these test images before" in said
-    assert found["tta"]["plain"]["accuracy"] == numbers(run / "report" / "test")["scores"]["accuracy"]
-    assert found["calibration"]["cross_fitted"] is False
-
-
-def test_test_images_among_all_count_as_scored(fer_evaluate, outputs, data):
-    run = write_run(outputs, data)
-    assert fer_evaluate(run, "--split", "all")[0] == 0
-    _, said, _ = fer_evaluate(run, "--split", "test")
-    assert "1 score on these test images before" in said
-    first, second = ledger(outputs)
-    assert first["test_images"] == second["test_images"] == second["manifest"]["pixels_sha256"]
-
-
-def test_test_images_as_files_in_folders_are_the_same(fer_evaluate, outputs, data, tmp_path):
-    """As PNG files by class, called train and read in another size: other pixels, in another order."""
-    model = {**MODEL, "image_size": 64}
-    run, faces = write_run(outputs, data, model=model), read_fer2013(data["path"])
-    for row in np.flatnonzero(faces.split == 2):
-        folder = tmp_path / "faces" / "train" / faces.labels.names[faces.targets[row]]
-        folder.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(folder / f"{row}.png"), faces.images[row])
-    assert fer_evaluate(run, "--split", "test")[0] == 0
-    code, said, errors = fer_evaluate(run, "--split", "all", "--data", f"folder:{tmp_path / 'faces'}")
-    assert code == 0, errors
-    assert "1 score on these test images before" in said
-    assert len(ledger(outputs)) == 2
-
-
-def test_seeds_that_were_scored_before_say_so_each(fer_evaluate, outputs, data):
-    seeds = [write_run(outputs, data, seed) for seed in (0, 1, 2)]
-    assert "test, each seed scored once" in fer_evaluate(*seeds, "--split", "test")[1]
-    said = fer_evaluate(*seeds, "--split", "test")[1]
-    assert "test, scored 6 times" in said
-    assert "3 of these very weights, 0 of other seeds" in said
 
 
 def test_a_place_that_takes_no_report_is_told_before_the_test_split_is_scored(
@@ -274,108 +184,3 @@ def test_an_accuracy_that_is_not_the_recorded_one(fer_evaluate, outputs, data):
     run = write_run(outputs, data)
     (run / "run.json").write_text(json.dumps({"best": {"epoch": 3, "val/accuracy": 0.99}}))
     assert "recorded an accuracy of 99.0%" in fer_evaluate(run)[1]
-
-
-def break_file(run, keep):
-    path = run / "checkpoints" / "best.ckpt"
-    path.write_bytes(path.read_bytes()[:keep])
-
-
-def remove_checkpoint(run):
-    (run / "checkpoints" / "best.ckpt").unlink()
-
-
-def put_another_file(run):
-    shutil.copy(run / "config.yaml", run / "checkpoints" / "best.ckpt")
-
-
-def no_change(run):
-    """Leave the run as it is."""
-
-
-MISTAKES = {
-    "no checkpoint": (remove_checkpoint, [], "checkpoints/best.ckpt"),
-    "cut off": (lambda run: break_file(run, 3000), [], "cut off"),
-    "empty": (lambda run: break_file(run, 0), [], "cut off"),
-    "foreign": (put_another_file, [], "another kind"),
-    "no such data": (no_change, ["--path", "/nowhere/fer2013.csv"], "/nowhere/fer2013.csv"),
-    "no such kind": (no_change, ["--data", "fer2012:/a"], "Did you mean 'fer2013'"),
-    "no path": (no_change, ["--data", "folder"], "expected kind:path"),
-    "both": (no_change, ["--data", "folder:/a", "--path", "/b"], "give one of them"),
-    "ensemble of one": (no_change, ["--ensemble"], "two runs or more"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", MISTAKES)
-def test_mistakes_end_in_one_line(case, fer_evaluate, outputs, data):
-    change, words, expected = MISTAKES[case]
-    run = write_run(outputs, data)
-    change(run)
-    refused(fer_evaluate(run, *words), expected)
-    assert not (run / "report").exists()
-
-
-def refused(result, *expected):
-    status, _, error = result
-    assert status == 2
-    assert all(words in error for words in expected)
-    assert len(error.strip().splitlines()) == 1
-
-
-def test_no_such_run(fer_evaluate, tmp_path):
-    refused(fer_evaluate(tmp_path / "gone"), "there is no such run")
-
-
-def test_two_recipes_or_the_same_weights(fer_evaluate, outputs, data):
-    runs = [write_run(outputs, data, 0), write_run(outputs, data, 1, optimizer={"lr": 1})]
-    refused(fer_evaluate(*runs), "--ensemble", "fer-compare")
-    refused(fer_evaluate(runs[0], runs[0]), "same weights")
-
-
-def test_no_emotion_in_common(fer_evaluate, outputs, data):
-    run = write_run(outputs, data, space=LabelSpace("own", ("contempt", "bored")))
-    refused(fer_evaluate(run), "the model can say")
-
-
-def test_a_split_that_is_not_there(fer_evaluate, outputs, data, fer2013_csv, tmp_path):
-    kept = [line for line in fer2013_csv.read_text().splitlines() if "Private" not in line]
-    (tmp_path / "short.csv").write_text("\n".join(kept) + "\n")
-    run = write_run(outputs, data)
-    refused(fer_evaluate(run, "--path", tmp_path / "short.csv", "--split", "test"), "expected a test split")
-    assert ledger(outputs) == []
-
-
-def test_code_in_a_checkpoint_is_not_run(fer_evaluate, outputs, data, tmp_path):
-    import torch
-
-    run = write_run(outputs, data)
-    torch.save({"state_dict": Touch(tmp_path / "touched")}, run / "checkpoints" / "best.ckpt")
-    refused(fer_evaluate(run), "cannot be loaded as plain tensors")
-    assert not (tmp_path / "touched").exists()
-
-
-class Touch:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (type(self.path).touch, (self.path,))
-
-
-def test_help_needs_no_torch():
-    code = "import sys, fer.evaluate; fer.evaluate.parser().format_help(); print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
-
-
-def test_ledger_that_cannot_be_written(fer_evaluate, outputs, data):
-    """A test score that is not entered is not shown."""
-    run = write_run(outputs, data)
-    (outputs / "test_ledger.jsonl").mkdir()
-    status, said, error = fer_evaluate(run, "--split", "test")
-    assert status == 2
-    assert "accuracy" not in said
-    assert not (run / "report").exists()
-    assert len(error.strip().splitlines()) == 1

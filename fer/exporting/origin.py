@@ -135,7 +135,8 @@ def _length(folder: Path | None, record: Mapping[str, Any]) -> tuple[int | None,
     if "epochs" in record or metrics is None or not metrics.is_file():
         return record.get("epochs"), record.get("fit_seconds")
     rows = read_metrics(metrics)
-    return len(rows) or None, round(rows[-1]["perf/fit_seconds"], 3) if rows else None
+    seconds = rows[-1].get("perf/fit_seconds") if rows else None
+    return len(rows) or None, seconds and round(seconds, 3)
 
 
 def _typed(command: str | None) -> str | None:

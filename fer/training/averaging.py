@@ -69,7 +69,7 @@ class ExponentialAverage(WeightAveraging):
     ) -> None:
         """Move the average towards the weights of a step.
 
-        `AveragedModel.update_parameters` would read its count of steps from the device, and wait for it.
+        `AveragedModel.update_parameters` would copy its count of steps to the device, and wait for that.
         """
         if trainer.global_step > self._latest_update_step and self.should_update(trainer.global_step - 1):
             self._latest_update_step = trainer.global_step

@@ -1,4 +1,4 @@
-"""fer-evaluate through its own main: the report, the ledger, and one line for every mistake."""
+"""fer-evaluate through its own main: the report."""
 
 import json
 

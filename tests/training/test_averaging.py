@@ -2,13 +2,20 @@
 
 from copy import deepcopy
 
+import hydra
 import pytest
 import torch
+from omegaconf import OmegaConf
+from pytorch_lightning.callbacks import Callback
+from tiny import TINY, TINY_FACES
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from fer.checkpoint import load_checkpoint
+from fer.config_dir import CONFIG_DIR
 from fer.errors import FerError
 from fer.training.averaging import ExponentialAverage
+from fer.training.run import run
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.998])
@@ -28,6 +35,33 @@ def test_it_is_the_weighted_mean_of_all_steps(decay):
     torch.testing.assert_close(average.weight.double(), expected, rtol=1e-5, atol=1e-6)
     assert average.num_batches_tracked == 20
     assert not callback.should_update(epoch_idx=0)
+
+
+class Watch(Callback):
+    """Keep the weights after each step."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step > len(self.seen):
+            self.seen.append([value.detach().clone().double() for value in pl_module.parameters()])
+
+
+@pytest.mark.parametrize("words", [(), ("trainer.accumulate_grad_batches=2",), ("optimizer=sam",)])
+def test_a_training_moves_it_at_every_step(tmp_path, words):
+    watch = Watch()
+    asked = ("name=x", *TINY, *TINY_FACES, "trainer.limit_train_batches=4", "optimizer.lr=0.01", "ema=true")
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        config = hydra.compose("train", [*asked, "ema_decay=0.7", "trainer.max_epochs=2", *words])
+    run(OmegaConf.to_container(config, resolve=True), tmp_path, callbacks=(watch,), quiet=True)
+    steps = len(watch.seen)
+    assert steps == (4 if "accumulate" in str(words) else 8)
+    shares = torch.tensor([0.7 ** (steps - 1 - step) for step in range(steps)], dtype=torch.float64)
+    saved = load_checkpoint(tmp_path / "checkpoints" / "last.ckpt").model
+    for value, *seen in zip(saved.parameters(), *watch.seen, strict=True):
+        expected = (torch.stack(seen, -1) * shares).sum(-1) / shares.sum()
+        torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float32])

@@ -39,7 +39,8 @@ def shown(page):
     return " ".join([*(part.value for part in parts), *(part.proto.body for part in page.get("html"))])
 
 
-def test_one_model_alone_is_explained_with_the_command(tmp_path):
+def test_one_model_alone_is_explained_with_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr("fer.app.serving.shipped", lambda: ["fer2013"])
     page = start(models=tmp_path / "none")
     assert not page.exception
     assert "--register models/" in shown(page)

@@ -10,6 +10,7 @@ from colour_bundle import write_bundle
 from fer.app import serving
 from fer.app.settings import Settings, use
 from fer.bundle.files import CARD, read_bundle
+from fer.bundle.find import shipped
 from fer.bundle.registry import Registry
 from fer.errors import FerError
 from fer.predict import cores
@@ -38,7 +39,7 @@ def test_the_apps_own_model_comes_first_and_is_named_without_a_path(registry, tm
     own, *others = serving.versions()
     assert own.reference is None
     assert "/" not in own.title
-    assert [other.title for other in others] == ["fer2013", "colours:2", "colours:1"]
+    assert [other.title for other in others] == [*shipped(), "colours:2", "colours:1"]
     assert serving.predictor().card == own.card
     for other in others:
         assert serving.predictor(other.reference).card == other.card
@@ -49,7 +50,7 @@ def test_a_registered_model_of_the_same_name_does_not_answer_for_the_shipped_one
     registry.register(read_bundle(write_bundle(tmp_path / "m", name="fer2013")))
     use(Settings(model=str(tmp_path / "m"), models=registry.folder, detector="haar"))
     others = {other.reference: other.card for other in serving.versions()[1:]}
-    assert set(others) == {"fer2013", "fer2013:1"}
+    assert set(others) == {*shipped(), "fer2013:1"}
     assert others["fer2013"] != others["fer2013:1"]
     for reference, card in others.items():
         assert serving.predictor(reference).card == card
@@ -61,7 +62,7 @@ def test_the_model_that_the_app_is_started_with_is_the_one_that_fer_predict_take
     use(Settings(model="fer2013", models=registry.folder, detector="haar"))
     own, *others = serving.versions()
     assert own.card == registry.find("fer2013").card
-    assert [other.reference for other in others] == ["fer2013"]  # that of the package can still be chosen
+    assert [other.reference for other in others] == shipped()  # those of the package can still be chosen
     assert serving.predictor("fer2013").card == others[0].card != own.card
 
 
@@ -73,13 +74,13 @@ def test_the_card_shown_is_that_of_the_model_that_answers(registry):
     registry.promote("colours:2")
     own, *others = serving.versions()
     assert own.title == "colours:1"
-    assert [other.title for other in others] == ["fer2013", "colours:2"]
+    assert [other.title for other in others] == [*shipped(), "colours:2"]
 
 
 def test_a_damaged_version_hides_no_other(registry):
     (registry.folder / "colours" / "2" / CARD).write_text("{")
     use(Settings(models=registry.folder))
-    assert [version.title for version in serving.versions()] == ["fer2013", "colours:1"]
+    assert [version.title for version in serving.versions()] == [*shipped(), "colours:1"]
 
 
 def test_a_model_that_is_not_there_is_an_error_to_be_shown(tmp_path):

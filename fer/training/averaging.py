@@ -55,10 +55,8 @@ class ExponentialAverage(WeightAveraging):
 
     def _swap_models(self, pl_module: pl.LightningModule) -> None:
         """Swap the model's weights and the average; one that is finer than the model comes back as it was."""
-        assert self._average_model is not None
-        averages, exact = list(_tensors(self._average_model.module)), self._exact
-        kinds = [(one.dtype, other.dtype) for one, other in zip(averages, _tensors(pl_module), strict=True)]
-        is_finer = any(one != other for one, other in kinds)
+        averages, exact = [average for average, _ in self._pairs], self._exact
+        is_finer = any(average.dtype != value.dtype for average, value in self._pairs)
         self._exact = [value.data.clone() for value in averages] if is_finer and not exact else []
         super()._swap_models(pl_module)
         for average, value in zip(averages, exact, strict=False):

@@ -69,6 +69,7 @@ def test_a_validation_leaves_the_average_as_it_was(kind):
     """Through a model in half precision it would come back rounded."""
     callback, net = ExponentialAverage(0.9), nn.Linear(3, 3).to(kind)
     callback._average_model = AveragedModel(nn.Linear(3, 3))
+    callback.on_fit_start(None, net)
     before = [value.clone() for value in callback._average_model.module.parameters()]
     own = [value.clone() for value in net.parameters()]
     for _ in range(2):

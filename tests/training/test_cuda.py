@@ -41,21 +41,14 @@ class NoWaiting(Callback):
 
     steps = 0
 
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if batch_idx == trainer.num_training_batches - 1:  # after which figures are read
+            torch.cuda.set_sync_debug_mode("default")
+
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         self.steps += 1
         if 2 < batch_idx < trainer.num_training_batches - 2:
             torch.cuda.set_sync_debug_mode("error")
-
-    def on_train_epoch_end(self, trainer, pl_module):
-        torch.cuda.set_sync_debug_mode("default")
-
-
-class AllowTheLast(Callback):
-    """End that before the last batch, after which figures are read."""
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if batch_idx == trainer.num_training_batches - 1:
-            torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("words", [
@@ -65,7 +58,7 @@ class AllowTheLast(Callback):
 def test_no_step_waits_for_the_device(tmp_path, words):
     watch = NoWaiting()
     try:
-        train(tmp_path, "trainer.max_epochs=2", *BUSY, *words, callbacks=(watch, AllowTheLast()))
+        train(tmp_path, "trainer.max_epochs=2", *BUSY, *words, callbacks=(watch,))
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert watch.steps == 2 * 16

@@ -46,6 +46,16 @@ def started(*words):
             server.communicate(timeout=30)
 
 
+def wait_until_drawn(page, timeout=30_000):
+    """Wait until Streamlit has drawn the page: of a press before, nothing may come.
+
+    Args:
+        page: Playwright's.
+        timeout: Milliseconds.
+    """
+    page.locator('[data-test-script-state="notRunning"]').wait_for(timeout=timeout)
+
+
 def free_port():
     """Return a port that nobody has at the moment."""
     with socket.socket() as probe:

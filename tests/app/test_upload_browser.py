@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 from PIL import Image
+from serving_app import wait_until_drawn
 
 from fer.app.gallery import SAMPLES, draw_sample
 
@@ -26,6 +27,7 @@ def opened(page, url):
     page.goto(url)
     page.get_by_role("heading", name="Which emotion").wait_for(timeout=30_000)
     page.get_by_role("radio", name="three faces").wait_for()
+    wait_until_drawn(page)
 
 
 def bars(page):
@@ -72,8 +74,7 @@ def test_a_snapshot(app_url, browser_page):
     browser_page.get_by_role("radio", name="Camera").click()
     browser_page.wait_for_function("document.querySelector('video')?.videoWidth > 0", timeout=20_000)
     browser_page.wait_for_timeout(SETTLED)
-    # a press while Streamlit draws the page anew is lost
-    browser_page.locator('[data-test-script-state="notRunning"]').wait_for(timeout=20_000)
+    wait_until_drawn(browser_page)
     browser_page.get_by_role("button", name="Take Photo").click()
     browser_page.get_by_text("snapshot.jpg ·").wait_for(timeout=20_000)  # the browser's test picture: no face
     assert browser_page.get_by_text("No face was found").is_visible()

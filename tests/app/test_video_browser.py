@@ -6,7 +6,7 @@ import re
 import pytest
 from drawn_camera import view
 from films import write_film
-from serving_app import WIDE
+from serving_app import WIDE, wait_until_drawn
 
 pytest.importorskip("av", reason="the video page needs the extra app")
 PATIENCE = 60_000  # milliseconds
@@ -31,12 +31,16 @@ def page(browser_page, app_url):
     browser_page.set_viewport_size(WIDE | {"height": 1700})
     browser_page.goto(f"{app_url}/video")
     browser_page.get_by_text("Choose a film").wait_for(timeout=PATIENCE)
+    wait_until_drawn(browser_page)
     return browser_page
 
 
 def judge(page, file):
     page.locator("input[type=file]").set_input_files(file)
-    page.get_by_role("button", name="Find the emotions").click(timeout=PATIENCE)
+    find = page.get_by_role("button", name="Find the emotions")
+    find.wait_for(timeout=PATIENCE)
+    wait_until_drawn(page)
+    find.click()
 
 
 def test_a_film_is_judged_played_and_taken_home(page, film, shots):

@@ -31,6 +31,7 @@ from fer.data.augment import to_float
 from fer.errors import FerError
 from fer.models.backbone import TimmBackbone
 from fer.models.classifier import EmotionClassifier
+from fer.scoring.inference import without_tf32
 
 MIN_CELLS = 6
 HIDDEN = 0.1  # share of the pixels that is hidden to check the heat
@@ -194,14 +195,15 @@ def section(predictions: Predictions, images: Images, model: EmotionClassifier, 
     groups = examples(predictions)
     rows = np.concatenate(groups)
     batch, said = _batch(predictions, images, rows, model, image_size)
-    maps = {"gradcam": heat_maps(model, batch, said), "attention": attention_maps(model, batch)}
+    some = np.random.default_rng(0).permutation(len(predictions))[:MEASURED]
+    with without_tf32():
+        maps = {"gradcam": heat_maps(model, batch, said), "attention": attention_maps(model, batch)}
+        falls = check_heat(model, *_batch(predictions, images, some, model, image_size))
     pictures = [
         _picture(name, predictions, images[rows], heat, groups)
         for name, heat in maps.items()
         if heat is not None
     ]
-    some = np.random.default_rng(0).permutation(len(predictions))[:MEASURED]
-    falls = check_heat(model, *_batch(predictions, images, some, model, image_size))
     return Section(
         "gradcam", "Where the model looks", _words(falls), [], pictures, {"fall_when_hidden": falls}
     )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import numpy as np
@@ -56,8 +57,7 @@ def infer(model: nn.Module, data: EmotionData, size: int, batch_size: int, tta: 
         return model(images).float()
 
     parts: list[Outputs] = []
-    # a GPU's convolutions would else take TF32, and differ from a CPU's in the third digit
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    with torch.inference_mode(), without_tf32():
         for kept, held in _portions(data, batch_size):
             pixels = held.to(device)
             logits = predict(pixels)
@@ -72,6 +72,11 @@ def infer(model: nn.Module, data: EmotionData, size: int, batch_size: int, tta: 
         if tta is None
         else np.concatenate([part.tta_probs for part in parts if part.tta_probs is not None]),
     )
+
+
+def without_tf32() -> AbstractContextManager[None]:
+    """Keep a GPU's convolutions in float32: in TF32 they differ from a CPU's in the third digit."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def _portions(data: EmotionData, batch_size: int) -> Iterator[tuple[np.ndarray, Tensor]]:

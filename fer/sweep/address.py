@@ -10,8 +10,8 @@ from fer.places import at_home
 
 FORMS = "null (a SQLite file), sqlite:///FILE, journal:FILE or postgresql://USER@HOST/DATABASE"
 _POSTGRESQL = r"postgres(?:ql)?(?:\+\w+)?://"
-_USER_PASSWORD = re.compile(rf"({_POSTGRESQL}[^:@/]*):(.*)@([^@]*)$")
-_PARAMETER = re.compile(rf"({_POSTGRESQL}.*[?&])password=([^&'\"\s}}]*)&?")
+_USER_PASSWORD = re.compile(rf"({_POSTGRESQL}[^:@/]*):(.*?)@([^@?]*(?:\?\w+=.*)?)$")
+_PARAMETER = re.compile(rf"({_POSTGRESQL}.*[?&])password=([^&'\"\s}}]*)&?")  # the last one, which counts
 
 
 def without_password(text: str) -> str:
@@ -25,11 +25,12 @@ def without_password(text: str) -> str:
         text = _USER_PASSWORD.sub(r"\1@\3", text)
     if found := _PARAMETER.search(text):
         os.environ["PGPASSWORD"] = unquote(found[2])
-        text = re.sub(r"[?&]+(?=['\"\s}]|$)", "", _PARAMETER.sub(r"\1", text))
+        while _PARAMETER.search(text):
+            text = re.sub(r"[?&]+(?=['\"\s}]|$)", "", _PARAMETER.sub(r"\1", text))
     return text
 
 
-def full_address(text: str | None, folder: Path) -> str:
+def full_address(text: object, folder: Path) -> str:
     """Return the address in full: files by absolute paths, null as a SQLite file in the sweep's folder.
 
     Args:
@@ -37,10 +38,12 @@ def full_address(text: str | None, folder: Path) -> str:
         folder: The sweep's folder.
 
     Raises:
-        FerError: It has none of the known forms.
+        FerError: It has none of the known forms, or a password that cannot be kept out of files.
     """
     if text is None:
         return f"sqlite:///{folder.resolve() / 'sweep.db'}"
+    if not isinstance(text, str):
+        raise FerError(f"sweep.storage: expected {FORMS}, got {text!r}.")
     text = without_password(text)
     kind, _, path = text.partition(":")
     if kind == "sqlite" and path.startswith("///"):
@@ -48,6 +51,11 @@ def full_address(text: str | None, folder: Path) -> str:
     if kind == "journal" and path.strip("/"):
         return f"journal:{_file(path)}"
     if re.match(_POSTGRESQL, text):
+        if "sslpassword=" in text:
+            raise FerError(
+                "sweep.storage: the address would be written down, and sslpassword= with it. Put that into "
+                "~/.pg_service.conf, and name the service: ?service=NAME."
+            )
         return re.sub(_POSTGRESQL, "postgresql://", text)
     raise FerError(f"sweep.storage: expected {FORMS}, got {_masked(text)!r}.")
 

@@ -1,6 +1,7 @@
 """How a sweep begins: its books opened, or made with as many trials as planned."""
 
 import json
+import random
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -122,11 +123,16 @@ def _check_folder(plan: Plan, key: str) -> None:
 
 
 def _fill(books: Books, points: Sequence[Mapping[str, Value]] | None) -> None:
-    """Put in the trials that are planned and not there yet; a grid's with their values."""
+    """Put in the trials that are planned and not there yet; a grid's with their values.
+
+    Of a grid with more points than trials, some are taken by chance: its first would all be of one corner.
+    """
     there = [trial.system_attrs.get("fixed_params") for trial in books.trials()]
     wanted = books.plan.n_trials
     missing = [{}] * (wanted or 0) if points is None else [point for point in points if point not in there]
     number = len(missing) if wanted is None else max(0, wanted - len(there))
+    if number < len(missing):
+        random.Random(books.plan.seed).shuffle(missing)
     for point in missing[:number]:
         books.study.enqueue_trial(dict(point))
 

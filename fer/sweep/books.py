@@ -86,14 +86,18 @@ class Books:
         running = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
         return sum(trial.system_attrs.get(SESSION) == self.plan.session for trial in running)
 
-    def take(self) -> tuple[Trial, dict[str, Value]] | None:
+    def take(self, idle: bool = False) -> tuple[Trial, dict[str, Value]] | None:
         """Take a waiting trial; None where none waits, or too many have failed.
+
+        Args:
+            idle: This process is at no trial: one that is its own, as where the storage went away while it
+                was being taken, waits again first.
 
         Returns:
             The trial, this process its owner, and its value for each key of the config.
         """
         with lock(self.plan.address, self.plan.name):
-            self.revive()
+            self.revive(own=idle)
             waiting = [trial.number for trial in self.trials() if trial.state == TrialState.WAITING]
             if not waiting or self.too_many_failed():
                 return None
@@ -146,13 +150,14 @@ class Books:
         """Let trials of dead processes wait again, those that died too often fail; under the lock.
 
         Args:
-            own: Those of this process as well, as its worker has ended and could not write down how.
+            own: Those of this process as well, as its worker has ended and could not write down how. They
+                count as no deaths.
         """
         for trial in self.trials():
             owner = trial.system_attrs.get(OWNER)
-            lost = is_gone(owner, _pulse(trial)) or (own and owner == this_process())
-            if trial.state == TrialState.RUNNING and lost:
-                deaths = _deaths(trial) + 1
+            is_mine = own and owner == this_process()
+            if trial.state == TrialState.RUNNING and (is_mine or is_gone(owner, _pulse(trial))):
+                deaths = _deaths(trial) + (not is_mine)
                 self._mark(trial._trial_id, DEATHS, deaths)
                 self._mark(trial._trial_id, REPORTS, len(trial.intermediate_values))
                 if deaths < MAX_DEATHS:

@@ -1,6 +1,6 @@
 """Does a space fit the config? Every key is looked up and every end of a range tried, before any trial."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 from omegaconf import DictConfig, OmegaConf
@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from fer import options
 from fer.errors import FerError, did_you_mean
 from fer.sweep.compose import Composer, override
-from fer.sweep.space import Choice, Parameter, Value
+from fer.sweep.space import Choice, Domain, Parameter, Range, Value
 
 NOT_SEARCHED = ("sweep", "hydra", "proxy", "resume", "output_dir", "name", "monitor")
 LENGTHS = ("trainer.max_epochs", "trainer.max_steps")
@@ -41,8 +41,10 @@ def check_fit(space: Sequence[Parameter], compose: Composer, prunes: bool) -> No
             if prunes:
                 _check_length(parameter, composed)
             continue
-        for words, name in _contexts(parameter, space):
-            _check_values(composed(*words), parameter, name, words)
+        contexts = _contexts(parameter, space)
+        _check_known(parameter, {words: composed(*words) for words, _ in contexts})
+        for words, name in contexts:
+            _check_values(composed(*words), parameter, name)
 
 
 def _check_strays(parameter: Parameter) -> None:
@@ -95,10 +97,22 @@ def _contexts(parameter: Parameter, space: Sequence[Parameter]) -> list[tuple[tu
     return [((override(group, value),), parameter.key) for value in values] or [((), parameter.key)]
 
 
-def _check_values(config: DictConfig, parameter: Parameter, name: str, words: tuple[str, ...]) -> None:
-    known = options.flat(config)
-    if parameter.key not in known:
-        raise FerError(_unknown(parameter, list(known), words))
+def _check_known(parameter: Parameter, configs: Mapping[tuple[str, ...], DictConfig]) -> None:
+    """Refuse a key that the config does not have, beside some choice or at all."""
+    keys = {words: list(options.flat(config)) for words, config in configs.items()}
+    have = [words[0].partition("=")[2] for words, known in keys.items() if parameter.key in known and words]
+    for words, known in keys.items():
+        if parameter.key in known:
+            continue
+        where = f" beside {words[0]}" if words else ""
+        hint = did_you_mean(parameter.key, [key for key in known if key.split(".")[0] not in NOT_SEARCHED])
+        if have and parameter.parent is None:
+            hint = f" Say where it belongs: {parameter.key}: {{{', '.join(have)}: …}}."
+        raise FerError(f"sweep.space: the config has no {parameter.key}{where}.{hint}")
+
+
+def _check_values(config: DictConfig, parameter: Parameter, name: str) -> None:
+    _check_between(options.flat(config)[parameter.key], parameter.domains[name], name)
     for value in parameter.domains[name].ends():
         changed = config.copy()
         OmegaConf.update(changed, parameter.key, value)
@@ -108,11 +122,10 @@ def _check_values(config: DictConfig, parameter: Parameter, name: str, words: tu
             raise FerError(f"sweep.space, {name}: {error}") from error
 
 
-def _unknown(parameter: Parameter, known: list[str], words: tuple[str, ...]) -> str:
-    where = f" beside {words[0]}" if words else ""
-    hint = did_you_mean(parameter.key, known)
-    message = f"sweep.space: the config has no {parameter.key}{where}.{hint}"
-    if words and parameter.parent is None and not hint:
-        choice = words[0].partition("=")[2]
-        message += f" Say where it belongs: {parameter.key}: {{CHOICE: …}}, with choices other than {choice}."
-    return message
+def _check_between(was: object, domain: Domain, name: str) -> None:
+    """Refuse whole ends for a key that takes any number, such as 0 and 1: nothing between would be tried."""
+    if isinstance(was, float) and isinstance(domain, Range) and domain.is_whole() and not domain.step:
+        raise FerError(
+            f"sweep.space, {name}: between whole ends only whole numbers are tried. For all numbers write "
+            f"low: {float(domain.low)}; for whole ones step: 1."
+        )

@@ -104,7 +104,9 @@ def first_look(pruner: Mapping[str, Any], trainer: Mapping[str, Any]) -> dict[st
     return {**pruner, "min_share": max(pruner["min_share"], min(1.0, (every or 1) / epochs))}
 
 
-def _check_pruner(pruner: Mapping[str, Any]) -> None:
+def _check_pruner(pruner: Any) -> None:
+    if not isinstance(pruner, Mapping):
+        raise FerError(f"sweep.pruner: expected a name and settings, got {pruner!r}. Say sweep.pruner.name=…")
     _check_name("pruner.name", pruner["name"], PRUNERS)
     _check_number("pruner.min_share", pruner["min_share"], 0.001, 1)
     _check_number("pruner.reduction", pruner["reduction"], 2, None, whole=True)

@@ -54,10 +54,14 @@ class Range:
 
     def suggest(self, trial: Suggests, name: str) -> Value:
         """Ask for one."""
-        if all(isinstance(number, int) for number in (self.low, self.high, self.step or 1)):
+        if self.is_whole():
             low, high, step = int(self.low), int(self.high), int(self.step or 1)
             return trial.suggest_int(name, low, high, step=step, log=self.log)
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+
+    def is_whole(self) -> bool:
+        """Return whether its numbers are whole ones."""
+        return all(isinstance(number, int) for number in (self.low, self.high, self.step or 1))
 
     def grid(self) -> list[Value]:
         """Return the steps of it; none where it has no step."""
@@ -111,6 +115,8 @@ def parse_space(space: object) -> list[Parameter]:
     """
     if not isinstance(space, Mapping) or not space:
         raise FerError(f"sweep.space: expected keys of the config with {_EXAMPLES} each, got {space!r}.")
+    if strange := [key for key in space if not isinstance(key, str)]:
+        raise FerError(f"sweep.space: expected keys of the config, got {strange[0]!r}.")
     entries = dict(sorted(space.items(), key=lambda entry: entry[0].count(".")))
     keys = list(entries)
     return [

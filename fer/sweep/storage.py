@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 T = TypeVar("T")
-CONNECT_SECONDS = 5  # to reach a server
+CONNECT_SECONDS = 3  # to reach a server, by each of the addresses that its name has
 BUSY_SECONDS = 60  # that a SQLite file may be held by others
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds; a server that starts anew is back by then
 
@@ -103,7 +103,8 @@ def _lock_file(file: Path, address: str) -> Iterator[None]:
     with _explained(address):
         handle = os.open(file.with_name(f".{file.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # over NFS too, since Linux 2.6.12
+        with _explained(address):
+            fcntl.flock(handle, fcntl.LOCK_EX)  # over NFS too, since Linux 2.6.12
         yield
     finally:
         os.close(handle)

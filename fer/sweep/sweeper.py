@@ -18,6 +18,7 @@ from fer import options
 from fer.errors import FerError
 from fer.monitor import mode_of
 from fer.sweep.address import without_password
+from fer.sweep.base import check_base, check_data
 from fer.sweep.compose import Composer, command_words, proxy_keys, whole_command
 from fer.sweep.fit_space import check_fit
 from fer.sweep.plan import Plan, first_look, make_plan
@@ -51,13 +52,14 @@ def run_sweep(context: HydraContext, config: DictConfig, words: list[str]) -> No
     if plan.objective != base.monitor:
         base = compose(f"monitor={plan.objective}")
         options.check(base)
-    if base.trainer.devices != 1:
-        raise FerError("trainer.devices: a sweep trains each trial on one device. For several: sweep.jobs=…")
+    check_base(base, plan)
     plan = replace(plan, pruner=first_look(plan.pruner, base.trainer))
     check_fit(plan.space, compose, plan.pruner["name"] != "none")
     for key in proxy_keys(words) & {parameter.key for parameter in plan.space}:
         raise FerError(f"sweep.space: {key} is what the proxy sets. Leave out the one or the other.")
     commands = {"command": command_words(words, base), "full_command": whole_command(words, plan.objective)}
+    if _works_here(config) and not plan.folder.is_dir():
+        check_data(plan, compose)
     HydraConfig.instance().set_config(config)
     _open_books(plan, base, commands, bool(config.sweep.resume) or config.sweep.storage is not None)
     _see_to_its_end(plan, context, config)
@@ -85,7 +87,7 @@ def _planned(config: DictConfig, words: list[str], context: HydraContext) -> tup
 
 def _workers(config: DictConfig) -> tuple[int, int]:
     """Return how many workers to start, and by how many the cores of a machine are shared."""
-    launcher, jobs = HydraConfig.get().runtime.choices["hydra/launcher"], config.sweep.jobs
+    launcher, jobs = config.hydra.runtime.choices["hydra/launcher"], config.sweep.jobs
     if jobs is not None and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1):
         raise FerError(f"sweep.jobs: expected null or a whole number of at least 1, got {jobs!r}.")
     if launcher == "basic":
@@ -93,7 +95,7 @@ def _workers(config: DictConfig) -> tuple[int, int]:
             raise FerError(f"sweep.jobs={jobs}: for several at a time add hydra/launcher=joblib.")
         return 1, 1
     own = config.hydra.launcher
-    here = launcher in ("joblib", "submitit_local") or (launcher == "ray" and not own.ray.init.address)
+    here = _works_here(config)
     if launcher == "joblib" and jobs is None and own.n_jobs > 0:
         jobs = own.n_jobs
     jobs = jobs or (len(os.sched_getaffinity(0)) if here else CLUSTER_JOBS)
@@ -101,6 +103,13 @@ def _workers(config: DictConfig) -> tuple[int, int]:
         with read_write(own):
             own.n_jobs = jobs
     return jobs, jobs if here else 1
+
+
+def _works_here(config: DictConfig) -> bool:
+    """Return whether workers are of this machine, and so see the same data."""
+    launcher = config.hydra.runtime.choices["hydra/launcher"]
+    is_local = launcher in ("basic", "joblib", "submitit_local")
+    return is_local or (launcher == "ray" and not config.hydra.launcher.ray.init.address)
 
 
 def _open_books(plan: Plan, base: DictConfig, commands: dict[str, list[str] | None], may_exist: bool) -> None:
@@ -125,7 +134,8 @@ def _open_books(plan: Plan, base: DictConfig, commands: dict[str, list[str] | No
 
 
 def _counts(key: str) -> bool:
-    return not any(key == name or key.startswith(f"{name}.") for name in MOVABLE)
+    """Return whether a key is the same in every session: none of `MOVABLE`, nor a node that holds one."""
+    return not any(f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.") for name in MOVABLE)
 
 
 def _see_to_its_end(plan: Plan, context: HydraContext, config: DictConfig) -> None:

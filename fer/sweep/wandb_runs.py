@@ -12,10 +12,13 @@ from fer.training.loggers import finish_wandb, start_wandb
 from fer.training.run_folder import read_record
 
 MARKED = "wandb_best"  # of the study: the number of the trial that is marked
+TAG = "sweep"  # of every trial: W&B takes a run's last tag away only by putting others in its place
 
 
-def names_of(books: Books, number: int, chosen: Mapping[str, Any], group: str | None) -> dict[str, Any]:
-    """Return what a trial is called in W&B: ``id``, ``name``, ``group``, and ``config`` for its parameters.
+def names_of(
+    books: Books, number: int, chosen: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a trial is called in W&B: ``id``, ``name``, ``group``, ``tags``, ``config`` of its values.
 
     Parameters stand under ``trial``, as ``trial.optimizer/lr``: W&B takes a dot for a nested key, and the
     choice of a group is no single value of the run's config.
@@ -24,7 +27,7 @@ def names_of(books: Books, number: int, chosen: Mapping[str, Any], group: str | 
         books: Of the sweep.
         number: Of the trial.
         chosen: Its value for each key of the config.
-        group: As the user named it, or None.
+        options: ``logger.wandb`` of the config; its group and tags are the user's.
     """
     name = f"{books.plan.name}_{number}"
     key = books.study.user_attrs.get("key", "")  # so that two sweeps of a name keep their runs apart
@@ -32,7 +35,8 @@ def names_of(books: Books, number: int, chosen: Mapping[str, Any], group: str | 
     return {
         "id": f"{books.plan.name}_{key}_{number}" if key else name,
         "name": name,
-        "group": group or books.plan.name,
+        "group": options["group"] or books.plan.name,
+        "tags": [*options["tags"], TAG],
         "config": {"trial": {"number": number, **parameters}},
     }
 

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from zipfile import is_zipfile
 
@@ -37,10 +38,13 @@ MESSAGE_LENGTH = 500  # letters of an error that the study keeps; all of it is i
 def work(plan: Plan, _: DictConfig) -> None:
     """Work until no trial waits; what a launcher starts as a job, in this process or elsewhere."""
     _share_machine(plan.share_of_cores, HydraConfig.get().job.num)
+    is_joblib = HydraConfig.get().runtime.choices["hydra/launcher"] == "joblib"
+    parent = os.getppid() if is_joblib else None
     compose, books, shelf = Composer(plan.words), Books(plan), Shelf()
-    patiently(books.revive_own)  # who asks for a trial is at none: an earlier job of this process lost it
-    while (taken := patiently(books.take)) is not None:
+    while (taken := patiently(partial(books.take, idle=True))) is not None:
         Attempt(books, *taken).run(compose, shelf)
+        if parent not in (None, os.getppid()):
+            os._exit(1)  # the sweep's process was killed, and joblib's would go on without it
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -114,9 +118,8 @@ class Attempt:
         plan = self.books.plan
         values = compose.values({**self.chosen, "monitor": plan.objective})
         values["name"] = f"{plan.name}_{self.trial.number}"
-        if values["logger"]["wandb"] is not None:
-            group = values["logger"]["wandb"]["group"]
-            values["logger"]["wandb"] |= names_of(self.books, self.trial.number, self.chosen, group)
+        if (wandb := values["logger"]["wandb"]) is not None:
+            wandb |= names_of(self.books, self.trial.number, self.chosen, wandb)
         if read_record(self.folder).get("status") == "pruned":  # and its process died before it could tell
             return Ending(TrialState.PRUNED, None, {})
         data = shelf.get(values)

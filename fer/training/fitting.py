@@ -7,18 +7,10 @@ from typing import Any
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from fer.data.datamodule import EmotionDataModule
-from fer.errors import FerError, did_you_mean
+from fer.errors import FerError
 from fer.module import EmotionModule
 
 _LOST = r"[Cc]onnection (closed|reset|refused)|[Bb]roken pipe|NCCL"  # gloo and NCCL, of a lost process
-
-
-def check_monitor(monitor: str, module: EmotionModule) -> None:
-    """Refuse a monitor of an emotion that the data does not have, before an epoch is spent."""
-    emotion, known = monitor.split("/")[-1], module.labels.names
-    if monitor.count("/") == 2 and emotion not in known:
-        hint = did_you_mean(emotion, known)
-        raise FerError(f"monitor={monitor}: the emotions here are {', '.join(known)}.{hint}")
 
 
 def check_together(config: Mapping[str, Any], module: EmotionModule, datamodule: EmotionDataModule) -> None:

@@ -19,7 +19,8 @@ from fer.data.datamodule import EmotionDataModule
 from fer.data.duplicates import write_report
 from fer.models.backbone import probe
 from fer.module import EmotionModule
-from fer.training.fitting import check_monitor, check_together, in_words
+from fer.monitor import check_emotion
+from fer.training.fitting import check_together, in_words
 from fer.training.loggers import log_pictures, log_status, open_loggers
 from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, check_same_stem, last_checkpoint
@@ -97,7 +98,7 @@ def _build_module(
     module.config = module.hparams["config"] = (
         config  # a run that goes on has its weights, and says so no less
     )
-    check_monitor(config["monitor"], module)
+    check_emotion(config["monitor"], module.labels)
     check_together(config, module, datamodule)
     for _, size in config["progressive"]:
         probe(module.model, (datamodule.image_channels, size, size))

@@ -1,5 +1,6 @@
 """Where a study is kept, and that its password is written nowhere."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from fer.sweep.compose import override
         ('s="postgresql://h/db?user=me&password=p"', 's="postgresql://h/db?user=me"', "p"),
         ("s='postgresql://h/db?password=p&user=me'", "s='postgresql://h/db?user=me'", "p"),
         ('{storage:"postgresql://h/db?password=p"}', '{storage:"postgresql://h/db"}', "p"),
+        ("postgresql://h/db?password=a&user=me&password=b", "postgresql://h/db?user=me", "b"),
+        ("postgresql://me:p@h/db?application_name=a@b", "postgresql://me@h/db?application_name=a@b", "p"),
         ("postgresql://me@host/db", "postgresql://me@host/db", None),
         ("name=a:b@c", "name=a:b@c", None),
     ],
@@ -44,7 +47,7 @@ def test_addresses_in_full(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "address", ["mysql://host/db", "sweep.db", "journal:", "sqlite:", "journal:/no/such/a"]
+    "address", ["mysql://host/db", "sweep.db", "journal:", "sqlite:", "journal:/no/such/a", 5, ["sweep.db"]]
 )
 def test_other_addresses_are_refused(address, tmp_path):
     with pytest.raises(FerError, match=r"^sweep\.storage"):
@@ -80,6 +83,12 @@ def test_a_disk_that_comes_back_is_waited_for(monkeypatch):
     assert waited == [1.0, 2.0]
 
 
+def test_a_password_of_a_key_is_refused_and_not_told(tmp_path):
+    with pytest.raises(FerError, match=r"sslpassword= .*service=NAME") as found:
+        full_address("postgresql://me@h/db?sslpassword=s3cret", tmp_path)
+    assert "s3cret" not in str(found.value)
+
+
 def test_a_disk_that_stays_away_is_a_storage_that_is(monkeypatch):
     monkeypatch.setattr(storage.time, "sleep", lambda _: None)
 
@@ -96,3 +105,13 @@ def test_letters_of_any_language_reach_the_config():
     word = override("output_dir", "/tmp/jörg’s run")
     (parsed,) = OverridesParser.create().parse_overrides([word])
     assert parsed.value() == "/tmp/jörg’s run"
+
+
+def test_a_disk_without_locks_is_told_in_words(tmp_path, monkeypatch):
+    def no_locks(handle, kind):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(storage.fcntl, "flock", no_locks)
+    address = f"journal:{tmp_path}/sweep.log"
+    with pytest.raises(FerError, match=r"cannot be opened: .*No locks available"):
+        storage.lock(address, "some").__enter__()

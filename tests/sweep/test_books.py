@@ -103,6 +103,22 @@ def test_a_machine_of_another_time_zone_counts_by_its_pulse(plan):
     assert Books(plan).take()[0].number == trial.number
 
 
+def test_a_trial_that_was_being_taken_when_the_storage_went_away_is_taken_again(plan, monkeypatch):
+    books = start(plan)
+
+    def away(trial):
+        raise OSError("Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(books, "beat", away)
+        for _ in range(MAX_DEATHS + 1):
+            with pytest.raises(OSError, match="Stale"):
+                books.take(idle=True)
+    assert books.take(idle=True)[0].number == 0
+    states = [trial.state for trial in books.trials()]
+    assert states == [TrialState.RUNNING, *[TrialState.WAITING] * 3]
+
+
 def test_a_trial_whose_process_dies_each_time_has_failed(plan):
     books = start(plan)
     for _ in range(MAX_DEATHS):
@@ -154,6 +170,16 @@ def test_a_grid_gets_its_missing_points(tmp_path):
     assert sorted(rates) == [1e-3, 1e-2, 1e-1]
     with pytest.raises(FerError, match="sampler"):
         start(plan_for(tmp_path, plans[0].address, 5, space))
+
+
+def test_of_a_large_grid_points_are_taken_by_chance(tmp_path):
+    space = {"optimizer": ["adamw", "sgd", "muon"], "optimizer.lr": [1e-3, 1e-2, 1e-1, 1.0]}
+    books = start(plan_for(tmp_path, f"sqlite:///{tmp_path}/s.db", 6, space, sampler="grid"))
+    points = [tuple(trial.system_attrs["fixed_params"].values()) for trial in books.trials()]
+    assert len(set(points)) == 6
+    assert {optimizer for optimizer, _ in points} == {"adamw", "sgd", "muon"}
+    books = start(plan_for(tmp_path, f"sqlite:///{tmp_path}/s.db", None, space, sampler="grid"))
+    assert len({tuple(trial.system_attrs["fixed_params"].values()) for trial in books.trials()}) == 12
 
 
 def test_a_trial_put_back_waits(plan):

@@ -1,15 +1,19 @@
 """Every file of conf/sweep sweeps; what is wrong with a sweep is said in one line before any trial."""
 
+import shutil
+import socket
 import time
 
 import pytest
 from small_sweeps import FACES, NET, RATES, SMALL
 
 from fer.options import choices
+from fer.sweep.storage import CONNECT_SECONDS
 from fer.sweep_reporting.found import find_sweep
 from fer.train import main
 
-ONE_BATCH = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1", *FACES)
+ONE_EPOCH = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1")
+ONE_BATCH = (*ONE_EPOCH, *FACES)
 # more than the net, as these search what it is made of
 WORDS = {
     "architecture": ("sweep.space.model=[fast_cnn,baseline_cnn]",),
@@ -39,6 +43,7 @@ def test_every_space_fits_the_config_as_it_stands(choice, fer_train, tmp_path, c
     [
         (("sweep.sampler=tp",), "expected one of tpe, random, grid, got 'tp'. Did you mean 'tpe'?"),
         (("sweep.sampler=grid",), "a grid needs"),
+        (("sweep.pruner=asha",), "Say sweep.pruner.name=…"),
         (("sweep.pruner.name=ahsa",), "asha, hyperband, median, none, got 'ahsa'"),
         (("sweep.pruner.reduction=1",), "sweep.pruner.reduction: expected a whole number of at least 2"),
         (("sweep.n_trials=0",), "sweep.n_trials: expected a whole number of at least 1"),
@@ -49,11 +54,21 @@ def test_every_space_fits_the_config_as_it_stands(choice, fer_train, tmp_path, c
         (("sweep.objective=val/acuracy",), "Did you mean 'val/accuracy'?"),
         (("seed=0,1",), "a sweep takes its values from sweep.space"),
         (("trainer.devices=2",), "a sweep trains each trial on one device"),
+        (("trainer.limit_val_batches=0",), "val/accuracy would never be measured"),
+        (("trainer.min_epochs=2",), "would train pruned trials on"),
+        (("resume=outputs/train/some",), "sweep.resume=true goes on with a sweep"),
+        (("sweep.objective=val/f1/hapy",), "Did you mean 'happy'?"),
+        (("sweep.storage=5",), "expected null (a SQLite file)"),
+        (("sweep.space={1:[2]}",), "expected keys of the config, got 1"),
+        (("sweep.space={model.dropout:{low:0,high:1}}",), "write low: 0.0; for whole ones step: 1"),
         (("sweep.storage=mysql://h/d",), "expected null (a SQLite file)"),
         (("hydra/launcher=jobli",), "Did you mean 'joblib'?"),
         (("sweep.space={optimizer.rl:[1]}",), "the config has no optimizer.rl. Did you mean 'optimizer.lr'?"),
         (("sweep.space={optimizer:[adamq]}",), "there is no optimizer 'adamq'"),
-        (("sweep.space={optimizer:[adamw,sgd],optimizer.momentum:[0.9]}",), "momentum beside optimizer=adam"),
+        (
+            ("sweep.space={optimizer:[adamw,sgd],optimizer.momentum:[0.9]}",),
+            "beside optimizer=adamw. Say where it belongs: optimizer.momentum: {sgd: …}.",
+        ),
         (("sweep.space={optimizer:[adamw],optimizer.lr:{adamv:[1]}}",), "'adamv' is no choice of optimizer"),
         (("sweep.space={seed:[0.5,1]}",), "expected a whole number, got 0.5"),
         (("sweep.space={trainer.max_epochs:[1,2]}",), "trainer.max_epochs is found by pruning"),
@@ -72,6 +87,22 @@ def test_mistakes_are_said_in_one_line(words, message, fer_train, capsys, tmp_pa
     assert not list(tmp_path.glob("outputs/multirun/*"))
 
 
+def test_data_that_cannot_be_read_are_told_before_there_is_a_sweep(fer_train, capsys, tmp_path):
+    words = ("datamodule=fer2013", "datamodule.path=/no/such.csv", "sweep=optimizers")
+    assert fer_train(*NET, *words).status == 2
+    assert "/no/such.csv" in capsys.readouterr().err
+    assert not list(tmp_path.glob("outputs/multirun/*"))
+
+
+def test_a_sweep_goes_on_when_its_data_were_moved(fer_train, fer2013_csv, tmp_path):
+    moved = shutil.copy(fer2013_csv, tmp_path / "moved.csv")
+    words = (*ONE_EPOCH, *NET, "datamodule=fer2013", "datamodule.batch_size=16", "sweep=custom", RATES)
+    assert fer_train(*words, "sweep.n_trials=1", f"datamodule.path={fer2013_csv}").status == 0
+    more = ("sweep.n_trials=2", "sweep.resume=true")
+    assert fer_train(*words, *more, f"datamodule.path={moved}").status == 0
+    assert (tmp_path / "outputs/multirun/custom/1/metrics.csv").is_file()
+
+
 def test_experiments_of_several_lengths_are_not_pruned_against_each_other(fer_train, capsys):
     words = ("sweep=custom", "sweep.space={experiment:[fer2013_quick,fer2013_long]}")
     assert fer_train("datamodule=fer2013", "datamodule.path=x.csv", *words).status == 2
@@ -81,12 +112,13 @@ def test_experiments_of_several_lengths_are_not_pruned_against_each_other(fer_tr
 
 def test_a_server_out_of_reach_is_said_soon_and_without_its_password(fer_train, capsys, monkeypatch):
     monkeypatch.setenv("PGPASSWORD", "")
-    begun = time.monotonic()
-    words = ("sweep=smoke", "sweep.storage=postgresql://me:s3cret@192.0.2.1/db")  # nobody's address
-    assert fer_train(*SMALL, *words).status == 2
-    assert time.monotonic() - begun < 10
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes calls, and says nothing
+        place = f"127.0.0.1:{silent.getsockname()[1]}/db"
+        begun = time.monotonic()
+        assert fer_train(*SMALL, "sweep=smoke", f"sweep.storage=postgresql://me:s3cret@{place}").status == 2
+        assert CONNECT_SECONDS - 0.1 < time.monotonic() - begun < 10
     error = capsys.readouterr().err
-    assert "postgresql://me@192.0.2.1/db cannot be opened" in error
+    assert f"postgresql://me@{place} cannot be opened" in error
     assert "s3cret" not in error
 
 

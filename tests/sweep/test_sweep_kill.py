@@ -95,3 +95,15 @@ def test_a_killed_worker_of_joblib_does_not_end_the_sweep(tmp_path):
     trials = open_study(storage).trials
     assert sum(trial.system_attrs.get("fer:deaths", 0) for trial in trials) >= 1
     assert [len(trial.intermediate_values) for trial in trials] == [12] * 4
+
+
+def test_workers_of_joblib_stop_when_their_sweep_was_killed(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    storage = f"sqlite:///{tmp_path}/multirun/some/sweep.db"
+    process = launch(tmp_path, *WORDS, "hydra/launcher=joblib", "sweep.jobs=2", "sweep.n_trials=8")
+    wait_for(lambda: at_epoch(tmp_path / "multirun/some/0", 2), 120)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=120)  # until the last worker has let go of its output
+    states = [trial.state for trial in open_study(storage).trials]
+    assert states.count(TrialState.WAITING) >= 4
+    assert TrialState.RUNNING not in states

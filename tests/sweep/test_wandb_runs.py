@@ -77,7 +77,7 @@ def test_the_mark_moves_to_a_better_trial(place, tmp_path):
     mark_best(books, 1 - before)
     assert books.study.user_attrs["wandb_best"] == 1 - before
     marks = [read(files(tmp_path, number)[-1]) for number in (before, 1 - before)]
-    assert [list(run.tags) for run, *_ in marks] == [[], ["best"]]
+    assert [list(run.tags) for run, *_ in marks] == [["sweep"], ["sweep", "best"]]
     assert [summary["sweep/best"] for _, _, summary, _ in marks] == [False, True]
     count = len(list(folder.glob("*/wandb/*run-*")))
     mark_best(books, 1 - before)  # marked already: nothing is sent
@@ -90,7 +90,7 @@ def test_the_best_is_marked_and_no_other(study, place):
     first, *_, last = files(place, best)
     run, _, summary, _ = read(last)
     assert run.run_id == read(first)[0].run_id
-    assert list(run.tags) == ["best"]
+    assert list(run.tags) == ["sweep", "best"]
     assert summary["sweep/best"] is True
     assert summary["status"] == "finished"
     assert summary["best/accuracy"] == read(first)[2]["best/accuracy"] == study.best_value

@@ -175,6 +175,7 @@ OTHER_IMAGES = "The {} images are not those that {} had when it was trained."
 OTHER_CODE = (
     "{} scores {:.1%} here and {:.1%} in its run.json: its network is built by other code than it was."
 )
+_CONTENT = ("pixels_sha256", "files_sha256")  # of a manifest: what images in memory and on disk are known by
 _NEAR = 0.002  # of an accuracy: half precision and another batch size move seven of FER2013's images at most
 
 
@@ -190,7 +191,8 @@ def _notes(contenders: "Sequence[Contender]") -> list[str]:
         notes.append(OTHER_TRAINING)
     for one in contenders:
         part, best = one["trained_on"]["splits"].get(role, {}), one.record.get("best") or {}
-        is_changed = part.get("pixels_sha256") not in (None, one["manifest"].get("pixels_sha256"))
+        now = one["manifest"]
+        is_changed = any(part[key] != now[key] for key in _CONTENT if key in part and key in now)
         score, before = one.accuracy, best.get("val/accuracy", one.accuracy)
         if is_changed:
             notes.append(OTHER_IMAGES.format(role, one["run"]))

@@ -61,7 +61,8 @@ class Predictor:
         detector: ``"auto"``, ``"yunet"``, ``"haar"``, ``"mtcnn"``, ``"none"`` (a picture is a face already),
             or a detector of one's own.
         detector_model: File of the detector, where it needs one.
-        threads: Processor cores to use; None takes all.
+        threads: Processor cores for the model; None takes all. Detectors and resizing take as many as OpenCV
+            does in the whole process (``cv2.setNumThreads``).
 
     Raises:
         FerError: There is no such model or detector, or its files do not fit.

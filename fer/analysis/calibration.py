@@ -9,6 +9,7 @@ from fer.analysis.confidence import (
     calibrate,
     calibrated_probs,
     calibration_figures,
+    is_cross_fitted,
     is_fitted_here,
     judged,
 )
@@ -71,7 +72,7 @@ def section(
         pictures=_pictures(predictions, calibration, probs),
         numbers={
             "temperature": None if calibration is None else calibration.temperature,
-            "cross_fitted": calibration is not None and is_fitted_here(predictions, calibration),
+            "cross_fitted": calibration is not None and is_cross_fitted(predictions, calibration),
             "best_aurc": best_aurc(judged(last, target)[1]),
             "thresholds": [{"promised": t, "here": h} for t, h in zip(thresholds, held, strict=True)],
             **figures,
@@ -118,17 +119,25 @@ def _fitted(predictions: Predictions, calibration: Calibration) -> str:
         "logits are divided by it, which changes no prediction (Guo et al. 2017). "
         f"{_sureness(calibration)}"
     )
-    if not is_fitted_here(predictions, calibration):
-        about = predictions.about
-        among = about["role"] == "all" and not about.get("other_data")
-        what = (
-            "the images it was fitted on are among these" if among else "nothing was fitted on these images"
+    if is_cross_fitted(predictions, calibration):
+        return told + (
+            f" These are the same images, so the figures after it are cross-fitted: {FOLDS} parts, each "
+            "judged at the temperature of the others."
         )
-        return f"{told} It is used here as it is; {what}."
-    return told + (
-        f" These are the same images, so the figures after it are cross-fitted: {FOLDS} parts, each judged "
-        "at the temperature of the others."
-    )
+    return f"{told} It is used here as it is; {_kinship(predictions, calibration)}."
+
+
+def _kinship(predictions: Predictions, calibration: Calibration) -> str:
+    """Say what images that are not cross-fitted have to do with those that the temperature was fitted on."""
+    about = predictions.about
+    if is_fitted_here(predictions, calibration):
+        return f"it was fitted on these same images, too few for {FOLDS} parts"
+    if about["role"] == "all" and not about.get("other_data"):
+        return "the images it was fitted on are among these"
+    seen = about.get("seen", {}).get("val")
+    if seen is None:
+        return "whether it was fitted on some of these images is not known"
+    return f"it was fitted on {seen:,} of these images" if seen else "nothing was fitted on these images"
 
 
 def _sureness(calibration: Calibration) -> str:
@@ -188,7 +197,8 @@ def _threshold_table(thresholds: Sequence[Threshold], held: Sequence[Figure]) ->
     columns = ("wanted accuracy", "answer from confidence", "coverage", "at least", "accuracy here")
     caption = (
         "Abstaining below a confidence. Confidence, coverage and the least accuracy (one-sided, exact, 95 % "
-        f"over all {len(COVERAGES)} candidates) are those of validation; n is the images answered here."
+        f"over all {len(COVERAGES)} candidates) are those of validation, whose images chose them; n is the "
+        "images answered here."
     )
     return Table((*columns, "95 % interval", "n"), rows, caption)
 

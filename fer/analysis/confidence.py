@@ -102,12 +102,17 @@ def is_fitted_here(predictions: Predictions, calibration: Calibration) -> bool:
     return same and predictions.about.get("role") == "val"
 
 
+def is_cross_fitted(predictions: Predictions, calibration: Calibration) -> bool:
+    """Whether `calibrated_probs` deals the images into folds: they fitted it, and are enough for that."""
+    return is_fitted_here(predictions, calibration) and len(predictions) >= FOLDS
+
+
 def calibrated_probs(predictions: Predictions, calibration: Calibration, seed: int = 0) -> np.ndarray:
     """Return calibrated probabilities to judge, float64 ``(N, K)``.
 
     Cross-fitted on the images that the temperature was fitted on, if these are enough to be dealt into folds;
     at the temperature itself on any others.
     """
-    if is_fitted_here(predictions, calibration) and len(predictions) >= FOLDS:
+    if is_cross_fitted(predictions, calibration):
         return cross_fitted_probs(predictions.logits, predictions.target, seed=seed)
     return scaled_probs(predictions.logits, calibration.temperature)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fer.analysis.confusion_plot import plot_confusion_matrix
+from fer.analysis.count_scores import confusion_counts
 from fer.analysis.plots import png_bytes
 from fer.analysis.predictions import Predictions
 from fer.analysis.section import Picture, Section, Table
@@ -35,12 +36,6 @@ class ConfusedPair:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.rows)
-
-
-def confusion_counts(target: np.ndarray, preds: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return the confusion matrix, int64 ``(K, K)``: a row a true class, a column a predicted one."""
-    cells = np.asarray(target, np.int64) * num_classes + np.asarray(preds, np.int64)
-    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
 def confused_pairs(predictions: Predictions, limit: int = 6) -> list[ConfusedPair]:

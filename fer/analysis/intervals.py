@@ -2,7 +2,13 @@
 
 import math
 
+_RANGES = {"kappa": (-1.0, 1.0), "log_loss": (0.0, math.inf), "brier": (0.0, 2.0)}  # all others are shares
 Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+
+
+def ends_of(metric: str) -> tuple[float, float]:
+    """Return the least and the largest value that a metric can have: where its intervals end."""
+    return _RANGES.get(metric, (0.0, 1.0))
 
 
 def wilson(successes: float, n: int) -> tuple[float, float]:

@@ -25,6 +25,7 @@ from scipy.special import stdtr, stdtrit
 from fer.analysis.bootstrap import resample_weights
 from fer.analysis.count_scores import overall_scores
 from fer.analysis.figure import Figure, measured, without_interval
+from fer.analysis.intervals import ends_of
 
 METRICS = ("accuracy", "macro_f1", "uar", "log_loss")
 ALPHA, POWER = 0.05, 0.8
@@ -39,11 +40,13 @@ class Scores:
         value: float64 ``(M,)``, on the images as they are.
         resampled: float64 ``(R, M)``, on R resamples, row by row the same for all models.
         no_interval: Why the resamples say nothing; ``""`` where they do.
+        ends: Of the metric's range, in which its intervals end.
     """
 
     value: np.ndarray
     resampled: np.ndarray
     no_interval: str = ""
+    ends: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def measure(
     now = _metrics([_sums(np.ones((1, len(target)), np.float32), parts)])
     draws = resample_weights(target, resamples, np.random.default_rng(seed))
     again = _metrics([_sums(times, parts) for times in draws])
-    return {metric: Scores(now[metric][0], again[metric]) for metric in METRICS}
+    return {metric: Scores(now[metric][0], again[metric], ends=ends_of(metric)) for metric in METRICS}
 
 
 def _per_image(target: np.ndarray, probs: np.ndarray) -> np.ndarray:
@@ -163,7 +166,8 @@ def average(scores: Scores, columns: Sequence[int], n: int, seeds: SeedVariance 
     else:
         reach = total_half(float(draws.var(ddof=1)), seeds.variance / len(values), seeds.freedom)
         value, words = float(values.mean()), f"{len(values)} seeds" if len(values) > 1 else ""
-        figure = Figure(value, value - reach, value + reach, n, words)
+        least, most = scores.ends
+        figure = Figure(value, max(value - reach, least), min(value + reach, most), n, words)
     return without_interval(figure, scores.no_interval) if scores.no_interval else figure
 
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from scipy.special import stdtrit
 
 from fer.analysis.figure import Figure
+from fer.analysis.intervals import Z95, ends_of
 from fer.analysis.paired import total_half
 
-_NORMAL = 1.959964  # half of a 95 % interval, in standard errors
 _NONE = Figure(None, None, None, 0)
-_RANGES = {"kappa": (-1.0, 1.0), "log_loss": (0.0, math.inf), "brier": (0.0, 2.0)}  # all others are shares
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,8 @@ class Spread:
         deviation: Sample standard deviation (divided by n - 1); None with fewer than two seeds.
         low: Lower end of the 95 % t-interval of the mean; None with fewer than two seeds.
         high: Upper end.
-        total_low: Lower end where the images are drawn anew too; None with fewer than two seeds.
+        total_low: Lower end where the images are drawn anew too; None with fewer than two seeds, and where
+            no seed has an interval over images.
         total_high: Upper end.
         n: Seeds that have the score.
         values: Of each of them, in their order.
@@ -69,16 +69,23 @@ def _spread(name: str, figures: Sequence[Figure]) -> Spread:
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
     total = _total_half(figures, deviation**2 / n, n - 1)
-    least, most = _RANGES.get(name, (0.0, 1.0))
+    if total is None:
+        reasons = (figure.note for figure in figures if figure.value is not None)
+        note = "; ".join(dict.fromkeys(filter(None, (note, *reasons))))
+    least, most = ends_of(name)
     low, high, total_low, total_high = (
-        min(max(mean + reach, least), most) for reach in (-half, half, -total, total)
+        None if reach is None else min(max(mean + sign * reach, least), most)
+        for reach in (half, total)
+        for sign in (-1, 1)
     )
     return Spread(mean, deviation, low, high, total_low, total_high, n, values, note)
 
 
-def _total_half(figures: Sequence[Figure], by_seeds: float, freedom: int) -> float:
-    """Return half of the interval over seeds and images."""
+def _total_half(figures: Sequence[Figure], by_seeds: float, freedom: int) -> float | None:
+    """Return half of the interval over seeds and images; None where there is none over images."""
     halves = [(figure.high - figure.low) / 2 for figure in figures
               if figure.low is not None and figure.high is not None]  # fmt: skip
-    by_images = statistics.fmean((half / _NORMAL) ** 2 for half in halves) if halves else 0.0
+    if not halves:
+        return None
+    by_images = statistics.fmean((half / Z95) ** 2 for half in halves)
     return total_half(by_images, by_seeds, freedom)

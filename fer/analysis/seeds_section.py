@@ -44,7 +44,9 @@ def section(abouts: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[str, F
 
 
 def _as_figure(spread: Spread, n: int) -> Figure:
-    note = f"mean of {spread.n} seeds, interval over seeds and images"
+    note = f"mean of {spread.n} seeds"
+    if spread.total_low is not None:
+        note += ", interval over seeds and images"
     noted = "; ".join(filter(None, (note, spread.note)))
     return Figure(spread.mean, spread.total_low, spread.total_high, n, noted)
 

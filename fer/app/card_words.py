@@ -63,7 +63,7 @@ def confidence(card: Card) -> str:
     said = f"Its percentages are calibrated on {calibration.get('split', 'validation images')}"
     threshold = calibration.get("threshold") or {}
     if card.abstain_below is None:
-        return f"{said}."
+        return f"{said}. No confidence was high enough there to be relied on: take all answers as uncertain."
     said += f". Below {100 * card.abstain_below:.0f} % an answer is called uncertain"
     if not {"accuracy", "coverage"} <= set(threshold):
         return f"{said}."
@@ -97,7 +97,8 @@ def _weakest(emotions: list[EmotionFacts]) -> list[str]:
 
 
 def _rare(emotions: list[EmotionFacts]) -> list[str]:
-    rare = [f"{emotion.name} ({emotion.n})" for emotion in emotions if (emotion.n or _FEW) < _FEW]
+    counted = [(emotion.name, emotion.n) for emotion in emotions if emotion.n is not None]
+    rare = [f"{name} ({n})" for name, n in counted if n < _FEW]
     return [f"Few images were scored of {', '.join(rare)}: those figures are rough."] if rare else []
 
 
@@ -127,6 +128,6 @@ def origin(card: Card) -> list[tuple[str, str]]:
         if one.get(name) is not None
     ]
     parity = card.export.get("parity") or {}
-    if "max_difference" in parity:
+    if "max_difference" in parity and parity.get("precision") == card.precision:
         pairs.append(("largest difference from training", f"{parity['max_difference']:.1e}"))
     return [*pairs, ("SHA-256 of the model", card.model["sha256"])]

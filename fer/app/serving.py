@@ -18,6 +18,7 @@ from fer.errors import FerError
 from fer.faces.choose import choose_detector
 from fer.faces.face import Detector
 from fer.predict import Predictor, cores
+from fer.predicting.lines import model_name
 
 _MODELS = 8  # that are kept in memory at most
 _TURNS = threading.BoundedSemaphore(cores())
@@ -104,7 +105,7 @@ def versions() -> list[Version]:
         for number in reversed(registry.versions(name)):
             cards[f"{name}:{number}"] = registry.folder / name / str(number) / CARD
     others = [Version(reference, reference, card) for reference, card in _readable(cards)]
-    return [Version(None, _title(own), own), *(other for other in others if other.card != own)]
+    return [Version(None, model_name(own), own), *(other for other in others if other.card != own)]
 
 
 def bundle_of(model: str | None, here: Settings) -> Bundle:
@@ -125,10 +126,6 @@ def _readable(cards: Mapping[str, Path]) -> Iterator[tuple[str, Card]]:
     for reference, path in cards.items():
         with suppress(FerError):  # one damaged card does not hide the others
             yield reference, read_card(path)
-
-
-def _title(card: Card) -> str:
-    return f"{card.name}:{card.version}" if card.version else card.name
 
 
 @st.cache_resource(max_entries=_MODELS, show_spinner=False)

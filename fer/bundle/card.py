@@ -4,6 +4,7 @@ A card is plain JSON. Its fields are described in `card.schema.json` beside this
 """
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from fer.errors import FerError
 from fer.labels import LabelSpace, from_dict, to_dict
 
 SCHEMA_VERSION = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a model
+NAME_FORM = "letters, digits and ._- alone, a letter or digit first"
 UNMEASURED = "whole"  # the crop rule of pictures in which nobody measured how faces lie
 _KINDS: dict[str, tuple[type, ...]] = {
     "name": (str,),
@@ -78,7 +81,8 @@ class Card:
         image_size: Side of the square pictures that go in, in pixels.
         crop: How the face is cut out before.
         temperature: That the logits are divided by; it is part of the graph already.
-        abstain_below: Call an answer uncertain when its highest probability is lower; None: never measured.
+        abstain_below: Call an answer uncertain when its highest probability is lower; None: never measured,
+            or (of a calibrated model) no confidence was enough.
         attention: Whether the second output is a map of the attention over the picture, ``(N, S, S)`` in 0 to
             1, S the `image_size`.
         precision: ``fp32``, ``fp16`` or ``int8``.
@@ -162,6 +166,8 @@ def _check(content: Any) -> None:
               for name, kind in kinds.items() if not isinstance(content[part].get(name), kind)]  # fmt: skip
     if wrong:
         raise FerError(f"missing or of another kind: {', '.join(wrong)}. Export the model again.")
+    if not NAME.fullmatch(content["name"]):  # it becomes a folder of a registry
+        raise FerError(f"name {content['name']!r}: expected {NAME_FORM}. Export the model again.")
 
 
 def _check_crop(crop: CropRule) -> None:

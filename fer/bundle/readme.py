@@ -111,6 +111,8 @@ def _output(card: Card) -> str:
     )
     if card.abstain_below is not None:
         text += f" Call an answer uncertain when its highest probability is below {card.abstain_below:.2f}."
+    elif card.export.get("calibration") is not None:
+        text += " No confidence was high enough on validation to be relied on: take all answers as uncertain."
     if card.attention:
         text += f"\n\n`attention`: (N, {card.image_size}, {card.image_size}), where the model looks, 0 to 1."
     return text

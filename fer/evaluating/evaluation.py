@@ -66,8 +66,13 @@ def evaluate(request: Namespace) -> Path:
     run = None if request.ensemble else runs[number]
     chapters = sections(_findings(results, number, run, runs, scene, history))
     about = results[number].predictions.about
-    _save(results, runs, request, folder, number)
-    page = write_report(folder, chapters, _title(about, len(results)), about)
+    try:
+        page = write_report(folder, chapters, _title(about, len(results)), about)
+        results[number].predictions.save(folder / "predictions.npz")
+    except OSError as error:
+        raise FerError(f"{folder}: the report cannot be written ({error.strerror}). Try --output.") from error
+    if len(results) > 1:
+        _keep_all(results, runs, request)
     print_scores(about, chapters, page)
     if request.logger == "wandb":
         _log(runs, folder, chapters)
@@ -192,15 +197,15 @@ def _images(scene: Scene, predictions: Predictions) -> Images:
     return images[rows] if isinstance(images, np.ndarray) else images.subset(rows)
 
 
-def _save(
-    results: Sequence[Result], runs: Sequence[TrainedRun], request: Namespace, folder: Path, number: int
-) -> None:
-    """Write the predictions: of the report beside it, and of several seeds each into its run folder."""
-    results[number].predictions.save(folder / "predictions.npz")
-    if len(results) > 1:
-        for run, result in zip(runs, results, strict=True):
-            alone = Namespace(**{**vars(request), "output": None})
-            result.predictions.save(report_folder(alone, [run]) / "predictions.npz")
+def _keep_all(results: Sequence[Result], runs: Sequence[TrainedRun], request: Namespace) -> None:
+    """Write the predictions of each seed into its run folder, where that takes them."""
+    alone = Namespace(**{**vars(request), "output": None})
+    for run, result in zip(runs, results, strict=True):
+        place = report_folder(alone, [run])
+        try:
+            result.predictions.save(check_place(place) / "predictions.npz")
+        except (FerError, OSError) as error:
+            print(f"{run.name}: its predictions are not kept: {error}")
 
 
 def _title(about: Mapping[str, Any], num_results: int) -> str:

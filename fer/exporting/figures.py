@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fer.analysis.confusions import confusion_counts
+from fer.analysis.count_scores import confusion_counts
 from fer.analysis.report.plain import plain
 from fer.analysis.scores import score
 from fer.labels import LabelSpace

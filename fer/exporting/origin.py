@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fer.analysis.curves import read_metrics
-from fer.bundle.card import UNMEASURED, CropRule
+from fer.bundle.card import NAME, NAME_FORM, UNMEASURED, CropRule
 from fer.checkpoint import TIMM, data_names
 from fer.errors import FerError
 from fer.exporting.own_data import without_places
@@ -15,7 +15,7 @@ from fer.faces.rules import RULES
 from fer.scoring import TrainedRun
 from fer.training.run_folder import read_record
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PATH = re.compile(r"(\bpath\s*[:=]\s*['\"]?)[^,}\]]*/")  # the folders of a data set's own
 _RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s\d+_[0-9a-f]{4}")
 _FOLDERS = re.compile(r"(?<![^\s=:,'\"{\[(])(?:~[\w.-]*)?/(?:[^\s,'\"{}\[\]]*/)?")  # of a path within a list
 _OF_THIS_MACHINE = ("output_dir", "resume", "logger", "name")
@@ -50,8 +50,8 @@ def choose_name(runs: Sequence[TrainedRun], asked: str | None) -> str:
     told = str(run.trained.config.get("name") or run.name)
     match = _RUN_NAME.fullmatch(told)
     name = asked if asked is not None else (match["stem"] if match else told)
-    if not _NAME.fullmatch(name):
-        raise FerError(f"--name {name!r}: expected letters, digits and ._- alone, a letter or digit first.")
+    if not NAME.fullmatch(name):
+        raise FerError(f"--name {name!r}: expected {NAME_FORM}.")
     return name
 
 
@@ -143,5 +143,6 @@ def _typed(command: str | None) -> str | None:
     """Return a command line with the names of its files alone, and without where its outputs went."""
     if command is None:
         return None
-    words = [word.partition("=") for word in shlex.split(command) if not word.startswith("output_dir=")]
+    typed = [_PATH.sub(r"\1", word) for word in shlex.split(command) if not word.startswith("output_dir=")]
+    words = [word.partition("=") for word in typed]
     return shlex.join(f"{key}{sign}{_FOLDERS.sub('', without_places(value))}" for key, sign, value in words)

@@ -97,10 +97,16 @@ def spread(rows: np.ndarray, number: int) -> np.ndarray:
 
 
 def without_places(value: Any) -> Any:
-    """Return nested values without absolute paths: what leaves the lab tells no folder of it."""
+    """Return nested values without folders: what leaves the lab tells none of it."""
     if isinstance(value, dict):
-        return {key: without_places(inner) for key, inner in value.items()}
+        return {key: without_folder(inner) if key == "path" else without_places(inner)
+                for key, inner in value.items()}  # fmt: skip
     if isinstance(value, list | tuple):
         return [without_places(inner) for inner in value]
     is_place = isinstance(value, str) and (Path(value).is_absolute() or value.startswith("~"))
-    return Path(value).name if is_place else value
+    return without_folder(value) if is_place else value
+
+
+def without_folder(value: Any) -> Any:
+    """Return the name alone of a path; anything else as it is."""
+    return Path(value).name if isinstance(value, str) else value

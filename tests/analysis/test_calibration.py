@@ -92,8 +92,29 @@ def test_section_shows_that_calibration_helped():
     assert all(picture.png.startswith(b"\x89PNG") for picture in found.pictures)
 
 
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (7, "it was fitted on 7 of these images"),
+        (None, "whether it was fitted on some of these images is not"),
+    ],
+)
+def test_another_set_with_images_of_validation_is_said_so(no_pictures, seen, words):
+    copies = too_sure(seed=5)
+    copies.about.update(other_data=True, seen={"val": seen})
+    assert words in section(copies, calibrate(too_sure()), resamples=20).words[0]
+
+
+def test_too_few_validation_images_are_not_called_cross_fitted(no_pictures):
+    few = too_sure(n=3)
+    found = section(few, calibrate(few), resamples=20)
+    assert "too few for 5 parts" in found.words[0]
+    assert found.numbers["cross_fitted"] is False
+
+
 def test_section_of_another_split_checks_the_promise_there(no_pictures):
     test = too_sure(seed=5, role="test")
+    test.about["seen"] = {"val": 0}
     calibration = calibrate(too_sure(), wanted=(0.8, 0.9999))
     found = section(test, calibration, resamples=50)
     promised, here = found.numbers["thresholds"][0]["promised"], found.numbers["thresholds"][0]["here"]

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from fer.analysis.confusions import confused_pairs, confusion_counts, section
+from fer.analysis.confusions import confused_pairs, section
+from fer.analysis.count_scores import confusion_counts
 from fer.analysis.predictions import Predictions
 from fer.labels import FER7
 

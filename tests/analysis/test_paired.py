@@ -8,6 +8,7 @@ from fer.analysis.comparison import Entrant, compare
 from fer.analysis.comparison_section import section
 from fer.analysis.exact_tests import holm, mcnemar
 from fer.analysis.figure import Figure
+from fer.analysis.intervals import ends_of
 from fer.analysis.paired import (
     Scores,
     average,
@@ -115,6 +116,17 @@ def test_mean_of_seeds_without_images_has_the_t_interval():
     expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
     assert (figure.low, figure.high) == pytest.approx(expected)
     assert (figure.value, figure.n, figure.note) == (pytest.approx(0.61), 100, "3 seeds")
+
+
+def test_an_interval_ends_where_the_metric_does():
+    values = np.array([0.99, 0.94])
+    figure = average(Scores(values, np.zeros((10, 2))), [0, 1], 100)
+    assert figure.high == 1.0
+    figure = average(Scores(values, np.zeros((10, 2)), ends=ends_of("log_loss")), [0, 1], 100)
+    assert (figure.low, figure.high) == (
+        pytest.approx(0.965 - 0.3177, abs=1e-3),
+        pytest.approx(1.2827, abs=1e-3),
+    )
 
 
 def test_recipes_of_one_seed_borrow_the_spread_of_the_others():

@@ -65,17 +65,17 @@ def test_the_most_frequent_error_is_named():
 
 
 def test_weak_and_rare_emotions_are_limits():
-    rare = split(confusion=[[9, 0, 0, 0, 0, 0, 0], *[[50] * 7] * 6])
+    rare = split(confusion=[[9, 0, 0, 0, 0, 0, 0], [0] * 7, *[[50] * 7] * 5])
     said = " ".join(words.limits(card(), by_emotion(card(), rare)))
     assert "angry (F1 30 %) and disgust (F1 38 %)" in said
-    assert "of angry (9):" in said
+    assert "of angry (9), disgust (0):" in said
 
 
 @pytest.mark.parametrize(
     ("calibration", "below", "said"),
     [
         (None, None, "not calibrated"),
-        ({"split": "PublicTest"}, None, "calibrated on PublicTest."),
+        ({"split": "PublicTest"}, None, "take all answers as uncertain"),
         ({"split": "PublicTest", "threshold": {"coverage": 0.5, "accuracy": 0.83}}, 0.65, "83 % of those"),
     ],
 )

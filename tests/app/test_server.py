@@ -11,6 +11,7 @@ from streamlit.web.server.server_util import is_url_from_allowed_origins
 
 from fer.app import server
 from fer.app.held_files import HeldFiles
+from fer.app.left_sessions import LeftSessions
 from fer.app.settings import Settings, use
 
 
@@ -21,6 +22,7 @@ def asked(monkeypatch):
     for place, name in (
         (net_util, "get_external_ip"),
         (streamlit_server, "MemoryUploadedFileManager"),
+        (streamlit_server, "MemorySessionStorage"),
         (MultiPartParser, "spool_max_size"),
     ):
         monkeypatch.setattr(place, name, getattr(place, name))  # so that it is given back
@@ -42,3 +44,4 @@ def test_a_page_of_another_site_makes_the_server_ask_nobody(asked):
 def test_files_of_visitors_are_bounded(asked, tmp_path):
     made = streamlit_server.Server(str(server.MAIN), False)
     assert isinstance(made._runtime.uploaded_file_mgr, HeldFiles)
+    assert isinstance(made._runtime._session_mgr._session_storage, LeftSessions)

@@ -58,7 +58,7 @@ def choose(page, key, position):
 
 def test_a_newcomer_clicks_a_drawn_face_and_sees_an_emotion(page):
     assert not page.exception
-    assert "gone when you close this tab" in words(page)
+    assert "gone half a minute after you close this tab" in words(page)
     assert not page.dataframe
     choose(page, "sample", TITLES.index("happy"))
     assert page.subheader[0].value.startswith("Happy, ")

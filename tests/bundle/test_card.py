@@ -79,6 +79,7 @@ def test_a_card_that_was_cut_off_is_noticed(path, share):
     [
         ({"schema_version": SCHEMA_VERSION + 1}, "Install a newer version"),
         ({"schema_version": None}, "which schema"),
+        ({"name": "../../escaped"}, "letters, digits and"),
         ({"model": {}}, "model.sha256"),
         ({"model": []}, "model"),
         ({"licence": {}}, "licence.data, licence.weights"),

@@ -162,6 +162,16 @@ def test_seeds_of_a_recipe(fer_evaluate, outputs, data):
     assert accuracy_score(shown.target, shown.preds) == sorted(accuracies)[1]
 
 
+def test_a_run_that_takes_no_files_does_not_cost_the_report_of_all(fer_evaluate, outputs, data):
+    runs = [write_run(outputs, data, seed) for seed in range(2)]
+    (runs[0] / "report").write_text("in the way")
+    status, said, _ = fer_evaluate(*runs, "--output", outputs / "seeds")
+    assert status == 0
+    assert (outputs / "seeds" / "index.html").is_file()
+    assert "its predictions are not kept" in said
+    assert (runs[1] / "report" / "val" / "predictions.npz").is_file()
+
+
 def test_ensemble_of_two_recipes(fer_evaluate, outputs, data):
     runs = [write_run(outputs, data, seed, optimizer={"lr": seed}) for seed in range(2)]
     status, said, _ = fer_evaluate(*runs, "--ensemble", "--split", "test", "--output", outputs / "both")

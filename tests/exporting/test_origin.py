@@ -93,9 +93,11 @@ def test_terms_of_first_weights_hold_too(begun, word):
 
 
 def test_places_are_left_out():
-    told = {"path": "/data/mine/fer2013.csv", "sources": [{"path": "~/faces"}], "name": "fer2013", "size": 48}
+    sources = [{"path": "~/faces"}, {"path": "mercy/x.csv"}, {"path": None}]
+    told = {"path": "/data/mine/fer2013.csv", "sources": sources, "name": "fer2013", "size": 48}
     assert without_places(told) == {
-        "path": "fer2013.csv", "sources": [{"path": "faces"}], "name": "fer2013", "size": 48,
+        "path": "fer2013.csv", "sources": [{"path": "faces"}, {"path": "x.csv"}, {"path": None}],
+        "name": "fer2013", "size": 48,
     }  # fmt: skip
 
 
@@ -141,6 +143,11 @@ def test_the_command_tells_no_folder():
     )
     told = "fer-train 'datamodule.sources=[{name: x, path: x.csv}, {path:CK+}]' model.name=a/b"
     assert _typed(several) == told
+    relative = (
+        "fer-train datamodule.path=../mercy/fer2013.csv 'datamodule.sources=[{path: mercy/x}, {path: y}]'"
+    )
+    told = "fer-train datamodule.path=fer2013.csv 'datamodule.sources=[{path: x}, {path: y}]'"
+    assert _typed(relative) == told
 
 
 def test_a_run_that_was_killed_lasted_as_long_as_it_wrote_down(tmp_path):

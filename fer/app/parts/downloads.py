@@ -11,6 +11,7 @@ from typing import Any
 from fer.app.judging import Judged
 from fer.app.parts.images import boxed, to_jpeg
 from fer.predict import Predictor
+from fer.predicting.lines import model_name
 
 Rows = list[dict[str, Any]]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets would compute
@@ -48,8 +49,7 @@ def _harmless(value: Any) -> Any:
 
 def to_json(judged: Sequence[Judged], predictor: Predictor) -> str:
     """Return the answers as fer-predict writes them, an entry a picture."""
-    card = predictor.card
-    model = f"{card.name}:{card.version}" if card.version else card.name
+    model = model_name(predictor.card)
     entries = [
         {
             "file": one.name,

@@ -27,7 +27,7 @@ Source = tuple[str, str, Callable[[], np.ndarray]]  # what tells it from others,
 def page() -> None:
     """Show the page."""
     st.title("Which emotion does this face show?", anchor=False)
-    st.markdown("Pictures stay in this server's memory, and are gone when you close this tab.")
+    st.markdown("Pictures stay in this server's memory, and are gone half a minute after you close this tab.")
     judged = _judge_all(_sources())
     if not judged:
         return

@@ -30,7 +30,7 @@ def page() -> None:
     st.markdown(
         f"Films of up to {clock(MAX_VIDEO_SECONDS)} minutes and {settings().max_upload_mb} MB. "
         "The copy on disk is deleted as soon as it has been looked at; the film and its annotated copy stay "
-        "in memory until you remove the film or close this tab."
+        "in memory until you remove the film, or half a minute after you close this tab."
     )
     upload = st.file_uploader("Choose a film", SUFFIXES, key="film_upload")
     if upload is None:

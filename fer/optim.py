@@ -39,7 +39,7 @@ def build_optimizer(model: nn.Module, config: Mapping[str, Any]) -> Optimizer:
     _check_layer_decay(options.get("layer_decay"))
     try:
         made = create_optimizer_v2(model, opt=name, **options)
-    except (TypeError, ValueError) as error:
+    except (AssertionError, ImportError, IndexError, TypeError, ValueError) as error:
         raise FerError(f"optimizer {name} does not take these options: {error}") from error
     if name == "muon":
         made = Muon(made.param_groups, **made.defaults)
@@ -50,6 +50,8 @@ def _check_known(key: str, name: str) -> None:
     known = [str(word) for word in list_optimizers()]
     if name not in known:
         raise FerError(f"{key}: timm has no optimizer {name!r}.{did_you_mean(name, known)}")
+    if name == "adahessian":
+        raise FerError(f"{key}: adahessian needs second derivatives, which a step here does not compute.")
 
 
 def _check_layer_decay(decay: object) -> None:

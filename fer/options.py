@@ -4,8 +4,7 @@ Imports Hydra alone, so that a mistyped option is answered before torch is loade
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -17,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer.config_dir import CONFIG_DIR
 from fer.errors import FerError, did_you_mean
 from fer.launchers import no_launcher
+from fer.option_values import check_monitor, check_values, flat
 
 # What these hold is handed on to timm, so keys may be added there with a plus.
 OPEN_KEYS = ("optimizer.", "model.kwargs.")
@@ -95,21 +95,6 @@ def named(overrides: Sequence[str]) -> list[str]:
     return ["" if key == "experiment" else key for key in keys]
 
 
-def flat(config: DictConfig) -> dict[str, Any]:
-    """Return dotted key -> value as written, groups included, nothing interpolated."""
-    found: dict[str, Any] = {}
-
-    def add(values: Mapping[Any, Any], prefix: str) -> None:
-        for name, value in values.items():
-            found[f"{prefix}{name}"] = value
-            if isinstance(value, Mapping):
-                add(value, f"{prefix}{name}.")
-
-    container: Any = OmegaConf.to_container(config, resolve=False)
-    add(container, "")
-    return found
-
-
 def complete_sources(config: DictConfig) -> None:
     """Give each of ``datamodule.sources`` the values of its own file of ``conf/datamodule``, in place.
 
@@ -157,22 +142,8 @@ def check(config: DictConfig) -> None:
     overrides = list(HydraConfig.get().overrides.task)
     reference = _reference(overrides)
     _check_additions(overrides, set(flat(reference)))
-    _check_monitor(config.monitor)
+    check_monitor(config.monitor)
     check_values(config, reference)
-
-
-def check_values(config: DictConfig, reference: DictConfig) -> None:
-    """Refuse words where a number is expected, and a number that is too low.
-
-    Args:
-        config: As composed.
-        reference: The same choices as their files have them: what kind each value is.
-
-    Raises:
-        FerError: A value is of the wrong kind or out of range.
-    """
-    _check_kinds(config, reference)
-    _check_numbers(config)
 
 
 def _check_additions(overrides: Sequence[str], known: set[str]) -> None:
@@ -183,68 +154,3 @@ def _check_additions(overrides: Sequence[str], known: set[str]) -> None:
             raise FerError(
                 f"Unknown option {key!r}.{did_you_mean(key, known)} All options: fer-train --cfg job"
             )
-
-
-def _check_kinds(config: DictConfig, reference: DictConfig) -> None:
-    given = flat(config)
-    for key, was in flat(reference).items():
-        now = given.get(key)
-        kind = "true or false" if isinstance(was, bool) else "a number"
-        words = isinstance(now, str) or (isinstance(now, bool) and not isinstance(was, bool))
-        if isinstance(was, int | float) and words and key not in ("trainer.devices", "model.pretrained"):
-            raise FerError(f"{key}: expected {kind}, got {now!r}.")
-
-
-def _check_numbers(config: DictConfig) -> None:
-    """Refuse a count that is too low, and words where a number or null is expected."""
-    lowest = {
-        "seed": 0,
-        "trainer.max_epochs": 1,
-        "datamodule.batch_size": 1,
-        "datamodule.eval_batch_size": 1,
-        "early_stopping_patience": 0,
-        "ema_decay": 0.0,
-        "datamodule.size": 1,
-        "datamodule.workers": 0,
-    }
-    for key, low in lowest.items():
-        value = OmegaConf.select(config, key)
-        if value is None and key in ("early_stopping_patience", "datamodule.size", "datamodule.workers"):
-            continue
-        if not isinstance(value, int | float) or isinstance(value, bool) or value < low:
-            raise FerError(f"{key}: expected a number of at least {low}, got {value!r}.")
-        if isinstance(low, int) and not isinstance(value, int):
-            raise FerError(f"{key}: expected a whole number, got {value!r}.")
-    _check_progressive(config.progressive)
-
-
-def _check_progressive(stages: object) -> None:
-    plain = OmegaConf.to_container(stages) if isinstance(stages, ListConfig) else stages
-    if not isinstance(plain, list) or not all(map(_is_stage, plain)):
-        raise FerError(
-            "progressive: expected [[share of the epochs, px], …] such as [[0, 32], [0.6, 48]], with shares "
-            f"from 0 to 1 and at least 16 px, got {plain!r}."
-        )
-
-
-def _is_stage(stage: object) -> bool:
-    if not isinstance(stage, list) or len(stage) != 2:
-        return False
-    share, size = stage
-    return isinstance(share, int | float) and 0 <= share <= 1 and isinstance(size, int) and size >= 16
-
-
-def _check_monitor(monitor: object) -> None:
-    if not isinstance(monitor, str):
-        raise FerError(f"monitor: expected a validation metric such as val/accuracy, got {monitor!r}.")
-    if monitor.startswith("test/"):
-        raise FerError(
-            f"monitor={monitor}: the test split must not choose a checkpoint, stop a training or steer a "
-            "schedule. Use a validation metric, e.g. monitor=val/accuracy."
-        )
-    known = [f"val/{name}" for name in ("accuracy", "macro_f1", "uar", "loss", "ece")]
-    if monitor not in known and not monitor.startswith(("val/f1/", "val/precision/", "val/recall/")):
-        hint = did_you_mean(monitor, known)
-        raise FerError(
-            f"monitor: expected one of {', '.join(known)} or val/f1/EMOTION, got {monitor!r}.{hint}"
-        )

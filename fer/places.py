@@ -13,9 +13,9 @@ def at_home(name: str | os.PathLike[str]) -> Path:
         FerError: Nobody of that name has a home, and there is no such file.
     """
     try:
-        return Path(name).expanduser()
+        return Path(str(name)).expanduser()  # to Hydra a name like 2013 is a number
     except RuntimeError as error:
-        if (literal := Path(name)).exists():
+        if (literal := Path(str(name))).exists():
             return literal
         who = literal.parts[0].removeprefix("~") or "you"
         raise FerError(

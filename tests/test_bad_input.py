@@ -70,6 +70,22 @@ OPTIONS = {
     ("model=resnet18", "model.pretrained=/nowhere/weights.pth"): "there is no file /nowhere/weights.pth",
     ("loss.label_smoothing=1.5",): "loss.label_smoothing",
     ("augmentation.flip=2",): "augmentation.flip",
+    ("augmentation.erase=null",): "augmentation.erase: expected a number, got null",
+    ("optimizer.lr=null",): "optimizer.lr: expected a number, got null",
+    ("optimizer.lr=[1e-3]",): "optimizer.lr: expected a number, got [0.001]",
+    ("seed=99999999999",): "seed: expected a number below 2^32",
+    (
+        "trainer.accumulate_grad_batches=0",
+    ): "trainer.accumulate_grad_batches: expected a number of at least 1",
+    (
+        "trainer.check_val_every_n_epoch=0",
+    ): "trainer.check_val_every_n_epoch: expected a number of at least 1",
+    ("trainer.limit_train_batches=0",): "trainer.limit_train_batches=0: nothing would be trained",
+    ("trainer.max_time=10",): "trainer:",
+    ("trainer.val_check_interval=1000",): "trainer: `val_check_interval`",
+    ("trainer.max_steps=1", "early_stopping_patience=2"): "early_stopping_patience waits for a validation",
+    ("optimizer.betas=[0.9]",): "optimizer adamw does not take these options",
+    ("optimizer=timm", "optimizer.name=adahessian"): "needs second derivatives",
 }
 
 
@@ -80,6 +96,11 @@ def test_option(words, tiny_run, capsys):
     error = capsys.readouterr().err
     assert OPTIONS[words] in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("words", [("datamodule=fer2013", "datamodule.path=2013"), ("resume=2024",)])
+def test_a_path_that_looks_like_a_number(words, fer_train, capsys):
+    refused(fer_train(*words), capsys, words[-1].partition("=")[2])
 
 
 def test_pretrained_offline(tiny_run, capsys, monkeypatch):

@@ -33,9 +33,19 @@ ALLOWED = {
     "module": {"losses", "metrics", "mixing", "models", "optim", "sam"},
     "checkpoint": {"models"},
     "fitting_options": {"data", "module"},
-    "training": {"analysis", "checkpoint", "data", "fitting_options", "models", "module", "optim"},
-    "options": {"launchers"},
-    "sweep": {"monitor", "options", "training"},
+    "training": {
+        "analysis",
+        "checkpoint",
+        "data",
+        "fitting_options",
+        "models",
+        "module",
+        "monitor",
+        "optim",
+    },
+    "option_values": set(),
+    "options": {"launchers", "option_values"},
+    "sweep": {"data", "monitor", "option_values", "options", "training"},
     "sweep_reporting": {"analysis", "evaluating", "sweep", "training"},
     "sweep_report": {"cli", "sweep_reporting"},
     "train": {"cli", "options", "sweep", "training"},
@@ -83,7 +93,7 @@ ALLOWED = {
     },
     "app_cli": {"app", "cli"},
 }
-HYDRA = {"options", "sweep", "train"}
+HYDRA = {"option_values", "options", "sweep", "train"}
 HEAVY = {"wandb", "albumentations", "tensorboard"}  # imported where they are used, never at the top
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from fer.app.live import BusyError
 from fer.app.settings import Settings, settings
-from fer.bundle.card import Card, read_card
+from fer.bundle.card import Card, model_name, read_card
 from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.find import ZOO, find_bundle, shipped
 from fer.bundle.registry import Registry
@@ -18,7 +18,6 @@ from fer.errors import FerError
 from fer.faces.choose import choose_detector
 from fer.faces.face import Detector
 from fer.predict import Predictor, cores
-from fer.predicting.lines import model_name
 
 _MODELS = 8  # that are kept in memory at most
 _TURNS = threading.BoundedSemaphore(cores())

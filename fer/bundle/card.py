@@ -114,6 +114,11 @@ class Card:
     schema_version: int = field(default=SCHEMA_VERSION)
 
 
+def model_name(card: Card) -> str:
+    """Return the name of a model with its version, as a registry counts it, e.g. ``fast:3``."""
+    return f"{card.name}:{card.version}" if card.version else card.name
+
+
 def to_json(card: Card) -> str:
     """Return the text of `card.json`."""
     content = asdict(card) | {"labels": to_dict(card.labels)}

@@ -58,12 +58,13 @@ def read_folder(
             f"{root}: expected pictures in its folders, but there are none. Check datamodule.path."
         )
     names = list(parts.values())
+    filled = {part for (part, _), count in zip(places, counts, strict=True) if count} | {parts["train"]}
     data = EmotionData(
         images=ImageFiles(join(lists), size, color),
         targets=np.repeat(np.array([space.index(emotions[name]) for _, name in places], np.int64), counts),
         split=np.repeat(np.array([names.index(part) for part, _ in places], np.uint8), counts),
         split_names=tuple("all" if name == _WHOLE else name for name in names),
-        roles={role: "all" if name == _WHOLE else name for role, name in parts.items()},
+        roles={role: "all" if name == _WHOLE else name for role, name in parts.items() if name in filled},
         labels=space,
         source=str(root),
     )

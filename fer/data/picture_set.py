@@ -11,7 +11,7 @@ import numpy as np
 from fer.data.cache import CacheKey, cached
 from fer.data.dataset import EmotionData
 from fer.data.pictures import ImageFiles
-from fer.data.splits import carve_validation
+from fer.data.splits import carve_validation, indices
 from fer.errors import FerError
 
 VERSION = 2  # of what `hold` makes of a set; a new number makes caches of older ones stale
@@ -71,7 +71,9 @@ def _leave_out(data: EmotionData, rows: np.ndarray) -> EmotionData:
     test = data.split_names.index(data.roles["test"]) if "test" in data.roles else -1
     num_dropped = int((rows & (data.split != test)).sum())
     dropped = {**data.dropped, _UNREADABLE: num_dropped} if num_dropped else data.dropped
-    return replace(data.take(~rows), dropped=dropped)
+    left = data.take(~rows)
+    roles = {role: name for role, name in data.roles.items() if role == "train" or len(indices(left, role))}
+    return replace(left, roles=roles, dropped=dropped)
 
 
 def _key(data: EmotionData, images: ImageFiles, options: Mapping[str, Any]) -> CacheKey:

@@ -55,7 +55,9 @@ def hide_test_labels(data: EmotionData) -> EmotionData:
     return replace(data, targets=targets, votes=votes)
 
 
-def manifest(data: EmotionData, hide_test_labels: bool = True) -> dict[str, Any]:
+def manifest(
+    data: EmotionData, hide_test_labels: bool = True, whole: EmotionData | None = None
+) -> dict[str, Any]:
     """Name every part of the data by its content.
 
     Two manifests with the same ``pixels_sha256`` stand for the same images in the same order, whatever file,
@@ -64,6 +66,7 @@ def manifest(data: EmotionData, hide_test_labels: bool = True) -> dict[str, Any]
     Args:
         data: The data.
         hide_test_labels: Of the test role, tell the count and the pixels' hash alone. Evaluation says False.
+        whole: The data before copies were left out, by which it is known again; None: these are all.
 
     Returns:
         Plain JSON values: ``label_space``, ``image_shape`` ``[H, W, C]``, and in ``splits`` for each role
@@ -73,7 +76,7 @@ def manifest(data: EmotionData, hide_test_labels: bool = True) -> dict[str, Any]
         Where val was carved out, ``carved_sha256`` names the images of train and val together, in any order.
     """
     is_carved = "train" in data.roles and _CARVED in data.roles.get("val", "")
-    carved = {"carved_sha256": _carved_hash(data)} if is_carved else {}
+    carved = {"carved_sha256": _carved_hash(whole or data)} if is_carved else {}
     dropped = {"dropped": dict(data.dropped)} if data.dropped else {}
     return {
         "label_space": to_dict(data.labels),

@@ -2,17 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from fer.bundle.card import Card
+from fer.bundle.card import model_name
 from fer.predict import Answer, Predictor
 from fer.prediction import Prediction
 
 _BAR = 20  # characters
 _PARTS = " ▏▎▍▌▋▊▉█"  # eighths of a character
-
-
-def model_name(card: Card) -> str:
-    """Return the name of a model with its version, as a registry counts it, e.g. ``fast:3``."""
-    return f"{card.name}:{card.version}" if card.version else card.name
 
 
 def head_line(predictor: Predictor) -> str:

@@ -10,10 +10,11 @@ from itertools import count
 from pathlib import Path
 from typing import TextIO
 
+from fer.bundle.card import model_name
 from fer.errors import FerError
 from fer.predict import Answer, Predictor
 from fer.predicting.copies import Sink, spare, to_copies
-from fer.predicting.lines import answer_lines, head_line, model_name
+from fer.predicting.lines import answer_lines, head_line
 from fer.video.screen import Progress
 
 _NAMED = 20  # of many unreadable files

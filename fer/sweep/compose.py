@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fer import options
 from fer.config_dir import CONFIG_DIR
+from fer.option_values import flat
 
 
 class Composer:
@@ -75,7 +76,7 @@ def command_words(words: list[str], base: DictConfig) -> list[str]:
     """
     # also +sweep.space={…}, ~sweep.space, hydra/launcher=…
     own = [word for word in words if re.split("[=./]", word.lstrip("+~"))[0] not in ("sweep", "hydra")]
-    alone, wanted = options.flat(Composer(own)()), options.flat(base)
+    alone, wanted = flat(Composer(own)()), flat(base)
     for key, value in wanted.items():
         if not isinstance(value, dict) and key.split(".")[0] != "sweep" and alone.get(key, ...) != value:
             own.append(("" if key in alone else "+") + override(key, value))
@@ -102,7 +103,7 @@ def proxy_keys(words: list[str]) -> frozenset[str]:
     if not names or names[-1] == "null":
         return frozenset()
     proxy: Any = OmegaConf.load(CONFIG_DIR / "proxy" / f"{names[-1]}.yaml")
-    return frozenset(options.flat(proxy))
+    return frozenset(flat(proxy))
 
 
 def override(key: str, value: Any) -> str:

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fer import options
 from fer.errors import FerError, did_you_mean
+from fer.option_values import check_values, flat
 from fer.sweep.compose import Composer, override
 from fer.sweep.space import Choice, Domain, Parameter, Range, Value
 
@@ -99,7 +100,7 @@ def _contexts(parameter: Parameter, space: Sequence[Parameter]) -> list[tuple[tu
 
 def _check_known(parameter: Parameter, configs: Mapping[tuple[str, ...], DictConfig]) -> None:
     """Refuse a key that the config does not have, beside some choice or at all."""
-    keys = {words: list(options.flat(config)) for words, config in configs.items()}
+    keys = {words: list(flat(config)) for words, config in configs.items()}
     have = [words[0].partition("=")[2] for words, known in keys.items() if parameter.key in known and words]
     for words, known in keys.items():
         if parameter.key in known:
@@ -112,12 +113,12 @@ def _check_known(parameter: Parameter, configs: Mapping[tuple[str, ...], DictCon
 
 
 def _check_values(config: DictConfig, parameter: Parameter, name: str) -> None:
-    _check_between(options.flat(config)[parameter.key], parameter.domains[name], name)
+    _check_between(flat(config)[parameter.key], parameter.domains[name], name)
     for value in parameter.domains[name].ends():
         changed = config.copy()
         OmegaConf.update(changed, parameter.key, value)
         try:
-            options.check_values(changed, config)
+            check_values(changed, config)
         except FerError as error:
             raise FerError(f"sweep.space, {name}: {error}") from error
 

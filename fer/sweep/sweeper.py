@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from fer import options
 from fer.errors import FerError
 from fer.monitor import mode_of
+from fer.option_values import flat
 from fer.sweep.address import without_password
 from fer.sweep.base import check_base, check_data
 from fer.sweep.compose import Composer, command_words, proxy_keys, whole_command
@@ -120,7 +121,7 @@ def _open_books(plan: Plan, base: DictConfig, commands: dict[str, list[str] | No
         raise FerError(
             f"A sweep needs {error.name}, which is not installed: pip install 'fer-lightning[train,sweep]'."
         ) from error
-    values = {key: value for key, value in options.flat(base).items() if _counts(key)}
+    values = {key: value for key, value in flat(base).items() if _counts(key)}
     try:
         books, exists = begin(plan, values, commands, mode_of(plan.objective), may_exist)
     except FerError:

@@ -5,12 +5,22 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
 from fer.data.loader import seeded
 from fer.errors import FerError
 from fer.optim import mode_of
+
+
+class StayStopped(Callback):
+    """End a run that was killed after early stopping had stopped it, and before its end was written down."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Look at what the checkpoint said, before an epoch begins."""
+        stopping = [each for each in trainer.callbacks if isinstance(each, EarlyStopping)]  # type: ignore[attr-defined]
+        if any(each.wait_count and each.wait_count >= each.patience for each in stopping):
+            trainer.should_stop = True
 
 
 class SeedEpoch(Callback):

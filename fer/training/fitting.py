@@ -4,12 +4,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from fer.data.datamodule import EmotionDataModule
 from fer.errors import FerError
 from fer.module import EmotionModule
 
+_OPTIONS = {  # what else is an option's fault, by words of Lightning and torch
+    "val_check_interval": "trainer",
+    "Early stopping conditioned": "early_stopping_patience waits for a validation, and there was none",
+    "Expected more than 1 value": "datamodule.batch_size: batch normalisation needs two images of this size",
+}
 _LOST = r"[Cc]onnection (closed|reset|refused)|[Bb]roken pipe|NCCL"  # gloo and NCCL, of a lost process
 
 
@@ -47,8 +53,15 @@ def _check_without_validation(config: Mapping[str, Any]) -> None:
 
 def in_words(error: BaseException, processes: int) -> BaseException:
     """Return a `FerError` for what Lightning refuses in a fit or a lost process leaves, else ``error``."""
+    text = " ".join(str(error).split())
     if isinstance(error, MisconfigurationException):
-        return FerError(f"trainer: {' '.join(str(error).split())}")
+        return FerError(f"trainer: {text}")
+    if isinstance(error, torch.OutOfMemoryError):
+        return FerError(f"the device ran out of memory: choose a smaller datamodule.batch_size. {text}")
+    if isinstance(error, ValueError | RuntimeError):
+        for words, option in _OPTIONS.items():
+            if words in text:
+                return FerError(f"{option}: {text}")
     if processes > 1 and isinstance(error, RuntimeError) and re.search(_LOST, str(error)):
         return FerError(
             "another process of this run ended, so that this one cannot go on. What it says is printed "

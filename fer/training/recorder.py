@@ -1,6 +1,7 @@
 """RunRecorder: what a run measured, epoch by epoch, in memory and in ``metrics.csv``."""
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -101,9 +102,8 @@ class RunRecorder(Callback):
         draft.replace(self.path)
 
     def _is_better(self, value: float) -> bool:
-        if self.best is None:
+        if self.best is None or math.isnan(best := self.best[self.monitor]):
             return True
-        best = self.best[self.monitor]
         return value < best if mode_of(self.monitor) == "min" else value > best
 
 

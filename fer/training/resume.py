@@ -79,6 +79,26 @@ def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], folder: P
     )
 
 
+def check_same_devices(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    """Refuse to go on otherwise than the run began, where ``auto`` chooses differently now.
+
+    Args:
+        before: Record of the run so far.
+        now: ``precision`` and ``processes`` as they would be.
+        folder: The run folder, for the message.
+
+    Raises:
+        FerError: One of them differs; the message names the first.
+    """
+    for key, option in (("precision", "trainer.precision"), ("processes", "trainer.devices")):
+        then = before.get(key, now[key])
+        if then != now[key]:
+            raise FerError(
+                f"resume={folder}: the run began with {option} {then}, and auto means {now[key]} here. Go on "
+                f"where it began, or set {option} in its config.yaml."
+            )
+
+
 def check_same_stem(before: object, now: object, checkpoint: Path) -> None:
     """Refuse to go on with another stem: ``model.stem=auto`` has not always chosen the same.
 

@@ -23,7 +23,7 @@ from fer.monitor import check_emotion
 from fer.training.fitting import check_together, in_words
 from fer.training.loggers import log_pictures, log_status, open_loggers
 from fer.training.recorder import RunRecorder
-from fer.training.resume import check_same_data, check_same_stem, last_checkpoint
+from fer.training.resume import check_same_data, check_same_devices, check_same_stem, last_checkpoint
 from fer.training.run_data import Data, build_datamodule, read_data
 from fer.training.run_folder import command_line, environment, read_record, write_config, write_record
 from fer.training.summary import announce, draw_run, print_summary
@@ -67,9 +67,10 @@ def run(
     module = _build_module(config, datamodule, data.manifest, checkpoint)
     recorder = RunRecorder(folder / "metrics.csv", config["monitor"])
     # refuse what the Trainer refuses before anything is written
-    build_trainer(config, folder, [], recorder, module.model)
+    trial = build_trainer(config, folder, [], recorder, module.model)
     before = read_record(folder) if resumes else {}
     if before:
+        check_same_devices(before, {"precision": trial.precision, "processes": trial.world_size}, folder)
         check_same_data(before["manifest"], module.hparams["manifest"], folder)
     _write_beginning(config, folder, datamodule, quiet)
     chosen = {} if config["trainer"]["fast_dev_run"] else config["logger"]

@@ -27,8 +27,9 @@ class Data(NamedTuple):
 
 def read_data(config: Mapping[str, Any]) -> Data:
     """Read the data named in the config, and look for copies in it."""
-    faces, copies = check_copies(read(config["datamodule"]), config["datamodule"]["drop_leaks"])
-    return Data(faces, copies, splits.manifest(faces))
+    whole = read(config["datamodule"])
+    faces, copies = check_copies(whole, config["datamodule"]["drop_leaks"])
+    return Data(faces, copies, splits.manifest(faces, whole=whole))
 
 
 def build_datamodule(config: Mapping[str, Any], data: Data) -> EmotionDataModule:

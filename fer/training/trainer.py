@@ -16,7 +16,7 @@ from torch import nn
 from fer.errors import FerError
 from fer.optim import mode_of
 from fer.training.averaging import ExponentialAverage
-from fer.training.callbacks import FiniteLoss, SeedEpoch, checkpoints
+from fer.training.callbacks import FiniteLoss, SeedEpoch, StayStopped, checkpoints
 from fer.training.freezing import FrozenBackbone
 from fer.training.pace import EpochLine, Outlook, Pace
 from fer.training.recorder import RunRecorder
@@ -58,7 +58,7 @@ def build_trainer(
     _check_devices(options)
     try:
         return pl.Trainer(**options, logger=loggers or False, callbacks=callbacks, default_root_dir=folder)
-    except (MisconfigurationException, TypeError, ValueError) as error:
+    except (MisconfigurationException, AttributeError, TypeError, ValueError) as error:
         raise FerError(f"trainer: {error}") from error
 
 
@@ -84,6 +84,7 @@ def _callbacks(
     if config["early_stopping_patience"] is not None:
         patience = config["early_stopping_patience"]
         chosen.append(EarlyStopping(monitor, patience=patience, mode=mode_of(monitor), check_finite=False))
+        chosen.append(StayStopped())
     if config["trainer"]["enable_checkpointing"] is not False:
         chosen += checkpoints(folder / "checkpoints", monitor)
     if config["trainer"]["enable_progress_bar"] is not False and not quiet:

@@ -32,6 +32,13 @@ def test_validation_part(tmp_path, name):
     assert read_folder(tmp_path, 48).roles == {"train": "train", "val": name}
 
 
+def test_an_empty_validation_part_is_none(tmp_path):
+    write_folder(tmp_path)
+    for name in ("angry", "happy"):
+        (tmp_path / "val" / name).mkdir(parents=True)
+    assert read_folder(tmp_path, 48).roles == {"train": "train", "test": "test"}
+
+
 def test_class_folders_alone_all_train(tmp_path):
     data = read_folder(write_folder(tmp_path) / "train", 48, color=True)
     assert (len(data), data.roles) == (28, {"train": "all"})

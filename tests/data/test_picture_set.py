@@ -130,6 +130,16 @@ def test_unreadable_files_are_left_out_on_demand(folder, memory_gb):
     assert data.dropped == {"unreadable file": 2}  # those of the test part are not told
 
 
+@pytest.mark.filterwarnings("ignore:.*Going on without them")
+@pytest.mark.parametrize("memory_gb", [2.0, 0])
+def test_a_validation_part_without_a_readable_file_is_carved_anew(folder, memory_gb):
+    (folder / "val" / "happy").mkdir(parents=True)
+    (folder / "val" / "happy" / "a.png").write_bytes(b"")
+    data = held(folder, memory_gb=memory_gb, skip_corrupt=True)
+    assert "carve-out" in data.roles["val"]
+    assert len(indices(data, "val")) > 0
+
+
 def test_no_readable_file_at_all(folder):
     for path in folder.rglob("*.png"):
         path.write_bytes(b"no picture")

@@ -7,6 +7,7 @@ from picture_layouts import write_folder
 
 from fer.data.folder import read_folder
 from fer.data.splits import carve_validation, manifest
+from fer.training.run_data import read_data
 from fer.training.transfer import leaks
 
 
@@ -54,6 +55,18 @@ def test_another_carve_out_of_the_same_images_leaks(tmp_path):
     held = replace(data, images=data.images[:])
     assert len(leaks({**origin, "manifest": manifest(carve_validation(held, 0.2, 0))},
                      manifest(carve_validation(held, 0.2, 1)))) == 1  # fmt: skip
+
+
+def test_it_leaks_too_where_copies_were_dropped_from_train(tmp_path):
+    folder = write_folder(tmp_path)
+    for path in sorted((folder / "train").rglob("*.png"))[:6]:
+        path.with_stem(f"{path.stem}_copy").write_bytes(path.read_bytes())
+    options = {"name": "folder", "path": str(folder), "labels": None, "size": 48, "color": False,
+               "memory_gb": 2.0, "skip_corrupt": False, "val_fraction": 0.2, "drop_leaks": True}  # fmt: skip
+    one, other = (read_data({"datamodule": {**options, "split_seed": seed}}).manifest for seed in (0, 1))
+    assert one["splits"]["train"] != other["splits"]["train"]
+    (line,) = leaks({"path": "run", "manifest": one, "init_from": None}, other)
+    assert "trained on most images of this run's val split" in line
 
 
 @pytest.mark.parametrize(

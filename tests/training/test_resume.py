@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from fer.training.recorder import RunRecorder
-from fer.training.resume import check_same_data, stopped_run
+from fer.training.resume import stopped_run
 
 LAST = "checkpoints/last.ckpt"
 FACES = ("datamodule.num_train=256", "datamodule.num_val=64", "datamodule.num_test=8")
@@ -167,11 +167,36 @@ def test_a_damaged_checkpoint_is_one_clear_error(stopped, fer_train, capsys):
 
 def test_data_may_have_moved(stopped, tmp_path):
     given = {"resume": str(stopped), "datamodule": {"path": "elsewhere"}}
-    record = json.loads((stopped / "run.json").read_text())
-    os.utime(stopped)
     config, folder = stopped_run(given, ["resume", "datamodule.path"])
     assert (config["datamodule"]["path"], folder) == ("elsewhere", stopped.resolve())
-    check_same_data(record["manifest"], record["manifest"], folder)
+
+
+def test_early_stopping_that_had_stopped_a_run_stops_it_again(tiny_run, fer_train):
+    """Killed after its last checkpoint, and before it was written down that it had finished."""
+    words = ("trainer.max_epochs=9", "early_stopping_patience=2", "optimizer.lr=0", "scheduler=constant")
+    folder = tiny_run(*words).folder
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"status": "running"}))
+    assert fer_train(f"resume={folder}").status == 0
+    assert len(list(csv.DictReader((folder / "metrics.csv").open()))) == record["epochs"] < 9
+
+
+@pytest.mark.parametrize(
+    ("key", "option"), [("precision", "trainer.precision"), ("processes", "trainer.devices")]
+)
+def test_where_auto_would_choose_otherwise_a_run_does_not_go_on(stopped, fer_train, capsys, key, option):
+    record = json.loads((stopped / "run.json").read_text())
+    (stopped / "run.json").write_text(json.dumps(record | {key: "another"}))
+    assert fer_train(f"resume={stopped}").status == 2
+    assert f"the run began with {option} another, and auto means" in capsys.readouterr().err
+
+
+def test_a_monitor_that_is_no_number_is_never_the_best(tmp_path):
+    recorder = RunRecorder(tmp_path / "metrics.csv", "val/loss")
+    recorder.best = {"epoch": 1, "val/loss": float("nan")}
+    assert recorder._is_better(9.0)
+    recorder.best = {"epoch": 2, "val/loss": 9.0}
+    assert not recorder._is_better(float("nan"))
 
 
 def test_a_plateau_hears_of_the_epoch_that_a_checkpoint_ended(tmp_path):

@@ -3,6 +3,10 @@
 import csv
 
 import pytest
+import torch
+
+from fer.errors import FerError
+from fer.training.fitting import in_words
 
 
 def test_trainer_options_pass_through(tiny_run):
@@ -66,3 +70,21 @@ def test_sanity_check_is_no_epoch(tiny_run):
     run = tiny_run("trainer.num_sanity_val_steps=1", "trainer.max_epochs=1")
     row = next(csv.DictReader((run.folder / "metrics.csv").open()))
     assert run.record["best"]["val/loss"] == float(row["val/loss"])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), "choose a smaller datamodule.batch_size"),
+        (ValueError("Expected more than 1 value per channel when training"), "datamodule.batch_size: batch"),
+    ],
+)
+def test_mistakes_that_show_within_a_fit_are_told_in_words(error, said):
+    told = in_words(error, 1)
+    assert isinstance(told, FerError)
+    assert said in str(told)
+
+
+def test_other_errors_of_a_fit_are_left_as_they_are():
+    error = ValueError("of somebody else")
+    assert in_words(error, 1) is error

@@ -10,8 +10,8 @@ from typing import Any
 
 from fer.app.judging import Judged
 from fer.app.parts.images import boxed, to_jpeg
+from fer.bundle.card import model_name
 from fer.predict import Predictor
-from fer.predicting.lines import model_name
 
 Rows = list[dict[str, Any]]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets would compute

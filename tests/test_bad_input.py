@@ -83,7 +83,6 @@ OPTIONS = {
     ("trainer.limit_train_batches=0",): "trainer.limit_train_batches=0: nothing would be trained",
     ("trainer.max_time=10",): "trainer:",
     ("trainer.val_check_interval=1000",): "trainer: `val_check_interval`",
-    ("trainer.max_steps=1", "early_stopping_patience=2"): "early_stopping_patience waits for a validation",
     ("optimizer.betas=[0.9]",): "optimizer adamw does not take these options",
     ("optimizer=timm", "optimizer.name=adahessian"): "needs second derivatives",
 }

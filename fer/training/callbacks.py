@@ -23,6 +23,15 @@ class StayStopped(Callback):
             trainer.should_stop = True
 
 
+class ValidateLast(Callback):
+    """Validate after ``trainer.max_steps`` too, within an epoch: a schedule's end is its best part."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
+        """Ask for the end, before which Lightning validates."""
+        if 0 < trainer.max_steps <= trainer.global_step:
+            trainer.should_stop = True
+
+
 class SeedEpoch(Callback):
     """Seed the global random numbers (dropout, mixing) of each epoch from seed, epoch and process alone.
 

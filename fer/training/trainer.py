@@ -16,7 +16,7 @@ from torch import nn
 from fer.errors import FerError
 from fer.optim import mode_of
 from fer.training.averaging import ExponentialAverage
-from fer.training.callbacks import FiniteLoss, SeedEpoch, StayStopped, checkpoints
+from fer.training.callbacks import FiniteLoss, SeedEpoch, StayStopped, ValidateLast, checkpoints
 from fer.training.freezing import FrozenBackbone
 from fer.training.pace import EpochLine, Outlook, Pace
 from fer.training.recorder import RunRecorder
@@ -74,7 +74,7 @@ def _callbacks(
     config: Config, folder: Path, loggers: list[Logger], recorder: RunRecorder, quiet: bool
 ) -> list[Callback]:
     monitor = config["monitor"]
-    chosen: list[Callback] = [SeedEpoch(config["seed"]), FiniteLoss(), Pace(), recorder]
+    chosen: list[Callback] = [SeedEpoch(config["seed"]), FiniteLoss(), ValidateLast(), Pace(), recorder]
     chosen += [WandbReport(log, recorder, config["logger"]["wandb"]["log_model"])
                for log in loggers if isinstance(log, WandbLogger)]  # fmt: skip
     if config["model"]["freeze_epochs"]:

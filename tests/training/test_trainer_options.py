@@ -22,7 +22,6 @@ def test_trainer_options_pass_through(tiny_run):
     [
         "trainer.fast_dev_run=true",
         "trainer.overfit_batches=2",
-        "trainer.max_steps=3",
         "trainer.val_check_interval=0.5",
         "trainer.num_sanity_val_steps=1",
         "trainer.enable_checkpointing=false",
@@ -38,6 +37,14 @@ def test_trainer_option(word, tiny_run):
     run = tiny_run(*word.split(), "trainer.max_epochs=2")
     assert run.status == 0
     assert run.record["status"] == "finished"
+
+
+def test_the_end_of_max_steps_is_validated_within_an_epoch_too(tiny_run):
+    words = ("trainer.limit_train_batches=2", "trainer.max_steps=3", "early_stopping_patience=9")
+    run = tiny_run(*words, "trainer.max_epochs=9")
+    rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
+    assert [row["step"] for row in rows] == ["2", "3"]
+    assert all(row["val/accuracy"] for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +83,7 @@ def test_sanity_check_is_no_epoch(tiny_run):
     ("error", "said"),
     [
         (torch.OutOfMemoryError("CUDA out of memory."), "choose a smaller datamodule.batch_size"),
+        (RuntimeError("Early stopping conditioned on metric `val/accuracy`"), "there was none: Early"),
         (ValueError("Expected more than 1 value per channel when training"), "datamodule.batch_size: batch"),
     ],
 )

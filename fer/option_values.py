@@ -10,7 +10,7 @@ from fer.errors import FerError, did_you_mean
 _MAY_BE_NULL = (
     "early_stopping_patience", "datamodule.size", "datamodule.workers", "trainer.check_val_every_n_epoch"
 )  # fmt: skip
-_NULLABLE = ("trainer.", "early_stopping_patience", "optimizer.layer_decay", "datamodule.size")
+_NULLABLE = (*_MAY_BE_NULL, "optimizer.layer_decay", "sweep.n_trials")
 
 
 def flat(config: DictConfig) -> dict[str, Any]:
@@ -50,9 +50,13 @@ def _check_kinds(config: DictConfig, reference: DictConfig) -> None:
         now = given[key]
         kind = "true or false" if isinstance(was, bool) else "a number"
         strange = isinstance(now, str | list | dict) or (isinstance(now, bool) and not isinstance(was, bool))
-        strange |= now is None and not key.startswith(_NULLABLE)
+        strange |= now is None and key not in _NULLABLE
         if isinstance(was, int | float) and strange:
-            raise FerError(f"{key}: expected {kind}, got {'null' if now is None else repr(now)}.")
+            raise FerError(f"{key}: expected {kind}, got {_shown(now)}.")
+
+
+def _shown(value: object) -> str:
+    return "null" if value is None else repr(value)
 
 
 def _check_numbers(config: DictConfig) -> None:
@@ -74,9 +78,11 @@ def _check_numbers(config: DictConfig) -> None:
         if value is None and key in _MAY_BE_NULL:
             continue
         if not isinstance(value, int | float) or isinstance(value, bool) or value < low:
-            raise FerError(f"{key}: expected a number of at least {low}, got {value!r}.")
+            raise FerError(f"{key}: expected a number of at least {low}, got {_shown(value)}.")
         if isinstance(low, int) and not isinstance(value, int):
             raise FerError(f"{key}: expected a whole number, got {value!r}.")
+    if isinstance(time := config.trainer.max_time, int | float):
+        raise FerError(f'trainer.max_time: expected "DD:HH:MM:SS", got {time}.')
     if config.seed >= 2**32:
         raise FerError(f"seed: expected a number below 2^32, got {config.seed}.")
     if config.trainer.limit_train_batches == 0:

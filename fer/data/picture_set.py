@@ -14,7 +14,7 @@ from fer.data.pictures import ImageFiles
 from fer.data.splits import carve_validation, indices
 from fer.errors import FerError
 
-VERSION = 2  # of what `hold` makes of a set; a new number makes caches of older ones stale
+VERSION = 3  # of what `hold` makes of a set; a new number makes caches of older ones stale
 _UNREADABLE = "unreadable file"
 
 

@@ -70,7 +70,7 @@ def evaluate(request: Namespace) -> Path:
         page = write_report(folder, chapters, _title(about, len(results)), about)
         results[number].predictions.save(folder / "predictions.npz")
     except OSError as error:
-        raise FerError(f"{folder}: the report cannot be written ({error.strerror}). Try --output.") from error
+        raise FerError(f"{folder}: the report cannot be written: {error.strerror}.") from error
     if len(results) > 1:
         _keep_all(results, runs, request)
     print_scores(about, chapters, page)
@@ -203,9 +203,9 @@ def _keep_all(results: Sequence[Result], runs: Sequence[TrainedRun], request: Na
     for run, result in zip(runs, results, strict=True):
         place = report_folder(alone, [run])
         try:
-            result.predictions.save(check_place(place) / "predictions.npz")
-        except (FerError, OSError) as error:
-            print(f"{run.name}: its predictions are not kept: {error}")
+            result.predictions.save(place / "predictions.npz")
+        except OSError as error:
+            print(f"{run.name}: its predictions are not kept in {place}: {error.strerror}.")
 
 
 def _title(about: Mapping[str, Any], num_results: int) -> str:

@@ -10,12 +10,12 @@ from fer.analysis.curves import read_metrics
 from fer.bundle.card import NAME, NAME_FORM, UNMEASURED, CropRule
 from fer.checkpoint import TIMM, data_names
 from fer.errors import FerError
-from fer.exporting.own_data import without_places
+from fer.exporting.own_data import PLACES, without_folder, without_places
 from fer.faces.rules import RULES
 from fer.scoring import TrainedRun
 from fer.training.run_folder import read_record
 
-_PATH = re.compile(r"(\bpath\s*[:=]\s*['\"]?)[^,}\]]*/")  # the folders of a data set's own
+_PATH = re.compile(r"(\bpath\s*:\s*['\"]?)[^,}\]]*/(?=[^/,}\]\s])")  # folders of a data set within a list
 _RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s\d+_[0-9a-f]{4}")
 _FOLDERS = re.compile(r"(?<![^\s=:,'\"{\[(])(?:~[\w.-]*)?/(?:[^\s,'\"{}\[\]]*/)?")  # of a path within a list
 _OF_THIS_MACHINE = ("output_dir", "resume", "logger", "name")
@@ -143,6 +143,12 @@ def _typed(command: str | None) -> str | None:
     """Return a command line with the names of its files alone, and without where its outputs went."""
     if command is None:
         return None
-    typed = [_PATH.sub(r"\1", word) for word in shlex.split(command) if not word.startswith("output_dir=")]
-    words = [word.partition("=") for word in typed]
-    return shlex.join(f"{key}{sign}{_FOLDERS.sub('', without_places(value))}" for key, sign, value in words)
+    words = [word.partition("=") for word in shlex.split(command) if not word.startswith("output_dir=")]
+    return shlex.join(f"{key}{sign}{_told(key, value)}" for key, sign, value in words)
+
+
+def _told(key: str, value: str) -> str:
+    """Return a value of the command line without folders."""
+    if key.rpartition(".")[2] in PLACES:
+        return without_folder(value)
+    return _FOLDERS.sub("", _PATH.sub(r"\1", without_places(value)))

@@ -1,5 +1,6 @@
 """The pictures that a run was trained and chosen on, where they are still at hand."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from fer.errors import FerError
 from fer.scoring import Scene, TrainedRun
 from fer.scoring.trace import changed
 
+PLACES = ("path", "init_from", "pretrained")  # keys of the config that name files
 _DRAWN = {"name": "synthetic", "num_val": 0, "num_test": 0, "seed": 0, "difficulty": 1.0}
 
 
@@ -99,14 +101,15 @@ def spread(rows: np.ndarray, number: int) -> np.ndarray:
 def without_places(value: Any) -> Any:
     """Return nested values without folders: what leaves the lab tells none of it."""
     if isinstance(value, dict):
-        return {key: without_folder(inner) if key == "path" else without_places(inner)
-                for key, inner in value.items()}  # fmt: skip
+        named = {key: without_folder(inner) for key, inner in value.items()
+                 if key in PLACES and isinstance(inner, str)}  # fmt: skip
+        return {key: named[key] if key in named else without_places(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [without_places(inner) for inner in value]
     is_place = isinstance(value, str) and (Path(value).is_absolute() or value.startswith("~"))
     return without_folder(value) if is_place else value
 
 
-def without_folder(value: Any) -> Any:
-    """Return the name alone of a path; anything else as it is."""
-    return Path(value).name if isinstance(value, str) else value
+def without_folder(path: str) -> str:
+    """Return the name alone of a path, in its quotes if it has any."""
+    return re.sub(r"[^'\"]*/", "", re.sub(r"/+(?=['\"]?$)", "", path))

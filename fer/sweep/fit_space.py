@@ -126,7 +126,8 @@ def _check_values(config: DictConfig, parameter: Parameter, name: str) -> None:
 def _check_between(was: object, domain: Domain, name: str) -> None:
     """Refuse whole ends for a key that takes any number, such as 0 and 1: nothing between would be tried."""
     if isinstance(was, float) and isinstance(domain, Range) and domain.is_whole() and not domain.step:
+        whole = "" if domain.log else "; for whole ones step: 1"
         raise FerError(
             f"sweep.space, {name}: between whole ends only whole numbers are tried. For all numbers write "
-            f"low: {float(domain.low)}; for whole ones step: 1."
+            f"low: {float(domain.low)}{whole}."
         )

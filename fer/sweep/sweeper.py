@@ -59,7 +59,7 @@ def run_sweep(context: HydraContext, config: DictConfig, words: list[str]) -> No
     for key in proxy_keys(words) & {parameter.key for parameter in plan.space}:
         raise FerError(f"sweep.space: {key} is what the proxy sets. Leave out the one or the other.")
     commands = {"command": command_words(words, base), "full_command": whole_command(words, plan.objective)}
-    if _works_here(config) and not plan.folder.is_dir():
+    if _works_here(config):
         check_data(plan, compose)
     HydraConfig.instance().set_config(config)
     _open_books(plan, base, commands, bool(config.sweep.resume) or config.sweep.storage is not None)
@@ -121,7 +121,7 @@ def _open_books(plan: Plan, base: DictConfig, commands: dict[str, list[str] | No
         raise FerError(
             f"A sweep needs {error.name}, which is not installed: pip install 'fer-lightning[train,sweep]'."
         ) from error
-    values = {key: value for key, value in flat(base).items() if _counts(key)}
+    values = _without_places({key: value for key, value in flat(base).items() if _counts(key)})
     try:
         books, exists = begin(plan, values, commands, mode_of(plan.objective), may_exist)
     except FerError:
@@ -137,6 +137,15 @@ def _open_books(plan: Plan, base: DictConfig, commands: dict[str, list[str] | No
 def _counts(key: str) -> bool:
     """Return whether a key is the same in every session: none of `MOVABLE`, nor a node that holds one."""
     return not any(f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.") for name in MOVABLE)
+
+
+def _without_places(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a config without where the sources of ``datamodule=concat`` lie."""
+    sources = values.get("datamodule.sources")
+    if isinstance(sources, list):
+        plain = [{key: value for key, value in one.items() if key != "path"} for one in sources]
+        values["datamodule.sources"] = plain
+    return values
 
 
 def _see_to_its_end(plan: Plan, context: HydraContext, config: DictConfig) -> None:

@@ -39,7 +39,7 @@ def work(plan: Plan, _: DictConfig) -> None:
     """Work until no trial waits; what a launcher starts as a job, in this process or elsewhere."""
     _share_machine(plan.share_of_cores, HydraConfig.get().job.num)
     is_joblib = HydraConfig.get().runtime.choices["hydra/launcher"] == "joblib"
-    parent = os.getppid() if is_joblib else None
+    parent = os.getppid() if is_joblib and plan.workers > 1 else None  # one alone is the sweep's own process
     compose, books, shelf = Composer(plan.words), Books(plan), Shelf()
     while (taken := patiently(partial(books.take, idle=True))) is not None:
         Attempt(books, *taken).run(compose, shelf)
@@ -123,7 +123,10 @@ class Attempt:
         if read_record(self.folder).get("status") == "pruned":  # and its process died before it could tell
             return Ending(TrialState.PRUNED, None, {})
         data = shelf.get(values)
-        best = training.run(values, self.folder, self._goes_on(), data, [self.watch], quiet=True)
+        if goes_on := self._goes_on():  # perhaps where auto means another precision
+            trainer = values["trainer"]
+            trainer["precision"] = read_record(self.folder).get("precision", trainer["precision"])
+        best = training.run(values, self.folder, goes_on, data, [self.watch], quiet=True)
         notes = {key: best[key] for key in ("epoch",) if key in best}
         if self.watch.ended_as == "pruned":
             return Ending(TrialState.PRUNED, None, notes)

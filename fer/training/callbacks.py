@@ -24,12 +24,13 @@ class StayStopped(Callback):
 
 
 class ValidateLast(Callback):
-    """Validate after ``trainer.max_steps`` too, within an epoch: a schedule's end is its best part."""
+    """Validate after ``trainer.max_steps``, wherever they fall: a schedule's end is its best part."""
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
         """Ask for the end, before which Lightning validates."""
         if 0 < trainer.max_steps <= trainer.global_step:
-            trainer.should_stop = True
+            trainer.should_stop, trainer.check_val_every_n_epoch = True, 1
+            trainer.fit_loop.min_epochs = None  # with which it would not listen
 
 
 class SeedEpoch(Callback):

@@ -57,7 +57,10 @@ def in_words(error: BaseException, processes: int) -> BaseException:
     if isinstance(error, MisconfigurationException):
         return FerError(f"trainer: {text}")
     if isinstance(error, torch.OutOfMemoryError):
-        return FerError(f"the device ran out of memory: choose a smaller datamodule.batch_size. {text}")
+        return FerError(
+            "the device ran out of memory: choose a smaller datamodule.batch_size, or eval_batch_size where "
+            f"that happened in a validation. {text}"
+        )
     if isinstance(error, ValueError | RuntimeError):
         for words, option in _OPTIONS.items():
             if words in text:

@@ -1,5 +1,6 @@
 """What a card says of a model's origin, and what it keeps to itself."""
 
+import shlex
 from types import SimpleNamespace
 
 import numpy as np
@@ -143,11 +144,23 @@ def test_the_command_tells_no_folder():
     )
     told = "fer-train 'datamodule.sources=[{name: x, path: x.csv}, {path:CK+}]' model.name=a/b"
     assert _typed(several) == told
-    relative = (
-        "fer-train datamodule.path=../mercy/fer2013.csv 'datamodule.sources=[{path: mercy/x}, {path: y}]'"
-    )
-    told = "fer-train datamodule.path=fer2013.csv 'datamodule.sources=[{path: x}, {path: y}]'"
-    assert _typed(relative) == told
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("datamodule.path=../mercy/fer2013.csv", "datamodule.path=fer2013.csv"),
+        ("datamodule.path=/srv/mercy/data/", "datamodule.path=data"),
+        ("datamodule.path=/srv/a,b/c.csv", "datamodule.path=c.csv"),
+        ('datamodule.path="mercy/a=b.csv"', 'datamodule.path="a=b.csv"'),
+        ("datamodule.sources=[{path: mercy/x}, {path: a/b/}]", "datamodule.sources=[{path: x}, {path: b/}]"),
+        ("model.init_from=runs/mercy/x", "model.init_from=x"),
+        ("model.pretrained=true", "model.pretrained=true"),
+        ("model.name=hf-hub/a", "model.name=hf-hub/a"),
+    ],
+)
+def test_relative_folders_are_not_told_either(typed, told):
+    assert shlex.split(_typed(shlex.join(["fer-train", typed]))) == ["fer-train", told]
 
 
 def test_a_run_that_was_killed_lasted_as_long_as_it_wrote_down(tmp_path):

@@ -9,6 +9,7 @@ from small_sweeps import FACES, NET, RATES, SMALL
 
 from fer.options import choices
 from fer.sweep.storage import CONNECT_SECONDS
+from fer.sweep.sweeper import _counts, _without_places
 from fer.sweep_reporting.found import find_sweep
 from fer.train import main
 
@@ -94,11 +95,22 @@ def test_data_that_cannot_be_read_are_told_before_there_is_a_sweep(fer_train, ca
     assert not list(tmp_path.glob("outputs/multirun/*"))
 
 
+def test_where_data_lie_is_no_part_of_a_search():
+    both = [{"name": "fer2013", "path": "/a"}, {"name": "synthetic", "path": "/b"}]
+    values = {"datamodule.sources": both, "datamodule.batch_size": 8}
+    assert _without_places(values)["datamodule.sources"] == [{"name": "fer2013"}, {"name": "synthetic"}]
+    kept = ("datamodule.sources", "datamodule.batch_size", "optimizer")
+    assert [key for key in (*kept, "datamodule", "datamodule.path", "logger.wandb") if _counts(key)] == [
+        *kept
+    ]
+
+
 def test_a_sweep_goes_on_when_its_data_were_moved(fer_train, fer2013_csv, tmp_path):
     moved = shutil.copy(fer2013_csv, tmp_path / "moved.csv")
     words = (*ONE_EPOCH, *NET, "datamodule=fer2013", "datamodule.batch_size=16", "sweep=custom", RATES)
     assert fer_train(*words, "sweep.n_trials=1", f"datamodule.path={fer2013_csv}").status == 0
     more = ("sweep.n_trials=2", "sweep.resume=true")
+    assert fer_train(*words, *more, "datamodule.path=/no/such.csv").status == 2
     assert fer_train(*words, *more, f"datamodule.path={moved}").status == 0
     assert (tmp_path / "outputs/multirun/custom/1/metrics.csv").is_file()
 

@@ -12,8 +12,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from fer.errors import FerError
 from fer.training.recorder import RunRecorder
-from fer.training.resume import stopped_run
+from fer.training.resume import check_same_data, stopped_run
 
 LAST = "checkpoints/last.ckpt"
 FACES = ("datamodule.num_train=256", "datamodule.num_val=64", "datamodule.num_test=8")
@@ -169,6 +170,13 @@ def test_data_may_have_moved(stopped, tmp_path):
     given = {"resume": str(stopped), "datamodule": {"path": "elsewhere"}}
     config, folder = stopped_run(given, ["resume", "datamodule.path"])
     assert (config["datamodule"]["path"], folder) == ("elsewhere", stopped.resolve())
+
+
+def test_what_a_carve_out_is_known_by_decides_nothing(stopped):
+    manifest = json.loads((stopped / "run.json").read_text())["manifest"]
+    check_same_data({**manifest, "carved_sha256": "0" * 64}, manifest, stopped)
+    with pytest.raises(FerError, match="the shape differs"):
+        check_same_data({**manifest, "image_shape": [1, 1, 1]}, manifest, stopped)
 
 
 def test_early_stopping_that_had_stopped_a_run_stops_it_again(tiny_run, fer_train):

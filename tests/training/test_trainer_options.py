@@ -39,12 +39,18 @@ def test_trainer_option(word, tiny_run):
     assert run.record["status"] == "finished"
 
 
-def test_the_end_of_max_steps_is_validated_within_an_epoch_too(tiny_run):
-    words = ("trainer.limit_train_batches=2", "trainer.max_steps=3", "early_stopping_patience=9")
-    run = tiny_run(*words, "trainer.max_epochs=9")
+@pytest.mark.parametrize(
+    ("word", "validated"),
+    [
+        ("early_stopping_patience=9", ["2", "3"]),
+        ("trainer.check_val_every_n_epoch=3", ["3"]),
+        ("trainer.min_epochs=5", ["2", "3"]),
+    ],
+)
+def test_the_end_of_max_steps_is_validated_wherever_it_falls(word, validated, tiny_run):
+    run = tiny_run("trainer.limit_train_batches=2", "trainer.max_steps=3", "trainer.max_epochs=9", word)
     rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
-    assert [row["step"] for row in rows] == ["2", "3"]
-    assert all(row["val/accuracy"] for row in rows)
+    assert [row["step"] for row in rows if row.get("val/accuracy")] == validated
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def _check_recording(path):
         rows = list(csv.DictReader(file))
     assert len(rows) >= 2
     assert {row["label"] for row in rows} == {"happy", "surprise"}
-    assert min(float(row["confidence"]) for row in rows) > 0.7
+    assert min(float(row["confidence"]) for row in rows) > 0.5
     assert rows[0]["seconds"] == "0.0"
     assert len({row["face"] for row in rows}) == 2  # each keeps its number
 

@@ -230,7 +230,8 @@ def test_a_tag_made_of_a_choice_is_that_of_its_own_trial(sweep, tmp_path):
         yaml.safe_load(file.read_text()) for file in tmp_path.glob("outputs/multirun/some/*/config.yaml")
     ]
     assert len(configs) == 4
-    assert all(config["logger"]["wandb"]["tags"] == [config["optimizer"]["name"]] for config in configs)
+    for config in configs:
+        assert config["logger"]["wandb"]["tags"] == [config["optimizer"]["name"], "sweep"]
 
 
 def test_a_trial_that_died_at_its_very_end_has_done_its_whole_schedule(sweep, monkeypatch):

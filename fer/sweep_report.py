@@ -19,7 +19,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fer-sweep-report", description=__doc__)
     add = parser.add_argument
     add("folder", nargs="?", type=Path, metavar="FOLDER", help="default: outputs/multirun/NAME")
-    add("--storage", help="sweep.storage of the sweep, where it had one: journal:FILE, postgresql://…")
+    add("--storage", help="sweep.storage of the sweep, where that is not what its folder says")
     add("--name", help="sweep.name of the sweep (default: the name of its folder)")
     add("--confirm", type=int, metavar="N", help="train the best recipes again over N new seeds")
     add("--best", type=int, default=3, metavar="K", help="how many recipes to confirm (default: 3)")

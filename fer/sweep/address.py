@@ -9,6 +9,7 @@ from fer.errors import FerError
 from fer.places import at_home
 
 FORMS = "null (a SQLite file), sqlite:///FILE, journal:FILE or postgresql://USER@HOST/DATABASE"
+_NOTE = "study.address"  # of a sweep's folder: where its study lies
 _POSTGRESQL = r"postgres(?:ql)?(?:\+\w+)?://"
 _USER_PASSWORD = re.compile(rf"({_POSTGRESQL}[^:@/]*):(.*?)@([^@?]*(?:\?\w+=.*)?)$")
 _PARAMETER = re.compile(rf"({_POSTGRESQL}.*[?&])password=([^&'\"\s}}]*)&?")  # the last one, which counts
@@ -64,6 +65,19 @@ def _masked(text: str) -> str:
     """Take what may be a password out of an address that is none of ours."""
     hidden = re.sub(r"((?:^|/)[^:/@\s]+):(?!/).*@", r"\1:***@", text)
     return re.sub(r"(password=)[^&\s'\"]*", r"\1***", hidden)
+
+
+def note_address(folder: Path, address: str) -> None:
+    """Leave the full address of a study, without a password, in a sweep's folder, where it lies elsewhere."""
+    file = file_of(address)
+    if file is None or file.parent != folder.resolve():
+        (folder / _NOTE).write_text(address, encoding="utf-8")
+
+
+def noted_address(folder: Path) -> str | None:
+    """Return what `note_address` left; None where the study lies in the folder itself."""
+    note = folder / _NOTE
+    return note.read_text(encoding="utf-8") if note.is_file() else None
 
 
 def file_of(address: str) -> Path | None:

@@ -10,7 +10,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from fer.errors import FerError
-from fer.sweep.address import file_of
+from fer.sweep.address import file_of, note_address
 from fer.sweep.books import Books
 from fer.sweep.plan import Plan
 from fer.sweep.space import Value, grid
@@ -64,6 +64,7 @@ def begin(
             if not may_exist:
                 raise FerError(_there_already(books))
         (plan.folder / _KEY_FILE).write_text(key, encoding="utf-8")
+        note_address(plan.folder, plan.address)
         _fill(books, points)
         books.revive()
     return books, exists

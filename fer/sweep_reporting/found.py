@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fer.errors import FerError
 from fer.places import at_home
-from fer.sweep.address import file_of, full_address
+from fer.sweep.address import file_of, full_address, noted_address
 from fer.sweep.storage import open_storage
 
 STATES = {
@@ -112,13 +112,14 @@ def find_sweep(folder: Path, storage: str | None, name: str | None) -> FoundSwee
 
     Args:
         folder: Of the sweep, ``outputs/multirun/<name>``.
-        storage: What ``sweep.storage`` was; None for the SQLite file in the folder.
+        storage: What ``sweep.storage`` was; None for what the folder says, else the SQLite file in it.
         name: What ``sweep.name`` was; None for the name of the folder.
 
     Raises:
         FerError: There is no such storage, or no such sweep in it.
     """
     folder = at_home(folder).resolve()
+    storage = storage or noted_address(folder)
     address = full_address(storage, folder)
     if (file := file_of(address)) is not None and not file.is_file():
         raise FerError(_missing(folder, storage, file))
@@ -154,7 +155,7 @@ def _with_numbers_alone(trial: FrozenTrial) -> FrozenTrial:
 
 def _missing(folder: Path, storage: str | None, file: Path) -> str:
     if storage is not None:
-        return f"--storage {storage}: there is no file {file}."
+        return f"--storage {storage}: there is no file {file}. Where it was moved, say where to."
     return (
         f"{folder}: expected the folder of a sweep, with its {file.name} in it. Give outputs/multirun/NAME; "
         "where the sweep was begun with sweep.storage, add the same as --storage."

@@ -4,6 +4,7 @@ import multiprocessing
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -12,10 +13,12 @@ from optuna.trial import TrialState
 from small_sweeps import plan_for
 
 from fer.errors import FerError
+from fer.sweep.address import noted_address
 from fer.sweep.beginning import begin
 from fer.sweep.books import DEATHS, MAX_DEATHS, OWNER, PULSE, Books
 from fer.sweep.liveness import GRACE_SECONDS, this_process
 from fer.sweep.storage import open_storage
+from fer.sweep_reporting.found import find_sweep
 
 
 @pytest.fixture(params=["sqlite:///{}/s.db", "journal:{}/s.log"])
@@ -156,6 +159,17 @@ def test_a_study_of_somebody_else_is_left_alone(plan):
     optuna.create_study(study_name=plan.name, storage=open_storage(plan.address))
     with pytest.raises(FerError, match="no sweep of ours"):
         start(plan)
+
+
+def test_the_folder_tells_where_the_study_lies(plan, tmp_path):
+    """In the folder itself, unless it is noted: that may be moved."""
+    start(plan)
+    assert noted_address(plan.folder) is None
+    elsewhere = replace(plan, folder=tmp_path / "runs", name="other")
+    elsewhere.folder.mkdir()
+    start(elsewhere)
+    assert noted_address(elsewhere.folder) == plan.address
+    assert find_sweep(elsewhere.folder, None, "other").name == "other"
 
 
 def test_a_grid_gets_its_missing_points(tmp_path):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
 
 from fer.data.loader import seeded
@@ -18,9 +18,9 @@ class StayStopped(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Look at what the checkpoint said, before an epoch begins."""
-        stopping = [each for each in trainer.callbacks if isinstance(each, EarlyStopping)]  # type: ignore[attr-defined]
-        if any(each.wait_count and each.wait_count >= each.patience for each in stopping):
-            trainer.should_stop = True
+        for stopping in trainer.early_stopping_callbacks:
+            if stopping.wait_count and stopping.wait_count >= stopping.patience:
+                trainer.should_stop = True
 
 
 class ValidateLast(Callback):

@@ -69,9 +69,8 @@ def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], folder: P
     Raises:
         FerError: A split differs; the message names the first.
     """
-    compared = before.keys() - {
-        "carved_sha256"
-    }  # splits tell it all, and not all versions take the same images
+    # splits tell it all; what a carve-out is known by, versions take of other images
+    compared = before.keys() - {"carved_sha256"}
     if all(before[key] == now.get(key) for key in compared):
         return
     splits = {**before["splits"], **now["splits"]}

@@ -1,6 +1,7 @@
 """The webcam page in Chromium, whose camera is a film of drawn faces."""
 
 import csv
+import statistics
 import time
 
 import pytest
@@ -85,7 +86,9 @@ def _check_recording(path):
         rows = list(csv.DictReader(file))
     assert len(rows) >= 2
     assert {row["label"] for row in rows} == {"happy", "surprise"}
-    assert min(float(row["confidence"]) for row in rows) > 0.5
+    confidences = [float(row["confidence"]) for row in rows]
+    assert statistics.median(confidences) > 0.7
+    assert min(confidences) > 0.65  # of a hundred frames that move: 0.70 to 0.73
     assert rows[0]["seconds"] == "0.0"
     assert len({row["face"] for row in rows}) == 2  # each keeps its number
 

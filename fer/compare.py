@@ -1,4 +1,4 @@
-"""fer-compare: which of several trained models is better on the same images, and whether that is chance."""
+"""Compare trained models on the same images: which is better, and whether the difference is significant."""
 
 import argparse
 import re
@@ -8,22 +8,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer.cli import run_and_explain
+from fer.cli import run_command
 from fer.errors import FerError, did_you_mean
 
-if TYPE_CHECKING:  # they load torch
-    from fer.analysis.comparison import Comparison, Entrant
-    from fer.evaluating.contenders import Contender
+# These load torch
+if TYPE_CHECKING:
+    from fer.analysis.comparison import Candidate, Comparison
+    from fer.evaluating.contenders import ComparedRun
 
 METRICS = ("accuracy", "macro_f1", "uar", "log_loss")
-SPEED = {True: "images/s", False: "images/s in training"}
+# Title of the speed column, by whether the speed was measured
+SPEED_TITLES = {True: "images/s", False: "images/s in training"}
 _RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s(?P<seed>\d+)_(?P<tag>[0-9a-f]{4})")
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    """Compare the runs of the command line, and exit with its status."""
-    arguments = _parser().parse_args(words)
-    sys.exit(run_and_explain(lambda: run(arguments)))
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``fer-compare`` and exit with its status."""
+    request = _parser().parse_args(arguments)
+    sys.exit(run_command(lambda: run(request)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,93 +33,107 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folder or .ckpt file; seeds of one recipe count as one")
     add("--split", default="val", help="train, val, test or all (default: val)")
-    add("--path", help="where the data of the runs lies now")
+    add("--path", help="new path of the data of the runs, if it has moved")
     add("--metric", default="accuracy", help=f"{', '.join(METRICS)} (default: accuracy)")
-    add("--output", type=Path, help="folder of the report (default: OUTPUTS/compare/TIME_SPLIT)")
-    add("--no-speed", action="store_true", help="do not measure speed; show that of training")
+    add("--output", type=Path, help="folder for the report (default: OUTPUTS/compare/TIME_SPLIT)")
+    add("--no-speed", action="store_true", help="do not measure the speed; show the speed of training")
     return parser
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Score what has no predictions yet, compare, print and write the report.
+def run(request: argparse.Namespace) -> None:
+    """Score runs without stored predictions, compare them, print the result and write the report.
+
+    Args:
+        request: The parsed command line.
 
     Raises:
         FerError: A run cannot be scored, or the runs cannot be compared.
     """
-    _check(arguments)
-    from fer.evaluating.check_seeds import check_seeds
-    from fer.evaluating.contenders import distinct, earlier_scores, enter_test_scores, gather
-    from fer.evaluating.report_place import check_place
-
-    if arguments.output:
-        check_place(arguments.output)
-    contenders, notes = distinct(
-        gather(arguments.runs, arguments.split, arguments.path, not arguments.no_speed)
+    _check(request)
+    from fer.evaluating.check_seeds import check_distinct_seeds
+    from fer.evaluating.contenders import (
+        drop_equal_weights,
+        earlier_score_notes,
+        load_compared_runs,
+        record_test_scores,
     )
-    if _by_recipe(contenders):
-        check_seeds((one.training, one["seed"], one["checkpoint"]) for one in contenders)
-    now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{arguments.split}"
-    folder = check_place(arguments.output or contenders[0].outputs / "compare" / now)
-    notes += earlier_scores(contenders)
-    enter_test_scores(contenders)
-    notes += _notes(contenders)
-    report(contenders, arguments.metric, SPEED[not arguments.no_speed], notes, folder)
+    from fer.evaluating.report_place import check_writable
+
+    if request.output:
+        check_writable(request.output)
+    runs, notes = drop_equal_weights(
+        load_compared_runs(request.runs, request.split, request.path, not request.no_speed)
+    )
+    if _has_several_recipes(runs):
+        check_distinct_seeds((one.training_key, one["seed"], one["checkpoint"]) for one in runs)
+    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{request.split}"
+    folder = check_writable(request.output or runs[0].outputs / "compare" / name)
+    notes += earlier_score_notes(runs)
+    record_test_scores(runs)
+    notes += _notes(runs)
+    report(runs, request.metric, SPEED_TITLES[not request.no_speed], notes, folder)
 
 
-def _check(arguments: argparse.Namespace) -> None:
-    if arguments.metric not in METRICS:
-        hint = did_you_mean(arguments.metric, METRICS)
-        raise FerError(f"--metric {arguments.metric}: expected one of {', '.join(METRICS)}.{hint}")
-    if len(arguments.runs) < 2:
-        raise FerError(f"fer-compare: expected two runs or more, got {arguments.runs[0]} alone.")
+def _check(request: argparse.Namespace) -> None:
+    if request.metric not in METRICS:
+        hint = did_you_mean(request.metric, METRICS)
+        raise FerError(f"--metric {request.metric}: expected one of {', '.join(METRICS)}.{hint}")
+    if len(request.runs) < 2:
+        raise FerError(f"fer-compare: expected two runs or more, got only {request.runs[0]}.")
 
 
-def report(
-    contenders: "Sequence[Contender]", metric: str, speed: str, notes: list[str], folder: Path
-) -> None:
-    """Compare under every set of labels, print the tables and write ``index.html`` and the other files."""
-    from fer.analysis.common_images import line_up, pixels_of
+def report(runs: "Sequence[ComparedRun]", metric: str, speed: str, notes: list[str], folder: Path) -> None:
+    """Compare under each set of labels, print the tables and write ``index.html`` and the other files.
+
+    Args:
+        runs: Two or more.
+        metric: One of `METRICS`.
+        speed: Title of the speed column.
+        notes: Shown in the report.
+        folder: Of the report.
+    """
+    from fer.analysis.common_images import images_sha256, match_images
     from fer.analysis.comparison import compare
-    from fer.analysis.comparison_section import section
+    from fer.analysis.comparison_section import comparison_section
     from fer.analysis.report import write_report
     from fer.evaluating.image_keys import image_keys
-    from fer.evaluating.recipes import sentence, table
+    from fer.evaluating.recipes import recipe_sentence, recipe_table
 
-    tables = [one.predictions for one in contenders]
-    is_same = len({pixels_of(table) for table in tables}) == 1
-    truths = line_up(tables, None if is_same else image_keys(contenders))
-    entrants = enter(contenders)
-    recipes = {entrant.name: contenders[entrant.members[0]].recipe for entrant in entrants}
-    notes = [*notes, sentence(recipes)] if _by_recipe(contenders) else notes
+    predictions = [one.predictions for one in runs]
+    same_images = len({images_sha256(one) for one in predictions}) == 1
+    matched = match_images(predictions, None if same_images else image_keys(runs))
+    candidates = group_by_recipe(runs)
+    recipes = {candidate.name: runs[candidate.members[0]].recipe for candidate in candidates}
+    several_recipes = _has_several_recipes(runs)
+    notes = [*notes, recipe_sentence(recipes)] if several_recipes else notes
     sections = []
-    for number, truth in enumerate(truths, 1):
-        found = compare(truth, entrants, metric)
+    for number, images in enumerate(matched, 1):
+        comparison = compare(images, candidates, metric)
         key = "compare" if number == 1 else f"compare_{number}"
-        chapter = section(key, found, truth, speed, notes)
-        chapter.tables.extend([table(recipes)] if _by_recipe(contenders) else [])
-        sections.append(chapter)
-        _show(found, truth.name, sections[-1].words)
-    about = {key: contenders[0][key] for key in ("data", "split", "role")}
-    title = f"{len(entrants)} {'recipes' if _by_recipe(contenders) else 'runs'} compared"
-    page = write_report(
-        folder, sections, title, {**about, "run": ", ".join(one["run"] for one in contenders)}
-    )
+        section = comparison_section(key, comparison, images, speed, notes)
+        section.tables.extend([recipe_table(recipes)] if several_recipes else [])
+        sections.append(section)
+        _print(comparison, images.name, section.paragraphs)
+    about = {key: runs[0][key] for key in ("data", "split", "role")}
+    title = f"Comparison of {len(candidates)} {'recipes' if several_recipes else 'runs'}"
+    page = write_report(folder, sections, title, {**about, "run": ", ".join(one["run"] for one in runs)})
     print(f"report   {page}")
 
 
-def enter(contenders: "Sequence[Contender]") -> "list[Entrant]":
-    """Put the seeds of a recipe together; where all runs are of one recipe, each stands for itself."""
-    from fer.analysis.comparison import Entrant
+def group_by_recipe(runs: "Sequence[ComparedRun]") -> "list[Candidate]":
+    """Group the seeds of each recipe into one candidate; with a single recipe, each run is a candidate."""
+    from fer.analysis.comparison import Candidate
 
     groups: dict[Any, list[int]] = {}
-    for position, one in enumerate(contenders):
-        groups.setdefault(one.training if _by_recipe(contenders) else position, []).append(position)
-    names = unique_names([contenders[members[0]] for members in groups.values()])
-    entrants = []
+    several_recipes = _has_several_recipes(runs)
+    for index, one in enumerate(runs):
+        groups.setdefault(one.training_key if several_recipes else index, []).append(index)
+    names = unique_names([runs[members[0]] for members in groups.values()])
+    candidates = []
     for name, members in zip(names, groups.values(), strict=True):
-        group = [contenders[i] for i in members]
-        entrants.append(
-            Entrant(
+        group = [runs[i] for i in members]
+        candidates.append(
+            Candidate(
                 name=name,
                 members=tuple(members),
                 runs=tuple(one["run"] for one in group),
@@ -127,38 +143,38 @@ def enter(contenders: "Sequence[Contender]") -> "list[Entrant]":
                 fit_seconds=_mean(one.record.get("fit_seconds") for one in group),
             )
         )
-    return entrants
+    return candidates
 
 
-def _by_recipe(contenders: "Sequence[Contender]") -> bool:
-    return len({one.training for one in contenders}) > 1
+def _has_several_recipes(runs: "Sequence[ComparedRun]") -> bool:
+    return len({one.training_key for one in runs}) > 1
 
 
-def unique_names(leaders: "Sequence[Contender]") -> list[str]:
-    """Return a short name for each that no other has: its experiment, else with tag, checkpoint or place."""
-    names = [_stem(one["run"]) for one in leaders]
-    for longer in (_tagged, _with_checkpoint, _whole):
+def unique_names(runs: "Sequence[ComparedRun]") -> list[str]:
+    """Return a short, unique name for each run: its experiment, with tag, checkpoint or path where needed."""
+    names = [_stem(one["run"]) for one in runs]
+    for longer in (_with_tag, _with_checkpoint, _checkpoint_path):
         names = [longer(one) if names.count(name) > 1 else name
-                 for name, one in zip(names, leaders, strict=True)]  # fmt: skip
+                 for name, one in zip(names, runs, strict=True)]  # fmt: skip
     return names
 
 
 def _stem(run: str) -> str:
-    found = _RUN_NAME.fullmatch(run)
-    return found["stem"] if found else run
+    match = _RUN_NAME.fullmatch(run)
+    return match["stem"] if match else run
 
 
-def _tagged(one: "Contender") -> str:
-    found = _RUN_NAME.fullmatch(one["run"])
-    return f"{found['stem']} {found['tag']}" if found else str(one["run"])
+def _with_tag(run: "ComparedRun") -> str:
+    match = _RUN_NAME.fullmatch(run["run"])
+    return f"{match['stem']} {match['tag']}" if match else str(run["run"])
 
 
-def _with_checkpoint(one: "Contender") -> str:
-    return f"{_tagged(one)} {Path(str(one['checkpoint'])).stem}"
+def _with_checkpoint(run: "ComparedRun") -> str:
+    return f"{_with_tag(run)} {Path(str(run['checkpoint'])).stem}"
 
 
-def _whole(one: "Contender") -> str:
-    return str(one["checkpoint"])
+def _checkpoint_path(run: "ComparedRun") -> str:
+    return str(run["checkpoint"])
 
 
 def _mean(values: Any) -> float | None:
@@ -166,61 +182,77 @@ def _mean(values: Any) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-SELECTION = "These validation images chose each run's checkpoint, so all figures flatter a little."
-ONE_RECIPE = "The runs differ in the seed alone: a difference between them is the chance of training."
-ONE_TRAINING = "These are checkpoints of one recipe, some of them of one seed: a difference is one of epochs."
-TRAINED_ON = "Images that the models were trained on are among these: such figures say nothing of others."
-OTHER_TRAINING = "The recipes were not trained on the same images: a difference may be theirs."
-OTHER_IMAGES = "The {} images are not those that {} had when it was trained."
-OTHER_CODE = (
-    "{} scores {:.1%} here and {:.1%} in its run.json: its network is built by other code than it was."
+SELECTION_NOTE = (
+    "These validation images selected the checkpoint of each run, so all scores are slightly biased upwards."
 )
-_CONTENT = ("pixels_sha256", "files_sha256")  # of a manifest: what images in memory and on disk are known by
-_NEAR = 0.002  # of an accuracy: half precision and another batch size move seven of FER2013's images at most
+ONE_RECIPE_NOTE = (
+    "The runs differ only in the seed: a difference between them is random variation of training."
+)
+CHECKPOINTS_NOTE = (
+    "These are checkpoints of one recipe, some of them of one training run: they also differ in the epoch."
+)
+TRAINED_ON_NOTE = (
+    "These images include training images of the models, so the scores do not show how they perform on new "
+    "images."
+)
+TRAINING_IMAGES_NOTE = (
+    "The recipes were trained on different images, which may explain a difference between them."
+)
+CHANGED_IMAGES_NOTE = "The {} images have changed since the training of {}."
+CHANGED_CODE_NOTE = (
+    "{} scores {:.1%} here, but {:.1%} in its run.json: the code of its network has changed since training."
+)
+# Entries of a manifest that identify images in memory and on disk
+_IMAGE_HASHES = ("pixels_sha256", "files_sha256")
+# Difference of an accuracy that half precision and another batch size can cause: seven images of FER2013
+_ACCURACY_TOLERANCE = 0.002
 
 
-def _notes(contenders: "Sequence[Contender]") -> list[str]:
-    """Say what the split is worth, how runs were grouped, and what changed since a training."""
-    role = contenders[0]["role"]
-    notes = [SELECTION] if role == "val" else []
-    notes += [TRAINED_ON] if role in ("train", "all") else []
-    seeds = [one["seed"] for one in contenders]
-    if not _by_recipe(contenders):
-        notes.append(ONE_RECIPE if len(set(seeds)) == len(seeds) else ONE_TRAINING)
-    elif len({one.training[1:] for one in contenders}) > 1:
-        notes.append(OTHER_TRAINING)
-    for one in contenders:
-        part, best = one["trained_on"]["splits"].get(role, {}), one.record.get("best") or {}
+def _notes(runs: "Sequence[ComparedRun]") -> list[str]:
+    """Return notes on the split, on how runs were grouped, and on what changed since training."""
+    role = runs[0]["role"]
+    notes = [SELECTION_NOTE] if role == "val" else []
+    notes += [TRAINED_ON_NOTE] if role in ("train", "all") else []
+    seeds = [one["seed"] for one in runs]
+    if not _has_several_recipes(runs):
+        notes.append(ONE_RECIPE_NOTE if len(set(seeds)) == len(seeds) else CHECKPOINTS_NOTE)
+    elif len({one.training_key[1:] for one in runs}) > 1:
+        notes.append(TRAINING_IMAGES_NOTE)
+    for one in runs:
+        then, best = one["trained_on"]["splits"].get(role, {}), one.record.get("best") or {}
         now = one["manifest"]
-        is_changed = any(part[key] != now[key] for key in _CONTENT if key in part and key in now)
-        score, before = one.accuracy, best.get("val/accuracy", one.accuracy)
+        is_changed = any(then[key] != now[key] for key in _IMAGE_HASHES if key in then and key in now)
+        accuracy, recorded = one.accuracy, best.get("val/accuracy", one.accuracy)
+        differs = abs(accuracy - recorded) > _ACCURACY_TOLERANCE
         if is_changed:
-            notes.append(OTHER_IMAGES.format(role, one["run"]))
-        elif role == "val" and best.get("epoch") == one["epoch"] and abs(score - before) > _NEAR:
-            notes.append(OTHER_CODE.format(one["run"], score, before))
+            notes.append(CHANGED_IMAGES_NOTE.format(role, one["run"]))
+        elif role == "val" and best.get("epoch") == one["epoch"] and differs:
+            notes.append(CHANGED_CODE_NOTE.format(one["run"], accuracy, recorded))
     return notes
 
 
-def _show(found: "Comparison", labels: str, words: Sequence[str]) -> None:
-    """Print the table and the words."""
+def _print(comparison: "Comparison", labels: str, paragraphs: Sequence[str]) -> None:
+    """Print the table and the conclusions."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Column, Table
 
-    from fer.analysis.comparison_section import TITLES, shown
+    from fer.analysis.comparison_section import TITLES, format_score
 
-    metrics = (found.metric, *(name for name in ("accuracy", "macro_f1") if name != found.metric))
+    metrics = (comparison.metric, *(name for name in ("accuracy", "macro_f1") if name != comparison.metric))
     columns = ("seeds", *(TITLES[metric] for metric in metrics), "parameters", "images/s")
     table = Table("", *(Column(name, justify="right") for name in columns), box=SIMPLE)
-    for entrant, figures in zip(found.entrants, found.figures, strict=True):
-        speed = f"{entrant.images_per_second:,.0f}" if entrant.images_per_second else "-"
-        cells = [shown(metric, figures[metric]) for metric in metrics]
-        table.add_row(entrant.name, str(len(entrant.members)), *cells, f"{entrant.parameters:,}", speed)
+    for candidate, estimates in zip(comparison.candidates, comparison.estimates, strict=True):
+        speed = f"{candidate.images_per_second:,.0f}" if candidate.images_per_second else "-"
+        cells = [format_score(metric, estimates[metric]) for metric in metrics]
+        num_seeds, parameters = str(len(candidate.members)), f"{candidate.parameters:,}"
+        table.add_row(candidate.name, num_seeds, *cells, parameters, speed)
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    console.width = max(console.width, 110)  # a table that is piped to a file or is too wide is not broken
-    console.print(f"\n{found.images:,} images, labels of {labels}")
+    # A table that is piped to a file, or wider than the terminal, must not be wrapped.
+    console.width = max(console.width, 110)
+    console.print(f"\n{comparison.images:,} images, labels of {labels}")
     console.print(table)
-    console.print(*words, sep="\n")
+    console.print(*paragraphs, sep="\n")
 
 
 if __name__ == "__main__":

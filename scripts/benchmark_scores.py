@@ -17,9 +17,9 @@ import time
 import numpy as np
 from sklearn import metrics
 
-from fer.analysis.auroc import auroc_figures
-from fer.analysis.count_scores import count_figures
-from fer.analysis.probability_scores import probability_figures
+from fer.analysis.auroc import auroc_estimates
+from fer.analysis.count_scores import count_estimates
+from fer.analysis.probability_scores import probability_estimates
 from fer.labels import FER7
 
 SHARES = (0.13, 0.016, 0.138, 0.249, 0.182, 0.116, 0.169)  # of the emotions in FER2013's PublicTest
@@ -77,12 +77,12 @@ def main():
     target, probs = draw_predictions(words.images)
     sklearn_scores(target, probs)  # lazily imported parts are loaded once
     rng = np.random.default_rng(0)
-    counts = timed(count_figures, target, probs, FER7.names, words.resamples, rng)
-    sums = timed(probability_figures, target, probs, words.resamples, rng)
+    counts = timed(count_estimates, target, probs, FER7.names, words.resamples, rng)
+    sums = timed(probability_estimates, target, probs, words.resamples, rng)
     scale = words.resamples / words.loop_resamples
     plain = scale * loop(target, probs, words.loop_resamples, sklearn_scores)
     ranks = scale * loop(target, probs, words.loop_resamples, sklearn_auroc)
-    area = timed(auroc_figures, target, probs, FER7.names)
+    area = timed(auroc_estimates, target, probs, FER7.names)
     print(f"{words.images:,} images, {words.resamples:,} resamples, one core")
     print(f"scores of counts               {counts:8.2f} s")
     print(f"log loss, Brier, both ECE      {sums:8.2f} s")

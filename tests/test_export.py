@@ -1,4 +1,4 @@
-"""fer-export through its own main: a run in, a bundle out, or one line and nothing."""
+"""fer-export, called through its main function: it writes a bundle, or one line of error."""
 
 import json
 import re
@@ -14,53 +14,53 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix, precision_score
 from written_run import MODEL, write_run
 
-from fer.analysis.temperature import read_temperature
-from fer.bundle.card import AT_REST
+from fer.analysis.temperature import read_calibration
+from fer.bundle.card import REFERENCE_LANDMARKS
 from fer.bundle.files import FILES, read_bundle
 from fer.bundle.runtime import OnnxClassifier
 from fer.config_dir import CONFIG_DIR
 from fer.errors import FerError
 from fer.exporting import make
-from fer.faces.rules import RULES
+from fer.faces.rules import CROP_RULES
 from fer.labels import FER7
-from fer.scoring import Scene, load_run, score
+from fer.scoring import EvaluationData, load_run, score
 
 pytestmark = pytest.mark.usefixtures("exported_once")
 SCHEMA = Path(make.__file__).parent.parent / "bundle/card.schema.json"
 
 
-def test_a_run_becomes_a_bundle(fer_export, run):
-    status, said, _ = fer_export(run)
+def test_export_writes_a_bundle(fer_export, run):
+    status, output, _ = fer_export(run)
     bundle = read_bundle(run / "bundle")
     card = bundle.card
     assert status == 0
     assert {path.name for path in bundle.folder.iterdir()} == FILES
     assert (card.name, card.version, card.labels, card.image_size) == ("tiny", 0, FER7, 48)
-    assert (card.precision, card.attention, card.crop) == ("fp32", False, RULES["fer2013"])
+    assert (card.precision, card.attention, card.crop) == ("fp32", False, CROP_RULES["fer2013"])
     parity = card.export["parity"]
     assert parity["images"] >= 256
     assert parity["batch_sizes"] == [1, 2, 7]
     assert parity["max_difference"] <= 1e-5
-    assert card.temperature == read_temperature(run / "checkpoints").temperature != 1.0
+    assert card.temperature == read_calibration(run / "checkpoints").temperature != 1.0
     assert "research" in card.licence["weights"]
-    for word in ("angry, disgust", "256 pictures", "calibrated on PublicTest", str(run / "bundle")):
-        assert word in said
+    for text in ("angry, disgust", "256 images", "calibrated on PublicTest", str(run / "bundle")):
+        assert text in output
 
 
-def test_the_card_fits_its_schema(fer_export, run):
+def test_the_card_is_valid_in_the_schema(fer_export, run):
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     fer_export(run)
     schema = json.loads(SCHEMA.read_text())
     jsonschema.Draft202012Validator(schema).validate(json.loads((run / "bundle" / "card.json").read_text()))
 
 
-def test_the_schema_names_the_face_at_rest():
-    """Its words are all that somebody without this package has."""
+def test_the_schema_has_the_reference_landmarks():
+    """The schema must be usable without this package."""
     crop = json.loads(SCHEMA.read_text())["properties"]["crop"]["properties"]
-    assert all(f"({x:g}, {y:g})" in crop["upright"]["description"] for x, y in AT_REST)
+    assert all(f"({x:g}, {y:g})" in crop["upright"]["description"] for x, y in REFERENCE_LANDMARKS)
 
 
-def test_figures_are_those_of_the_exported_file(fer_export, run, fer2013_csv):
+def test_metrics_are_those_of_the_exported_file(fer_export, run, fer2013_csv):
     from fer.data.fer2013 import read_fer2013
 
     fer_export(run)
@@ -84,8 +84,8 @@ def test_figures_are_those_of_the_exported_file(fer_export, run, fer2013_csv):
     )
 
 
-def test_the_readme_runs_as_it_stands(fer_export, run, tmp_path):
-    """Its ten lines need ONNX Runtime, NumPy and Pillow, and give what the bundle's model gives."""
+def test_the_code_in_the_readme_runs(fer_export, run, tmp_path):
+    """It needs ONNX Runtime, NumPy and Pillow only, and gives the outputs of the bundle's model."""
     fer_export(run)
     folder = run / "bundle"
     pixels = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
@@ -98,7 +98,7 @@ def test_the_readme_runs_as_it_stands(fer_export, run, tmp_path):
     assert eval(done.stdout) == pytest.approx(dict(zip(FER7.names, expected, strict=True)), abs=6e-4)
 
 
-def test_nothing_of_this_machine_leaves(fer_export, run, tmp_path, fer2013_csv):
+def test_the_bundle_has_no_local_paths(fer_export, run, tmp_path, fer2013_csv):
     fer_export(run)
     for path in (run / "bundle").iterdir():
         assert not [
@@ -106,7 +106,7 @@ def test_nothing_of_this_machine_leaves(fer_export, run, tmp_path, fer2013_csv):
         ]
 
 
-def test_a_checkpoint_file_and_another_folder_will_do(fer_export, run, tmp_path):
+def test_a_checkpoint_file_and_an_output_folder(fer_export, run, tmp_path):
     status, _, _ = fer_export(
         run / "checkpoints" / "best.ckpt", "--output", tmp_path / "out", "--name", "smile"
     )
@@ -115,27 +115,27 @@ def test_a_checkpoint_file_and_another_folder_will_do(fer_export, run, tmp_path)
     assert not (run / "bundle").exists()
 
 
-def test_exporting_again_gives_the_same_answers(fer_export, run):
+def test_exporting_again_gives_the_same_outputs(fer_export, run):
     fer_export(run)
     first = OnnxClassifier(read_bundle(run / "bundle"))
-    pictures = np.random.default_rng(1).integers(0, 256, (9, 48, 48, 3), np.uint8)
-    expected = first(pictures)
+    images = np.random.default_rng(1).integers(0, 256, (9, 48, 48, 3), np.uint8)
+    expected = first(images)
     assert fer_export(run)[0] == 0
-    np.testing.assert_array_equal(OnnxClassifier(read_bundle(run / "bundle"))(pictures), expected)
+    np.testing.assert_array_equal(OnnxClassifier(read_bundle(run / "bundle"))(images), expected)
 
 
-def test_a_model_that_differs_leaves_nothing(fer_export, run, monkeypatch):
+def test_a_failed_parity_check_writes_nothing(fer_export, run, monkeypatch):
     def fail(*_):
-        raise FerError("the exported model does not answer as the trained one")
+        raise FerError("the exported model differs from the trained model")
 
     monkeypatch.setattr(make, "check_parity", fail)
-    status, _, said = fer_export(run)
-    assert (status, said.count("\n")) == (2, 1)
+    status, _, error = fer_export(run)
+    assert (status, error.count("\n")) == (2, 1)
     assert not (run / "bundle").exists()
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
 
 
-def test_a_model_that_differs_leaves_the_earlier_bundle(fer_export, run, monkeypatch):
+def test_a_failed_parity_check_keeps_the_previous_bundle(fer_export, run, monkeypatch):
     fer_export(run)
     before = read_bundle(run / "bundle")
     monkeypatch.setattr("fer.exporting.parity.TOLERANCE", {"fp32": -1.0})
@@ -143,76 +143,76 @@ def test_a_model_that_differs_leaves_the_earlier_bundle(fer_export, run, monkeyp
     assert read_bundle(run / "bundle") == before
 
 
-def test_a_foreign_folder_is_left_alone(fer_export, run, tmp_path):
+def test_a_folder_with_other_files_is_not_overwritten(fer_export, run, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    status, _, said = fer_export(run, "--output", tmp_path)
+    status, _, error = fer_export(run, "--output", tmp_path)
     assert status == 2
-    assert "Choose another folder" in said
+    assert "Choose another folder" in error
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_without_its_data_it_goes_out_uncalibrated_and_says_so(fer_export, homeless):
-    status, said, _ = fer_export(homeless)
-    card = read_bundle(homeless / "bundle").card
+def test_without_data_the_model_is_uncalibrated(fer_export, run_without_data):
+    status, output, _ = fer_export(run_without_data)
+    card = read_bundle(run_without_data / "bundle").card
     assert status == 0
     assert (card.temperature, card.abstain_below, card.export["calibration"]) == (1.0, None, None)
-    assert card.export["parity"]["pictures"] == "drawn faces"
-    assert "fer-evaluate RUN" in said
-    assert "not calibrated" in (homeless / "bundle" / "README.md").read_text()
+    assert card.export["parity"]["pictures"] == "synthetic faces"
+    assert "fer-evaluate RUN" in output
+    assert "not calibrated" in (run_without_data / "bundle" / "README.md").read_text()
     assert card.metrics == {}
 
 
-def test_its_data_may_have_moved(fer_export, homeless, fer2013_csv):
-    status, said, _ = fer_export(homeless, "--calibration", fer2013_csv)
+def test_data_at_another_path(fer_export, run_without_data, fer2013_csv):
+    status, output, _ = fer_export(run_without_data, "--calibration", fer2013_csv)
     assert status == 0
-    assert "calibrated on PublicTest" in said
-    assert read_bundle(homeless / "bundle").card.metrics["val"]["n"] == 35
+    assert "calibrated on PublicTest" in output
+    assert read_bundle(run_without_data / "bundle").card.metrics["val"]["n"] == 35
 
 
-def test_what_the_training_noted_down_stands_in(fer_export, homeless):
+def test_metrics_from_the_training_record(fer_export, run_without_data):
     record = {"best": {"epoch": 3, "val/accuracy": 0.4, "val/macro_f1": 0.3}, "accuracy_95": [0.3, 0.5]}
-    (homeless / "run.json").write_text(json.dumps(record))
-    fer_export(homeless)
-    part = read_bundle(homeless / "bundle").card.metrics["val"]
+    (run_without_data / "run.json").write_text(json.dumps(record))
+    fer_export(run_without_data)
+    part = read_bundle(run_without_data / "bundle").card.metrics["val"]
     assert part["source"] == "run.json of the training"
     assert part["figures"]["accuracy"] == {"value": 0.4, "low": 0.3, "high": 0.5}
-    record["best"]["epoch"] = 2  # of other weights
-    (homeless / "run.json").write_text(json.dumps(record))
-    fer_export(homeless)
-    assert read_bundle(homeless / "bundle").card.metrics == {}
+    record["best"]["epoch"] = 2  # the epoch of other weights
+    (run_without_data / "run.json").write_text(json.dumps(record))
+    fer_export(run_without_data)
+    assert read_bundle(run_without_data / "bundle").card.metrics == {}
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (("nowhere",), "no such run"),
         (("RUN", "--name", "../up"), "--name"),
         (("RUN", "--int8", "--calibration", "nowhere.csv"), "nowhere.csv"),
     ],
 )
-def test_mistakes_end_in_one_line(fer_export, run, words, said):
-    status, _, complaint = fer_export(*(run if word == "RUN" else word for word in words))
+def test_errors_are_one_line(fer_export, run, arguments, message):
+    status, _, error = fer_export(*(run if word == "RUN" else word for word in arguments))
     assert status == 2
-    assert complaint.startswith("error: ")
-    assert complaint.count("\n") == 1
-    assert said in complaint
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
     assert not (run / "bundle").exists()
 
 
-def test_drawn_faces_have_a_crop_of_their_own(fer_export, tmp_path):
-    drawn = {"name": "synthetic", "num_train": 20, "num_val": 10, "num_test": 5, "size": 48, "color": True,
+def test_synthetic_faces_have_their_own_crop_rule(fer_export, tmp_path):
+    synthetic = {"name": "synthetic", "num_train": 20, "num_val": 10, "num_test": 5, "size": 48, "color": True,
              "seed": 0, "difficulty": 0.0}  # fmt: skip
-    run = write_run(tmp_path / "outputs", drawn)
+    run = write_run(tmp_path / "outputs", synthetic)
     assert fer_export(run)[0] == 0
     card = read_bundle(run / "bundle").card
-    assert card.crop == RULES["synthetic"]
+    assert card.crop == CROP_RULES["synthetic"]
     assert "research" not in card.licence["weights"]
 
 
-@pytest.mark.filterwarnings("ignore:.*Going on without them")
+@pytest.mark.filterwarnings("ignore:.*Continuing without them")
 @pytest.mark.parametrize("memory_gb", [0.0, 2.0])
-def test_a_folder_with_a_damaged_picture(memory_gb, fer_export, tmp_path):
-    """Nobody measured how its faces are cut, so they are whole pictures; training went on without one."""
+def test_a_folder_with_a_damaged_image(memory_gb, fer_export, tmp_path):
+    """Its crop rule was not measured, so the generic one is used; training skips the unreadable image."""
     place = write_folder(tmp_path / "set")
     damaged = sorted((place / "train").rglob("*.png"))[3]
     (place / "val" / "angry").mkdir(parents=True)
@@ -226,12 +226,12 @@ def test_a_folder_with_a_damaged_picture(memory_gb, fer_export, tmp_path):
     status, _, errors = fer_export(write_run(tmp_path / "outputs", data))
     assert status == 0, errors
     card = read_bundle(next((tmp_path / "outputs").rglob("bundle"))).card
-    assert card.crop == RULES["whole"]
+    assert card.crop == CROP_RULES["whole"]
     assert card.metrics["val"]["n"] == 9
 
 
-def test_a_network_for_larger_pictures_is_given_those_of_its_training(fer_export, tmp_path, fer2013_csv):
-    """FER2013 has 48 px: a face cut out at 64 would have details that training never saw."""
+def test_the_input_size_is_that_of_the_data_set(fer_export, tmp_path, fer2013_csv):
+    """FER2013 has 48 px: a face cropped at 64 px would have details that training images lack."""
     data = {"name": "fer2013", "path": str(fer2013_csv)}
     run = write_run(tmp_path / "outputs", data, model={**MODEL, "image_size": 64})
     assert fer_export(run)[0] == 0
@@ -239,7 +239,7 @@ def test_a_network_for_larger_pictures_is_given_those_of_its_training(fer_export
     assert bundle.card.image_size == 48
     assert bundle.card.export["parity"]["max_difference"] <= 1e-5
     scored = load_run(run)
-    scene = Scene(scored, "val")
-    expected = score(scored, scene.subject, scene.provenance(scored).about).predictions
-    found = OnnxClassifier(bundle)(np.repeat(scene.subject.data.images, 3, axis=3))
+    scene = EvaluationData(scored, "val")
+    expected = score(scored, scene.split, scene.provenance(scored).about).predictions
+    found = OnnxClassifier(bundle)(np.repeat(scene.split.data.images, 3, axis=3))
     assert (found.argmax(1) == expected.preds).all()

@@ -1,1 +1,1 @@
-"""Numbers and pictures from predictions: arrays in, figures and tables out, no models and no loaders."""
+"""Metrics, plots and reports from predictions: arrays in, results out, without models or data loaders."""

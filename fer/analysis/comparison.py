@@ -1,4 +1,4 @@
-"""Recipes or runs against each other on the same images: order, figures, and a verdict on every pair."""
+"""Comparison of candidates (recipes or runs) on the same images: ranking, estimates, tests of pairs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,36 +6,37 @@ from itertools import combinations
 
 import numpy as np
 
-from fer.analysis.common_images import Truth
-from fer.analysis.count_scores import MEANS
+from fer.analysis.common_images import MatchedImages
+from fer.analysis.count_scores import MEANS_OVER_EMOTIONS
 from fer.analysis.exact_tests import holm, mcnemar
-from fer.analysis.figure import Figure, rare_note
+from fer.analysis.figure import Estimate, rare_emotions_note
 from fer.analysis.paired import (
     METRICS,
     Difference,
     Scores,
     SeedVariance,
-    average,
-    count_deciding,
-    difference,
-    measure,
-    seed_spread,
+    count_discordant,
+    mean_over_seeds,
+    paired_difference,
+    pooled_seed_variance,
+    score_models,
 )
-from fer.analysis.verdict import LESS_IS_BETTER, is_shown, verdict
+from fer.analysis.verdict import LOWER_IS_BETTER, conclusion, is_significant
 
 
 @dataclass(frozen=True)
-class Entrant:
-    """A recipe, or a single run, that takes part.
+class Candidate:
+    """A recipe with its seeds, or a single run, that is compared. The field names are keys of metrics.json.
 
     Attributes:
-        name: Short, of this entrant alone.
-        members: Positions of its seeds among the models of a `Truth`.
+        name: Short and unique within the comparison.
+        members: Positions of its seeds among the models of `MatchedImages`.
         runs: Names of their runs.
-        parameters: Of one model.
-        megabytes: Of one checkpoint on disk.
-        images_per_second: Of inference, or of training where that was not measured; ``None``: not known.
-        fit_seconds: Training time, mean over seeds; ``None``: not known.
+        parameters: Number of parameters of one model.
+        megabytes: Size of one checkpoint on disk.
+        images_per_second: Speed of inference, or of training where that was not measured; ``None`` where
+            unknown.
+        fit_seconds: Training time, mean over seeds; ``None`` where unknown.
     """
 
     name: str
@@ -49,18 +50,19 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two entrants on the same images.
+    """Two candidates compared on the same images. The field names are keys of metrics.json.
 
     Attributes:
-        names: Of A and B; A has the higher place in the table.
+        names: Names of A and B; A ranks higher.
         differences: Metric -> A minus B.
-        only: Images that A alone, and B alone, has right; ``None`` where one is a mean of seeds.
-        mcnemar_p: Of McNemar's exact test; likewise.
-        p: Of the metric that the comparison is about: McNemar's for accuracy where nothing was trained twice,
-            else the interval's.
+        only: Number of images that only A, and only B, classifies correctly; ``None`` where one of them is a
+            mean over seeds.
+        mcnemar_p: p-value of McNemar's exact test; ``None`` likewise.
+        p: p-value of the ranking metric: McNemar's for accuracy where every candidate has one seed, else that
+            of the interval.
         p_holm: The same, corrected for all pairs (Holm).
-        shown: Whether one of them is better.
-        verdict: In words.
+        shown: Whether the difference is significant.
+        verdict: The conclusion as text.
     """
 
     names: tuple[str, str]
@@ -75,63 +77,66 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Entrants in the order of the metric, best first; their figures; and all pairs of them."""
+    """Candidates ranked by a metric, best first, with their estimates and all pairs of them."""
 
     metric: str
     images: int
-    entrants: list[Entrant]
-    figures: list[dict[str, Figure]]
+    candidates: list[Candidate]
+    estimates: list[dict[str, Estimate]]
     pairs: list[Pair]
 
 
-def compare(truth: Truth, entrants: Sequence[Entrant], metric: str = "accuracy") -> Comparison:
-    """Compare entrants under one set of labels.
+def compare(images: MatchedImages, candidates: Sequence[Candidate], metric: str = "accuracy") -> Comparison:
+    """Compare candidates under one set of labels.
 
     Args:
-        truth: The images and what all models say of them.
-        entrants: Two or more.
-        metric: One of `METRICS`: of the order and the verdicts.
+        images: The images with their labels and the predictions of all models.
+        candidates: Two or more.
+        metric: One of `METRICS`, for the ranking and the conclusions.
     """
-    scores, n = _measure(truth), len(truth.target)
-    sign = 1 if metric in LESS_IS_BETTER else -1
-    order = sorted(entrants, key=lambda e: sign * scores[metric].value[list(e.members)].mean())
-    seeds = {name: seed_spread(scores[name], [e.members for e in order]) for name in METRICS}
-    figures = [
-        {name: average(scores[name], list(e.members), n, seeds[name]) for name in METRICS} for e in order
+    scores, n = _score(images), len(images.target)
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+    ranked = sorted(candidates, key=lambda c: sign * scores[metric].value[list(c.members)].mean())
+    seeds = {name: pooled_seed_variance(scores[name], [c.members for c in ranked]) for name in METRICS}
+    estimates = [
+        {name: mean_over_seeds(scores[name], list(c.members), n, seeds[name]) for name in METRICS}
+        for c in ranked
     ]
-    right = np.stack([table.argmax(1) == truth.target for table in truth.probs])
-    meetings = list(combinations(order, 2))
-    found = [_meet(a, b, scores, seeds, right, metric, len(meetings)) for a, b in meetings]
-    corrected = holm([pair.p for pair in found])
-    pairs = [_decide(pair, float(p), metric, n, len(found)) for pair, p in zip(found, corrected, strict=True)]
-    return Comparison(metric, n, list(order), figures, pairs)
+    correct = np.stack([table.argmax(1) == images.target for table in images.probs])
+    matchups = list(combinations(ranked, 2))
+    pairs = [_compare_pair(a, b, scores, seeds, correct, metric, len(matchups)) for a, b in matchups]
+    corrected = holm([pair.p for pair in pairs])
+    concluded = [
+        _conclude(pair, float(p), metric, n, len(pairs)) for pair, p in zip(pairs, corrected, strict=True)
+    ]
+    return Comparison(metric, n, list(ranked), estimates, concluded)
 
 
-def _measure(truth: Truth) -> dict[str, Scores]:
-    """Score all models; means over emotions have no interval where an emotion has a few images alone."""
-    found = measure(truth.target, truth.probs)
-    support = np.bincount(truth.target, minlength=len(truth.labels))
-    why = rare_note(support, truth.labels.names)
-    return found | {name: replace(found[name], no_interval=why) for name in MEANS}
+def _score(images: MatchedImages) -> dict[str, Scores]:
+    """Score all models; means over emotions get no interval where an emotion has only a few images."""
+    scores = score_models(images.target, images.probs)
+    support = np.bincount(images.target, minlength=len(images.labels))
+    reason = rare_emotions_note(support, images.labels.names)
+    return scores | {name: replace(scores[name], no_interval=reason) for name in MEANS_OVER_EMOTIONS}
 
 
-def _meet(
-    a: Entrant,
-    b: Entrant,
+def _compare_pair(
+    a: Candidate,
+    b: Candidate,
     scores: Mapping[str, Scores],
     seeds: Mapping[str, SeedVariance],
-    right: np.ndarray,
+    correct: np.ndarray,
     metric: str,
     tests: int,
 ) -> Pair:
-    """Compare two, as one of so many tests; the verdict follows when all p-values are known."""
-    columns, rows = (list(a.members), list(b.members)), [right[list(e.members)] for e in (a, b)]
-    telling = count_deciding(*rows)
+    """Compare two candidates as one of ``tests`` pairs; `_conclude` adds corrected p and conclusion."""
+    columns, rows = (list(a.members), list(b.members)), [correct[list(c.members)] for c in (a, b)]
+    discordant = count_discordant(*rows)
     differences = {
-        name: difference(
+        name: paired_difference(
             scores[name],
             *columns,
-            right.shape[1] if name in LESS_IS_BETTER else telling,
+            correct.shape[1] if name in LOWER_IS_BETTER else discordant,
             seeds[name],
             tests,
         )
@@ -141,12 +146,13 @@ def _meet(
     if len(a.members) == len(b.members) == 1:
         only_a, only_b, exact = mcnemar(rows[0][0], rows[1][0])
         only = (only_a, only_b)
-        if metric == "accuracy" and not seeds[metric].freedom:  # it knows of no seeds
+        # McNemar's test does not account for the variance over seeds
+        if metric == "accuracy" and not seeds[metric].degrees_of_freedom:
             p = exact
     return Pair((a.name, b.name), differences, only, exact, p, p, False, "")
 
 
-def _decide(pair: Pair, p: float, metric: str, n: int, tests: int) -> Pair:
-    found = pair.differences[metric]
-    words = verdict(pair.names, metric, found, p, n, tests)
-    return replace(pair, p_holm=p, shown=is_shown(found, p), verdict=words)
+def _conclude(pair: Pair, p: float, metric: str, n: int, tests: int) -> Pair:
+    difference = pair.differences[metric]
+    text = conclusion(pair.names, metric, difference, p, n, tests)
+    return replace(pair, p_holm=p, shown=is_significant(difference, p), verdict=text)

@@ -1,4 +1,4 @@
-"""Which emotion is taken for which: the confusion matrix, and its largest cells with examples."""
+"""The report section on errors: the confusion matrix, and the most confused pairs with examples."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,26 +9,26 @@ from fer.analysis.confusion_plot import plot_confusion_matrix
 from fer.analysis.count_scores import confusion_counts
 from fer.analysis.plots import png_bytes
 from fer.analysis.predictions import Predictions
-from fer.analysis.section import Picture, Section, Table
-from fer.analysis.share import in_words, percent, share
+from fer.analysis.section import Plot, Section, Table
+from fer.analysis.share import format_percent, format_proportion, proportion
 
-_EXAMPLES = 5  # of a pair, told by their source
+_NUM_EXAMPLES = 5  # files or rows that the table lists for each pair
 
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """Images of one emotion that were said to be another.
+    """Images of one emotion that were predicted as another.
 
     Attributes:
-        true: Class number of the label.
-        said: Class number of the prediction.
-        rows: int64 ``(n,)``, positions in the predictions, those said with most confidence first.
-        support: Images with this label.
-        errors: Errors of the whole split.
+        true: Class index of the label.
+        predicted: Class index of the prediction.
+        rows: int64 ``(n,)``, rows of the predictions, most confident first.
+        support: Number of images with this label.
+        errors: Number of errors in the whole split.
     """
 
     true: int
-    said: int
+    predicted: int
     rows: np.ndarray
     support: int
     errors: int
@@ -39,11 +39,11 @@ class ConfusedPair:
 
 
 def confused_pairs(predictions: Predictions, limit: int = 6) -> list[ConfusedPair]:
-    """Return the pairs of emotions with the most errors, the largest first.
+    """Return the pairs of emotions with the most errors, largest first.
 
     Args:
         predictions: Of a split.
-        limit: Pairs at most.
+        limit: Maximum number of pairs.
     """
     counts = confusion_counts(predictions.target, predictions.preds, len(predictions.labels))
     wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
@@ -51,84 +51,91 @@ def confused_pairs(predictions: Predictions, limit: int = 6) -> list[ConfusedPai
     cells = [(int(cell) // len(wrong), int(cell) % len(wrong)) for cell in largest]
     errors = int(wrong.sum())
     return [
-        ConfusedPair(true, said, _surest(predictions, true, said), int(counts[true].sum()), errors)
-        for true, said in cells
-        if wrong[true, said]
+        ConfusedPair(
+            true, predicted, _rows_of_pair(predictions, true, predicted), int(counts[true].sum()), errors
+        )
+        for true, predicted in cells
+        if wrong[true, predicted]
     ]
 
 
-def _surest(predictions: Predictions, true: int, said: int) -> np.ndarray:
-    rows = np.flatnonzero((predictions.target == true) & (predictions.preds == said))
-    return rows[np.argsort(-predictions.probs[rows, said], kind="stable")]
+def _rows_of_pair(predictions: Predictions, true: int, predicted: int) -> np.ndarray:
+    rows = np.flatnonzero((predictions.target == true) & (predictions.preds == predicted))
+    return rows[np.argsort(-predictions.probs[rows, predicted], kind="stable")]
 
 
 def section(predictions: Predictions) -> Section:
-    """Return the chapter: the matrix by true and by predicted emotion, and the most confused pairs."""
+    """Return the section: confusion matrices by true and predicted emotion, and the most confused pairs."""
     names = predictions.labels.names
     counts = confusion_counts(predictions.target, predictions.preds, len(names))
     pairs = confused_pairs(predictions)
-    words = [_in_words(pairs[0], names)] if pairs else ["There is no error in this split."]
+    paragraphs = [_most_frequent_error(pairs[0], names)] if pairs else ["There are no errors in this split."]
     numbers: dict[str, Any] = {
         "labels": list(names),
         "counts": counts,
-        "pairs": [_numbers(pair, predictions) for pair in pairs],
+        "pairs": [_pair_numbers(pair, predictions) for pair in pairs],
     }
-    return Section(
-        "confusions", "Confusions", words, [_table(pairs, predictions)], _pictures(counts, names), numbers
-    )
+    tables = [_pair_table(pairs, predictions)]
+    return Section("confusions", "Confusions", paragraphs, tables, _plots(counts, names), numbers)
 
 
-def _in_words(pair: ConfusedPair, names: tuple[str, ...]) -> str:
-    true, said = names[pair.true], names[pair.said]
+def _most_frequent_error(pair: ConfusedPair, names: tuple[str, ...]) -> str:
+    true, predicted = names[pair.true], names[pair.predicted]
     return (
-        f"The most frequent error is {true} said to be {said}: {len(pair):,} of {pair.support:,} images of "
-        f"{true}, and {percent(len(pair) / pair.errors)} of all {pair.errors:,} errors."
+        f"The most frequent error is {true} predicted as {predicted}: {len(pair):,} of {pair.support:,} "
+        f"images of {true}, and {format_percent(len(pair) / pair.errors)} of all {pair.errors:,} errors."
     )
 
 
-def _table(pairs: list[ConfusedPair], predictions: Predictions) -> Table:
+def _pair_table(pairs: list[ConfusedPair], predictions: Predictions) -> Table:
     names = predictions.labels.names
     rows: list[tuple[str | float | int | None, ...]] = [
         (
-            f"{names[pair.true]} → {names[pair.said]}",
+            f"{names[pair.true]} → {names[pair.predicted]}",
             len(pair),
-            in_words(share(len(pair), pair.support)),
-            percent(len(pair) / pair.errors),
-            ", ".join(predictions.source[pair.rows[:_EXAMPLES]].tolist()),
+            format_proportion(proportion(len(pair), pair.support)),
+            format_percent(len(pair) / pair.errors),
+            ", ".join(predictions.source[pair.rows[:_NUM_EXAMPLES]].tolist()),
         )
         for pair in pairs
     ]
-    columns = ("true → said", "images", "of the true emotion (95 %)", "of all errors", "surest examples")
+    columns = (
+        "true → predicted",
+        "images",
+        "of the true emotion (95 %)",
+        "of all errors",
+        "most confident examples",
+    )
     return Table(columns, rows, f"The most confused pairs of {len(predictions):,} images.")
 
 
-def _numbers(pair: ConfusedPair, predictions: Predictions) -> dict[str, Any]:
+def _pair_numbers(pair: ConfusedPair, predictions: Predictions) -> dict[str, Any]:
     names = predictions.labels.names
     return {
         "true": names[pair.true],
-        "said": names[pair.said],
+        "said": names[pair.predicted],
         "count": len(pair),
-        "share_of_true": share(len(pair), pair.support),
+        "share_of_true": proportion(len(pair), pair.support),
         "share_of_errors": len(pair) / pair.errors,
-        "examples": predictions.index[pair.rows[:_EXAMPLES]],
+        "examples": predictions.index[pair.rows[:_NUM_EXAMPLES]],
     }
 
 
-def _pictures(counts: np.ndarray, names: tuple[str, ...]) -> list[Picture]:
+def _plots(counts: np.ndarray, names: tuple[str, ...]) -> list[Plot]:
     n = f"n = {counts.sum():,}"
-    by_true = plot_confusion_matrix(counts, names, "What each emotion is taken for")
-    by_said = plot_confusion_matrix(counts, names, "What a prediction turns out to be", "predicted")
+    by_true = plot_confusion_matrix(counts, names, "Predictions for each true emotion")
+    by_predicted = plot_confusion_matrix(counts, names, "True emotions for each prediction", "predicted")
     return [
-        Picture(
+        Plot(
             "confusion_by_true",
             png_bytes(by_true),
-            "Confusion matrix, shares of each true emotion",
-            f"Shares of each row, the diagonal is recall; below them the counts. {n}.",
+            "Confusion matrix, normalized over each true emotion",
+            f"Percentages of each row, with counts below; the diagonal is recall. {n}.",
         ),
-        Picture(
+        Plot(
             "confusion_by_predicted",
-            png_bytes(by_said),
-            "Confusion matrix, shares of each predicted emotion",
-            f"Shares of each column, the diagonal is precision; below them the counts. {n}.",
+            png_bytes(by_predicted),
+            "Confusion matrix, normalized over each predicted emotion",
+            f"Percentages of each column, with counts below; the diagonal is precision. {n}.",
         ),
     ]

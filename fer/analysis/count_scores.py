@@ -1,18 +1,25 @@
-"""Scores that follow from a confusion matrix alone, for one matrix or for a stack of resampled ones."""
+"""Classification metrics from confusion matrices and top-2 counts, with bootstrap intervals."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from fer.analysis.bootstrap import resample_counts
-from fer.analysis.figure import Figure, measured, missing_note, rare_note, without_interval
+from fer.analysis.figure import (
+    Estimate,
+    estimate_from_resamples,
+    missing_emotions_note,
+    rare_emotions_note,
+    without_interval,
+)
 
-MEANS = ("uar", "macro_f1")  # over emotions, each of which counts alike, however few its images
-SHARES = ("precision", "recall", "f1")  # scores of an emotion
+# Means in which each emotion has the same weight, however few its images
+MEANS_OVER_EMOTIONS = ("uar", "macro_f1")
+EMOTION_METRICS = ("precision", "recall", "f1")
 
 
 def confusion_counts(target: np.ndarray, preds: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count the images of each true (rows) and predicted (columns) emotion, int64 ``(K, K)``."""
+    """Return the confusion matrix, int64 ``(K, K)``: rows true, columns predicted."""
     cells = np.bincount(target * num_classes + preds, minlength=num_classes**2)
     return cells.reshape(num_classes, num_classes)
 
@@ -24,8 +31,8 @@ def emotion_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
         counts: ``(…, K, K)``, rows true, columns predicted.
 
     Returns:
-        Score -> float64 ``(…, K)``, in [0, 1]. NaN where an emotion has no image; precision also where it was
-        never predicted.
+        Metric -> float64 ``(…, K)``, in [0, 1]. NaN for an emotion without images; precision is NaN also for
+        one that is never predicted.
     """
     hits, support, predicted = _margins(counts)
     return {
@@ -36,17 +43,17 @@ def emotion_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def overall_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the scores of all images together.
+    """Return the metrics over all images.
 
     Args:
         counts: ``(…, K, K)``, rows true, columns predicted; at least one image.
 
     Returns:
-        Score -> float64 ``(…,)``: ``accuracy``; ``uar`` (unweighted average recall, also called balanced
-        accuracy); ``macro_f1`` and ``weighted_f1`` (means of F1, plain and by number of images);
+        Metric -> float64 ``(…,)``: ``accuracy``; ``uar`` (unweighted average recall, also called balanced
+        accuracy); ``macro_f1`` and ``weighted_f1`` (means of F1, unweighted and by number of images);
         ``kappa`` (agreement beyond chance, Cohen 1960, https://doi.org/10.1177/001316446002000104; NaN
-        where chance agrees on all). Means are over the emotions that have an image: predictions of one
-        that has none lower the recall of the others, and have no F1 of their own.
+        where chance agrees on all). Means are over the emotions that have images. Predictions of an emotion
+        without images lower the recall of the others, but add no F1 of their own.
     """
     hits, support, predicted = _margins(counts)
     total = support.sum(-1)
@@ -69,69 +76,74 @@ def _margins(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return hits, counts.sum(-1).astype(np.float64), counts.sum(-2).astype(np.float64)
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Divide; NaN where the whole is 0."""
-    nothing = np.full(np.broadcast_shapes(np.shape(part), np.shape(whole)), np.nan)
-    return np.divide(part, whole, out=nothing, where=np.asarray(whole) > 0)
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Divide; NaN where the denominator is 0."""
+    undefined = np.full(np.broadcast_shapes(np.shape(numerator), np.shape(denominator)), np.nan)
+    return np.divide(numerator, denominator, out=undefined, where=np.asarray(denominator) > 0)
 
 
 def top2_counts(target: np.ndarray, probs: np.ndarray) -> np.ndarray:
     """Count for each emotion the images where it is among the two most probable, and the others.
 
-    Of equally probable emotions the first come first, as in ``argmax``.
+    Equally probable emotions rank in column order, as in ``argmax``.
 
     Returns:
         int64 ``(K, 2)``: among the two, not among them.
     """
-    own = np.take_along_axis(probs, target[:, None], 1)
+    target_probs = np.take_along_axis(probs, target[:, None], 1)
     earlier = np.arange(probs.shape[1]) < target[:, None]
-    ahead = ((probs > own) | ((probs == own) & earlier)).sum(1)
+    ahead = ((probs > target_probs) | ((probs == target_probs) & earlier)).sum(1)
     cells = np.bincount(2 * target + (ahead >= 2), minlength=2 * probs.shape[1])
     return cells.reshape(-1, 2)
 
 
-def count_figures(
+def count_estimates(
     target: np.ndarray, probs: np.ndarray, names: Sequence[str], resamples: int, rng: np.random.Generator
-) -> dict[str, Figure]:
-    """Return the scores that depend on the predicted emotions alone."""
+) -> dict[str, Estimate]:
+    """Return the metrics that depend on counts of predictions alone, with bootstrap intervals."""
     counts = confusion_counts(target, probs.argmax(1), len(names))
     draws = resample_counts(counts, resamples, rng)
-    found = _overall_figures(counts, draws, names) | {"top2": _top2_figure(target, probs, resamples, rng)}
+    estimates = _overall_estimates(counts, draws, names)
+    estimates["top2"] = _top2_estimate(target, probs, resamples, rng)
     values, resampled = emotion_scores(counts), emotion_scores(draws)
-    for metric in SHARES:
+    for metric in EMOTION_METRICS:
         sizes = counts.sum(0 if metric == "precision" else 1)
         for k, name in enumerate(names):
-            note = _why_undefined(counts, k, name)
-            share = None if metric == "f1" else (int(counts[k, k]), int(sizes[k]))
-            found[f"{metric}/{name}"] = measured(
-                values[metric][k], resampled[metric][:, k], int(sizes[k]), note, share
+            note = _undefined_note(counts, k, name)
+            hits = None if metric == "f1" else (int(counts[k, k]), int(sizes[k]))
+            estimates[f"{metric}/{name}"] = estimate_from_resamples(
+                values[metric][k], resampled[metric][:, k], int(sizes[k]), note, hits
             )
-    return found
+    return estimates
 
 
-def _overall_figures(counts: np.ndarray, draws: np.ndarray, names: Sequence[str]) -> dict[str, Figure]:
+def _overall_estimates(counts: np.ndarray, draws: np.ndarray, names: Sequence[str]) -> dict[str, Estimate]:
     n, values, resampled = int(counts.sum()), overall_scores(counts), overall_scores(draws)
-    notes = dict.fromkeys(("uar", "macro_f1", "weighted_f1"), missing_note(counts.sum(1), names))
+    notes = dict.fromkeys(("uar", "macro_f1", "weighted_f1"), missing_emotions_note(counts.sum(1), names))
     if np.isnan(values["kappa"]):
-        notes["kappa"] = "all images are of one emotion and predicted so"
-    shares = {"accuracy": (int(counts.trace()), n)}
-    figures = {
-        name: measured(float(value), resampled[name], n, notes.get(name, ""), shares.get(name))
+        notes["kappa"] = "all images have one emotion and are predicted as it"
+    hits = {"accuracy": (int(counts.trace()), n)}
+    estimates = {
+        name: estimate_from_resamples(float(value), resampled[name], n, notes.get(name, ""), hits.get(name))
         for name, value in values.items()
     }
-    if rare := rare_note(counts.sum(1), names):
-        figures |= {name: without_interval(figures[name], rare) for name in MEANS}
-    return figures
+    if rare := rare_emotions_note(counts.sum(1), names):
+        estimates |= {name: without_interval(estimates[name], rare) for name in MEANS_OVER_EMOTIONS}
+    return estimates
 
 
-def _top2_figure(target: np.ndarray, probs: np.ndarray, resamples: int, rng: np.random.Generator) -> Figure:
+def _top2_estimate(
+    target: np.ndarray, probs: np.ndarray, resamples: int, rng: np.random.Generator
+) -> Estimate:
     n, counts = len(target), top2_counts(target, probs)
     hits = int(counts[:, 0].sum())
     note = "there are only two emotions" if probs.shape[1] <= 2 else ""
-    return measured(hits / n, resample_counts(counts, resamples, rng)[..., 0].sum(1) / n, n, note, (hits, n))
+    draws = resample_counts(counts, resamples, rng)[..., 0].sum(1) / n
+    return estimate_from_resamples(hits / n, draws, n, note, (hits, n))
 
 
-def _why_undefined(counts: np.ndarray, k: int, name: str) -> str:
+def _undefined_note(counts: np.ndarray, k: int, name: str) -> str:
+    """Return why a score of emotion ``k`` may be undefined, or ``""``."""
     if counts[k].sum() == 0:
         return f"no image of {name}"
     return f"{name} was never predicted" if counts[:, k].sum() == 0 else ""

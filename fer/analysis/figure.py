@@ -1,27 +1,29 @@
-"""A number that was measured: with the images behind it, its interval, and what must be said of it."""
+"""A measured number with the number of images, its 95 % interval and a note, and how it is formatted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fer.analysis.bootstrap import percentiles
-from fer.analysis.intervals import wilson
+from fer.analysis.bootstrap import percentile_interval
+from fer.analysis.intervals import wilson_interval
 
-ALL_AGREE = "no resample differs, so images are too few for an interval"
-FEW = 5  # images of an emotion, below which a mean over emotions has no interval; see `rare_note`
+NO_VARIATION = "no interval: too few images to estimate the variation"
+# Least number of images of an emotion for an interval of a mean over emotions; see `rare_emotions_note`
+MIN_IMAGES = 5
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A number that was measured.
+class Estimate:
+    """A measured number with its interval. The field names are keys of metrics.json.
 
     Attributes:
-        value: The number; None where it is not defined, and ``note`` says why.
+        value: The number; None where it is undefined, and ``note`` says why.
         low: Lower end of the 95 % interval; None where there is none.
         high: Upper end.
-        n: Images behind it. Of precision: images predicted as the emotion; of its other scores: its images.
-        note: What a reader must know, a part of a sentence.
+        n: Number of images it is computed from. For precision: images predicted as the emotion; for other
+            scores of an emotion: images labelled with it.
+        note: What a reader must know, as part of a sentence.
     """
 
     value: float | None
@@ -31,75 +33,84 @@ class Figure:
     note: str = ""
 
 
-def measured(
-    value: float, draws: np.ndarray, n: int, note: str = "", share: tuple[int, int] | None = None
-) -> Figure:
-    """Return a figure with the interval of its draws.
+def estimate_from_resamples(
+    value: float, draws: np.ndarray, n: int, note: str = "", hits: tuple[int, int] | None = None
+) -> Estimate:
+    """Return an estimate with the percentile interval of its bootstrap draws.
 
     Args:
-        value: As measured; NaN where it is not defined.
-        draws: The same of each resample, ``(R,)``.
-        n: Images behind it.
-        note: What to say of it.
-        share: Hits and images, where the value is one over the other. If all draws agree (3 of 3 right), the
-            interval is Wilson's: a bootstrap knows no other outcome than those that it has seen.
+        value: As measured; NaN where it is undefined.
+        draws: The value in each resample, ``(R,)``.
+        n: Number of images.
+        note: Note on the estimate.
+        hits: Hits and images, where the value is their ratio. If all draws agree (3 of 3 correct), the
+            bootstrap has no other outcome to draw from, and Wilson's interval is used.
     """
     if np.isnan(value):
-        return Figure(None, None, None, n, note)
-    low, high = percentiles(draws)
+        return Estimate(None, None, None, n, note)
+    low, high = percentile_interval(draws)
     if low < high:
-        return Figure(float(value), low, high, n, note)
-    if share is None:
-        return Figure(float(value), None, None, n, "; ".join(filter(None, (note, ALL_AGREE))))
-    low, high = wilson(*share)
-    words = "; ".join(filter(None, (note, "Wilson's interval")))
-    return Figure(float(value), min(low, value), max(high, value), n, words)  # rounding may put 1 outside
+        return Estimate(float(value), low, high, n, note)
+    if hits is None:
+        return Estimate(float(value), None, None, n, join_notes(note, NO_VARIATION))
+    low, high = wilson_interval(*hits)
+    # Rounding may put a value of 0 or 1 just outside
+    return Estimate(float(value), min(low, value), max(high, value), n, join_notes(note, "Wilson's interval"))
 
 
-def missing_note(support: np.ndarray, names: Sequence[str]) -> str:
+def join_notes(*notes: str) -> str:
+    """Join notes with semicolons, without empty ones."""
+    return "; ".join(filter(None, notes))
+
+
+def missing_emotions_note(support: np.ndarray, names: Sequence[str]) -> str:
     """Return ``"mean of 6 emotions: no image of disgust"``, or ``""`` where every emotion has an image."""
     missing = [name for name, count in zip(names, support, strict=True) if count == 0]
-    left = len(names) - len(missing)
-    return f"mean of {left} emotions: no image of {', '.join(missing)}" if missing else ""
+    present = len(names) - len(missing)
+    return f"mean of {present} emotions: no image of {', '.join(missing)}" if missing else ""
 
 
-def without_interval(figure: Figure, why: str) -> Figure:
-    """Return a figure whose interval would not hold."""
-    return replace(figure, low=None, high=None, note="; ".join(filter(None, (figure.note, why))))
+def without_interval(estimate: Estimate, reason: str) -> Estimate:
+    """Return the estimate without its interval, which would not be valid; the note gives the reason."""
+    return replace(estimate, low=None, high=None, note=join_notes(estimate.note, reason))
 
 
-def rare_note(support: np.ndarray, names: Sequence[str]) -> str:
-    """Say why a mean over emotions has no interval; ``""`` where each emotion has `FEW` images or none.
+def rare_emotions_note(support: np.ndarray, names: Sequence[str]) -> str:
+    """Return why a mean over emotions has no interval; ``""`` where it has one.
 
-    Resampling knows no other images than those that there are: one image of an emotion is always right, or
-    always wrong. In simulations with one rare emotion among seven, 95 % intervals of UAR covered the truth in
-    4 % (1 image), 50 % (2), 69 % (3) and 88 % (5) of the cases.
+    It has none where an emotion has images, but fewer than `MIN_IMAGES`.
+
+    The bootstrap cannot draw images that are not in the sample: a single image of an emotion is either always
+    correct or always wrong. In simulations with one rare emotion among seven, 95 % intervals of UAR covered
+    the true value in 4 % (1 image), 50 % (2), 69 % (3) and 88 % (5) of the cases.
     """
-    few = [f"{count} of {name}" for name, count in zip(names, support, strict=True) if 0 < count < FEW]
-    return f"no interval: too few images ({', '.join(few)})" if few else ""
+    rare = [
+        f"{count} of {name}" for name, count in zip(names, support, strict=True) if 0 < count < MIN_IMAGES
+    ]
+    return f"no interval: too few images ({', '.join(rare)})" if rare else ""
 
 
-def cells(figure: Figure, percent: bool = True) -> tuple[str | None, str | None, int]:
-    """Return value, interval and n as a table shows them: ``"58.9 %"``, ``"57.3 to 60.5 %"``, 3589.
+def format_cells(estimate: Estimate, percent: bool = True) -> tuple[str | None, str | None, int]:
+    """Return value, interval and n as table cells: ``"58.9 %"``, ``"57.3 to 60.5 %"``, 3589.
 
-    None stands for what there is none of. Where not in percent, numbers have four decimals.
+    Undefined values and missing intervals are None. Without ``percent``, numbers have four decimals.
     """
-    value = None if figure.value is None else _write(figure.value, percent)
-    if figure.low is None or figure.high is None:
-        return value, None, figure.n
-    low = _write(figure.low, percent).removesuffix(" %")
-    return value, f"{low} to {_write(figure.high, percent)}", figure.n
+    value = None if estimate.value is None else _format_number(estimate.value, percent)
+    if estimate.low is None or estimate.high is None:
+        return value, None, estimate.n
+    low = _format_number(estimate.low, percent).removesuffix(" %")
+    return value, f"{low} to {_format_number(estimate.high, percent)}", estimate.n
 
 
-def _write(value: float, percent: bool) -> str:
+def _format_number(value: float, percent: bool) -> str:
     return f"{100 * value:.1f} %" if percent else f"{value:.4f}"
 
 
-def with_interval(figure: Figure) -> str | None:
-    """Return ``"58.9 [57.3, 60.5]"``, in percent, or None where the figure has no value."""
-    if figure.value is None:
+def format_with_interval(estimate: Estimate) -> str | None:
+    """Return ``"58.9 [57.3, 60.5]"``, in percent, or None where the estimate has no value."""
+    if estimate.value is None:
         return None
-    value = f"{100 * figure.value:.1f}"
-    if figure.low is None or figure.high is None:
+    value = f"{100 * estimate.value:.1f}"
+    if estimate.low is None or estimate.high is None:
         return value
-    return f"{value} [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
+    return f"{value} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"

@@ -1,187 +1,200 @@
-"""Against human votes: how often a model agrees with people, and how often people agree with each other.
+"""Comparison with human votes: agreement of the model with annotators, and of annotators with each other.
 
-Faces of FER+ were judged by ten taggers each (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041). A label
-is their majority; what a model can be expected to reach is what one of them reaches.
+Each face of FER+ was labelled by ten annotators (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041), and
+its label is their majority. The agreement of one annotator with the others is the level that a model can be
+expected to reach.
 """
 
 import numpy as np
 
 from fer.analysis.bootstrap import resample_means
-from fer.analysis.figure import Figure, cells, measured
+from fer.analysis.figure import Estimate, estimate_from_resamples, format_cells
 from fer.analysis.predictions import Predictions
 from fer.analysis.section import Cell, Section, Table
 from fer.errors import FerError
 
-NUM_VOTES = 10  # taggers of an image of FER+
-_TOLERANCE = 1e-4  # of a share of votes in float32
-SHOWN = {
+# Annotators per image of FER+
+MAX_VOTES = 10
+# Of a fraction of votes in float32
+_TOLERANCE = 1e-4
+# Metric -> label, and whether it is shown in percent
+METRIC_LABELS = {
     "model_majority": ("Model agrees with the majority", True),
-    "tagger_majority": ("One tagger agrees with the majority of the others", True),
-    "model_tagger": ("Model agrees with a tagger", True),
-    "tagger_tagger": ("One tagger agrees with another", True),
+    "tagger_majority": ("One annotator agrees with the majority of the others", True),
+    "model_tagger": ("Model agrees with one annotator", True),
+    "tagger_tagger": ("One annotator agrees with another", True),
     "cross_entropy": ("Cross-entropy to the votes, nats", False),
-    "vote_entropy": ("Entropy of the votes, nats (the least possible)", False),
+    "vote_entropy": ("Entropy of the votes, nats (least possible cross-entropy)", False),
     "kl": ("KL divergence from the votes, nats", False),
 }
 
 
-def vote_counts(votes: np.ndarray, num_votes: int = NUM_VOTES) -> np.ndarray:
-    """Return the votes behind shares of votes.
+def vote_counts(votes: np.ndarray, max_votes: int = MAX_VOTES) -> np.ndarray:
+    """Return the numbers of votes from their fractions.
 
-    Where several numbers of votes give the same shares, the largest is taken.
+    Where several numbers of votes give the same fractions, the largest is used.
 
     Args:
-        votes: ``(N, K)``, rows sum to 1.
-        num_votes: Most votes that an image can have; fewer where some were struck out as slips.
+        votes: Fractions ``(N, K)``, rows sum to 1.
+        max_votes: Maximum number of votes per image; some images have fewer, as outliers were removed.
 
     Returns:
         int64 ``(N, K)``.
 
     Raises:
-        FerError: Some row is no share of that many votes.
+        FerError: A row is not a set of fractions of at most ``max_votes`` votes.
     """
-    counts, open_rows = np.zeros(votes.shape, np.int64), np.ones(len(votes), bool)
-    for total in range(num_votes, 0, -1):
+    counts, unresolved = np.zeros(votes.shape, np.int64), np.ones(len(votes), bool)
+    for total in range(max_votes, 0, -1):
         scaled = votes.astype(np.float64) * total
-        whole = open_rows & (np.abs(scaled - np.round(scaled)) < _TOLERANCE * total).all(1)
-        counts[whole] = np.round(scaled[whole])
-        open_rows &= ~whole
-    if open_rows.any():
+        is_integer = unresolved & (np.abs(scaled - np.round(scaled)) < _TOLERANCE * total).all(1)
+        counts[is_integer] = np.round(scaled[is_integer])
+        unresolved &= ~is_integer
+    if unresolved.any():
         raise FerError(
-            f"Votes: expected shares of at most {num_votes} votes, got "
-            f"{votes[open_rows][0].round(4).tolist()}. Say how many people judged each image."
+            f"Votes: expected fractions of at most {max_votes} votes, got "
+            f"{votes[unresolved][0].round(4).tolist()}. Pass the number of annotators per image as max_votes."
         )
     return counts
 
 
-def tagger_agreement(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how often one tagger of each image agrees with the others.
+def annotator_agreement(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how often one annotator of each image agrees with the other annotators.
 
     Args:
-        counts: Votes, int ``(N, K)``; two or more an image.
+        counts: Votes, int ``(N, K)``; at least two per image.
 
     Returns:
-        For each image, float64 ``(N,)``: the probability that a tagger gives the answer of another tagger of
-        it, and that a tagger gives the answer of most of the others (where t answers are equally frequent,
-        each counts as 1 / t).
+        For each image, float64 ``(N,)``: the probability that two annotators agree, and the probability that
+        one annotator agrees with the majority of the others (a tie of t emotions counts as 1 / t).
     """
     total = counts.sum(1)
     pairs = (counts * (counts - 1)).sum(1) / (total * (total - 1))
     majority = np.zeros(len(counts))
     for k in range(counts.shape[1]):
         others = counts - (np.arange(counts.shape[1]) == k)
-        most = others == others.max(1, keepdims=True)
-        majority += counts[:, k] / total * most[:, k] / most.sum(1)
+        is_majority = others == others.max(1, keepdims=True)
+        majority += counts[:, k] / total * is_majority[:, k] / is_majority.sum(1)
     return pairs, majority
 
 
 def vote_columns(probs: np.ndarray, votes: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Return for each image what `human_figures` takes the mean of, float64 ``(N,)`` each."""
+    """Return the per-image values that `human_estimates` averages, float64 ``(N,)`` each."""
     rows, preds = np.arange(len(probs)), probs.argmax(1)
-    shares = votes.astype(np.float64)
-    most = counts == counts.max(1, keepdims=True)
-    floor = np.finfo(np.float64).eps
-    cross = -(shares * np.log(np.maximum(probs, floor))).sum(1)
-    entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(1)
-    pairs, majority = tagger_agreement(counts)
+    fractions = votes.astype(np.float64)
+    is_majority = counts == counts.max(1, keepdims=True)
+    eps = np.finfo(np.float64).eps
+    cross_entropy = -(fractions * np.log(np.maximum(probs, eps))).sum(1)
+    entropy = -(fractions * np.log(np.where(fractions > 0, fractions, 1.0))).sum(1)
+    pairs, majority = annotator_agreement(counts)
     return {
-        "model_majority": most[rows, preds] / most.sum(1),
+        "model_majority": is_majority[rows, preds] / is_majority.sum(1),
         "tagger_majority": majority,
-        "model_tagger": shares[rows, preds],
+        "model_tagger": fractions[rows, preds],
         "tagger_tagger": pairs,
-        "cross_entropy": cross,
+        "cross_entropy": cross_entropy,
         "vote_entropy": entropy,
-        "kl": cross - entropy,
+        "kl": cross_entropy - entropy,
     }
 
 
-def human_figures(
+def human_estimates(
     target: np.ndarray,
     probs: np.ndarray,
     votes: np.ndarray,
-    num_votes: int = NUM_VOTES,
+    max_votes: int = MAX_VOTES,
     resamples: int = 2000,
     seed: int = 0,
-) -> dict[str, Figure]:
-    """Return how a model and people agree with people, over the images with two votes or more.
+) -> dict[str, Estimate]:
+    """Return the agreement of a model and of annotators with the votes, over images with at least two votes.
 
     Args:
-        target: int ``(N,)``, within which the bootstrap draws.
+        target: int ``(N,)``, the strata of the bootstrap.
         probs: ``(N, K)``.
-        votes: ``(N, K)``, share of the votes for each emotion; rows of 0 have none.
-        num_votes: Most votes that an image can have.
-        resamples: Draws of the bootstrap.
-        seed: Seed of the draws.
+        votes: ``(N, K)``, fraction of the votes for each emotion; a row of 0 has none.
+        max_votes: Maximum number of votes per image.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap.
 
     Returns:
-        The keys of `SHOWN`. Agreements are probabilities; a tie of the votes for t emotions counts as 1 / t.
-        ``gap_majority`` and ``gap_tagger`` are the model's less the tagger's, from the same resamples.
+        The keys of `METRIC_LABELS`. Agreements are probabilities; a tie of t emotions counts as 1 / t.
+        ``gap_majority`` and ``gap_tagger`` are the model's agreement minus the annotator's, on the same
+        resamples.
 
     Raises:
-        FerError: The votes are no shares of so many votes.
+        FerError: The votes are not fractions of at most ``max_votes`` votes.
     """
-    voted = votes.sum(1) > 0.5
+    has_votes = votes.sum(1) > 0.5
     counts = np.zeros(votes.shape, np.int64)
-    counts[voted] = vote_counts(votes[voted], num_votes)
+    counts[has_votes] = vote_counts(votes[has_votes], max_votes)
     used = counts.sum(1) >= 2
-    n, names = int(used.sum()), (*SHOWN, "gap_majority", "gap_tagger")
+    n, names = int(used.sum()), (*METRIC_LABELS, "gap_majority", "gap_tagger")
     if n == 0:
-        return {name: Figure(None, None, None, 0, "no image has two votes") for name in names}
+        return {name: Estimate(None, None, None, 0, "no image has two votes") for name in names}
     columns = vote_columns(probs[used].astype(np.float64), votes[used], counts[used])
     columns["gap_majority"] = columns["model_majority"] - columns["tagger_majority"]
     columns["gap_tagger"] = columns["model_tagger"] - columns["tagger_tagger"]
     table = np.column_stack([columns[name] for name in names])
     draws = resample_means(table, target[used], resamples, np.random.default_rng([seed, 4]))
-    note = f"{len(target) - n:,} images without two votes are left out" if n < len(target) else ""
-    return {name: measured(float(table[:, i].mean()), draws[:, i], n, note) for i, name in enumerate(names)}
+    note = f"{len(target) - n:,} images with fewer than two votes are left out" if n < len(target) else ""
+    return {
+        name: estimate_from_resamples(float(table[:, i].mean()), draws[:, i], n, note)
+        for i, name in enumerate(names)
+    }
 
 
-def section(
-    predictions: Predictions, num_votes: int = NUM_VOTES, resamples: int = 2000, seed: int = 0
+def annotators_section(
+    predictions: Predictions, max_votes: int = MAX_VOTES, resamples: int = 2000, seed: int = 0
 ) -> Section:
-    """Tell how far from human the model is; where there are no votes, that this cannot be told."""
-    title, key = "Against human votes", "human"
+    """Return the section that compares the model with human annotators, or says that there are no votes."""
+    title, key = "Agreement with human annotators", "human"
     if predictions.votes is None:
-        words = "These images came with one label each; FER+'s votes would say how far from human this is."
-        return Section(key=key, title=title, words=[words])
-    figures = human_figures(
-        predictions.target, predictions.probs, predictions.votes, num_votes, resamples, seed
+        paragraph = (
+            "These images have one label each. The comparison with human annotators needs several votes per "
+            "image, such as those of FER+."
+        )
+        return Section(key=key, title=title, paragraphs=[paragraph])
+    estimates = human_estimates(
+        predictions.target, predictions.probs, predictions.votes, max_votes, resamples, seed
     )
     rows: list[tuple[Cell, ...]] = [
-        (words, *cells(figures[name], percent)) for name, (words, percent) in SHOWN.items()
+        (label, *format_cells(estimates[name], percent)) for name, (label, percent) in METRIC_LABELS.items()
     ]
-    caption = "Agreement with people; intervals from a bootstrap that draws images anew within each emotion."
+    caption = "Agreement with human votes; intervals from a bootstrap over images within each emotion."
     table = Table(("metric", "value", "95 % interval", "n"), rows, caption)
     return Section(
-        key=key, title=title, words=_words(figures, num_votes), tables=[table], numbers=dict(figures)
+        key=key,
+        title=title,
+        paragraphs=_paragraphs(estimates, max_votes),
+        tables=[table],
+        numbers=dict(estimates),
     )
 
 
-def _words(figures: dict[str, Figure], num_votes: int) -> list[str]:
+def _paragraphs(estimates: dict[str, Estimate], max_votes: int) -> list[str]:
     ceiling = (
-        f"Each image was judged by up to {num_votes} people, and a model can hardly be expected to agree "
-        "with them more than they do with each other. Votes are used as the data set cleans them: FER+'s "
-        "rules strike out single votes and images without a majority, so people agree more here than when "
-        "asked."
+        f"Each image was labelled by up to {max_votes} annotators. A model cannot be expected to agree with "
+        "them more than they agree with each other. Votes are used after the cleaning of the data set: FER+ "
+        "removes single votes and images without a majority, so annotators agree more here than in the raw "
+        "votes."
     )
-    gap = figures["gap_majority"]
+    gap = estimates["gap_majority"]
     if gap.value is None or gap.low is None or gap.high is None:
         return [ceiling]
-    return [_verdict(gap), ceiling]
+    return [_conclusion(gap), ceiling]
 
 
-def _verdict(gap: Figure) -> str:
+def _conclusion(gap: Estimate) -> str:
     assert gap.value is not None
     assert gap.low is not None
     assert gap.high is not None
-    between = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
-    size = f"{100 * abs(gap.value):.1f} points (95 % interval of the difference {between})"
+    interval = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
+    size = f"{100 * abs(gap.value):.1f} points (95 % interval of the difference: {interval})"
     if gap.high < 0:
-        return (
-            f"The model agrees with the majority less often than one person does with the others, by {size}."
-        )
+        return f"The model agrees with the majority less often than one annotator with the others, by {size}."
     if gap.low > 0:
-        return (
-            f"The model agrees with the majority more often than one person does with the others, by {size}."
-        )
-    return f"{gap.n:,} images cannot tell the model's agreement from one person's: they differ by {size}."
+        return f"The model agrees with the majority more often than one annotator with the others, by {size}."
+    return (
+        f"No significant difference between the agreement of the model and of one annotator on {gap.n:,} "
+        f"images: {size}."
+    )

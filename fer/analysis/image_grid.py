@@ -1,4 +1,4 @@
-"""Rows of images as one picture, such as a face and its augmentations, or attention maps laid over faces."""
+"""Grid of images as one figure, for example faces with their augmentations or with saliency maps."""
 
 import math
 from collections.abc import Sequence
@@ -6,39 +6,42 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from fer.analysis.style import DPI, HEADER, INK, SMALL, new_figure, shorten, write
+from fer.analysis.style import DPI, FOREGROUND, HEADER_HEIGHT, SMALL_SIZE, add_text, new_figure, shorten
 from fer.errors import FerError
 
-# Dots: wished width of an image, gutter, room for a title, outer margin
-TILE, GAP, HEAD, MARGIN = 200, 16, 52, 40
+# In pixels: target width of an image, gap, height of an image title, outer margin
+TILE_WIDTH, GAP, TITLE_HEIGHT, MARGIN = 200, 16, 52, 40
 
 
 def plot_image_grid(images: np.ndarray, titles: Sequence[str] | None, columns: int, title: str) -> Figure:
-    """Draw images in rows.
+    """Plot images in a grid.
 
-    A small image is enlarged by a whole number, so that each pixel stays an even square; of a large one
+    Small images are enlarged by an integer factor, so that pixels stay square and equal; of large images
     every n-th pixel is shown.
 
     Args:
         images: ``(N, H, W, C)`` with C 1 or 3 (RGB), uint8 or float in [0, 1] (values outside are clipped).
-        titles: N short texts, one above each image ("" for none), or None; cut to the width of the image.
-        columns: Images in a row.
-        title: First line of the picture.
+        titles: N short texts, one above each image ("" for none), or None; truncated to the width of the
+            image.
+        columns: Images per row.
+        title: Title of the figure.
 
     Raises:
-        FerError: Wrong shape, fewer than one column, or not one title for each image.
+        FerError: Wrong shape, fewer than one column, or a number of titles other than N.
     """
     _check_grid(images, titles, columns)
-    tiles = resize_evenly(to_rgb_bytes(images))
-    words = list(titles) if titles is not None else [""] * len(tiles)
+    tiles = resize_by_integer_factor(to_rgb_bytes(images))
+    labels = list(titles) if titles is not None else [""] * len(tiles)
     rows = math.ceil(len(tiles) / columns)
-    heads = [HEAD if any(words[row * columns : (row + 1) * columns]) else GAP for row in range(rows)]
-    canvas, corners = _lay_out(tiles, columns, heads)
+    spaces = [
+        TITLE_HEIGHT if any(labels[row * columns : (row + 1) * columns]) else GAP for row in range(rows)
+    ]
+    canvas, corners = _lay_out(tiles, columns, spaces)
     count = f"{len(images)} image{'' if len(images) == 1 else 's'}" if len(images) else "no images"
-    fig = figure_around(canvas, title, count)
-    for (top, left), text in zip(corners, words, strict=True):
-        short = shorten(text, tiles.shape[2] / DPI, SMALL)
-        write(fig.axes[0], left, top - 10, short, ha="left", va="bottom", color=INK)
+    fig = figure_for_canvas(canvas, title, count)
+    for (top, left), text in zip(corners, labels, strict=True):
+        label = shorten(text, tiles.shape[2] / DPI, SMALL_SIZE)
+        add_text(fig.axes[0], left, top - 10, label, ha="left", va="bottom", color=FOREGROUND)
     return fig
 
 
@@ -46,47 +49,50 @@ def _check_grid(images: np.ndarray, titles: Sequence[str] | None, columns: int) 
     if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape[1:]:
         raise FerError(f"Image grid: expected images (N, H, W, C) with C 1 or 3, got {images.shape}.")
     if columns < 1:
-        raise FerError(f"Image grid: expected one column or more, got {columns}.")
+        raise FerError(f"Image grid: expected at least 1 column, got {columns}.")
     if titles is not None and len(titles) != len(images):
-        raise FerError(f"Image grid: expected {len(images)} titles, one an image, got {len(titles)}.")
+        raise FerError(f"Image grid: expected {len(images)} titles, one per image, got {len(titles)}.")
 
 
 def to_rgb_bytes(images: np.ndarray) -> np.ndarray:
-    """Return uint8 ``(N, H, W, 3)``; a NaN, such as in a map of an all-zero gradient, turns black."""
+    """Return uint8 ``(N, H, W, 3)``; NaN, e.g. in a saliency map of an all-zero gradient, becomes black."""
     if images.dtype != np.uint8:
         images = np.round(255 * np.clip(np.nan_to_num(images, nan=0.0), 0, 1)).astype(np.uint8)
     return np.broadcast_to(images, (*images.shape[:3], 3))
 
 
-def resize_evenly(images: np.ndarray, width: int = TILE) -> np.ndarray:
-    """Bring images near ``width`` dots: each pixel n times, or every n-th pixel of a large image."""
+def resize_by_integer_factor(images: np.ndarray, width: int = TILE_WIDTH) -> np.ndarray:
+    """Resize images to about ``width`` pixels: repeat each pixel n times, or keep every n-th pixel."""
     step, scale = max(1, images.shape[2] // width), max(1, round(width / images.shape[2]))
     return images[:, ::step, ::step].repeat(scale, axis=1).repeat(scale, axis=2)
 
 
 def _lay_out(
-    tiles: np.ndarray, columns: int, heads: Sequence[int]
+    tiles: np.ndarray, columns: int, spaces: Sequence[int]
 ) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Return the white canvas with all tiles, RGB bytes, and the (top, left) corner of each in dots."""
+    """Return a white canvas with all tiles, uint8 RGB, and the (top, left) corner of each in pixels.
+
+    ``spaces`` are the heights in pixels above each row.
+    """
     height, width = tiles.shape[1:3]
-    tops = np.cumsum([0, *(head + height for head in heads)])
-    across = min(columns, max(1, len(tiles))) * (width + GAP)
-    canvas = np.full((max(1, int(tops[-1])), across, 3), 255, np.uint8)
+    tops = np.cumsum([0, *(space + height for space in spaces)])
+    canvas_width = min(columns, max(1, len(tiles))) * (width + GAP)
+    canvas = np.full((max(1, int(tops[-1])), canvas_width, 3), 255, np.uint8)
     corners = []
     for i, tile in enumerate(tiles):
-        top, left = int(tops[i // columns]) + heads[i // columns], i % columns * (width + GAP)
+        top, left = int(tops[i // columns]) + spaces[i // columns], i % columns * (width + GAP)
         canvas[top : top + height, left : left + width] = tile
         corners.append((top, left))
     return canvas, corners
 
 
-def figure_around(canvas: np.ndarray, title: str, subtitle: str) -> Figure:
-    """Return a figure just large enough to show ``canvas``, RGB bytes, dot by dot below the header."""
+def figure_for_canvas(canvas: np.ndarray, title: str, subtitle: str) -> Figure:
+    """Return a figure that shows ``canvas``, uint8 RGB, pixel by pixel below the header."""
     height, width = canvas.shape[:2]
-    across = max(int(4.5 * DPI), width + 2 * MARGIN - GAP)
-    down = height + MARGIN + int(HEADER * DPI)
-    fig = new_figure(across / DPI, down / DPI, title, subtitle, constrained=False)
-    ax = fig.add_axes((MARGIN / across, MARGIN / down, width / across, height / down))
+    full_width = max(int(4.5 * DPI), width + 2 * MARGIN - GAP)
+    full_height = height + MARGIN + int(HEADER_HEIGHT * DPI)
+    fig = new_figure(full_width / DPI, full_height / DPI, title, subtitle, constrained=False)
+    ax = fig.add_axes((MARGIN / full_width, MARGIN / full_height, width / full_width, height / full_height))
     ax.imshow(canvas, interpolation="nearest", aspect="auto")
     ax.set_axis_off()
     return fig

@@ -1,4 +1,4 @@
-"""What an analysis takes as images: an array, or a set on disk that decodes what is asked for."""
+"""Images as the analysis functions take them: an array, or a data set on disk that decodes on request."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Images(Protocol):
-    """uint8 ``(N, H, W, C)``, C 1 or 3 (RGB), in memory or not."""
+    """uint8 ``(N, H, W, C)``, C 1 or 3 (RGB); in memory or decoded on request."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -16,4 +16,4 @@ class Images(Protocol):
         """Return N."""
 
     def __getitem__(self, rows: np.ndarray | slice, /) -> np.ndarray:
-        """Return some of them, ``(n, H, W, C)``."""
+        """Return the selected images, ``(n, H, W, C)``."""

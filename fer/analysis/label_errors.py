@@ -1,12 +1,13 @@
-"""Images whose label is probably wrong, by confident learning: no second annotation is needed.
+"""Probable label errors by confident learning, without a second annotation.
 
-Northcutt, Jiang and Chuang 2021, https://arxiv.org/abs/1911.00068. A class's threshold is the mean
-probability that the model gives it on the images labelled so. An image is counted as the class whose
-threshold it reaches, the most probable of several; where that is not its label it is a candidate. Candidates
-are ranked by the normalised margin, the probability of the label minus the largest of the others.
+Northcutt, Jiang and Chuang 2021, https://arxiv.org/abs/1911.00068. The threshold of a class is the mean
+probability that the model gives it on the images with that label. An image counts as the class whose
+threshold it reaches, the most probable one of several. Where that is not its label, it is a candidate.
+Candidates are ranked by the normalised margin: the probability of the label minus the largest other
+probability.
 
-The predictions must be out of sample: a model may know the labels that it was trained on by heart, wrong ones
-too.
+The predictions must be out of sample: a model can memorise the labels that it was trained on, including wrong
+ones.
 """
 
 from dataclasses import dataclass
@@ -14,31 +15,33 @@ from typing import Any
 
 import numpy as np
 
-from fer.analysis.contact_sheet import Strip, plot_contact_sheet
-from fer.analysis.figure import Figure
+from fer.analysis.contact_sheet import ImageStrip, plot_contact_sheet
+from fer.analysis.figure import Estimate
 from fer.analysis.images import Images
 from fer.analysis.plots import png_bytes
 from fer.analysis.predictions import Predictions
-from fer.analysis.section import Picture, Section, Table
-from fer.analysis.share import in_words, percent, share
+from fer.analysis.section import Plot, Section, Table
+from fer.analysis.share import format_percent, format_proportion, proportion
 
-TOP = 100  # a person can look through as many
+# As many as a person can review
+TOP_CANDIDATES = 100
+# Images and columns of the contact sheet, and candidates listed in metrics.json
 _SHOWN, _COLUMNS, _LISTED = 25, 5, 100
 
 
 @dataclass(frozen=True)
 class LabelErrors:
-    """Candidates for a wrong label, the most probable first.
+    """Candidates for a wrong label, the most probable errors first.
 
     Attributes:
         rows: int64 ``(n,)``, positions in the predictions.
-        likely: int64 ``(n,)``, the class that each is counted as.
-        margins: float64 ``(n,)`` in [-1, 1], probability of the label minus the largest of the others;
-            ascending.
-        thresholds: float64 ``(K,)``, the mean probability of each class on its own images; infinite for a
-            class without an image, as nothing is counted as it.
-        joint: int64 ``(K, K)``, the confident joint: a row a label, a column the class counted. Images below
-            all thresholds are in no cell.
+        likely: int64 ``(n,)``, the class that each candidate counts as.
+        margins: float64 ``(n,)`` in [-1, 1], probability of the label minus the largest other
+            probability; ascending.
+        thresholds: float64 ``(K,)``, the mean probability of each class on the images with that label;
+            infinite for a class without images, as no image can count as it.
+        joint: int64 ``(K, K)``, the confident joint: rows are labels, columns the classes that images count
+            as. An image below all thresholds is in no cell.
     """
 
     rows: np.ndarray
@@ -53,10 +56,10 @@ class LabelErrors:
 
 
 def find_label_errors(target: np.ndarray, probs: np.ndarray) -> LabelErrors:
-    """Rank the images that are confidently another class than their label says.
+    """Return the images that are confidently of another class than their label, ranked by margin.
 
     Args:
-        target: int ``(N,)``, labels as given, 0 to K - 1.
+        target: int ``(N,)``, labels of the data set, 0 to K - 1.
         probs: ``(N, K)``, out-of-sample probabilities.
     """
     probs = np.asarray(probs, np.float64)
@@ -72,63 +75,64 @@ def find_label_errors(target: np.ndarray, probs: np.ndarray) -> LabelErrors:
 
 
 def class_thresholds(target: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """Return the mean probability of each class on the images labelled so, ``(K,)``; infinity without one."""
+    """Return the mean probability of each class on images with that label, ``(K,)``; infinity without any."""
     num_classes = probs.shape[1]
     support = np.bincount(target, minlength=num_classes)
-    own = np.bincount(target, weights=probs[np.arange(len(target)), target], minlength=num_classes)
-    return np.where(support > 0, own / np.maximum(support, 1), np.inf)
+    sums = np.bincount(target, weights=probs[np.arange(len(target)), target], minlength=num_classes)
+    return np.where(support > 0, sums / np.maximum(support, 1), np.inf)
 
 
 def normalised_margins(target: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """Return the probability of the label minus the largest of the others, ``(n,)`` in [-1, 1]."""
+    """Return the probability of the label minus the largest other probability, ``(n,)`` in [-1, 1]."""
     rows = np.arange(len(target))
     others = probs.copy()
     others[rows, target] = -np.inf
     return probs[rows, target] - others.max(1)
 
 
-def estimated_noise(errors: LabelErrors, target: np.ndarray) -> float:
-    """Return the share of labels that are wrong, as the calibrated confident joint estimates it.
+def estimate_label_noise(errors: LabelErrors, target: np.ndarray) -> float:
+    """Return the estimated fraction of wrong labels, from the calibrated confident joint.
 
-    Each row of the joint is scaled to the number of images with that label, so that those in no cell count
+    Each row of the joint is scaled to the number of images with that label, so that images in no cell count
     like the others (equation 3 of the paper).
     """
     support = np.bincount(target, minlength=len(errors.joint))
     counted = errors.joint.sum(1)
-    kept = np.where(counted > 0, errors.joint.diagonal() / np.maximum(counted, 1), 1.0)
-    return float((support * (1 - kept)).sum() / max(1, support.sum()))
+    correct = np.where(counted > 0, errors.joint.diagonal() / np.maximum(counted, 1), 1.0)
+    return float((support * (1 - correct)).sum() / max(1, support.sum()))
 
 
-def outvoted(target: np.ndarray, votes: np.ndarray) -> np.ndarray:
-    """Return which labels have fewer votes than another emotion, bool ``(N,)``; a tie is for the label."""
+def is_outvoted(target: np.ndarray, votes: np.ndarray) -> np.ndarray:
+    """Return which labels have fewer votes than another emotion, bool ``(N,)``; not those of a tie."""
     return votes[np.arange(len(target)), target] < votes.max(1)
 
 
-def precision_at(errors: LabelErrors, target: np.ndarray, votes: np.ndarray, top: int = TOP) -> Figure:
-    """Return the share of the first ``top`` candidates whose label the voters disagree with.
+def precision_at_k(
+    errors: LabelErrors, target: np.ndarray, votes: np.ndarray, k: int = TOP_CANDIDATES
+) -> Estimate:
+    """Return the fraction of the first ``k`` candidates whose label is outvoted by human votes.
 
     Args:
         errors: Candidates.
-        target: int ``(N,)``, labels as given.
-        votes: ``(N, K)``, a row of 0 where an image has none; these candidates are left out, and the next
-            ones do not move up.
-        top: Candidates that are looked at.
+        target: int ``(N,)``, labels of the data set.
+        votes: ``(N, K)``, a row of 0 where an image has none. Such candidates are left out and not replaced.
+        k: Number of candidates.
     """
-    return _share_outvoted(errors.rows[:top], target, votes)
+    return _outvoted_proportion(errors.rows[:k], target, votes)
 
 
-def base_rate(target: np.ndarray, votes: np.ndarray) -> Figure:
-    """Return the same share of all images: what picking blindly would find."""
-    return _share_outvoted(np.arange(len(target)), target, votes)
+def base_rate(target: np.ndarray, votes: np.ndarray) -> Estimate:
+    """Return the fraction of all labels that are outvoted: the precision of random candidates."""
+    return _outvoted_proportion(np.arange(len(target)), target, votes)
 
 
-def _share_outvoted(rows: np.ndarray, target: np.ndarray, votes: np.ndarray) -> Figure:
+def _outvoted_proportion(rows: np.ndarray, target: np.ndarray, votes: np.ndarray) -> Estimate:
     rows = rows[votes[rows].sum(1) > 0]
-    return share(int(outvoted(target[rows], votes[rows]).sum()), len(rows))
+    return proportion(int(is_outvoted(target[rows], votes[rows]).sum()), len(rows))
 
 
-def section(predictions: Predictions, images: Images) -> Section:
-    """Return the chapter: how many labels are in doubt, which, and whether human voters agree.
+def label_errors_section(predictions: Predictions, images: Images) -> Section:
+    """Return the section on probable label errors: how many, which, and whether human votes confirm them.
 
     Args:
         predictions: Of a split that the model was not trained on.
@@ -137,36 +141,40 @@ def section(predictions: Predictions, images: Images) -> Section:
     errors = find_label_errors(predictions.target, predictions.probs)
     numbers: dict[str, Any] = {
         "candidates": len(errors),
-        "estimated_noise": estimated_noise(errors, predictions.target),
+        "estimated_noise": estimate_label_noise(errors, predictions.target),
         "thresholds": dict(zip(predictions.labels.names, errors.thresholds.tolist(), strict=True)),
         "confident_joint": errors.joint,
         "first": predictions.index[errors.rows[:_LISTED]],
     }
     if predictions.votes is not None:
-        checked = (predictions.target, predictions.votes)
-        numbers |= {f"precision_at_{TOP}": precision_at(errors, *checked), "base_rate": base_rate(*checked)}
-    pictures = [_picture(predictions, images, errors)] if len(errors) else []
-    words = _words(predictions, numbers)
+        target, votes = predictions.target, predictions.votes
+        numbers[f"precision_at_{TOP_CANDIDATES}"] = precision_at_k(errors, target, votes)
+        numbers["base_rate"] = base_rate(target, votes)
+    plots = [_plot(predictions, images, errors)] if len(errors) else []
+    paragraphs = _paragraphs(predictions, numbers)
     return Section(
-        "label_errors", "Probable label errors", words, [_table(predictions, errors)], pictures, numbers
+        "label_errors", "Probable label errors", paragraphs, [_table(predictions, errors)], plots, numbers
     )
 
 
-def _words(predictions: Predictions, numbers: dict[str, Any]) -> list[str]:
-    words = [
-        f"Confident learning doubts {numbers['candidates']:,} of {len(predictions):,} labels. It puts the "
-        f"share of wrong labels at {percent(numbers['estimated_noise'])}: an upper guess, as confident "
-        "errors of the model count too."
+def _paragraphs(predictions: Predictions, numbers: dict[str, Any]) -> list[str]:
+    paragraphs = [
+        f"Confident learning finds {numbers['candidates']:,} probable label errors among "
+        f"{len(predictions):,} images. It estimates that {format_percent(numbers['estimated_noise'])} of the "
+        "labels are wrong. This is rather too high, as confident errors of the model count too."
     ]
     if predictions.votes is not None:
-        found, base = numbers[f"precision_at_{TOP}"], numbers["base_rate"]
-        words.append(
-            f"Checked against human votes: of the {found.n:,} most doubtful labels that have votes, "
-            f"{in_words(found)} are outvoted by another emotion; of all labels it is {in_words(base)}."
+        precision, base = numbers[f"precision_at_{TOP_CANDIDATES}"], numbers["base_rate"]
+        paragraphs.append(
+            f"Checked against human votes: {format_proportion(precision)} of the {precision.n:,} top "
+            f"candidates with votes are outvoted by another emotion, against {format_proportion(base)} of "
+            "all labels."
         )
     if predictions.about.get("role") in ("train", "all"):
-        words.append("Images that were trained on are among these: their labels may be known by heart.")
-    return words
+        paragraphs.append(
+            "The model was trained on some of these images and may have memorised their labels."
+        )
+    return paragraphs
 
 
 def _table(predictions: Predictions, errors: LabelErrors) -> Table:
@@ -174,38 +182,38 @@ def _table(predictions: Predictions, errors: LabelErrors) -> Table:
         (
             str(predictions.source[row]),
             predictions.labels.names[predictions.target[row]],
-            percent(float(predictions.probs[row, predictions.target[row]])),
+            format_percent(float(predictions.probs[row, predictions.target[row]])),
             predictions.labels.names[likely],
-            percent(float(predictions.probs[row, likely])),
-            _votes_in_words(predictions, row),
+            format_percent(float(predictions.probs[row, likely])),
+            _format_votes(predictions, row),
         )
         for row, likely in zip(errors.rows[:10].tolist(), errors.likely[:10].tolist(), strict=True)
     ]
-    columns = ("image", "label", "its probability", "likely", "probability", "human votes")
-    return Table(columns, rows, "The ten most doubtful labels; metrics.json names a hundred.")
+    columns = ("image", "label", "its probability", "likely label", "probability", "human votes")
+    return Table(columns, rows, "The ten most probable label errors; metrics.json lists a hundred.")
 
 
-def _votes_in_words(predictions: Predictions, row: int) -> str | None:
-    """Return the emotion with the most votes and its share, ``"sad 80 %"``; None where there are no votes."""
+def _format_votes(predictions: Predictions, row: int) -> str | None:
+    """Return the emotion with the most votes and its fraction, ``"sad 80 %"``; None without votes."""
     if predictions.votes is None or not predictions.votes[row].any():
         return None
-    most = int(predictions.votes[row].argmax())
-    return f"{predictions.labels.names[most]} {percent(float(predictions.votes[row, most]))}"
+    majority = int(predictions.votes[row].argmax())
+    return f"{predictions.labels.names[majority]} {format_percent(float(predictions.votes[row, majority]))}"
 
 
-def _picture(predictions: Predictions, images: Images, errors: LabelErrors) -> Picture:
+def _plot(predictions: Predictions, images: Images, errors: LabelErrors) -> Plot:
     rows = errors.rows[:_SHOWN]
     likely = errors.likely[:_SHOWN].tolist()
     captions = [_caption(predictions, *pair) for pair in zip(rows.tolist(), likely, strict=True)]
-    title, subtitle = "Labels that are probably wrong", "the most doubtful first"
-    fig = plot_contact_sheet([Strip("", images[rows], captions)], _COLUMNS, title, subtitle)
-    alt = f"{len(rows)} faces whose label the model doubts"
-    caption = f"The {len(rows)} most doubtful of {len(errors):,} candidates, by normalised margin."
-    return Picture("label_errors", png_bytes(fig), alt, caption)
+    title, subtitle = "Probable label errors", "most probable first"
+    fig = plot_contact_sheet([ImageStrip("", images[rows], captions)], _COLUMNS, title, subtitle)
+    alt = f"{len(rows)} faces with a probable label error"
+    caption = f"The {len(rows)} most probable of {len(errors):,} candidates, by normalised margin."
+    return Plot("label_errors", png_bytes(fig), alt, caption)
 
 
 def _caption(predictions: Predictions, row: int, likely: int) -> list[str]:
     names = predictions.labels.names
-    said = f"said {names[likely]} {percent(float(predictions.probs[row, likely]))}"
-    votes = [] if predictions.votes is None else [f"votes {_votes_in_words(predictions, row) or 'none'}"]
-    return [f"label {names[predictions.target[row]]}", said, *votes]
+    likely_label = f"likely {names[likely]} {format_percent(float(predictions.probs[row, likely]))}"
+    votes = [] if predictions.votes is None else [f"votes {_format_votes(predictions, row) or 'none'}"]
+    return [f"label {names[predictions.target[row]]}", likely_label, *votes]

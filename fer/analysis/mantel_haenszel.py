@@ -1,4 +1,4 @@
-"""Whether a share differs between two groups of images beyond chance, within strata such as emotions."""
+"""Mantel-Haenszel test: whether a proportion differs between two groups of images, within strata."""
 
 import math
 
@@ -8,18 +8,18 @@ MIN_EXPECTED = 5.0
 
 
 def mantel_haenszel(group: np.ndarray, hits: np.ndarray, strata: np.ndarray) -> float | None:
-    """Return the two-sided p-value that hits are as frequent inside ``group`` as outside, stratum by stratum.
+    """Return the two-sided p-value that hits are equally frequent inside and outside ``group``.
 
-    Mantel and Haenszel 1959 (https://doi.org/10.1093/jnci/22.4.719), without continuity correction. A group
-    with a harder mix of emotions than the rest does not count as different for that.
+    Mantel and Haenszel 1959 (https://doi.org/10.1093/jnci/22.4.719), without continuity correction. Groups
+    are compared within each stratum, so a harder mix of emotions alone makes no difference.
 
     Args:
         group: bool ``(N,)``.
         hits: bool ``(N,)``, e.g. correct predictions.
-        strata: int ``(N,)``, from 0; all 0 for a plain comparison of two shares.
+        strata: int ``(N,)``, from 0, e.g. true emotions; all 0 for an unstratified comparison.
 
     Returns:
-        The p-value; None where images are too few for the normal approximation (Mantel and Fleiss 1980,
+        The p-value; None where there are too few images for the normal approximation (Mantel and Fleiss 1980,
         https://doi.org/10.1093/oxfordjournals.aje.a112966: expected hits less than 5 from a bound).
     """
     inside, hit = (_sums(strata, group), _sums(strata, hits))
@@ -28,9 +28,10 @@ def mantel_haenszel(group: np.ndarray, hits: np.ndarray, strata: np.ndarray) -> 
     low, high = np.maximum(0, inside + hit - total), np.minimum(inside, hit)
     if min((expected - low).sum(), (high - expected).sum()) < MIN_EXPECTED:
         return None
-    spread = expected * (total - inside) * (total - hit) / np.maximum(total * (total - 1), 1)
-    return math.erfc(abs((both - expected).sum()) / math.sqrt(2 * spread.sum()))
+    variance = expected * (total - inside) * (total - hit) / np.maximum(total * (total - 1), 1)
+    return math.erfc(abs((both - expected).sum()) / math.sqrt(2 * variance.sum()))
 
 
 def _sums(strata: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the sum of ``values`` in each stratum."""
     return np.bincount(strata, weights=values.astype(np.float64))

@@ -1,18 +1,18 @@
-"""Is A better than B on the same images? The paired bootstrap, over images and seeds.
+"""Paired comparison of recipes on the same images: bootstrap over images, t interval over images and seeds.
 
-All models see the same resamples of the images, drawn emotion by emotion, so what is hard for all of them
-cancels in a difference. The interval of a difference is ``d ± t * se``. Its variance has two parts:
+All models are scored on the same stratified resamples of the images, so the difficulty of images that they
+share cancels in a difference. The interval of a difference is ``d ± t * se``. Its variance has two parts:
 
-* **images**: the variance of the difference over the resamples, each recipe's seeds averaged;
+* **images**: the variance of the difference over the resamples, averaged over each recipe's seeds;
 * **seeds**: ``s² (1/a + 1/b)`` for recipes trained with ``a`` and ``b`` seeds. The variance ``s²`` is pooled
-  over all recipes of the comparison, so that those of one seed borrow it from the others; where all have one,
-  there is none, and verdicts are on the runs, not on their recipes.
+  over all recipes of the comparison, so that recipes with one seed use that of the others. Where all have one
+  seed, this part is 0, and conclusions are about the runs, not about their recipes.
 
-The degrees of freedom of the sum are Satterthwaite's (1946, https://doi.org/10.2307/3002019). Why nothing
-simpler: of 400 simulated pairs of equally good recipes, whose seeds vary by 4 points on 600 images, images
-alone found a difference in 36 % of the pairs; a bootstrap of seeds and images in 7 % with three seeds against
-three and in 24 % with three against one; this in 4 % and 5 %. Where seeds do not matter it finds 2 %, as the
-chance that one image suits one seed is in both parts: it errs to the side of caution.
+The degrees of freedom of the sum are Satterthwaite's (1946, https://doi.org/10.2307/3002019). False positives
+at a nominal 5 % in 400 simulated pairs of equally good recipes, whose seeds vary by 4 points on 600 images:
+36 % with the variance over images alone; 7 % (three seeds against three) and 24 % (three against one) with a
+bootstrap of seeds and images; 4 % and 5 % with this method. Where seeds have no effect it gives 2 %:
+interactions of image and seed count in both parts, so the test is conservative.
 """
 
 import math
@@ -24,12 +24,13 @@ from scipy.special import stdtr, stdtrit
 
 from fer.analysis.bootstrap import resample_weights
 from fer.analysis.count_scores import overall_scores
-from fer.analysis.figure import Figure, measured, without_interval
-from fer.analysis.intervals import ends_of
+from fer.analysis.figure import Estimate, estimate_from_resamples, without_interval
+from fer.analysis.intervals import metric_range
 
 METRICS = ("accuracy", "macro_f1", "uar", "log_loss")
 ALPHA, POWER = 0.05, 0.8
-_MANY = 1e9  # degrees of freedom: t is then normal
+# Degrees of freedom at which t is practically normal
+_LARGE_DF = 1e9
 
 
 @dataclass(frozen=True)
@@ -37,40 +38,40 @@ class Scores:
     """A metric of M models on the same images.
 
     Attributes:
-        value: float64 ``(M,)``, on the images as they are.
-        resampled: float64 ``(R, M)``, on R resamples, row by row the same for all models.
-        no_interval: Why the resamples say nothing; ``""`` where they do.
-        ends: Of the metric's range, in which its intervals end.
+        value: float64 ``(M,)``, on the original images.
+        resampled: float64 ``(R, M)``, on R resamples; a row is the same resample for all models.
+        no_interval: Why the resamples give no valid interval; ``""`` where they do.
+        limits: Least and largest possible value; intervals are clipped to them.
     """
 
     value: np.ndarray
     resampled: np.ndarray
     no_interval: str = ""
-    ends: tuple[float, float] = (0.0, 1.0)
+    limits: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class SeedVariance:
-    """The variance of a metric over seeds, and the degrees of freedom behind it; 0: nothing is known."""
+    """Variance of a metric over seeds, and its degrees of freedom; 0 where the variance is unknown."""
 
     variance: float
-    freedom: int
+    degrees_of_freedom: int
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric of A minus that of B.
+    """A metric of A minus that of B. The field names are keys of metrics.json.
 
     Attributes:
         value: The difference; accuracies are fractions.
         low: Lower end of its 95 % interval; NaN where there is none.
         high: Upper end.
-        p: Two-sided p-value of "no difference"; 1 where nothing is known of the scatter.
-        detectable: The true difference that would be found with a chance of 80 % at least, all pairs tested;
-            0 where that is not known.
-        deciding: Images that tell A from B: a seed of one is right where the same of the other is not.
-        seeds: Numbers of seeds of A and of B.
-        no_interval: Why there is none; ``""`` where there is one.
+        p: Two-sided p-value of "no difference"; 1 where no variance is known.
+        detectable: Minimum detectable difference: the true difference that is detected with a power of at
+            least 80 %, corrected for all pairs tested; 0 where unknown.
+        deciding: Number of discordant images (`count_discordant`); for the log loss, of all images.
+        seeds: Number of seeds of A and of B.
+        no_interval: Why there is no interval; ``""`` where there is one.
     """
 
     value: float
@@ -83,154 +84,167 @@ class Difference:
     no_interval: str = ""
 
 
-def measure(
+def score_models(
     target: np.ndarray, probs: Sequence[np.ndarray], resamples: int = 2000, seed: int = 0
 ) -> dict[str, Scores]:
-    """Score M models on the same images and on resamples of them, drawn with replacement in each emotion.
+    """Score M models on the same images and on the same stratified bootstrap resamples of them.
 
     Args:
         target: int64 ``(N,)``, class numbers from 0.
-        probs: Of each model float ``(N, K)``, rows in the order of ``target``.
-        resamples: R.
-        seed: Of the resampling.
+        probs: For each model float ``(N, K)``, rows in the order of ``target``.
+        resamples: Number of resamples R.
+        seed: Seed of the resampling.
 
     Returns:
-        `Scores` of each of `METRICS`. Emotions without an image have no part in macro-F1 and UAR.
+        `Scores` for each of `METRICS`. Macro-F1 and UAR are over the emotions that have images.
     """
-    parts = _by_emotion(target, np.stack([_per_image(target, table) for table in probs], 1))
-    now = _metrics([_sums(np.ones((1, len(target)), np.float32), parts)])
+    groups = _by_emotion(target, np.stack([_per_image(target, table) for table in probs], 1))
+    original = _metrics([_sums(np.ones((1, len(target)), np.float32), groups)])
     draws = resample_weights(target, resamples, np.random.default_rng(seed))
-    again = _metrics([_sums(times, parts) for times in draws])
-    return {metric: Scores(now[metric][0], again[metric], ends=ends_of(metric)) for metric in METRICS}
+    resampled = _metrics([_sums(weights, groups) for weights in draws])
+    return {
+        metric: Scores(original[metric][0], resampled[metric], limits=metric_range(metric))
+        for metric in METRICS
+    }
 
 
 def _per_image(target: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """Return float32 ``(N, K + 1)``: the decision as one-hot, then the log loss in nats."""
-    decision = np.eye(probs.shape[1], dtype=np.float32)[probs.argmax(1)]
-    right = probs[np.arange(len(target)), target].astype(np.float64)
-    loss = -np.log(np.maximum(right, np.finfo(np.float64).eps))
-    return np.column_stack([decision, loss.astype(np.float32)])
+    """Return float32 ``(N, K + 1)``: the one-hot prediction, then the log loss in nats."""
+    prediction = np.eye(probs.shape[1], dtype=np.float32)[probs.argmax(1)]
+    target_probs = probs[np.arange(len(target)), target].astype(np.float64)
+    loss = -np.log(np.maximum(target_probs, np.finfo(np.float64).eps))
+    return np.column_stack([prediction, loss.astype(np.float32)])
 
 
 def _by_emotion(target: np.ndarray, values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return for each emotion its rows, int64 ``(n,)``, and their values, float32 ``(n, M, K + 1)``."""
-    rows = [np.flatnonzero(target == emotion) for emotion in range(values.shape[2] - 1)]
-    return [(own, values[own]) for own in rows]
+    """Return for each true emotion its rows, int64 ``(n,)``, and their values, float32 ``(n, M, K + 1)``."""
+    emotion_rows = [np.flatnonzero(target == emotion) for emotion in range(values.shape[2] - 1)]
+    return [(rows, values[rows]) for rows in emotion_rows]
 
 
-def _sums(times: np.ndarray, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Return the sums of the values by true emotion, float64 ``(r, M, K, K + 1)``.
+def _sums(weights: np.ndarray, groups: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return the weighted sums of the values by true emotion, float64 ``(r, M, K, K + 1)``.
 
     Args:
-        times: float32 ``(r, N)``, how often each resample holds each image.
-        parts: What `_by_emotion` returned.
+        weights: float32 ``(r, N)``, how often each image is in each resample.
+        groups: As returned by `_by_emotion`.
     """
-    sums = [times[:, rows] @ values.reshape(len(rows), -1) for rows, values in parts]
-    shape = (len(times), *parts[0][1].shape[1:])
-    return np.stack([part.reshape(shape) for part in sums], 2).astype(np.float64)
+    sums = [weights[:, rows] @ values.reshape(len(rows), -1) for rows, values in groups]
+    shape = (len(weights), *groups[0][1].shape[1:])
+    return np.stack([group_sum.reshape(shape) for group_sum in sums], 2).astype(np.float64)
 
 
-def _metrics(portions: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Return each metric, float64 ``(R, M)``, from sums by emotion ``(r, M, K, K + 1)``."""
-    sums = np.concatenate(portions)
+def _metrics(chunks: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return each metric, float64 ``(R, M)``, from chunks of sums by true emotion ``(r, M, K, K + 1)``."""
+    sums = np.concatenate(chunks)
     counts = sums[..., :-1]
     return {**overall_scores(counts), "log_loss": sums[..., -1].sum(-1) / counts.sum((-2, -1))}
 
 
-def seed_spread(scores: Scores, recipes: Iterable[Sequence[int]]) -> SeedVariance:
-    """Pool the variance of a metric over seeds.
+def pooled_seed_variance(scores: Scores, recipes: Iterable[Sequence[int]]) -> SeedVariance:
+    """Return the variance of a metric over seeds, pooled over recipes.
 
     Args:
         scores: Of all models.
-        recipes: Of each the columns of its seeds.
+        recipes: For each recipe, the columns of its seeds in ``scores``.
     """
     values = [scores.value[list(columns)] for columns in recipes]
-    freedom = sum(len(seeds) - 1 for seeds in values)
+    degrees_of_freedom = sum(len(seeds) - 1 for seeds in values)
     squares = sum(float(((seeds - seeds.mean()) ** 2).sum()) for seeds in values)
-    return SeedVariance(squares / freedom if freedom else 0.0, freedom)
+    variance = squares / degrees_of_freedom if degrees_of_freedom else 0.0
+    return SeedVariance(variance, degrees_of_freedom)
 
 
-def average(scores: Scores, columns: Sequence[int], n: int, seeds: SeedVariance | None = None) -> Figure:
-    """Return the mean of a recipe's seeds with its interval over images and, where these scatter, over seeds.
+def mean_over_seeds(
+    scores: Scores, columns: Sequence[int], n: int, seeds: SeedVariance | None = None
+) -> Estimate:
+    """Return the mean over a recipe's seeds with its interval over images and, where known, over seeds.
 
     Args:
         scores: Of all models.
-        columns: The recipe's seeds.
-        n: Images.
-        seeds: How much seeds scatter; None: as these do.
+        columns: Columns of the recipe's seeds.
+        n: Number of images.
+        seeds: Variance over seeds; None computes it from these seeds.
     """
     values, draws = scores.value[columns], scores.resampled[:, columns].mean(1)
-    seeds = seeds or seed_spread(scores, [columns])
-    if not seeds.freedom:
-        figure = measured(float(values[0]), draws, n)
+    seeds = seeds or pooled_seed_variance(scores, [columns])
+    if not seeds.degrees_of_freedom:
+        estimate = estimate_from_resamples(float(values[0]), draws, n)
     else:
-        reach = total_half(float(draws.var(ddof=1)), seeds.variance / len(values), seeds.freedom)
-        value, words = float(values.mean()), f"{len(values)} seeds" if len(values) > 1 else ""
-        least, most = scores.ends
-        figure = Figure(value, max(value - reach, least), min(value + reach, most), n, words)
-    return without_interval(figure, scores.no_interval) if scores.no_interval else figure
+        half = half_width(float(draws.var(ddof=1)), seeds.variance / len(values), seeds.degrees_of_freedom)
+        value, note = float(values.mean()), f"{len(values)} seeds" if len(values) > 1 else ""
+        lowest, highest = scores.limits
+        estimate = Estimate(value, max(value - half, lowest), min(value + half, highest), n, note)
+    return without_interval(estimate, scores.no_interval) if scores.no_interval else estimate
 
 
-def difference(
+def paired_difference(
     scores: Scores,
     a: Sequence[int],
     b: Sequence[int],
-    deciding: int,
+    discordant: int,
     seeds: SeedVariance | None = None,
     tests: int = 1,
 ) -> Difference:
-    """Compare two recipes, each the mean of its seeds.
+    """Return the difference of two recipes, each the mean over its seeds.
 
     Args:
         scores: Of all models.
         a: Columns of A's seeds.
-        b: Columns of B's.
-        deciding: Images that tell them apart (`count_deciding`).
-        seeds: How much seeds scatter; None: as these of A and B do.
-        tests: Pairs that are compared, for which p-values are corrected afterwards.
+        b: Columns of B's seeds.
+        discordant: Number of discordant images (`count_discordant`).
+        seeds: Variance over seeds; None computes it from the seeds of A and B.
+        tests: Number of pairs compared; the caller corrects p-values for it afterwards.
     """
-    value, trained = float(scores.value[a].mean() - scores.value[b].mean()), (len(a), len(b))
+    value, num_seeds = float(scores.value[a].mean() - scores.value[b].mean()), (len(a), len(b))
     if scores.no_interval:
-        return Difference(value, math.nan, math.nan, 1.0, 0.0, deciding, trained, scores.no_interval)
+        return Difference(value, math.nan, math.nan, 1.0, 0.0, discordant, num_seeds, scores.no_interval)
     by_images = float((scores.resampled[:, a].mean(1) - scores.resampled[:, b].mean(1)).var(ddof=1))
-    seeds = seeds or seed_spread(scores, (a, b))
+    seeds = seeds or pooled_seed_variance(scores, (a, b))
     by_seeds = seeds.variance * (1 / len(a) + 1 / len(b))
-    spread, freedom = add_variances(by_images, by_seeds, seeds.freedom)
-    reach = total_half(by_images, by_seeds, seeds.freedom)
-    p = 2 * float(stdtr(freedom, -abs(value) / spread)) if spread else 1.0
-    strictest = float(stdtrit(freedom, 1 - ALPHA / tests / 2))  # of Holm's steps
-    detectable = max(strictest * spread, reach) + float(stdtrit(freedom, POWER)) * spread
-    return Difference(value, value - reach, value + reach, p, detectable, deciding, trained)
+    error, degrees_of_freedom = combine_variances(by_images, by_seeds, seeds.degrees_of_freedom)
+    half = half_width(by_images, by_seeds, seeds.degrees_of_freedom)
+    p = 2 * float(stdtr(degrees_of_freedom, -abs(value) / error)) if error else 1.0
+    # Of the first, strictest step of Holm's correction
+    critical = float(stdtrit(degrees_of_freedom, 1 - ALPHA / tests / 2))
+    detectable = max(critical * error, half) + float(stdtrit(degrees_of_freedom, POWER)) * error
+    return Difference(value, value - half, value + half, p, detectable, discordant, num_seeds)
 
 
-def add_variances(by_images: float, by_seeds: float, freedom: int) -> tuple[float, float]:
-    """Return the standard error of both parts together, and Satterthwaite's degrees of freedom.
+def combine_variances(by_images: float, by_seeds: float, degrees_of_freedom: int) -> tuple[float, float]:
+    """Return the standard error over images and seeds, and Satterthwaite's degrees of freedom.
 
     Args:
         by_images: Variance over images.
         by_seeds: Variance over seeds.
-        freedom: Degrees of freedom behind ``by_seeds``.
+        degrees_of_freedom: Of ``by_seeds``.
     """
     total = by_images + by_seeds
-    return math.sqrt(total), freedom * (total / by_seeds) ** 2 if by_seeds else _MANY
+    return math.sqrt(total), degrees_of_freedom * (total / by_seeds) ** 2 if by_seeds else _LARGE_DF
 
 
-def total_half(by_images: float, by_seeds: float, freedom: int) -> float:
-    """Return half of a 95 % interval over images and seeds, never shorter than that over seeds alone.
+def half_width(by_images: float, by_seeds: float, degrees_of_freedom: int) -> float:
+    """Return half the width of a 95 % interval over images and seeds, at least that over seeds alone.
 
-    Satterthwaite's degrees of freedom grow faster with the images' part than the variance does: two seeds
-    with as much scatter as the images would have an interval that covers 91 % (simulated), this one 95 to 98.
+    Satterthwaite's degrees of freedom grow faster with the variance over images than the total variance does.
+    With two seeds and equal variances over seeds and images, that interval alone covers 91 % (simulated),
+    this one 95 to 98 %.
 
     Args:
         by_images: Variance over images.
         by_seeds: Variance over seeds.
-        freedom: Degrees of freedom behind ``by_seeds``.
+        degrees_of_freedom: Of ``by_seeds``.
     """
-    error, degrees = add_variances(by_images, by_seeds, freedom)
-    alone = float(stdtrit(freedom, 1 - ALPHA / 2)) * math.sqrt(by_seeds)
-    return max(float(stdtrit(degrees, 1 - ALPHA / 2)) * error, alone)
+    error, combined = combine_variances(by_images, by_seeds, degrees_of_freedom)
+    seeds_alone = float(stdtrit(degrees_of_freedom, 1 - ALPHA / 2)) * math.sqrt(by_seeds)
+    return max(float(stdtrit(combined, 1 - ALPHA / 2)) * error, seeds_alone)
 
 
-def count_deciding(right_a: np.ndarray, right_b: np.ndarray) -> int:
-    """Return on how many images the shares of right seeds differ; bool ``(seeds, N)`` each."""
-    return int((right_a.mean(0) != right_b.mean(0)).sum())
+def count_discordant(correct_a: np.ndarray, correct_b: np.ndarray) -> int:
+    """Return the number of images on which different fractions of A's and B's seeds are correct.
+
+    Args:
+        correct_a: bool ``(seeds of A, N)``, correct predictions.
+        correct_b: bool ``(seeds of B, N)``.
+    """
+    return int((correct_a.mean(0) != correct_b.mean(0)).sum())

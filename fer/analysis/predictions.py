@@ -1,4 +1,7 @@
-"""What a model said of a split, as arrays: the one thing that every figure of a report is computed from."""
+"""Predictions of a model on a split, as arrays, from which all metrics of a report are computed.
+
+They are stored as predictions.npz.
+"""
 
 import json
 import zipfile
@@ -12,25 +15,36 @@ import numpy as np
 from fer.errors import FerError
 from fer.labels import LabelSpace, from_dict, to_dict
 
-_DAMAGE = (KeyError, ValueError, OSError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# Errors of numpy and zipfile on a damaged or foreign file
+_READ_ERRORS = (
+    KeyError,
+    ValueError,
+    OSError,
+    EOFError,
+    TypeError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _ARRAYS = ("index", "target", "logits", "probs", "source")
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said of N images, and what is true.
+    """Predictions of a model on N images, and their labels.
 
     Attributes:
-        labels: The K emotions that the model can say, in the order of the columns.
+        labels: The K emotions that the model can predict, in the order of the columns.
         index: int64 ``(N,)``, row in the data set.
-        target: int64 ``(N,)``, class numbers in ``labels``, 0 to K - 1.
-        logits: float32 ``(N, K)``. With test-time augmentation or an ensemble: log of the mean probabilities.
+        target: int64 ``(N,)``, true class numbers in ``labels``, 0 to K - 1.
+        logits: float32 ``(N, K)``. With test-time augmentation or an ensemble: the log of the mean
+            probabilities.
         probs: float32 ``(N, K)``, softmax of the logits, uncalibrated.
-        votes: float32 ``(N, K)``, share of the human votes for each emotion; ``None`` where there are none.
+        votes: float32 ``(N, K)``, fraction of the human votes for each emotion; ``None`` without votes.
         source: str ``(N,)``, the file of each image, or ``"row 123"``.
-        about: Plain JSON values: ``run``, ``checkpoint``, ``epoch``, ``seed``, ``model_sha256``,
+        about: Metadata, plain JSON values: ``run``, ``checkpoint``, ``epoch``, ``seed``, ``model_sha256``,
             ``recipe_sha256``, ``role`` and ``split`` (its published name), ``data``, ``manifest`` of the
-            images, ``trained_on`` (the manifest of the training), ``tta``, ``temperature``, ``created`` …
+            images, ``trained_on`` (manifest of the training images), ``tta``, ``temperature``, ``created`` …
     """
 
     labels: LabelSpace
@@ -52,38 +66,42 @@ class Predictions:
         return self.probs.argmax(1)
 
     def save(self, path: str | Path) -> None:
-        """Write a compressed ``.npz`` of plain arrays; ``about`` and ``labels`` are JSON texts in it."""
-        texts = {"labels": json.dumps(to_dict(self.labels)), "about": json.dumps(self.about)}
+        """Write a compressed ``.npz`` of plain arrays, with ``about`` and ``labels`` as JSON strings."""
+        strings = {"labels": json.dumps(to_dict(self.labels)), "about": json.dumps(self.about)}
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         if self.votes is not None:
             arrays["votes"] = self.votes
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with Path(path).open("wb") as file:  # a file object, as numpy would append .npz to a name
-            np.savez_compressed(file, allow_pickle=False, **texts, **arrays)
+        # A file object, as numpy appends .npz to a file name
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **strings, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote; nothing in the file is executed.
+        """Read predictions written by `save`; nothing in the file is executed.
 
         Raises:
-            FerError: The file is missing, cut off, or holds something else.
+            FerError: The file is missing, truncated, or is not a predictions file.
         """
         path = Path(path)
         if not path.is_file():
-            raise FerError(f"{path}: there is no such file. fer-evaluate writes it as RUN/report/SPLIT/.")
+            raise FerError(
+                f"{path}: expected a file, got none. Run fer-evaluate; it writes "
+                "RUN/report/SPLIT/predictions.npz."
+            )
         try:
             with np.load(path, allow_pickle=False) as content:
-                found = cls(**_read(content))
-        except _DAMAGE as error:
+                predictions = cls(**_read(content))
+        except _READ_ERRORS as error:
             raise FerError(
-                f"{path}: expected the predictions.npz of fer-evaluate, but the file is cut off or of another"
-                f" kind ({type(error).__name__}). Write it again with fer-evaluate."
+                f"{path}: expected the predictions.npz of fer-evaluate, got a truncated file or another "
+                f"format ({type(error).__name__}). Run fer-evaluate again."
             ) from error
-        found._check(path)
-        return found
+        predictions._check_shapes(path)
+        return predictions
 
-    def _check(self, path: Path) -> None:
-        """Refuse arrays that do not fit together."""
+    def _check_shapes(self, path: Path) -> None:
+        """Raise `FerError` where the shapes of the arrays do not match."""
         n, num_classes = len(self.index), len(self.labels)
         expected: dict[str, tuple[int, ...]] = {
             **dict.fromkeys(("target", "source"), (n,)),
@@ -93,8 +111,8 @@ class Predictions:
             array = getattr(self, name)
             if array is not None and array.shape != shape:
                 raise FerError(
-                    f"{path}: expected {name} of shape {shape} beside {n} images and {num_classes} emotions, "
-                    f"got {array.shape}. The file was changed; write it again with fer-evaluate."
+                    f"{path}: expected {name} of shape {shape} for {n} images and {num_classes} emotions, "
+                    f"got {array.shape}. Run fer-evaluate again."
                 )
 
 

@@ -1,10 +1,10 @@
-"""The parts that a report is put together from: what every analysis hands over, whatever page it ends on."""
+"""The parts of a report that every analysis returns: sections, tables and plots."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 Cell = str | float | int | None
-"""One value of a table: `None` is shown as a dash, a float with four significant digits."""
+"""One value of a table. `None` is shown as a dash, a float with four significant digits."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One figure.
+class Plot:
+    """One figure of a report.
 
     Attributes:
-        name: File name without its ending: letters, digits, `-` and `_`; unique in a report.
-        png: The whole PNG file.
-        alt: What the picture shows, for those who cannot see it.
-        caption: A sentence below it, with its n.
+        name: File name without suffix: letters, digits, `-` and `_`; unique in a report.
+        png: Content of the PNG file.
+        alt: Alternative text: what the figure shows, for screen readers.
+        caption: A sentence below the figure, with its n.
     """
 
     name: str
@@ -41,22 +41,22 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """One chapter of a report: words first, then tables, then pictures.
+    """One section of a report: paragraphs first, then tables, then plots.
 
     Attributes:
         key: Its name in `metrics.json` and its anchor on the page: letters, digits, `-` and `_`.
         title: Its heading.
-        words: Plain sentences, a paragraph each; no HTML.
+        paragraphs: Plain text, no HTML.
         tables: Shown in this order.
-        pictures: Shown in this order.
-        numbers: What was measured, under `key` in `metrics.json`: plain values, numpy, dataclasses.
-        warning: Belongs in the box at the top of the report, because it may change how the numbers are read.
+        plots: Shown in this order.
+        numbers: The results, under `key` in `metrics.json`: plain values, numpy arrays, dataclasses.
+        warning: Show it in the box at the top of the report, because it affects how to read the numbers.
     """
 
     key: str
     title: str
-    words: list[str] = field(default_factory=list)
+    paragraphs: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
+    plots: list[Plot] = field(default_factory=list)
     numbers: dict[str, Any] = field(default_factory=dict)
     warning: bool = False

@@ -1,4 +1,4 @@
-"""A recipe over several seeds: mean, deviation and Student's interval of each score."""
+"""Scores of a recipe over several seeds: mean, standard deviation and t interval."""
 
 import math
 import statistics
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 
 from scipy.special import stdtrit
 
-from fer.analysis.figure import Figure
-from fer.analysis.intervals import Z95, ends_of
-from fer.analysis.paired import total_half
+from fer.analysis.figure import Estimate, join_notes
+from fer.analysis.intervals import Z95, metric_range
+from fer.analysis.paired import half_width
 
-_NONE = Figure(None, None, None, 0)
+_MISSING = Estimate(None, None, None, 0)
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A score over several trainings that differ in the seed alone.
+class SeedSummary:
+    """A score over training runs that differ only in the seed. The field names are keys of metrics.json.
 
     Attributes:
-        mean: Over the seeds; None where no seed has the score.
-        deviation: Sample standard deviation (divided by n - 1); None with fewer than two seeds.
+        mean: Mean over the seeds; None where no seed has the score.
+        deviation: Sample standard deviation (ddof = 1); None with fewer than two seeds.
         low: Lower end of the 95 % t-interval of the mean; None with fewer than two seeds.
         high: Upper end.
-        total_low: Lower end where the images are drawn anew too; None with fewer than two seeds, and where
+        total_low: Lower end of the interval over seeds and images; None with fewer than two seeds, and where
             no seed has an interval over images.
         total_high: Upper end.
-        n: Seeds that have the score.
-        values: Of each of them, in their order.
+        n: Number of seeds that have the score.
+        values: The score of each of them, in their order.
         note: What a reader must know.
     """
 
@@ -42,50 +42,54 @@ class Spread:
     note: str = ""
 
 
-def over_seeds(scores: Sequence[Mapping[str, Figure]]) -> dict[str, Spread]:
-    """Put the scores of several seeds together.
+def summarize_seeds(scores: Sequence[Mapping[str, Estimate]]) -> dict[str, SeedSummary]:
+    """Summarise the scores of several seeds.
 
-    The interval is of the mean over all seeds, on these very images: mean +- t * deviation / sqrt(n), Student
-    1908 (https://doi.org/10.2307/2331554). It takes scores over seeds as normal, and says nothing of other
-    images. The total interval does: to the variance of the mean it adds that over images, taken from the
-    seeds' own intervals as if the same images were hard for all, with Satterthwaite's degrees of freedom.
-    Both end where the score's range does.
+    The interval is for the mean over seeds on the same images: mean +- t * deviation / sqrt(n), Student 1908
+    (https://doi.org/10.2307/2331554). It assumes that scores are normal over seeds, and does not cover other
+    images. The total interval does: it adds the variance over images to that of the mean, with
+    Satterthwaite's degrees of freedom. The variance over images comes from the interval of each seed and is
+    taken as fully correlated between seeds. Both intervals are clipped to the range of the score.
 
     Args:
-        scores: What `fer.analysis.scores.score` returned for each seed, one or more.
+        scores: As returned by `fer.analysis.scores.score`, for one seed or more.
     """
     names = dict.fromkeys(name for seed in scores for name in seed)
-    return {name: _spread(name, [seed.get(name, _NONE) for seed in scores]) for name in names}
+    return {name: _summarize(name, [seed.get(name, _MISSING) for seed in scores]) for name in names}
 
 
-def _spread(name: str, figures: Sequence[Figure]) -> Spread:
-    found = [figure.value for figure in figures]
-    values = tuple(value for value in found if value is not None)
-    n, missing = len(values), len(found) - len(values)
-    note = f"not defined for {missing} of {len(found)} seeds" if missing else ""
+def _summarize(name: str, estimates: Sequence[Estimate]) -> SeedSummary:
+    values = tuple(estimate.value for estimate in estimates if estimate.value is not None)
+    n, missing = len(values), len(estimates) - len(values)
+    note = f"not defined for {missing} of {len(estimates)} seeds" if missing else ""
     if n < 2:
-        note = "; ".join(filter(None, (note, "fewer than two seeds have no interval")))
-        return Spread(values[0] if values else None, None, None, None, None, None, n, values, note)
+        note = join_notes(note, "no interval with fewer than two seeds")
+        return SeedSummary(values[0] if values else None, None, None, None, None, None, n, values, note)
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
-    total = _total_half(figures, deviation**2 / n, n - 1)
+    total = _total_half_width(estimates, deviation**2 / n, n - 1)
     if total is None:
-        reasons = (figure.note for figure in figures if figure.value is not None)
-        note = "; ".join(dict.fromkeys(filter(None, (note, *reasons))))
-    least, most = ends_of(name)
+        reasons = (estimate.note for estimate in estimates if estimate.value is not None)
+        note = join_notes(*dict.fromkeys((note, *reasons)))
+    lowest, highest = metric_range(name)
     low, high, total_low, total_high = (
-        None if reach is None else min(max(mean + sign * reach, least), most)
-        for reach in (half, total)
+        None if width is None else min(max(mean + sign * width, lowest), highest)
+        for width in (half, total)
         for sign in (-1, 1)
     )
-    return Spread(mean, deviation, low, high, total_low, total_high, n, values, note)
+    return SeedSummary(mean, deviation, low, high, total_low, total_high, n, values, note)
 
 
-def _total_half(figures: Sequence[Figure], by_seeds: float, freedom: int) -> float | None:
-    """Return half of the interval over seeds and images; None where there is none over images."""
-    halves = [(figure.high - figure.low) / 2 for figure in figures
-              if figure.low is not None and figure.high is not None]  # fmt: skip
+def _total_half_width(
+    estimates: Sequence[Estimate], by_seeds: float, degrees_of_freedom: int
+) -> float | None:
+    """Return half the width of the interval over seeds and images; None where no seed has one over images."""
+    halves = [
+        (estimate.high - estimate.low) / 2
+        for estimate in estimates
+        if estimate.low is not None and estimate.high is not None
+    ]
     if not halves:
         return None
     by_images = statistics.fmean((half / Z95) ** 2 for half in halves)
-    return total_half(by_images, by_seeds, freedom)
+    return half_width(by_images, by_seeds, degrees_of_freedom)

@@ -1,26 +1,26 @@
-"""A share of images, such as accuracy or precision, with Wilson's interval."""
+"""A proportion, such as accuracy or precision, as an estimate with Wilson's interval, and its text form."""
 
-from fer.analysis.figure import Figure
-from fer.analysis.intervals import wilson
+from fer.analysis.figure import Estimate
+from fer.analysis.intervals import wilson_interval
 
 
-def share(hits: int, n: int) -> Figure:
-    """Return hits over images with its 95 % interval; undefined where there is no image."""
+def proportion(hits: int, n: int) -> Estimate:
+    """Return ``hits / n`` with Wilson's 95 % interval; undefined where ``n`` is 0."""
     if n == 0:
-        return Figure(None, None, None, 0, "no image")
-    return Figure(hits / n, *wilson(hits, n), n)
+        return Estimate(None, None, None, 0, "no image")
+    return Estimate(hits / n, *wilson_interval(hits, n), n)
 
 
-def percent(value: float) -> str:
-    """Return a share as a whole percentage, ``93 %``: 0 and 100 only where it is exactly that."""
-    whole = round(100 * value)
-    if whole == 0 and value > 0:
+def format_percent(value: float) -> str:
+    """Return a fraction as a rounded percentage, ``93 %``; ``0 %`` and ``100 %`` only where it is exact."""
+    rounded = round(100 * value)
+    if rounded == 0 and value > 0:
         return "<1 %"
-    return ">99 %" if whole == 100 and value < 1 else f"{whole} %"
+    return ">99 %" if rounded == 100 and value < 1 else f"{rounded} %"
 
 
-def in_words(figure: Figure) -> str:
-    """Return a share as people read it: ``61.2 % [58.4, 63.9]``, or why there is none."""
-    if figure.value is None or figure.low is None or figure.high is None:
-        return figure.note or "undefined"
-    return f"{100 * figure.value:.1f} % [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
+def format_proportion(estimate: Estimate) -> str:
+    """Return ``61.2 % [58.4, 63.9]``, or why the proportion is undefined."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return estimate.note or "undefined"
+    return f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"

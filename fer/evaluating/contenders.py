@@ -1,4 +1,4 @@
-"""What takes part in a comparison: each run's predictions, size and speed. Models are let go again."""
+"""The runs of a comparison: predictions, size and speed of each. Each model is freed after it was scored."""
 
 import json
 import statistics
@@ -11,39 +11,38 @@ from typing import Any
 
 import numpy as np
 
-from fer.analysis.count_scores import count_figures
-from fer.analysis.ledger import Ledger, entry
+from fer.analysis.count_scores import count_estimates
+from fer.analysis.ledger import Ledger, make_entry
 from fer.analysis.predictions import Predictions
 from fer.data.dataset import EmotionData
 from fer.errors import FerError
-from fer.scoring import Subject, TrainedRun, choose, data_options, load_run, read_data, score
+from fer.scoring import EvaluationSplit, TrainedRun, data_options, load_run, read_data, score, select_split
 from fer.scoring.inference import infer
-from fer.scoring.runs import training_of
+from fer.scoring.runs import make_training_key
 from fer.training.run_folder import read_record
 
-_BATCH_SECONDS = (
-    0.2  # of a batch whose speed is measured: long beside the clock, short beside a user's patience
-)
-_LEDGER = ("accuracy", "macro_f1", "uar")
+# Target duration of a timed batch: much longer than the resolution of the clock
+_BATCH_SECONDS = 0.2
+_LEDGER_METRICS = ("accuracy", "macro_f1", "uar")
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A run that takes part.
+class ComparedRun:
+    """A run that is compared with others.
 
     Attributes:
         predictions: For the split.
-        subject: Returns the images themselves; they are read when this is called.
-        megabytes: Of its checkpoint.
-        record: What its ``run.json`` says.
-        recipe: Its config without the seed and without what does not change the training.
-        speed: Images a second; ``None`` where it was not measured.
+        load_split: Returns the images; they are read when it is called.
+        megabytes: Size of its checkpoint.
+        record: Content of its ``run.json``.
+        recipe: Its config without the seed and without options that do not change the training.
+        speed: Images per second; ``None`` if it was not measured.
         outputs: The folder of all runs.
-        is_new: It was scored just now; else its predictions were there.
+        is_new: It was scored now; if not, its stored predictions were used.
     """
 
     predictions: Predictions
-    subject: Callable[[], Subject]
+    load_split: Callable[[], EvaluationSplit]
     megabytes: float
     record: dict[str, Any]
     recipe: dict[str, Any]
@@ -56,156 +55,177 @@ class Contender:
         return self.predictions.about[key]
 
     @property
-    def training(self) -> tuple[str, ...]:
-        """Return what seeds of one recipe have in common: its hash, and the images and labels of training."""
-        return training_of(self["recipe_sha256"], self["trained_on"])
+    def training_key(self) -> tuple[str, ...]:
+        """Key of a recipe, equal for all its seeds: hashes of recipe, training images and labels."""
+        return make_training_key(self["recipe_sha256"], self["trained_on"])
 
     @property
     def accuracy(self) -> float:
-        """Return the share of right answers."""
+        """Fraction of correct predictions."""
         return float((self.predictions.preds == self.predictions.target).mean())
 
 
-def gather(sources: Sequence[str], split: str, path: str | None, measure: bool) -> list[Contender]:
-    """Load runs one after the other, and score those without fitting predictions.
+def load_compared_runs(
+    sources: Sequence[str], split: str, path: str | None, measure: bool
+) -> list[ComparedRun]:
+    """Load runs one after the other, and score those without matching stored predictions.
 
     Args:
         sources: Run folders or checkpoints.
         split: ``train``, ``val``, ``test`` or ``all``.
-        path: Where the data lies now; ``None``: where it was.
-        measure: Measure speeds: once for each network, on this machine.
+        path: Where the data is now; ``None`` if it has not moved.
+        measure: Measure the speed of each architecture once, on this machine.
 
     Raises:
-        FerError: A run has no checkpoint, its data is not there, or there is no such split.
+        FerError: A run has no checkpoint, its data is missing, or there is no such split.
     """
     read = lru_cache(lambda options: read_data(json.loads(options)))
-    cut = lru_cache(lambda options, labels: choose(read(options), split, labels))
+    select = lru_cache(lambda options, labels: select_split(read(options), split, labels))
     speeds: dict[str, float] = {}
-    found = []
+    compared = []
     for source in sources:
         run = load_run(source)
-        if measure and _network(run) not in speeds:
-            speeds[_network(run)] = images_per_second(run)
-        found.append(_examine(run, split, path, cut, speeds.get(_network(run))))
-    return found
+        if measure and _architecture(run) not in speeds:
+            speeds[_architecture(run)] = measure_speed(run)
+        compared.append(_score_or_reuse(run, split, path, select, speeds.get(_architecture(run))))
+    return compared
 
 
-def _examine(
-    run: TrainedRun, split: str, path: str | None, cut: Callable[..., Subject], speed: float | None
-) -> Contender:
-    config, labels = run.trained.config, run.trained.labels  # and not the run: its model shall go
+def _score_or_reuse(
+    run: TrainedRun,
+    split: str,
+    path: str | None,
+    select: Callable[..., EvaluationSplit],
+    speed: float | None,
+) -> ComparedRun:
+    # The closure must not hold the run, so that its model can be freed.
+    config, labels = run.checkpoint.config, run.checkpoint.labels
 
-    def subject() -> Subject:
-        return cut(json.dumps(data_options(config, path), sort_keys=True), labels)
+    def load_split() -> EvaluationSplit:
+        return select(json.dumps(data_options(config, path), sort_keys=True), labels)
 
-    known = stored(run, split)
-    if known and path is not None and known.about["data"] != subject().data.source:
-        known = None  # they are of the data where it was
-    if known and not _are_still(known, subject):
-        known = None
-    predictions = known or _score(run, subject())
+    stored = stored_predictions(run, split)
+    # With --path, predictions of the data at its old path do not count.
+    if stored and path is not None and stored.about["data"] != load_split().data.source:
+        stored = None
+    if stored and not _is_current(stored, load_split):
+        stored = None
+    predictions = stored or _score(run, load_split())
     record = read_record(run.folder) if run.folder else {}
     megabytes = run.path.stat().st_size / 1e6
-    return Contender(predictions, subject, megabytes, record, run.recipe, speed, run.outputs, known is None)
+    is_new = stored is None
+    return ComparedRun(predictions, load_split, megabytes, record, run.recipe, speed, run.outputs, is_new)
 
 
-def _are_still(known: Predictions, subject: Callable[[], Subject]) -> bool:
-    """Whether stored predictions are of the images and labels as they are now, where these are at hand."""
+def _is_current(stored: Predictions, load_split: Callable[[], EvaluationSplit]) -> bool:
+    """Whether images and labels have not changed since these predictions; True if the data is missing."""
     try:
-        now = subject().manifest()
+        now = load_split().manifest()
     except FerError:
         return True
-    before = known.about["manifest"]
+    before = stored.about["manifest"]
     return all(before.get(key) == now.get(key) for key in ("pixels_sha256", "files_sha256", "labels_sha256"))
 
 
-def stored(run: TrainedRun, split: str) -> Predictions | None:
-    """Return what fer-evaluate left in the run folder, if it is of these weights and its own data."""
+def stored_predictions(run: TrainedRun, split: str) -> Predictions | None:
+    """Return the predictions that fer-evaluate stored, if of these weights and on the run's own data."""
     path = (run.folder or run.path) / "report" / split / "predictions.npz"
     if not path.is_file():
         return None
-    found = Predictions.load(path)
-    wanted = {"model_sha256": run.model_sha256, "tta": None, "role": split, "other_data": False}
-    return found if all(found.about.get(key) == value for key, value in wanted.items()) else None
-
-
-def _score(run: TrainedRun, subject: Subject) -> Predictions:
-    provenance = {
-        "data": subject.data.source,
-        "split": subject.split,
-        "role": subject.role,
-        "has_test": subject.has_test,
-        "test_images": subject.test_images(),
-        "test_marks": subject.marks(subject.in_test),
-        "manifest": subject.manifest(),
-        "other_data": False,
-    }
-    return score(run, subject, provenance).predictions
-
-
-def earlier_scores(contenders: Sequence[Contender]) -> list[str]:
-    """Say which recipes had been scored on these test images before; asked before `enter_test_scores`."""
-    said = []
-    for one in contenders:
-        count = Ledger(one.outputs).history(one.predictions.about).same_recipe if one["has_test"] else 0
-        if count:
-            scores = f"{count} score{'s' if count > 1 else ''}"
-            said.append(f"{one['run']}: its recipe had {scores} on these test images before this comparison.")
-    return said
-
-
-def enter_test_scores(contenders: Sequence[Contender]) -> None:
-    """Enter fresh scores of test images in the ledger; those that were there are in it already."""
-    for one in contenders:
-        if one.is_new and one["has_test"]:
-            table = one.predictions
-            rng = np.random.default_rng(0)
-            found = count_figures(table.target, table.probs, table.labels.names, 2000, rng)
-            result = {name: vars(found[name]) for name in _LEDGER}
-            Ledger(one.outputs).append(entry(table.about, result))
-
-
-def _network(run: TrainedRun) -> str:
-    """Return what the speed depends on."""
-    config = run.trained.config
-    return json.dumps(
-        [config["model"], config["attention"], run.trained.manifest["image_shape"]], default=str
+    predictions = Predictions.load(path)
+    expected = {"model_sha256": run.model_sha256, "tta": None, "role": split, "other_data": False}
+    return (
+        predictions if all(predictions.about.get(key) == value for key, value in expected.items()) else None
     )
 
 
-def images_per_second(run: TrainedRun) -> float:
-    """Return the speed of inference on this machine, resizing included: the median of five batches."""
-    config, shape = run.trained.config, run.trained.manifest["image_shape"]
+def _score(run: TrainedRun, split: EvaluationSplit) -> Predictions:
+    provenance = {
+        "data": split.data.source,
+        "split": split.name,
+        "role": split.role,
+        "has_test": split.has_test,
+        "test_images": split.test_images(),
+        "test_marks": split.sketch(split.in_test),
+        "manifest": split.manifest(),
+        "other_data": False,
+    }
+    return score(run, split, provenance).predictions
+
+
+def earlier_score_notes(runs: Sequence[ComparedRun]) -> list[str]:
+    """Return a note for each run whose recipe was scored on these test images before.
+
+    Call this before `record_test_scores`.
+    """
+    notes = []
+    for run in runs:
+        count = Ledger(run.outputs).history(run.predictions.about).same_recipe if run["has_test"] else 0
+        if count:
+            scores = f"{count} score{'s' if count > 1 else ''}"
+            notes.append(
+                f"{run['run']}: its recipe had {scores} on these test images before this comparison."
+            )
+    return notes
+
+
+def record_test_scores(runs: Sequence[ComparedRun]) -> None:
+    """Record new scores of test images in the ledger; those of stored predictions are already in it."""
+    for run in runs:
+        if run.is_new and run["has_test"]:
+            predictions = run.predictions
+            rng = np.random.default_rng(0)
+            names = predictions.labels.names
+            estimates = count_estimates(predictions.target, predictions.probs, names, 2000, rng)
+            result = {name: vars(estimates[name]) for name in _LEDGER_METRICS}
+            Ledger(run.outputs).append(make_entry(predictions.about, result))
+
+
+def _architecture(run: TrainedRun) -> str:
+    """Return a key of everything that the speed depends on."""
+    config = run.checkpoint.config
+    return json.dumps(
+        [config["model"], config["attention"], run.checkpoint.manifest["image_shape"]], default=str
+    )
+
+
+def measure_speed(run: TrainedRun) -> float:
+    """Return images per second on this machine, including resizing: the median of five batches."""
+    config, shape = run.checkpoint.config, run.checkpoint.manifest["image_shape"]
 
     def seconds(count: int) -> float:
         start = time.perf_counter()
-        infer(run.trained.model, _blank(count, shape, run), config["model"]["image_size"], count)
+        infer(run.checkpoint.model, _black_images(count, shape, run), config["model"]["image_size"], count)
         return time.perf_counter() - start
 
-    seconds(8)  # the first call sets things up
+    # Warm-up: the first call includes initialization.
+    seconds(8)
     count = int(np.clip(8 * _BATCH_SECONDS / seconds(8), 8, 512))
     return count / statistics.median(seconds(count) for _ in range(5))
 
 
-def _blank(count: int, shape: Sequence[int], run: TrainedRun) -> EmotionData:
-    """Return black pictures: what is on them takes no time."""
-    zeros, no = np.zeros((count, *shape), np.uint8), np.zeros(count, np.int64)
-    return EmotionData(zeros, no, no.astype(np.uint8), ("all",), {"val": "all"}, run.trained.labels, "speed")
+def _black_images(count: int, shape: Sequence[int], run: TrainedRun) -> EmotionData:
+    """Return black images; the speed does not depend on their content."""
+    images, targets = np.zeros((count, *shape), np.uint8), np.zeros(count, np.int64)
+    split, roles = targets.astype(np.uint8), {"val": "all"}
+    return EmotionData(images, targets, split, ("all",), roles, run.checkpoint.labels, "speed")
 
 
-def distinct(contenders: Sequence[Contender]) -> tuple[list[Contender], list[str]]:
-    """Return the runs with weights of their own, and what is to be said of the others.
+def drop_equal_weights(runs: Sequence[ComparedRun]) -> tuple[list[ComparedRun], list[str]]:
+    """Return the runs with different weights, and a note for each of the others.
 
     Raises:
         FerError: Fewer than two are left.
     """
-    by_weights: dict[str, Contender] = {}
+    by_weights: dict[str, ComparedRun] = {}
     notes = []
-    for one in contenders:
-        first = by_weights.setdefault(one["model_sha256"], one)
-        if first is not one:
-            notes.append(f"{one['run']} holds the same weights as {first['run']} and counts once with it.")
+    for run in runs:
+        first = by_weights.setdefault(run["model_sha256"], run)
+        if first is not run:
+            notes.append(f"{run['run']} has the same weights as {first['run']}; they count as one run.")
     if len(by_weights) < 2:
-        why = f" {notes[0]}" if notes else ""
-        raise FerError(f"fer-compare: expected two trained models or more, got one.{why} Name another run.")
+        reason = f" {notes[0]}" if notes else ""
+        raise FerError(
+            f"fer-compare: expected two or more different models, got one.{reason} Name another run."
+        )
     return list(by_weights.values()), notes

@@ -1,4 +1,4 @@
-"""The report of a score: its chapters, in their order. Each is told by the analysis that measured it."""
+"""The sections of an evaluation report, in order. Each analysis writes its own section."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from fer.analysis import (
     slices,
     tta,
 )
-from fer.analysis.figure import Figure
+from fer.analysis.figure import Estimate
 from fer.analysis.images import Images
 from fer.analysis.ledger import History
 from fer.analysis.predictions import Predictions
@@ -27,33 +27,33 @@ from fer.analysis.section import Section
 from fer.analysis.temperature import Calibration
 from fer.errors import FerError
 from fer.evaluating import gradcam
-from fer.evaluating.head_pose import find_points
+from fer.evaluating.head_pose import find_landmarks
 from fer.models import EmotionClassifier
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What a report is written of.
+class ReportInputs:
+    """What a report is built from.
 
     Attributes:
-        predictions: With test-time augmentation, where that was asked for.
-        plain: Without it; the same where it was not.
-        figures: What `fer.analysis.scores.score` returned for ``predictions``.
-        plain_figures: The same for ``plain``.
-        images: uint8 ``(N, H, W, C)``, those of the predictions; on disk or in memory.
+        predictions: With test-time augmentation, if requested.
+        without_tta: The predictions without it; the same object if it was not requested.
+        estimates: What `fer.analysis.scores.score` returned for ``predictions``.
+        estimates_without_tta: The same for ``without_tta``.
+        images: uint8 ``(N, H, W, C)``, the images of the predictions; on disk or in memory.
         calibration: Fitted on the validation split, or ``None``.
-        history: Test scores before this one.
-        has_copy: bool ``(N,)``, whether a copy is among the training images; ``None`` where not known.
-        epochs: Rows of the run's ``metrics.csv``; none for an ensemble.
-        monitor: What chose the best epoch.
-        model: Which made the predictions; ``None`` for an ensemble.
-        seeds: ``about`` and figures of each run, where several seeds of a recipe were scored.
+        history: Earlier test scores.
+        has_copy: bool ``(N,)``, whether the training images contain a duplicate; ``None`` if unknown.
+        epochs: Rows of the run's ``metrics.csv``; empty for an ensemble.
+        monitor: Metric that selected the best epoch.
+        model: The model of the predictions; ``None`` for an ensemble.
+        seeds: ``about`` and estimates of each run, if several seeds of a recipe were scored.
     """
 
     predictions: Predictions
-    plain: Predictions
-    figures: Mapping[str, Figure]
-    plain_figures: Mapping[str, Figure]
+    without_tta: Predictions
+    estimates: Mapping[str, Estimate]
+    estimates_without_tta: Mapping[str, Estimate]
     images: Images
     calibration: Calibration | None
     history: History
@@ -61,52 +61,54 @@ class Findings:
     epochs: Sequence[Mapping[str, float]] = ()
     monitor: str = "val/accuracy"
     model: EmotionClassifier | None = None
-    seeds: Sequence[tuple[Mapping[str, Any], Mapping[str, Figure]]] = field(default_factory=tuple)
+    seeds: Sequence[tuple[Mapping[str, Any], Mapping[str, Estimate]]] = field(default_factory=tuple)
 
 
-def sections(found: Findings) -> list[Section]:
-    """Return the chapters of a report, warnings first."""
-    about = found.predictions.about
+def build_sections(inputs: ReportInputs) -> list[Section]:
+    """Return the sections of a report, warnings first."""
+    about = inputs.predictions.about
     return [
-        *protocol.warnings(about, found.history),
-        *_scores(found),
-        human.section(found.predictions),
-        calibration.section(found.plain, found.calibration),
-        *_errors(found),
-        *_training(found),
-        protocol.section(about, found.history),
+        *protocol.warnings(about, inputs.history),
+        *_scores(inputs),
+        human.annotators_section(inputs.predictions),
+        calibration.section(inputs.without_tta, inputs.calibration),
+        *_errors(inputs),
+        *_training(inputs),
+        protocol.section(about, inputs.history),
     ]
 
 
-def _scores(found: Findings) -> Iterator[Section]:
-    if found.seeds:
-        abouts, figures = zip(*found.seeds, strict=True)
-        yield seeds_section.section(abouts, figures)
-    yield scores.section(found.predictions, dict(found.figures))
-    if found.plain is not found.predictions:
-        yield tta.section(found.predictions.about["tta"], found.plain_figures, found.figures)
+def _scores(inputs: ReportInputs) -> Iterator[Section]:
+    if inputs.seeds:
+        abouts, estimates = zip(*inputs.seeds, strict=True)
+        yield seeds_section.seeds_section(abouts, estimates)
+    yield scores.section(inputs.predictions, dict(inputs.estimates))
+    if inputs.without_tta is not inputs.predictions:
+        name = inputs.predictions.about["tta"]
+        yield tta.tta_section(name, inputs.estimates_without_tta, inputs.estimates)
 
 
-def _errors(found: Findings) -> Iterator[Section]:
-    about, predictions = found.predictions.about, found.predictions
+def _errors(inputs: ReportInputs) -> Iterator[Section]:
+    about, predictions = inputs.predictions.about, inputs.predictions
     yield confusions.section(predictions)
-    yield galleries.section(predictions, found.images)
-    if about["other_data"] or about["role"] not in ("train", "all"):  # a model knows the labels it learnt
-        yield label_errors.section(predictions, found.images)
-    yield slices.section(predictions, found.images, found.has_copy, *find_points(found.images))
-    if found.model is not None:
-        yield _heat(found, found.model)
+    yield galleries.gallery_section(predictions, inputs.images)
+    # Confident predictions reveal label errors only on images whose labels the model was not trained on.
+    if about["other_data"] or about["role"] not in ("train", "all"):
+        yield label_errors.label_errors_section(predictions, inputs.images)
+    yield slices.slices_section(predictions, inputs.images, inputs.has_copy, *find_landmarks(inputs.images))
+    if inputs.model is not None:
+        yield _gradcam(inputs, inputs.model)
 
 
-def _heat(found: Findings, model: EmotionClassifier) -> Section:
-    """Tell where the model looks, or why that cannot be shown."""
-    size = found.predictions.about["image_size"]
+def _gradcam(inputs: ReportInputs, model: EmotionClassifier) -> Section:
+    """Return the Grad-CAM section, or a section that says why there are no saliency maps."""
+    size = inputs.predictions.about["image_size"]
     try:
-        return gradcam.section(found.predictions, found.images, model, size)
+        return gradcam.section(inputs.predictions, inputs.images, model, size)
     except FerError as error:
-        return Section("gradcam", "Where the model looks", [str(error)])
+        return Section("gradcam", gradcam.SECTION_TITLE, [str(error)])
 
 
-def _training(found: Findings) -> Iterator[Section]:
-    if found.epochs:
-        yield curves.section(found.epochs, found.monitor)
+def _training(inputs: ReportInputs) -> Iterator[Section]:
+    if inputs.epochs:
+        yield curves.section(inputs.epochs, inputs.monitor)

@@ -1,52 +1,60 @@
-"""How sure a model may say it is: the temperature and the threshold that go into its bundle."""
+"""The calibration of an exported model: its temperature and its confidence threshold."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from fer.analysis.selective import Threshold
-from fer.analysis.temperature import Calibration, read_temperature
+from fer.analysis.temperature import Calibration, read_calibration
 from fer.evaluating.calibrating import find_calibration
-from fer.scoring import Scene, TrainedRun, ensemble, score
+from fer.scoring import EvaluationData, TrainedRun, ensemble, score
 
 
-def calibration_of(runs: Sequence[TrainedRun], scene: Scene | None) -> Calibration | None:
-    """Return what fer-evaluate found for these weights, or find it now where the run's data is at hand.
+def load_or_fit_calibration(
+    runs: Sequence[TrainedRun], evaluation: EvaluationData | None
+) -> Calibration | None:
+    """Return the calibration that fer-evaluate stored for these weights, or fit one on the validation split.
 
     Args:
-        runs: The model, or several as one: these are always calibrated now.
-        scene: The run's own validation split, see `fer.exporting.own_data.find_scene`.
+        runs: One run, or the members of an ensemble; for an ensemble a calibration is always fitted.
+        evaluation: The run's own validation split, see `fer.exporting.own_data.open_validation_data`.
 
     Returns:
-        None where neither is there: the model goes out uncalibrated.
+        None if there is neither a stored calibration nor data; the model is then exported uncalibrated.
     """
-    alone = runs[0] if len(runs) == 1 else None
-    stored = read_temperature(alone.path.parent, alone.model_sha256) if alone else None
-    if stored is not None or scene is None:
+    single_run = runs[0] if len(runs) == 1 else None
+    stored = read_calibration(single_run.path.parent, single_run.model_sha256) if single_run else None
+    if stored is not None or evaluation is None:
         return stored
-    about = scene.provenance(runs[0]).about  # of the images, on which all were chosen
-    validated = [score(run, scene.subject, about).predictions for run in runs]
-    return find_calibration(validated[0] if alone else ensemble(validated), alone, scene)
+    # All members were selected on these images, so their provenance is the same.
+    about = evaluation.provenance(runs[0]).about
+    predictions = [score(run, evaluation.split, about).predictions for run in runs]
+    return find_calibration(predictions[0] if single_run else ensemble(predictions), single_run, evaluation)
 
 
-def threshold_of(calibration: Calibration) -> Threshold | None:
-    """Return below which confidence an answer counts as uncertain.
+def choose_threshold(calibration: Calibration) -> Threshold | None:
+    """Return the threshold below which predictions count as uncertain.
 
-    It is the threshold of the lowest wanted accuracy that not all answers reach together; of a model that
-    reaches all of them, the highest. None where no confidence is enough for any.
+    It is that of the lowest target accuracy that the model does not reach without abstaining. A model that
+    reaches all targets without abstaining gets the threshold of the highest target.
+
+    Returns:
+        None if no confidence threshold reaches any target accuracy.
     """
-    reached = [found for found in calibration.thresholds if found.confidence is not None]
-    by_choice = [found for found in reached if found.coverage is not None and found.coverage < 1]
-    return next(iter(by_choice or reached[-1:]), None)
+    reached = [threshold for threshold in calibration.thresholds if threshold.confidence is not None]
+    abstaining = [
+        threshold for threshold in reached if threshold.coverage is not None and threshold.coverage < 1
+    ]
+    return next(iter(abstaining or reached[-1:]), None)
 
 
-def describe(calibration: Calibration | None) -> dict[str, Any] | None:
-    """Return the calibration as plain values for the card."""
+def calibration_entry(calibration: Calibration | None) -> dict[str, Any] | None:
+    """Return the calibration as JSON values for the card; None if the model is not calibrated."""
     if calibration is None:
         return None
-    found = threshold_of(calibration)
+    threshold = choose_threshold(calibration)
     return {
         "split": calibration.split,
         "n": calibration.n,
         "temperature_95": [calibration.low, calibration.high],
-        "threshold": None if found is None else vars(found),
+        "threshold": None if threshold is None else vars(threshold),
     }

@@ -1,4 +1,4 @@
-"""RunRecorder: what a run measured, epoch by epoch, in memory and in ``metrics.csv``."""
+"""RunRecorder: metrics of a run per epoch, in memory and in ``metrics.csv``; and plots and tables in W&B."""
 
 import csv
 import math
@@ -12,22 +12,23 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from fer.analysis.intervals import wilson
+from fer.analysis.intervals import wilson_interval
 from fer.errors import FerError
-from fer.optim import mode_of
+from fer.optim import monitor_mode
 
 
 class RunRecorder(Callback):
-    """Keep a row of metrics per epoch, and what the best epoch looked like. Epochs are counted from 1.
+    """Record a row of metrics per epoch, and metrics and confusion matrix of the best epoch.
 
-    An epoch without a validation has no ``val/`` figures in its row.
+    Epochs are counted from 1. The row of an epoch without validation has no ``val/`` metrics. The class name
+    is the key of the callback's state in checkpoints.
 
     Attributes:
-        earlier_seconds: Seconds of fit before the run was resumed, up to its checkpoint.
+        previous_seconds: Seconds of fit before the run was resumed, up to its checkpoint.
 
     Args:
-        path: The CSV file; it is written anew with each epoch, whole or not at all.
-        monitor: The metric that says which epoch is best; ties go to the earlier one.
+        path: The CSV file; rewritten atomically at each epoch.
+        monitor: The metric that selects the best epoch; of equal epochs the first is the best.
     """
 
     def __init__(self, path: Path, monitor: str) -> None:
@@ -35,8 +36,8 @@ class RunRecorder(Callback):
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, float] | None = None
         self.best_confusion: np.ndarray | None = None
-        self.earlier_seconds = 0.0
-        self._validated: dict[str, float] = {}
+        self.previous_seconds = 0.0
+        self._val_metrics: dict[str, float] = {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return rows and best epoch as plain values, for a checkpoint."""
@@ -44,16 +45,16 @@ class RunRecorder(Callback):
         return {"rows": self.rows, "best": self.best, "best_confusion": confusion}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on after the rows of a checkpoint."""
+        """Restore the rows and the best epoch of a checkpoint."""
         self.rows, self.best = state_dict["rows"], state_dict["best"]
         confusion = state_dict["best_confusion"]
         self.best_confusion = None if confusion is None else np.array(confusion)
-        self.earlier_seconds = self.rows[-1]["perf/fit_seconds"] if self.rows else 0.0
+        self.previous_seconds = self.rows[-1]["perf/fit_seconds"] if self.rows else 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Tell a schedule that follows the monitor of the epoch that a resumed run's checkpoint ended.
+        """Step a plateau schedule for the last epoch before the checkpoint of a resumed run.
 
-        Lightning writes that checkpoint before it tells the schedule.
+        Lightning writes the checkpoint before it steps that schedule.
         """
         values = [row[self.monitor] for row in self.rows if self.monitor in row]
         for entry in trainer.lr_scheduler_configs:
@@ -62,49 +63,53 @@ class RunRecorder(Callback):
                     entry.scheduler.step(value)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Remember metrics and confusion matrix where they are the best so far."""
+        """Store metrics and confusion matrix if the epoch is the best so far.
+
+        Raises:
+            FerError: The monitor is not among the validation metrics.
+        """
         if trainer.sanity_checking:
             return
-        self._validated = _floats(trainer.callback_metrics, "val/")
-        if self.monitor not in self._validated:
-            known = ", ".join(self._validated)
-            raise FerError(f"monitor={self.monitor}: no such metric is logged. There are: {known}.")
-        if self._is_better(self._validated[self.monitor]):
-            self.best = {"epoch": trainer.current_epoch + 1, **self._validated}
+        self._val_metrics = _floats(trainer.callback_metrics, "val/")
+        if self.monitor not in self._val_metrics:
+            known = ", ".join(self._val_metrics)
+            raise FerError(f"monitor: expected a metric that is logged ({known}), got {self.monitor}.")
+        if self._is_better(self._val_metrics[self.monitor]):
+            self.best = {"epoch": trainer.current_epoch + 1, **self._val_metrics}
             self.best_confusion = pl_module.confusion
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Append the epoch's row."""
+        """Append the row of the epoch and write the file."""
         row: dict[str, float] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
-        row |= _floats(trainer.callback_metrics, ("lr", "perf/", "train/")) | self._validated
-        self._validated = {}
+        row |= _floats(trainer.callback_metrics, ("lr", "perf/", "train/")) | self._val_metrics
+        self._val_metrics = {}
         self.rows.append(row)
         if trainer.is_global_zero:
             self._write()
 
-    def outcome(self) -> dict[str, Any]:
-        """Return what ``run.json`` says of the result: epochs, speed, the best epoch with n and interval."""
+    def results(self) -> dict[str, Any]:
+        """Return the results for ``run.json``: epochs, speed, and the best epoch with n and 95 % interval."""
         speeds = [row["perf/images_per_second"] for row in self.rows]
-        result: dict[str, Any] = {"epochs": len(self.rows), "best": self.best}
-        result["images_per_second"] = float(np.median(speeds)) if speeds else None
+        results: dict[str, Any] = {"epochs": len(self.rows), "best": self.best}
+        results["images_per_second"] = float(np.median(speeds)) if speeds else None
         if self.best is not None and self.best_confusion is not None:
-            n, right = int(self.best_confusion.sum()), int(self.best_confusion.trace())
-            result |= {"validation_images": n, "accuracy_95": list(wilson(right, n))}
-        return result
+            n, correct = int(self.best_confusion.sum()), int(self.best_confusion.trace())
+            results |= {"validation_images": n, "accuracy_95": list(wilson_interval(correct, n))}
+        return results
 
     def _write(self) -> None:
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        draft = self.path.with_suffix(".tmp")
-        with draft.open("w", newline="", encoding="utf-8") as file:
+        temporary = self.path.with_suffix(".tmp")
+        with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows)
-        draft.replace(self.path)
+        temporary.replace(self.path)
 
     def _is_better(self, value: float) -> bool:
         if self.best is None or math.isnan(best := self.best[self.monitor]):
             return True
-        return value < best if mode_of(self.monitor) == "min" else value > best
+        return value < best if monitor_mode(self.monitor) == "min" else value > best
 
 
 def _floats(metrics: Mapping[str, Tensor], prefix: str | tuple[str, ...]) -> dict[str, float]:

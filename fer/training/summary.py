@@ -1,4 +1,4 @@
-"""What a run says on the screen: what it begins with; at its end its pictures, and a short table."""
+"""Printed header and summary of a run, and its plots."""
 
 import math
 from pathlib import Path
@@ -11,26 +11,25 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from fer.analysis.confusion_plot import plot_confusion_matrix
-from fer.analysis.intervals import wilson
+from fer.analysis.intervals import wilson_interval
 from fer.analysis.plots import plot_learning_curves, plot_per_emotion, save_figure
 from fer.data.datamodule import EmotionDataModule
-from fer.data.duplicates import announcement
+from fer.data.duplicates import format_summary
 from fer.labels import LabelSpace
 from fer.models import count_parameters
 from fer.module import EmotionModule
 from fer.training.recorder import RunRecorder
 
-SELECTION = (
-    "validation, selection split"  # the split that chose the epoch flatters it: say so wherever it is shown
-)
+# Shown with all metrics of the split that selected the epoch: they are biased upwards.
+SELECTION = "validation, selection split"
 METRICS = ("f1", "precision", "recall")
 
 
 @rank_zero_only
-def announce(
+def print_header(
     module: EmotionModule, datamodule: EmotionDataModule, trainer: pl.Trainer, checkpoint: Path | None
 ) -> None:
-    """Say what will be trained on what, before the first epoch."""
+    """Print model, data and precision before the first epoch."""
     sizes = ", ".join(f"{len(rows):,} {role}" for role, rows in datamodule.rows.items())
     model = module.config["model"]
     print(
@@ -38,15 +37,15 @@ def announce(
         f"{trainer.precision}; {datamodule.data.source}: {sizes} images",
         flush=True,
     )
-    print(*announcement(datamodule.duplicates), sep="", end="", flush=True)
-    for rule, number in datamodule.data.dropped.items():
-        print(f"left out {number:,} images, {rule}", flush=True)
+    print(*format_summary(datamodule.duplicates), sep="", end="", flush=True)
+    for rule, count in datamodule.data.dropped.items():
+        print(f"dropped {count:,} images: {rule}", flush=True)
     if checkpoint is not None:
-        print(f"going on from {checkpoint}", flush=True)
+        print(f"resuming from {checkpoint}", flush=True)
 
 
-def draw_run(folder: Path, recorder: RunRecorder, labels: LabelSpace) -> None:
-    """Draw learning curves and, where an epoch was validated, its confusion matrix and scores by emotion."""
+def save_plots(folder: Path, recorder: RunRecorder, labels: LabelSpace) -> None:
+    """Save the learning curves and, of the best epoch, confusion matrix and metrics per emotion."""
     if not recorder.rows:
         return
     best, plots = recorder.best, folder / "plots"
@@ -65,11 +64,18 @@ def draw_run(folder: Path, recorder: RunRecorder, labels: LabelSpace) -> None:
 
 
 def print_summary(folder: Path, recorder: RunRecorder, labels: LabelSpace, seconds: float) -> None:
-    """Print the best epoch's figures and where the run lies."""
+    """Print the metrics of the best epoch and the run folder.
+
+    Args:
+        folder: The run folder.
+        recorder: Of the run's metrics.
+        labels: Label space of the model.
+        seconds: Duration of the fit.
+    """
     console = Console(highlight=False, soft_wrap=True)
     if recorder.best is not None and recorder.best_confusion is not None:
         _print_scores(console, recorder.best, recorder.best_confusion)
-        console.print(_emotion_table(recorder.best, recorder.best_confusion, labels))
+        console.print(_summary_table(recorder.best, recorder.best_confusion, labels))
     console.print(f"fit      {seconds:.1f} s")
     if recorder.rows:
         console.print(f"curves   {folder / 'plots' / 'learning_curves.png'}")
@@ -78,7 +84,7 @@ def print_summary(folder: Path, recorder: RunRecorder, labels: LabelSpace, secon
 
 def _print_scores(console: Console, best: dict[str, float], counts: np.ndarray) -> None:
     n = int(counts.sum())
-    low, high = wilson(counts.trace(), n)
+    low, high = wilson_interval(counts.trace(), n)
     console.print(
         f"\nBest epoch {int(best['epoch'])} ({SELECTION}, n = {n:,}, no test-time augmentation)\n"
         f"accuracy {best['val/accuracy']:.1%} [{low:.1%}, {high:.1%}]   "
@@ -86,7 +92,7 @@ def _print_scores(console: Console, best: dict[str, float], counts: np.ndarray) 
     )
 
 
-def _emotion_table(best: dict[str, float], counts: np.ndarray, labels: LabelSpace) -> Table:
+def _summary_table(best: dict[str, float], counts: np.ndarray, labels: LabelSpace) -> Table:
     table = Table("emotion", *(Column(name, justify="right") for name in ("images", *METRICS)), box=SIMPLE)
     for name, support in zip(labels.names, counts.sum(1), strict=True):
         cells = [f"{best[f'val/{metric}/{name}']:.1%}" if support else "-" for metric in METRICS]

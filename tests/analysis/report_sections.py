@@ -1,12 +1,12 @@
-"""A report to try a page with: every kind of content, and labels as hostile as they come."""
+"""A report for tests of the page: every kind of content, and labels that try to inject HTML or scripts."""
 
 import io
 
 import numpy as np
 from PIL import Image
 
-from fer.analysis.figure import Figure
-from fer.analysis.section import Picture, Section, Table
+from fer.analysis.figure import Estimate
+from fer.analysis.section import Plot, Section, Table
 
 HOSTILE = (
     "<script>document.title = 'taken'</script>",
@@ -25,8 +25,8 @@ def png_of(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def drawing(width=1600, height=700) -> bytes:
-    """Return bars on white, in colours that a palette must keep."""
+def chart(width=1600, height=700) -> bytes:
+    """Return coloured bars on white; encoding with a palette must keep their colours."""
     pixels = np.full((height, width, 3), 255, np.uint8)
     for bar, colour in enumerate(((161, 57, 0), (0, 103, 75), (218, 140, 33))):
         pixels[80 + 200 * bar : 180 + 200 * bar, 60 : width - 60 - 300 * bar] = colour
@@ -38,24 +38,24 @@ def photograph(width=800, height=600, seed=0) -> bytes:
 
 
 def sections(label: str = "happy") -> list[Section]:
-    """Return a warning, the protocol and chapters, ``label`` standing wherever a name may stand."""
-    figures = {key: Figure(0.589, 0.573, 0.605, 3589) for key in ("accuracy", "macro_f1")}
-    figures |= {"uar": Figure(None, None, None, 0, f"no image of {label}")}
+    """Return a warning, the protocol and other sections, with ``label`` wherever a name can occur."""
+    estimates = {key: Estimate(0.589, 0.573, 0.605, 3589) for key in ("accuracy", "macro_f1")}
+    estimates |= {"uar": Estimate(None, None, None, 0, f"no image of {label}")}
     wide = Table(
         ("emotion", *(f"{label} {i}" for i in range(12)), "images"),
         [(label, *([0.5] * 12), 3589), ("sad", *([None] * 12), 0)],
         f"By emotion, n = 3,589, {label}.",
     )
-    standing = {"standing": "test", "earlier_scores": {"same_recipe": 1}}
+    protocol = {"standing": "test", "earlier_scores": {"same_recipe": 1}}
     return [
         Section("seen", f"Training images of {label}", [f"12 of 3,589 images: {label}"], warning=True),
-        Section("protocol", "How this was measured", [f"Images of {label}."], numbers=standing),
+        Section("protocol", "How this was measured", [f"Images of {label}."], numbers=protocol),
         Section(
-            "scores", f"Scores of {label}", ["Plain words.", label], [wide],
-            [Picture("bars", drawing(), f"Bars of {label}", f"n = 3,589, {label}")], figures,
+            "scores", f"Scores of {label}", ["Plain text.", label], [wide],
+            [Plot("bars", chart(), f"Bars of {label}", f"n = 3,589, {label}")], estimates,
         ),
         Section("empty", "Nothing here", ["There is no error."], [Table(("file", "n"), [])]),
-        Section("faces", "Errors", [], [], [Picture("faces", photograph(), "Faces", "n = 25")], {label: 1}),
+        Section("faces", "Errors", [], [], [Plot("faces", photograph(), "Faces", "n = 25")], {label: 1}),
     ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ def _warnings_are_errors():
         yield
 
 
-def cells_of(fig: Figure) -> dict[tuple[int, int], list[str]]:
+def cell_texts(fig: Figure) -> dict[tuple[int, int], list[str]]:
     cells: dict[tuple[int, int], list[str]] = {}
     for text in fig.axes[0].texts:
         column, row = text.get_position()
@@ -27,47 +27,49 @@ def cells_of(fig: Figure) -> dict[tuple[int, int], list[str]]:
     return cells
 
 
-def test_confusion_cells_hold_sklearns_row_percentages():
+def test_cells_match_sklearn_row_percentages():
     rng = np.random.default_rng(0)
     true, predicted = rng.integers(0, 4, 500), rng.integers(0, 4, 500)
     counts = confusion_matrix(true, predicted)
-    shares = confusion_matrix(true, predicted, normalize="true")
-    cells = cells_of(plot_confusion_matrix(counts, NAMES, "t"))
-    assert cells == {ij: [f"{100 * shares[ij]:.0f} %", str(counts[ij])] for ij in np.ndindex(4, 4)}
+    fractions = confusion_matrix(true, predicted, normalize="true")
+    cells = cell_texts(plot_confusion_matrix(counts, NAMES, "t"))
+    assert cells == {ij: [f"{100 * fractions[ij]:.0f} %", str(counts[ij])] for ij in np.ndindex(4, 4)}
 
 
-def test_confusion_cells_hold_sklearns_column_percentages():
+def test_cells_match_sklearn_column_percentages():
     rng = np.random.default_rng(0)
     true, predicted = rng.integers(0, 4, 500), rng.integers(0, 4, 500)
-    counts, shares = confusion_matrix(true, predicted), confusion_matrix(true, predicted, normalize="pred")
+    counts, fractions = confusion_matrix(true, predicted), confusion_matrix(true, predicted, normalize="pred")
     fig = plot_confusion_matrix(counts, NAMES, "t", normalize="predicted")
-    assert cells_of(fig) == {ij: [f"{100 * shares[ij]:.0f} %", str(counts[ij])] for ij in np.ndindex(4, 4)}
-    words = [tick.get_text() for tick in fig.axes[0].get_xticklabels()]
-    assert words == [f"{name}\n{n}" for name, n in zip(NAMES, np.bincount(predicted), strict=True)]
+    assert cell_texts(fig) == {
+        ij: [f"{100 * fractions[ij]:.0f} %", str(counts[ij])] for ij in np.ndindex(4, 4)
+    }
+    labels = [tick.get_text() for tick in fig.axes[0].get_xticklabels()]
+    assert labels == [f"{name}\n{n}" for name, n in zip(NAMES, np.bincount(predicted), strict=True)]
 
 
-def test_emotion_that_is_never_said_has_no_shares_of_its_column():
+def test_column_of_an_emotion_never_predicted_has_no_percentages():
     fig = plot_confusion_matrix(np.array([[3, 0], [2, 0]]), ["sad", "contempt"], "t", normalize="predicted")
-    assert cells_of(fig)[0, 1][0] == cells_of(fig)[1, 1][0] == "n/a"
+    assert cell_texts(fig)[0, 1][0] == cell_texts(fig)[1, 1][0] == "n/a"
     assert fig.axes[0].get_xticklabels()[1].get_text() == "contempt\nno images"
 
 
-def test_confusion_rows_are_true_columns_predicted():
+def test_rows_are_true_and_columns_predicted():
     counts = np.array([[8, 2], [0, 1000]])
     ax = plot_confusion_matrix(counts, ["sad", "happy"], "t").axes[0]
     assert "true" in ax.get_ylabel()
     assert "predicted" in ax.get_xlabel()
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["sad\n10", "happy\n1,000"]
-    assert cells_of(ax.figure)[0, 1] == ["20 %", "2"]
+    assert cell_texts(ax.figure)[0, 1] == ["20 %", "2"]
 
 
-def test_confusion_counts_come_first_when_not_normalized():
+def test_counts_come_first_without_normalization():
     fig = plot_confusion_matrix(np.array([[3, 1], [0, 4]]), ["sad", "happy"], "t", normalize=None)
-    assert cells_of(fig)[0, 0] == ["3", "75 %"]
+    assert cell_texts(fig)[0, 0] == ["3", "75 %"]
 
 
-def test_confusion_never_rounds_something_to_nothing_or_nearly_all_to_all():
-    cells = cells_of(plot_confusion_matrix(np.array([[999, 1], [0, 5]]), ["sad", "happy"], "t"))
+def test_percentages_are_0_or_100_only_where_exact():
+    cells = cell_texts(plot_confusion_matrix(np.array([[999, 1], [0, 5]]), ["sad", "happy"], "t"))
     assert [cells[0, 0][0], cells[0, 1][0], cells[1, 0][0], cells[1, 1][0]] == [
         ">99 %",
         "<1 %",
@@ -76,9 +78,9 @@ def test_confusion_never_rounds_something_to_nothing_or_nearly_all_to_all():
     ]
 
 
-def test_emotion_without_images_is_not_zero_percent():
+def test_emotion_without_images_is_not_0_percent():
     fig = plot_confusion_matrix(np.array([[3, 1], [0, 0]]), ["sad", "contempt"], "t")
-    assert cells_of(fig)[1, 0][0] == cells_of(fig)[1, 1][0] == "n/a"
+    assert cell_texts(fig)[1, 0][0] == cell_texts(fig)[1, 1][0] == "n/a"
     assert fig.axes[0].get_yticklabels()[1].get_text() == "contempt\nno images"
 
 
@@ -92,16 +94,16 @@ def test_text_in_every_cell_has_contrast(normalize):
         assert contrast(to_rgb(text.get_color()), image[int(row), int(column)]) >= 4.5
 
 
-def contrast(one, other) -> float:
-    """WCAG 2.2 contrast ratio of two sRGB colours."""
+def contrast(first, second) -> float:
+    """Return the WCAG 2.2 contrast ratio of two sRGB colours."""
     luminance = []
-    for color in (one, other):
+    for color in (first, second):
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
         luminance.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
     return (max(luminance) + 0.05) / (min(luminance) + 0.05)
 
 
 @pytest.mark.parametrize(("shape", "names"), [((3, 3), NAMES), ((4, 3), NAMES), ((0, 0), [])])
-def test_confusion_refuses_counts_that_do_not_fit_the_names(shape, names):
+def test_counts_that_do_not_match_the_names_are_rejected(shape, names):
     with pytest.raises(FerError, match="expected counts of shape"):
         plot_confusion_matrix(np.zeros(shape, int), names, "t")

@@ -3,8 +3,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from fer.analysis.contact_sheet import Strip, plot_contact_sheet
-from fer.analysis.galleries import confident_errors, section
+from fer.analysis.contact_sheet import ImageStrip, plot_contact_sheet
+from fer.analysis.galleries import confident_errors, gallery_section
 from fer.analysis.plots import png_bytes
 from fer.analysis.predictions import Predictions
 from fer.labels import FER7
@@ -19,53 +19,55 @@ def noisy(n: int = 300, side: int = 48, channels: int = 1) -> tuple[Predictions,
     return Predictions(FER7, index, target, np.log(probs + 1e-9), probs, None, source), images
 
 
-def test_confident_errors_are_those_of_a_loop():
-    given, _ = noisy()
-    wrong = [row for row in range(300) if given.probs[row].argmax() != given.target[row]]
-    expected = sorted(wrong, key=lambda row: -given.probs[row].max())[:25]
-    assert confident_errors(given).tolist() == expected
+def test_confident_errors_match_a_loop():
+    predictions, _ = noisy()
+    wrong = [row for row in range(300) if predictions.probs[row].argmax() != predictions.target[row]]
+    expected = sorted(wrong, key=lambda row: -predictions.probs[row].max())[:25]
+    assert confident_errors(predictions).tolist() == expected
 
 
-def test_sheets_are_labelled_with_truth_and_prediction(monkeypatch):
+def test_contact_sheets_show_label_and_prediction(monkeypatch):
     sheets = []
     monkeypatch.setattr("fer.analysis.galleries.png_bytes", lambda fig: sheets.append(fig) or png_bytes(fig))
-    given, images = noisy()
-    chapter = section(given, images)
-    row = confident_errors(given)[0]
+    predictions, images = noisy()
+    section = gallery_section(predictions, images)
+    row = confident_errors(predictions)[0]
     texts = [text.get_text() for text in sheets[0].axes[0].texts]
-    said = given.probs[row].argmax()
+    predicted = predictions.probs[row].argmax()
     assert texts[:2] == [
-        f"true {FER7.names[given.target[row]]}",
-        f"said {FER7.names[said]} {shown(given, row)}",
+        f"true {FER7.names[predictions.target[row]]}",
+        f"predicted {FER7.names[predicted]} {confidence(predictions, row)}",
     ]
-    assert [len(Image.open(io.BytesIO(p.png)).size) for p in chapter.pictures] == [2, 2]
+    assert [len(Image.open(io.BytesIO(p.png)).size) for p in section.plots] == [2, 2]
 
 
-def shown(given, row) -> str:
-    percent = 100 * float(given.probs[row].max())
+def confidence(predictions, row) -> str:
+    percent = 100 * float(predictions.probs[row].max())
     return ">99 %" if percent >= 99.5 else f"{percent:.0f} %"
 
 
-def test_faces_are_on_the_sheet_pixel_by_pixel():
+def test_contact_sheet_contains_the_exact_pixels():
     images = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 1), np.uint8)
-    fig = plot_contact_sheet([Strip("angry", images, [["a"], ["b"], ["c"]])], 2, "t", "s")
+    fig = plot_contact_sheet([ImageStrip("angry", images, [["a"], ["b"], ["c"]])], 2, "t", "s")
     fig.canvas.draw()
-    picture = np.asarray(fig.canvas.buffer_rgba())[..., 0].astype(int)
+    rendered = np.asarray(fig.canvas.buffer_rgba())[..., 0].astype(int)
     face = images[2, ..., 0].astype(int).repeat(6, 0).repeat(6, 1)
-    corners = np.argwhere(picture[:-288, :-288] == face[0, 0])
-    assert any(np.array_equal(picture[y : y + 288, x : x + 288], face) for y, x in corners)
+    corners = np.argwhere(rendered[:-288, :-288] == face[0, 0])
+    assert any(np.array_equal(rendered[y : y + 288, x : x + 288], face) for y, x in corners)
 
 
-def test_sheets_of_large_photographs_stay_small():
-    given, images = noisy(60, side=224, channels=3)
-    for picture in section(given, images).pictures:
-        assert len(picture.png) < 7_000_000  # noise does not compress; the page brings photographs down
-        assert max(Image.open(io.BytesIO(picture.png)).size) < 2600
+def test_contact_sheets_of_large_images_stay_small():
+    predictions, images = noisy(60, side=224, channels=3)
+    for plot in gallery_section(predictions, images).plots:
+        assert len(plot.png) < 7_000_000  # noise does not compress; the page shrinks photographs
+        assert max(Image.open(io.BytesIO(plot.png)).size) < 2600
 
 
-def test_no_error_no_sheet():
-    given, images = noisy(7)
-    perfect = Predictions(FER7, given.index, np.arange(7), np.eye(7), np.eye(7), None, given.source)
-    chapter = section(perfect, images)
-    assert chapter.words == ["There is no error in this split."]
-    assert chapter.pictures == []
+def test_without_errors_there_is_no_contact_sheet():
+    predictions, images = noisy(7)
+    perfect = Predictions(
+        FER7, predictions.index, np.arange(7), np.eye(7), np.eye(7), None, predictions.source
+    )
+    section = gallery_section(perfect, images)
+    assert section.paragraphs == ["There are no errors in this split."]
+    assert section.plots == []

@@ -1,4 +1,4 @@
-"""predictions.npz: what is written is read, and nothing else is."""
+"""predictions.npz: round trip, and rejection of damaged and foreign files."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from fer.errors import FerError
 from fer.labels import FER7
 
 
-def made(n=5, votes=True, **about):
+def make_predictions(n=5, votes=True, **about):
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(n, 7)).astype(np.float32)
     probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -19,36 +19,36 @@ def made(n=5, votes=True, **about):
 
 
 @pytest.mark.parametrize("votes", [True, False])
-def test_saved_and_loaded_again(votes, tmp_path):
-    table = made(votes=votes, run="a", manifest={"count": 5}, tta=None)
+def test_round_trip(votes, tmp_path):
+    table = make_predictions(votes=votes, run="a", manifest={"count": 5}, tta=None)
     table.save(tmp_path / "new" / "predictions.npz")
-    again = Predictions.load(tmp_path / "new" / "predictions.npz")
-    assert again.labels == table.labels
-    assert again.about == table.about
+    loaded = Predictions.load(tmp_path / "new" / "predictions.npz")
+    assert loaded.labels == table.labels
+    assert loaded.about == table.about
     for name in ("index", "target", "logits", "probs", "source"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(table, name), strict=True)
-    assert again.votes is None if not votes else (again.votes == table.votes).all()
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(table, name), strict=True)
+    assert loaded.votes is None if not votes else (loaded.votes == table.votes).all()
 
 
-def test_others_can_read_it_with_numpy_alone(tmp_path):
-    made().save(tmp_path / "p.npz")
+def test_readable_with_numpy_alone(tmp_path):
+    make_predictions().save(tmp_path / "p.npz")
     with np.load(tmp_path / "p.npz") as content:
         np.testing.assert_allclose(content["probs"].sum(1), 1, rtol=1e-6)
 
 
-def test_prediction_is_the_most_probable_emotion():
-    table = made(50)
+def test_preds_are_the_most_probable_emotions():
+    table = make_predictions(50)
     assert [int(i) for i in table.preds] == [max(range(7), key=row.__getitem__) for row in table.probs]
     assert len(table) == 50
 
 
 def _truncated(path):
-    made().save(path)
+    make_predictions().save(path)
     path.write_bytes(path.read_bytes()[:-300])
 
 
 def _wrong_shape(path):
-    table = made()
+    table = make_predictions()
     np.savez(path, labels='{"name": "fer7", "names": ["a", "b"]}', about="{}", index=table.index,
              target=table.target, logits=table.logits, probs=table.probs, source=table.source)  # fmt: skip
 
@@ -65,7 +65,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_foreign_files_are_refused(case, tmp_path):
+def test_foreign_files_are_rejected(case, tmp_path):
     path = tmp_path / "p.npz"
     BAD[case](path)
     with pytest.raises(FerError) as caught:
@@ -73,25 +73,25 @@ def test_foreign_files_are_refused(case, tmp_path):
     assert "fer" in str(caught.value) or "label space" in str(caught.value)
 
 
-def test_missing_file(tmp_path):
-    with pytest.raises(FerError, match="there is no such file"):
+def test_missing_file_is_an_error(tmp_path):
+    with pytest.raises(FerError, match="expected a file, got none"):
         Predictions.load(tmp_path / "p.npz")
 
 
-def test_cut_columns_are_refused(tmp_path):
-    table = made()
+def test_missing_columns_are_rejected(tmp_path):
+    table = make_predictions()
     Predictions(**{**vars(table), "probs": table.probs[:, :6]}).save(tmp_path / "p.npz")
     with pytest.raises(FerError, match=r"expected probs of shape \(5, 7\)"):
         Predictions.load(tmp_path / "p.npz")
 
 
-def test_damage_anywhere_is_told_or_harmless(tmp_path):
-    whole = tmp_path / "whole.npz"
-    made().save(whole)
-    content = whole.read_bytes()
-    for place in np.random.default_rng(0).integers(0, len(content), 150):
+def test_a_damaged_byte_is_an_error_or_harmless(tmp_path):
+    intact = tmp_path / "intact.npz"
+    make_predictions().save(intact)
+    content = intact.read_bytes()
+    for position in np.random.default_rng(0).integers(0, len(content), 150):
         damaged = bytearray(content)
-        damaged[place] ^= 0x55
+        damaged[position] ^= 0x55
         (tmp_path / "damaged.npz").write_bytes(damaged)
         try:
             Predictions.load(tmp_path / "damaged.npz")

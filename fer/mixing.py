@@ -1,4 +1,4 @@
-"""Mixing the faces of a batch and their labels, on the device: mixup and CutMix."""
+"""Mixup and CutMix: mix the images of a batch and their labels, on the device."""
 
 import random
 from collections.abc import Mapping
@@ -14,30 +14,30 @@ MIXES = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
 
 
 class Mix:
-    """Mix each face of a batch with its neighbour, all in the same share.
+    """Mix each image of a batch with its neighbour, with one mixing ratio per batch.
 
-    mixup averages the pictures (Zhang et al. 2018, https://arxiv.org/abs/1710.09412), CutMix puts a rectangle
-    of one into the other (Yun et al. 2019, https://arxiv.org/abs/1905.04899); the labels are averaged in the
-    same share. The batches are shuffled, so that a neighbour is any other face.
+    Mixup averages the images (Zhang et al. 2018, https://arxiv.org/abs/1710.09412). CutMix pastes a rectangle
+    of one into the other (Yun et al. 2019, https://arxiv.org/abs/1905.04899). The labels are averaged with
+    the same ratio. Batches are shuffled, so the neighbour is a random image.
 
-    What is drawn depends on seed, epoch and batch alone: a resumed run draws the same, a second pass over the
-    batch sees the same mixture, and no other random number shifts.
+    The random numbers depend only on seed, epoch and batch. A resumed run and the second pass of SAM get the
+    same mixture, and other random numbers are not affected.
 
     Args:
         name: ``none`` or one of `MIXES`.
         num_classes: Number of emotions.
-        seed: Seed of the draws.
-        alpha: Both parameters of the Beta distribution of the shares, positive.
-        probability: Chance of a batch to be mixed, 0 to 1.
+        seed: Seed of the random numbers.
+        alpha: Both parameters of the Beta distribution of the mixing ratio, above 0.
+        probability: Probability that a batch is mixed, 0 to 1.
 
     Raises:
-        FerError: An unknown name, or a number out of range.
+        FerError: The name is unknown, or a number is out of range.
     """
 
     def __init__(
         self, name: str, num_classes: int, seed: int, alpha: float = 1.0, probability: float = 1.0
     ) -> None:
-        """Check the numbers."""
+        """Check and store the options."""
         if name != "none" and name not in MIXES:
             known = ("none", *MIXES)
             hint = did_you_mean(str(name), known)
@@ -50,7 +50,7 @@ class Mix:
         self.probability, self.seed = probability, seed
 
     def __call__(self, image: Tensor, target: Tensor, epoch: int, batch: int) -> tuple[Tensor, Tensor]:
-        """Mix a batch, or leave it as it is.
+        """Return the batch, mixed or unchanged.
 
         Args:
             image: float ``(B, C, S, S)``.
@@ -59,17 +59,18 @@ class Mix:
             batch: Number of the batch within the epoch.
 
         Returns:
-            Pictures of the same shape, and the target: float ``(B, K)`` where they were mixed.
+            Images of the same shape, and the target: float ``(B, K)`` if mixed, otherwise unchanged.
         """
-        draws = random.Random(f"mix {self.seed} {epoch} {batch}")
-        if self.transform is None or draws.random() >= self.probability:
+        rng = random.Random(f"mix {self.seed} {epoch} {batch}")
+        if self.transform is None or rng.random() >= self.probability:
             return image, target
-        with torch.random.fork_rng(devices=[]):  # torchvision draws from the CPU's global generator
-            torch.default_generator.manual_seed(draws.getrandbits(63))
+        # Torchvision uses the global CPU generator.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(rng.getrandbits(63))
             mixed: tuple[Tensor, Tensor] = self.transform(image, target)
         return mixed
 
 
 def build_mix(config: Mapping[str, Any], num_classes: int, seed: int) -> Mix:
-    """Build what ``{"name": ..., "alpha": ..., "probability": ...}`` describes; ``none`` has a name alone."""
+    """Build a `Mix` from ``{"name": ..., "alpha": ..., "probability": ...}``; ``none`` needs only a name."""
     return Mix(num_classes=num_classes, seed=seed, **config)

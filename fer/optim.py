@@ -1,4 +1,4 @@
-"""Optimizers by name through timm's factory, and learning-rate schedules by name from torch."""
+"""Optimizers by name (timm's factory, Muon, SAM), and learning-rate schedules by name (torch)."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,24 +10,24 @@ from torch.optim import Optimizer
 from torch.optim import lr_scheduler as lrs
 
 from fer.errors import FerError, did_you_mean
-from fer.monitor import mode_of
+from fer.monitor import monitor_mode
 from fer.muon import Muon
 from fer.sam import SAM
 
 
 def build_optimizer(model: nn.Module, config: Mapping[str, Any]) -> Optimizer:
-    """Build an optimizer; weight decay is kept off norms and biases.
+    """Build an optimizer; weight decay is not applied to norms and biases.
 
     Args:
         model: Its trainable parameters are optimised.
-        config: ``name`` as in ``timm.optim.list_optimizers()``, ``lr``, ``weight_decay`` and whatever else
-            that optimizer takes (``momentum``, ``betas``, …). With ``layer_decay`` in (0, 1] a layer that
-            lies ``d`` below the head learns at ``lr * layer_decay ** d`` (BEiT, Bao et al. 2022,
-            https://arxiv.org/abs/2106.08254); layers are those of ``model.group_matcher``. With ``sam``
-            as name, ``base`` is such a name (``adamw``) and ``rho`` (0.05) is for `SAM`.
+        config: ``name`` as in ``timm.optim.list_optimizers()``, ``lr``, ``weight_decay`` and other options of
+            that optimizer (``momentum``, ``betas``, …). With ``layer_decay`` in (0, 1] a layer ``d`` layers
+            below the head has the learning rate ``lr * layer_decay ** d`` (BEiT, Bao et al. 2022,
+            https://arxiv.org/abs/2106.08254); layers are those of ``model.group_matcher``. With the name
+            ``sam``, ``base`` is the name of the base optimizer (``adamw``), and ``rho`` (0.05) is for `SAM`.
 
     Raises:
-        FerError: timm knows no optimizer of that name, or it does not take one of the options.
+        FerError: timm has no optimizer of that name, or it does not accept one of the options.
     """
     options = dict(config)
     name = options.pop("name")
@@ -38,20 +38,23 @@ def build_optimizer(model: nn.Module, config: Mapping[str, Any]) -> Optimizer:
     _check_known("optimizer.name", name)
     _check_layer_decay(options.get("layer_decay"))
     try:
-        made = create_optimizer_v2(model, opt=name, **options)
+        optimizer = create_optimizer_v2(model, opt=name, **options)
     except (AssertionError, ImportError, IndexError, TypeError, ValueError) as error:
-        raise FerError(f"optimizer {name} does not take these options: {error}") from error
+        raise FerError(f"optimizer={name}: invalid options: {error}") from error
     if name == "muon":
-        made = Muon(made.param_groups, **made.defaults)
-    return _scale_rates(made)
+        optimizer = Muon(optimizer.param_groups, **optimizer.defaults)
+    return _scale_rates(optimizer)
 
 
 def _check_known(key: str, name: str) -> None:
-    known = [str(word) for word in list_optimizers()]
+    known = [str(optimizer) for optimizer in list_optimizers()]
     if name not in known:
-        raise FerError(f"{key}: timm has no optimizer {name!r}.{did_you_mean(name, known)}")
+        raise FerError(f"{key}: expected an optimizer of timm, got {name!r}.{did_you_mean(name, known)}")
     if name == "adahessian":
-        raise FerError(f"{key}: adahessian needs second derivatives, which a step here does not compute.")
+        raise FerError(
+            f"{key}: expected an optimizer that uses first derivatives only, got adahessian, which needs "
+            "second derivatives. Choose another one."
+        )
 
 
 def _check_layer_decay(decay: object) -> None:
@@ -60,7 +63,7 @@ def _check_layer_decay(decay: object) -> None:
 
 
 def _scale_rates(optimizer: Optimizer) -> Optimizer:
-    """Turn timm's ``lr_scale`` of a layer into its rate: timm's own schedules apply it, torch's do not."""
+    """Multiply the rates by timm's ``lr_scale``, in place: timm's own schedules apply it, torch's do not."""
     for group in optimizer.param_groups:
         group["lr"] *= group.pop("lr_scale", 1.0)
     return optimizer
@@ -73,13 +76,13 @@ def build_scheduler(
 
     Args:
         optimizer: Its learning rate is the peak of the schedule.
-        config: ``name`` (one of `SCHEDULES`) and that schedule's numbers.
-        total_steps: Optimizer steps of the whole training.
+        config: ``name`` (one of `SCHEDULES`) and the options of that schedule.
+        total_steps: Optimizer steps of the training.
         steps_per_epoch: Optimizer steps of an epoch.
         monitor: Metric that ``plateau`` watches.
 
     Raises:
-        FerError: The name is unknown, or a number makes no schedule.
+        FerError: The name is unknown, or an option is out of range.
     """
     name = config["name"]
     if name not in SCHEDULES:
@@ -90,7 +93,7 @@ def build_scheduler(
             return _plateau(optimizer, config, monitor)
         scheduler = SCHEDULES[name](optimizer, config, total_steps, steps_per_epoch)
     except (TypeError, ValueError, ZeroDivisionError) as error:
-        raise FerError(f"scheduler {name} does not take these options: {error}") from error
+        raise FerError(f"scheduler={name}: invalid options: {error}") from error
     return {"scheduler": scheduler, "interval": "step"}
 
 
@@ -108,11 +111,14 @@ def _step(
 
 
 def _cosine(optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, _: int) -> lrs.LRScheduler:
-    """Linear warm-up, then half a cosine down to ``final_share`` of the peak (Loshchilov & Hutter 2017)."""
+    """Linear warm-up, then cosine decay to ``final_share`` of the peak.
+
+    Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
+    """
     warmup = max(1, round(config["warmup_share"] * total_steps))
     length, floor = max(1, total_steps - warmup), config["final_share"]
     up = lrs.LinearLR(optimizer, start_factor=1.0 / (warmup + 1), total_iters=warmup)
-    # a factor, so that each layer's rate keeps its share of the peak; CosineAnnealingLR has one floor for all
+    # a factor, so that the rates of the layers keep their ratios; CosineAnnealingLR has one minimum for all
     down = lrs.LambdaLR(
         optimizer, lambda step: floor + (1 - floor) * (1 + math.cos(math.pi * min(step / length, 1.0))) / 2
     )
@@ -120,7 +126,7 @@ def _cosine(optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, _
 
 
 def _onecycle(optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, _: int) -> lrs.LRScheduler:
-    """Up, then down to almost nothing (Smith & Topin 2018, https://arxiv.org/abs/1708.07120)."""
+    """Warm-up, then decay to almost zero (1cycle, Smith & Topin 2018, https://arxiv.org/abs/1708.07120)."""
     return lrs.OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
@@ -134,7 +140,7 @@ def _onecycle(optimizer: Optimizer, config: Mapping[str, Any], total_steps: int,
 
 
 def _plateau(optimizer: Optimizer, config: Mapping[str, Any], monitor: str) -> dict[str, Any]:
-    mode = mode_of(monitor)
+    mode = monitor_mode(monitor)
     scheduler = lrs.ReduceLROnPlateau(
         optimizer, mode=mode, factor=config["factor"], patience=config["patience"], threshold=0.0
     )

@@ -21,12 +21,12 @@ import cv2
 import numpy as np
 import yaml
 
-from fer.data.augment import Recipe
+from fer.data.augment import AugmentationConfig
 from fer.data.dataset import EmotionData
-from fer.data.file_backed import picture_batches
+from fer.data.file_backed import file_backed_loader
 from fer.data.folder import read_folder
 from fer.data.loader import BatchSampler
-from fer.data.picture_set import hold
+from fer.data.picture_set import prepare_image_set
 from fer.data.pictures import ImageFiles
 from fer.data.splits import indices
 from fer.data.synthetic import read_synthetic
@@ -69,12 +69,12 @@ def read_plainly(images: ImageFiles, rows: np.ndarray) -> None:
         cv2.imread(images.files.path(row), cv2.IMREAD_COLOR)
 
 
-def loader(data: EmotionData, recipe: Recipe, workers: int) -> Iterator[object]:
+def loader(data: EmotionData, recipe: AugmentationConfig, workers: int) -> Iterator[object]:
     """Return the training batches of an epoch."""
     assert isinstance(data.images, ImageFiles)
     rows = indices(data, "train")
     order = BatchSampler(len(rows), BATCH, shuffle=True)
-    return iter(picture_batches(data.images, rows, order, recipe, 0, workers))
+    return iter(file_backed_loader(data.images, rows, order, recipe, 0, workers))
 
 
 def memory() -> tuple[float, float]:
@@ -95,12 +95,12 @@ def measure_listing(root: Path, pictures: int) -> EmotionData:
     seconds, bare = in_turns(lambda: read_folder(root, SIDE, color=True), lambda: walk(root))
     print(f"list {pictures:,} files: {seconds:.2f} s, os.walk {bare:.2f} s, ratio {seconds / bare:.1f}")
     start = time.perf_counter()
-    data = hold(read_folder(root, SIDE, color=True), OPTIONS)
+    data = prepare_image_set(read_folder(root, SIDE, color=True), OPTIONS)
     print(f"list, check and carve out validation: {time.perf_counter() - start:.2f} s")
     return data
 
 
-def measure_reading(data: EmotionData, recipe: Recipe, name: str, workers: int, batches: int) -> None:
+def measure_reading(data: EmotionData, recipe: AugmentationConfig, name: str, workers: int, batches: int) -> None:
     """Print images/s of the loader in this process and with workers."""
     images, rows, portion = data.images, indices(data, "train"), max(1, batches // 4)
     assert isinstance(images, ImageFiles)
@@ -119,7 +119,7 @@ def measure_reading(data: EmotionData, recipe: Recipe, name: str, workers: int, 
         )
 
 
-def measure_memory(data: EmotionData, recipe: Recipe, name: str, workers: int, batches: int) -> None:
+def measure_memory(data: EmotionData, recipe: AugmentationConfig, name: str, workers: int, batches: int) -> None:
     """Print the memory after a tenth of the batches and after all."""
     stream = loader(data, recipe, workers)
     for number in range(1, batches + 1):
@@ -149,8 +149,8 @@ def main() -> None:
         make_folder(Path(folder), asked.pictures)
         data = measure_listing(Path(folder), asked.pictures)
         for name, numbers in recipes.items():
-            measure_reading(data, Recipe(**numbers), name, asked.workers, asked.batches)
-            measure_memory(data, Recipe(**numbers), name, asked.workers, asked.batches)
+            measure_reading(data, AugmentationConfig(**numbers), name, asked.workers, asked.batches)
+            measure_memory(data, AugmentationConfig(**numbers), name, asked.workers, asked.batches)
 
 
 if __name__ == "__main__":

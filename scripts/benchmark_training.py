@@ -49,7 +49,7 @@ class BareLoop:
         self.config, self.device = config, torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.epochs, self.batch = config["trainer"]["max_epochs"], config["datamodule"]["batch_size"]
         self.data = build_datamodule(config, read_data(config))
-        self.train, self.val = (self.data.on_device(role, self.device) for role in ("train", "val"))
+        self.train, self.val = (self.data.split_tensors(role, self.device) for role in ("train", "val"))
         model = {**config["model"], "attention": config["attention"]}
         self.model = build_model(model, len(self.data.data.labels), self.data.image_channels)
         self.model = self.model.to(self.device, memory_format=torch.channels_last)
@@ -162,13 +162,13 @@ def compare_fits(arguments):
 
 def time_reading(path):
     """Print bare read, first read beyond it, and cached read."""
-    from fer.data.sources import read
+    from fer.data.sources import read_dataset
 
     options = {"name": "fer2013", "path": str(path)}
     with tempfile.TemporaryDirectory() as folder:
         before, os.environ["FER_CACHE_DIR"] = os.environ.get("FER_CACHE_DIR"), folder
         bare, first, cached = (
-            seconds(call) for call in (path.read_bytes, lambda: read(options), lambda: read(options))
+            seconds(call) for call in (path.read_bytes, lambda: read_dataset(options), lambda: read_dataset(options))
         )
     os.environ.pop("FER_CACHE_DIR") if before is None else os.environ.update(FER_CACHE_DIR=before)
     print(

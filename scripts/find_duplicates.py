@@ -20,13 +20,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer.analysis.image_grid import plot_image_grid
 from fer.analysis.plots import save_figure
-from fer.cli import run_and_explain
-from fer.data.duplicates import all_copies, describe, table, write_report
-from fer.data.duplicates.copies import find
-from fer.data.duplicates.signature import scan
-from fer.data.sources import read
+from fer.cli import run_command
+from fer.data.duplicates import find_duplicates, duplicate_report, format_report, write_report
+from fer.data.duplicates.copies import find_in_scan
+from fer.data.duplicates.signature import scan_images
+from fer.data.sources import read_dataset
 from fer.errors import FerError
-from fer.options import CONFIG_DIR, complete_sources, explain
+from fer.options import CONFIG_DIR, complete_sources, explain_hydra_error
 
 COLUMNS = 8  # pairs
 
@@ -37,9 +37,9 @@ def read_set(words):
         with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             config = hydra.compose("train", overrides=words)
         complete_sources(config)
-        return read(OmegaConf.to_container(config.datamodule, resolve=True, throw_on_missing=True))
+        return read_dataset(OmegaConf.to_container(config.datamodule, resolve=True, throw_on_missing=True))
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, words) from error
+        raise explain_hydra_error(error, words) from error
 
 
 def draw_sheet(data, copies, arguments):
@@ -64,10 +64,10 @@ def draw_sheet(data, copies, arguments):
 def count(arguments):
     data = read_set(arguments.words)
     start = time.perf_counter()
-    copies = find(scan(data.images)) if arguments.fresh else all_copies(data.images)
+    copies = find_in_scan(scan_images(data.images)) if arguments.fresh else find_duplicates(data.images)
     seconds = time.perf_counter() - start
-    report = describe(data, copies)
-    print(*table(report), f"{seconds:.1f} s", sep="\n")
+    report = duplicate_report(data, copies)
+    print(*format_report(report), f"{seconds:.1f} s", sep="\n")
     if arguments.json:
         write_report(arguments.json, report)
     if arguments.sheet:
@@ -86,7 +86,7 @@ def main():
     parser.add_argument("--between", type=float, nargs=2, default=(-1.0, 1.0), metavar=("LOW", "HIGH"),
                         help="agreement of the pairs on the sheet")  # fmt: skip
     arguments = parser.parse_args()
-    raise SystemExit(run_and_explain(lambda: count(arguments)))
+    raise SystemExit(run_command(lambda: count(arguments)))
 
 
 if __name__ == "__main__":

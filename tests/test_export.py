@@ -200,9 +200,9 @@ def test_errors_are_one_line(fer_export, run, arguments, message):
 
 
 def test_synthetic_faces_have_their_own_crop_rule(fer_export, tmp_path):
-    synthetic = {"name": "synthetic", "num_train": 20, "num_val": 10, "num_test": 5, "size": 48, "color": True,
-             "seed": 0, "difficulty": 0.0}  # fmt: skip
-    run = write_run(tmp_path / "outputs", synthetic)
+    data = {"name": "synthetic", "num_train": 20, "num_val": 10, "num_test": 5, "size": 48, "color": True,
+            "seed": 0, "difficulty": 0.0}  # fmt: skip
+    run = write_run(tmp_path / "outputs", data)
     assert fer_export(run)[0] == 0
     card = read_bundle(run / "bundle").card
     assert card.crop == CROP_RULES["synthetic"]

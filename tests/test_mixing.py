@@ -11,52 +11,52 @@ IMAGES = torch.rand(8, 1, 12, 12, generator=torch.Generator().manual_seed(0))
 TARGET = torch.arange(8) % 3
 
 
-def shares_of(target, mixed, labels=TARGET):
-    """Return the share that each sample keeps of its own label, where the neighbour's differs."""
-    own = mixed[torch.arange(8), labels]
-    return own[labels != labels.roll(1)]
+def label_weights(mixed, labels=TARGET):
+    """Return the weight of each sample's original label, where the label of its neighbour differs."""
+    weights = mixed[torch.arange(8), labels]
+    return weights[labels != labels.roll(1)]
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
-def test_labels_are_mixed_as_the_pixels_are(name):
+def test_labels_and_pixels_are_mixed_with_the_same_ratio(name):
     mix = Mix(name, 3, seed=0)
-    own, other = torch.zeros(8, 1, 12, 12), torch.zeros(8, 1, 12, 12)
-    own[::2], other[1::2] = (
-        1.0,
-        1.0,
-    )  # every other picture is white, so the mean is the share of the white ones
+    # Every second image is white, so the mean of a mixed image is the weight of the white one.
+    images = torch.zeros(8, 1, 12, 12)
+    images[::2] = 1.0
     for batch in range(5):
-        image, target = mix(own, torch.arange(8) % 2, epoch=0, batch=batch)
+        image, target = mix(images, torch.arange(8) % 2, epoch=0, batch=batch)
         torch.testing.assert_close(target.sum(1), torch.ones(8))
         torch.testing.assert_close(image.mean((1, 2, 3)), target[:, 0], rtol=0, atol=1e-5)
 
 
-def test_mixup_is_the_papers_average():
+def test_mixup_averages_as_in_the_paper():
     image, target = Mix("mixup", 3, seed=0, alpha=0.5)(IMAGES, TARGET, epoch=2, batch=7)
-    share = target[0, TARGET[0]]
-    torch.testing.assert_close(image, share * IMAGES + (1 - share) * IMAGES.roll(1, 0))
-    np.testing.assert_allclose(shares_of(TARGET, target), share, rtol=1e-5)
+    ratio = target[0, TARGET[0]]
+    torch.testing.assert_close(image, ratio * IMAGES + (1 - ratio) * IMAGES.roll(1, 0))
+    np.testing.assert_allclose(label_weights(target), ratio, rtol=1e-5)
 
 
-def test_cutmix_puts_a_rectangle_of_the_neighbour_in():
+def test_cutmix_pastes_a_rectangle_of_the_neighbour():
     image, target = Mix("cutmix", 3, seed=1)(IMAGES, TARGET, epoch=0, batch=0)
-    theirs = image != IMAGES
-    rows, columns = theirs[0, 0].any(1).sum(), theirs[0, 0].any(0).sum()
-    assert theirs[0].sum() == rows * columns > 0
-    assert torch.equal(image[theirs], IMAGES.roll(1, 0)[theirs])
-    np.testing.assert_allclose(shares_of(TARGET, target), 1 - (rows * columns) / 144, rtol=1e-5)
+    pasted = image != IMAGES
+    rows, columns = pasted[0, 0].any(1).sum(), pasted[0, 0].any(0).sum()
+    assert pasted[0].sum() == rows * columns > 0
+    assert torch.equal(image[pasted], IMAGES.roll(1, 0)[pasted])
+    np.testing.assert_allclose(label_weights(target), 1 - (rows * columns) / 144, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
-def test_shares_follow_the_beta_distribution(name):
+def test_mixing_ratios_follow_the_beta_distribution(name):
     mix = Mix(name, 2, seed=0, alpha=0.4)
     labels = torch.arange(8) % 2
-    kept = [mix(torch.rand(8, 1, 64, 64), labels, 0, batch)[1][0, 0].item() for batch in range(400)]
-    if name == "mixup":  # of Beta(a, a): mean 1/2, variance 1 / (4 (2a + 1))
-        assert np.mean(kept) == pytest.approx(0.5, abs=0.07)
-        assert np.var(kept) == pytest.approx(1 / (4 * 1.8), rel=0.15)
-    else:  # what sticks out of the picture is not cut, so more is kept than drawn
-        assert 0.5 < np.mean(kept) < 0.8
+    ratios = [mix(torch.rand(8, 1, 64, 64), labels, 0, batch)[1][0, 0].item() for batch in range(400)]
+    if name == "mixup":
+        # Beta(a, a) has mean 1/2 and variance 1 / (4 (2a + 1)).
+        assert np.mean(ratios) == pytest.approx(0.5, abs=0.07)
+        assert np.var(ratios) == pytest.approx(1 / (4 * 1.8), rel=0.15)
+    else:
+        # Rectangles are clipped at the border, so the original keeps more than the sampled ratio.
+        assert 0.5 < np.mean(ratios) < 0.8
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
@@ -64,12 +64,12 @@ def test_votes_are_mixed_too(name):
     votes = torch.rand(8, 3).softmax(1)
     _, labels = Mix(name, 3, seed=0)(IMAGES, TARGET, 0, 0)
     _, mixed = Mix(name, 3, seed=0)(IMAGES, votes, 0, 0)
-    share = labels[0, TARGET[0]]
-    torch.testing.assert_close(mixed, share * votes + (1 - share) * votes.roll(1, 0))
+    ratio = labels[0, TARGET[0]]
+    torch.testing.assert_close(mixed, ratio * votes + (1 - ratio) * votes.roll(1, 0))
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
-def test_draws_depend_on_seed_epoch_and_batch_alone(name):
+def test_mixing_depends_only_on_seed_epoch_and_batch(name):
     def mixed(seed, epoch, batch):
         return Mix(name, 3, seed)(IMAGES, TARGET, epoch, batch)[0]
 
@@ -90,7 +90,7 @@ def test_probability():
     assert all(Mix("mixup", 3, 0, probability=0.0)(IMAGES, TARGET, 0, b)[0] is IMAGES for b in range(20))
 
 
-def test_none_leaves_the_batch_alone():
+def test_none_returns_the_batch_unchanged():
     image, target = build_mix({"name": "none"}, 3, 0)(IMAGES, TARGET, 0, 0)
     assert image is IMAGES
     assert target is TARGET
@@ -107,24 +107,24 @@ def test_none_leaves_the_batch_alone():
         ({"name": "mixup", "probability": 1.5}, r"mix.probability: expected a number in \[0, 1\], got 1.5"),
     ],
 )
-def test_bad_options(config, message):
+def test_invalid_options(config, message):
     with pytest.raises(FerError, match=message):
         build_mix(config, 3, 0)
 
 
-def test_training_accuracy_counts_against_the_heavier_label(tiny_run, monkeypatch):
+def test_training_accuracy_uses_the_label_with_the_larger_weight(tiny_run, monkeypatch):
     from fer.module import EmotionModule
 
-    def certain(self, image):
-        """Predict what weighs more; the target is left where the test can see it."""
-        return self.seen.clone().requires_grad_()
+    def predict_target(self, image):
+        """Return the recorded target as logits."""
+        return self.recorded_target.clone().requires_grad_()
 
-    def remember(self, image, target, stage, step=EmotionModule._shared_step):
-        self.seen = target.float() if target.ndim == 2 else torch.eye(7)[target]
+    def record_target(self, image, target, stage, step=EmotionModule._shared_step):
+        self.recorded_target = target.float() if target.ndim == 2 else torch.eye(7)[target]
         return step(self, image, target, stage)
 
-    monkeypatch.setattr(EmotionModule, "forward", certain)
-    monkeypatch.setattr(EmotionModule, "_shared_step", remember)
+    monkeypatch.setattr(EmotionModule, "forward", predict_target)
+    monkeypatch.setattr(EmotionModule, "_shared_step", record_target)
     run = tiny_run("mix=mixup", "mix.alpha=0.1")
     rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
     assert float(rows[0]["train/accuracy"]) == 1.0

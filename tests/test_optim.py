@@ -6,7 +6,7 @@ from torch import nn
 
 from fer.errors import FerError
 from fer.models import build_model
-from fer.optim import build_optimizer, build_scheduler, mode_of
+from fer.optim import build_optimizer, build_scheduler, monitor_mode
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def make(name, steps=100, per_epoch=10, **numbers):
     return build_scheduler(optimizer, {"name": name, **numbers}, steps, per_epoch, "val/loss")
 
 
-def test_decay_is_kept_off_norms_and_biases(model):
+def test_norms_and_biases_have_no_weight_decay(model):
     model(torch.zeros(1, 1, 8, 8))
     optimizer = build_optimizer(model, {"name": "adamw", "lr": 1e-3, "weight_decay": 0.1})
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
@@ -38,7 +38,7 @@ def test_decay_is_kept_off_norms_and_biases(model):
     assert len(decay) == len(list(model.parameters()))
 
 
-def test_embeddings_of_a_transformer_are_kept_off_it_too():
+def test_embeddings_of_a_transformer_have_no_weight_decay():
     model = build_model({"name": "test_vit"}, num_classes=7, image_channels=1)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = build_optimizer(model, {"name": "adamw", "lr": 1e-3, "weight_decay": 0.1}).param_groups
@@ -57,9 +57,9 @@ def test_options_reach_the_optimizer(model):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"name": "adamx", "lr": 1e-3}, "no optimizer 'adamx'. Did you mean 'adam"),
-        ({"name": "adamw", "lr": 1e-3, "momentun": 0.9}, "adamw does not take these options.*momentun"),
-        ({"name": "adamw", "lr": -1.0}, "adamw does not take these options"),
+        ({"name": "adamx", "lr": 1e-3}, "expected an optimizer of timm, got 'adamx'. Did you mean 'adam"),
+        ({"name": "adamw", "lr": 1e-3, "momentun": 0.9}, "optimizer=adamw: invalid options.*momentun"),
+        ({"name": "adamw", "lr": -1.0}, "optimizer=adamw: invalid options"),
     ],
 )
 def test_bad_optimizer(model, config, message):
@@ -79,7 +79,7 @@ def test_step():
     assert values[40] == pytest.approx(0.005)
 
 
-def test_cosine_warms_up_and_ends_at_its_floor():
+def test_cosine_warms_up_and_ends_at_its_minimum():
     values = rates(make("cosine", warmup_share=0.1, final_share=0.01), 101)
     assert values[0] == pytest.approx(0.5 / 11)
     assert max(values) == pytest.approx(values[10]) == pytest.approx(0.5)
@@ -111,7 +111,7 @@ def test_unknown_schedule():
 
 
 def test_mode():
-    assert [mode_of(f"val/{name}") for name in ("loss", "ece", "accuracy", "f1/sad")] == [
+    assert [monitor_mode(f"val/{name}") for name in ("loss", "ece", "accuracy", "f1/sad")] == [
         "min",
         "min",
         "max",
@@ -120,7 +120,7 @@ def test_mode():
 
 
 class Layers(nn.Module):
-    """Three layers of one weight each; the last is the head."""
+    """Three layers with one weight each; the last one is the head."""
 
     def __init__(self):
         super().__init__()
@@ -130,7 +130,7 @@ class Layers(nn.Module):
         return {"blocks": r"^blocks\.(\d+)"}
 
 
-SHAPES = {
+SCHEDULE_OPTIONS = {
     "constant": {},
     "step": {"every_epochs": 2, "gamma": 0.1},
     "cosine": {"warmup_share": 0.1, "final_share": 0.2},
@@ -140,12 +140,14 @@ SHAPES = {
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of")
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", SCHEDULE_OPTIONS)
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lamb", "muon", "sam"])
-def test_layers_learn_at_decayed_rates_throughout_every_schedule(name, optimizer):
+def test_layer_decay_holds_throughout_every_schedule(name, optimizer):
     model = Layers()
     built = build_optimizer(model, {"name": optimizer, "lr": 0.1, "weight_decay": 0.0, "layer_decay": 0.5})
-    schedule = build_scheduler(built, {"name": name, **SHAPES[name]}, 50, 5, "val/loss")["scheduler"]
+    schedule = build_scheduler(built, {"name": name, **SCHEDULE_OPTIONS[name]}, 50, 5, "val/loss")[
+        "scheduler"
+    ]
     for step in range(50):
         rate = {id(p): group["lr"] for group in built.param_groups for p in group["params"]}
         first, second, head = (rate[id(block.weight)] for block in model.blocks)

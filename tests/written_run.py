@@ -1,4 +1,4 @@
-"""Run folders as fer-train leaves them, made in a moment: random weights, no training."""
+"""Write run folders like those of fer-train, with random weights instead of training."""
 
 import json
 
@@ -6,7 +6,7 @@ import torch
 import yaml
 
 from fer import labels
-from fer.data.sources import read
+from fer.data.sources import read_dataset
 from fer.data.splits import hide_test_labels, manifest
 from fer.labels import FER7
 from fer.models import build_model
@@ -17,7 +17,7 @@ MODEL = {"name": "fast_cnn", "image_size": 48, "in_channels": None, "pretrained"
 
 
 def write_run(outputs, datamodule, seed=0, space=FER7, name=None, trained_on=None, **config):
-    """Write ``outputs/train/2026-11-22/NAME``; the weights are those of the seed."""
+    """Write ``outputs/train/2026-11-22/NAME``; the seed determines the weights."""
     torch.manual_seed(seed)
     channels = 3 if datamodule.get("color") else 1
     shape = {**MODEL, "attention": {"name": "none"}, **config.get("model", {})}
@@ -34,7 +34,7 @@ def write_run(outputs, datamodule, seed=0, space=FER7, name=None, trained_on=Non
         "config": config,
         "labels": labels.to_dict(space),
         "image_channels": channels,
-        "manifest": trained_on or manifest(hide_test_labels(read(datamodule))),
+        "manifest": trained_on or manifest(hide_test_labels(read_dataset(datamodule))),
     }
     weights = {f"model.{key}": value for key, value in model.state_dict().items()}
     content = {"hyper_parameters": about, "state_dict": weights, "epoch": 2}

@@ -1,40 +1,43 @@
-"""Augmentation of a whole batch at once, on the device that holds it.
+"""Augment a batch of images at once, on its device.
 
-Every image draws its own parameters, but as vectors: nothing here loops over images. Flip, rotation, zoom,
-shear, translation, crop and enlargement are one affine map, so each pixel is interpolated once.
+Each image gets its own random parameters, computed as vectors without a loop over images. Flip, rotation,
+zoom, shear, translation, crop and enlargement are one affine map, so that each pixel is interpolated once.
+Image files on disk are augmented one at a time in the workers instead (`fer.data.picture_augment`).
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
+from torch.nn import functional as F  # noqa: N812 - the usual alias
 
 from fer.errors import FerError
 
-_NUM_DRAWS = 16  # uniform numbers an image: 9 for the affine map, 2 for light, 5 for the erased rectangle
-_MAX_ASPECT = 3.0  # of an erased rectangle; the range of Zhong et al. 2017, https://arxiv.org/abs/1708.04896
+# Uniform numbers per image: 9 for the affine map, 2 for brightness and contrast, 5 for the erased rectangle.
+_NUM_DRAWS = 16
+# Aspect ratio of an erased rectangle; the range of Zhong et al. 2017, https://arxiv.org/abs/1708.04896.
+_MAX_ASPECT = 3.0
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How strongly to augment; every range is symmetric and uniform, and all zeros change nothing.
+class AugmentationConfig:
+    """Augmentation strengths. All ranges are symmetric and uniform; zeros, the default, change nothing.
 
     Args:
         flip: Probability of a mirror image, 0 to 1.
-        rotation: Largest turn either way, degrees, 0 to 180.
-        scale: Largest relative zoom in or out, 0 to below 1: the factor lies in [1 - scale, 1 + scale].
-        translate: Largest shift along each axis, share of the side, 0 to 1.
-        shear: Largest horizontal shear either way, degrees, 0 to below 90.
-        crop: Largest share of the side that a random square crop cuts away, 0 to below 1.
-        brightness: Largest shift of all pixels, in the unit of [0, 1] images, 0 to 1.
-        contrast: Largest relative change of contrast around the image mean, 0 to 1.
-        erase: Probability that one rectangle is painted with the image mean, 0 to 1.
-        erase_min: Smallest erased share of the image's area, 0 to erase_max.
-        erase_max: Largest erased share of the image's area, up to 1.
+        rotation: Maximum rotation in either direction, in degrees, 0 to 180.
+        scale: Maximum relative zoom in or out, 0 to below 1: the factor is in [1 - scale, 1 + scale].
+        translate: Maximum shift along each axis, as a fraction of the side, 0 to 1.
+        shear: Maximum horizontal shear in either direction, in degrees, 0 to below 90.
+        crop: Maximum fraction of the side that a random square crop removes, 0 to below 1.
+        brightness: Maximum shift of all pixel values, for images in [0, 1], 0 to 1.
+        contrast: Maximum relative change of contrast around the image mean, 0 to 1.
+        erase: Probability that one rectangle is filled with the image mean, 0 to 1.
+        erase_min: Minimum erased fraction of the image area, 0 to erase_max.
+        erase_max: Maximum erased fraction of the image area, up to 1.
 
     Raises:
-        FerError: A number lies outside its range.
+        FerError: A number is out of range.
     """
 
     flip: float = 0.0
@@ -50,26 +53,26 @@ class Recipe:
     erase_max: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse numbers outside their ranges."""
+        """Check the ranges of all numbers."""
         closed = {"rotation": 180.0, "erase_min": self.erase_max}
         half_open = {"scale": 1.0, "crop": 1.0, "shear": 90.0}
         for name, value in vars(self).items():
-            top = half_open.get(name, closed.get(name, 1.0))
-            if not 0 <= value <= top or (name in half_open and value == top):
-                span = f"[0, {top:g}" + (")" if name in half_open else "]")
-                raise FerError(f"augmentation.{name}: expected a number in {span}, got {value}. Change it.")
+            maximum = half_open.get(name, closed.get(name, 1.0))
+            if not 0 <= value <= maximum or (name in half_open and value == maximum):
+                valid_range = f"[0, {maximum:g}" + (")" if name in half_open else "]")
+                raise FerError(f"augmentation.{name}: expected a number in {valid_range}, got {value}.")
 
     @property
     def has_geometry(self) -> bool:
-        """Whether pixels move other than by a resize."""
+        """Whether pixels are moved by more than a resize."""
         return any((self.flip, self.rotation, self.scale, self.translate, self.shear, self.crop))
 
 
 class BatchAugmentation:
-    """Augment a batch of images, each with parameters of its own.
+    """Augment a batch of images, each with its own random parameters.
 
     Args:
-        recipe: How strongly.
+        config: How strongly to augment.
 
     Example:
         >>> images = torch.zeros(8, 1, 48, 48, dtype=torch.uint8)
@@ -77,44 +80,45 @@ class BatchAugmentation:
         torch.Size([8, 1, 40, 40])
     """
 
-    def __init__(self, recipe: Recipe) -> None:
-        """Keep the recipe."""
-        self.recipe = recipe
+    def __init__(self, config: AugmentationConfig) -> None:
+        """Store the config."""
+        self.config = config
 
     def __call__(self, images: Tensor, size: int, generator: torch.Generator | None = None) -> Tensor:
-        """Augment and resize.
+        """Return the batch augmented and resized.
 
         Args:
             images: uint8 ``(B, C, H, W)`` on any device.
-            size: Side of the result, pixels.
-            generator: Source of randomness, on the device of the images; None is that device's default.
+            size: Side of the result, in pixels.
+            generator: Random generator on the device of the images; None uses the default of the device.
 
         Returns:
             float32 ``(B, C, size, size)`` in [0, 1]; the same seed gives the same result.
         """
         draws = torch.rand(_NUM_DRAWS, len(images), generator=generator, device=images.device)
-        pixels = self._place(images, size, draws[:9])
-        if self.recipe.brightness or self.recipe.contrast:
-            pixels = change_light(pixels, self.recipe, draws[9:11])
-        if self.recipe.erase:
-            pixels = erase(pixels, self.recipe, draws[11:])
+        pixels = self._resize_and_warp(images, size, draws[:9])
+        if self.config.brightness or self.config.contrast:
+            pixels = adjust_brightness_contrast(pixels, self.config, draws[9:11])
+        if self.config.erase:
+            pixels = erase(pixels, self.config, draws[11:])
         return pixels
 
-    def _place(self, images: Tensor, size: int, draws: Tensor) -> Tensor:
-        """Resize, and warp if the recipe moves pixels."""
-        if not self.recipe.has_geometry:
+    def _resize_and_warp(self, images: Tensor, size: int, draws: Tensor) -> Tensor:
+        """Resize, and warp if the config moves pixels."""
+        if not self.config.has_geometry:
             return to_float(images, size)
-        shrinks = size < max(images.shape[-2:])  # before the warp, which does not antialias
+        # Shrinking happens before the warp, which does not antialias.
+        shrinks = size < max(images.shape[-2:])
         pixels = to_float(images, size) if shrinks else images.to(torch.float32) / 255
-        return warp(pixels, affine_matrices(self.recipe, draws), size)
+        return warp(pixels, affine_matrices(self.config, draws), size)
 
 
 def to_float(images: Tensor, size: int) -> Tensor:
-    """Resize without randomness, antialiased where the image shrinks.
+    """Resize deterministically and scale to [0, 1]; shrinking is antialiased.
 
     Args:
         images: uint8 ``(B, C, H, W)``.
-        size: Side of the result, pixels.
+        size: Side of the result, in pixels.
 
     Returns:
         float32 ``(B, C, size, size)`` in [0, 1].
@@ -123,45 +127,48 @@ def to_float(images: Tensor, size: int) -> Tensor:
 
 
 def resize(pixels: Tensor, size: int) -> Tensor:
-    """Return float pictures ``(B, C, H, W)`` as ``(B, C, size, size)``, as training and evaluation do."""
+    """Return float images ``(B, C, H, W)`` as ``(B, C, size, size)``, as in training and evaluation."""
     height, width = pixels.shape[-2:]
     if (height, width) == (size, size):
         return pixels
-    if height == width == 2 * size:  # a 2x2 mean is the antialiasing filter's cheap relative
+    if height == width == 2 * size:
+        # A 2x2 mean is a cheap approximation of the antialiasing filter.
         return F.avg_pool2d(pixels, 2)
     resized = F.interpolate(pixels, (size, size), mode="bilinear", antialias=size < max(height, width))
-    return resized.clamp_(0, 1)  # filter weights sum to one only up to rounding
+    # The filter weights sum to one only up to rounding.
+    return resized.clamp_(0, 1)
 
 
-def affine_matrices(recipe: Recipe, draws: Tensor) -> Tensor:
-    """Maps from output to input coordinates, both in [-1, 1] as in ``torch.nn.functional.affine_grid``.
+def affine_matrices(config: AugmentationConfig, draws: Tensor) -> Tensor:
+    """Return affine maps from output to input coordinates, both in [-1, 1] as in ``F.affine_grid``.
 
     Args:
-        recipe: Ranges of the parameters.
+        config: Ranges of the parameters.
         draws: Uniform numbers in [0, 1), ``(9, B)``.
 
     Returns:
-        ``(B, 2, 3)``; a factor below one in it magnifies the image.
+        ``(B, 2, 3)``; a scale factor below one magnifies the image.
     """
     flip, signed = draws[0], draws[1:8] * 2 - 1
-    angle = torch.deg2rad(signed[0] * recipe.rotation)
-    kept = 1 - draws[8] * recipe.crop
-    extent = kept / (1 + signed[1] * recipe.scale)
-    mirror = 1 - 2 * (flip < recipe.flip).to(extent.dtype)
-    slant = torch.tan(torch.deg2rad(signed[2] * recipe.shear))
+    angle = torch.deg2rad(signed[0] * config.rotation)
+    crop_fraction = 1 - draws[8] * config.crop
+    extent = crop_fraction / (1 + signed[1] * config.scale)
+    mirror = 1 - 2 * (flip < config.flip).to(extent.dtype)
+    slant = torch.tan(torch.deg2rad(signed[2] * config.shear))
     cos, sin = angle.cos() * extent, angle.sin() * extent
-    shift = 2 * recipe.translate * signed[3:5] + (1 - kept) * signed[5:7]  # the axes are two units long
+    # Each axis is two units long.
+    shift = 2 * config.translate * signed[3:5] + (1 - crop_fraction) * signed[5:7]
     rows = [cos * mirror, cos * slant - sin, shift[0], sin * mirror, sin * slant + cos, shift[1]]
     return torch.stack(rows, dim=1).view(-1, 2, 3)
 
 
 def warp(pixels: Tensor, matrices: Tensor, size: int) -> Tensor:
-    """Sample bilinearly through affine maps; outside the image its border goes on.
+    """Warp images by affine maps with bilinear sampling; border pixels are repeated outside the image.
 
     Args:
         pixels: float ``(B, C, H, W)``.
-        matrices: ``(B, 2, 3)`` from output to input coordinates.
-        size: Side of the result, pixels.
+        matrices: ``(B, 2, 3)``, from output to input coordinates.
+        size: Side of the result, in pixels.
 
     Returns:
         float ``(B, C, size, size)`` within the range of the input.
@@ -169,49 +176,50 @@ def warp(pixels: Tensor, matrices: Tensor, size: int) -> Tensor:
     centres = (torch.arange(size, device=pixels.device) * 2 + 1) / size - 1
     along_x = matrices[:, :, 0, None] * centres + matrices[:, :, 2, None]
     along_y = matrices[:, :, 1, None] * centres
-    # The same numbers as F.affine_grid, whose matrix product of depth three costs more than the sampling.
+    # Same result as F.affine_grid, whose batched product with K = 3 takes longer than the sampling.
     grid = along_y.transpose(1, 2)[:, :, None] + along_x.transpose(1, 2)[:, None]
     return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def change_light(pixels: Tensor, recipe: Recipe, draws: Tensor) -> Tensor:
-    """Change brightness and contrast in place; ``draws`` is ``(2, B)`` in [0, 1), one number a change."""
+def adjust_brightness_contrast(pixels: Tensor, config: AugmentationConfig, draws: Tensor) -> Tensor:
+    """Change brightness and contrast in place; ``draws`` are uniform numbers in [0, 1), ``(2, B)``."""
     signed = (draws * 2 - 1).view(2, -1, 1, 1, 1)
-    factor = 1 + signed[1] * recipe.contrast
-    offset = _image_mean(pixels) * (1 - factor) + signed[0] * recipe.brightness
+    factor = 1 + signed[1] * config.contrast
+    offset = _image_mean(pixels) * (1 - factor) + signed[0] * config.brightness
     return pixels.mul_(factor).add_(offset).clamp_(0, 1)
 
 
-def erase(pixels: Tensor, recipe: Recipe, draws: Tensor) -> Tensor:
-    """Paint a rectangle of some images with their mean (random erasing, https://arxiv.org/abs/1708.04896).
+def erase(pixels: Tensor, config: AugmentationConfig, draws: Tensor) -> Tensor:
+    """Fill a rectangle of some images with their mean (random erasing, https://arxiv.org/abs/1708.04896).
 
     Args:
         pixels: float ``(B, C, S, S)``.
-        recipe: Probability and area; sides are rounded to whole pixels.
+        config: Probability and area; sides are rounded to integer pixels.
         draws: Uniform numbers in [0, 1), ``(5, B)``.
 
     Returns:
         float ``(B, C, S, S)``.
     """
     side = pixels.shape[-1]
-    area = recipe.erase_min + draws[1] * (recipe.erase_max - recipe.erase_min)
+    area = config.erase_min + draws[1] * (config.erase_max - config.erase_min)
     height = (area.sqrt() * _MAX_ASPECT ** (draws[2] - 0.5)).clamp(max=1.0)
     width = (area / height.clamp(min=1e-6)).clamp(max=1.0)
-    width = width * (draws[0] < recipe.erase)
-    rows, columns = _span(height, draws[3], side), _span(width, draws[4], side)
+    width = width * (draws[0] < config.erase)
+    rows, columns = _interval_mask(height, draws[3], side), _interval_mask(width, draws[4], side)
     inside = rows[:, None, :, None] * columns[:, None, None, :]
-    return pixels.lerp(_image_mean(pixels), inside)  # exact for 0 and 1, and faster than torch.where
+    # Exact for weights 0 and 1, and faster than torch.where.
+    return pixels.lerp(_image_mean(pixels), inside)
 
 
-def _span(share: Tensor, where: Tensor, side: int) -> Tensor:
-    """Mark ``share`` of ``side`` cells, starting anywhere that leaves it inside: 0 or 1, ``(B, side)``."""
-    length = (share * side).round()
-    start = (where * (side - length + 1)).floor()
-    cells = torch.arange(side, device=share.device)
+def _interval_mask(fraction: Tensor, position: Tensor, side: int) -> Tensor:
+    """Return a mask of 0 and 1, ``(B, side)``, over ``fraction`` of the cells, starting by ``position``."""
+    length = (fraction * side).round()
+    start = (position * (side - length + 1)).floor()
+    cells = torch.arange(side, device=fraction.device)
     inside = (cells >= start[:, None]) & (cells < (start + length)[:, None])
-    return inside.to(share.dtype)
+    return inside.to(fraction.dtype)
 
 
 def _image_mean(pixels: Tensor) -> Tensor:
-    """Mean over channels and cells, ``(B, 1, 1, 1)``."""
+    """Return the mean over channels and pixels, ``(B, 1, 1, 1)``."""
     return pixels.mean(dim=(1, 2, 3), keepdim=True)

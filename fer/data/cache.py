@@ -1,9 +1,9 @@
-"""Memory-mapped cache of what readers return: parse once, map the bytes ever after.
+"""Memory-mapped cache of datasets: a source is parsed once, later runs map the file.
 
-One entry is one file: a SHA-256 of all that follows, a JSON header, then the arrays. It is written beside its
-place and moved there in one step, so a reader sees a whole file or none, and of several processes that start
-at once each ends with a good one. Nothing in it is trusted before the checksum has matched, and none of it is
-pickle.
+An entry is one file: the SHA-256 of the rest, a JSON header, then the arrays. It is written to a temporary
+file in the same folder and renamed atomically. A reader therefore sees a complete file or none, and several
+processes may start at the same time. The checksum is verified before anything else is read, and nothing is
+pickled.
 """
 
 import hashlib
@@ -23,22 +23,26 @@ import numpy as np
 from fer.data.dataset import EmotionData
 from fer.errors import FerError
 from fer.labels import from_dict, to_dict
-from fer.places import at_home
+from fer.places import expand_user
 
 _FORMAT = 2
-_ALIGNMENT = 64  # bytes; a cache line, and a multiple of every item size
-_CHECKSUM_SIZE = 64  # hex digits
-_LENGTH_SIZE = 64  # decimal digits and blanks: the header's length, before the header
-_ABANDONED_S = 3600.0  # a temporary file this old belongs to a process that was killed
+# Bytes: the size of a cache line, and a multiple of every item size.
+_ALIGNMENT = 64
+# Hex digits.
+_CHECKSUM_SIZE = 64
+# Decimal digits padded with blanks: the length of the header, stored before it.
+_LENGTH_SIZE = 64
+# A temporary file older than this was left by a killed process.
+_ABANDONED_S = 3600.0
 
 
 @dataclass(frozen=True)
 class CacheKey:
-    """What an entry is a copy of.
+    """Identity of a cache entry.
 
     Attributes:
-        source: What was read; entries of one source replace each other.
-        state: The version of it that was read; an entry in another state is stale.
+        source: What was read. Entries with the same source replace each other.
+        state: Which version of the source was read. An entry with another state is stale.
     """
 
     source: str
@@ -46,25 +50,27 @@ class CacheKey:
 
     @property
     def filename(self) -> str:
-        """Name of the entry's file: one hash for the source, one for its state."""
+        """File name of the entry: a hash of the source and a hash of the state."""
         return f"{_short_hash(self.source)}-{_short_hash(self.state)}.fer"
 
 
 def file_key(path: str | Path, reader: str, version: int) -> CacheKey:
-    """Return the key of a file's contents: its resolved path, size and time of change, and its reader.
+    """Return the key of a parsed file: its resolved path, size and modification time, and its reader.
 
     Args:
-        path: The file. Where it cannot be seen its state is empty: the reader will say what is wrong with it.
+        path: The file. If it is missing or inaccessible, the state is empty, and the reader reports the
+            error.
         reader: Name of the reader.
-        version: Version of what the reader makes of a file; a new one makes older entries stale.
+        version: Version of the output of the reader; a new one makes older entries stale.
     """
-    path = at_home(path)
+    path = expand_user(path)
     state: list[int] = []
     try:
         path = path.resolve()
         status = path.stat()
         state = [status.st_size, status.st_mtime_ns]
-    except (OSError, RuntimeError, ValueError):  # no file, a loop of links, a NUL in the path
+    except (OSError, RuntimeError, ValueError):
+        # The file is missing, links form a loop, or the path contains a NUL character.
         pass
     return CacheKey(_dump([reader, str(path)]), _dump([version, state]))
 
@@ -75,33 +81,35 @@ def generated_key(generator: str, arguments: Mapping[str, Any], version: int) ->
 
 
 def joint_key(keys: Sequence[CacheKey], options: Mapping[str, Any]) -> CacheKey:
-    """Return the key of what is read from several sources, with options (plain JSON values)."""
+    """Return the key of data read from several sources, with options (plain JSON values)."""
     return CacheKey(_dump([[key.source for key in keys], dict(options)]), _dump([key.state for key in keys]))
 
 
 def cached(key: CacheKey, read: Callable[[], EmotionData]) -> EmotionData:
-    """Return what ``read`` returns, from the cache where it holds ``key``.
+    """Return the output of ``read``, from the cache if it has an entry for ``key``.
 
-    ``cached(file_key(path, "fer2013", VERSION), lambda: read_fer2013(path))``
+    Entries are in ``FER_CACHE_DIR``, by default in the user's cache folder. A stale or damaged entry is
+    rebuilt. If the folder cannot be written, a warning is issued and the data is returned without a cache.
 
-    Entries lie in ``FER_CACHE_DIR``, or else in the user's cache folder. A stale or damaged entry is rebuilt.
-    Where the folder cannot be written, a warning says so and the data comes without a cache.
+    Example:
+        >>> cached(file_key(path, "fer2013", VERSION), lambda: read_fer2013(path))
 
     Returns:
         The data; ``images`` is a read-only memory map.
 
     Raises:
-        FerError: Whatever ``read`` raises; it leaves nothing in the cache.
+        FerError: ``read`` raised it; nothing is stored in the cache.
     """
     if (data := _load(key)) is not None:
         return data
     data = read()
     try:
         _store(key, data)
-    except (OSError, FerError) as error:  # FerError: the user has no home folder
+    except (OSError, FerError) as error:
+        # FerError: the user has no home folder.
         warnings.warn(
-            f"Going on without a cache: {error}. Set FER_CACHE_DIR to a folder that can be written, "
-            "and the next start takes a fraction of a second.",
+            f"Continuing without a cache: {error}. "
+            "Set FER_CACHE_DIR to a writable folder to make the next start faster.",
             stacklevel=2,
         )
         return data
@@ -109,11 +117,11 @@ def cached(key: CacheKey, read: Callable[[], EmotionData]) -> EmotionData:
 
 
 def cache_folder() -> Path:
-    """Return the folder of all entries: ``FER_CACHE_DIR``, or ``fer`` in the user's cache folder."""
-    if own := os.environ.get("FER_CACHE_DIR"):
-        return at_home(own)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else at_home("~/.cache")) / "fer"
+    """Return the cache folder: ``FER_CACHE_DIR``, or ``fer`` in the user's cache folder."""
+    if fer_cache := os.environ.get("FER_CACHE_DIR"):
+        return expand_user(fer_cache)
+    user_cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(user_cache) if user_cache else expand_user("~/.cache")) / "fer"
 
 
 def _short_hash(text: str) -> str:
@@ -125,7 +133,7 @@ def _dump(value: Any) -> str:
 
 
 def _load(key: CacheKey) -> EmotionData | None:
-    """Return an entry's data; None where there is none, or none that is whole and of this key."""
+    """Return the data of an entry; None if it is missing, incomplete or has another key."""
     try:
         raw = np.memmap(cache_folder() / key.filename, dtype=np.uint8, mode="r")
         body = raw[_CHECKSUM_SIZE:]
@@ -133,7 +141,8 @@ def _load(key: CacheKey) -> EmotionData | None:
             return None
         return _decode(body, key)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
-        return None  # whatever is wrong with a file of foreign making, the cure is to build a new one
+        # Whatever is wrong with the file, the entry is rebuilt.
+        return None
 
 
 def _decode(body: np.ndarray, key: CacheKey) -> EmotionData | None:
@@ -156,7 +165,7 @@ def _decode(body: np.ndarray, key: CacheKey) -> EmotionData | None:
 
 
 def _views(raw: np.ndarray, entries: list[Any]) -> Iterator[np.ndarray]:
-    """Yield the arrays that lie in ``raw`` one after the other, as views."""
+    """Yield the consecutive arrays in ``raw`` as views."""
     start = 0
     for dtype, shape in entries:
         stop = start + np.dtype(dtype).itemsize * math.prod(shape)
@@ -165,10 +174,10 @@ def _views(raw: np.ndarray, entries: list[Any]) -> Iterator[np.ndarray]:
 
 
 def _store(key: CacheKey, data: EmotionData) -> None:
-    """Write an entry beside its place, move it there, and remove what it replaces.
+    """Write an entry atomically, and remove the entries that it replaces.
 
     Raises:
-        OSError: The folder cannot be written, or is full.
+        OSError: The folder cannot be written, or the disk is full.
     """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,26 +185,26 @@ def _store(key: CacheKey, data: EmotionData) -> None:
     try:
         with temporary.open("xb") as file:
             _write(file, key, data)
-        os.replace(temporary, folder / key.filename)  # noqa: PTH105  as documented to be atomic
+        os.replace(temporary, folder / key.filename)  # noqa: PTH105 - documented as atomic
     finally:
         temporary.unlink(missing_ok=True)
-    _remove_replaced(folder, key)
+    _remove_stale(folder, key)
 
 
 def _write(file: BinaryIO, key: CacheKey, data: EmotionData) -> None:
     checksum = hashlib.sha256()
     file.write(b"0" * _CHECKSUM_SIZE)
-    for part in _parts(key, data):
-        checksum.update(part)
-        file.write(part)
+    for segment in _segments(key, data):
+        checksum.update(segment)
+        file.write(segment)
     file.seek(0)
     file.write(checksum.hexdigest().encode())
 
 
-def _parts(key: CacheKey, data: EmotionData) -> Iterator[bytes | memoryview]:
-    """Yield an entry from behind its checksum on: length of the header, header, arrays, each one aligned."""
-    given = [data.images, data.targets, data.split, *([] if data.votes is None else [data.votes])]
-    arrays = [np.ascontiguousarray(part) for part in given]
+def _segments(key: CacheKey, data: EmotionData) -> Iterator[bytes | memoryview]:
+    """Yield what follows the checksum: length of the header, header, and arrays padded to `_ALIGNMENT`."""
+    votes = [] if data.votes is None else [data.votes]
+    arrays = [np.ascontiguousarray(array) for array in (data.images, data.targets, data.split, *votes)]
     header = json.dumps(_header(key, data, arrays)).encode()
     header += b" " * (-len(header) % _ALIGNMENT)
     yield str(len(header)).encode().ljust(_LENGTH_SIZE)
@@ -219,8 +228,8 @@ def _header(key: CacheKey, data: EmotionData, arrays: list[np.ndarray]) -> dict[
     }
 
 
-def _remove_replaced(folder: Path, key: CacheKey) -> None:
-    """Remove the source's entries in other states, and what killed processes have left."""
+def _remove_stale(folder: Path, key: CacheKey) -> None:
+    """Remove entries of the same source with another state, and temporary files of killed processes."""
     stale = [path for path in folder.glob(f"{_short_hash(key.source)}-*.fer") if path.name != key.filename]
     for path in [*stale, *filter(_is_abandoned, folder.glob("*.tmp"))]:
         path.unlink(missing_ok=True)

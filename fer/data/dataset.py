@@ -1,4 +1,4 @@
-"""What every reader returns: images, targets and published splits in plain arrays."""
+"""`EmotionData`, which every reader returns: images, targets and published splits as arrays."""
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
@@ -7,7 +7,8 @@ import numpy as np
 
 from fer.labels import LabelSpace
 
-if TYPE_CHECKING:  # it loads OpenCV
+if TYPE_CHECKING:
+    # Imports OpenCV.
     from fer.data.pictures import ImageFiles
 
 ROLES = ("train", "val", "test")
@@ -15,20 +16,21 @@ ROLES = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class EmotionData:
-    """A labelled set of face images with its splits.
+    """A labelled dataset of face images with its splits.
 
     Attributes:
-        images: uint8 ``(N, H, W, C)``, C is 1 (gray) or 3 (RGB); may be a read-only memory map, or pictures
-            on disk that are decoded when they are asked for.
-        targets: int64 ``(N,)``, class numbers in ``labels``; -1 where the label is hidden.
+        images: uint8 ``(N, H, W, C)`` with C 1 (gray) or 3 (RGB). Either an array, possibly a read-only
+            memory map, or image files on disk that are decoded on access.
+        targets: int64 ``(N,)``, class numbers in ``labels``; -1 if the label is hidden.
         split: uint8 ``(N,)``, position in ``split_names``.
-        split_names: Splits as published, e.g. ``("Training", "PublicTest", "PrivateTest")``.
-        roles: Role (one of `ROLES`) -> published split name; only roles that are present.
-        labels: What the class numbers mean.
+        split_names: Published names of the splits, e.g. ``("Training", "PublicTest", "PrivateTest")``.
+        roles: Role (one of `ROLES`) -> published split name; only the roles that are present.
+        labels: Label space of the class numbers.
         source: Path or description, for messages and run records.
-        votes: float32 ``(N, K)``, share of the taggers that saw each emotion. Rows sum to 1; where the label
-            is hidden, or nobody saw an emotion, they are 0. None where the set has one label an image.
-        dropped: Rule -> images left out by it when reading; rules about labels do not count the test part.
+        votes: float32 ``(N, K)``, fraction of annotators who chose each emotion. Rows sum to 1; a row is 0 if
+            the label is hidden or no annotator chose an emotion. None if the dataset has one label per image.
+        dropped: Rule -> number of images dropped by it when reading. Rules about labels do not count the test
+            split.
     """
 
     images: "np.ndarray | ImageFiles"
@@ -46,11 +48,12 @@ class EmotionData:
         return len(self.images)
 
     def take(self, rows: np.ndarray) -> Self:
-        """Return the data of these rows alone, a mask ``(N,)`` or positions ``(n,)``; pixels are copied."""
-        pick = getattr(self.images, "subset", self.images.__getitem__)  # files on disk are not decoded for it
+        """Return the rows of a mask ``(N,)`` or of positions ``(n,)``; pixels in memory are copied."""
+        # Image files on disk are selected without decoding them.
+        select = getattr(self.images, "subset", self.images.__getitem__)
         return replace(
             self,
-            images=pick(rows),
+            images=select(rows),
             targets=self.targets[rows],
             split=self.split[rows],
             votes=None if self.votes is None else self.votes[rows],

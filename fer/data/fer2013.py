@@ -1,13 +1,13 @@
-"""Reader of FER2013's CSV file, in either of its layouts, at close to the speed of the disk.
+"""Read FER2013's CSV file in either of its two layouts, at close to the speed of the disk.
 
 ``fer2013.csv`` (``emotion,pixels,Usage``) comes from the 2013 Kaggle archive, ``icml_face_data.csv``
-(``emotion, Usage, pixels``, blanks in the header) from its second release; the rows are the same. See
+(``emotion, Usage, pixels``, blanks in the header) from its second release. The rows are the same. See
 Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414.
 
-A row holds 48 x 48 gray values as text, 2304 numbers between blanks, and the file 75 million of them. Blocks
-of rows that stay in the processor's cache are turned into numbers by whole-array arithmetic. A block that is
-in any way unusual goes to the strict row-by-row reader, which returns the values or names the line that is
-wrong.
+A row holds 48 x 48 gray values as text: 2304 numbers separated by blanks; the file has 75 million of them.
+The fast path parses blocks of rows, small enough for the processor's cache, with array operations. A block
+with anything unusual goes to the strict row-by-row parser, which returns the values or raises an error that
+names the line.
 """
 
 from collections.abc import Iterator
@@ -23,17 +23,21 @@ from fer.data.fer2013_rows import PIXELS, SIDE, USAGES, Columns, parse_header, p
 from fer.data.files import open_text
 from fer.errors import FerError
 from fer.labels import FER7
-from fer.places import at_home
+from fer.places import expand_user
 
-VERSION = 1  # of what this reader returns; a new number makes caches of older ones stale
+# Version of the output of this reader; a change invalidates older caches.
+VERSION = 1
 
 _EXPECTED = "a FER2013 CSV file (columns emotion, pixels, Usage)"
 _ROLES = {"train": "Training", "val": "PublicTest", "test": "PrivateTest"}
-_BLOCK_ROWS = 32  # 270 kB of text: the arrays made of it stay in the second-level cache
-_MAX_LINE = 1 << 20  # a row is below 10 kB: a line beyond measure is refused before it fills the memory
+# 270 kB of text, so that the arrays made from a block stay in the second-level cache.
+_BLOCK_ROWS = 32
+# A row is below 10 kB. The limit stops an endless line before it fills the memory.
+_MAX_LINE = 1 << 20
 _LABELS = {str(i).encode(): i for i in range(len(FER7))}
 _SPLITS = {usage.encode(): i for i, usage in enumerate(USAGES)}
-_PAD = b"   "  # so that the first number, too, has three places to its left
+# Room for three digits to the left of the first number too.
+_PAD = b"   "
 _ZERO = np.uint8(ord("0"))
 
 
@@ -44,19 +48,18 @@ class _Block(NamedTuple):
 
 
 def read_fer2013(path: str | Path) -> EmotionData:
-    """Read ``fer2013.csv`` or ``icml_face_data.csv``; the header says where each column is.
+    """Read ``fer2013.csv`` or ``icml_face_data.csv``; the header gives the order of the columns.
 
-    Training becomes the role train, PublicTest val, PrivateTest test; a file need not hold the latter two.
+    Training becomes the role train, PublicTest val, PrivateTest test. The last two may be missing.
 
     Returns:
-        Images uint8 ``(N, 48, 48, 1)`` in the order of the file, all labels included.
+        Images uint8 ``(N, 48, 48, 1)`` in the order of the file, with all labels.
 
     Raises:
-        FerError: The file is missing, no FER2013 file, damaged, or useless for training. The message names
-        the
-            line, what was expected, what came and what to do.
+        FerError: The file is missing, is not a FER2013 file, is damaged, or has no usable training rows. The
+            message names the line, what was expected, what was found and what to do.
     """
-    path = at_home(path)
+    path = expand_user(path)
     _keep_freed_memory()
     with open_text(path, _EXPECTED) as file:
         columns = parse_header(path, file.readline(_MAX_LINE))
@@ -67,10 +70,10 @@ def read_fer2013(path: str | Path) -> EmotionData:
 
 
 def _keep_freed_memory() -> None:
-    """Free one large array that was never touched.
+    """Make glibc keep freed memory by freeing one large, untouched array.
 
-    From it, glibc learns to keep what is freed after each block, where it would hand the memory back to the
-    system and fetch it again 370,000 pages over: a third of the whole time. Elsewhere it does nothing.
+    Without this, glibc returns the memory of each block to the system and requests it again, 370,000 pages in
+    all, which takes a third of the total time. On other platforms the call has no effect.
     """
     np.empty(24 << 20, dtype=np.uint8)
 
@@ -86,10 +89,10 @@ def _read_lines(file: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
 
 def _parse_block(path: Path, number: int, lines: list[bytes], columns: Columns) -> _Block:
     block = _parse_fast([line for line in lines if not line.isspace()], columns)
-    return block or _parse_slowly(path, number, lines, columns)
+    return block or _parse_strictly(path, number, lines, columns)
 
 
-def _parse_slowly(path: Path, number: int, lines: list[bytes], columns: Columns) -> _Block:
+def _parse_strictly(path: Path, number: int, lines: list[bytes], columns: Columns) -> _Block:
     numbered = enumerate(lines, number)
     rows = [parse_row(path, i, line, columns) for i, line in numbered if not line.isspace()]
     images = [row.pixels for row in rows]
@@ -102,7 +105,7 @@ def _block(images: object, targets: list[int], split: list[int]) -> _Block:
 
 
 def _parse_fast(lines: list[bytes], columns: Columns) -> _Block | None:
-    """Return the block's values, or None where any of its lines is unusual."""
+    """Return the values of a block, or None if any of its lines is unusual."""
     rows = [split_fields(line) for line in lines]
     if not rows or any(len(row) != columns.total for row in rows):
         return None
@@ -115,32 +118,32 @@ def _parse_fast(lines: list[bytes], columns: Columns) -> _Block | None:
 
 
 def _parse_pixels(texts: list[bytes]) -> np.ndarray | None:
-    """Return the numbers of rows of text, uint8 ``(len(texts) * PIXELS,)``; None where any is unusual.
+    """Return the numbers in rows of text, uint8 ``(len(texts) * PIXELS,)``; None if any is unusual.
 
-    All arrays below are as long as the text: work is done at every character, and the places where a number
-    ends are picked out last. Collecting the few useful places first takes longer, their indices being eight
-    bytes each.
+    All arrays are as long as the text: every character is processed, and the positions where a number ends
+    are selected last. Selecting them first is slower, because their indices take eight bytes each.
     """
     text = np.frombuffer(_PAD + b" ".join(texts) + b" ", dtype=np.uint8)
-    digits = text - _ZERO  # of a blank: 240, as of everything else more than 9
+    # A blank gives 240. Every other character that is not a digit gives more than 9 too.
+    digits = text - _ZERO
     is_digit = digits < 10
     if np.count_nonzero(is_digit) + np.count_nonzero(text == ord(" ")) != len(text):
         return None
     ends = is_digit[3:-1] > is_digit[4:]
-    if not _rows_are_whole(texts, ends):
+    if not _rows_are_complete(texts, ends):
         return None
-    values = _combine(digits * is_digit, is_digit, ends)
+    values = _combine_digits(digits * is_digit, is_digit, ends)
     return None if values is None else values.compress(ends)
 
 
-def _rows_are_whole(texts: list[bytes], ends: np.ndarray) -> bool:
-    """Say whether every row, not just their sum, holds as many numbers as there are pixels."""
+def _rows_are_complete(texts: list[bytes], ends: np.ndarray) -> bool:
+    """Return whether each row, not just the block as a whole, has `PIXELS` numbers."""
     bounds = pairwise(accumulate((len(text) + 1 for text in texts), initial=0))
     return all(np.count_nonzero(ends[start:stop]) == PIXELS for start, stop in bounds)
 
 
-def _combine(digits: np.ndarray, is_digit: np.ndarray, ends: np.ndarray) -> np.ndarray | None:
-    """Return at each end of a number its value; None where one has over three digits or is above 255."""
+def _combine_digits(digits: np.ndarray, is_digit: np.ndarray, ends: np.ndarray) -> np.ndarray | None:
+    """Return the value of each number at its last digit; None if one has over three digits or exceeds 255."""
     pairs = is_digit[1:] & is_digit[:-1]
     if (pairs[2:] & pairs[:-2]).any():
         return None
@@ -149,7 +152,8 @@ def _combine(digits: np.ndarray, is_digit: np.ndarray, ends: np.ndarray) -> np.n
     if hundreds.max() > 2:
         return None
     hundreds *= np.uint8(100)
-    return None if (below_hundred > ~hundreds).any() else below_hundred + hundreds  # ~x is 255 - x
+    # ~hundreds is 255 - hundreds.
+    return None if (below_hundred > ~hundreds).any() else below_hundred + hundreds
 
 
 def _assemble(path: Path, blocks: list[_Block]) -> EmotionData:
@@ -169,7 +173,7 @@ def _assemble(path: Path, blocks: list[_Block]) -> EmotionData:
 
 
 def _check_training(path: Path, data: EmotionData) -> None:
-    advice = "Use the whole file."
+    advice = "Use the complete file."
     classes = np.unique(data.targets[data.split == USAGES.index("Training")])
     if len(classes) == 0:
         present = ", ".join(data.roles.values())

@@ -1,23 +1,25 @@
-"""FER+: FER2013's faces under the votes of ten taggers (Barsoum et al. 2016).
+"""Read FER+: FER2013's images with the votes of ten annotators (Barsoum et al. 2016).
 
-``fer2013new.csv`` (``Usage,Image name,neutral,…,contempt,unknown,NF``) says for each row of
-``fer2013.csv``, in its order, how many taggers saw which of eight emotions, could not tell (unknown) or saw
-no face (NF); see https://arxiv.org/abs/1608.01041. The rules, of which the first two are those of the
+``fer2013new.csv`` (``Usage,Image name,neutral,…,contempt,unknown,NF``) gives for each row of
+``fer2013.csv``, in the same order, how many annotators chose each of eight emotions, "unknown", or NF (not a
+face); see https://arxiv.org/abs/1608.01041. Labels follow these rules. The first two are those of the
 authors' released code (https://github.com/microsoft/FERPlus):
 
-1. An option with a single vote is taken for a slip and set to 0.
-2. An image counts as the option with more than half of the votes that are left; unknown and NF are options
-   like the rest. Images without such a majority, among them all ties, are left out ("no majority"), and so
-   are those that are mostly unknown or mostly not a face.
-3. In the space without contempt, images that are mostly contempt are left out: they do not fall to their
-   second.
-4. ``votes`` are what is left for the emotions of the space, without unknown and NF, divided by their sum.
+1. An option with a single vote is treated as an outlier and set to 0.
+2. The label is the option with more than half of the remaining votes; unknown and NF count as options.
+   Images without such a majority, including all ties, are dropped ("no majority"). So are images whose
+   majority is unknown or NF.
+3. In the label space without contempt, images whose majority is contempt are dropped. They do not get their
+   second choice as label.
+4. ``votes`` are the remaining votes for the emotions of the label space, without unknown and NF, divided by
+   their sum.
 
-Where the authors train on distributions, their code keeps images without a majority too, and of each image
-only the strongest options, up to three quarters of its votes. Here all losses see the same images, so that
-they can be compared, and all votes of rule 1. ``ambiguous`` adds the training images without a majority
-whose strongest option is an emotion: of equals the first in FER+'s order, an emotion before unknown and NF.
-Validation and test images always have a majority, as theirs do.
+When the authors train on distributions, their code also keeps images without a majority, and of each image
+only the strongest options, up to three quarters of its votes. Here all losses train on the same images, so
+that they can be compared, and on all votes that rule 1 leaves. ``ambiguous`` adds the training images
+without a majority whose strongest option is an emotion. A tie goes to the first option in FER+'s order, in
+which the emotions come before unknown and NF. Validation and test images always have a majority, as in the
+authors' code.
 """
 
 from collections.abc import Callable
@@ -35,9 +37,10 @@ from fer.data.files import open_text
 from fer.data.splits import indices
 from fer.errors import FerError
 from fer.labels import FER7, FERPLUS8, LabelSpace, mapping
-from fer.places import at_home
+from fer.places import expand_user
 
-VERSION = 1  # of what this reader returns; a new number makes caches of older ones stale
+# Version of the output of this reader; a change invalidates older caches.
+VERSION = 1
 
 FILENAME = "fer2013new.csv"
 OPTIONS = (
@@ -50,7 +53,7 @@ _EXPECTED = f"FER+'s votes ({FILENAME}: columns Usage, Image name, neutral, …,
 
 
 class _Layout(NamedTuple):
-    """How many columns there are, which is Usage, and what takes the ten counts of `OPTIONS` out of a row."""
+    """Number of columns, position of Usage, and a getter for the ten counts of `OPTIONS` in a row."""
 
     columns: int
     usage: int
@@ -64,7 +67,7 @@ class Votes(NamedTuple):
         path: The file.
         usage: uint8 ``(N,)``, position in FER2013's ``USAGES``.
         counts: int64 ``(N, 10)``, votes for each of `OPTIONS`.
-        lines: int64 ``(N,)``, line of each row in the file, counted from 1.
+        lines: int64 ``(N,)``, line number of each row in the file, counted from 1.
     """
 
     path: Path
@@ -74,25 +77,25 @@ class Votes(NamedTuple):
 
 
 def find_files(path: str | Path) -> tuple[Path, Path]:
-    """Return the paths of FER2013's and FER+'s CSV files, given their folder or either file."""
-    path = at_home(path)
+    """Return the paths of FER2013's and FER+'s CSV files, given their folder or one of the two files."""
+    path = expand_user(path)
     folder = path.parent if path.name == FILENAME else path
     if not folder.is_dir():
         return path, path.with_name(FILENAME)
     names = ("fer2013.csv", "icml_face_data.csv")
-    found = [folder / name for name in names if (folder / name).is_file()]
-    return (found or [folder / names[0]])[0], folder / FILENAME
+    existing = [folder / name for name in names if (folder / name).is_file()]
+    return (existing or [folder / names[0]])[0], folder / FILENAME
 
 
 def read_votes(path: str | Path) -> Votes:
     """Read ``fer2013new.csv``.
 
     Raises:
-        FerError: The file is missing, no FER+ file, or damaged; the message names the line.
+        FerError: The file is missing, is not a FER+ file, or is damaged; the message names the line.
     """
-    path = at_home(path)
+    path = expand_user(path)
     with open_text(path, _EXPECTED) as file:
-        header = [_show(field).lower() for field in split_fields(file.readline(_MAX_LINE))]
+        header = [_to_text(field).lower() for field in split_fields(file.readline(_MAX_LINE))]
         _check_header(path, header)
         layout = _Layout(
             len(header), header.index("usage"), itemgetter(*(header.index(name) for name in OPTIONS))
@@ -100,129 +103,133 @@ def read_votes(path: str | Path) -> Votes:
         lines = enumerate(iter(partial(file.readline, _MAX_LINE), b""), 2)
         rows = [_parse_row(path, i, line, layout) for i, line in lines if not line.isspace()]
     if not rows:
-        raise _mistake(path, 2, "rows of votes", "none")
+        raise _format_error(path, 2, "rows of votes", "none")
     table = np.array(rows, dtype=np.int64)
     return Votes(path, table[:, 1].astype(np.uint8), table[:, 2:], table[:, 0])
 
 
-def _show(field: bytes) -> str:
+def _to_text(field: bytes) -> str:
     return field.decode("utf-8", errors="replace")[:60]
 
 
 def _check_header(path: Path, header: list[str]) -> None:
     if any(header.count(name) != 1 for name in ("usage", *OPTIONS)):
-        raise _mistake(path, 1, f"the columns Usage, {', '.join(OPTIONS)}, each once", ", ".join(header))
+        raise _format_error(path, 1, f"the columns Usage, {', '.join(OPTIONS)}, each once", ", ".join(header))
 
 
 def _parse_row(path: Path, number: int, line: bytes, layout: _Layout) -> list[int]:
     """Return a line's number, its Usage as a position in `USAGES`, and its votes for `OPTIONS`."""
     fields = split_fields(line)
     if len(fields) != layout.columns:
-        raise _mistake(path, number, f"{layout.columns} columns", str(len(fields)))
+        raise _format_error(path, number, f"{layout.columns} columns", str(len(fields)))
     usage, votes = _USAGE_NUMBERS.get(fields[layout.usage]), layout.votes(fields)
     if usage is None:
-        raise _mistake(path, number, f"Usage {', '.join(USAGES)}", repr(_show(fields[layout.usage])))
+        raise _format_error(path, number, f"Usage {', '.join(USAGES)}", repr(_to_text(fields[layout.usage])))
     if not all(map(bytes.isdigit, votes)) or max(map(len, votes)) > 2:
-        raise _mistake(path, number, "ten counts of votes", ", ".join(map(_show, votes)))
+        raise _format_error(path, number, "ten counts of votes", ", ".join(map(_to_text, votes)))
     return [number, usage, *map(int, votes)]
 
 
-def _mistake(path: Path, number: int, expected: str, got: str) -> FerError:
+def _format_error(path: Path, number: int, expected: str, got: str) -> FerError:
     return FerError(f"{path}, line {number}: expected {expected}, got {got}. Download the file again.")
 
 
-def relabel(votes: Votes, faces: EmotionData, contempt: bool, ambiguous: bool) -> EmotionData:
-    """Return FER2013's images under FER+'s labels; the module's text says by which rules.
+def relabel(votes: Votes, images: EmotionData, contempt: bool, ambiguous: bool) -> EmotionData:
+    """Return FER2013's images with FER+'s labels, by the rules in the module docstring.
 
-    Rows belong together by their order, and their Usage has to agree. A Usage that ``faces`` lacks altogether
-    (PrivateTest, which not every copy holds) is skipped in ``votes``.
+    Rows are matched by their order, and their Usage must agree. Rows of a Usage that ``images`` does not have
+    (some copies of FER2013 lack PrivateTest) are skipped in ``votes``.
 
     Args:
-        votes: What `read_votes` returns.
-        faces: What `fer.data.fer2013.read_fer2013` returns.
-        contempt: Eight emotions in FER+'s order; else seven in FER2013's order, without contempt.
-        ambiguous: Train on images without a majority too.
+        votes: Output of `read_votes`.
+        images: Output of `fer.data.fer2013.read_fer2013`.
+        contempt: Use eight emotions in FER+'s order; otherwise seven in FER2013's order, without contempt.
+        ambiguous: Also train on images without a majority.
 
     Returns:
-        The images that count as an emotion, with ``votes`` of that space; ``dropped`` counts the others.
+        The images whose label is an emotion, with ``votes`` over the label space; ``dropped`` counts the
+        others.
 
     Raises:
-        FerError: The two files do not match; the message says where.
+        FerError: The two files do not match; the message names the first mismatch.
     """
-    counts = _match(votes, faces)
+    counts = _match_rows(votes, images)
     counts = np.where(counts > 1, counts, 0)
-    is_train, is_test = (faces.split == USAGES.index(usage) for usage in ("Training", "PrivateTest"))
-    reasons = _reasons(counts, contempt, excused=is_train & ambiguous)
+    is_train, is_test = (images.split == USAGES.index(usage) for usage in ("Training", "PrivateTest"))
+    exclusions = _exclusions(counts, contempt, majority_optional=is_train & ambiguous)
     space = FERPLUS8 if contempt else FER7
     labelled = replace(
-        faces,
+        images,
         targets=mapping(FERPLUS8, space)[np.minimum(counts.argmax(1), len(FERPLUS8) - 1)],
         labels=space,
-        source=f"{faces.source} with {votes.path.name}",
+        source=f"{images.source} with {votes.path.name}",
         votes=_distributions(counts, space),
-        dropped={rule: n for rule, rows in reasons.items() if (n := int((rows & ~is_test).sum()))},
-    ).take(~np.logical_or.reduce(list(reasons.values())))
+        dropped={rule: n for rule, rows in exclusions.items() if (n := int((rows & ~is_test).sum()))},
+    ).take(~np.logical_or.reduce(list(exclusions.values())))
     if len(np.unique(labelled.targets[indices(labelled, "train")])) < 2:
-        raise FerError(f"{votes.path}: expected Training votes for two emotions or more. Use the whole file.")
+        raise FerError(
+            f"{votes.path}: expected Training votes for two emotions or more. Use the complete file."
+        )
     return labelled
 
 
-def shares(votes: Votes, faces: EmotionData) -> np.ndarray:
-    """Return the share of votes for each emotion of the images' own label space, single votes removed.
+def vote_distributions(votes: Votes, images: EmotionData) -> np.ndarray:
+    """Return the fraction of votes for each emotion of the images' label space, with single votes removed.
 
     Args:
-        votes: What `read_votes` returns.
-        faces: FER2013's images, all of them, in their published order.
+        votes: Output of `read_votes`.
+        images: All of FER2013's images, in their published order.
 
     Returns:
-        float32 ``(N, K)``; rows are 0 where no vote for an emotion is left.
+        float32 ``(N, K)``; a row is 0 if no vote for an emotion remains.
 
     Raises:
-        FerError: The two do not match; the message says where.
+        FerError: The two do not match; the message names the first mismatch.
     """
-    counts = _match(votes, faces)
-    return _distributions(np.where(counts > 1, counts, 0), faces.labels)
+    counts = _match_rows(votes, images)
+    return _distributions(np.where(counts > 1, counts, 0), images.labels)
 
 
-def _match(votes: Votes, faces: EmotionData) -> np.ndarray:
+def _match_rows(votes: Votes, images: EmotionData) -> np.ndarray:
     """Return the votes of each image, int64 ``(N, 10)``."""
-    present = np.isin(votes.usage, np.unique(faces.split))
+    present = np.isin(votes.usage, np.unique(images.split))
     usage, counts, lines = (part[present] for part in votes[1:])
-    advice = "Both files must be whole and in their published order."
-    if len(usage) != len(faces):
+    advice = "Both files must be complete and in their published order."
+    if len(usage) != len(images):
         raise FerError(
-            f"{votes.path}: expected a row of votes for each of the {len(faces)} images of {faces.source}, "
+            f"{votes.path}: expected a row of votes for each of the {len(images)} images of {images.source}, "
             f"got {len(usage)} rows. {advice}"
         )
-    if len(different := np.flatnonzero(usage != faces.split)):
-        row = different[0]
+    if len(mismatches := np.flatnonzero(usage != images.split)):
+        row = mismatches[0]
         raise FerError(
-            f"{votes.path}, line {lines[row]}: expected Usage {USAGES[faces.split[row]]}, as image {row + 1} "
-            f"of {faces.source} has it, got {USAGES[usage[row]]}. {advice}"
+            f"{votes.path}, line {lines[row]}: expected Usage {USAGES[images.split[row]]}, as for image "
+            f"{row + 1} of {images.source}, got {USAGES[usage[row]]}. {advice}"
         )
     return counts
 
 
-def _reasons(counts: np.ndarray, contempt: bool, excused: np.ndarray) -> dict[str, np.ndarray]:
-    """Return for each rule the images that it leaves out, bool ``(N,)``; each image under one rule at most.
+def _exclusions(counts: np.ndarray, contempt: bool, majority_optional: np.ndarray) -> dict[str, np.ndarray]:
+    """Return rule -> images that it drops, bool ``(N,)``; an image is under one rule at most.
 
     Args:
-        counts: Votes for `OPTIONS`, single ones removed.
-        contempt: Whether contempt is an emotion of the space.
-        excused: Images that need no majority, if their strongest option is an emotion.
+        counts: Votes for `OPTIONS`, with single votes removed.
+        contempt: Whether the label space has contempt.
+        majority_optional: Images that need no majority if their strongest option is an emotion, bool
+            ``(N,)``.
     """
-    top, most = counts.argmax(1), counts.max(1)
-    decided = 2 * most > counts.sum(1)
-    counted = decided | (excused & (most > 0) & (top < len(FERPLUS8)))
+    top, top_votes = counts.argmax(1), counts.max(1)
+    has_majority = 2 * top_votes > counts.sum(1)
+    labelled = has_majority | (majority_optional & (top_votes > 0) & (top < len(FERPLUS8)))
     return {
-        "no majority": ~counted,
-        "mostly unknown": decided & (top == _UNKNOWN),
-        "mostly not a face": decided & (top == _NO_FACE),
-        "mostly contempt": counted & (top == FERPLUS8.index("contempt")) & (not contempt),
+        "no majority": ~labelled,
+        "mostly unknown": has_majority & (top == _UNKNOWN),
+        "mostly not a face": has_majority & (top == _NO_FACE),
+        "mostly contempt": labelled & (top == FERPLUS8.index("contempt")) & (not contempt),
     }
 
 
 def _distributions(counts: np.ndarray, space: LabelSpace) -> np.ndarray:
-    """Return the share of votes for each emotion of the space, float32 ``(N, K)``; 0 where it has none."""
+    """Return the fraction of votes for each emotion of the space, float32 ``(N, K)``; 0 without votes."""
     emotions = counts[:, mapping(space, FERPLUS8)].astype(np.float32)
     return emotions / np.maximum(emotions.sum(1, keepdims=True), 1)

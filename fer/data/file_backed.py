@@ -1,4 +1,4 @@
-"""Batches of pictures that stay on disk: workers decode and augment them."""
+"""Data loader for image files that stay on disk: worker processes decode and augment them."""
 
 from collections.abc import Iterator
 
@@ -8,137 +8,154 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fer.data.augment import Recipe, to_float
+from fer.data.augment import AugmentationConfig, to_float
 from fer.data.loader import BatchSampler
-from fer.data.picture_augment import augment_picture
+from fer.data.picture_augment import augment_image
 from fer.data.pictures import ImageFiles
 
-_Place = tuple[int, int, Tensor]  # epoch, number of the batch in it, positions int64 (B,)
+# Epoch, number of the batch in the epoch, indices int64 (B,).
+_BatchKey = tuple[int, int, Tensor]
 
 
-class _PictureBatches(Dataset[dict[str, Tensor]]):
+class _ImageBatches(Dataset[dict[str, Tensor]]):
     """Decode and augment a batch.
 
-    A number asks for that batch of the set in order, which is how ``trainer.overfit_batches`` asks.
+    An integer key gives that batch of the dataset in order, as ``trainer.overfit_batches`` requests it.
     """
 
     def __init__(
-        self, images: ImageFiles, rows: np.ndarray, batch_size: int, recipe: Recipe, seed: int
+        self,
+        images: ImageFiles,
+        rows: np.ndarray,
+        batch_size: int,
+        augmentation: AugmentationConfig,
+        seed: int,
     ) -> None:
-        self.images, self.rows, self.recipe, self.seed = images, rows, recipe, seed
+        self.images, self.rows, self.augmentation, self.seed = images, rows, augmentation, seed
         self.in_order = torch.arange(len(rows)).split(batch_size)
 
     def __len__(self) -> int:
         return len(self.in_order)
 
-    def __getitem__(self, place: _Place | int) -> dict[str, Tensor]:
-        epoch, number, positions = (0, place, self.in_order[place]) if isinstance(place, int) else place
-        rows = self.rows[positions.numpy()]
-        pictures, readable = self.images.read(rows)
+    def __getitem__(self, key: _BatchKey | int) -> dict[str, Tensor]:
+        epoch, number, indices = (0, key, self.in_order[key]) if isinstance(key, int) else key
+        rows = self.rows[indices.numpy()]
+        images, readable = self.images.read(rows)
         for i, row in enumerate(rows[readable]):
-            draw = f"augment {self.seed} {epoch} {number} {i} {row}"
-            pictures[i] = augment_picture(pictures[i], self.recipe, draw)
+            seed = f"augment {self.seed} {epoch} {number} {i} {row}"
+            images[i] = augment_image(images[i], self.augmentation, seed)
         return {
-            "index": positions[torch.from_numpy(readable)],
-            "image": _channels_first(pictures),
+            "index": indices[torch.from_numpy(readable)],
+            "image": _channels_first(images),
             "unreadable": torch.from_numpy(rows[~readable]),
         }
 
 
-class _PlaceSampler(Sampler[_Place]):
-    """Tell workers, which live longer than an epoch, where in the training a batch stands."""
+class _BatchKeySampler(Sampler[_BatchKey]):
+    """Add epoch and batch number to each batch, because workers outlive an epoch and do not know them."""
 
-    def __init__(self, order: BatchSampler) -> None:
-        self.order = order
+    def __init__(self, sampler: BatchSampler) -> None:
+        self.sampler = sampler
 
     def set_epoch(self, epoch: int) -> None:
-        self.order.set_epoch(epoch)
+        self.sampler.set_epoch(epoch)
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.sampler)
 
-    def __iter__(self) -> Iterator[_Place]:
-        for number, positions in enumerate(self.order):
-            yield self.order.epoch, number, positions
+    def __iter__(self) -> Iterator[_BatchKey]:
+        for number, indices in enumerate(self.sampler):
+            yield self.sampler.epoch, number, indices
 
 
-def picture_batches(
-    images: ImageFiles, rows: np.ndarray, order: BatchSampler, recipe: Recipe, seed: int, workers: int
+def file_backed_loader(
+    images: ImageFiles,
+    rows: np.ndarray,
+    sampler: BatchSampler,
+    augmentation: AugmentationConfig,
+    seed: int,
+    workers: int,
 ) -> DataLoader[dict[str, Tensor]]:
     """Return a loader of decoded and augmented batches.
 
-    Random numbers depend on seed, epoch and place in it, not on the workers. A picture that cannot
-    be read is missing from its batch.
+    Random numbers depend on the seed, the epoch and the position in the epoch, not on the workers. An
+    unreadable image is missing from its batch.
 
     Args:
-        images: The pictures.
-        rows: Those of the split, int64 ``(N,)``.
-        order: Which of ``rows`` each batch holds.
-        recipe: Augmentation; `Recipe` of zeros for none.
+        images: The image files.
+        rows: Rows of ``images`` in the split, int64 ``(N,)``.
+        sampler: Yields the positions in ``rows`` of each batch.
+        augmentation: Augmentation of each image; a default `AugmentationConfig` for none.
         seed: Seed of the augmentation.
-        workers: Processes that decode; 0 decodes in this one.
+        workers: Number of processes that decode; 0 decodes in the current process.
 
     Returns:
-        Loader of ``{"index": int64 (B,), "image": uint8 (B, C, S, S), "unreadable": int64 (b,)}``: places in
-        ``rows``, their pictures, and the rows of ``images`` that are missing.
+        Loader of ``{"index": int64 (B,), "image": uint8 (B, C, S, S), "unreadable": int64 (b,)}``: positions
+        in ``rows``, their images, and the rows of ``images`` that could not be read.
     """
     return DataLoader(
-        _PictureBatches(images, rows, order.batch_size, recipe, seed),
+        _ImageBatches(images, rows, sampler.batch_size, augmentation, seed),
         batch_size=None,
-        sampler=_PlaceSampler(order),
+        sampler=_BatchKeySampler(sampler),
         num_workers=workers,
-        worker_init_fn=_use_one_thread,
+        worker_init_fn=_disable_opencv_threads,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
 
 
-def _use_one_thread(worker: int) -> None:
-    cv2.setNumThreads(
-        0
-    )  # the workers share the processors among them; OpenCV's own threads do not survive a fork
+def _disable_opencv_threads(worker: int) -> None:
+    # The workers already use all processors, and OpenCV's threads do not survive a fork.
+    cv2.setNumThreads(0)
 
 
-def checked_pictures(images: ImageFiles, batch: dict[str, Tensor], size: int, may_lack_all: bool) -> Tensor:
-    """Return a batch's pictures as float32 ``(B, C, size, size)`` in [0, 1].
+def checked_images(images: ImageFiles, batch: dict[str, Tensor], size: int, allow_empty: bool) -> Tensor:
+    """Return the images of a batch as float32 ``(B, C, size, size)`` in [0, 1].
+
+    Args:
+        images: The image files, for messages.
+        batch: A batch of `file_backed_loader`.
+        size: Side of the result, in pixels.
+        allow_empty: Accept a batch in which no image could be read.
 
     Raises:
-        FerError: Some of it could not be read, and may not be skipped; or none could, unless that is allowed.
+        FerError: An image could not be read and must not be skipped, or none could be read and
+            ``allow_empty`` is false.
     """
-    none = not len(batch["index"])
+    is_empty = not len(batch["index"])
     if len(batch["unreadable"]):
-        images.give_up(batch["unreadable"].cpu().numpy(), all_of_it=none and not may_lack_all)
-    return batch["image"].new_empty(0, dtype=torch.float32) if none else to_float(batch["image"], size)
+        images.report_unreadable(batch["unreadable"].cpu().numpy(), nothing_left=is_empty and not allow_empty)
+    return batch["image"].new_empty(0, dtype=torch.float32) if is_empty else to_float(batch["image"], size)
 
 
 def augmented_views(
-    images: ImageFiles, rows: np.ndarray, recipe: Recipe, num_views: int, seed: int
+    images: ImageFiles, rows: np.ndarray, augmentation: AugmentationConfig, num_views: int, seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Return pictures, and views of each as training sees them.
+    """Return images, and augmented views of each as training uses them.
 
     Args:
-        images: The pictures.
-        rows: Those to show, int64 ``(n,)``; unreadable ones are left out.
-        recipe: How strongly to augment.
-        num_views: Views of each.
+        images: The image files.
+        rows: Rows to return, int64 ``(n,)``; unreadable ones are skipped.
+        augmentation: How strongly to augment.
+        num_views: Views of each image.
         seed: Seed of the augmentation.
 
     Returns:
-        uint8 ``(m, C, S, S)`` and ``(m * num_views, C, S, S)``, the views of the first picture first.
+        uint8 ``(m, C, S, S)`` and ``(m * num_views, C, S, S)``, the views of the first image first.
 
     Raises:
-        FerError: Some could not be read, and may not be skipped; or none could.
+        FerError: An image could not be read and must not be skipped, or none could be read.
     """
-    pictures, readable = images.read(rows)
+    originals, readable = images.read(rows)
     if not readable.all():
-        images.give_up(rows[~readable], all_of_it=not readable.any())
+        images.report_unreadable(rows[~readable], nothing_left=not readable.any())
     views = [
-        augment_picture(picture, recipe, f"example {seed} {i} {view}")
-        for i, picture in enumerate(pictures)
+        augment_image(image, augmentation, f"example {seed} {i} {view}")
+        for i, image in enumerate(originals)
         for view in range(num_views)
     ]
-    return _channels_first(pictures), _channels_first(np.stack(views))
+    return _channels_first(originals), _channels_first(np.stack(views))
 
 
-def _channels_first(pictures: np.ndarray) -> Tensor:
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+def _channels_first(images: np.ndarray) -> Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()

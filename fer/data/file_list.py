@@ -1,4 +1,4 @@
-"""Lists of files: found without opening any, held as arrays, compared by name, size and content."""
+"""Lists of files as arrays: listed without opening them, identified by name, size and content."""
 
 import hashlib
 import os
@@ -10,23 +10,27 @@ import numpy as np
 
 from fer.errors import FerError
 
-_JUNK = {b"thumbs.db", b"desktop.ini", b"__macosx"}  # left behind by Windows and macOS
-# Reading every file at each start takes seconds up to here, minutes beyond.
-_FEW, _SMALL = 100_000, 2 << 30  # files, bytes in all
-_START = 4096  # bytes of a file that are read beyond: a third of a second for 20,000 files
-_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # on Windows lines would be translated
-ABSENT = -1  # the size of a file that is not there
+# Files that Windows and macOS create.
+_SYSTEM_FILES = {b"thumbs.db", b"desktop.ini", b"__macosx"}
+# Up to these limits reading every file at each start takes seconds; beyond them, minutes.
+_MAX_FULLY_READ_FILES, _MAX_FULLY_READ_BYTES = 100_000, 2 << 30
+# Beyond the limits only this many bytes of each file are read: a third of a second for 20,000 files.
+_HEAD_BYTES = 4096
+# Without O_BINARY Windows would translate line endings.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+# The size of a file that does not exist.
+ABSENT = -1
 
 
 @dataclass(frozen=True)
 class FileList:
-    """Files below a folder, in arrays: workers forked off share these, where they would copy Python strings.
+    """Files below a folder, as arrays, whose memory forked workers share; Python strings would be copied.
 
     Attributes:
         root: The folder.
-        names: Bytes ``(N,)``, paths from the root, with ``/`` between folders.
-        sizes: int64 ``(N,)``, bytes; `ABSENT` where there is no such file.
-        times: int64 ``(N,)``, times of the last change in nanoseconds.
+        names: Bytes ``(N,)``, paths relative to the root, with ``/`` between folders.
+        sizes: int64 ``(N,)``, bytes; `ABSENT` if the file does not exist.
+        times: int64 ``(N,)``, modification times in nanoseconds.
     """
 
     root: Path
@@ -39,75 +43,76 @@ class FileList:
         return len(self.names)
 
     def name(self, row: int) -> str:
-        """Return the path of a file from the root."""
+        """Return the path of a file relative to the root."""
         return os.fsdecode(bytes(self.names[row]))
 
     def path(self, row: int) -> str:
-        """Return the path of a file."""
+        """Return the path of a file, including the root."""
         return f"{self.root}/{self.name(row)}"
 
     def subset(self, rows: np.ndarray) -> "FileList":
-        """Return the files at these positions ``(n,)``, or where a mask ``(N,)`` is true."""
+        """Return the files at positions ``(n,)``, or where a mask ``(N,)`` is true."""
         return FileList(self.root, self.names[rows], self.sizes[rows], self.times[rows])
 
-    def find(self, names: Sequence[bytes]) -> "FileList":
-        """Return the files of these names, in their order; those that are not there have size `ABSENT`."""
+    def lookup(self, names: Sequence[bytes]) -> "FileList":
+        """Return the files with these names, in that order; size `ABSENT` marks one that does not exist."""
         wanted = np.array(names, dtype=np.bytes_)
         order = np.argsort(self.names)
-        places = np.searchsorted(self.names, wanted, sorter=order).clip(max=max(0, len(self) - 1))
-        rows = order[places] if len(self) else np.zeros(len(wanted), np.int64)
-        there = self.names[rows] == wanted if len(self) else np.zeros(len(wanted), bool)
+        positions = np.searchsorted(self.names, wanted, sorter=order).clip(max=max(0, len(self) - 1))
+        rows = order[positions] if len(self) else np.zeros(len(wanted), np.int64)
+        exists = self.names[rows] == wanted if len(self) else np.zeros(len(wanted), bool)
         sizes, times = np.full(len(wanted), ABSENT, np.int64), np.zeros(len(wanted), np.int64)
-        sizes[there], times[there] = self.sizes[rows[there]], self.times[rows[there]]
+        sizes[exists], times[exists] = self.sizes[rows[exists]], self.times[rows[exists]]
         return FileList(self.root, wanted, sizes, times)
 
     def sha256(self, rows: np.ndarray) -> str:
-        """Return a hash over names and sizes, in the order of ``rows``; no file is opened."""
+        """Return the SHA-256 over names and sizes, in the order of ``rows``; no file is opened."""
         lines = (b"%s %d\n" % (self.names[row], self.sizes[row]) for row in rows)
         return hashlib.sha256(b"".join(lines)).hexdigest()
 
-    def contents(self, rows: np.ndarray) -> Iterator[bytes]:
-        """Yield for each file what is equal for copies of it: a hash of its bytes.
+    def content_hashes(self, rows: np.ndarray) -> Iterator[bytes]:
+        """Yield a hash of the bytes of each file, which is equal for copies.
 
-        Beyond 100,000 files or 2 GiB, where reading them all would hold up each start, it is the size and a
-        hash of the first 4 KiB. Now and then that is equal for files that are no copies, and keeps them
-        together needlessly; never the other way.
+        Beyond 100,000 files or 2 GiB, where reading all bytes would delay each start, it is the size and a
+        hash of the first 4 KiB. These can be equal for different files, which a split then keeps together
+        unnecessarily. Copies never differ.
         """
-        is_much = len(rows) > _FEW or self.sizes[rows].sum() > _SMALL
+        too_many = len(rows) > _MAX_FULLY_READ_FILES or self.sizes[rows].sum() > _MAX_FULLY_READ_BYTES
         root = os.fsencode(self.root) + b"/"
         for name, size in zip(self.names[rows].tolist(), self.sizes[rows].tolist(), strict=True):
             try:
-                read = _start_of(root + name) if is_much else Path(os.fsdecode(root + name)).read_bytes()
-            except OSError:  # whoever decodes it will say so
+                content = _read_head(root + name) if too_many else Path(os.fsdecode(root + name)).read_bytes()
+            except OSError:
+                # The file is reported as unreadable when it is decoded.
                 yield name
             else:
-                yield (b"%d " % size if is_much else b"") + hashlib.sha256(read).digest()
+                yield (b"%d " % size if too_many else b"") + hashlib.sha256(content).digest()
 
 
-def _start_of(path: bytes) -> bytes:
-    """Return the first bytes of a file, in half the time that a file object takes."""
-    file = os.open(path, _READ)
+def _read_head(path: bytes) -> bytes:
+    """Return the first bytes of a file; takes half the time of a file object."""
+    file = os.open(path, _OPEN_FLAGS)
     try:
-        return os.read(file, _START)
+        return os.read(file, _HEAD_BYTES)
     finally:
         os.close(file)
 
 
-def scan(root: Path, folder: str) -> FileList:
-    """List the files in a folder of ``root`` and below it, sorted by name; hidden files are passed over.
+def list_files(root: Path, folder: str) -> FileList:
+    """Return the files in a folder of ``root`` and its subfolders, sorted by name, without hidden files.
 
     Raises:
         FerError: A folder cannot be read.
     """
-    found = list(_walk(root, folder))
-    names = np.array([name for name, _, _ in found], dtype=np.bytes_)
-    numbers = np.array([row[1:] for row in found], dtype=np.int64).reshape(-1, 2)
+    entries = list(_walk(root, folder))
+    names = np.array([name for name, _, _ in entries], dtype=np.bytes_)
+    status = np.array([entry[1:] for entry in entries], dtype=np.int64).reshape(-1, 2)
     order = np.argsort(names, kind="stable")
-    return FileList(root, names[order], numbers[order, 0], numbers[order, 1])
+    return FileList(root, names[order], status[order, 0], status[order, 1])
 
 
 def join(lists: Sequence[FileList]) -> FileList:
-    """Return the files of several lists of the same root, one list after the other."""
+    """Concatenate several lists with the same root."""
     names, sizes, times = (
         np.concatenate([getattr(part, field) for part in lists]) for field in ("names", "sizes", "times")
     )
@@ -115,14 +120,14 @@ def join(lists: Sequence[FileList]) -> FileList:
 
 
 def _walk(root: Path, folder: str) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, size and time of each file; whether it is one, the folder itself says."""
+    """Yield name, size and modification time of each file, from the folder entries."""
     pending = [os.fsencode(folder)]
     while pending:
         prefix = pending.pop()
         try:
-            with os.scandir(os.path.join(os.fsencode(root), prefix)) as entries:  # noqa: PTH118 - of bytes
+            with os.scandir(os.path.join(os.fsencode(root), prefix)) as entries:  # noqa: PTH118 - pathlib takes no bytes
                 for entry in entries:
-                    if entry.name.startswith(b".") or entry.name.lower() in _JUNK:
+                    if entry.name.startswith(b".") or entry.name.lower() in _SYSTEM_FILES:
                         continue
                     name = b"%s/%s" % (prefix, entry.name)
                     if entry.is_dir():
@@ -130,32 +135,36 @@ def _walk(root: Path, folder: str) -> Iterator[tuple[bytes, int, int]]:
                     else:
                         yield name, *_status(entry)
         except OSError as error:
-            raise FerError(f"{root / folder}: this folder cannot be read: {error.strerror}.") from None
+            raise FerError(
+                f"{root / folder}: expected a folder, but it cannot be read: {error.strerror}."
+            ) from None
 
 
 def _status(entry: os.DirEntry[bytes]) -> tuple[int, int]:
     try:
         status = entry.stat()
-    except OSError:  # a link that leads nowhere
+    except OSError:
+        # A broken symbolic link.
         return ABSENT, 0
     return status.st_size, status.st_mtime_ns
 
 
 def subfolders(folder: Path, expected: str) -> list[str]:
-    """Return the sorted names of a folder's folders; hidden ones are passed over.
+    """Return the sorted names of the subfolders of a folder, without hidden ones.
 
     Args:
         folder: The folder.
-        expected: What it should be, for messages.
+        expected: Description of the expected folder, for messages.
 
     Raises:
-        FerError: No such folder, a file, or unreadable.
+        FerError: The folder is missing, is a file, or is unreadable.
     """
     try:
         names = [entry.name for entry in os.scandir(folder) if entry.is_dir()]
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+    except (OSError, ValueError) as error:
+        # ValueError: the path contains a NUL character.
         reason = getattr(error, "strerror", None) or error
         raise FerError(f"{folder}: expected {expected}, but it cannot be read: {reason}.") from None
     return sorted(
-        name for name in names if not name.startswith(".") and os.fsencode(name.lower()) not in _JUNK
+        name for name in names if not name.startswith(".") and os.fsencode(name.lower()) not in _SYSTEM_FILES
     )

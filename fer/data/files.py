@@ -1,33 +1,34 @@
-"""Opening the files that users name: a path that leads nowhere, or to the wrong kind of file, says so."""
+"""Open text files given by the user, with a clear error for a missing file or a file of another format."""
 
 import stat
 from pathlib import Path
 from typing import BinaryIO
 
 from fer.errors import FerError, did_you_mean
-from fer.places import names_in
+from fer.places import list_names
 
-# First bytes of what people download or save instead of plain text, and what to do about it.
-_FOREIGN = {
+# First bytes of formats that users often have instead of plain text -> name of the format and advice.
+_OTHER_FORMATS = {
     b"\xff\xfe": "UTF-16 text. Save it as UTF-8 (in Excel: 'CSV UTF-8').",
     b"\xfe\xff": "UTF-16 text. Save it as UTF-8 (in Excel: 'CSV UTF-8').",
     b"PK": "a ZIP archive. Unpack it and give the file inside.",
     b"\x1f\x8b": "a gzip archive. Unpack it and give the file inside.",
-    b"<!DOC": "a web page. The download wanted a login; download the file again.",
-    b"<html": "a web page. The download wanted a login; download the file again.",
+    b"<!DOC": "a web page. The download needs a login; log in and download the file again.",
+    b"<html": "a web page. The download needs a login; log in and download the file again.",
 }
 BOM = b"\xef\xbb\xbf"
 
 
 def open_text(path: Path, expected: str) -> BinaryIO:
-    """Open a text file for reading bytes, with the position after a UTF-8 byte-order mark.
+    """Open a text file for reading bytes, positioned after a UTF-8 byte-order mark.
 
     Args:
         path: The file.
-        expected: What it should be, for messages, e.g. ``"a FER2013 CSV file"``.
+        expected: Description of the expected file, for messages, e.g. ``"a FER2013 CSV file"``.
 
     Raises:
-        FerError: No such file (with the nearest names beside it), a folder, unreadable, empty, or no text.
+        FerError: The file is missing (the message suggests a similar name), is a folder, is unreadable, is
+            empty, or is not text.
     """
     file = _open_regular(path, expected)
     try:
@@ -44,36 +45,42 @@ def _open_regular(path: Path, expected: str) -> BinaryIO:
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
-            return path.open("rb", buffering=1 << 20)  # twice as fast line by line as the default
-        kind = f"a folder{_listing(path)}" if stat.S_ISDIR(mode) else "a device or pipe"
+            # Reading line by line is twice as fast as with the default buffer.
+            return path.open("rb", buffering=1 << 20)
+        kind = f"a folder{_describe_csv_files(path)}" if stat.S_ISDIR(mode) else "a device or pipe"
     except (FileNotFoundError, NotADirectoryError):
-        raise FerError(_missing(path, expected)) from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise FerError(_missing_message(path, expected)) from None
+    except (OSError, ValueError) as error:
+        # ValueError: the path contains a NUL character.
         reason = getattr(error, "strerror", None) or error
         raise FerError(f"{path}: expected {expected}, but it cannot be read: {reason}.") from None
     raise FerError(f"{path}: expected {expected}, got {kind}. Give the path of the file itself.")
 
 
-def _listing(folder: Path) -> str:
-    names = [name for name in names_in(folder) if name.lower().endswith(".csv")]
-    return f" that holds {', '.join(names[:5])}" if names else " without any CSV file"
+def _describe_csv_files(folder: Path) -> str:
+    names = [name for name in list_names(folder) if name.lower().endswith(".csv")]
+    return f" with {', '.join(names[:5])}" if names else " without any CSV file"
 
 
-def _missing(path: Path, expected: str) -> str:
+def _missing_message(path: Path, expected: str) -> str:
     message = f"{path}: expected {expected}, but there is no such file."
     if not path.parent.is_dir():
-        return f"{message} The folder {path.parent} is missing too; correct the path."
-    hint = did_you_mean(path.name, names_in(path.parent))
-    return f"{message}{hint or f' {path.parent} is a folder{_listing(path.parent)}; correct the path.'}"
+        return f"{message} The folder {path.parent} does not exist either. Correct the path."
+    hint = did_you_mean(path.name, list_names(path.parent))
+    if hint:
+        return f"{message}{hint}"
+    return f"{message} {path.parent} is a folder{_describe_csv_files(path.parent)}. Correct the path."
 
 
 def _check_text(path: Path, start: bytes, expected: str) -> None:
     if not start.removeprefix(BOM).strip():
         raise FerError(f"{path}, line 1: expected {expected}, got an empty file. Download it again.")
-    for magic, advice in _FOREIGN.items():
+    for magic, advice in _OTHER_FORMATS.items():
         if start.startswith(magic):
             raise FerError(f"{path}, line 1: expected {expected}, got {advice}")
     if b"\0" in start:
         utf16 = start[1:200:2].count(0) > 50 or start[0:200:2].count(0) > 50
-        kind = _FOREIGN[b"\xff\xfe"] if utf16 else "a binary file. Check the path, or download it again."
+        kind = (
+            _OTHER_FORMATS[b"\xff\xfe"] if utf16 else "a binary file. Check the path, or download it again."
+        )
         raise FerError(f"{path}, line 1: expected {expected}, got {kind}")

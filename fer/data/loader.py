@@ -1,4 +1,9 @@
-"""Batches of a resident set: which images, in which order. No pixels pass through here."""
+"""Data loaders: which images are in each batch, and in which order.
+
+A dataset in memory is resident on the device as one tensor: the loader yields only indices
+(`resident_loader`). Image files on disk are decoded and augmented by worker processes
+(`fer.data.file_backed`).
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,10 +13,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 
-class _Batches(Dataset[dict[str, Tensor]]):
-    """Hand a batch of positions on as it is: the pixels wait on the device.
+class _IndexBatches(Dataset[dict[str, Tensor]]):
+    """Pass on the indices of a batch unchanged; the pixels are already on the device.
 
-    A number asks for that batch of the set in order, which is how ``trainer.overfit_batches`` asks.
+    An integer key gives that batch of the dataset in order, as ``trainer.overfit_batches`` requests it.
     """
 
     def __init__(self, num_samples: int, batch_size: int) -> None:
@@ -25,20 +30,22 @@ class _Batches(Dataset[dict[str, Tensor]]):
 
 
 class BatchSampler(Sampler[Tensor]):
-    """Yield the positions of each batch as int64 ``(B,)``.
+    """Yield the indices of each batch as int64 ``(B,)``.
 
-    The order of an epoch depends on seed and epoch alone, so that a resumed run continues where it stopped.
+    The order of an epoch depends only on seed and epoch, so that a resumed run continues with the same
+    batches.
 
     Args:
         num_samples: Size of the split.
         batch_size: Size of a batch.
-        shuffle: Draw a new order each epoch and leave out the last, incomplete batch (a batch norm cannot
-            live on a rest of one); otherwise all samples in order.
+        shuffle: Use a new order in each epoch and drop the last, incomplete batch, because batch norm cannot
+            train on a batch of one. Otherwise yield all samples in order.
         seed: Seed of the order.
-        shard: Which process of how many this is, e.g. ``(0, 2)``: each gets as many batches as the others,
-            and none the images of another. Without ``shuffle`` each image is in exactly one of them.
-        weights: With ``shuffle``, draw with replacement, each sample in proportion to its weight, ``(N,)``;
-            an epoch still has ``num_samples`` draws.
+        shard: Rank of this process and number of processes, e.g. ``(0, 2)``. Each process gets the same
+            number of batches and different images. Without ``shuffle`` each image goes to exactly one
+            process.
+        weights: With ``shuffle``, sample with replacement in proportion to these weights, ``(N,)``; an epoch
+            still has ``num_samples`` samples.
     """
 
     def __init__(
@@ -56,7 +63,7 @@ class BatchSampler(Sampler[Tensor]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order; Lightning calls this at the start of each epoch."""
+        """Set the epoch that determines the order; Lightning calls this at the start of each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -70,25 +77,29 @@ class BatchSampler(Sampler[Tensor]):
         total = len(self) * self.processes
         batches = order.split(self.batch_size)
         if not self.shuffle and self.processes > 1:
-            batches = order.tensor_split(total)  # as many batches for each, though some are smaller by one
+            # The same number of batches for each process; sizes differ by at most one.
+            batches = order.tensor_split(total)
         yield from batches[self.rank : total : self.processes]
 
     def _order(self) -> Tensor:
-        """Return the positions of an epoch over all processes, int64 ``(N,)``."""
+        """Return the indices of an epoch over all processes, int64 ``(N,)``."""
         if not self.shuffle:
             return torch.arange(self.num_samples)
-        generator = seeded("order", self.seed, self.epoch)
+        generator = seeded_generator("order", self.seed, self.epoch)
         if self.weights is None:
             return torch.randperm(self.num_samples, generator=generator)
         return torch.multinomial(self.weights, self.num_samples, replacement=True, generator=generator)
 
 
-def seeded(purpose: str, seed: int, epoch: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a generator whose stream depends on purpose, seed and epoch alone."""
+def seeded_generator(
+    purpose: str, seed: int, epoch: int, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """Return a generator whose stream depends only on purpose, seed and epoch."""
     digest = hashlib.sha256(f"{purpose} {seed} {epoch}".encode()).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8]) >> 1)
 
 
-def batches(order: BatchSampler) -> DataLoader[dict[str, Tensor]]:
-    """Return a loader of ``{"index": int64 (B,)}``; no workers, since there is nothing to load."""
-    return DataLoader(_Batches(order.num_samples, order.batch_size), batch_size=None, sampler=order)
+def resident_loader(sampler: BatchSampler) -> DataLoader[dict[str, Tensor]]:
+    """Return a loader of ``{"index": int64 (B,)}``; it needs no workers, because there is nothing to load."""
+    batches = _IndexBatches(sampler.num_samples, sampler.batch_size)
+    return DataLoader(batches, batch_size=None, sampler=sampler)

@@ -1,4 +1,4 @@
-"""A `fer.data.augment.Recipe` for one picture at a time: albumentations, in a loader's workers."""
+"""Augment one image at a time with albumentations, in the workers of the file-backed loader."""
 
 import functools
 import hashlib
@@ -9,22 +9,23 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fer.data.augment import Recipe
+from fer.data.augment import AugmentationConfig
 from fer.errors import FerError
 
-_MAX_ASPECT = 3.0  # of an erased rectangle, as in `fer.data.augment`
+# Aspect ratio of an erased rectangle, as in `fer.data.augment`.
+_MAX_ASPECT = 3.0
 
 
-def augment_picture(picture: np.ndarray, recipe: Recipe, draw: str) -> np.ndarray:
-    """Augment a picture.
+def augment_image(image: np.ndarray, augmentation: AugmentationConfig, seed: str) -> np.ndarray:
+    """Augment an image.
 
-    The recipe's numbers mean what they mean to `fer.data.augment.BatchAugmentation`, but each step rounds to
-    whole gray levels, and a crop is a step of its own behind the affine map.
+    The options mean the same as for `fer.data.augment.BatchAugmentation`. But each step rounds to integer
+    gray levels, and the crop is a separate step after the affine map.
 
     Args:
-        picture: uint8 ``(S, S, C)`` with C 1 or 3.
-        recipe: How strongly.
-        draw: Names the random numbers; the same text gives the same result in any process.
+        image: uint8 ``(S, S, C)`` with C 1 or 3.
+        augmentation: How strongly to augment.
+        seed: Seed of the random numbers, any text; the same text gives the same result in any process.
 
     Returns:
         uint8 ``(S, S, C)``.
@@ -32,78 +33,87 @@ def augment_picture(picture: np.ndarray, recipe: Recipe, draw: str) -> np.ndarra
     Raises:
         FerError: albumentations is not installed.
     """
-    if recipe == Recipe():
-        return picture
-    pipeline = _pipeline(recipe, picture.shape[0])
-    pipeline.set_random_seed(int.from_bytes(hashlib.sha256(draw.encode()).digest()[:4]))
-    return pipeline(image=picture)["image"].reshape(picture.shape)
+    if augmentation == AugmentationConfig():
+        return image
+    pipeline = _pipeline(augmentation, image.shape[0])
+    pipeline.set_random_seed(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4]))
+    return pipeline(image=image)["image"].reshape(image.shape)
 
 
-@functools.cache  # building one takes as long as augmenting a hundred pictures; each worker has its own
-def _pipeline(recipe: Recipe, size: int) -> Any:
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else it asks the network for its latest version
+# Building a pipeline takes as long as augmenting a hundred images, so each process caches it.
+@functools.cache
+def _pipeline(augmentation: AugmentationConfig, size: int) -> Any:
+    # Without this variable albumentations queries the network for its latest version.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     try:
         import albumentations
     except ModuleNotFoundError:
         raise FerError(
-            "Augmenting pictures that stay on disk needs albumentations, which is not installed. Install "
-            "fer-lightning[train], hold the set in memory (datamodule.memory_gb=…), or say augmentation=none."
+            "augmentation: augmenting image files on disk needs albumentations, which is not installed. "
+            "Install fer-lightning[train], keep the dataset in memory (datamodule.memory_gb=…), or use "
+            "augmentation=none."
         ) from None
-    return albumentations.Compose([*_geometry(albumentations, recipe, size), *_light(albumentations, recipe)])
+    geometry = _geometry(albumentations, augmentation, size)
+    return albumentations.Compose([*geometry, *_photometry(albumentations, augmentation)])
 
 
-def _geometry(A: Any, recipe: Recipe, size: int) -> list[Any]:  # noqa: N803 - as its documentation calls it
-    span, turn = (-recipe.translate, recipe.translate), (-recipe.shear, recipe.shear)
+def _geometry(A: Any, augmentation: AugmentationConfig, size: int) -> list[Any]:  # noqa: N803 - usual alias
+    """Return the steps that move pixels: flip, affine map, crop."""
+    shift = (-augmentation.translate, augmentation.translate)
+    shear = (-augmentation.shear, augmentation.shear)
     steps = [
-        A.HorizontalFlip(p=recipe.flip),
+        A.HorizontalFlip(p=augmentation.flip),
         A.Affine(
-            scale=(1 - recipe.scale, 1 + recipe.scale),
+            scale=(1 - augmentation.scale, 1 + augmentation.scale),
             keep_ratio=True,
-            translate_percent={"x": span, "y": span},
-            rotate=(-recipe.rotation, recipe.rotation),
-            shear={"x": turn, "y": (0.0, 0.0)},
+            translate_percent={"x": shift, "y": shift},
+            rotate=(-augmentation.rotation, augmentation.rotation),
+            shear={"x": shear, "y": (0.0, 0.0)},
             interpolation=cv2.INTER_LINEAR,
             border_mode=cv2.BORDER_REPLICATE,
             p=1.0,
         ),
     ]
-    if recipe.crop:
-        smallest = max(1, round((1 - recipe.crop) * size))
+    if augmentation.crop:
+        smallest = max(1, round((1 - augmentation.crop) * size))
         steps.append(A.RandomSizedCrop((smallest, size), (size, size), p=1.0))
     return steps
 
 
-def _light(A: Any, recipe: Recipe) -> list[Any]:  # noqa: N803
+def _photometry(A: Any, augmentation: AugmentationConfig) -> list[Any]:  # noqa: N803
     """Return the steps that change values: contrast around the mean, then brightness, then erasing."""
 
     class Erase(A.ImageOnlyTransform):
-        """Random erasing with the mean of the picture; A.Erasing has no such filling."""
+        """Random erasing with the mean of the image, a fill that A.Erasing does not offer."""
 
         def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
-            rows, columns = _rectangle(recipe, img.shape[0], self.py_random.random)
+            rows, columns = _rectangle(augmentation, img.shape[0], self.py_random.random)
             erased = img.copy()
             erased[rows, columns] = round(float(img.mean()))
             return erased
 
-    contrast, brightness = recipe.contrast, recipe.brightness
+    contrast, brightness = augmentation.contrast, augmentation.brightness
     unchanged = {"brightness": (1.0, 1.0), "saturation": (1.0, 1.0), "hue": (0.0, 0.0)}
     steps = [
         A.ColorJitter(contrast=(1 - contrast, 1 + contrast), p=1.0, **unchanged) if contrast else None,
         A.RandomBrightnessContrast((-brightness, brightness), (0.0, 0.0), p=1.0) if brightness else None,
-        Erase(p=recipe.erase) if recipe.erase else None,
+        Erase(p=augmentation.erase) if augmentation.erase else None,
     ]
     return [step for step in steps if step is not None]
 
 
-def _rectangle(recipe: Recipe, side: int, draw: Callable[[], float]) -> tuple[slice, slice]:
-    """Return rows and columns of a rectangle, drawn as in `fer.data.augment.erase`."""
-    area = recipe.erase_min + draw() * (recipe.erase_max - recipe.erase_min)
-    height = min(1.0, area**0.5 * _MAX_ASPECT ** (draw() - 0.5))
+def _rectangle(
+    augmentation: AugmentationConfig, side: int, uniform: Callable[[], float]
+) -> tuple[slice, slice]:
+    """Return rows and columns of a random rectangle, distributed as in `fer.data.augment.erase`."""
+    area = augmentation.erase_min + uniform() * (augmentation.erase_max - augmentation.erase_min)
+    height = min(1.0, area**0.5 * _MAX_ASPECT ** (uniform() - 0.5))
     width = min(1.0, area / max(height, 1e-6))
-    return _span(height, draw(), side), _span(width, draw(), side)
+    return _interval(height, uniform(), side), _interval(width, uniform(), side)
 
 
-def _span(share: float, where: float, side: int) -> slice:
-    length = round(share * side)
-    start = int(where * (side - length + 1))
+def _interval(fraction: float, position: float, side: int) -> slice:
+    """Return a slice over ``fraction`` of ``side``; ``position`` in [0, 1) chooses its start."""
+    length = round(fraction * side)
+    start = int(position * (side - length + 1))
     return slice(start, start + length)

@@ -1,4 +1,4 @@
-"""Pictures on disk: how one is decoded, and a set of them that is decoded when it is asked for."""
+"""Image files: decoding one, and an array-like collection of many that decodes on access."""
 
 import hashlib
 import os
@@ -14,97 +14,103 @@ import numpy as np
 
 from fer.data.file_list import ABSENT, FileList
 from fer.errors import FerError
-from fer.picture import open_picture
+from fer.picture import read_image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff")
-_HEADER = 4096  # bytes in which a PNG file names its transparent colours, if it has such
-_PNG_WITH_ALPHA = (4, 6)  # colour types: gray and RGB with opacity
-_WEBP_ALPHA = 0x10
-_PORTION = 256  # pictures a thread decodes at a time
-_NAMED = 3  # of many unreadable files
-_ADVICE = "Replace or remove them, or go on without them: datamodule.skip_corrupt=true"
+# Bytes in which a PNG file declares its transparent colours, if it has any.
+_HEADER_BYTES = 4096
+# PNG colour types: gray and RGB with an alpha channel.
+_PNG_WITH_ALPHA = (4, 6)
+_WEBP_ALPHA_FLAG = 0x10
+# Images that a thread decodes at a time.
+_CHUNK = 256
+# Unreadable files that a message names.
+_MAX_NAMED = 3
+_ADVICE = "Replace or remove them, or continue without them: datamodule.skip_corrupt=true"
 
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our message names the damaged file
+# Our own message names the damaged file; OpenCV's does not.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def decode(content: np.ndarray, size: int, color: bool, box: np.ndarray | None = None) -> np.ndarray | None:
-    """Decode a picture of any size: the largest centred square of it, resized.
+    """Decode an image of any size, crop its largest centred square and resize it.
 
-    A picture that is wider than high loses as much on the left as on the right, one that is higher than wide
-    as much above as below. Shrinking averages areas (``INTER_AREA``), enlarging is bilinear. The orientation
-    that a camera notes down is applied. Transparent PNG, WebP and TIFF pictures are laid over white, as where
-    a model is used.
+    Shrinking averages areas (``INTER_AREA``), enlarging is bilinear. The EXIF orientation is applied.
+    Transparent PNG, WebP and TIFF images are composited on white, as in prediction.
 
     Args:
-        content: The file's bytes, uint8 ``(n,)``: PNG, JPEG, WebP, BMP or TIFF, 8 or 16 bits, gray or colour.
-        size: Side of the result in pixels.
-        color: RGB, else gray.
-        box: int ``(4,)``, left, top, width and height of the part to take in pixels; None, or one without
-            area, takes the whole picture.
+        content: Bytes of the file, uint8 ``(n,)``: PNG, JPEG, WebP, BMP or TIFF, 8 or 16 bits, gray or
+            colour.
+        size: Side of the result, in pixels.
+        color: Decode as RGB; otherwise gray.
+        box: Region to crop first, int ``(4,)``: left, top, width and height in pixels. None, or a region
+            without area, keeps the full image.
 
     Returns:
-        uint8 ``(size, size, C)`` with C 3 or 1; None where the bytes are no picture or not a whole one.
+        uint8 ``(size, size, C)`` with C 3 or 1; None if the bytes are not a complete image.
     """
     try:
-        picture = _opaque(content, color) if _may_be_transparent(content) else None
-        if picture is None:
-            picture = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB if color else cv2.IMREAD_GRAYSCALE)
-    except cv2.error:  # empty
+        image = _decode_on_white(content, color) if _may_be_transparent(content) else None
+        if image is None:
+            image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB if color else cv2.IMREAD_GRAYSCALE)
+    except cv2.error:
+        # OpenCV raises for an empty file and returns None for a damaged one.
         return None
-    if picture is None:
+    if image is None:
         return None
-    square = _centre_square(picture if box is None else _part(picture, box))
+    square = _centre_square(image if box is None else _crop_box(image, box))
     shrinks = len(square) > size
     square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return square.reshape(size, size, 3 if color else 1)
 
 
 def _may_be_transparent(content: np.ndarray) -> bool:
-    """Whether the header of a PNG or WebP file speaks of opacity; a TIFF file has no header to ask."""
-    head = content[:_HEADER].tobytes()
+    """Return whether a PNG or WebP header declares transparency; True for any TIFF file."""
+    head = content[:_HEADER_BYTES].tobytes()
     if head.startswith(b"\x89PNG") and len(head) > 25:
         return head[25] in _PNG_WITH_ALPHA or b"tRNS" in head
     if head[8:12] == b"WEBP" and len(head) > 20:
-        return head[12:16] == b"VP8L" or (head[12:16] == b"VP8X" and bool(head[20] & _WEBP_ALPHA))
+        return head[12:16] == b"VP8L" or (head[12:16] == b"VP8X" and bool(head[20] & _WEBP_ALPHA_FLAG))
     return head.startswith((b"II*\0", b"MM\0*"))
 
 
-def _opaque(content: np.ndarray, color: bool) -> np.ndarray | None:
-    """Return a picture laid over white, RGB or gray, as where a model is used; None: it has no opacity."""
-    picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
-    if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
+def _decode_on_white(content: np.ndarray, color: bool) -> np.ndarray | None:
+    """Return an image composited on white, RGB or gray, as in prediction; None if it has no alpha channel."""
+    image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    if image is None or image.ndim != 3 or image.shape[2] != 4:
         return None
     try:
-        opaque = open_picture(content.tobytes())
+        opaque = read_image(content.tobytes())
     except FerError:
         return None
     return opaque if color else cv2.cvtColor(opaque, cv2.COLOR_RGB2GRAY)
 
 
-def _part(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+def _crop_box(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Return the part of an image inside a box, or the image where the box has no area in it."""
     left, top = box[:2].clip(0)
     right, bottom = (box[:2] + box[2:]).clip(0)
-    part = picture[top:bottom, left:right]
-    return part if part.size else picture
+    crop = image[top:bottom, left:right]
+    return crop if crop.size else image
 
 
-def _centre_square(picture: np.ndarray) -> np.ndarray:
-    height, width = picture.shape[:2]
+def _centre_square(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    return picture[top : top + side, left : left + side]
+    return image[top : top + side, left : left + side]
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """A set of pictures on disk that looks like their array, and decodes what is asked for.
+    """Image files on disk that are indexed like an array ``(N, S, S, C)`` and decoded on access.
 
     Attributes:
         files: The files.
-        size: Side at which pictures are given, in pixels.
-        color: RGB, else gray.
-        boxes: int64 ``(N, 4)``, the part of each picture to take (see `decode`), or None.
-        skip_corrupt: Go on without files that cannot be read as pictures.
+        size: Side of the decoded images, in pixels.
+        color: Decode as RGB; otherwise gray.
+        boxes: Region of each image to crop, int64 ``(N, 4)`` (see `decode`), or None.
+        skip_corrupt: Skip unreadable files with a warning instead of raising.
     """
 
     files: FileList
@@ -116,7 +122,7 @@ class ImageFiles:
     dtype = np.dtype(np.uint8)
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.files)
 
     @property
@@ -126,7 +132,7 @@ class ImageFiles:
 
     @property
     def nbytes(self) -> int:
-        """Return the bytes that all of them take, decoded."""
+        """Return the bytes that all decoded images take."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     @overload
@@ -134,108 +140,116 @@ class ImageFiles:
     @overload
     def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray: ...
     def __getitem__(self, rows: int | np.ndarray | slice) -> np.ndarray:
-        """Return decoded pictures, uint8 ``(n, S, S, C)`` or of one row ``(S, S, C)``.
+        """Return decoded images, uint8 ``(n, S, S, C)``, or ``(S, S, C)`` for an integer.
 
         Raises:
-            FerError: Some cannot be decoded; the message names them.
+            FerError: Some images cannot be decoded; the message names the files.
         """
         if isinstance(rows, int | np.integer):
             return self[np.array([rows])][0]
-        chosen = np.arange(len(self))[rows]
-        pixels, readable = self.read(chosen)
+        positions = np.arange(len(self))[rows]
+        pixels, readable = self.read(positions)
         if not readable.all():
-            raise FerError(f"{self._complaint(chosen[~readable])} {_ADVICE}")
+            raise FerError(f"{self._unreadable_message(positions[~readable])} {_ADVICE}")
         return pixels
 
     def read(self, rows: np.ndarray, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Decode pictures and leave out those that cannot be.
+        """Decode images and skip unreadable ones.
 
         Args:
-            rows: int ``(n,)``.
-            threads: That decode; OpenCV lets go of Python's lock meanwhile.
+            rows: Positions, int ``(n,)``.
+            threads: Number of decoding threads; OpenCV releases the GIL.
 
         Returns:
-            uint8 ``(m, S, S, C)`` of the readable ones, and which of ``rows`` are, bool ``(n,)``.
+            The readable images, uint8 ``(m, S, S, C)``, and whether each row is readable, bool ``(n,)``.
         """
         if threads > 1:
             with ThreadPoolExecutor(threads) as pool:
-                pictures = list(pool.map(self.read_one, rows))
+                images = list(pool.map(self.read_one, rows))
         else:
-            pictures = [self.read_one(row) for row in rows]
-        readable = np.array([picture is not None for picture in pictures], dtype=bool)
-        whole = [picture for picture in pictures if picture is not None]
-        return np.stack(whole) if whole else np.empty((0, *self.shape[1:]), np.uint8), readable
+            images = [self.read_one(row) for row in rows]
+        readable = np.array([image is not None for image in images], dtype=bool)
+        decoded = [image for image in images if image is not None]
+        return np.stack(decoded) if decoded else np.empty((0, *self.shape[1:]), np.uint8), readable
 
     def read_one(self, row: int) -> np.ndarray | None:
-        """Return a picture ``(S, S, C)``; None where it cannot be decoded."""
+        """Return an image ``(S, S, C)``; None if it cannot be decoded."""
         if self.files.sizes[row] <= 0:
             return None
         try:
-            with FileIO(self.files.path(row)) as file:  # NumPy's own reading takes half as long again
+            # np.fromfile takes half as long again.
+            with FileIO(self.files.path(row)) as file:
                 content = np.frombuffer(file.readall(), np.uint8)
         except OSError:
             return None
         return decode(content, self.size, self.color, None if self.boxes is None else self.boxes[row])
 
     def read_all(self) -> tuple[np.ndarray, np.ndarray]:
-        """Decode all pictures, on all processors.
+        """Decode all images, with one thread per processor.
 
         Returns:
-            uint8 ``(N, S, S, C)``, and which of them could be decoded, bool ``(N,)``; others are undefined.
+            uint8 ``(N, S, S, C)``, and whether each image is readable, bool ``(N,)``; the pixels of
+            unreadable images are undefined.
         """
         pixels, readable = np.empty(self.shape, np.uint8), np.zeros(len(self), bool)
 
         def fill(rows: range) -> None:
             for row in rows:
-                if (picture := self.read_one(row)) is not None:
-                    pixels[row], readable[row] = picture, True
+                if (image := self.read_one(row)) is not None:
+                    pixels[row], readable[row] = image, True
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(fill, self._portions()))
+            list(pool.map(fill, self._chunks()))
         return pixels, readable
 
-    def _portions(self) -> Iterator[range]:
-        for start in range(0, len(self), _PORTION):
-            yield range(start, min(start + _PORTION, len(self)))
+    def _chunks(self) -> Iterator[range]:
+        for start in range(0, len(self), _CHUNK):
+            yield range(start, min(start + _CHUNK, len(self)))
 
     def subset(self, rows: np.ndarray) -> "ImageFiles":
-        """Return the pictures at positions ``(n,)``, or where a mask ``(N,)`` is true; none is decoded."""
+        """Return the images at positions ``(n,)`` or where a mask ``(N,)`` is true, without decoding."""
         boxes = None if self.boxes is None else self.boxes[rows]
         return replace(self, files=self.files.subset(rows), boxes=boxes)
 
     def fingerprint(self) -> str:
-        """Return a hash of all that the pixels depend on, files by name, size and time; none is opened."""
+        """Return a hash of all that determines the pixels: names, sizes and times of files, and options."""
         files = self.files
         checksum = hashlib.sha256(f"{self.size} {self.color} {files.names.dtype}".encode())
-        for part in (files.names, files.sizes, files.times, self.boxes):
-            checksum.update(b"" if part is None else np.ascontiguousarray(part).tobytes())
+        for array in (files.names, files.sizes, files.times, self.boxes):
+            checksum.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
         return checksum.hexdigest()
 
-    def suspects(self) -> np.ndarray:
-        """Return the positions of files that are absent, empty or not named like pictures, int64 ``(n,)``."""
+    def suspect_rows(self) -> np.ndarray:
+        """Return the positions of files that are absent, empty or without an image suffix, int64 ``(n,)``."""
         lower = np.char.lower(self.files.names)
-        named = np.logical_or.reduce([np.char.endswith(lower, suffix.encode()) for suffix in SUFFIXES])
-        return np.flatnonzero((self.files.sizes <= 0) | ~named)
+        has_suffix = np.logical_or.reduce([np.char.endswith(lower, suffix.encode()) for suffix in SUFFIXES])
+        return np.flatnonzero((self.files.sizes <= 0) | ~has_suffix)
 
-    def give_up(self, rows: np.ndarray, all_of_it: bool) -> None:
-        """Say that these files cannot be read, in a warning where training can go on without them.
+    def report_unreadable(self, rows: np.ndarray, nothing_left: bool) -> None:
+        """Warn that files are unreadable, or raise if they must not be skipped.
+
+        Args:
+            rows: Positions of the unreadable files, int ``(n,)``.
+            nothing_left: Whether no other image was requested.
 
         Raises:
-            FerError: They may not be skipped, or they are all that was asked for.
+            FerError: ``skip_corrupt`` is false, or ``nothing_left`` is true.
         """
-        complaint = self._complaint(rows)
+        message = self._unreadable_message(rows)
         if not self.skip_corrupt:
-            raise FerError(f"{complaint} {_ADVICE}")
-        if all_of_it:
-            raise FerError(f"{complaint} Nothing is left to go on with.")
-        warnings.warn(f"{complaint} Going on without them.", stacklevel=2)
+            raise FerError(f"{message} {_ADVICE}")
+        if nothing_left:
+            raise FerError(f"{message} No readable image is left.")
+        warnings.warn(f"{message} Continuing without them.", stacklevel=2)
 
-    def _complaint(self, rows: np.ndarray) -> str:
-        """Return how many files cannot be read, and which are the first."""
-        named = ", ".join(f"{self.files.name(row)} ({self._reason(row)})" for row in rows[:_NAMED])
-        more = f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else ""
+    def _unreadable_message(self, rows: np.ndarray) -> str:
+        """Return a message with the number of unreadable files and the names of the first ones."""
+        named = ", ".join(f"{self.files.name(row)} ({self._reason(row)})" for row in rows[:_MAX_NAMED])
+        more = f" and {len(rows) - _MAX_NAMED:,} more" if len(rows) > _MAX_NAMED else ""
         count = f"{len(rows):,} of {len(self):,} files"
-        return f"{self.files.root}: {count} cannot be read as pictures: {named}{more}."
+        return f"{self.files.root}: {count} cannot be read as images: {named}{more}."
 
     def _reason(self, row: int) -> str:
-        return {ABSENT: "no such file", 0: "empty"}.get(int(self.files.sizes[row]), "damaged, or no picture")
+        return {ABSENT: "no such file", 0: "empty"}.get(
+            int(self.files.sizes[row]), "damaged, or not an image"
+        )

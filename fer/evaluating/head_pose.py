@@ -1,4 +1,4 @@
-"""Five points on each face that is scored, for slices by head pose; YuNet finds them, where its file is."""
+"""Five facial landmarks on each scored face, for slices by head pose; detected by YuNet if available."""
 
 import hashlib
 import os
@@ -12,73 +12,74 @@ import numpy as np
 
 from fer.analysis.images import Images
 from fer.data.cache import cache_folder
-from fer.data.duplicates.signature import digests
+from fer.data.duplicates.signature import pixel_digests
 from fer.data.pictures import ImageFiles
 from fer.errors import FerError
 from fer.faces.choose import choose_detector
 from fer.faces.yunet import YuNet
 
-VERSION = 1  # of what is found; a new number makes stored points of older ones stale
-# Of 1,200 faces of FER2013's PublicTest, 48 px, YuNet finds 84 % as they are, 95 % enlarged to 80 px, 97 % at
-# 96 and no more up to 160. At 288 it is 97 % still, and five times slower. A rim around them costs faces.
-LEAST_SIDE = 96
+# Version of the detection. Increase it to invalidate landmarks in the cache.
+VERSION = 1
+# YuNet detects 84 % of 1,200 faces of FER2013's PublicTest at their 48 px, 95 % enlarged to 80 px, 97 % at 96
+# px, and not more up to 160 px. At 288 px it is still 97 %, and five times slower. Padding reduces the rate.
+MIN_SIDE = 96
 NO_DETECTOR = (
-    "No image is sliced by head pose: that takes the face detector YuNet, whose file is neither named by "
-    "FER_YUNET_MODEL nor in the cache. `fer-predict PHOTO --detector yunet` downloads it there."
+    "There are no slices by head pose, because they need the face detector YuNet. Its file is neither named "
+    "by FER_YUNET_MODEL nor in the cache. `fer-predict PHOTO --detector yunet` downloads it into the cache."
 )
-FOUND = "Head pose is told by five points that the detector YuNet finds on {} of {} faces."
+DETECTED = "Head pose is computed from five landmarks, which the detector YuNet finds on {} of {} faces."
 
 
-def find_points(images: Images) -> tuple[np.ndarray | None, str]:
-    """Find five points on each face, or take those that were found in the same pixels before from the cache.
+def find_landmarks(images: Images) -> tuple[np.ndarray | None, str]:
+    """Detect five facial landmarks on each face, or load them from the cache if the same images are there.
 
     Args:
-        images: uint8 ``(N, H, W, C)``, C is 1 or 3 (RGB), a face each.
+        images: uint8 ``(N, H, W, C)``, C is 1 or 3 (RGB), one face each.
 
     Returns:
-        The points as `fer.analysis.image_quality.measure_pose` takes them, float32 ``(N, 5, 2)``, NaN where
-        no face was found, or None where there is no detector with points; and a sentence on that.
+        The landmarks for `fer.analysis.image_quality.measure_pose`, float32 ``(N, 5, 2)`` in pixels, NaN
+        where no face was detected, or None if there is no detector with landmarks; and a sentence on that.
     """
     try:
         detector = choose_detector("auto")
     except FerError as error:
-        return None, f"No image is sliced by head pose. {error}"
+        return None, f"There are no slices by head pose. {error}"
     if not isinstance(detector, YuNet):
         return None, NO_DETECTOR
     path = cache_folder() / f"points-{_fingerprint(images, detector)}.npy"
     if (points := _load(path, len(images))) is None:
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            found = threads.map(
-                lambda row: _points_of(images[row : row + 1][0], detector), range(len(images))
+            detected = threads.map(
+                lambda row: _detect(images[row : row + 1][0], detector), range(len(images))
             )
-            points = np.array(list(found), np.float32).reshape(-1, 5, 2)
+            points = np.array(list(detected), np.float32).reshape(-1, 5, 2)
         _store(path, points)
     count = int(np.isfinite(points[:, 0, 0]).sum())
-    return points, FOUND.format(f"{count:,}", f"{len(images):,}")
+    return points, DETECTED.format(f"{count:,}", f"{len(images):,}")
 
 
-def _points_of(image: np.ndarray, detector: YuNet) -> np.ndarray:
-    """Return the points of the largest face, ``(5, 2)`` in pixels; NaN where there is none."""
-    picture = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.shape[2] == 1 else image
-    factor = max(1.0, LEAST_SIDE / min(picture.shape[:2]))
+def _detect(image: np.ndarray, detector: YuNet) -> np.ndarray:
+    """Return the landmarks of the largest face, ``(5, 2)`` in pixels; NaN if no face is detected."""
+    rgb = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.shape[2] == 1 else image
+    factor = max(1.0, MIN_SIDE / min(rgb.shape[:2]))
     if factor > 1:
-        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-    points = next((face.points for face in detector(picture) if face.points is not None), None)
+        rgb = cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    points = next((face.points for face in detector(rgb) if face.points is not None), None)
     return np.full((5, 2), np.nan) if points is None else points / factor
 
 
 def _fingerprint(images: Images, detector: YuNet) -> str:
     if isinstance(images, ImageFiles):
         boxes = b"" if images.boxes is None else images.boxes.tobytes()
-        marks = [repr(images.shape).encode(), boxes, *images.files.contents(np.arange(len(images)))]
+        hashes = [repr(images.shape).encode(), boxes, *images.files.content_hashes(np.arange(len(images)))]
     else:
-        marks = digests(np.asarray(images))
-    parts = [f"{VERSION}".encode(), detector.model_file.read_bytes(), *marks]
+        hashes = pixel_digests(np.asarray(images))
+    parts = [f"{VERSION}".encode(), detector.model_file.read_bytes(), *hashes]
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
 def _load(path: Path, count: int) -> np.ndarray | None:
-    """Return stored points; None where there are none, or damaged ones."""
+    """Return the stored landmarks; None if there are none or the file is damaged."""
     try:
         points = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -87,15 +88,19 @@ def _load(path: Path, count: int) -> np.ndarray | None:
 
 
 def _store(path: Path, points: np.ndarray) -> None:
-    """Write points beside their place and move them there, so that a reader sees a whole file or none."""
-    draft = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")  # the cache removes what a kill has left
+    """Write landmarks atomically, so that a reader sees the complete file or none."""
+    # The cache removes .tmp files that a killed process has left.
+    temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with draft.open("xb") as file:
+            with temporary.open("xb") as file:
                 np.save(file, points)
-            draft.replace(path)
+            temporary.replace(path)
         finally:
-            draft.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        warnings.warn(f"Going on without storing the points of the faces: {error}.", stacklevel=3)
+        warnings.warn(
+            f"{path}: cannot store the facial landmarks ({error}). They are detected again next time.",
+            stacklevel=3,
+        )

@@ -1,52 +1,54 @@
-"""What tells images apart that several runs were scored on, so that the same ones can be lined up."""
+"""Keys that identify images, to match the images that several runs were scored on."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer.data.duplicates.signature import digests
+from fer.data.duplicates.signature import pixel_digests
 from fer.data.pictures import ImageFiles
 from fer.errors import FerError
-from fer.places import at_home
-from fer.scoring import Subject
+from fer.places import expand_user
+from fer.scoring import EvaluationSplit
 
 if TYPE_CHECKING:
-    from fer.evaluating.contenders import Contender
+    from fer.evaluating.contenders import ComparedRun
 
 
-def image_keys(contenders: Sequence["Contender"]) -> list[np.ndarray]:
-    """Return what tells the scored images of each run apart, ``(N,)`` each.
+def image_keys(runs: Sequence["ComparedRun"]) -> list[np.ndarray]:
+    """Return keys of the scored images of each run, ``(N,)`` each; equal keys are the same image.
 
-    Of sets in memory the hashes of the pixels; where one place's pictures are held in several sizes or
-    colours, the rows. Of sets on disk the files' bytes, or names and sizes where there are many.
+    For data in memory, hashes of the pixels; if the images of one path are held in several sizes or colours,
+    their rows. For data on disk, hashes of the files, or names and sizes if there are many.
 
     Raises:
-        FerError: The sets are held in ways that cannot be lined up.
+        FerError: The data sets are held in ways that cannot be matched.
     """
-    keys = _keys([one.subject() for one in contenders], [str(one["run"]) for one in contenders])
-    scored = [np.isin(one.subject().index, one.predictions.index) for one in contenders]  # the readable ones
-    return [key[rows] for key, rows in zip(keys, scored, strict=True)]
+    splits = [run.load_split() for run in runs]
+    keys = _split_keys(splits, [str(run["run"]) for run in runs])
+    # Images that could not be read have no prediction.
+    is_scored = [np.isin(split.index, run.predictions.index) for split, run in zip(splits, runs, strict=True)]
+    return [key[mask] for key, mask in zip(keys, is_scored, strict=True)]
 
 
-def _keys(subjects: Sequence[Subject], runs: Sequence[str]) -> list[np.ndarray]:
-    images = [subject.data.images for subject in subjects]
-    held = [part for part in images if isinstance(part, np.ndarray)]
+def _split_keys(splits: Sequence[EvaluationSplit], runs: Sequence[str]) -> list[np.ndarray]:
+    images = [split.data.images for split in splits]
+    in_memory = [part for part in images if isinstance(part, np.ndarray)]
     on_disk = [part for part in images if isinstance(part, ImageFiles)]
-    if not held:
-        return [np.array(list(part.files.contents(np.arange(len(part))))) for part in on_disk]
+    if not in_memory:
+        return [np.array(list(part.files.content_hashes(np.arange(len(part))))) for part in on_disk]
     names = " and ".join(dict.fromkeys(runs))
     if on_disk:
         raise FerError(
-            f"{names}: the pictures of one are held in memory and those of another stay on disk, so they "
-            "cannot be matched. Score them anew with one datamodule.memory_gb."
+            f"{names}: expected all images in memory or all on disk, got both, so they cannot be matched. "
+            "Score the runs again with the same datamodule.memory_gb."
         )
-    if len({part.shape[1:] for part in held}) == 1:
-        return [np.array(digests(part)) for part in held]
-    if len({at_home(subject.data.source).resolve() for subject in subjects}) == 1:
-        return [subject.index for subject in subjects]
-    sizes = " and ".join(dict.fromkeys("x".join(map(str, part.shape[1:])) for part in held))
+    if len({part.shape[1:] for part in in_memory}) == 1:
+        return [np.array(pixel_digests(part)) for part in in_memory]
+    if len({expand_user(split.data.source).resolve() for split in splits}) == 1:
+        return [split.index for split in splits]
+    sizes = " and ".join(dict.fromkeys("x".join(map(str, part.shape[1:])) for part in in_memory))
     raise FerError(
-        f"{names} hold pictures of {sizes} from several places, so they cannot be matched. Name one place "
-        "that all of them lie in with --path."
+        f"{names}: expected images of one size or from one path, got {sizes} from several paths, so they "
+        "cannot be matched. Name one path that has the data of all runs with --path."
     )

@@ -1,4 +1,4 @@
-"""The pictures that a run was trained and chosen on, where they are still at hand."""
+"""Images of a run's own training and validation split, if its data is still available."""
 
 import re
 from pathlib import Path
@@ -7,109 +7,117 @@ from typing import Any
 import numpy as np
 
 from fer.data.pictures import ImageFiles
-from fer.data.sources import read
+from fer.data.sources import read_dataset
 from fer.data.splits import indices
 from fer.errors import FerError
-from fer.scoring import Scene, TrainedRun
-from fer.scoring.trace import changed
+from fer.scoring import EvaluationData, TrainedRun
+from fer.scoring.trace import changed_roles
 
-PLACES = ("path", "init_from", "pretrained")  # keys of the config that name files
-_DRAWN = {"name": "synthetic", "num_val": 0, "num_test": 0, "seed": 0, "difficulty": 1.0}
+# Config keys whose values are paths.
+PATH_KEYS = ("path", "init_from", "pretrained")
+_SYNTHETIC = {"name": "synthetic", "num_val": 0, "num_test": 0, "seed": 0, "difficulty": 1.0}
 
 
-def find_scene(run: TrainedRun, place: str | None) -> Scene | None:
-    """Return the validation split that a run was chosen on; None where it is gone, which is said.
+def open_validation_data(run: TrainedRun, path: str | None) -> EvaluationData | None:
+    """Return a run's validation data; print a message and return None if it is not available.
 
     Args:
         run: The run.
-        place: Where its data lies now; None: where it was in training.
+        path: Current path of its data; None: the path used in training.
 
     Raises:
-        FerError: ``place`` was given and does not hold the data.
+        FerError: ``path`` was given and does not contain the run's data.
     """
     try:
-        return _open(run, place)
+        return _open(run, path)
     except FerError as error:
-        if place is not None:
+        if path is not None:
             raise
-        print(f"data         not at hand; name its place with --calibration. {error}", flush=True)
+        print(f"data         not available; give its path with --calibration. {error}", flush=True)
         return None
 
 
-def _open(run: TrainedRun, place: str | None) -> Scene:
-    if place is not None and "path" not in run.trained.config["datamodule"]:
-        raise FerError(f"--calibration {place}: the run's data lies in no single place; leave it out.")
-    scene = Scene(run, "val", place)
-    if "val" in changed(scene.whole, run.trained.manifest):
-        raise FerError(f"{scene.subject.data.source}: the validation images are not those of the training.")
-    assert len(scene.subject.index)
-    return scene
+def _open(run: TrainedRun, path: str | None) -> EvaluationData:
+    if path is not None and "path" not in run.checkpoint.config["datamodule"]:
+        raise FerError(
+            f"--calibration {path}: the run's data has no single path (datamodule.path). Leave it out."
+        )
+    evaluation = EvaluationData(run, "val", path)
+    if "val" in changed_roles(evaluation.dataset, run.checkpoint.manifest):
+        raise FerError(
+            f"{evaluation.split.data.source}: expected the validation images of the training, got others."
+        )
+    assert len(evaluation.split.index)
+    return evaluation
 
 
 def is_gray(run: TrainedRun) -> bool:
-    """Whether a run was trained on gray pictures."""
-    return bool(run.trained.manifest["image_shape"][2] == 1)
+    """Return whether a run was trained on grayscale images."""
+    return bool(run.checkpoint.manifest["image_shape"][2] == 1)
 
 
-def validation_faces(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """Return the faces to judge a model on and the class numbers of their emotions.
+def validation_faces(evaluation: EvaluationData) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images of the validation split and their class indices.
 
     Returns:
-        uint8 ``(N, S, S, C)`` and int64 ``(N,)``; without the pictures that cannot be read, where training
-        went on without them.
+        uint8 ``(N, S, S, C)`` and int64 ``(N,)``. Unreadable images are left out if training skipped them.
     """
-    faces, readable = _readable(scene.subject.data.images, np.arange(len(scene.subject.index)))
-    return faces, scene.subject.target[readable]
+    faces, readable = _readable(evaluation.split.data.images, np.arange(len(evaluation.split.index)))
+    return faces, evaluation.split.target[readable]
 
 
-def training_faces(scene: Scene, number: int) -> np.ndarray:
-    """Return faces of the training split, evenly spread over it, uint8 ``(number, S, S, C)`` or fewer."""
-    return _readable(scene.whole.images, spread(indices(scene.whole, "train"), number))[0]
+def training_faces(evaluation: EvaluationData, number: int) -> np.ndarray:
+    """Return images evenly spaced over the training split, uint8 ``(number, S, S, C)`` or fewer."""
+    return _readable(evaluation.dataset.images, evenly_spaced(indices(evaluation.dataset, "train"), number))[
+        0
+    ]
 
 
 def _readable(images: np.ndarray | ImageFiles, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pictures of rows, and which of ``rows`` can be read, bool ``(n,)``.
+    """Return the readable images of ``rows``, and a mask of the readable ones, bool ``(n,)``.
 
     Raises:
-        FerError: One cannot, and training did not go on without such.
+        FerError: An image is unreadable, and training did not skip such images.
     """
     if isinstance(images, np.ndarray):
         return images[rows], np.ones(len(rows), bool)
-    pictures, readable = images.read(rows)
+    pixels, readable = images.read(rows)
     if not readable.all():
-        images.give_up(rows[~readable], all_of_it=not readable.any())
-    return pictures, readable
+        images.report_unreadable(rows[~readable], nothing_left=not readable.any())
+    return pixels, readable
 
 
-def parity_faces(run: TrainedRun, scene: Scene | None, side: int, number: int) -> tuple[np.ndarray, str]:
-    """Return faces to compare two runtimes on, uint8 ``(number, side, side, C)``, and what they are.
+def parity_faces(
+    run: TrainedRun, evaluation: EvaluationData | None, side: int, number: int
+) -> tuple[np.ndarray, str]:
+    """Return images for the parity check, uint8 ``(number, side, side, C)``, and their source.
 
-    They are of the validation split; drawn ones stand in where that is not at hand or smaller.
+    They are from the validation split, or synthetic if that is not available or too small.
     """
-    if scene is not None and len(scene.subject.index) >= number:
-        rows = spread(np.arange(len(scene.subject.index)), number)
-        return _readable(scene.subject.data.images, rows)[0], scene.subject.split
-    drawn = read({**_DRAWN, "num_train": number, "size": side, "color": not is_gray(run)})
-    return drawn.images[:], "drawn faces"
+    if evaluation is not None and len(evaluation.split.index) >= number:
+        rows = evenly_spaced(np.arange(len(evaluation.split.index)), number)
+        return _readable(evaluation.split.data.images, rows)[0], evaluation.split.name
+    synthetic = read_dataset({**_SYNTHETIC, "num_train": number, "size": side, "color": not is_gray(run)})
+    return synthetic.images[:], "synthetic faces"
 
 
-def spread(rows: np.ndarray, number: int) -> np.ndarray:
-    """Return so many of ``rows``, evenly spaced; all where there are no more."""
+def evenly_spaced(rows: np.ndarray, number: int) -> np.ndarray:
+    """Return ``number`` evenly spaced elements of ``rows``, or all if there are fewer."""
     return rows[np.linspace(0, len(rows) - 1, min(number, len(rows))).astype(np.int64)]
 
 
-def without_places(value: Any) -> Any:
-    """Return nested values without folders: what leaves the lab tells none of it."""
+def strip_folders(value: Any) -> Any:
+    """Return nested values with paths reduced to file names, so that an export contains no local folders."""
     if isinstance(value, dict):
-        named = {key: without_folder(inner) for key, inner in value.items()
-                 if key in PLACES and isinstance(inner, str)}  # fmt: skip
-        return {key: named[key] if key in named else without_places(inner) for key, inner in value.items()}
+        named = {key: strip_folder(inner) for key, inner in value.items()
+                 if key in PATH_KEYS and isinstance(inner, str)}  # fmt: skip
+        return {key: named[key] if key in named else strip_folders(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [without_places(inner) for inner in value]
-    is_place = isinstance(value, str) and (Path(value).is_absolute() or value.startswith("~"))
-    return without_folder(value) if is_place else value
+        return [strip_folders(inner) for inner in value]
+    is_path = isinstance(value, str) and (Path(value).is_absolute() or value.startswith("~"))
+    return strip_folder(value) if is_path else value
 
 
-def without_folder(path: str) -> str:
-    """Return the name alone of a path, in its quotes if it has any."""
+def strip_folder(path: str) -> str:
+    """Return the last part of a path, keeping quotes around it."""
     return re.sub(r"[^'\"]*/", "", re.sub(r"/+(?=['\"]?$)", "", path))

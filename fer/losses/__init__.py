@@ -1,4 +1,4 @@
-"""What training minimises, and the class weights that answer an imbalanced set."""
+"""Training losses, and class weights for imbalanced data."""
 
 from fer.losses.class_weights import class_weights, effective_number_weights
 from fer.losses.factory import build_loss

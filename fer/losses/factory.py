@@ -1,4 +1,4 @@
-"""From plain options to a loss."""
+"""Build a loss from its options, with class weights for imbalanced data (`fer.losses.class_weights`)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -26,13 +26,13 @@ WEIGHTED: dict[str, Callable[..., Loss]] = {
     "soft_targets": SoftTargets,
     "symmetric_cross_entropy": SymmetricCrossEntropy,
 }
-# They correct for the frequency of the classes themselves.
+# Losses that already correct for class frequency, and so take counts instead of weights.
 ADJUSTED: dict[str, Callable[..., Loss]] = {
     "balanced_softmax": partial(LogitAdjusted, tau=1.0),
     "logit_adjustment": LogitAdjusted,
 }
 LOSSES = WEIGHTED | ADJUSTED
-IMBALANCE = ("none", "class_weights", "effective_number", "oversample")
+IMBALANCE_METHODS = ("none", "class_weights", "effective_number", "oversample")
 
 
 def build_loss(
@@ -44,21 +44,22 @@ def build_loss(
     """Build the loss named in the config.
 
     Args:
-        config: ``name`` (one of `LOSSES`) and that loss's options.
-        imbalance: ``name`` (one of `IMBALANCE`), and ``beta`` for ``effective_number``; oversampling is the
-            loader's part.
+        config: ``name`` (one of `LOSSES`) and the options of that loss.
+        imbalance: ``name`` (one of `IMBALANCE_METHODS`), and ``beta`` for ``effective_number``; the data
+            loader implements ``oversample``.
         counts: Training samples of each class, ``(K,)``.
-        label_given_vote: Of data with votes, for `ExpectedLabels`.
+        label_given_vote: Transition matrix for `ExpectedLabels`, ``(K, K)``; None for data without votes.
 
     Raises:
-        FerError: A name or option is unknown, a number out of range, or the imbalance corrected for twice.
+        FerError: A name or option is unknown, a number is out of range, or both the loss and ``imbalance``
+            correct for imbalance.
     """
     options = dict(config)
     name = options.pop("name")
     _expect_one_of("loss.name", name, LOSSES)
     weight = _weight(imbalance, counts)
     if name in ADJUSTED:
-        _refuse_second_correction(name, imbalance["name"])
+        _check_single_correction(name, imbalance["name"])
         options["counts"] = counts
     else:
         options["weight"] = weight
@@ -71,7 +72,7 @@ def build_loss(
 
 
 def _weight(imbalance: Mapping[str, Any], counts: Sequence[int]) -> Tensor | None:
-    _expect_one_of("imbalance.name", imbalance["name"], IMBALANCE)
+    _expect_one_of("imbalance.name", imbalance["name"], IMBALANCE_METHODS)
     if imbalance["name"] == "class_weights":
         return class_weights(counts)
     if imbalance["name"] == "effective_number":
@@ -79,11 +80,11 @@ def _weight(imbalance: Mapping[str, Any], counts: Sequence[int]) -> Tensor | Non
     return None
 
 
-def _refuse_second_correction(loss: str, imbalance: str) -> None:
+def _check_single_correction(loss: str, imbalance: str) -> None:
     if imbalance != "none":
         raise FerError(
-            f"loss={loss} corrects for the imbalance of the classes itself, and imbalance={imbalance} would "
-            "do so a second time. Use imbalance=none with it, or another loss."
+            f"imbalance={imbalance}: expected none with loss={loss}, which already corrects for class "
+            "imbalance. Use imbalance=none, or another loss."
         )
 
 

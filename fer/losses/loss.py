@@ -1,84 +1,89 @@
-"""Losses of logits and targets, where a target is a class number or a distribution over the classes."""
+"""Losses of logits and targets, where a target is a class number or a distribution over classes.
+
+Losses that train on the votes of several annotators are in `fer.losses.votes`.
+"""
 
 import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
+from torch.nn import functional as F  # noqa: N812 - the usual alias
 
 from fer.errors import FerError
 
 
 class Loss(nn.Module):
-    """Mean cost of a batch, where a subclass says what each class would cost if it were the label.
+    """Mean loss of a batch; a subclass defines the loss of each class as if it were the label.
 
-    A distribution pays the mean cost over its classes, so that a mixture of two labels pays the mixture of
-    their losses, as mixup wants it. Weights are averaged as in torch: the sum of weight x cost over the sum
-    of the weights.
+    The loss of a target distribution is the expectation over its classes. A mixture of two labels therefore
+    has the same mixture of their losses, as mixup requires. Class weights are averaged as in torch: the sum
+    of weight times loss, divided by the sum of the weights.
 
     Args:
-        weight: Weight of each class, ``(K,)``; None weighs all alike.
-        label_smoothing: Share of the target that is spread over all classes, in [0, 1) (Szegedy et al. 2016,
-            section 7, https://arxiv.org/abs/1512.00567).
+        weight: Weight of each class, ``(K,)``; None for equal weights.
+        label_smoothing: Fraction of the target that is spread over all classes, in [0, 1) (Szegedy et al.
+            2016, section 7, https://arxiv.org/abs/1512.00567).
 
     Attributes:
-        wants_votes: Whether its target comes from the annotators' votes; then the data has to have them.
+        needs_votes: Whether the target is computed from annotators' votes, so that the data must have them.
 
-    Shape: logits ``(B, K)`` float; target ``(B,)`` int64 or ``(B, K)`` float with rows that sum to 1; out a
-        scalar.
+    Shape: logits ``(B, K)`` float; target ``(B,)`` int64, or ``(B, K)`` float with rows that sum to 1; output
+        a scalar.
     """
 
-    wants_votes = False
+    needs_votes = False
     weight: Tensor | None
 
     def __init__(self, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
-        """Keep the weights; they are no part of a checkpoint, since the counts in it give them again."""
+        """Store the weights as a non-persistent buffer; a checkpoint has the counts to recompute them."""
         super().__init__()
         if not 0.0 <= label_smoothing < 1.0:
             raise FerError(f"loss.label_smoothing: expected a number in [0, 1), got {label_smoothing}.")
         self.label_smoothing = label_smoothing
         self.register_buffer("weight", weight, persistent=False)
 
-    def target(self, label: Tensor, votes: Tensor | None) -> Tensor:
-        """Return what to learn of labels ``(B,)`` and votes ``(B, K)``: the labels."""
+    def build_target(self, label: Tensor, votes: Tensor | None) -> Tensor:
+        """Return the target for labels ``(B,)`` and votes ``(B, K)``; by default the labels."""
         return label
 
-    def costs(self, logits: Tensor) -> Tensor:
-        """Return what each class would cost if it were the label, ``(B, K)``, of logits ``(B, K)``."""
+    def class_losses(self, logits: Tensor) -> Tensor:
+        """Return the loss of each class as if it were the label, ``(B, K)``, for logits ``(B, K)``."""
         raise NotImplementedError
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the weighted mean."""
-        costs = self.costs(at_least_float32(logits))
-        shares = as_distribution(target, costs)
-        paid = self.smooth(shares)
+        """Return the weighted mean loss."""
+        losses = self.class_losses(at_least_float32(logits))
+        distribution = to_distribution(target, losses)
+        smoothed = self.smooth(distribution)
         if self.weight is None:
-            return (paid * costs).sum() / shares.sum()
-        weight = self.weight.to(costs.dtype)
-        return (paid * costs * weight).sum() / (shares * weight).sum()
+            return (smoothed * losses).sum() / distribution.sum()
+        weight = self.weight.to(losses.dtype)
+        return (smoothed * losses * weight).sum() / (distribution * weight).sum()
 
-    def smooth(self, shares: Tensor) -> Tensor:
-        """Return distributions ``(B, K)`` of which a part is spread over all classes."""
-        return shares.lerp(torch.full_like(shares, 1 / shares.shape[1]), self.label_smoothing)
+    def smooth(self, distribution: Tensor) -> Tensor:
+        """Return distributions ``(B, K)`` with the ``label_smoothing`` fraction spread over all classes."""
+        return distribution.lerp(
+            torch.full_like(distribution, 1 / distribution.shape[1]), self.label_smoothing
+        )
 
 
 class CrossEntropy(Loss):
-    """Negative log-likelihood of the label; that of torch, which weighs distributions otherwise."""
+    """Negative log-likelihood of the label; differs from torch only in how it weights distributions."""
 
-    def costs(self, logits: Tensor) -> Tensor:
+    def class_losses(self, logits: Tensor) -> Tensor:
         """Return ``-log p``."""
         return -logits.log_softmax(1)
 
 
 class Focal(Loss):
-    """Cross-entropy that counts an easy sample less: ``-(1 - p)^gamma log p``.
+    """Focal loss, which down-weights easy samples: ``-(1 - p)^gamma log p``.
 
-    Lin et al. 2017, https://arxiv.org/abs/1708.02002, with a softmax. The paper's alpha is the class weights'
-    part.
+    Lin et al. 2017, https://arxiv.org/abs/1708.02002, with a softmax. Class weights take the role of alpha in
+    the paper.
 
     Args:
-        gamma: How fast easy samples fade, 0 or more; 0 is cross-entropy.
+        gamma: Focusing parameter, 0 or more; 0 is cross-entropy.
         weight: As for `Loss`.
         label_smoothing: As for `Loss`.
 
@@ -87,29 +92,29 @@ class Focal(Loss):
     """
 
     def __init__(self, gamma: float, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
-        """Keep gamma."""
+        """Store gamma."""
         super().__init__(weight, label_smoothing)
-        expect(gamma >= 0.0, "gamma", "a number of at least 0", gamma)
+        check_option(gamma >= 0.0, "gamma", "a number of at least 0", gamma)
         self.gamma = gamma
 
-    def costs(self, logits: Tensor) -> Tensor:
+    def class_losses(self, logits: Tensor) -> Tensor:
         """Return ``-(1 - p)^gamma log p``."""
         log_probs = logits.log_softmax(1)
-        # The clamp keeps the gradient of a fractional power finite where a probability is 1.
-        missing = (-log_probs.expm1()).clamp(min=torch.finfo(log_probs.dtype).tiny)
-        return -missing.pow(self.gamma) * log_probs
+        # The clamp keeps the gradient of a fractional power finite at a probability of 1.
+        complement = (-log_probs.expm1()).clamp(min=torch.finfo(log_probs.dtype).tiny)
+        return -complement.pow(self.gamma) * log_probs
 
 
 class LogitAdjusted(Loss):
-    """Cross-entropy of logits to which the log-frequency of each class is added, in training alone.
+    """Cross-entropy with the log-frequency of each class added to its logit, in training only.
 
-    The network then learns what speaks for a class beyond its frequency, and predicts for balanced data
+    The network learns the evidence for a class apart from its frequency, and predicts as for balanced data
     (Menon et al. 2021, https://arxiv.org/abs/2007.07314). With ``tau=1`` it is the balanced softmax of Ren et
     al. 2020, https://arxiv.org/abs/2007.10740.
 
     Args:
-        counts: Training samples of each class, ``(K,)``; a class without any counts as one sample, which
-            keeps its logarithm finite.
+        counts: Training samples of each class, ``(K,)``; a class without samples counts as one, to keep its
+            logarithm finite.
         tau: Strength, 0 or more; 0 is cross-entropy.
         label_smoothing: As for `Loss`.
 
@@ -120,13 +125,13 @@ class LogitAdjusted(Loss):
     offsets: Tensor
 
     def __init__(self, counts: Sequence[int], tau: float, label_smoothing: float = 0.0) -> None:
-        """Keep the offsets."""
+        """Compute the offsets."""
         super().__init__(label_smoothing=label_smoothing)
-        expect(tau >= 0.0, "tau", "a number of at least 0", tau)
+        check_option(tau >= 0.0, "tau", "a number of at least 0", tau)
         samples = torch.as_tensor(counts, dtype=torch.float32).clamp(min=1)
         self.register_buffer("offsets", tau * (samples / samples.sum()).log(), persistent=False)
 
-    def costs(self, logits: Tensor) -> Tensor:
+    def class_losses(self, logits: Tensor) -> Tensor:
         """Return ``-log p`` of the adjusted logits."""
         return -(logits + self.offsets).log_softmax(1)
 
@@ -137,7 +142,7 @@ class GeneralisedCrossEntropy(Loss):
     Zhang & Sabuncu 2018, https://arxiv.org/abs/1805.07836, without the truncated variant.
 
     Args:
-        q: How little an unlikely label counts, in (0, 1].
+        q: Robustness to noisy labels, in (0, 1]; a larger q gives less weight to unlikely labels.
         weight: As for `Loss`.
         label_smoothing: As for `Loss`.
 
@@ -146,21 +151,21 @@ class GeneralisedCrossEntropy(Loss):
     """
 
     def __init__(self, q: float, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
-        """Keep q."""
+        """Store q."""
         super().__init__(weight, label_smoothing)
-        expect(0.0 < q <= 1.0, "q", "a number in (0, 1]", q)
+        check_option(0.0 < q <= 1.0, "q", "a number in (0, 1]", q)
         self.q = q
 
-    def costs(self, logits: Tensor) -> Tensor:
+    def class_losses(self, logits: Tensor) -> Tensor:
         """Return ``(1 - p^q) / q``."""
         return -(self.q * logits.log_softmax(1)).expm1() / self.q
 
 
 class SymmetricCrossEntropy(Loss):
-    """``alpha CE(label, p) + beta CE(p, label)``, for noisy labels: the second part is bounded.
+    """``alpha CE(label, p) + beta CE(p, label)``, for noisy labels: the second term is bounded.
 
-    Wang et al. 2019, https://arxiv.org/abs/1908.06112. In the reverse cross-entropy the logarithm of a
-    label's zeros is set to a constant A, which leaves ``-A (1 - p)``.
+    Wang et al. 2019, https://arxiv.org/abs/1908.06112. In the reverse cross-entropy the logarithm of a zero
+    in the label is set to a constant A, which leaves ``-A (1 - p)``.
 
     Args:
         alpha: Weight of the cross-entropy, 0 or more.
@@ -181,30 +186,30 @@ class SymmetricCrossEntropy(Loss):
         weight: Tensor | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
-        """Keep the numbers."""
+        """Store the parameters."""
         super().__init__(weight, label_smoothing)
-        expect(alpha >= 0.0, "alpha", "a number of at least 0", alpha)
-        expect(beta >= 0.0, "beta", "a number of at least 0", beta)
-        expect(log_zero < 0.0, "log_zero", "a number below 0", log_zero)
+        check_option(alpha >= 0.0, "alpha", "a number of at least 0", alpha)
+        check_option(beta >= 0.0, "beta", "a number of at least 0", beta)
+        check_option(log_zero < 0.0, "log_zero", "a number below 0", log_zero)
         self.alpha, self.beta, self.log_zero = alpha, beta, log_zero
 
-    def costs(self, logits: Tensor) -> Tensor:
+    def class_losses(self, logits: Tensor) -> Tensor:
         """Return ``-alpha log p - beta A (1 - p)``."""
         log_probs = logits.log_softmax(1)
         return self.beta * self.log_zero * log_probs.expm1() - self.alpha * log_probs
 
 
 def at_least_float32(logits: Tensor) -> Tensor:
-    """Return half-precision logits, as mixed precision gives them, in float32."""
+    """Return half-precision logits, as mixed precision produces them, in float32."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-def as_distribution(target: Tensor, like: Tensor) -> Tensor:
-    """Return class numbers ``(B,)`` or distributions ``(B, K)`` as distributions of ``like``'s type."""
+def to_distribution(target: Tensor, like: Tensor) -> Tensor:
+    """Return labels ``(B,)`` or distributions ``(B, K)`` as distributions with the dtype of ``like``."""
     return (target if target.ndim == 2 else F.one_hot(target, like.shape[1])).to(like.dtype)
 
 
-def expect(holds: bool, key: str, expected: str, value: float) -> None:
-    """Raise a FerError that names the option unless ``holds``; so does a NaN or an infinity."""
-    if not (holds and math.isfinite(value)):
+def check_option(is_valid: bool, key: str, expected: str, value: float) -> None:
+    """Raise a FerError that names the option unless ``is_valid`` and ``value`` is finite."""
+    if not (is_valid and math.isfinite(value)):
         raise FerError(f"loss.{key}: expected {expected}, got {value}.")

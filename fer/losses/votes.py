@@ -1,32 +1,33 @@
-"""Losses that learn from the votes of several annotators."""
+"""Losses that train on the votes of several annotators."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
+from torch.nn import functional as F  # noqa: N812 - the usual alias
 
-from fer.losses.loss import CrossEntropy, Loss, as_distribution, at_least_float32, expect
+from fer.losses.loss import CrossEntropy, Loss, at_least_float32, check_option, to_distribution
 
-_NOBODY = 1e-6  # of a sum of votes: fewer are none
+# A smaller sum of votes counts as no votes.
+_MIN_VOTES = 1e-6
 
 
 class SoftTargets(Loss):
-    """Kullback-Leibler divergence from the annotators' votes: 0 where the model is as unsure as they are.
+    """Kullback-Leibler divergence from the annotators' votes; 0 where the model predicts their distribution.
 
-    Barsoum et al. 2016, https://arxiv.org/abs/1608.01041, who call it cross-entropy loss; the two differ by
-    the votes' entropy, which no model changes. A sample weighs the mean weight of the classes voted for; one
-    without a vote weighs nothing, and one mixed with such as much as the part that has votes.
-    Votes say themselves how sure they are, and rarely need smoothing.
+    Barsoum et al. 2016, https://arxiv.org/abs/1608.01041, call it cross-entropy loss; the two differ by the
+    entropy of the votes, which does not depend on the model. The weight of a sample is the mean weight of its
+    voted classes. A sample without votes has weight 0, and a sample mixed with one has the weight of the part
+    with votes. Votes already express uncertainty and rarely need label smoothing.
 
     Args:
         weight: As for `Loss`.
         label_smoothing: As for `Loss`.
     """
 
-    wants_votes = True
+    needs_votes = True
 
-    def target(self, label: Tensor, votes: Tensor | None) -> Tensor:
+    def build_target(self, label: Tensor, votes: Tensor | None) -> Tensor:
         """Return the votes."""
         assert votes is not None
         return votes
@@ -34,26 +35,26 @@ class SoftTargets(Loss):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the weighted mean divergence."""
         log_probs = at_least_float32(logits).log_softmax(1)
-        shares = as_distribution(target, log_probs)
-        weight = shares.sum(1) if self.weight is None else shares @ self.weight.to(shares.dtype)
-        shares = shares / shares.sum(1, keepdim=True).clamp_min(_NOBODY)
-        divergence = F.kl_div(log_probs, self.smooth(shares), reduction="none").sum(1)
-        return (weight * divergence).sum() / weight.sum().clamp_min(_NOBODY)
+        votes = to_distribution(target, log_probs)
+        weight = votes.sum(1) if self.weight is None else votes @ self.weight.to(votes.dtype)
+        distribution = votes / votes.sum(1, keepdim=True).clamp_min(_MIN_VOTES)
+        divergence = F.kl_div(log_probs, self.smooth(distribution), reduction="none").sum(1)
+        return (weight * divergence).sum() / weight.sum().clamp_min(_MIN_VOTES)
 
 
 class ExpectedLabels(CrossEntropy):
-    """Cross-entropy with labels of which a part is replaced by what the annotators' votes let expect.
+    """Cross-entropy with labels that are partly replaced by the labels expected from annotators' votes.
 
-    A label that one person gave in haste says less about a face than ten votes do. Votes that were cast under
-    other rules are no labels, though: what FER+ calls neutral, FER2013 calls sad one time in four. So each
-    vote counts as the labels that go with it over the training images (a transition matrix as in Patrini et
-    al. 2017, section 3, https://arxiv.org/abs/1609.03683, from votes to labels): every label keeps its
-    frequency, and much of its noise is averaged out. Images without a vote keep their label.
+    One label is noisier than ten votes, but votes under other rules are not the same labels: a quarter of the
+    images that FER+ calls neutral are sad in FER2013. So each vote is converted to the distribution of labels
+    that occur with it in the training images (a transition matrix from votes to labels, as in Patrini et al.
+    2017, section 3, https://arxiv.org/abs/1609.03683). Every label keeps its frequency, and much of the noise
+    averages out. Images without votes keep their label.
 
     Args:
-        vote_share: Share of each label that is replaced, in [0, 1]; 0 is cross-entropy.
-        label_given_vote: How often each label goes with a vote, ``(K, K)``, a row a vote; rows sum to 1.
-            None takes each vote for its own label.
+        vote_share: Fraction of each label that is replaced, in [0, 1]; 0 is cross-entropy.
+        label_given_vote: P(label | vote), ``(K, K)``, one row per voted emotion; rows sum to 1. None uses
+            each vote as the label of the same name.
         weight: As for `Loss`.
         label_smoothing: As for `Loss`.
 
@@ -61,7 +62,7 @@ class ExpectedLabels(CrossEntropy):
         FerError: A number is out of range.
     """
 
-    wants_votes = True
+    needs_votes = True
     label_given_vote: Tensor | None
 
     def __init__(
@@ -71,16 +72,17 @@ class ExpectedLabels(CrossEntropy):
         weight: Tensor | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
-        """Keep share and matrix."""
+        """Store the fraction and the matrix."""
         super().__init__(weight, label_smoothing)
-        expect(0.0 <= vote_share <= 1.0, "vote_share", "a number in [0, 1]", vote_share)
+        check_option(0.0 <= vote_share <= 1.0, "vote_share", "a number in [0, 1]", vote_share)
         self.vote_share = vote_share
         table = None if label_given_vote is None else torch.tensor(label_given_vote, dtype=torch.float32)
         self.register_buffer("label_given_vote", table, persistent=False)
 
-    def target(self, label: Tensor, votes: Tensor | None) -> Tensor:
-        """Return labels ``(B,)`` and votes ``(B, K)`` as one distribution ``(B, K)``."""
+    def build_target(self, label: Tensor, votes: Tensor | None) -> Tensor:
+        """Return labels ``(B,)`` and votes ``(B, K)`` combined into one distribution ``(B, K)``."""
         assert votes is not None
         expected = votes if self.label_given_vote is None else votes @ self.label_given_vote
-        replaced = self.vote_share * votes.sum(1, keepdim=True)  # nothing where nobody voted
-        return (1 - replaced) * as_distribution(label, votes) + self.vote_share * expected
+        # Zero for an image without votes.
+        replaced = self.vote_share * votes.sum(1, keepdim=True)
+        return (1 - replaced) * to_distribution(label, votes) + self.vote_share * expected

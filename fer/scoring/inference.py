@@ -1,4 +1,4 @@
-"""Logits of many images, in batches; and test-time augmentation."""
+"""Inference over many images in batches, with test-time augmentation."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,37 +15,40 @@ from fer.data.pictures import ImageFiles
 from fer.errors import FerError, did_you_mean
 
 TTA = ("flip", "ten-crop")
-_CROP = 0.9  # of the side; the ten crops of Krizhevsky et al. 2012 took 224 of 256 px
+# Fraction of the side. The ten crops of Krizhevsky et al. 2012 took 224 of 256 px.
+_CROP = 0.9
 
 
-class Outputs(NamedTuple):
-    """What a model says.
+class InferenceOutputs(NamedTuple):
+    """Outputs of a model.
 
     Attributes:
-        kept: Positions of the images that could be read, int64 ``(N,)``; of a set in memory all.
-        logits: float32 ``(N, K)``, of the plain images.
+        rows: Rows of the images that could be read, int64 ``(N,)``; all of them for images in memory.
+        logits: float32 ``(N, K)``, without augmentation.
         tta_probs: float32 ``(N, K)``, mean probabilities over the augmented views, or ``None``.
     """
 
-    kept: np.ndarray
+    rows: np.ndarray
     logits: np.ndarray
     tta_probs: np.ndarray | None
 
 
-def infer(model: nn.Module, data: EmotionData, size: int, batch_size: int, tta: str | None = None) -> Outputs:
-    """Run a model over images as validation does: resized, in order, in float32.
+def infer(
+    model: nn.Module, data: EmotionData, size: int, batch_size: int, tta: str | None = None
+) -> InferenceOutputs:
+    """Run a model over images as in validation: resized, in order, in float32.
 
     Args:
-        model: In evaluation mode; it is moved to the GPU where there is one.
+        model: It is set to evaluation mode, and moved to the GPU if there is one.
         data: The images.
         size: Side of the model's input, in pixels.
-        batch_size: Images at a time.
-        tta: ``flip``: the image and its mirror image. ``ten-crop``: four corners and the centre, each 9/10 of
-            the side and enlarged to ``size``, and their mirror images (Krizhevsky et al. 2012,
-            https://doi.org/10.1145/3065386). Their probabilities are averaged.
+        batch_size: Number of images per batch.
+        tta: ``flip``: the image and its mirror image. ``ten-crop``: four corner crops and the centre crop,
+            each 9/10 of the side and resized to ``size``, and their mirror images (Krizhevsky et al. 2012,
+            https://doi.org/10.1145/3065386). The probabilities are averaged.
 
     Raises:
-        FerError: ``tta`` is none of these, or pictures cannot be read.
+        FerError: ``tta`` is unknown, or images cannot be read.
     """
     if tta not in (None, *TTA):
         raise FerError(f"--tta {tta}: expected one of {', '.join(TTA)}.{did_you_mean(str(tta), TTA)}")
@@ -56,17 +59,17 @@ def infer(model: nn.Module, data: EmotionData, size: int, batch_size: int, tta: 
         images = to_float(pixels, size).contiguous(memory_format=torch.channels_last)
         return model(images).float()
 
-    parts: list[Outputs] = []
+    parts: list[InferenceOutputs] = []
     with torch.inference_mode(), without_tf32():
-        for kept, held in _portions(data, batch_size):
-            pixels = held.to(device)
+        for rows, batch in _batches(data, batch_size):
+            pixels = batch.to(device)
             logits = predict(pixels)
             probs = None if tta is None else _augmented(pixels, logits, tta, predict).cpu().numpy()
-            parts.append(Outputs(kept, logits.cpu().numpy(), probs))
+            parts.append(InferenceOutputs(rows, logits.cpu().numpy(), probs))
     if not parts and isinstance(data.images, ImageFiles):
-        data.images.give_up(np.arange(len(data)), all_of_it=True)
-    return Outputs(
-        np.concatenate([part.kept for part in parts]),
+        data.images.report_unreadable(np.arange(len(data)), nothing_left=True)
+    return InferenceOutputs(
+        np.concatenate([part.rows for part in parts]),
         np.concatenate([part.logits for part in parts]),
         None
         if tta is None
@@ -75,12 +78,12 @@ def infer(model: nn.Module, data: EmotionData, size: int, batch_size: int, tta: 
 
 
 def without_tf32() -> AbstractContextManager[None]:
-    """Keep a GPU's convolutions in float32: in TF32 they differ from a CPU's in the third digit."""
+    """Return a context with float32 convolutions on a GPU: in TF32 the third digit differs from the CPU."""
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
-def _portions(data: EmotionData, batch_size: int) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """Yield positions and uint8 ``(B, C, H, W)``; unreadable pictures are left out where they may be."""
+def _batches(data: EmotionData, batch_size: int) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Yield rows and uint8 images ``(B, C, H, W)``; unreadable images are skipped if that is allowed."""
     images = data.images
     for start in range(0, len(data), batch_size):
         rows = np.arange(start, min(start + batch_size, len(data)))
@@ -89,7 +92,7 @@ def _portions(data: EmotionData, batch_size: int) -> Iterator[tuple[np.ndarray, 
         else:
             pixels, readable = images.read(rows, threads=os.cpu_count() or 1)
             if not readable.all():
-                images.give_up(rows[~readable], all_of_it=False)
+                images.report_unreadable(rows[~readable], nothing_left=False)
             rows = rows[readable]
             if not len(rows):
                 continue
@@ -97,18 +100,18 @@ def _portions(data: EmotionData, batch_size: int) -> Iterator[tuple[np.ndarray, 
 
 
 def _augmented(pixels: Tensor, logits: Tensor, tta: str, predict: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return mean probabilities ``(B, K)`` over the views; the plain image's logits are known."""
+    """Return mean probabilities ``(B, K)`` over the views; ``logits`` are those of the unchanged image."""
     if tta == "flip":
         views = [logits, predict(pixels.flip(3))]
     else:
-        views = [predict(view) for crop in crops(pixels) for view in (crop, crop.flip(3))]
+        views = [predict(view) for crop in five_crops(pixels) for view in (crop, crop.flip(3))]
     return torch.stack(views).softmax(2).mean(0)
 
 
-def crops(pixels: Tensor) -> list[Tensor]:
-    """Return the four corners and the centre, ``(B, C, s, s)`` each with s 9/10 of the side."""
+def five_crops(pixels: Tensor) -> list[Tensor]:
+    """Return the four corner crops and the centre crop, ``(B, C, s, s)`` each, s being 9/10 of the side."""
     height, width = pixels.shape[-2:]
     side = round(_CROP * min(height, width))
     bottom, right = height - side, width - side
-    places = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
-    return [pixels[..., top : top + side, left : left + side] for top, left in places]
+    corners = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
+    return [pixels[..., top : top + side, left : left + side] for top, left in corners]

@@ -1,4 +1,4 @@
-"""The images to score: a split of a data set, in the label space of the model."""
+"""The images to score: a split of a data set, with labels in the label space of the model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from fer.analysis.sketch import sketch
+from fer.analysis.sketch import make_sketch
 from fer.data.dataset import ROLES, EmotionData
-from fer.data.duplicates import check_copies
+from fer.data.duplicates import check_duplicates
 from fer.data.duplicates.signature import perceptual_hashes
-from fer.data.sources import read
+from fer.data.sources import read_dataset
 from fer.data.splits import indices, manifest
 from fer.errors import FerError
 from fer.labels import LabelSpace, map_votes, mapping
@@ -20,19 +20,19 @@ SPLITS = (*ROLES, "all")
 
 
 @dataclass(frozen=True)
-class Subject:
-    """Images to score.
+class EvaluationSplit:
+    """The images of a split that can be scored.
 
     Attributes:
-        data: These images alone, labelled as their set labels them.
-        index: int64 ``(N,)``, their rows in the whole set.
-        target: int64 ``(N,)``, class numbers of the model.
+        data: Only these images, with the labels of their data set.
+        index: int64 ``(N,)``, their rows in the data set.
+        target: int64 ``(N,)``, class indices of the model.
         votes: float32 ``(N, K)`` over the emotions of the model, or ``None``.
         role: One of `SPLITS`.
-        split: Its published name.
-        in_test: bool ``(N,)``, which are of the set's test split.
-        left_out: Why -> number of images of the split that are not among them.
-        absent: Emotions that the model may answer and of which there is no image.
+        name: Published name of the split.
+        in_test: bool ``(N,)``, whether each image is in the test split of the data set.
+        left_out: Reason -> number of images of the split that were left out.
+        absent: Emotions that the model can predict but that no image shows.
     """
 
     data: EmotionData
@@ -40,37 +40,46 @@ class Subject:
     target: np.ndarray
     votes: np.ndarray | None
     role: str
-    split: str
+    name: str
     in_test: np.ndarray
     left_out: dict[str, int]
     absent: tuple[str, ...]
 
     @property
     def has_test(self) -> bool:
-        """Return whether images of the set's test split are among them."""
+        """Whether there are images of the data set's test split."""
         return bool(self.in_test.any())
 
     def test_images(self) -> str | None:
-        """Name the test images among them by content, alike whatever else is scored beside them."""
+        """Return the SHA-256 of the test images, independent of what else is scored; ``None`` without any."""
         if not self.has_test:
             return None
-        part = self.manifest() if self.in_test.all() else _named(self.data.take(np.flatnonzero(self.in_test)))
+        part = (
+            self.manifest()
+            if self.in_test.all()
+            else _split_manifest(self.data.take(np.flatnonzero(self.in_test)))
+        )
         return str(part.get("pixels_sha256") or part["files_sha256"])
 
-    def marks(self, rows: np.ndarray) -> list[str]:
-        """Return the sketch of some of the images, a mask bool ``(N,)``, by their perceptual hashes.
+    def sketch(self, mask: np.ndarray) -> list[str]:
+        """Return a sketch (`fer.analysis.sketch`) of the perceptual hashes of some of the images.
 
-        Pictures on disk are decoded for it. What it is good for: `fer.analysis.sketch`.
+        Images on disk are decoded for it.
+
+        Args:
+            mask: bool ``(N,)``.
         """
-        chosen = self.data.take(np.flatnonzero(rows))
-        return sketch(value.tobytes() for value in perceptual_hashes(chosen.images)) if rows.any() else []
+        selected = self.data.take(np.flatnonzero(mask))
+        return (
+            make_sketch(value.tobytes() for value in perceptual_hashes(selected.images)) if mask.any() else []
+        )
 
     def manifest(self) -> dict[str, Any]:
-        """Name the images by content: ``label_space``, ``count``, ``pixels_sha256``, ``labels_sha256`` …"""
-        return _named(self.data)
+        """Return the manifest: ``label_space``, ``count``, ``pixels_sha256``, ``labels_sha256``, …"""
+        return _split_manifest(self.data)
 
     def sources(self) -> np.ndarray:
-        """Return the file of each image, or its row, str ``(N,)``."""
+        """Return the file of each image, or ``row N``, str ``(N,)``."""
         files = getattr(self.data.images, "files", None)
         if files is not None:
             return np.array([files.name(row) for row in range(len(self.index))])
@@ -78,33 +87,34 @@ class Subject:
 
 
 def read_data(options: Mapping[str, Any]) -> EmotionData:
-    """Read a set as training had it: without its training copies of other splits, where they were dropped."""
-    data = with_votes(read({**options, "votes": False}), options)
-    return check_copies(data, drop=True)[0] if options.get("drop_leaks") else data
+    """Read a data set as in training: duplicates of other splits are dropped if ``drop_leaks`` was set."""
+    data = with_votes(read_dataset({**options, "votes": False}), options)
+    return check_duplicates(data, drop=True)[0] if options.get("drop_leaks") else data
 
 
-def choose(data: EmotionData, role: str, labels: LabelSpace) -> Subject:
-    """Take a split, with the class numbers of a model.
+def select_split(data: EmotionData, role: str, labels: LabelSpace) -> EvaluationSplit:
+    """Return a split, with targets in the label space of a model.
 
-    Images of emotions that the model cannot say are left out: no answer of it could be right. Emotions that
-    the images lack stay possible answers, and wrong ones; a model in use is not told what will not come.
+    Images of emotions that the model cannot predict are left out, because every prediction would be wrong.
+    Emotions without images remain possible predictions, which are wrong; a model in use does not know either
+    which emotions will not occur.
 
     Args:
-        data: The whole set.
+        data: The data set.
         role: ``train``, ``val``, ``test``, or ``all`` of them.
-        labels: What the model's outputs mean.
+        labels: Label space of the model.
 
     Raises:
-        FerError: There is no such split, or none of its images shows an emotion that the model can say.
+        FerError: There is no such split, or no image of it shows an emotion that the model can predict.
     """
     rows = _rows(data, role)
     target = np.where(data.targets[rows] < 0, -1, mapping(data.labels, labels)[data.targets[rows]])
     kept = rows[target >= 0]
     if not len(kept):
         raise FerError(
-            f"{data.source}: expected images of an emotion that the model can say "
+            f"{data.source}: expected images of an emotion that the model can predict "
             f"({', '.join(labels.names)}), got none among {len(rows):,} of {role} "
-            f"({', '.join(data.labels.names)}). Score another set."
+            f"({', '.join(data.labels.names)}). Score another data set."
         )
     target = target[target >= 0]
     name = data.roles.get(role, role)
@@ -113,14 +123,15 @@ def choose(data: EmotionData, role: str, labels: LabelSpace) -> Subject:
     )
     votes = None if part.votes is None else map_votes(part.votes, data.labels, labels)
     in_test = np.isin(kept, indices(data, "test") if "test" in data.roles else ())
-    absent = tuple(word for i, word in enumerate(labels.names) if not (target == i).any())
-    return Subject(part, kept, target, votes, role, name, in_test, _left_out(data, rows, labels), absent)
+    absent = tuple(emotion for i, emotion in enumerate(labels.names) if not (target == i).any())
+    left_out = _left_out(data, rows, labels)
+    return EvaluationSplit(part, kept, target, votes, role, name, in_test, left_out, absent)
 
 
-def _named(data: EmotionData) -> dict[str, Any]:
-    """Return the manifest of images that are all of one split, called val."""
-    whole = manifest(data, hide_test_labels=False)
-    return {"label_space": whole["label_space"], "image_shape": whole["image_shape"]} | whole["splits"]["val"]
+def _split_manifest(data: EmotionData) -> dict[str, Any]:
+    """Return the manifest of images that are all in one split, with the role val."""
+    full = manifest(data, hide_test_labels=False)
+    return {"label_space": full["label_space"], "image_shape": full["image_shape"]} | full["splits"]["val"]
 
 
 def _rows(data: EmotionData, role: str) -> np.ndarray:
@@ -130,10 +141,11 @@ def _rows(data: EmotionData, role: str) -> np.ndarray:
 
 
 def _left_out(data: EmotionData, rows: np.ndarray, labels: LabelSpace) -> dict[str, int]:
+    """Return reason -> number of images. The reasons are keys of metrics.json."""
     targets = data.targets[rows]
-    foreign = [i for i, word in enumerate(data.labels.names) if word not in labels.names]
+    unknown = [i for i, emotion in enumerate(data.labels.names) if emotion not in labels.names]
     counts = {
-        f"{data.labels.names[i]}, which the model cannot say": int((targets == i).sum()) for i in foreign
+        f"{data.labels.names[i]}, which the model cannot say": int((targets == i).sum()) for i in unknown
     }
     counts["without a label"] = int((targets < 0).sum())
-    return {why: number for why, number in counts.items() if number}
+    return {reason: number for reason, number in counts.items() if number}

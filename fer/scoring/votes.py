@@ -1,4 +1,4 @@
-"""FER+'s votes for FER2013's images: a model that learnt from the labels is measured against people too."""
+"""FER+ votes for FER2013: a model trained on its labels is also compared with annotators."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,25 +7,26 @@ from typing import Any
 from fer.data import ferplus
 from fer.data.dataset import EmotionData
 from fer.errors import FerError
-from fer.places import at_home
+from fer.places import expand_user
 
 
 def with_votes(data: EmotionData, options: Mapping[str, Any]) -> EmotionData:
-    """Return FER2013's images with the votes of ``fer2013new.csv``, where that lies beside their file.
+    """Return FER2013 with the votes of ``fer2013new.csv``, if that file is in the same folder.
 
-    Votes that do not fit the images are left alone, and a line says why.
+    Votes that do not match the images are ignored, and a line is printed. Other data sets are returned as
+    they are.
 
     Args:
-        data: A whole set.
-        options: What it was read by.
+        data: A data set.
+        options: The options that it was read with.
     """
     if options["name"] != "fer2013":
         return data
-    path = at_home(options["path"]).with_name(ferplus.FILENAME)
+    path = expand_user(options["path"]).with_name(ferplus.FILENAME)
     if not path.is_file():
         return data
     try:
-        return replace(data, votes=ferplus.shares(ferplus.read_votes(path), data))
+        return replace(data, votes=ferplus.vote_distributions(ferplus.read_votes(path), data))
     except FerError as error:
         print(f"votes    not used: {error}", flush=True)
         return data

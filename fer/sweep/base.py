@@ -1,50 +1,59 @@
-"""Is the config that every trial varies fit for a sweep? What is wrong there would fail them all."""
+"""Checks of a sweep's base config and data: a mistake there would make every trial fail."""
 
 from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
-from fer.data.sources import read
+from fer.data.sources import read_dataset
 from fer.errors import FerError
-from fer.monitor import check_emotion
+from fer.monitor import check_monitor_emotion
 from fer.sweep.compose import Composer
 from fer.sweep.plan import Plan
 from fer.sweep.space import Parameter
 
-_DATA_GROUPS = ("datamodule", "experiment")  # whose choice may be one of data
+_DATA_GROUPS = ("datamodule", "experiment")  # config groups whose choice may change the data
 
 
 def check_base(base: DictConfig, plan: Plan) -> None:
-    """Refuse what no trial could train with, or none be judged by.
+    """Check the config that every trial varies, so that no trial fails because of it.
 
     Raises:
-        FerError: Which option it is, and what to do instead.
+        FerError: An option is not possible in a sweep.
     """
     if base.resume is not None:
-        raise FerError("resume: goes on with a single run. sweep.resume=true goes on with a sweep.")
+        raise FerError(
+            f"resume: expected null in a sweep, got {base.resume}, which resumes a single run. To resume a "
+            "sweep, set sweep.resume=true."
+        )
     trainer = base.trainer
     if trainer.devices != 1:
-        raise FerError("trainer.devices: a sweep trains each trial on one device. For several: sweep.jobs=…")
+        raise FerError(
+            f"trainer.devices: expected 1, got {trainer.devices}: a sweep trains each trial on one device. "
+            "To use several devices, set sweep.jobs."
+        )
     if trainer.limit_val_batches == 0:
-        raise FerError(f"trainer.limit_val_batches=0: {plan.objective} would never be measured.")
+        raise FerError(
+            f"trainer.limit_val_batches: expected more than 0, got 0: {plan.objective} would never be "
+            "measured. Remove this option."
+        )
     if plan.pruner["name"] != "none" and (trainer.min_epochs or trainer.min_steps):
         raise FerError(
-            "trainer.min_epochs, trainer.min_steps: would train pruned trials on. Leave them out, or set "
-            "sweep.pruner.name=none."
+            "trainer.min_epochs, trainer.min_steps: expected null with a pruner, because pruned trials would "
+            "continue to train. Remove them, or set sweep.pruner.name=none."
         )
 
 
 def check_data(plan: Plan, compose: Composer) -> None:
-    """Read the data once, if all trials share them.
+    """Read the data set once, unless the space searches over it.
 
     Raises:
-        FerError: They cannot be read, or have not the emotion of the objective.
+        FerError: It cannot be read, or it lacks the emotion of the objective.
     """
-    if not _is_searched(plan.space):
-        faces = read(compose.values({"monitor": plan.objective})["datamodule"])
-        check_emotion(plan.objective, faces.labels)
+    if not _searches_data(plan.space):
+        dataset = read_dataset(compose.values({"monitor": plan.objective})["datamodule"])
+        check_monitor_emotion(plan.objective, dataset.labels)
 
 
-def _is_searched(space: Sequence[Parameter]) -> bool:
+def _searches_data(space: Sequence[Parameter]) -> bool:
     keys = [parameter.key for parameter in space if not parameter.key.endswith("batch_size")]
     return any(key.split(".")[0] in _DATA_GROUPS for key in keys)

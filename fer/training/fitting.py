@@ -1,4 +1,4 @@
-"""Do the options of a run fit its data and each other? Asked when the data is read, before any epoch."""
+"""Checks of a run's options against its data and each other, and readable errors for failures of a fit."""
 
 import re
 from collections.abc import Mapping
@@ -11,63 +11,80 @@ from fer.data.datamodule import EmotionDataModule
 from fer.errors import FerError
 from fer.module import EmotionModule
 
-_OPTIONS = {  # what else is an option's fault, by words of Lightning and torch
+# Part of a message of Lightning or torch -> the option that causes it.
+_ERROR_CAUSES = {
     "val_check_interval": "trainer",
-    "Early stopping conditioned": "early_stopping_patience waits for a validation, and there was none",
-    "Expected more than 1 value": "datamodule.batch_size: batch normalisation needs two images of this size",
+    "Early stopping conditioned": "early_stopping_patience needs a validation, but none ran",
+    "Expected more than 1 value": "datamodule.batch_size: batch norm needs at least two images of this size",
 }
-_LOST = r"[Cc]onnection (closed|reset|refused)|[Bb]roken pipe|NCCL"  # gloo and NCCL, of a lost process
+# Messages of gloo and NCCL about a lost process.
+_LOST_PROCESS = r"[Cc]onnection (closed|reset|refused)|[Bb]roken pipe|NCCL"
 
 
-def check_together(config: Mapping[str, Any], module: EmotionModule, datamodule: EmotionDataModule) -> None:
-    """Refuse options that exclude each other, or that the data excludes."""
-    if module.loss.wants_votes and datamodule.data.votes is None:
+def check_compatibility(
+    config: Mapping[str, Any], module: EmotionModule, datamodule: EmotionDataModule
+) -> None:
+    """Check that the options are compatible with each other and with the data, before the first epoch.
+
+    Raises:
+        FerError: Two options exclude each other, or the data lacks what an option needs.
+    """
+    if module.loss.needs_votes and datamodule.data.votes is None:
         raise FerError(
-            f"loss={config['loss']['name']}: this data set has no votes of annotators. "
+            f"loss={config['loss']['name']}: expected a data set with annotator votes, got one without. "
             "Use datamodule=ferplus, datamodule=fer2013 with datamodule.votes=true, or loss=cross_entropy."
         )
-    if config["optimizer"]["name"] == "sam" and config["trainer"]["accumulate_grad_batches"] > 1:
+    batches = config["trainer"]["accumulate_grad_batches"]
+    if config["optimizer"]["name"] == "sam" and batches > 1:
         raise FerError(
-            "optimizer=sam computes each batch twice, and several batches a step "
-            "(trainer.accumulate_grad_batches) cannot be computed again. Set that to 1."
+            f"trainer.accumulate_grad_batches: expected 1 with optimizer=sam, got {batches}. SAM needs two "
+            "passes over each batch, which gradient accumulation does not support."
         )
     if config["optimizer"].get("layer_decay") is not None:
-        module.model.group_matcher()  # which refuses a model without layers before an epoch is spent
+        # raises FerError for a model without layers
+        module.model.group_matcher()
     if config["trainer"]["limit_val_batches"] == 0:
         _check_without_validation(config)
 
 
 def _check_without_validation(config: Mapping[str, Any]) -> None:
-    """Refuse what waits for a validation that never comes."""
-    waiting = {
+    """Raise FerError for an option that needs the validation metric, which is never computed."""
+    needs_validation = {
         "early_stopping_patience": config["early_stopping_patience"] is not None,
         "scheduler=plateau": config["scheduler"]["name"] == "plateau",
     }
-    for option, waits in waiting.items():
-        if waits:
+    for option, is_set in needs_validation.items():
+        if is_set:
             raise FerError(
-                f"{option} watches {config['monitor']}, and trainer.limit_val_batches=0 validates nothing. "
-                "Leave one of the two out."
+                f"{option}: expected a validation of {config['monitor']}, but trainer.limit_val_batches=0 "
+                "turns validation off. Remove one of the two options."
             )
 
 
-def in_words(error: BaseException, processes: int) -> BaseException:
-    """Return a `FerError` for what Lightning refuses in a fit or a lost process leaves, else ``error``."""
+def explain_fit_error(error: BaseException, processes: int) -> BaseException:
+    """Return a `FerError` for a known failure of a fit, else ``error`` itself.
+
+    Known are options that Lightning rejects, out of memory, and the loss of another process.
+
+    Args:
+        error: Raised by ``Trainer.fit``.
+        processes: Number of processes of the run.
+    """
     text = " ".join(str(error).split())
     if isinstance(error, MisconfigurationException):
         return FerError(f"trainer: {text}")
     if isinstance(error, torch.OutOfMemoryError):
         return FerError(
-            "the device ran out of memory: choose a smaller datamodule.batch_size, or eval_batch_size where "
-            f"that happened in a validation. {text}"
+            "Out of device memory. Reduce datamodule.batch_size, or datamodule.eval_batch_size if it "
+            f"happened during validation. {text}"
         )
     if isinstance(error, ValueError | RuntimeError):
-        for words, option in _OPTIONS.items():
-            if words in text:
-                return FerError(f"{option}: {text}")
-    if processes > 1 and isinstance(error, RuntimeError) and re.search(_LOST, str(error)):
+        for part, cause in _ERROR_CAUSES.items():
+            if part in text:
+                return FerError(f"{cause}: {text}")
+    if processes > 1 and isinstance(error, RuntimeError) and re.search(_LOST_PROCESS, str(error)):
         return FerError(
-            "another process of this run ended, so that this one cannot go on. What it says is printed "
-            "beside this line; checkpoints of earlier epochs are kept."
+            "Another process of this run stopped, so this process cannot continue. The cause is in the "
+            "output of that process. Checkpoints of earlier epochs are kept."
         )
     return error

@@ -1,4 +1,4 @@
-"""A training run from a plain config: data, module and trainer put together, fitted, and written down."""
+"""A training run from a resolved config: read data, build module and trainer, fit, write the results."""
 
 import logging
 import time
@@ -19,16 +19,16 @@ from fer.data.datamodule import EmotionDataModule
 from fer.data.duplicates import write_report
 from fer.models.backbone import probe
 from fer.module import EmotionModule
-from fer.monitor import check_emotion
-from fer.training.fitting import check_together, in_words
-from fer.training.loggers import log_pictures, log_status, open_loggers
+from fer.monitor import check_monitor_emotion
+from fer.training.fitting import check_compatibility, explain_fit_error
+from fer.training.loggers import log_plots, log_status, open_loggers
 from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, check_same_devices, check_same_stem, last_checkpoint
-from fer.training.run_data import Data, build_datamodule, read_data
+from fer.training.run_data import RunData, build_datamodule, read_data
 from fer.training.run_folder import command_line, environment, read_record, write_config, write_record
-from fer.training.summary import announce, draw_run, print_summary
+from fer.training.summary import print_header, print_summary, save_plots
 from fer.training.trainer import build_trainer
-from fer.training.transfer import start_from
+from fer.training.transfer import load_initial_weights
 
 Config = Mapping[str, Any]
 
@@ -36,49 +36,51 @@ Config = Mapping[str, Any]
 def run(
     config: dict[str, Any],
     folder: Path,
-    resumes: bool = False,
-    data: Data | None = None,
+    resume: bool = False,
+    data: RunData | None = None,
     callbacks: Sequence[Callback] = (),
     quiet: bool = False,
 ) -> dict[str, float]:
-    """Train, write the run folder, print the summary.
+    """Train, write the run folder, and print a summary.
 
-    Of several processes the first alone writes and prints.
+    Of several processes only the first writes and prints.
 
     Args:
-        config: The resolved config of ``conf/train.yaml``'s shape, plain values.
-        folder: An existing folder for all that the run leaves.
-        resumes: Go on with the run that is in the folder.
-        data: What `read_data` returned for this config, to spare reading it again.
-        callbacks: More of Lightning's. One whose ``ended_as`` is a word says so how the run ended.
-        quiet: Print nothing and draw nothing, as one run of many.
+        config: The resolved config as in ``conf/train.yaml``, plain values.
+        folder: The existing folder for all files of the run.
+        resume: Resume the run in the folder.
+        data: The result of `read_data` for this config, if it was read before.
+        callbacks: Additional Lightning callbacks. If one has a string attribute ``ended_as``, that is the
+            final status of the run instead of ``finished``.
+        quiet: Print nothing and save no plots, e.g. for one run of many.
 
     Returns:
-        Metrics of the best epoch; none where nothing was validated.
+        Metrics of the best epoch; empty if nothing was validated.
 
     Raises:
         FerError: The data or an option is wrong, or the loss became NaN.
     """
-    _quieten()
+    _silence_lightning()
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = data or read_data(config)
     datamodule = build_datamodule(config, data)
-    checkpoint = last_checkpoint(folder) if resumes else None
+    checkpoint = last_checkpoint(folder) if resume else None
     module = _build_module(config, datamodule, data.manifest, checkpoint)
     recorder = RunRecorder(folder / "metrics.csv", config["monitor"])
-    # refuse what the Trainer refuses before anything is written
-    trial = build_trainer(config, folder, [], recorder, module.model)
-    before = read_record(folder) if resumes else {}
+    # Built once without loggers: options that the Trainer rejects raise before anything is written.
+    dry_trainer = build_trainer(config, folder, [], recorder, module.model)
+    before = read_record(folder) if resume else {}
     if before:
-        check_same_devices(before, {"precision": trial.precision, "processes": trial.world_size}, folder)
+        devices = {"precision": dry_trainer.precision, "processes": dry_trainer.world_size}
+        check_same_devices(before, devices, folder)
         check_same_data(before["manifest"], module.hparams["manifest"], folder)
-    _write_beginning(config, folder, datamodule, quiet)
-    chosen = {} if config["trainer"]["fast_dev_run"] else config["logger"]
-    with open_loggers(chosen, folder, {**config, "manifest": module.hparams["manifest"]}) as loggers:
+    _write_start(config, folder, datamodule, quiet)
+    logger_config = {} if config["trainer"]["fast_dev_run"] else config["logger"]
+    with open_loggers(logger_config, folder, {**config, "manifest": module.hparams["manifest"]}) as loggers:
         trainer = build_trainer(config, folder, loggers, recorder, module.model, callbacks, quiet)
         if not quiet:
-            announce(module, datamodule, trainer, checkpoint)
-        record = _first_record(module, trainer) | {"resumes": before.get("resumes", -1) + 1}
+            print_header(module, datamodule, trainer, checkpoint)
+        record = _initial_record(module, trainer) | {"resumes": before.get("resumes", -1) + 1}
         record["command"] = before.get("command", record["command"])
         _train(trainer, module, datamodule, record, checkpoint, recorder, quiet)
     return recorder.best or {}
@@ -90,20 +92,25 @@ def _build_module(
     manifest: dict[str, Any],
     checkpoint: Path | None,
 ) -> EmotionModule:
-    space = labels.to_dict(datamodule.data.labels)
+    label_space = labels.to_dict(datamodule.data.labels)
     counts, channels = datamodule.train_counts, datamodule.image_channels
-    shape = config["model"] if checkpoint is None else {**config["model"], "pretrained": False}
+    # a resumed run loads its weights from the checkpoint, so pretrained ones are not needed
+    model_config = config["model"] if checkpoint is None else {**config["model"], "pretrained": False}
     module = EmotionModule(
-        {**config, "model": shape}, space, counts, channels, manifest, datamodule.label_given_vote
+        {**config, "model": model_config},
+        label_space,
+        counts,
+        channels,
+        manifest,
+        datamodule.label_given_vote,
     )
-    module.config = module.hparams["config"] = (
-        config  # a run that goes on has its weights, and says so no less
-    )
-    check_emotion(config["monitor"], module.labels)
-    check_together(config, module, datamodule)
+    # the stored config keeps the original value of pretrained
+    module.config = module.hparams["config"] = config
+    check_monitor_emotion(config["monitor"], module.labels)
+    check_compatibility(config, module, datamodule)
     for _, size in config["progressive"]:
         probe(module.model, (datamodule.image_channels, size, size))
-    _start(module, manifest, checkpoint)
+    _load_weights(module, manifest, checkpoint)
     return module
 
 
@@ -116,47 +123,49 @@ def _train(
     recorder: RunRecorder,
     quiet: bool,
 ) -> None:
-    """Fit, and write down how it went, whatever happens."""
+    """Fit, and write the record and the plots even if the fit fails."""
     folder = recorder.path.parent
     rank_zero_only(write_record)(folder, record)
     try:
         _fit(trainer, module, datamodule, record, checkpoint)
     finally:
-        record["fit_seconds"] += recorder.earlier_seconds
-        _write_end(folder, record, recorder)
+        record["fit_seconds"] += recorder.previous_seconds
+        _write_results(folder, record, recorder)
         rank_zero_only(log_status)(trainer.loggers, record["status"])
         if not quiet:
-            _draw_end(folder, recorder, trainer, module)
+            _save_and_log_plots(folder, recorder, trainer, module)
     if not quiet:
         rank_zero_only(print_summary)(folder, recorder, module.labels, record["fit_seconds"])
 
 
-def _start(module: EmotionModule, manifest: dict[str, Any], checkpoint: Path | None) -> None:
-    """Load the weights that the config names to start from, and note where they are from.
+def _load_weights(module: EmotionModule, manifest: dict[str, Any], checkpoint: Path | None) -> None:
+    """Load the initial weights named in the config, and record their provenance.
 
-    A run that goes on has its weights in its checkpoint, and that note too.
+    A resumed run takes the provenance from its checkpoint; Lightning loads the weights from there later.
     """
     if checkpoint is not None:
         trained = load_checkpoint(checkpoint)
         check_same_stem(trained.model.backbone, module.model.backbone, checkpoint)
         module.hparams["init_from"] = trained.init_from
-    elif origin := start_from(module.model, module.config["model"], module.labels, manifest):
-        module.hparams["init_from"] = origin.record
-        rank_zero_only(print)(*origin.lines, sep="\n", flush=True)
+    elif initial := load_initial_weights(module.model, module.config["model"], module.labels, manifest):
+        module.hparams["init_from"] = initial.record
+        rank_zero_only(print)(*initial.messages, sep="\n", flush=True)
 
 
 @rank_zero_only
-def _write_beginning(config: Config, folder: Path, datamodule: EmotionDataModule, quiet: bool) -> None:
+def _write_start(config: Config, folder: Path, datamodule: EmotionDataModule, quiet: bool) -> None:
+    """Write the config, the duplicates report and a plot of augmented images."""
     write_config(folder, config)
     if datamodule.duplicates:
         write_report(folder / "duplicates.json", datamodule.duplicates)
     if quiet:
         return
-    picture = plot_image_grid(datamodule.augmented_examples(), None, 8, "Training faces and augmented views")
-    save_figure(picture, folder / "plots" / "augmentation.png")
+    title = "Training images and augmented views"
+    figure = plot_image_grid(datamodule.augmented_examples(), None, 8, title)
+    save_figure(figure, folder / "plots" / "augmentation.png")
 
 
-def _first_record(module: EmotionModule, trainer: pl.Trainer) -> dict[str, Any]:
+def _initial_record(module: EmotionModule, trainer: pl.Trainer) -> dict[str, Any]:
     return {
         "status": "running",
         "seed": module.config["seed"],
@@ -171,14 +180,16 @@ def _first_record(module: EmotionModule, trainer: pl.Trainer) -> dict[str, Any]:
 
 
 @rank_zero_only
-def _write_end(folder: Path, record: dict[str, Any], recorder: RunRecorder) -> None:
-    write_record(folder, record | recorder.outcome())
+def _write_results(folder: Path, record: dict[str, Any], recorder: RunRecorder) -> None:
+    write_record(folder, record | recorder.results())
 
 
 @rank_zero_only
-def _draw_end(folder: Path, recorder: RunRecorder, trainer: pl.Trainer, module: EmotionModule) -> None:
-    draw_run(folder, recorder, module.labels)
-    log_pictures(trainer.loggers, folder, trainer.global_step)
+def _save_and_log_plots(
+    folder: Path, recorder: RunRecorder, trainer: pl.Trainer, module: EmotionModule
+) -> None:
+    save_plots(folder, recorder, module.labels)
+    log_plots(trainer.loggers, folder, trainer.global_step)
 
 
 def _fit(
@@ -188,31 +199,32 @@ def _fit(
     record: dict[str, Any],
     checkpoint: Path | None,
 ) -> None:
-    """Fit, and note in the record how that went and how long it took."""
+    """Fit, and add status, error and duration to the record."""
     start = time.perf_counter()
     if checkpoint is not None:
-        # With trainer.max_steps Lightning takes a checkpoint of an epoch's end for one of its middle, and
-        # runs that epoch's end again. Steps are counted all the same.
+        # With trainer.max_steps Lightning takes the checkpoint of an epoch's end for one in its middle, and
+        # would run the end of that epoch again. Steps are counted regardless.
         trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
-        words = [getattr(callback, "ended_as", None) for callback in trainer.callbacks]  # type: ignore[attr-defined]
-        record["status"] = next(filter(None, words), "finished")
-    except SystemExit as error:  # Lightning's answer to Ctrl-C
+        statuses = [getattr(callback, "ended_as", None) for callback in trainer.callbacks]  # type: ignore[attr-defined]
+        record["status"] = next(filter(None, statuses), "finished")
+    except SystemExit as error:
+        # Lightning exits on Ctrl-C
         record["status"] = "interrupted"
         raise KeyboardInterrupt from error
     except BaseException as error:
-        told = in_words(error, trainer.world_size)
-        record |= {"status": "failed", "error": str(told) or type(told).__name__}
-        if told is error:
+        explained = explain_fit_error(error, trainer.world_size)
+        record |= {"status": "failed", "error": str(explained) or type(explained).__name__}
+        if explained is error:
             raise
-        raise told from error
+        raise explained from error
     finally:
         record["fit_seconds"] = round(time.perf_counter() - start, 3)
 
 
-def _quieten() -> None:
-    """Leave the screen to what the user asked for; Lightning's hints are for developers."""
+def _silence_lightning() -> None:
+    """Turn off Lightning's hints and warnings, which are for developers."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")

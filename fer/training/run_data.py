@@ -1,49 +1,49 @@
-"""The data of a run: read, searched for copies, named, and held ready."""
+"""The data of a run: read, checked for duplicates, and wrapped in a DataModule."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fer.data import splits
-from fer.data.augment import Recipe
+from fer.data.augment import AugmentationConfig
 from fer.data.datamodule import EmotionDataModule
 from fer.data.dataset import EmotionData
-from fer.data.duplicates import check_copies
-from fer.data.sources import read
+from fer.data.duplicates import check_duplicates
+from fer.data.sources import read_dataset
 
 
-class Data(NamedTuple):
-    """A data set, and what it takes seconds to find out about it.
+class RunData(NamedTuple):
+    """A data set with its duplicates and manifest, which take seconds to compute.
 
     Attributes:
-        faces: The set.
-        copies: What `fer.data.duplicates.describe` says of it; None where it was not looked for.
-        manifest: What `fer.data.splits.manifest` names it by.
+        dataset: Images, labels and splits.
+        duplicates: As `fer.data.duplicates.duplicate_report` returns it; None if not searched for.
+        manifest: As `fer.data.splits.manifest` returns it.
     """
 
-    faces: EmotionData
-    copies: dict[str, Any] | None
+    dataset: EmotionData
+    duplicates: dict[str, Any] | None
     manifest: dict[str, Any]
 
 
-def read_data(config: Mapping[str, Any]) -> Data:
-    """Read the data named in the config, and look for copies in it."""
-    whole = read(config["datamodule"])
-    faces, copies = check_copies(whole, config["datamodule"]["drop_leaks"])
-    return Data(faces, copies, splits.manifest(faces, whole=whole))
+def read_data(config: Mapping[str, Any]) -> RunData:
+    """Read the data set of a config, and search it for duplicates."""
+    complete = read_dataset(config["datamodule"])
+    dataset, duplicates = check_duplicates(complete, config["datamodule"]["drop_leaks"])
+    return RunData(dataset, duplicates, splits.manifest(dataset, full_data=complete))
 
 
-def build_datamodule(config: Mapping[str, Any], data: Data) -> EmotionDataModule:
-    """Hold data ready for the device, as the config says."""
+def build_datamodule(config: Mapping[str, Any], data: RunData) -> EmotionDataModule:
+    """Build the DataModule of a config."""
     options = config["datamodule"]
     return EmotionDataModule(
-        data.faces,
+        data.dataset,
         batch_size=options["batch_size"],
         eval_batch_size=options["eval_batch_size"],
         image_size=config["model"]["image_size"],
-        recipe=Recipe(**config["augmentation"]),
+        augmentation=AugmentationConfig(**config["augmentation"]),
         progressive=config["progressive"],
         seed=config["seed"],
         oversample=config["imbalance"]["name"] == "oversample",
-        duplicates=data.copies,
+        duplicates=data.duplicates,
         workers=options.get("workers", 0),
     )

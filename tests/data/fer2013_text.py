@@ -1,4 +1,4 @@
-"""FER2013 files with random pixels, for tests to write and to spoil."""
+"""Write FER2013 files with random pixels, valid or damaged."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ HEADERS = {"csv": "emotion,pixels,Usage", "icml": "emotion, Usage, pixels"}
 
 
 def make_rows(num_rows: int, seed: int = 0) -> list[dict[str, str]]:
-    """Rows with random pixels; the first two train and differ in their emotion."""
+    """Return rows with random pixels; the first two are training rows with different emotions."""
     rng = np.random.default_rng(seed)
     usages = [*USAGES[:1] * 2, *rng.choice(USAGES, max(num_rows - 2, 0))][:num_rows]
     labels = [0, 6, *rng.integers(0, 7, max(num_rows - 2, 0))][:num_rows]
-    # Cubing makes numbers of one, two and three digits about equally frequent.
+    # Cubing makes numbers with one, two and three digits about equally frequent.
     pixels = (rng.random((num_rows, 2304)) ** 3 * 256).astype(int)
     texts = [" ".join(map(str, row)) for row in pixels.tolist()]
-    parts = zip(labels, texts, usages, strict=True)
-    return [{"emotion": str(i), "pixels": text, "Usage": str(usage)} for i, text, usage in parts]
+    columns = zip(labels, texts, usages, strict=True)
+    return [{"emotion": str(i), "pixels": text, "Usage": str(usage)} for i, text, usage in columns]
 
 
 def to_text(

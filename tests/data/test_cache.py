@@ -29,7 +29,7 @@ def make_data(num: int = 5, channels: int = 1, labels: LabelSpace = FER7) -> Emo
         split_names=("a", "b"),
         roles={"train": "a", "val": "b"},
         labels=labels,
-        source="drawn",
+        source="random",
     )
 
 
@@ -44,7 +44,7 @@ def assert_same(got: EmotionData, expected: EmotionData) -> None:
 
 
 class Reader:
-    """Count how often the data is really read."""
+    """Return the data and count the calls."""
 
     def __init__(self, data: EmotionData) -> None:
         self.data, self.calls = data, 0
@@ -62,7 +62,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("num", [1, 5, 64])
-def test_second_call_maps_what_the_first_has_read(num, channels):
+def test_the_second_call_maps_the_stored_entry(num, channels):
     reader = Reader(make_data(num, channels, LabelSpace("mine", tuple("abcdefg"))))
     for _ in range(2):
         data = cached(KEY, reader)
@@ -73,7 +73,7 @@ def test_second_call_maps_what_the_first_has_read(num, channels):
     assert reader.calls == 1
 
 
-def test_votes_and_counts_come_along():
+def test_votes_and_dropped_counts_are_stored():
     votes = np.random.default_rng(0).random((5, 7)).astype(np.float32)
     reader = Reader(replace(make_data(), votes=votes, dropped={"no majority": 3}))
     for _ in range(2):
@@ -81,11 +81,12 @@ def test_votes_and_counts_come_along():
     assert reader.calls == 1
 
 
-def test_joint_key_tells_files_and_options_apart():
+def test_joint_key_distinguishes_files_and_options():
     a, b, changed = CacheKey("a", "1"), CacheKey("b", "1"), CacheKey("b", "2")
     key = joint_key([a, b], {"contempt": True})
     assert joint_key([a, b], {"contempt": True}) == key
-    assert joint_key([a, changed], {"contempt": True}).source == key.source  # replaces the older entry
+    # An equal source replaces the older entry.
+    assert joint_key([a, changed], {"contempt": True}).source == key.source
     others = [joint_key([a, changed], {"contempt": True}), joint_key([a, b], {"contempt": False})]
     assert len({key.filename, *(other.filename for other in others)}) == 3
 
@@ -96,16 +97,16 @@ def test_arrays_need_not_be_contiguous():
     assert_same(cached(KEY, reader), reader.data)
 
 
-def test_error_of_the_reader_comes_through_and_leaves_nothing(folder):
-    def refuse() -> EmotionData:
+def test_an_error_of_the_reader_is_raised_and_nothing_is_stored(folder):
+    def fail() -> EmotionData:
         raise FerError("line 3")
 
     with pytest.raises(FerError, match="line 3"):
-        cached(KEY, refuse)
+        cached(KEY, fail)
     assert not folder.exists()
 
 
-def test_stale_entry_is_replaced_and_others_stay(folder):
+def test_a_stale_entry_is_replaced_and_other_sources_remain(folder):
     cached(KEY, Reader(make_data(1)))
     cached(CacheKey("another source", "state 1"), Reader(make_data(2)))
     reader = Reader(make_data(3))
@@ -122,7 +123,7 @@ def entry(folder: Path) -> Path:
 
 @settings(max_examples=60, deadline=None)
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_any_flipped_bit_is_noticed(tmp_path_factory, position, bit):
+def test_any_flipped_bit_is_detected(tmp_path_factory, position, bit):
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("FER_CACHE_DIR", str(folder))
@@ -139,11 +140,11 @@ def test_any_flipped_bit_is_noticed(tmp_path_factory, position, bit):
 
 DAMAGE = {
     "empty": lambda raw: b"",
-    "cut": lambda raw: raw[:-1],
-    "cut in checksum": lambda raw: raw[:30],
+    "truncated": lambda raw: raw[:-1],
+    "truncated in checksum": lambda raw: raw[:30],
     "longer": lambda raw: raw + b"\0",
-    "foreign json": lambda raw: json.dumps({"format": 1}).encode() * 50,
-    "foreign bytes": lambda raw: bytes(range(256)) * 9,
+    "other JSON": lambda raw: json.dumps({"format": 1}).encode() * 50,
+    "other bytes": lambda raw: bytes(range(256)) * 9,
 }
 
 
@@ -157,20 +158,20 @@ def test_damaged_entry_is_rebuilt(folder, damage):
     assert reader.calls == 2
 
 
-def test_whole_entry_of_another_key_is_not_taken(folder):
+def test_a_valid_entry_of_another_key_is_not_used(folder):
     cached(CacheKey("other", "state 1"), Reader(make_data(1)))
     entry(folder).rename(folder / KEY.filename)
     reader = Reader(make_data(2))
     assert_same(cached(KEY, reader), reader.data)
 
 
-def test_data_outlives_its_entry(folder):
+def test_data_remains_valid_after_its_entry_is_deleted(folder):
     data = cached(KEY, Reader(make_data()))
     entry(folder).unlink()
     assert_same(data, make_data())
 
 
-def test_what_a_killed_process_left_is_removed_when_it_is_old(folder):
+def test_old_temporary_files_are_removed(folder):
     folder.mkdir()
     for name, age in (("old.tmp", 7200), ("fresh.tmp", 0)):
         (folder / name).touch()
@@ -179,7 +180,7 @@ def test_what_a_killed_process_left_is_removed_when_it_is_old(folder):
     assert {path.name for path in folder.iterdir()} == {"fresh.tmp", KEY.filename}
 
 
-def test_folder_that_cannot_be_written_warns_and_goes_on(tmp_path, monkeypatch):
+def test_an_unwritable_folder_gives_a_warning(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("FER_CACHE_DIR", str(tmp_path / "file" / "cache"))
     reader = Reader(make_data())
@@ -189,7 +190,7 @@ def test_folder_that_cannot_be_written_warns_and_goes_on(tmp_path, monkeypatch):
         assert reader.calls == calls
 
 
-def test_full_disk_warns_and_leaves_nothing(folder, monkeypatch):
+def test_a_full_disk_gives_a_warning_and_leaves_no_file(folder, monkeypatch):
     def fail(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -208,7 +209,7 @@ from fer.labels import FER7
 
 images = np.full((2000, 48, 48, 1), 7, np.uint8)
 targets, split = np.zeros(2000, np.int64), np.zeros(2000, np.uint8)
-DATA = EmotionData(images, targets, split, ("a",), {"train": "a"}, FER7, "drawn")
+DATA = EmotionData(images, targets, split, ("a",), {"train": "a"}, FER7, "random")
 
 print("ready", flush=True)
 sys.stdin.readline()
@@ -219,7 +220,7 @@ for _ in range(20):
 
 
 @pytest.mark.parametrize("before", [None, b"damaged"])
-def test_processes_that_start_at_once_all_get_the_data(folder, before):
+def test_processes_that_start_together_all_get_the_data(folder, before):
     folder.mkdir()
     if before:
         (folder / KEY.filename).write_bytes(before)
@@ -251,7 +252,7 @@ def test_real_file_is_mapped_within_a_fifth_of_a_second():
     assert_same(data, first)
 
 
-def test_no_warning_where_all_is_well():
+def test_no_warning_without_a_problem():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cached(KEY, Reader(make_data()))

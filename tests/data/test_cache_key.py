@@ -5,11 +5,11 @@ import pytest
 from fer.data.cache import cache_folder, file_key, generated_key
 
 
-def test_folder_follows_the_environment(monkeypatch, tmp_path):
+def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("FER_CACHE_DIR", str(tmp_path / "own"))
-    assert cache_folder() == tmp_path / "own"
+    monkeypatch.setenv("FER_CACHE_DIR", str(tmp_path / "explicit"))
+    assert cache_folder() == tmp_path / "explicit"
     monkeypatch.delenv("FER_CACHE_DIR")
     assert cache_folder() == tmp_path / "xdg" / "fer"
     monkeypatch.delenv("XDG_CACHE_HOME")
@@ -33,13 +33,13 @@ def test_file_key_changes_with_the_file_and_the_reader(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", ["gone.csv", "a\0b", "loop"])
-def test_file_key_leaves_bad_paths_to_the_reader(tmp_path, monkeypatch, path):
+def test_file_key_of_an_invalid_path_has_an_empty_state(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "loop").symlink_to("loop")
     assert file_key(path, "reader", 1).state == "[1, []]"
 
 
-def test_generated_key_knows_arguments_by_name():
+def test_generated_key_does_not_depend_on_argument_order():
     key = generated_key("synthetic", {"seed": 1, "size": 48}, 1)
     assert generated_key("synthetic", {"size": 48, "seed": 1}, 1) == key
     assert generated_key("synthetic", {"size": 48, "seed": 2}, 1).source != key.source

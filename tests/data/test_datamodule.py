@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from fer.data.augment import Recipe
+from fer.data.augment import AugmentationConfig
 from fer.data.datamodule import EmotionDataModule
 from fer.data.dataset import EmotionData
 from fer.errors import FerError
@@ -28,25 +28,27 @@ def make_data(roles=("train", "val", "test"), counts=(20, 11, 6)):
     )
 
 
-def make(data=None, recipe=None, progressive=(), seed=0, epoch=0, training=True):
-    module = EmotionDataModule(data or make_data(), 8, 4, 24, recipe or Recipe(), progressive, seed)
+def make(data=None, augmentation=None, progressive=(), seed=0, epoch=0, training=True):
+    module = EmotionDataModule(
+        data or make_data(), 8, 4, 24, augmentation or AugmentationConfig(), progressive, seed
+    )
     module.trainer = SimpleNamespace(
         training=training, current_epoch=epoch, max_epochs=4, global_rank=0, world_size=1
     )
     return module
 
 
-def epoch_of(module, epoch):
+def train_batches(module, epoch):
     module.trainer.current_epoch = epoch
     loader = module.train_dataloader()
     loader.sampler.set_epoch(epoch)
     return [module.on_after_batch_transfer(batch, 0) for batch in loader]
 
 
-def test_a_batch_of_all_processes_must_fit():
+def test_the_batches_of_all_processes_must_fit():
     module = make()
     module.trainer.world_size = 3
-    with pytest.raises(FerError, match="batch_size=8 is that of each of 3 processes, together more than"):
+    with pytest.raises(FerError, match="expected at most 20 images in a batch of all processes, got 3 x 8"):
         module.train_dataloader()
 
 
@@ -57,19 +59,19 @@ def test_test_labels_are_hidden():
     assert (data.targets >= 0).all()
 
 
-def test_batch_carries_votes_where_there_are_any():
+def test_batch_has_votes_if_the_data_has():
     data = make_data()
     votes = np.random.default_rng(1).dirichlet(np.ones(7), len(data)).astype(np.float32)
     module = make(dataclasses.replace(data, votes=votes))
-    for batch in epoch_of(module, 0):
+    for batch in train_batches(module, 0):
         assert batch["votes"].dtype == torch.float32
         np.testing.assert_array_equal(batch["votes"], votes[batch["index"]])
-    assert "votes" not in epoch_of(make(data), 0)[0]
+    assert "votes" not in train_batches(make(data), 0)[0]
 
 
-def test_batch_holds_the_images_and_targets_of_its_rows():
+def test_batch_has_the_images_and_targets_of_its_rows():
     data = make_data()
-    for batch in epoch_of(make(data), 0):
+    for batch in train_batches(make(data), 0):
         rows = batch["index"].numpy()
         assert (data.split[rows] == 0).all()
         np.testing.assert_array_equal(batch["target"], data.targets[rows])
@@ -79,31 +81,38 @@ def test_batch_holds_the_images_and_targets_of_its_rows():
         assert batch["target"].dtype == batch["index"].dtype == torch.int64
 
 
-def test_epoch_shows_no_image_twice_and_leaves_out_the_rest():
-    rows = torch.cat([batch["index"] for batch in epoch_of(make(), 0)])
+def test_epoch_has_no_image_twice_and_drops_the_incomplete_batch():
+    rows = torch.cat([batch["index"] for batch in train_batches(make(), 0)])
     assert len(rows) == len(set(rows.tolist())) == 16
 
 
-def test_order_changes_with_epoch_and_seed_and_repeats_with_both():
+def test_order_depends_on_epoch_and_seed():
     def order(seed, epoch):
-        return [batch["index"].tolist() for batch in epoch_of(make(seed=seed), epoch)]
+        return [batch["index"].tolist() for batch in train_batches(make(seed=seed), epoch)]
 
     assert order(0, 1) == order(0, 1)
     assert order(0, 1) != order(0, 2)
     assert order(0, 1) != order(1, 1)
 
 
-def test_augmentation_repeats_with_seed_and_epoch():
+def test_augmentation_depends_on_seed_and_epoch():
     def images(seed, epoch):
-        return torch.cat([b["image"] for b in epoch_of(make(recipe=Recipe(rotation=20.0), seed=seed), epoch)])
+        return torch.cat(
+            [
+                b["image"]
+                for b in train_batches(make(augmentation=AugmentationConfig(rotation=20.0), seed=seed), epoch)
+            ]
+        )
 
     assert torch.equal(images(0, 1), images(0, 1))
     assert not torch.equal(images(0, 1), images(1, 1))
 
 
-def test_validation_is_whole_in_order_and_untouched():
+def test_validation_is_complete_in_order_and_not_augmented():
     data = make_data()
-    module = make(data, recipe=Recipe(rotation=20.0), progressive=[(0.0, 16)], training=False)
+    module = make(
+        data, augmentation=AugmentationConfig(rotation=20.0), progressive=[(0.0, 16)], training=False
+    )
     batches = [module.on_after_batch_transfer(batch, 0) for batch in module.val_dataloader()]
     assert [len(batch["image"]) for batch in batches] == [4, 4, 3]
     rows = torch.cat([batch["index"] for batch in batches]).numpy()
@@ -112,9 +121,9 @@ def test_validation_is_whole_in_order_and_untouched():
     np.testing.assert_allclose(images, data.images[rows].transpose(0, 3, 1, 2) / 255, atol=1e-6)
 
 
-def test_training_size_grows_by_share_of_the_epochs():
-    module = make(progressive=[(0.75, 24), (0.0, 16), (0.5, 20)])  # in any order
-    sizes = [{batch["image"].shape[-1] for batch in epoch_of(module, epoch)} for epoch in range(4)]
+def test_training_size_grows_with_the_fraction_of_epochs():
+    module = make(progressive=[(0.75, 24), (0.0, 16), (0.5, 20)])
+    sizes = [{batch["image"].shape[-1] for batch in train_batches(module, epoch)} for epoch in range(4)]
     assert sizes == [{16}, {16}, {20}, {24}]
 
 
@@ -123,32 +132,33 @@ def test_train_counts():
     assert make(data).train_counts == np.bincount(data.targets[data.split == 0], minlength=7).tolist()
 
 
-def test_labels_keep_their_frequency_when_votes_stand_for_them():
-    data, space = make_data(), 7
-    votes = np.random.default_rng(0).dirichlet(np.ones(space), len(data)).astype(np.float32)
-    votes[:, 3] = 0.0  # nobody ever voted for it
+def test_label_given_vote_keeps_the_label_frequencies():
+    data, num_classes = make_data(), 7
+    votes = np.random.default_rng(0).dirichlet(np.ones(num_classes), len(data)).astype(np.float32)
+    # An emotion without votes.
+    votes[:, 3] = 0.0
     votes /= votes.sum(1, keepdims=True)
     module = make(dataclasses.replace(data, votes=votes))
     table = np.array(module.label_given_vote)
     np.testing.assert_allclose(table.sum(1), 1.0)
-    np.testing.assert_array_equal(table[3], np.eye(space)[3])
+    np.testing.assert_array_equal(table[3], np.eye(num_classes)[3])
     expected = votes[module.rows["train"]] @ table
     np.testing.assert_allclose(expected.sum(0), module.train_counts, rtol=1e-5)
     assert make(data).label_given_vote is None
 
 
-def test_examples_begin_with_the_face_itself():
-    module = make(recipe=Recipe(flip=1.0))
+def test_examples_start_with_the_original_image():
+    module = make(augmentation=AugmentationConfig(flip=1.0))
     grid = module.augmented_examples(num_faces=3, num_views=2)
     assert grid.shape == (9, 24, 24, 1)
     np.testing.assert_allclose(grid[1], grid[0][:, ::-1], atol=1e-5)
 
 
-def test_missing_split_names_those_that_are_there():
+def test_missing_split_is_an_error():
     with pytest.raises(FerError, match="train"):
         make(make_data(roles=("train",)))
 
 
-def test_batch_larger_than_the_split():
+def test_batch_larger_than_the_training_split():
     with pytest.raises(FerError, match="batch_size=21 is larger than the training split"):
-        EmotionDataModule(make_data(), 21, 4, 24, Recipe())
+        EmotionDataModule(make_data(), 21, 4, 24, AugmentationConfig())

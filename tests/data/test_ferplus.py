@@ -13,7 +13,7 @@ from fer.data import ferplus
 from fer.data.dataset import EmotionData
 from fer.data.fer2013 import read_fer2013
 from fer.data.ferplus import Votes, find_files, read_votes, relabel
-from fer.data.sources import read
+from fer.data.sources import read_dataset
 from fer.data.splits import hide_test_labels, manifest
 from fer.errors import FerError
 from fer.labels import FER7, FERPLUS8
@@ -26,7 +26,7 @@ SAD = [2, 0, 0, 8, 0, 0, 0, 0, 0, 0]
 ROWS = st.lists(st.tuples(*[st.integers(0, 10)] * 10), min_size=1, max_size=40)
 
 
-def make_faces(usages):
+def make_images(usages):
     split = np.array([USAGES.index(usage) for usage in usages], dtype=np.uint8)
     images = np.arange(len(split), dtype=np.uint8)[:, None, None, None].repeat(4, 1).repeat(4, 2)
     roles = {
@@ -40,32 +40,32 @@ def make_votes(counts, usages):
     return Votes(Path("fer2013new.csv"), usage, np.array(counts), np.arange(2, len(counts) + 2))
 
 
-def label(counts, usage="Training", contempt=True, ambiguous=False):
-    """Label faces of one usage, after two training faces that are there for every rule."""
+def relabel_counts(counts, usage="Training", contempt=True, ambiguous=False):
+    """Relabel images of one usage, after two training images that every rule keeps."""
     usages = ["Training"] * 2 + [usage] * len(counts)
     counts = [HAPPY, SAD, *counts]
-    return relabel(make_votes(counts, usages), make_faces(usages), contempt, ambiguous)
+    return relabel(make_votes(counts, usages), make_images(usages), contempt, ambiguous)
 
 
-def row(**votes):
+def vote_counts(**votes):
     return [votes.get(name.lower(), 0) for name in HEADER[2:]]
 
 
 def official_majority(counts):
-    """The authors' rule for one image, in plain Python: the option's position, or None."""
+    """Return the position of the majority option of one image by the authors' rule, or None."""
     counts = [count if count > 1 else 0 for count in counts]
-    most = max(counts)
-    return counts.index(most) if most > 0.5 * sum(counts) else None
+    top_votes = max(counts)
+    return counts.index(top_votes) if top_votes > 0.5 * sum(counts) else None
 
 
 @settings(max_examples=100, deadline=None)
 @given(rows=ROWS, usage=st.sampled_from(["Training", "PublicTest"]))
-def test_majority_as_the_authors_decide_it(rows, usage):
+def test_majority_equals_the_authors_rule(rows, usage):
     expected = [official_majority(counts) for counts in (HAPPY, SAD, *rows)]
-    data = label(rows, usage)
-    kept = [i for i, option in enumerate(expected) if option is not None and option < 8]
-    assert data.images[:, 0, 0, 0].tolist() == kept
-    assert data.targets.tolist() == [expected[i] for i in kept]
+    data = relabel_counts(rows, usage)
+    labelled = [i for i, option in enumerate(expected) if option is not None and option < 8]
+    assert data.images[:, 0, 0, 0].tolist() == labelled
+    assert data.targets.tolist() == [expected[i] for i in labelled]
     counts = Counter(expected)
     rules = {"no majority": None, "mostly unknown": 8, "mostly not a face": 9}
     assert data.dropped == {rule: counts[option] for rule, option in rules.items() if counts[option]}
@@ -74,7 +74,7 @@ def test_majority_as_the_authors_decide_it(rows, usage):
 @settings(max_examples=100, deadline=None)
 @given(rows=ROWS, contempt=st.booleans(), ambiguous=st.booleans())
 def test_votes_are_distributions_whose_mode_is_the_target(rows, contempt, ambiguous):
-    data = label(rows, contempt=contempt, ambiguous=ambiguous)
+    data = relabel_counts(rows, contempt=contempt, ambiguous=ambiguous)
     assert data.votes.dtype == np.float32
     assert data.votes.shape == (len(data), 8 if contempt else 7)
     np.testing.assert_allclose(data.votes.sum(1), 1, atol=1e-6)
@@ -82,52 +82,54 @@ def test_votes_are_distributions_whose_mode_is_the_target(rows, contempt, ambigu
     np.testing.assert_array_equal(at_target, data.votes.max(1))
 
 
-def test_votes_by_hand():
-    (votes,) = label([row(anger=5, sadness=2, contempt=2, unknown=1)]).votes[2:]
+def test_votes_against_manual_results():
+    (votes,) = relabel_counts([vote_counts(anger=5, sadness=2, contempt=2, unknown=1)]).votes[2:]
     np.testing.assert_allclose(votes, np.array([0, 0, 0, 2, 5, 0, 0, 2]) / 9)
-    (votes,) = label([row(anger=5, sadness=2, contempt=2, unknown=1)], contempt=False).votes[2:]
+    (votes,) = relabel_counts([vote_counts(anger=5, sadness=2, contempt=2, unknown=1)], contempt=False).votes[
+        2:
+    ]
     assert dict(zip(FER7.names, votes.tolist(), strict=True)) == pytest.approx(
         {"angry": 5 / 7, "sad": 2 / 7, "disgust": 0, "fear": 0, "happy": 0, "surprise": 0, "neutral": 0}
     )
 
 
-def test_orders_of_both_spaces():
-    rows = [row(**{name: 10}) for name in EMOTIONS]
-    eight, seven = label(rows), label(rows, contempt=False)
+def test_class_orders_of_both_label_spaces():
+    rows = [vote_counts(**{name: 10}) for name in EMOTIONS]
+    eight, seven = relabel_counts(rows), relabel_counts(rows, contempt=False)
     assert (eight.labels, seven.labels) == (FERPLUS8, FER7)
     names = [eight.labels.names[i] for i in eight.targets[2:]]
     assert names == ["neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt"]
     assert [seven.labels.names[i] for i in seven.targets[2:]] == names[:-1]
 
 
-def test_mostly_contempt_does_not_fall_to_its_second():
-    data = label([row(contempt=6, sadness=4)], contempt=False)
+def test_contempt_images_do_not_get_their_second_choice():
+    data = relabel_counts([vote_counts(contempt=6, sadness=4)], contempt=False)
     assert len(data) == 2
     assert data.dropped == {"mostly contempt": 1}
 
 
 AMBIGUOUS = {
-    "no majority": (row(happiness=4, surprise=3, neutral=3), "happy"),
-    "tie": (row(fear=5, surprise=5), "surprise"),
-    "tie with unknown": (row(sadness=5, unknown=5), "sad"),
-    "mostly unknown": (row(sadness=3, unknown=7), None),
-    "strongest is unknown": (row(sadness=3, happiness=3, unknown=4), None),
-    "single votes only": (row(**dict.fromkeys(map(str.lower, HEADER[2:]), 1)), None),
+    "no majority": (vote_counts(happiness=4, surprise=3, neutral=3), "happy"),
+    "tie": (vote_counts(fear=5, surprise=5), "surprise"),
+    "tie with unknown": (vote_counts(sadness=5, unknown=5), "sad"),
+    "mostly unknown": (vote_counts(sadness=3, unknown=7), None),
+    "strongest is unknown": (vote_counts(sadness=3, happiness=3, unknown=4), None),
+    "single votes only": (vote_counts(**dict.fromkeys(map(str.lower, HEADER[2:]), 1)), None),
 }
 
 
 @pytest.mark.parametrize("case", AMBIGUOUS)
-def test_ambiguous_adds_training_images_alone(case):
+def test_ambiguous_adds_only_training_images(case):
     counts, emotion = AMBIGUOUS[case]
-    assert len(label([counts])) == 2
+    assert len(relabel_counts([counts])) == 2
     for usage in ("PublicTest", "PrivateTest"):
-        assert len(label([counts], usage, ambiguous=True)) == 2
-    data = label([counts], ambiguous=True)
+        assert len(relabel_counts([counts], usage, ambiguous=True)) == 2
+    data = relabel_counts([counts], ambiguous=True)
     assert [FERPLUS8.names[i] for i in data.targets[2:]] == ([emotion] if emotion else [])
 
 
-def test_test_part_is_not_counted_and_its_votes_are_hidden():
-    data = label([HAPPY, row(unknown=9)], "PrivateTest")
+def test_the_test_split_is_not_counted_and_its_votes_are_hidden():
+    data = relabel_counts([HAPPY, vote_counts(unknown=9)], "PrivateTest")
     assert data.dropped == {}
     hidden = hide_test_labels(data)
     assert hidden.targets.tolist() == [1, 3, -1]
@@ -137,31 +139,34 @@ def test_test_part_is_not_counted_and_its_votes_are_hidden():
 
 
 @pytest.mark.parametrize("num_private", [0, 2])
-def test_a_usage_that_the_images_lack_is_skipped(num_private):
+def test_votes_of_a_missing_usage_are_skipped(num_private):
     usages = ["Training", "Training", "PublicTest", *["PrivateTest"] * 2]
     votes = make_votes([HAPPY, SAD, HAPPY, SAD, SAD], usages)
-    data = relabel(votes, make_faces(usages[: 3 + num_private]), True, False)
+    data = relabel(votes, make_images(usages[: 3 + num_private]), True, False)
     assert data.targets.tolist() == [1, 3, 1, 3, 3][: 3 + num_private]
 
 
 @pytest.mark.parametrize(
-    ("usages", "words"),
+    ("usages", "message"),
     [
         (["Training"] * 3, "for each of the 4 images of fer2013.csv, got 3 rows"),
         (["Training"] * 5, "got 5 rows"),
-        (["Training", "Training", "PublicTest", "Training"], "line 4: expected Usage Training, as image 3"),
+        (
+            ["Training", "Training", "PublicTest", "Training"],
+            "line 4: expected Usage Training, as for image 3",
+        ),
     ],
 )
-def test_rows_that_do_not_match(usages, words):
-    faces = make_faces(["Training", "Training", "Training", "PublicTest"])
-    with pytest.raises(FerError, match=words):
-        relabel(make_votes([HAPPY] * len(usages), usages), faces, True, False)
+def test_rows_that_do_not_match(usages, message):
+    images = make_images(["Training", "Training", "Training", "PublicTest"])
+    with pytest.raises(FerError, match=message):
+        relabel(make_votes([HAPPY] * len(usages), usages), images, True, False)
 
 
-def test_one_emotion_alone():
+def test_only_one_emotion():
     usages = ["Training"] * 3
     with pytest.raises(FerError, match=r"fer2013new\.csv: expected Training votes for two emotions"):
-        relabel(make_votes([HAPPY] * 3, usages), make_faces(usages), True, False)
+        relabel(make_votes([HAPPY] * 3, usages), make_images(usages), True, False)
 
 
 def votes_text(rows, header=HEADER, newline="\n"):
@@ -192,22 +197,23 @@ BAD = {
     "fer2013.csv": ("emotion,pixels,Usage\n0,1 2 3,Training\n", "line 1: expected the columns"),
     "short line": (votes_text([*GOOD, GOOD[0][:-1]]), "line 4: expected 12 columns, got 11"),
     "usage": (votes_text([*GOOD, ("Test", *GOOD[0][1:])]), "line 4: expected Usage .*got 'Test'"),
-    "words": (votes_text([(*GOOD[0][:-1], "x")]), "line 2: expected ten counts"),
+    "text": (votes_text([(*GOOD[0][:-1], "x")]), "line 2: expected ten counts"),
     "negative": (votes_text([(*GOOD[0][:-1], "-1")]), "line 2: expected ten counts"),
     "empty": ("", "empty file"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_file(tmp_path, case):
-    text, words = BAD[case]
-    with pytest.raises(FerError, match=words):
+def test_invalid_file(tmp_path, case):
+    text, message = BAD[case]
+    with pytest.raises(FerError, match=message):
         read_votes(write(tmp_path, text))
 
 
 def test_files_from_a_folder_or_either_file(tmp_path):
     both = tmp_path / "fer2013.csv", tmp_path / "fer2013new.csv"
-    assert find_files(tmp_path) == both  # where nothing is there, the message names what should be
+    # Without any file the message names the expected ones.
+    assert find_files(tmp_path) == both
     (tmp_path / "icml_face_data.csv").touch()
     assert find_files(tmp_path) == (tmp_path / "icml_face_data.csv", both[1])
     both[0].touch()
@@ -230,46 +236,46 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_read_through_the_cache(folder, monkeypatch):
-    first = read(options(folder))
+    first = read_dataset(options(folder))
     assert first.targets.tolist() == [3, 1] * 10
     np.testing.assert_array_equal(first.images, read_fer2013(folder / "fer2013.csv").images)
-    monkeypatch.setattr(ferplus, "read_votes", lambda path: pytest.fail("was read again"))
-    again = read(options(folder))
-    np.testing.assert_array_equal(again.votes, first.votes)
-    assert manifest(again) == manifest(first)
+    monkeypatch.setattr(ferplus, "read_votes", lambda path: pytest.fail("the file was read again"))
+    second = read_dataset(options(folder))
+    np.testing.assert_array_equal(second.votes, first.votes)
+    assert manifest(second) == manifest(first)
 
 
 def test_changed_votes_make_the_cache_stale(folder):
-    before = manifest(read(options(folder)))["splits"]["train"]
+    before = manifest(read_dataset(options(folder)))["splits"]["train"]
     path = folder / "fer2013new.csv"
     path.write_text(path.read_text().replace(",2,0,0,8,", ",3,0,0,7,"))
     os.utime(path, ns=(1, 1))
-    after = manifest(read(options(folder)))["splits"]["train"]
+    after = manifest(read_dataset(options(folder)))["splits"]["train"]
     assert before.pop("votes_sha256") != after.pop("votes_sha256")
     assert before == after
 
 
-def test_each_space_is_cached_apart(folder):
-    assert read(options(folder)).labels == FERPLUS8
-    assert read(options(folder, contempt=False)).labels == FER7
-    assert read(options(folder)).labels == FERPLUS8
+def test_each_label_space_has_its_own_cache_entry(folder):
+    assert read_dataset(options(folder)).labels == FERPLUS8
+    assert read_dataset(options(folder, contempt=False)).labels == FER7
+    assert read_dataset(options(folder)).labels == FERPLUS8
 
 
-def test_labels_of_fer2013_take_the_votes_along(folder):
+def test_fer2013_labels_with_votes(folder):
     options = {"name": "fer2013", "path": str(folder / "fer2013.csv")}
-    plain, voted = read({**options, "votes": False}), read({**options, "votes": True})
+    plain, with_votes = read_dataset({**options, "votes": False}), read_dataset({**options, "votes": True})
     assert plain.votes is None
-    np.testing.assert_array_equal(voted.targets, plain.targets)
-    np.testing.assert_array_equal(voted.votes.argmax(1), [4, 3] * 10)
+    np.testing.assert_array_equal(with_votes.targets, plain.targets)
+    np.testing.assert_array_equal(with_votes.votes.argmax(1), [4, 3] * 10)
     (folder / "fer2013new.csv").unlink()
     with pytest.raises(FerError, match=r"fer2013new\.csv: expected FER\+'s votes .*no such file"):
-        read({**options, "votes": True})
+        read_dataset({**options, "votes": True})
 
 
 def test_missing_votes_name_the_file(folder):
     (folder / "fer2013new.csv").unlink()
     with pytest.raises(FerError, match=r"fer2013new\.csv: expected FER\+'s votes .*no such file"):
-        read(options(folder))
+        read_dataset(options(folder))
 
 
 def test_real_file():
@@ -278,10 +284,10 @@ def test_real_file():
     path = Path(os.environ["FER_DATA_DIR"]) / "fer2013new.csv"
     if not path.is_file():
         pytest.skip("FER_DATA_DIR holds no fer2013new.csv")
-    data = read(options(path.parent))
+    data = read_dataset(options(path.parent))
     with path.open(newline="") as file:
         rows = [fields for fields in csv.reader(file) if fields[0] in data.roles.values()]
-    decided = [official_majority([int(count) for count in fields[2:]]) for fields in rows]
-    assert data.targets.tolist() == [option for option in decided if option is not None and option < 8]
+    expected = [official_majority([int(count) for count in fields[2:]]) for fields in rows]
+    assert data.targets.tolist() == [option for option in expected if option is not None and option < 8]
     counts = {role: entry["count"] for role, entry in manifest(data)["splits"].items()}
     assert (counts["train"], counts["val"]) == (25060, 3199)

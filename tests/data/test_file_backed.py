@@ -6,11 +6,11 @@ import pytest
 import torch
 from picture_layouts import write_folder
 
-from fer.data.augment import Recipe
+from fer.data.augment import AugmentationConfig
 from fer.data.datamodule import EmotionDataModule
-from fer.data.duplicates import check_copies
+from fer.data.duplicates import check_duplicates
 from fer.data.folder import read_folder
-from fer.data.picture_set import hold
+from fer.data.picture_set import prepare_image_set
 from fer.errors import FerError
 from fer.models import build_model
 from fer.scoring.inference import infer
@@ -19,7 +19,7 @@ OPTIONS = {"val_fraction": 0.25, "split_seed": 0, "memory_gb": 0, "skip_corrupt"
 NET = {"name": "fast_cnn", "image_size": 32, "in_channels": None, "pretrained": False, "init_from": None,
        "freeze_epochs": 0, "stem": "auto", "dropout": 0.0, "attention": {"name": "none"},
        "kwargs": {"widths": [4, 8], "depths": [0, 0]}}  # fmt: skip
-STRONG = Recipe(
+STRONG = AugmentationConfig(
     flip=0.5, rotation=20.0, scale=0.1, crop=0.1, brightness=0.2, contrast=0.3, erase=0.5, erase_max=0.2
 )
 
@@ -30,9 +30,11 @@ def folder(tmp_path, monkeypatch):
     return write_folder(tmp_path / "set")
 
 
-def make(folder, recipe=None, seed=0, workers=0, rank=(0, 1), progressive=(), **options):
-    data = hold(read_folder(folder, 32, color=True), OPTIONS | options)
-    module = EmotionDataModule(data, 4, 3, 32, recipe or Recipe(), progressive, seed, workers=workers)
+def make(folder, augmentation=None, seed=0, workers=0, rank=(0, 1), progressive=(), **options):
+    data = prepare_image_set(read_folder(folder, 32, color=True), OPTIONS | options)
+    module = EmotionDataModule(
+        data, 4, 3, 32, augmentation or AugmentationConfig(), progressive, seed, workers=workers
+    )
     module.trainer = SimpleNamespace(
         training=True, current_epoch=0, max_epochs=2, global_rank=rank[0], world_size=rank[1]
     )
@@ -53,7 +55,7 @@ def val_batches(module):
 
 @pytest.mark.parametrize("batches", [train_batches, val_batches])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_batches_are_those_of_the_resident_set(folder, batches, workers):
+def test_batches_equal_those_of_the_resident_dataset(folder, batches, workers):
     resident, on_disk = (batches(make(folder, workers=workers, memory_gb=gb)) for gb in (2.0, 0))
     assert len(resident) == len(on_disk) > 1
     for expected, batch in zip(resident, on_disk, strict=True):
@@ -63,7 +65,7 @@ def test_batches_are_those_of_the_resident_set(folder, batches, workers):
             assert torch.equal(values, batch[name]), name
 
 
-def test_workers_live_on_and_still_know_the_epoch(folder):
+def test_persistent_workers_use_the_current_epoch(folder):
     module = make(folder, workers=1)
     loader = module.train_dataloader()
     orders = [
@@ -72,92 +74,93 @@ def test_workers_live_on_and_still_know_the_epoch(folder):
     assert orders[0] == orders[2] != orders[1]
 
 
-def test_training_size_follows_the_progress(folder):
+def test_training_size_depends_on_the_epoch(folder):
     module = make(folder, progressive=[(0.0, 16), (0.5, 32)])
     assert [train_batches(module, epoch)[0]["image"].shape[-1] for epoch in (0, 1)] == [16, 32]
 
 
-def test_a_number_asks_for_a_batch_in_order(folder):
+def test_an_integer_key_gives_a_batch_in_order(folder):
     loader = make(folder).train_dataloader()
     assert loader.dataset[1]["index"].tolist() == [4, 5, 6, 7]
-    assert len(loader.dataset) == 6  # 21 images: the last is incomplete
+    # 21 images: the last batch is incomplete.
+    assert len(loader.dataset) == 6
 
 
-def test_processes_share_the_validation_set(folder):
+def test_processes_divide_the_validation_split(folder):
     rows = [torch.cat([b["index"] for b in val_batches(make(folder, rank=(rank, 2)))]) for rank in (0, 1)]
     assert sorted(torch.cat(rows).tolist()) == make(folder).rows["val"].tolist()
 
 
-def spoil(folder, number):
-    """Damage some training pictures behind their first bytes, as only decoding shows."""
+def truncate_images(folder, number):
+    """Truncate some training images; their headers stay intact, so only decoding shows the damage."""
     paths = sorted((folder / "train").rglob("*.png"))[:number]
     for path in paths:
         path.write_bytes(path.read_bytes()[:60])
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_damaged_picture_stops_training_with_its_name(folder, workers):
-    spoil(folder, 28)
+def test_a_damaged_image_stops_training_and_is_named(folder, workers):
+    truncate_images(folder, 28)
     with pytest.raises(
-        FerError, match=r"^\S+: \d of 42 files cannot be read as pictures: train/.*skip_corrupt=true$"
+        FerError, match=r"^\S+: \d of 42 files cannot be read as images: train/.*skip_corrupt=true$"
     ):
         train_batches(make(folder, workers=workers))
 
 
-def test_damaged_picture_is_left_out_of_its_batch(folder):
-    spoil(folder, 1)
+def test_a_damaged_image_is_skipped_in_its_batch(folder):
+    truncate_images(folder, 1)
     module = make(folder, skip_corrupt=True)
     bad = int(np.flatnonzero([module.data.images.read_one(row) is None for row in range(42)])[0])
     module.rows["train"] = np.sort(np.append(np.setdiff1d(module.rows["train"], [bad])[:19], bad))
-    with pytest.warns(UserWarning, match="1 of 42 files .* Going on without them"):
+    with pytest.warns(UserWarning, match="1 of 42 files .* Continuing without them"):
         batches = train_batches(module)
     assert sorted(len(batch["image"]) for batch in batches) == [3, 4, 4, 4, 4]
     assert all(len(batch["image"]) == len(batch["target"]) == len(batch["index"]) for batch in batches)
     assert bad not in torch.cat([batch["index"] for batch in batches])
 
 
-@pytest.mark.filterwarnings("ignore:.*Going on without them")
-def test_batch_without_a_readable_picture_is_empty(folder):
-    spoil(folder, 28)
+@pytest.mark.filterwarnings("ignore:.*Continuing without them")
+def test_a_batch_without_readable_images_is_empty(folder):
+    truncate_images(folder, 28)
     batches = train_batches(make(folder, skip_corrupt=True))
     assert 0 in {len(batch["image"]) for batch in batches}
-    with pytest.raises(FerError, match="cannot be read as pictures"):  # the other would wait for its gradient
+    # The other process would wait for the gradient of an empty batch.
+    with pytest.raises(FerError, match="cannot be read as images"):
         train_batches(make(folder, skip_corrupt=True, rank=(0, 2)))
 
 
-@pytest.mark.filterwarnings("ignore:.*Going on without them")
-def test_copies_are_looked_for_among_readable_pictures(folder):
-    spoil(folder, 2)
+@pytest.mark.filterwarnings("ignore:.*Continuing without them")
+def test_duplicates_are_searched_among_readable_images(folder):
+    truncate_images(folder, 2)
     data = make(folder, skip_corrupt=True).data
-    report = check_copies(data, drop=True)[1]
+    report = check_duplicates(data, drop=True)[1]
     assert report["images"] == 42
     assert report["exact"]["surplus"] == 0
     with pytest.raises(FerError, match=r"2 of 42 files .*skip_corrupt=true"):
-        check_copies(make(folder).data, drop=True)
+        check_duplicates(make(folder).data, drop=True)
 
 
-@pytest.mark.filterwarnings("ignore:.*Going on without them")
-def test_scoring_goes_on_over_a_batch_without_a_readable_picture(folder):
-    spoil(folder, 28)
+@pytest.mark.filterwarnings("ignore:.*Continuing without them")
+def test_inference_skips_a_batch_without_readable_images(folder):
+    truncate_images(folder, 28)
     data = make(folder, skip_corrupt=True).data
     model = build_model(NET, len(data.labels), 3).eval()
     outputs = infer(model, data, 32, batch_size=1)
-    assert len(outputs.kept) == len(outputs.logits) == 42 - 28
-    none = replace(data, images=data.images.subset(np.setdiff1d(np.arange(42), outputs.kept)))
-    with pytest.raises(FerError, match="cannot be read as pictures"):
+    assert len(outputs.rows) == len(outputs.logits) == 42 - 28
+    none = replace(data, images=data.images.subset(np.setdiff1d(np.arange(42), outputs.rows)))
+    with pytest.raises(FerError, match="cannot be read as images"):
         infer(model, replace(none, targets=none.targets[:28], split=none.split[:28]), 32, batch_size=4)
 
 
-def test_examples_are_drawn(folder):
+def test_augmented_examples(folder):
     grid = make(folder).augmented_examples(num_faces=3, num_views=2)
     assert grid.shape == (9, 32, 32, 3)
     np.testing.assert_allclose(grid[1], grid[0], atol=1e-6)
 
 
 def test_augmentation_depends_on_seed_and_epoch_and_not_on_workers(folder):
-
     def images(seed=0, epoch=0, workers=0):
-        module = make(folder, recipe=STRONG, seed=seed, workers=workers)
+        module = make(folder, augmentation=STRONG, seed=seed, workers=workers)
         return torch.cat([batch["image"] for batch in train_batches(module, epoch)])
 
     first = images()
@@ -171,6 +174,6 @@ def test_augmentation_depends_on_seed_and_epoch_and_not_on_workers(folder):
 
 def test_validation_is_not_augmented(folder):
     plain, strong = (
-        torch.cat([b["image"] for b in val_batches(make(folder, r))]) for r in (Recipe(), STRONG)
+        torch.cat([b["image"] for b in val_batches(make(folder, r))]) for r in (AugmentationConfig(), STRONG)
     )
     assert torch.equal(plain, strong)

@@ -8,13 +8,13 @@ from fer.labels import FER7, FERPLUS8, RAFDB7
 
 
 def check_faces(data):
-    """The set holds the drawn faces, each under its emotion and in its part."""
-    known, parts = faces()
+    """Check that the dataset has the synthetic faces with their emotions and splits."""
+    expected, roles = faces()
     for row in range(len(data)):
-        drawn = int(data.images.files.name(row)[-6:-4])
-        assert data.labels.names[data.targets[row]] == known.labels.names[known.targets[drawn]]
-        assert data.roles[parts[drawn]] == data.split_names[data.split[row]]
-        np.testing.assert_array_equal(data.images[row], known.images[drawn])
+        number = int(data.images.files.name(row)[-6:-4])
+        assert data.labels.names[data.targets[row]] == expected.labels.names[expected.targets[number]]
+        assert data.roles[roles[number]] == data.split_names[data.split[row]]
+        np.testing.assert_array_equal(data.images[row], expected.images[number])
 
 
 def test_train_and_test(tmp_path):
@@ -26,32 +26,32 @@ def test_train_and_test(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "Validation"])
-def test_validation_part(tmp_path, name):
+def test_validation_folder(tmp_path, name):
     write_folder(tmp_path)
     (tmp_path / "test").rename(tmp_path / name)
     assert read_folder(tmp_path, 48).roles == {"train": "train", "val": name}
 
 
-def test_an_empty_validation_part_is_none(tmp_path):
+def test_an_empty_validation_folder_is_ignored(tmp_path):
     write_folder(tmp_path)
     for name in ("angry", "happy"):
         (tmp_path / "val" / name).mkdir(parents=True)
     assert read_folder(tmp_path, 48).roles == {"train": "train", "test": "test"}
 
 
-def test_class_folders_alone_all_train(tmp_path):
+def test_class_folders_without_splits_are_all_train(tmp_path):
     data = read_folder(write_folder(tmp_path) / "train", 48, color=True)
     assert (len(data), data.roles) == (28, {"train": "all"})
     assert set(data.split) == {0}
 
 
-def test_emotions_by_alias(tmp_path):
-    spelt = {"angry": "Anger", "happy": "HAPPINESS", "sad": "sadness", "fear": "Fearful"}
-    data = read_folder(write_folder(tmp_path, rename=lambda name: spelt.get(name, name)), 48, color=True)
+def test_aliases_of_emotions(tmp_path):
+    aliases = {"angry": "Anger", "happy": "HAPPINESS", "sad": "sadness", "fear": "Fearful"}
+    data = read_folder(write_folder(tmp_path, rename=lambda name: aliases.get(name, name)), 48, color=True)
     check_faces(data)
 
 
-def test_contempt_takes_the_space_of_eight(tmp_path):
+def test_contempt_gives_the_label_space_of_eight(tmp_path):
     write_folder(tmp_path)
     save(tmp_path / "train" / "contempt" / "x.png", faces()[0].images[0])
     data = read_folder(tmp_path, 48)
@@ -70,14 +70,14 @@ def test_numbered_folders_with_labels(tmp_path, first):
     check_faces(data)
 
 
-def test_labels_choose_the_order(tmp_path):
+def test_labels_set_the_class_order(tmp_path):
     order = tuple(reversed(FER7.names))
     data = read_folder(write_folder(tmp_path), 48, color=True, labels=order)
     assert data.labels.names == order
     check_faces(data)
 
 
-def empty(root):
+def empty_folders(root):
     (root / "train" / "angry").mkdir(parents=True)
     (root / "train" / "happy").mkdir()
 
@@ -113,10 +113,10 @@ def no_train(root):
 
 
 BAD = {
-    empty: "expected pictures in its folders, but there are none",
-    one_class: "expected training pictures of at least two emotions, got only happy",
+    empty_folders: "expected images in its folders, but there are none",
+    one_class: "expected training images of at least two emotions, got only happy",
     unknown_class: "folder happpy: .*Did you mean 'happy'",
-    numbered: r"folders are numbers \(0, 1, 2, 3, 4, 5, 6\).*datamodule.labels=",
+    numbered: r"got numbers \(0, 1, 2, 3, 4, 5, 6\).*datamodule.labels=",
     stray_folder: "expected train, test and at most one of val, valid and validation, got test, train, tset",
     two_validations: "at most one of val",
     no_train: "expected train, test .*got test",
@@ -125,12 +125,12 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
-def test_bad_folder(tmp_path, make):
+@pytest.mark.parametrize("write", BAD, ids=lambda write: write.__name__)
+def test_invalid_folder(tmp_path, write):
     root = tmp_path / "set"
     root.mkdir()
-    make(root)
-    with pytest.raises(FerError, match=BAD[make]):
+    write(root)
+    with pytest.raises(FerError, match=BAD[write]):
         read_folder(root, 48)
 
 
@@ -142,12 +142,12 @@ def test_bad_folder(tmp_path, make):
         (["bored", *FER7.names[1:]], "bored"),
     ],
 )
-def test_bad_labels(tmp_path, labels, message):
+def test_invalid_labels(tmp_path, labels, message):
     numbered(tmp_path)
     with pytest.raises(FerError, match=message):
         read_folder(tmp_path, 48, labels=labels)
 
 
-def test_numbers_are_no_names_of_emotions(tmp_path):
+def test_numbers_are_not_emotion_names(tmp_path):
     with pytest.raises(FerError, match=r"datamodule.labels: expected names of emotions, got \[0, 1\]"):
         read_folder(write_folder(tmp_path), 48, labels=[0, 1])

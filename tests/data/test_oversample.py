@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fer.data.augment import Recipe
+from fer.data.augment import AugmentationConfig
 from fer.data.datamodule import EmotionDataModule
 from fer.data.dataset import EmotionData
 from fer.data.loader import BatchSampler
@@ -18,41 +18,41 @@ def datamodule():
     targets = np.r_[TARGETS, np.arange(7)]
     roles = {"train": "a", "val": "b"}
     data = EmotionData(images, targets, split, ("a", "b"), roles, FER7, "noise")
-    return EmotionDataModule(data, 50, 50, 48, Recipe(), oversample=True)
+    return EmotionDataModule(data, 50, 50, 48, AugmentationConfig(), oversample=True)
 
 
-def drawn(loader, epoch):
+def epoch_indices(loader, epoch):
     loader.sampler.set_epoch(epoch)
     return torch.cat([batch["index"] for batch in loader])
 
 
-def test_every_emotion_is_drawn_as_often(datamodule):
+def test_every_emotion_is_sampled_equally_often(datamodule):
     loader = datamodule.train_dataloader()
-    positions = torch.cat([drawn(loader, epoch) for epoch in range(20)])
+    indices = torch.cat([epoch_indices(loader, epoch) for epoch in range(20)])
     assert len(loader) == 40
-    assert len(positions) == 20 * 2000
-    counts = np.bincount(TARGETS[positions], minlength=7)
-    np.testing.assert_allclose(counts / len(positions), np.full(7, 1 / 7), rtol=0.05)  # five deviations
-    again = np.bincount(positions[TARGETS[positions] == 1] - 700, minlength=10)
-    np.testing.assert_allclose(again / again.sum(), np.full(10, 0.1), rtol=0.25)
+    assert len(indices) == 20 * 2000
+    counts = np.bincount(TARGETS[indices], minlength=7)
+    np.testing.assert_allclose(counts / len(indices), np.full(7, 1 / 7), rtol=0.05)
+    per_image = np.bincount(indices[TARGETS[indices] == 1] - 700, minlength=10)
+    np.testing.assert_allclose(per_image / per_image.sum(), np.full(10, 0.1), rtol=0.25)
 
 
-def test_the_order_depends_on_seed_and_epoch_alone(datamodule):
-    first = drawn(datamodule.train_dataloader(), 3)
+def test_the_order_depends_only_on_seed_and_epoch(datamodule):
+    first = epoch_indices(datamodule.train_dataloader(), 3)
     torch.manual_seed(99)
-    assert torch.equal(drawn(datamodule.train_dataloader(), 3), first)
-    assert not torch.equal(drawn(datamodule.train_dataloader(), 4), first)
+    assert torch.equal(epoch_indices(datamodule.train_dataloader(), 3), first)
+    assert not torch.equal(epoch_indices(datamodule.train_dataloader(), 4), first)
     datamodule.seed = 1
-    assert not torch.equal(drawn(datamodule.train_dataloader(), 3), first)
+    assert not torch.equal(epoch_indices(datamodule.train_dataloader(), 3), first)
 
 
-def test_processes_share_the_draws():
+def test_processes_divide_the_samples():
     weights = torch.rand(100, dtype=torch.float64)
-    whole = list(BatchSampler(100, 10, True, weights=weights))
-    parts = [list(BatchSampler(100, 10, True, shard=(rank, 2), weights=weights)) for rank in range(2)]
-    taken = [batch for pair in zip(*parts, strict=True) for batch in pair]
-    assert all(torch.equal(a, b) for a, b in zip(whole, taken, strict=True))
+    all_batches = list(BatchSampler(100, 10, True, weights=weights))
+    shards = [list(BatchSampler(100, 10, True, shard=(rank, 2), weights=weights)) for rank in range(2)]
+    interleaved = [batch for pair in zip(*shards, strict=True) for batch in pair]
+    assert all(torch.equal(a, b) for a, b in zip(all_batches, interleaved, strict=True))
 
 
-def test_validation_stays_in_order(datamodule):
-    assert torch.equal(drawn(datamodule.val_dataloader(), 0), torch.arange(7))
+def test_validation_is_in_order(datamodule):
+    assert torch.equal(epoch_indices(datamodule.val_dataloader(), 0), torch.arange(7))

@@ -6,7 +6,7 @@ import pytest
 from picture_layouts import faces, write_folder
 
 from fer.data.folder import read_folder
-from fer.data.picture_set import hold
+from fer.data.picture_set import prepare_image_set
 from fer.data.pictures import ImageFiles
 from fer.data.splits import indices, manifest
 from fer.errors import FerError
@@ -20,8 +20,8 @@ def folder(tmp_path, monkeypatch):
     return write_folder(tmp_path / "set")
 
 
-def held(folder, size=48, **options):
-    return hold(read_folder(folder, size, color=True), OPTIONS | options)
+def load(folder, size=48, **options):
+    return prepare_image_set(read_folder(folder, size, color=True), OPTIONS | options)
 
 
 def names(folder, data, role):
@@ -29,8 +29,8 @@ def names(folder, data, role):
     return {files.name(row) for row in indices(data, role)}
 
 
-def test_in_memory_and_on_disk_are_the_same_set(folder):
-    memory, disk = held(folder), held(folder, memory_gb=0)
+def test_memory_and_disk_give_the_same_dataset(folder):
+    memory, disk = load(folder), load(folder, memory_gb=0)
     assert isinstance(memory.images, np.ndarray)
     assert isinstance(disk.images, ImageFiles)
     np.testing.assert_array_equal(memory.images, disk.images[:])
@@ -39,39 +39,40 @@ def test_in_memory_and_on_disk_are_the_same_set(folder):
     assert (memory.roles, memory.split_names) == (disk.roles, disk.split_names)
 
 
-def test_limit_is_the_bytes_decoded(folder):
+def test_memory_limit_counts_decoded_bytes(folder):
     exact = 42 * 48 * 48 * 3 / 1e9
-    assert isinstance(held(folder, memory_gb=exact).images, np.ndarray)
-    assert isinstance(held(folder, memory_gb=exact - 1e-9).images, ImageFiles)
+    assert isinstance(load(folder, memory_gb=exact).images, np.ndarray)
+    assert isinstance(load(folder, memory_gb=exact - 1e-9).images, ImageFiles)
 
 
-def test_validation_part_is_the_same_at_any_size(folder):
-    wanted = names(folder, held(folder), "val")
-    assert len(wanted) == 7  # a quarter of four faces for each of seven emotions
+def test_validation_split_does_not_depend_on_the_size(folder):
+    expected = names(folder, load(folder), "val")
+    # A quarter of four faces for each of seven emotions.
+    assert len(expected) == 7
     for options in ({"size": 24}, {"memory_gb": 0}):
-        assert names(folder, held(folder, **options), "val") == wanted
-    assert names(folder, held(folder, split_seed=1), "val") != wanted
+        assert names(folder, load(folder, **options), "val") == expected
+    assert names(folder, load(folder, split_seed=1), "val") != expected
 
 
-def test_copies_of_a_file_stay_on_one_side(folder):
+def test_copies_of_a_file_stay_in_one_split(folder):
     for path in list((folder / "train").rglob("*.png")):
         for copy in range(3):
             (path.parent / f"copy{copy}_{path.name}").write_bytes(path.read_bytes())
-    data = held(folder, val_fraction=0.3, memory_gb=0)
-    drawn = {role: {name[-6:] for name in names(folder, data, role)} for role in ("train", "val")}
-    assert drawn["val"]
-    assert not drawn["train"] & drawn["val"]
+    data = load(folder, val_fraction=0.3, memory_gb=0)
+    faces_by_role = {role: {name[-6:] for name in names(folder, data, role)} for role in ("train", "val")}
+    assert faces_by_role["val"]
+    assert not faces_by_role["train"] & faces_by_role["val"]
 
 
-def test_published_validation_part_is_kept(folder):
+def test_a_published_validation_split_is_used(folder):
     (folder / "test").rename(folder / "val")
-    assert held(folder).roles == {"train": "train", "val": "val"}
+    assert load(folder).roles == {"train": "train", "val": "val"}
 
 
-def test_second_start_does_not_decode(folder, monkeypatch):
-    first = held(folder)
-    monkeypatch.setattr(ImageFiles, "read_all", lambda self: pytest.fail("decoded again"))
-    second = held(folder)
+def test_the_second_run_does_not_decode(folder, monkeypatch):
+    first = load(folder)
+    monkeypatch.setattr(ImageFiles, "read_all", lambda self: pytest.fail("the images were decoded again"))
+    second = load(folder)
     np.testing.assert_array_equal(first.images, second.images)
     assert first.roles == second.roles
 
@@ -94,83 +95,84 @@ def move(folder):
 
 
 @pytest.mark.parametrize("change", [add, remove, touch, move])
-def test_changed_folder_is_decoded_anew(folder, change, monkeypatch):
-    held(folder)
+def test_a_changed_folder_is_decoded_again(folder, change, monkeypatch):
+    load(folder)
     change(folder)
-    expected = held(folder, memory_gb=0)
-    decoded = []
+    expected = load(folder, memory_gb=0)
+    calls = []
     read_all = ImageFiles.read_all
-    monkeypatch.setattr(ImageFiles, "read_all", lambda self: decoded.append(1) or read_all(self))
-    data = held(folder)
-    assert decoded
+    monkeypatch.setattr(ImageFiles, "read_all", lambda self: calls.append(1) or read_all(self))
+    data = load(folder)
+    assert calls
     np.testing.assert_array_equal(data.images, expected.images[:])
     np.testing.assert_array_equal(data.targets, expected.targets)
 
 
-def spoil(folder):
+def add_unreadable_files(folder):
     (folder / "train" / "sad" / "empty.png").write_bytes(b"")
-    (folder / "train" / "sad" / "notes.txt").write_text("not a picture")
+    (folder / "train" / "sad" / "notes.txt").write_text("not an image")
     (folder / "test" / "sad" / "empty.png").write_bytes(b"")
 
 
 @pytest.mark.parametrize("memory_gb", [2.0, 0])
 def test_unreadable_files_are_named_in_one_error(folder, memory_gb):
-    spoil(folder)
+    add_unreadable_files(folder)
     with pytest.raises(FerError, match=r"3 of 45 files .*train/sad/empty.png \(empty\), train/sad/notes.txt"):
-        held(folder, memory_gb=memory_gb)
+        load(folder, memory_gb=memory_gb)
 
 
 @pytest.mark.parametrize("memory_gb", [2.0, 0])
-def test_unreadable_files_are_left_out_on_demand(folder, memory_gb):
-    spoil(folder)
-    with pytest.warns(UserWarning, match="3 of 45 files .* Going on without them"):
-        data = held(folder, memory_gb=memory_gb, skip_corrupt=True)
+def test_unreadable_files_are_skipped_with_skip_corrupt(folder, memory_gb):
+    add_unreadable_files(folder)
+    with pytest.warns(UserWarning, match="3 of 45 files .* Continuing without them"):
+        data = load(folder, memory_gb=memory_gb, skip_corrupt=True)
     assert len(data) == 42
     np.testing.assert_array_equal(np.sort(data.images[:], axis=0), np.sort(faces()[0].images, axis=0))
-    assert data.dropped == {"unreadable file": 2}  # those of the test part are not told
+    # Files of the test split are not counted.
+    assert data.dropped == {"unreadable file": 2}
 
 
-@pytest.mark.filterwarnings("ignore:.*Going on without them")
+@pytest.mark.filterwarnings("ignore:.*Continuing without them")
 @pytest.mark.parametrize("memory_gb", [2.0, 0])
-def test_a_validation_part_without_a_readable_file_is_carved_anew(folder, memory_gb):
+def test_validation_is_carved_out_if_no_published_file_is_readable(folder, memory_gb):
     (folder / "val" / "happy").mkdir(parents=True)
     (folder / "val" / "happy" / "a.png").write_bytes(b"")
-    data = held(folder, memory_gb=memory_gb, skip_corrupt=True)
+    data = load(folder, memory_gb=memory_gb, skip_corrupt=True)
     assert "carve-out" in data.roles["val"]
     assert len(indices(data, "val")) > 0
 
 
 def test_no_readable_file_at_all(folder):
     for path in folder.rglob("*.png"):
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"not an image")
     with pytest.raises(FerError, match="42 of 42 files"):
-        held(folder, skip_corrupt=True)
+        load(folder, skip_corrupt=True)
 
 
-def test_copies_stay_on_one_side_of_a_large_set_too(folder, monkeypatch):
-    """Of which no more than the start of each file is read."""
+def test_copies_stay_in_one_split_of_a_large_dataset(folder, monkeypatch):
+    """Only the start of each file of a large dataset is read."""
     for path in sorted((folder / "train").rglob("*.png")):
         path.with_stem(f"{path.stem}_copy").write_bytes(path.read_bytes())
-    monkeypatch.setattr("fer.data.file_list._FEW", 10)
+    monkeypatch.setattr("fer.data.file_list._MAX_FULLY_READ_FILES", 10)
     for memory_gb in (0.0, 2.0):
-        data = held(folder, memory_gb=memory_gb)
+        data = load(folder, memory_gb=memory_gb)
         val, train = (names(folder, data, role) for role in ("val", "train"))
         assert len(val) == 14
         assert not {name.replace("_copy", "") for name in val} & {name.replace("_copy", "") for name in train}
 
 
-def test_manifest_of_files_names_paths_and_sizes(folder, monkeypatch):
-    data = held(folder, memory_gb=0)
-    monkeypatch.setattr(ImageFiles, "read_one", lambda self, row: pytest.fail("decoded"))
+def test_manifest_of_files_depends_on_paths_and_sizes(folder, monkeypatch):
+    data = load(folder, memory_gb=0)
+    monkeypatch.setattr(ImageFiles, "read_one", lambda self, row: pytest.fail("an image was decoded"))
     first = manifest(data)["splits"]["train"]
     assert set(first) == {"split", "count", "files_sha256", "class_counts", "labels_sha256"}
     next((folder / "train").rglob("*.png")).write_bytes(b"longer than before" * 1000)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert manifest(held(folder, memory_gb=0))["splits"]["train"]["files_sha256"] != first["files_sha256"]
+        assert manifest(load(folder, memory_gb=0))["splits"]["train"]["files_sha256"] != first["files_sha256"]
 
 
 @pytest.mark.parametrize("fraction", [0, 1.0])
 def test_fraction_out_of_range(folder, fraction):
     with pytest.raises(FerError, match="validation fraction between 0 and 1"):
-        held(folder, val_fraction=fraction)
+        load(folder, val_fraction=fraction)

@@ -4,10 +4,10 @@ import pytest
 from picture_layouts import faces, save
 from PIL import Image
 
-from fer.data.file_list import FileList, scan
+from fer.data.file_list import FileList, list_files
 from fer.data.pictures import ImageFiles, decode
 from fer.errors import FerError
-from fer.picture import open_picture
+from fer.picture import read_image
 
 
 def content(path):
@@ -20,22 +20,21 @@ def face():
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
-def test_decodes_as_pillow_does(tmp_path, face, suffix):
+def test_decoding_equals_pillow(tmp_path, face, suffix):
     save(tmp_path / f"a{suffix}", face)
     expected = np.asarray(Image.open(tmp_path / f"a{suffix}").convert("RGB")).astype(int)
-    tolerance = 0 if suffix in (".png", ".bmp", ".tiff") else 4  # decoders of lossy formats round differently
+    # Decoders of lossy formats round differently.
+    tolerance = 0 if suffix in (".png", ".bmp", ".tiff") else 4
     assert np.abs(decode(content(tmp_path / f"a{suffix}"), 48, color=True) - expected).max() <= tolerance
 
 
-def test_gray_and_colour_files_come_in_the_channels_that_are_wanted(tmp_path, face):
+def test_gray_and_colour_files_are_converted_to_the_requested_channels(tmp_path, face):
     save(tmp_path / "gray.png", face[..., 1])
     save(tmp_path / "colour.png", face)
-    gray, both = (
-        decode(content(tmp_path / "gray.png"), 48, False),
-        decode(content(tmp_path / "gray.png"), 48, True),
-    )
+    gray = decode(content(tmp_path / "gray.png"), 48, False)
+    rgb = decode(content(tmp_path / "gray.png"), 48, True)
     np.testing.assert_array_equal(gray[..., 0], face[..., 1])
-    np.testing.assert_array_equal(both, np.repeat(gray, 3, axis=2))
+    np.testing.assert_array_equal(rgb, np.repeat(gray, 3, axis=2))
     luma = np.asarray(Image.fromarray(face).convert("L")).astype(int)
     assert np.abs(decode(content(tmp_path / "colour.png"), 48, False)[..., 0] - luma).max() <= 1
 
@@ -52,39 +51,39 @@ def test_sixteen_bits_and_transparency(tmp_path, face):
     [("RGBA", ".png"), ("LA", ".png"), ("P", ".png"), ("RGBA", ".webp"), ("RGBA", ".tiff")],
 )
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_what_is_transparent_is_white_as_where_a_model_is_used(tmp_path, face, mode, suffix, orientation):
-    picture, opacity = Image.fromarray(face), np.full((48, 48), 255, np.uint8)
-    opacity[:20], opacity[20:30] = 0, 100
-    options = {"exif": picture.getexif(), "lossless": True}
+def test_transparent_pixels_are_white_as_in_prediction(tmp_path, face, mode, suffix, orientation):
+    image, alpha = Image.fromarray(face), np.full((48, 48), 255, np.uint8)
+    alpha[:20], alpha[20:30] = 0, 100
+    options = {"exif": image.getexif(), "lossless": True}
     options["exif"][0x0112] = orientation
     if mode == "P":
-        picture = picture.quantize(32)
-        options |= {"transparency": picture.getpixel((0, 0))}
+        image = image.quantize(32)
+        options |= {"transparency": image.getpixel((0, 0))}
     else:
-        picture = picture.convert(mode)
-        picture.putalpha(Image.fromarray(opacity))
-    picture.save(tmp_path / f"a{suffix}", **options)
-    expected = open_picture(tmp_path / f"a{suffix}")
-    found = decode(content(tmp_path / f"a{suffix}"), 48, color=True)
-    np.testing.assert_array_equal(found, expected)
-    assert (found == 255).all(2).any()
+        image = image.convert(mode)
+        image.putalpha(Image.fromarray(alpha))
+    image.save(tmp_path / f"a{suffix}", **options)
+    expected = read_image(tmp_path / f"a{suffix}")
+    decoded = decode(content(tmp_path / f"a{suffix}"), 48, color=True)
+    np.testing.assert_array_equal(decoded, expected)
+    assert (decoded == 255).all(2).any()
     gray = decode(content(tmp_path / f"a{suffix}"), 48, color=False)
     np.testing.assert_array_equal(gray[..., 0], cv2.cvtColor(expected, cv2.COLOR_RGB2GRAY))
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 60), (61, 40), (40, 40)])
 def test_crop_is_the_largest_centred_square(tmp_path, height, width):
-    picture = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
-    save(tmp_path / "a.png", picture)
+    image = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
+    save(tmp_path / "a.png", image)
     top, left = (height - 40) // 2, (width - 40) // 2
-    expected = picture[top : top + 40, left : left + 40]
+    expected = image[top : top + 40, left : left + 40]
     np.testing.assert_array_equal(decode(content(tmp_path / "a.png"), 40, False)[..., 0], expected)
 
 
-def test_shrinking_by_a_whole_number_takes_means(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (60, 60), dtype=np.uint8)
-    save(tmp_path / "a.png", picture)
-    means = picture.reshape(20, 3, 20, 3).mean(axis=(1, 3))
+def test_shrinking_by_an_integer_factor_averages(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (60, 60), dtype=np.uint8)
+    save(tmp_path / "a.png", image)
+    means = image.reshape(20, 3, 20, 3).mean(axis=(1, 3))
     assert np.abs(decode(content(tmp_path / "a.png"), 20, False)[..., 0] - means).max() <= 0.5 + 1e-6
 
 
@@ -93,83 +92,83 @@ def test_box(tmp_path, face):
     save(tmp_path / "a.png", margin)
     inside, outside = np.array([30, 7, 48, 48]), np.array([500, 500, 10, 10])
     np.testing.assert_array_equal(decode(content(tmp_path / "a.png"), 48, True, inside), face)
-    whole = decode(content(tmp_path / "a.png"), 48, True)
-    np.testing.assert_array_equal(decode(content(tmp_path / "a.png"), 48, True, outside), whole)
+    uncropped = decode(content(tmp_path / "a.png"), 48, True)
+    np.testing.assert_array_equal(decode(content(tmp_path / "a.png"), 48, True, outside), uncropped)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
-def test_cut_off_files_are_no_pictures(tmp_path, face, suffix, share, capfd):
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5, 0.9])
+def test_truncated_files_are_not_images(tmp_path, face, suffix, fraction, capfd):
     save(tmp_path / f"a{suffix}", face)
-    whole = content(tmp_path / f"a{suffix}")
-    assert decode(whole[: int(share * len(whole))], 48, True) is None
+    complete = content(tmp_path / f"a{suffix}")
+    assert decode(complete[: int(fraction * len(complete))], 48, True) is None
     assert capfd.readouterr().err == ""
 
 
 @pytest.fixture
-def ten(tmp_path):
+def ten_images(tmp_path):
     for i, image in enumerate(faces()[0].images[:10]):
         save(tmp_path / "a" / f"{i}.png", image)
-    return ImageFiles(scan(tmp_path, "a"), 48, True)
+    return ImageFiles(list_files(tmp_path, "a"), 48, True)
 
 
-def test_image_files_look_like_their_array(ten):
+def test_image_files_index_like_an_array(ten_images):
     expected = faces()[0].images[:10]
-    assert (len(ten), ten.shape, ten.dtype, ten.nbytes) == (
+    assert (len(ten_images), ten_images.shape, ten_images.dtype, ten_images.nbytes) == (
         10,
         expected.shape,
         expected.dtype,
         expected.nbytes,
     )
     for rows in (np.array([3, 0, 3]), slice(2, 5), slice(None), np.arange(10) % 2 == 0, np.array([], int)):
-        np.testing.assert_array_equal(ten[rows], expected[rows])
-    np.testing.assert_array_equal(ten[4], expected[4])
-    np.testing.assert_array_equal(ten.subset(np.array([7, 2]))[1], expected[2])
-    np.testing.assert_array_equal(ten.read_all()[0], expected)
-    assert sum(1 for _ in ten) == 10
+        np.testing.assert_array_equal(ten_images[rows], expected[rows])
+    np.testing.assert_array_equal(ten_images[4], expected[4])
+    np.testing.assert_array_equal(ten_images.subset(np.array([7, 2]))[1], expected[2])
+    np.testing.assert_array_equal(ten_images.read_all()[0], expected)
+    assert sum(1 for _ in ten_images) == 10
 
 
-def test_unreadable_files_are_named(ten, tmp_path):
+def test_unreadable_files_are_named(ten_images, tmp_path):
     (tmp_path / "a" / "1.png").write_bytes(b"")
     (tmp_path / "a" / "2.png").write_bytes(content(tmp_path / "a" / "2.png").tobytes()[:50])
     (tmp_path / "a" / "3.png").unlink()
     (tmp_path / "a" / "3.png").symlink_to(tmp_path / "gone")
-    images = ImageFiles(scan(tmp_path, "a"), 48, True)
+    images = ImageFiles(list_files(tmp_path, "a"), 48, True)
     message = (
-        r"3 of 10 files cannot be read as pictures: a/1.png \(empty\), a/2.png \(damaged, or no picture\), "
+        r"3 of 10 files cannot be read as images: a/1.png \(empty\), a/2.png \(damaged, or not an image\), "
     )
     with pytest.raises(FerError, match=message + r"a/3.png \(no such file\)\. .*skip_corrupt=true"):
         images[:]
     assert images.read(np.arange(10))[1].tolist() == [True, False, False, False] + [True] * 6
-    assert images.suspects().tolist() == [1, 3]
+    assert images.suspect_rows().tolist() == [1, 3]
 
 
-def test_files_are_told_apart_by_bytes(ten, tmp_path):
+def test_content_hashes_are_equal_for_copies_only(ten_images, tmp_path):
     (tmp_path / "a" / "copy.png").write_bytes((tmp_path / "a" / "4.png").read_bytes())
-    contents = list(scan(tmp_path, "a").contents(np.arange(11)))
-    assert contents[10] == contents[4]
-    assert len(set(contents)) == 10
+    hashes = list(list_files(tmp_path, "a").content_hashes(np.arange(11)))
+    assert hashes[10] == hashes[4]
+    assert len(set(hashes)) == 10
 
 
-def test_of_very_many_files_name_and_size_are_enough(tmp_path):
+def test_content_hashes_of_many_missing_files_use_their_names(tmp_path):
     many = FileList(
         tmp_path, np.array([b"%d.png" % i for i in range(100_001)]), *np.ones((2, 100_001), np.int64)
     )
-    assert len(set(many.contents(np.arange(len(many))))) == len(many)  # not one of them could be opened
+    assert len(set(many.content_hashes(np.arange(len(many))))) == len(many)
 
 
-def test_scan_passes_over_what_is_no_data(tmp_path):
+def test_listing_skips_hidden_and_system_files(tmp_path):
     for name in ("b.png", "deep/er/a.png", ".hidden.png", ".git/c.png", "Thumbs.db", "__MACOSX/d.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"1" * len(name))
-    files = scan(tmp_path, ".")
+    files = list_files(tmp_path, ".")
     assert [files.name(i) for i in range(len(files))] == ["./b.png", "./deep/er/a.png"]
     assert files.sizes.tolist() == [5, 13]
-    found = files.find([b"./deep/er/a.png", b"./gone.png"])
-    assert found.sizes.tolist() == [13, -1]
+    selected = files.lookup([b"./deep/er/a.png", b"./gone.png"])
+    assert selected.sizes.tolist() == [13, -1]
 
 
-def test_names_of_any_script(tmp_path):
+def test_non_latin_names(tmp_path):
     save(tmp_path / "a" / "счастье 幸.png", faces()[0].images[0])
-    images = ImageFiles(scan(tmp_path, "a"), 48, True)
+    images = ImageFiles(list_files(tmp_path, "a"), 48, True)
     np.testing.assert_array_equal(images[0], faces()[0].images[0])

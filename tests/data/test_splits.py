@@ -20,7 +20,7 @@ ROLES = dict(zip(("train", "val", "test"), NAMES, strict=True))
 def make_data(
     num: int = 60, num_different: int | None = None, seed: int = 0, **changes: object
 ) -> EmotionData:
-    """Data with the splits mixed; of ``num_different`` images when given, the rest being copies."""
+    """Return data with mixed splits; with ``num_different`` distinct images, the others are copies."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (num_different or num, 4, 4, 1), dtype=np.uint8)
     data = EmotionData(
@@ -36,7 +36,7 @@ def make_data(
 
 
 def make_train(num: int = 400, num_different: int | None = None, seed: int = 0) -> EmotionData:
-    """Data with a train and a test split alone."""
+    """Return data with only a train and a test split."""
     roles = {"train": "Training", "test": "PrivateTest"}
     split = np.where(np.arange(num) % 5 == 4, 2, 0).astype(np.uint8)
     return make_data(num, num_different, seed, split=split, roles=roles)
@@ -51,7 +51,7 @@ def test_indices_are_a_partition():
         assert (np.diff(positions) > 0).all()
 
 
-def test_missing_split_names_those_that_are_there():
+def test_error_for_a_missing_split_lists_the_available_ones():
     data = make_data(
         split=np.array([0] * 50 + [1] * 10, np.uint8), roles={"train": NAMES[0], "val": NAMES[1]}
     )
@@ -62,12 +62,12 @@ def test_missing_split_names_those_that_are_there():
         indices(data, "test")
 
 
-def test_unknown_role_names_the_known():
+def test_error_for_an_unknown_role_lists_the_known_ones():
     with pytest.raises(FerError, match=r"\(train, val, test\), got 'tests'. Did you mean 'test'"):
         indices(make_data(), "tests")
 
 
-def test_hidden_test_labels_are_gone_and_nothing_else():
+def test_hiding_changes_only_test_labels():
     data = make_data()
     hidden = hide_test_labels(data)
     is_test = data.split == 2
@@ -82,7 +82,7 @@ def with_votes(data):
     return replace(data, votes=votes / votes.sum(1, keepdims=True))
 
 
-def test_hidden_votes_are_gone_and_nothing_else():
+def test_hiding_changes_only_test_votes():
     data = with_votes(make_data())
     hidden = hide_test_labels(data)
     is_test = data.split == 2
@@ -91,24 +91,24 @@ def test_hidden_votes_are_gone_and_nothing_else():
     assert (data.votes.sum(1) > 0).all()
 
 
-def test_manifest_names_votes_by_content_but_those_of_the_test_part():
+def test_manifest_hashes_votes_outside_the_test_split():
     data = with_votes(make_data())
     splits = manifest(data)["splits"]
     for role, number in (("train", 0), ("val", 1)):
         expected = hashlib.sha256(data.votes[data.split == number].tobytes()).hexdigest()
         assert splits[role].pop("votes_sha256") == expected
     assert splits == manifest(replace(data, votes=None))["splits"]
-    shown = manifest(data, hide_test_labels=False)["splits"]["test"]
-    assert shown["votes_sha256"] == hashlib.sha256(data.votes[data.split == 2].tobytes()).hexdigest()
+    complete = manifest(data, hide_test_labels=False)["splits"]["test"]
+    assert complete["votes_sha256"] == hashlib.sha256(data.votes[data.split == 2].tobytes()).hexdigest()
 
 
-def test_manifest_tells_what_was_left_out():
+def test_manifest_counts_dropped_images():
     assert manifest(make_data(dropped={"no majority": 3}))["dropped"] == {"no majority": 3}
     assert "dropped" not in manifest(make_data())
 
 
 @pytest.mark.parametrize("votes", [True, False])
-def test_taken_rows_keep_what_belongs_to_them(votes):
+def test_take_selects_rows_of_all_arrays(votes):
     data = with_votes(make_data()) if votes else make_data()
     rows = np.array([7, 3, 11])
     taken = data.take(rows)
@@ -118,12 +118,12 @@ def test_taken_rows_keep_what_belongs_to_them(votes):
     assert taken.votes is None if not votes else (taken.votes == data.votes[rows]).all()
 
 
-def test_hiding_without_a_test_split_changes_nothing():
+def test_hiding_without_a_test_split_returns_the_same_data():
     data = make_data(roles={"train": "Training"})
     assert hide_test_labels(data) is data
 
 
-def test_manifest_by_hand():
+def test_manifest_against_manual_results():
     data = make_data()
     entry = json.loads(json.dumps(manifest(data)))
     assert entry["image_shape"] == [4, 4, 1]
@@ -138,26 +138,26 @@ def test_manifest_by_hand():
     }
 
 
-def test_manifest_tells_nothing_of_test_labels_unless_asked():
+def test_manifest_contains_test_labels_only_on_request():
     data = make_data()
     assert set(manifest(data)["splits"]["test"]) == {"split", "count", "pixels_sha256"}
     assert manifest(hide_test_labels(data)) == manifest(data)
     permuted = replace(data, targets=np.where(data.split == 2, (data.targets + 1) % 7, data.targets))
     assert manifest(permuted) == manifest(data)
-    shown = manifest(data, hide_test_labels=False)["splits"]["test"]
-    assert sum(shown["class_counts"].values()) == shown["count"]
+    complete = manifest(data, hide_test_labels=False)["splits"]["test"]
+    assert sum(complete["class_counts"].values()) == complete["count"]
     assert (
         manifest(permuted, hide_test_labels=False)["splits"]["test"]["labels_sha256"]
-        != shown["labels_sha256"]
+        != complete["labels_sha256"]
     )
 
 
-def test_manifest_of_hidden_labels_does_not_count_them():
+def test_manifest_does_not_count_hidden_labels():
     entry = manifest(hide_test_labels(make_data()), hide_test_labels=False)
     assert set(entry["splits"]["test"]) == {"split", "count", "pixels_sha256"}
 
 
-def test_manifest_holds_only_roles_that_are_there():
+def test_manifest_has_only_the_roles_of_the_data():
     assert set(manifest(make_data(roles={"train": "Training"}))["splits"]) == {"train"}
 
 
@@ -176,8 +176,8 @@ def test_manifest_does_not_depend_on_storage(tmp_path, monkeypatch):
     monkeypatch.setenv("FER_CACHE_DIR", str(tmp_path))
     data = make_data()
     mapped = cached(CacheKey("a", "1"), lambda: data)
-    turned = replace(data, images=np.asfortranarray(data.images), targets=data.targets.astype(">i8"))
-    assert manifest(mapped) == manifest(turned) == manifest(data)
+    converted = replace(data, images=np.asfortranarray(data.images), targets=data.targets.astype(">i8"))
+    assert manifest(mapped) == manifest(converted) == manifest(data)
 
 
 @settings(max_examples=60, deadline=None)
@@ -213,7 +213,7 @@ def test_carve_out_depends_on_the_seed_and_not_on_the_order():
     assert len(chosen(data, 0) & chosen(data, 1)) < 0.5 * len(chosen(data, 0))
 
 
-def test_carve_out_is_named_and_leaves_its_source_alone():
+def test_carve_out_is_named_and_does_not_change_its_input():
     data = make_train()
     carved = carve_validation(data, 0.1, 3)
     assert carved.roles["val"] == "Training carve-out (fraction 0.1, seed 3)"
@@ -223,31 +223,31 @@ def test_carve_out_is_named_and_leaves_its_source_alone():
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.99])
-def test_carve_out_takes_and_leaves_one_of_a_rare_emotion(fraction):
+def test_carve_out_takes_one_and_leaves_one_of_a_rare_emotion(fraction):
     data = make_train()
-    targets = np.where(indices_mask(data, "train"), 3, 0)
+    targets = np.where(role_mask(data, "train"), 3, 0)
     targets[:2] = 5
     carved = carve_validation(replace(data, targets=targets), fraction, 0)
     for role in ("train", "val"):
         assert (targets[indices(carved, role)] == 5).sum() == 1
 
 
-def indices_mask(data: EmotionData, role: str) -> np.ndarray:
+def role_mask(data: EmotionData, role: str) -> np.ndarray:
     return np.isin(np.arange(len(data)), indices(data, role))
 
 
-def test_carve_out_refuses_data_that_has_a_val_split():
+def test_carve_out_rejects_data_with_a_val_split():
     with pytest.raises(FerError, match=r"expected data without a val split, got train .*, val "):
         carve_validation(make_data(), 0.1, 0)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 10, float("nan")])
-def test_carve_out_refuses_impossible_fractions(fraction):
+def test_carve_out_rejects_invalid_fractions(fraction):
     with pytest.raises(FerError, match="fraction between 0 and 1"):
         carve_validation(make_train(), fraction, 0)
 
 
-def test_carve_out_refuses_copies_of_one_image():
+def test_carve_out_rejects_copies_of_one_image():
     data = make_train()
-    with pytest.raises(FerError, match="expected images to put aside"):
+    with pytest.raises(FerError, match="expected enough distinct images"):
         carve_validation(replace(data, images=np.zeros_like(data.images)), 0.1, 0)

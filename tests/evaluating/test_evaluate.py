@@ -1,4 +1,4 @@
-"""fer-evaluate through its own main: the report."""
+"""Reports of fer-evaluate, called through its main function."""
 
 import json
 
@@ -15,33 +15,35 @@ from fer.analysis.predictions import Predictions
 from fer.config_dir import CONFIG_DIR
 from fer.data.pictures import ImageFiles
 
-pytestmark = pytest.mark.usefixtures("few_chapters")
+pytestmark = pytest.mark.usefixtures("few_sections")
 
 
-@pytest.mark.filterwarnings("ignore:.*Going on without them")
-def test_set_on_disk_is_told_as_one_in_memory_is_and_never_held(
-    fer_evaluate, outputs, tmp_path, all_chapters, monkeypatch
+@pytest.mark.filterwarnings("ignore:.*Continuing without them")
+def test_data_on_disk_gives_the_same_report_without_loading_it_all(
+    fer_evaluate, outputs, tmp_path, all_sections, monkeypatch
 ):
     data = yaml.safe_load((CONFIG_DIR / "datamodule" / "folder.yaml").read_text())
     data |= {"path": str(write_folder(tmp_path / "set")), "size": 48, "color": True}
-    told = []
+    reports = []
     for memory_gb in (2.0, 0.0):
         run = write_run(
             outputs, {**data, "memory_gb": memory_gb}, name=f"12-00-00_held{memory_gb:.0f}_s0_abcd"
         )
         if not memory_gb:
-            monkeypatch.setattr(ImageFiles, "read_all", lambda self: pytest.fail("all of it was decoded"))
+            monkeypatch.setattr(
+                ImageFiles, "read_all", lambda self: pytest.fail("all images were decoded at once")
+            )
         assert fer_evaluate(run)[0] == 0
-        told.append(numbers(run / "report" / "val"))
+        reports.append(numbers(run / "report" / "val"))
     measured = ("brightness", "contrast", "sharpness")
-    slices = [[one for one in found["slices"]["slices"] if one["factor"] in measured] for found in told]
+    slices = [[one for one in found["slices"]["slices"] if one["factor"] in measured] for found in reports]
     assert slices[0] == slices[1] != []
-    assert told[0]["scores"] == told[1]["scores"]
+    assert reports[0]["scores"] == reports[1]["scores"]
 
 
-def test_report_of_the_validation_split(fer_evaluate, outputs, data, all_chapters):
+def test_report_of_the_validation_split(fer_evaluate, outputs, data, all_sections):
     run = write_run(outputs, data)
-    status, said, _ = fer_evaluate(run)
+    status, output, _ = fer_evaluate(run)
     folder = run / "report" / "val"
     assert status == 0
     assert {"index.html", "report.md", "metrics.json", "predictions.npz"} <= {
@@ -61,14 +63,14 @@ def test_report_of_the_validation_split(fer_evaluate, outputs, data, all_chapter
         "slices",
         "gradcam",
     } <= found.keys()
-    assert f"{accuracy_score(table.target, table.preds):.1%}"[:-1] in said
-    assert "validation, selection split" in said
-    assert str(folder / "index.html") in said
+    assert f"{accuracy_score(table.target, table.preds):.1%}"[:-1] in output
+    assert "validation, selection split" in output
+    assert str(folder / "index.html") in output
     assert ledger(outputs) == []
     assert (run / "checkpoints" / "calibration.json").exists()
 
 
-def test_a_place_that_takes_no_report_is_told_before_the_test_split_is_scored(
+def test_an_unwritable_output_is_rejected_before_the_test_split_is_scored(
     fer_evaluate, outputs, data, tmp_path
 ):
     (tmp_path / "taken").write_text("a file")
@@ -81,7 +83,7 @@ def test_a_place_that_takes_no_report_is_told_before_the_test_split_is_scored(
     assert ledger(outputs) == []
 
 
-def test_a_model_that_says_nan_is_refused(fer_evaluate, outputs, data):
+def test_nan_outputs_are_rejected(fer_evaluate, outputs, data):
     run = write_run(outputs, data)
     path = run / "checkpoints" / "best.ckpt"
     content = torch.load(path, weights_only=True)
@@ -93,28 +95,28 @@ def test_a_model_that_says_nan_is_refused(fer_evaluate, outputs, data):
     assert "got NaN or infinity for 35 of 35 images" in errors
 
 
-def test_one_set_under_two_paths_is_one_set(fer_evaluate, outputs, data, tmp_path):
+def test_two_paths_of_one_data_set_are_recognized(fer_evaluate, outputs, data, tmp_path):
     link = tmp_path / "link.csv"
     link.symlink_to(data["path"])
     seeds = [write_run(outputs, data, 0), write_run(outputs, {**data, "path": str(link)}, 1)]
     for order in (seeds, seeds[::-1]):
-        status, said, errors = fer_evaluate(*order)
+        status, output, errors = fer_evaluate(*order)
         assert status == 0, errors
-        assert "(validation, selection split)" in said
-        assert "another set" not in said
+        assert "(validation, selection split)" in output
+        assert "another data set" not in output
 
 
-def test_sets_of_one_name_have_reports_of_their_own(fer_evaluate, outputs, data, tmp_path):
+def test_data_sets_with_the_same_folder_name_have_separate_reports(fer_evaluate, outputs, data, tmp_path):
     run = write_run(outputs, data)
-    for place in ("CK", "JAFFE"):
+    for name in ("CK", "JAFFE"):
         status, _, errors = fer_evaluate(
-            run, "--split", "all", "--data", f"folder:{write_folder(tmp_path / place / 'faces')}"
+            run, "--split", "all", "--data", f"folder:{write_folder(tmp_path / name / 'faces')}"
         )
         assert status == 0, errors
     assert len([*(run / "report").glob("folder-faces-????_all")]) == 2
 
 
-def test_each_member_of_an_ensemble_sees_pictures_of_its_own_size(fer_evaluate, outputs, tmp_path):
+def test_each_member_of_an_ensemble_gets_its_own_image_size(fer_evaluate, outputs, tmp_path):
     data = yaml.safe_load((CONFIG_DIR / "datamodule" / "folder.yaml").read_text())
     data |= {"path": str(write_folder(tmp_path / "set")), "memory_gb": 2.0, "color": False}
     runs = [
@@ -130,7 +132,7 @@ def test_each_member_of_an_ensemble_sees_pictures_of_its_own_size(fer_evaluate, 
     np.testing.assert_allclose(tables[0].probs, tables[1].probs, atol=1e-6)
 
 
-def test_runs_of_a_confirmation_share_the_ledger_of_all(fer_evaluate, outputs, data):
+def test_confirmation_runs_use_the_ledger_of_all_runs(fer_evaluate, outputs, data):
     run = write_run(outputs, data)
     moved = outputs / "multirun" / "recipe" / "confirm_2e53" / "trial_3_s1"
     moved.parent.mkdir(parents=True)
@@ -139,14 +141,14 @@ def test_runs_of_a_confirmation_share_the_ledger_of_all(fer_evaluate, outputs, d
     assert len(ledger(outputs)) == 1
 
 
-def test_two_checkpoints_of_a_training_are_no_seeds(fer_evaluate, outputs, data):
+def test_two_checkpoints_of_one_training_run_are_rejected_as_seeds(fer_evaluate, outputs, data):
     best = write_run(outputs, data) / "checkpoints" / "best.ckpt"
     content = torch.load(best)
     content["state_dict"]["model.head.bias"] += 0.1
     torch.save(content, last := best.with_name("last.ckpt"))
     status, _, error = fer_evaluate(best, last)
     assert status == 2
-    assert "are of one recipe and one seed (0)" in error
+    assert "two checkpoints of one training run (seed 0)" in error
 
 
 def test_seeds_of_a_recipe(fer_evaluate, outputs, data):
@@ -158,39 +160,39 @@ def test_seeds_of_a_recipe(fer_evaluate, outputs, data):
     assert status == 0
     assert found["accuracy"]["value"] == pytest.approx(np.mean(accuracies))
     assert found["spread"]["accuracy"]["deviation"] == pytest.approx(np.std(accuracies, ddof=1))
-    shown = Predictions.load(outputs / "seeds" / "predictions.npz")
-    assert accuracy_score(shown.target, shown.preds) == sorted(accuracies)[1]
+    median = Predictions.load(outputs / "seeds" / "predictions.npz")
+    assert accuracy_score(median.target, median.preds) == sorted(accuracies)[1]
 
 
-def test_a_run_that_takes_no_files_does_not_cost_the_report_of_all(fer_evaluate, outputs, data):
+def test_an_unwritable_run_folder_does_not_prevent_the_report(fer_evaluate, outputs, data):
     runs = [write_run(outputs, data, seed) for seed in range(2)]
     (runs[0] / "report").write_text("in the way")
-    status, said, _ = fer_evaluate(*runs, "--output", outputs / "seeds")
+    status, output, _ = fer_evaluate(*runs, "--output", outputs / "seeds")
     assert status == 0
     assert (outputs / "seeds" / "index.html").is_file()
-    assert f"its predictions are not kept in {runs[0] / 'report' / 'val'}" in said
+    assert f"its predictions are not saved in {runs[0] / 'report' / 'val'}" in output
     assert (runs[1] / "report" / "val" / "predictions.npz").is_file()
 
 
 def test_ensemble_of_two_recipes(fer_evaluate, outputs, data):
     runs = [write_run(outputs, data, seed, optimizer={"lr": seed}) for seed in range(2)]
-    status, said, _ = fer_evaluate(*runs, "--ensemble", "--split", "test", "--output", outputs / "both")
+    status, output, _ = fer_evaluate(*runs, "--ensemble", "--split", "test", "--output", outputs / "both")
     assert status == 0
-    assert "ensemble of 2 runs" in said
+    assert "ensemble of 2 runs" in output
     assert len(ledger(outputs)) == 1
     assert not (runs[0] / "report").exists()
 
 
-def test_another_set_is_mapped_and_named(fer_evaluate, outputs, data, fer2013_csv):
+def test_another_data_set_is_mapped_to_the_labels_of_the_model(fer_evaluate, outputs, data, fer2013_csv):
     run = write_run(outputs, data)
-    _, said, _ = fer_evaluate(run, "--data", f"ferplus:{fer2013_csv.parent}", "--split", "val")
+    _, output, _ = fer_evaluate(run, "--data", f"ferplus:{fer2013_csv.parent}", "--split", "val")
     found = numbers(next((run / "report").glob("ferplus*_val")))["protocol"]
     assert list(found["left_out"]) == ["contempt, which the model cannot say"]
     assert found["seen"]["val"] > 0
-    assert "WARNING" in said
+    assert "WARNING" in output
 
 
-def test_an_accuracy_that_is_not_the_recorded_one(fer_evaluate, outputs, data):
+def test_a_difference_from_the_recorded_accuracy_is_reported(fer_evaluate, outputs, data):
     run = write_run(outputs, data)
     (run / "run.json").write_text(json.dumps({"best": {"epoch": 3, "val/accuracy": 0.99}}))
     assert "recorded an accuracy of 99.0%" in fer_evaluate(run)[1]

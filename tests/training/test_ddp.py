@@ -1,4 +1,4 @@
-"""Two processes with gloo train one model, and measure it on every validation image once."""
+"""DDP with two gloo processes: one model, evaluated once on each validation image."""
 
 import json
 import subprocess
@@ -10,47 +10,49 @@ import torch
 
 from fer.checkpoint import load_checkpoint
 from fer.data.augment import to_float
-from fer.data.sources import read
+from fer.data.sources import read_dataset
 
-WORDS = (
+OPTIONS = (
     "datamodule.num_train=700", "datamodule.num_val=251", "datamodule.num_test=8", "datamodule.size=32",
     "model=fast_cnn", "model.image_size=32", "model.kwargs.widths=[16,32]", "model.kwargs.depths=[0,0]",
     "trainer.max_epochs=8", "optimizer.lr=3e-3", "trainer.accelerator=cpu", "model.dropout=0",
-    "trainer.precision=32-true",  # so that what is computed here again comes out the same
+    # so that the test can recompute the metrics
+    "trainer.precision=32-true",
 )  # fmt: skip
-TWO = ("trainer.devices=2", "trainer.strategy=ddp", "datamodule.batch_size=16", "logger=all")
+TWO_PROCESSES = ("trainer.devices=2", "trainer.strategy=ddp", "datamodule.batch_size=16", "logger=all")
 
 
-def train(output, *words):
-    command = [sys.executable, "-m", "fer.train", f"output_dir={output}", *WORDS, *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 0, done.stdout + done.stderr
+def train(output, *overrides):
+    command = [sys.executable, "-m", "fer.train", f"output_dir={output}", *OPTIONS, *overrides]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert result.returncode == 0, result.stdout + result.stderr
     (folder,) = output.glob("train/*/*")
-    return folder, done.stdout
+    return folder, result.stdout
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     one = train(tmp_path_factory.mktemp("one"), "datamodule.batch_size=32")
-    return one, train(tmp_path_factory.mktemp("two"), *TWO)
+    return one, train(tmp_path_factory.mktemp("two"), *TWO_PROCESSES)
 
 
 def record(run):
     return json.loads((run[0] / "run.json").read_text())
 
 
-def test_two_processes_end_within_noise_of_one(runs):
+def test_two_processes_agree_with_one_within_noise(runs):
     one, two = (record(run)["best"]["val/accuracy"] for run in runs)
     n = record(runs[0])["validation_images"]
     assert one > 0.4
-    assert abs(one - two) < 3 * np.sqrt(2 * one * (1 - one) / n)  # three standard errors of the difference
+    # three standard errors of the difference
+    assert abs(one - two) < 3 * np.sqrt(2 * one * (1 - one) / n)
     assert record(runs[1])["processes"] == 2
 
 
-def test_metrics_are_those_of_the_whole_validation_set(runs):
+def test_metrics_are_those_of_the_complete_validation_split(runs):
     folder, best = runs[1][0], record(runs[1])["best"]
     checkpoint = load_checkpoint(folder / "checkpoints" / "best.ckpt")
-    data = read(checkpoint.config["datamodule"])
+    data = read_dataset(checkpoint.config["datamodule"])
     rows = np.flatnonzero(data.split == data.split_names.index(data.roles["val"]))
     images = torch.from_numpy(data.images[rows].copy()).permute(0, 3, 1, 2)
     with torch.inference_mode():
@@ -63,17 +65,17 @@ def test_metrics_are_those_of_the_whole_validation_set(runs):
     )
 
 
-def test_the_first_process_alone_writes_and_prints(runs):
+def test_only_the_first_process_writes_and_prints(runs):
     folder, output = runs[1]
     assert output.count("fast_cnn, ") == 1
     assert output.count("Best epoch") == 1
     assert output.count("epoch 8/8") == 1
     assert len(list((folder / "wandb").glob("offline-run-*"))) == 1
-    writers = {path.name.split(".")[-2] for path in (folder / "tensorboard").rglob("events.*")}
-    assert len(writers) == 1  # process numbers
+    process_ids = {path.name.split(".")[-2] for path in (folder / "tensorboard").rglob("events.*")}
+    assert len(process_ids) == 1
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
-def test_more_processes_than_cores_are_refused(tiny_run, capsys):
+def test_more_processes_than_cores_is_an_error(tiny_run, capsys):
     assert tiny_run("trainer.devices=4096", "trainer.accelerator=cpu").status == 2
-    assert "trainer.devices=4096: this machine has" in capsys.readouterr().err
+    assert "trainer.devices: expected at most" in capsys.readouterr().err

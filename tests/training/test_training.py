@@ -1,4 +1,4 @@
-"""Runs through fer-train's own `main`: every config, and what a run leaves."""
+"""Runs through the `main` of fer-train: every config file, and the files of a run."""
 
 import copy
 import csv
@@ -15,7 +15,7 @@ from torch import nn
 
 from fer.checkpoint import load_checkpoint
 from fer.data.augment import to_float
-from fer.data.sources import read
+from fer.data.sources import read_dataset
 from fer.errors import FerError
 from fer.labels import FER7
 from fer.models import build_model, timm_backbone
@@ -26,26 +26,28 @@ BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 SMALL = {"resnet50": ["model.image_size=32"], "efficientnet_b0": ["model.image_size=32"]}
 
 
-def words_for(group, choice, csv_path):
-    """Return the command-line words that run one config file on a few images."""
-    words = [f"{group}={choice}", *SMALL.get(choice, [])]
+def overrides_for(group, choice, csv_path):
+    """Return the overrides that run one config file on a few images."""
+    overrides = [f"{group}={choice}", *SMALL.get(choice, [])]
     if (group, choice) == ("datamodule", "concat"):
         both = f"{{name: fer2013, path: {csv_path}}}, {{name: ferplus, path: {csv_path}}}"
-        words += [f"datamodule.sources=[{both}]"]
+        overrides += [f"datamodule.sources=[{both}]"]
     elif (group, choice) in [("datamodule", "fer2013"), ("datamodule", "ferplus")] or group == "experiment":
-        words += [f"datamodule.path={csv_path}"]
+        overrides += [f"datamodule.path={csv_path}"]
     if group == "datamodule" and choice in LAYOUTS:
-        words += [f"datamodule.path={LAYOUTS[choice](csv_path.with_name(choice))}"]
-    if choice == "soft_targets":  # the votes are the targets
-        words += ["datamodule=ferplus", f"datamodule.path={csv_path}"]
-    if choice == "expected_labels":  # and here beside the labels
-        words += ["datamodule=fer2013", "datamodule.votes=true", f"datamodule.path={csv_path}"]
+        overrides += [f"datamodule.path={LAYOUTS[choice](csv_path.with_name(choice))}"]
+    # the votes are the targets
+    if choice == "soft_targets":
+        overrides += ["datamodule=ferplus", f"datamodule.path={csv_path}"]
+    # votes and labels
+    if choice == "expected_labels":
+        overrides += ["datamodule=fer2013", "datamodule.votes=true", f"datamodule.path={csv_path}"]
     if choice == "timm":
-        words += [f"{group}.name={'test_resnet' if group == 'model' else 'nadamw'}"]
-    return words
+        overrides += [f"{group}.name={'test_resnet' if group == 'model' else 'nadamw'}"]
+    return overrides
 
 
-# a sweep is many runs: tests/sweep
+# sweeps are tested in tests/sweep
 CONFIGS = [(group, choice) for group in groups() if group != "sweep" for choice in choices(group)]
 
 
@@ -53,38 +55,39 @@ CONFIGS = [(group, choice) for group in groups() if group != "sweep" for choice 
 def test_every_config_trains_a_batch(group, choice, tiny_run, fer_train, monkeypatch, fer2013_csv):
     from tiny import TINY
 
-    monkeypatch.setattr(timm_backbone, "download", lambda *_: None)  # no network: the weights stay random
-    words = words_for(group, choice, fer2013_csv)
-    run = fer_train(*TINY, *words) if words[-1].startswith("datamodule.") else tiny_run(*words)
+    # no network: the weights stay random
+    monkeypatch.setattr(timm_backbone, "download_weights", lambda *_: None)
+    overrides = overrides_for(group, choice, fer2013_csv)
+    run = fer_train(*TINY, *overrides) if overrides[-1].startswith("datamodule.") else tiny_run(*overrides)
     assert run.status == 0
     assert 0.0 <= run.record["best"]["val/accuracy"] <= 1.0
     assert run.record["status"] == "finished"
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         "experiment=fer2013_fast model=baseline_cnn",
         "experiment=fer2013_10min model=baseline_cnn loss=generalised_cross_entropy",
         "experiment=fer2013_10min datamodule=ferplus loss=soft_targets",
     ],
 )
-def test_an_experiment_takes_another_model_or_loss(words, fer_train, fer2013_csv):
+def test_experiment_with_another_model_or_loss(overrides, fer_train, fer2013_csv):
     from tiny import TINY
 
-    assert fer_train(*TINY, *words.split(), f"datamodule.path={fer2013_csv}").status == 0
+    assert fer_train(*TINY, *overrides.split(), f"datamodule.path={fer2013_csv}").status == 0
 
 
-@pytest.mark.usefixtures("pictures")
+@pytest.mark.usefixtures("plots")
 def test_run_folder(tiny_run):
     run = tiny_run("trainer.max_epochs=2")
-    left = {str(path.relative_to(run.folder)) for path in run.folder.rglob("*") if path.is_file()}
-    pictures = {
+    files = {str(path.relative_to(run.folder)) for path in run.folder.rglob("*") if path.is_file()}
+    plots = {
         f"plots/{name}.png" for name in ("augmentation", "confusion_matrix", "learning_curves", "per_emotion")
     }
-    files = {"config.yaml", "run.json", "metrics.csv", "duplicates.json", BEST, LAST}
-    assert left == files | pictures
-    assert all(Image.open(run.folder / name).size[0] > 500 for name in pictures)
+    expected = {"config.yaml", "run.json", "metrics.csv", "duplicates.json", BEST, LAST}
+    assert files == expected | plots
+    assert all(Image.open(run.folder / name).size[0] > 500 for name in plots)
     assert yaml.safe_load((run.folder / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
 
 
@@ -98,19 +101,19 @@ def test_metrics_file_has_a_row_per_epoch(tiny_run):
 
 
 @pytest.mark.parametrize(
-    ("name", "chosen"), [("test_resnet", "bf16-mixed"), ("test_efficientnet", "32-true")]
+    ("name", "expected"), [("test_resnet", "bf16-mixed"), ("test_efficientnet", "32-true")]
 )
-def test_precision_is_what_a_cpu_is_fast_in(name, chosen, monkeypatch):
+def test_auto_precision_is_the_fast_one_on_a_cpu(name, expected, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
-    net = build_model({"name": name}, 7, 1)
-    assert choose_precision("auto", "cpu", net) == chosen
-    assert choose_precision("bf16-mixed", "cpu", net) == "bf16-mixed"
+    model = build_model({"name": name}, 7, 1)
+    assert choose_precision("auto", "cpu", model) == expected
+    assert choose_precision("bf16-mixed", "cpu", model) == "bf16-mixed"
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    assert choose_precision("auto", "cpu", net) == "32-true"
+    assert choose_precision("auto", "cpu", model) == "32-true"
 
 
-def test_record_says_what_was_run(tiny_run):
+def test_record(tiny_run):
     record = tiny_run("seed=3").record
     assert record["seed"] == 3
     assert record["images_per_second"] > 0
@@ -124,7 +127,7 @@ def test_record_says_what_was_run(tiny_run):
     assert "class_counts" not in record["manifest"]["splits"]["test"]
 
 
-ALONE = """
+LOAD_CHECKPOINT = """
 import sys, numpy as np, torch
 from fer.checkpoint import load_checkpoint
 loaded = load_checkpoint(sys.argv[1])
@@ -136,32 +139,32 @@ print(loaded.labels.names, {"hydra", "pytorch_lightning"} & set(sys.modules))
 
 
 def validation_images(config):
-    data = read(config["datamodule"])
+    data = read_dataset(config["datamodule"])
     rows = np.flatnonzero(data.split == data.split_names.index("val"))
     images = torch.from_numpy(data.images[rows]).permute(0, 3, 1, 2)
     return to_float(images, config["model"]["image_size"]), data.targets[rows]
 
 
-def test_checkpoint_rebuilds_its_model_alone(tiny_run, tmp_path):
+def test_checkpoint_loads_without_hydra_and_lightning(tiny_run, tmp_path):
     run = tiny_run("model=resnet18", "attention=spatial", "trainer.limit_val_batches=1.0")
     images, targets = validation_images(yaml.safe_load((run.folder / "config.yaml").read_text()))
     np.save(tmp_path / "images.npy", images.numpy())
     paths = [run.folder / BEST, tmp_path / "images.npy", tmp_path / "logits.npy"]
-    command = [sys.executable, "-c", ALONE, *map(str, paths)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert said.strip() == f"{FER7.names} set()"
+    command = [sys.executable, "-c", LOAD_CHECKPOINT, *map(str, paths)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert output.strip() == f"{FER7.names} set()"
     preds = np.load(tmp_path / "logits.npy").argmax(1)
     assert np.mean(preds == targets) == pytest.approx(run.record["best"]["val/accuracy"])
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"not a checkpoint at all"])
-def test_foreign_checkpoint(tmp_path, content):
+def test_damaged_checkpoint_is_an_error(tmp_path, content):
     (tmp_path / "x.ckpt").write_bytes(content)
     with pytest.raises(FerError, match=r"x\.ckpt"):
         load_checkpoint(tmp_path / "x.ckpt")
 
 
-def test_checkpoint_with_code_in_it_is_refused(tmp_path):
+def test_checkpoint_with_code_is_an_error(tmp_path):
     torch.save({"hyper_parameters": print}, tmp_path / "x.ckpt")
     with pytest.raises(FerError, match="cannot be loaded as plain tensors"):
         load_checkpoint(tmp_path / "x.ckpt")
@@ -177,14 +180,21 @@ def test_same_seed_same_weights(tiny_run):
 
 
 def test_overfits_one_batch(fer_train):
-    words = ("datamodule.num_train=32", "datamodule.num_val=32", "datamodule.num_test=8", "augmentation=none")
-    run = fer_train(*words, "model=fast_cnn", "model.dropout=0", "trainer.max_epochs=40", "optimizer.lr=3e-3")
+    overrides = (
+        "datamodule.num_train=32",
+        "datamodule.num_val=32",
+        "datamodule.num_test=8",
+        "augmentation=none",
+    )
+    run = fer_train(
+        *overrides, "model=fast_cnn", "model.dropout=0", "trainer.max_epochs=40", "optimizer.lr=3e-3"
+    )
     rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
     assert float(rows[-1]["train/accuracy"]) == 1.0
     assert float(rows[-1]["train/loss"]) < 0.05
 
 
-def test_nan_loss_stops_and_keeps_the_last_good_checkpoint(tiny_run, capsys, monkeypatch):
+def test_nan_loss_stops_the_run_and_keeps_the_last_checkpoint(tiny_run, capsys, monkeypatch):
     from fer.module import EmotionModule
 
     step = EmotionModule.training_step
@@ -206,9 +216,9 @@ def test_early_stopping(tiny_run):
     assert run.record["epochs"] == run.record["best"]["epoch"] + 2 < 9
 
 
-def test_ema_is_what_is_validated_and_saved(tiny_run):
-    words = ("trainer.limit_val_batches=1.0", "trainer.limit_train_batches=1.0", "optimizer.lr=0.01")
-    run = tiny_run("ema=true", "ema_decay=0.9", "trainer.max_epochs=3", "monitor=val/loss", *words)
+def test_ema_weights_are_validated_and_saved(tiny_run):
+    overrides = ("trainer.limit_val_batches=1.0", "trainer.limit_train_batches=1.0", "optimizer.lr=0.01")
+    run = tiny_run("ema=true", "ema_decay=0.9", "trainer.max_epochs=3", "monitor=val/loss", *overrides)
     content = torch.load(run.folder / BEST, weights_only=True)
     averaged = load_checkpoint(run.folder / BEST).model
     images, targets = validation_images(content["hyper_parameters"]["config"])
@@ -229,23 +239,25 @@ def test_progressive_sizes(tiny_run, monkeypatch):
     from fer.data.datamodule import EmotionDataModule
 
     seen = []
-    size = EmotionDataModule.train_size
-    monkeypatch.setattr(EmotionDataModule, "train_size", lambda self: seen.append(size(self)) or seen[-1])
+    size = EmotionDataModule.train_image_size
+    monkeypatch.setattr(
+        EmotionDataModule, "train_image_size", lambda self: seen.append(size(self)) or seen[-1]
+    )
     run = tiny_run("progressive=[[0,24],[0.5,32]]", "trainer.max_epochs=4")
     assert run.status == 0
     assert seen == [24, 24, 24, 24, 32, 32, 32, 32]
 
 
-def test_validation_loss_is_plain_whatever_is_trained_on(tiny_run):
-    words = ("optimizer.lr=0", "trainer.limit_val_batches=1.0", "datamodule.eval_batch_size=5")
-    plain = tiny_run(*words).record["best"]["val/loss"]
-    weighted = tiny_run(*words, "imbalance=class_weights", "loss.label_smoothing=0.3").record["best"][
+def test_validation_loss_is_plain_cross_entropy(tiny_run):
+    overrides = ("optimizer.lr=0", "trainer.limit_val_batches=1.0", "datamodule.eval_batch_size=5")
+    plain = tiny_run(*overrides).record["best"]["val/loss"]
+    weighted = tiny_run(*overrides, "imbalance=class_weights", "loss.label_smoothing=0.3").record["best"][
         "val/loss"
     ]
     assert weighted == pytest.approx(plain)
 
 
-def test_emotion_that_the_data_lacks_cannot_be_monitored(tiny_run, capsys):
+def test_monitor_of_an_unknown_emotion_is_an_error(tiny_run, capsys):
     run = tiny_run("monitor=val/f1/hapy")
     assert (run.status, run.folder) == (2, None)
     assert "Did you mean 'happy'?" in capsys.readouterr().err
@@ -258,8 +270,8 @@ def test_every_trainer_argument_is_an_option():
 
     from fer.options import CONFIG_DIR
 
-    ours = yaml.safe_load((CONFIG_DIR / "trainer" / "default.yaml").read_text()).keys()
-    built = {
+    options = yaml.safe_load((CONFIG_DIR / "trainer" / "default.yaml").read_text()).keys()
+    set_in_code = {
         "self",
         "logger",
         "callbacks",
@@ -267,6 +279,6 @@ def test_every_trainer_argument_is_an_option():
         "plugins",
         "model_registry",
         "enable_autolog_hparams",
-        "use_distributed_sampler",  # never: the DataModule shards
+        "use_distributed_sampler",
     }
-    assert set(inspect.signature(pl.Trainer.__init__).parameters) - built == set(ours)
+    assert set(inspect.signature(pl.Trainer.__init__).parameters) - set_in_code == set(options)

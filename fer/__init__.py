@@ -1,4 +1,4 @@
-"""Facial emotion recognition that holds up: train, judge, search, export and serve."""
+"""Train, evaluate, search, export and serve facial emotion classifiers."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ __all__ = ["Predictor"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load `Predictor`, with OpenCV and ONNX Runtime, when it is asked for: training does without them."""
+    """Import `Predictor`, and with it OpenCV and ONNX Runtime, on first use: training does not need them."""
     if name == "Predictor":
         from fer.predict import Predictor
 

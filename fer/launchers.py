@@ -1,4 +1,4 @@
-"""Hydra's launchers, and the extras of this package that bring them."""
+"""Hydra launchers, and the extras of this package that install them."""
 
 from fer.errors import FerError, did_you_mean
 
@@ -9,13 +9,14 @@ LAUNCHERS = {
 }
 
 
-def no_launcher(name: str) -> FerError:
-    """Say what to do about a launcher that Hydra does not find."""
+def missing_launcher(name: str) -> FerError:
+    """Return the error for a launcher that Hydra does not find: not installed, or unknown."""
     for extra, launchers in LAUNCHERS.items():
         if name in launchers:
             return FerError(
                 f"hydra/launcher={name} is not installed: pip install 'fer-lightning[train,{extra}]'"
             )
-    known = [launcher for several in LAUNCHERS.values() for launcher in several]
-    hint = did_you_mean(name, known)
-    return FerError(f"hydra/launcher={name}: there is no such launcher, but {', '.join(known)}.{hint}")
+    known = [launcher for launchers in LAUNCHERS.values() for launcher in launchers]
+    return FerError(
+        f"hydra/launcher: expected one of {', '.join(known)}, got {name!r}.{did_you_mean(name, known)}"
+    )

@@ -1,4 +1,4 @@
-"""Values of a composed config: of the right kind, in range, and honest. Imports OmegaConf alone."""
+"""Checks of the values of a composed config: kind, range, and the monitor. Imports OmegaConf only."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,27 +13,27 @@ _MAY_BE_NULL = (
 _NULLABLE = (*_MAY_BE_NULL, "optimizer.layer_decay", "sweep.n_trials")
 
 
-def flat(config: DictConfig) -> dict[str, Any]:
-    """Return dotted key -> value as written, groups included, nothing interpolated."""
-    found: dict[str, Any] = {}
+def flatten(config: DictConfig) -> dict[str, Any]:
+    """Return dotted key -> value of a config, groups included, interpolations unresolved."""
+    flat: dict[str, Any] = {}
 
     def add(values: Mapping[Any, Any], prefix: str) -> None:
         for name, value in values.items():
-            found[f"{prefix}{name}"] = value
+            flat[f"{prefix}{name}"] = value
             if isinstance(value, Mapping):
                 add(value, f"{prefix}{name}.")
 
     container: Any = OmegaConf.to_container(config, resolve=False)
     add(container, "")
-    return found
+    return flat
 
 
 def check_values(config: DictConfig, reference: DictConfig) -> None:
-    """Refuse words where a number is expected, and a number that is too low.
+    """Check that numbers are numbers and in range.
 
     Args:
         config: As composed.
-        reference: The same choices as their files have them: what kind each value is.
+        reference: The same choices without overridden values; their kinds are the expected kinds.
 
     Raises:
         FerError: A value is of the wrong kind or out of range.
@@ -43,25 +43,26 @@ def check_values(config: DictConfig, reference: DictConfig) -> None:
 
 
 def _check_kinds(config: DictConfig, reference: DictConfig) -> None:
-    given = flat(config)
-    for key, was in flat(reference).items():
-        if key not in given or key in ("trainer.devices", "model.pretrained"):
+    values = flatten(config)
+    for key, default in flatten(reference).items():
+        if key not in values or key in ("trainer.devices", "model.pretrained"):
             continue
-        now = given[key]
-        kind = "true or false" if isinstance(was, bool) else "a number"
-        strange = isinstance(now, str | list | dict) or (isinstance(now, bool) and not isinstance(was, bool))
-        strange |= now is None and key not in _NULLABLE
-        if isinstance(was, int | float) and strange:
-            raise FerError(f"{key}: expected {kind}, got {_shown(now)}.")
+        value = values[key]
+        kind = "true or false" if isinstance(default, bool) else "a number"
+        is_wrong = isinstance(value, str | list | dict)
+        is_wrong |= isinstance(value, bool) and not isinstance(default, bool)
+        is_wrong |= value is None and key not in _NULLABLE
+        if isinstance(default, int | float) and is_wrong:
+            raise FerError(f"{key}: expected {kind}, got {_format_value(value)}.")
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     return "null" if value is None else repr(value)
 
 
 def _check_numbers(config: DictConfig) -> None:
-    """Refuse a count that is too low, and words where a number or null is expected."""
-    lowest = {
+    """Raise FerError for a number that is out of range or not an integer."""
+    minimums = {
         "seed": 0,
         "trainer.max_epochs": 1,
         "trainer.accumulate_grad_batches": 1,
@@ -73,20 +74,22 @@ def _check_numbers(config: DictConfig) -> None:
         "datamodule.size": 1,
         "datamodule.workers": 0,
     }
-    for key, low in lowest.items():
+    for key, minimum in minimums.items():
         value = OmegaConf.select(config, key)
         if value is None and key in _MAY_BE_NULL:
             continue
-        if not isinstance(value, int | float) or isinstance(value, bool) or value < low:
-            raise FerError(f"{key}: expected a number of at least {low}, got {_shown(value)}.")
-        if isinstance(low, int) and not isinstance(value, int):
-            raise FerError(f"{key}: expected a whole number, got {value!r}.")
+        if not isinstance(value, int | float) or isinstance(value, bool) or value < minimum:
+            raise FerError(f"{key}: expected a number of at least {minimum}, got {_format_value(value)}.")
+        if isinstance(minimum, int) and not isinstance(value, int):
+            raise FerError(f"{key}: expected an integer, got {value!r}.")
     if isinstance(time := config.trainer.max_time, int | float):
         raise FerError(f'trainer.max_time: expected "DD:HH:MM:SS", got {time}.')
     if config.seed >= 2**32:
         raise FerError(f"seed: expected a number below 2^32, got {config.seed}.")
     if config.trainer.limit_train_batches == 0:
-        raise FerError("trainer.limit_train_batches=0: nothing would be trained. Leave it out, or say more.")
+        raise FerError(
+            "trainer.limit_train_batches: expected more than 0, got 0. Remove it to train on all batches."
+        )
     _check_progressive(config.progressive)
 
 
@@ -94,26 +97,30 @@ def _check_progressive(stages: object) -> None:
     plain = OmegaConf.to_container(stages) if isinstance(stages, ListConfig) else stages
     if not isinstance(plain, list) or not all(map(_is_stage, plain)):
         raise FerError(
-            "progressive: expected [[share of the epochs, px], …] such as [[0, 32], [0.6, 48]], with shares "
-            f"from 0 to 1 and at least 16 px, got {plain!r}."
+            "progressive: expected [[fraction of the epochs, px], …] such as [[0, 32], [0.6, 48]], with "
+            f"fractions from 0 to 1 and at least 16 px, got {plain!r}."
         )
 
 
 def _is_stage(stage: object) -> bool:
     if not isinstance(stage, list) or len(stage) != 2:
         return False
-    share, size = stage
-    return isinstance(share, int | float) and 0 <= share <= 1 and isinstance(size, int) and size >= 16
+    start, size = stage
+    return isinstance(start, int | float) and 0 <= start <= 1 and isinstance(size, int) and size >= 16
 
 
 def check_monitor(monitor: object) -> None:
-    """Refuse what is no validation metric."""
+    """Check that the monitor is a validation metric.
+
+    Raises:
+        FerError: It is another metric, e.g. of the test split.
+    """
     if not isinstance(monitor, str):
         raise FerError(f"monitor: expected a validation metric such as val/accuracy, got {monitor!r}.")
     if monitor.startswith("test/"):
         raise FerError(
-            f"monitor={monitor}: the test split must not choose a checkpoint, stop a training or steer a "
-            "schedule. Use a validation metric, e.g. monitor=val/accuracy."
+            f"monitor: expected a validation metric such as val/accuracy, got {monitor}. The test split must "
+            "not select a checkpoint, stop training early or control a schedule."
         )
     known = [f"val/{name}" for name in ("accuracy", "macro_f1", "uar", "loss", "ece")]
     if monitor not in known and not monitor.startswith(("val/f1/", "val/precision/", "val/recall/")):

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation, wrapped around any optimizer."""
+"""Sharpness-aware minimisation (SAM), a wrapper around any optimizer."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,29 +13,30 @@ from fer.errors import FerError
 
 
 class SAM(Optimizer):
-    """Step along the gradient taken at the worst point near by, which leads to flat minima.
+    """Optimizer that steps along the gradient at the worst point nearby, which leads to flat minima.
 
     Foret et al. 2021, https://arxiv.org/abs/2010.01412: the weights move by ``rho`` along their gradient, the
-    gradient is taken there, the weights move back, and the base optimizer steps with it. A step runs its
-    closure twice, so it costs twice the time, and holds a copy of the weights. Dropout draws anew in the
-    second pass; batch norms take note of the first alone. Of several processes each sees the mean gradient.
+    gradient is computed there, the weights move back, and the base optimizer steps with that gradient. A step
+    calls its closure twice, so it takes twice the time, and stores a copy of the weights. Dropout masks
+    differ between the two passes; batch-norm statistics are updated in the first pass only. With several
+    processes each uses the mean gradient.
 
-    Groups and state are those of the base optimizer, and so are its checkpoints and schedules.
+    Parameter groups, state, checkpoints and schedules are those of the base optimizer.
 
     Args:
         base: The optimizer that does the step.
-        model: The network; its batch norms are held in the second pass.
-        rho: Length of the move over all weights together, above 0.
+        model: The network; its batch-norm statistics are fixed in the second pass.
+        rho: Norm of the move over all weights together, above 0.
 
     Attributes:
-        second_pass: Whether the closure runs at the moved weights: what it computes is of no other interest.
+        second_pass: Whether the closure runs at the moved weights, so that its metrics must not be counted.
 
     Raises:
         FerError: ``rho`` is out of range.
     """
 
     def __init__(self, base: Optimizer, model: nn.Module, rho: float) -> None:
-        """Wrap; ``Optimizer.__init__`` would make groups of its own."""
+        """Wrap an optimizer; ``Optimizer.__init__`` is not called, as it would create new groups."""
         if not rho > 0.0:
             raise FerError(f"optimizer.rho: expected a number above 0, e.g. 0.05, got {rho}.")
         self.base, self.model, self.rho = base, model, rho
@@ -53,11 +54,11 @@ class SAM(Optimizer):
         return self.base.state
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the base optimizer's: between two steps there is nothing else to keep."""
+        """Return the state of the base optimizer; SAM has no state between steps."""
         return self.base.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load the base optimizer's."""
+        """Load the state of the base optimizer."""
         self.base.load_state_dict(state_dict)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -65,7 +66,7 @@ class SAM(Optimizer):
         self.base.add_param_group(param_group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
+        """Clear the gradients."""
         self.base.zero_grad(set_to_none)
 
     @torch.no_grad()
@@ -73,22 +74,22 @@ class SAM(Optimizer):
         """Do a step.
 
         Args:
-            closure: Clears the gradients, computes loss and gradients anew, and returns the loss.
+            closure: Clears the gradients, computes loss and gradients, and returns the loss.
 
         Returns:
-            The loss at the weights as they were.
+            The loss at the weights before the step.
 
         Raises:
             FerError: There is no closure, as under a gradient scaler.
         """
         if closure is None:
             raise FerError(
-                "optimizer=sam computes every batch twice, which trainer.precision=16-mixed cannot. "
-                "Use bf16-mixed or 32-true."
+                "trainer.precision: expected bf16-mixed or 32-true with optimizer=sam, got 16-mixed. SAM "
+                "needs two passes over each batch, which gradient scaling does not support."
             )
         with torch.enable_grad():
             loss = closure()
-        before = self._move_uphill()
+        before = self._ascend()
         with torch.enable_grad(), self._second_pass():
             closure()
         for parameter, value in before:
@@ -96,8 +97,8 @@ class SAM(Optimizer):
         self.base.step()
         return loss
 
-    def _move_uphill(self) -> list[tuple[Tensor, Tensor]]:
-        """Move the weights by ``rho`` along their gradient; return them with their values before."""
+    def _ascend(self) -> list[tuple[Tensor, Tensor]]:
+        """Move the weights by ``rho`` along their gradient; return (weight, value before) pairs."""
         weights = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
         before = [(weight, weight.clone()) for weight in weights]
         norm = nn.utils.get_total_norm([weight.grad for weight in weights])
@@ -113,7 +114,8 @@ class SAM(Optimizer):
             if isinstance(module, _BatchNorm) and module.track_running_stats
         ]
         self.second_pass = True
-        for norm in norms:  # in training they then use the batch's statistics without taking note of them
+        # in training mode they then use the statistics of the batch without updating the running ones
+        for norm in norms:
             norm.track_running_stats = False
         try:
             yield

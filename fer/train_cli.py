@@ -1,13 +1,13 @@
-"""fer-train as it is installed: says what is missing where only prediction was installed."""
+"""The installed command fer-train; reports a missing dependency if only prediction was installed."""
 
 import sys
 
-from fer.cli import run_and_explain
+from fer.cli import run_command
 
 
 def main() -> None:
     """Run ``fer-train`` and exit with its status."""
-    sys.exit(run_and_explain(_train))
+    sys.exit(run_command(_train))
 
 
 def _train() -> None:

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer.analysis.image_grid import plot_image_grid
 from fer.analysis.plots import save_figure
 from fer.cli import run_command
-from fer.data.duplicates import find_duplicates, duplicate_report, format_report, write_report
+from fer.data.duplicates import duplicate_report, find_duplicates, format_report, write_report
 from fer.data.duplicates.copies import find_in_scan
 from fer.data.duplicates.signature import scan_images
 from fer.data.sources import read_dataset

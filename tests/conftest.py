@@ -1,4 +1,4 @@
-"""Runs through the public entry point, in this process and small."""
+"""Fixtures shared by all tests: small runs through the public entry points, in this process."""
 
 import json
 import os
@@ -11,22 +11,25 @@ from typing import Any
 
 os.environ["FER_CACHE_DIR"] = os.environ.get("FER_CACHE_DIR") or str(Path(__file__).parent / ".cache")
 os.environ["WANDB_MODE"] = "offline"
-os.environ["OMP_NUM_THREADS"] = "1"  # a core for each of the test processes
-if not os.environ.get("FER_TEST_GPU"):  # what tests expect to the last bit, a CPU computes
+# one core for each test process
+os.environ["OMP_NUM_THREADS"] = "1"
+# exact expected values are those of a CPU
+if not os.environ.get("FER_TEST_GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import cv2
 import numpy as np
 import pytest
-from browser import PROGRAM, Browser
+from browser import CHROMIUM, Browser
 from tiny import TINY, TINY_FACES, write_votes
 
-Command = Callable[..., tuple[Any, str, str]]  # words in; exit status, standard output and error out
+# Arguments in; exit status, standard output and standard error out.
+Command = Callable[..., tuple[Any, str, str]]
 
 
 @dataclass
 class Run:
-    """What a run of fer-train left."""
+    """Exit status and folder of a run of fer-train."""
 
     status: int
     folder: Path | None
@@ -39,36 +42,36 @@ class Run:
 
 @pytest.fixture
 def fer_train(tmp_path, monkeypatch, request) -> Callable[..., Run]:
-    """Call fer-train's ``main`` with words of a command line; runs go under ``tmp_path``.
+    """Return a function that calls the ``main`` of fer-train with arguments; runs go under ``tmp_path``.
 
-    Pictures are drawn for tests that ask for `pictures` alone.
+    Plots are rendered only for tests with the fixture `plots`.
     """
-    if "pictures" not in request.fixturenames:
-        request.getfixturevalue("no_pictures")
+    if "plots" not in request.fixturenames:
+        request.getfixturevalue("no_plots")
 
-    def call(*words: str) -> Run:
+    def call(*arguments: str) -> Run:
         from fer.train import main
 
         output = tmp_path / "outputs"
         before = set(output.glob("train/*/*"))
-        monkeypatch.setattr(sys, "argv", ["fer-train", f"output_dir={output}", *words])
+        monkeypatch.setattr(sys, "argv", ["fer-train", f"output_dir={output}", *arguments])
         with pytest.raises(SystemExit) as exit_:
             main()
-        made = sorted(set(output.glob("train/*/*")) - before)
-        return Run(int(exit_.value.code or 0), made[0] if made else None)
+        created = sorted(set(output.glob("train/*/*")) - before)
+        return Run(int(exit_.value.code or 0), created[0] if created else None)
 
     return call
 
 
 @pytest.fixture
 def tiny_run(fer_train) -> Callable[..., Run]:
-    """Train on two batches of a few drawn faces."""
-    return lambda *words: fer_train(*TINY, *TINY_FACES, *words)
+    """Return a function that trains on two batches of a few synthetic faces."""
+    return lambda *overrides: fer_train(*TINY, *TINY_FACES, *overrides)
 
 
 @pytest.fixture(scope="session")
 def fer2013_csv(tmp_path_factory) -> Path:
-    """Write a small fer2013.csv of noise, and FER+'s votes beside it: 70 training, 35 and 35 more rows."""
+    """Write a small fer2013.csv of noise, with FER+ votes next to it: 70 + 35 + 35 rows."""
     rng = np.random.default_rng(0)
     path = tmp_path_factory.mktemp("fer2013") / "fer2013.csv"
     with path.open("w") as file:
@@ -83,7 +86,7 @@ def fer2013_csv(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def fer_evaluate(capsys) -> Command:
-    """Call fer-evaluate; return its status and what it printed."""
+    """Return a function that calls fer-evaluate and returns its status and output."""
     from fer.evaluate import main
 
     return _command(main, capsys)
@@ -91,18 +94,18 @@ def fer_evaluate(capsys) -> Command:
 
 @pytest.fixture
 def fer_export(capsys) -> Command:
-    """Call fer-export; return its status and what it printed."""
+    """Return a function that calls fer-export and returns its status and output."""
     from fer.export import main
 
     return _command(main, capsys)
 
 
 def _command(main: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str]) -> Command:
-    def call(*words: object) -> tuple[Any, str, str]:
+    def call(*arguments: object) -> tuple[Any, str, str]:
         with pytest.raises(SystemExit) as exit_:
-            main([str(word) for word in words])
-        said = capsys.readouterr()
-        return exit_.value.code, said.out, said.err
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return exit_.value.code, captured.out, captured.err
 
     return call
 
@@ -116,26 +119,26 @@ def run(tmp_path, fer2013_csv) -> Path:
 
 
 @pytest.fixture
-def homeless(tmp_path, fer2013_csv) -> Path:
-    """A run whose data has gone."""
+def run_without_data(tmp_path, fer2013_csv) -> Path:
+    """A trained run whose data has been deleted."""
     from written_run import write_run
 
-    here = tmp_path / "moved.csv"
-    here.write_bytes(fer2013_csv.read_bytes())
-    run = write_run(tmp_path / "outputs", {"name": "fer2013", "path": str(here)})
-    here.unlink()
+    path = tmp_path / "moved.csv"
+    path.write_bytes(fer2013_csv.read_bytes())
+    run = write_run(tmp_path / "outputs", {"name": "fer2013", "path": str(path)})
+    path.unlink()
     return run
 
 
 @pytest.fixture(scope="session")
 def onnx_files(tmp_path_factory) -> Path:
-    """A folder of ONNX files by what went into them."""
+    """A folder for ONNX files, named by their content."""
     return tmp_path_factory.mktemp("written")
 
 
 @pytest.fixture
 def exported_once(onnx_files, monkeypatch) -> None:
-    """Export one and the same network once for all tests, as that takes seconds."""
+    """Export the same network only once for all tests, as that takes seconds."""
     from fer.exporting import make
     from fer.exporting.onnx_file import write_onnx
     from fer.scoring.runs import hash_model
@@ -151,36 +154,36 @@ def exported_once(onnx_files, monkeypatch) -> None:
 
 
 @pytest.fixture
-def no_pictures(monkeypatch) -> None:
-    """Save a dot for every picture: drawing them is half of a small run."""
+def no_plots(monkeypatch) -> None:
+    """Save a single pixel for each plot: rendering takes half the time of a small run."""
     dot = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda _, file, **how: file.write(dot))
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda _, file, **options: file.write(dot))
 
 
 @pytest.fixture
-def pictures() -> None:
-    """Let runs draw their pictures after all."""
+def plots() -> None:
+    """Let runs render their plots."""
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Start a headless Chromium with a camera of its own; a test opens pages in it.
+    """Start a headless Chromium with a fake camera.
 
-    While it runs, Playwright's event loop does, and no test beside it could start one.
+    It runs Playwright's event loop, so no test may start another one meanwhile.
     """
     playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (group dev)")
-    if PROGRAM is None:
+    if CHROMIUM is None:
         pytest.skip("needs Chromium (apt-get install chromium) or Chrome")
     camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
     with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox", *camera])
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *camera])
         yield chromium
         chromium.close()
 
 
 @pytest.fixture
 def browser(chromium) -> Iterator[Browser]:
-    """A tab for pages that lie on disk."""
+    """A browser tab for pages on disk."""
     browser = Browser(chromium)
     yield browser
     browser.close()

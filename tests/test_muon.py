@@ -19,7 +19,7 @@ def net():
 
 
 def train(model, optimizer, steps, seed=0):
-    """Step with gradients that do not depend on the weights, so that rounding does not grow."""
+    """Step with gradients that do not depend on the weights, so that rounding errors do not grow."""
     torch.manual_seed(seed)
     for _ in range(steps):
         for weight in model.parameters():
@@ -28,71 +28,72 @@ def train(model, optimizer, steps, seed=0):
     return model
 
 
-def distance(one, other):
+def max_difference(one, other):
     pairs = zip(one.parameters(), other.parameters(), strict=True)
     return max(float((a - b).detach().abs().max()) for a, b in pairs)
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 144), (2, 40, 9), (1, 1, 5)])
-def test_iteration_is_that_of_timm_in_double_precision(shape):
+def test_iteration_agrees_with_timm_in_float64(shape):
     torch.manual_seed(0)
     stack = torch.randn(shape) * torch.logspace(0, -2, shape[-1])
     expected = zeropower_via_newtonschulz(stack.double(), 5, COEFFICIENTS, dtype=torch.float64)
     torch.testing.assert_close(orthogonalise(stack).double(), expected, atol=2e-4, rtol=0)
 
 
-def test_singular_values_are_made_one():
+def test_singular_values_are_one():
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonalise(torch.randn(2, 32, 288)))
     assert 0.95 < values.min() < values.max() < 1.05
 
 
-def test_no_gradient_is_no_move():
+def test_zero_gradient_gives_a_zero_update():
     assert orthogonalise(torch.zeros(1, 4, 9)).abs().max() == 0
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("nesterov", [True, False])
-def test_steps_are_those_of_timm(memory_format, nesterov):
+def test_steps_agree_with_timm(memory_format, nesterov):
     options = {**OPTIONS, "nesterov": nesterov}
     model = net().to(memory_format=memory_format)
     other, before = copy.deepcopy(model), copy.deepcopy(model)
     train(model, Muon(model.parameters(), **options), 4)
     train(other, timm.optim.Muon(other.parameters(), **options), 4)
-    assert distance(model, other) < 0.05 * distance(model, before)  # timm computes in bfloat16
+    # timm computes in bfloat16
+    assert max_difference(model, other) < 0.05 * max_difference(model, before)
 
 
-def test_memory_format_changes_nothing():
-    plain, turned = net(), net().to(memory_format=torch.channels_last)
-    for model in (plain, turned):
+def test_memory_format_does_not_change_the_step():
+    contiguous, channels_last = net(), net().to(memory_format=torch.channels_last)
+    for model in (contiguous, channels_last):
         train(model, Muon(model.parameters(), **OPTIONS), 4)
-    assert distance(plain, turned) < 1e-4
+    assert max_difference(contiguous, channels_last) < 1e-4
 
 
-def test_checkpoints_are_those_of_timm():
+def test_checkpoints_of_timm_can_be_loaded():
     model = net()
     optimizer = timm.optim.Muon(model.parameters(), **OPTIONS)
     train(model, optimizer, 2)
     other = copy.deepcopy(model)
-    own = Muon(other.parameters(), **OPTIONS)
-    own.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    ours = Muon(other.parameters(), **OPTIONS)
+    ours.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     train(model, optimizer, 2, seed=1)
     before = copy.deepcopy(other)
-    train(other, own, 2, seed=1)
-    assert own.state_dict().keys() == optimizer.state_dict().keys()
-    assert distance(model, other) < 0.05 * distance(other, before)
+    train(other, ours, 2, seed=1)
+    assert ours.state_dict().keys() == optimizer.state_dict().keys()
+    assert max_difference(model, other) < 0.05 * max_difference(other, before)
 
 
 @pytest.mark.parametrize("options", [{"conv_mode": "batched"}, {"ns_steps": 3}, {"algo": "adamuon"}])
-def test_another_iteration_is_left_to_timm(options):
+def test_other_iterations_use_the_step_of_timm(options):
     model = net()
     other = copy.deepcopy(model)
     train(model, Muon(model.parameters(), **OPTIONS, **options), 3)
     train(other, timm.optim.Muon(other.parameters(), **OPTIONS, **options), 3)
-    assert distance(model, other) == 0
+    assert max_difference(model, other) == 0
 
 
-def test_it_is_what_the_config_builds():
+def test_build_optimizer_returns_our_muon():
     model = net()
     optimizer = build_optimizer(model, {"name": "muon", **OPTIONS})
     assert type(optimizer) is Muon
@@ -102,7 +103,7 @@ def test_it_is_what_the_config_builds():
     assert all(not torch.equal(a, b) for a, b in zip(model.parameters(), before.parameters(), strict=True))
 
 
-def test_closure_is_called_once_and_gradients_stay():
+def test_closure_is_called_once_and_gradients_are_kept():
     model, calls = net(), []
     optimizer = Muon(model.parameters(), **OPTIONS)
     train(model, optimizer, 1)

@@ -7,7 +7,7 @@ from fer.options import CONFIG_DIR
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_wheel_carries_the_configs(tmp_path):
+def test_wheel_contains_the_configs(tmp_path):
     command = ["uv", "build", "--wheel", "--quiet", "--out-dir", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, timeout=120)
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())

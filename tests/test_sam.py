@@ -33,7 +33,7 @@ def closure_of(model, optimizer, inputs=X, outputs=Y):
     return closure
 
 
-def test_a_step_on_linear_regression_by_hand():
+def test_step_of_linear_regression_agrees_with_numpy():
     model = regression()
     optimizer = SAM(torch.optim.SGD(model.parameters(), lr=0.1), model, rho=0.5)
     loss = optimizer.step(closure_of(model, optimizer))
@@ -45,14 +45,14 @@ def test_a_step_on_linear_regression_by_hand():
         return 2 * inputs.T @ (inputs @ at - outputs) / 12
 
     first = gradient(weights)
-    there = weights + 0.5 * first / math.sqrt((first**2).sum())
-    expected = weights - 0.1 * gradient(there)
+    moved = weights + 0.5 * first / math.sqrt((first**2).sum())
+    expected = weights - 0.1 * gradient(moved)
     np.testing.assert_allclose(model.weight.detach().numpy()[0], expected[:3])
     np.testing.assert_allclose(model.bias.detach().numpy(), expected[3:])
     assert loss.item() == pytest.approx(((inputs @ weights - outputs) ** 2).mean())
 
 
-def test_weights_come_back_exactly_before_the_base_steps():
+def test_weights_are_restored_exactly_before_the_base_step():
     model = regression().float()
     before = [p.detach().clone() for p in model.parameters()]
     optimizer = SAM(torch.optim.SGD(model.parameters(), lr=0.0), model, rho=10.0)
@@ -60,14 +60,14 @@ def test_weights_come_back_exactly_before_the_base_steps():
     assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
 
 
-def test_a_flat_spot_is_no_division_by_zero():
+def test_zero_gradient_is_not_a_division_by_zero():
     model = nn.Linear(3, 1, bias=False, dtype=torch.float64)
     optimizer = SAM(torch.optim.SGD(model.parameters(), lr=0.1), model, rho=0.05)
     optimizer.step(closure_of(model, optimizer, torch.zeros(4, 3).double(), torch.zeros(4).double()))
     assert model.weight.isfinite().all()
 
 
-def test_frozen_weights_stay():
+def test_frozen_weights_do_not_change():
     model = regression()
     model.bias.requires_grad_(False)
     optimizer = SAM(torch.optim.SGD(model.parameters(), lr=0.1), model, rho=0.5)
@@ -76,7 +76,7 @@ def test_frozen_weights_stay():
 
 
 @pytest.mark.parametrize("norm", [nn.BatchNorm2d, BatchNormAct2d])
-def test_batch_norms_take_note_of_the_first_pass_alone(norm):
+def test_batch_norm_statistics_are_updated_in_the_first_pass_only(norm):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 4, 3), norm(4), nn.Flatten(), nn.Linear(4 * 36, 1))
     plain = nn.Sequential(nn.Conv2d(1, 4, 3), norm(4))
@@ -91,7 +91,7 @@ def test_batch_norms_take_note_of_the_first_pass_alone(norm):
     assert model[1].track_running_stats
 
 
-def test_state_survives_a_checkpoint(tmp_path):
+def test_state_is_restored_from_a_checkpoint(tmp_path):
     def train(model, optimizer, schedule, steps):
         for _ in range(steps):
             optimizer.step(closure_of(model, optimizer))
@@ -104,48 +104,48 @@ def test_state_survives_a_checkpoint(tmp_path):
         numbers = {"name": "cosine", "warmup_share": 0.2, "final_share": 0.01}
         return model, optimizer, build_scheduler(optimizer, numbers, 10, 10, "val/loss")["scheduler"]
 
-    whole = start()
-    train(*whole, 10)
+    full = start()
+    train(*full, 10)
     before, after = start(), start()
     train(*before, 4)
     torch.save([part.state_dict() for part in before], tmp_path / "x.ckpt")
     for part, state in zip(after, torch.load(tmp_path / "x.ckpt", weights_only=True), strict=True):
         part.load_state_dict(state)
     train(*after, 6)
-    assert torch.equal(after[0].weight, whole[0].weight)
-    assert after[1].param_groups[0]["lr"] == whole[1].param_groups[0]["lr"] < 0.01
+    assert torch.equal(after[0].weight, full[0].weight)
+    assert after[1].param_groups[0]["lr"] == full[1].param_groups[0]["lr"] < 0.01
 
 
-def test_counts_a_batch_once_and_clips(tiny_run, monkeypatch):
+def test_batches_are_counted_once_and_gradients_clipped(tiny_run, monkeypatch):
     from fer.module import EmotionModule
 
-    sizes, counted = [], []
-    step, figures = EmotionModule.training_step, EmotionModule.figures
+    norms, passes = [], []
+    step, epoch_metrics = EmotionModule.training_step, EmotionModule.epoch_metrics
     clip = EmotionModule.configure_gradient_clipping
 
     def record(self, *arguments, **options):
         clip(self, *arguments, **options)
-        sizes.append(nn.utils.get_total_norm([p.grad for p in self.model.parameters()]).item())
+        norms.append(nn.utils.get_total_norm([p.grad for p in self.model.parameters()]).item())
 
     monkeypatch.setattr(EmotionModule, "configure_gradient_clipping", record)
     monkeypatch.setattr(
-        EmotionModule, "training_step", lambda self, batch, i: counted.append(i) or step(self, batch, i)
+        EmotionModule, "training_step", lambda self, batch, i: passes.append(i) or step(self, batch, i)
     )
     seen = []
     monkeypatch.setattr(
         EmotionModule,
-        "figures",
-        lambda self, stage: seen.append((stage, self.sums[stage][2].item())) or figures(self, stage),
+        "epoch_metrics",
+        lambda self, stage: seen.append((stage, self.sums[stage][2].item())) or epoch_metrics(self, stage),
     )
     run = tiny_run("optimizer=sam", "trainer.gradient_clip_val=0.01", "imbalance=class_weights")
     rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
     assert rows[0]["step"] == "2"
-    assert counted == [0, 0, 1, 1]
+    assert passes == [0, 0, 1, 1]
     assert ("train", 32.0) in seen
-    assert max(sizes) <= 0.01 * (1 + 1e-4)
+    assert max(norms) <= 0.01 * (1 + 1e-4)
 
 
-def test_both_passes_see_the_same_mixture(tiny_run, monkeypatch):
+def test_both_passes_use_the_same_mixed_batch(tiny_run, monkeypatch):
     from fer.module import EmotionModule
 
     seen = []
@@ -160,7 +160,7 @@ def test_both_passes_see_the_same_mixture(tiny_run, monkeypatch):
     assert torch.equal(seen[2], seen[3])
 
 
-def test_learns_and_saves_plain_state(tiny_run):
+def test_training_reduces_the_loss_and_saves_a_checkpoint(tiny_run):
     run = tiny_run(
         "optimizer=sam", "optimizer.base=sgd", "+optimizer.momentum=0.9", "optimizer.lr=0.02",
         "trainer.max_epochs=3", "model=fast_cnn", "scheduler=onecycle",
@@ -173,10 +173,10 @@ def test_learns_and_saves_plain_state(tiny_run):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"base": "adamq"}, "optimizer.base: timm has no optimizer 'adamq'. Did you mean 'adam"),
-        ({"base": "sam"}, "optimizer.base: timm has no optimizer 'sam'"),
+        ({"base": "adamq"}, "optimizer.base: expected an optimizer of timm, got 'adamq'. Did you mean 'adam"),
+        ({"base": "sam"}, "optimizer.base: expected an optimizer of timm, got 'sam'"),
         ({"rho": 0.0}, "optimizer.rho: expected a number above 0"),
-        ({"nonsense": 1}, "adamw does not take these options.*nonsense"),
+        ({"nonsense": 1}, "optimizer=adamw: invalid options.*nonsense"),
     ],
 )
 def test_bad_options(config, message):
@@ -184,12 +184,12 @@ def test_bad_options(config, message):
         build_optimizer(regression(), {"name": "sam", "base": "adamw", "lr": 0.1, **config})
 
 
-def test_without_a_closure_it_says_why():
+def test_missing_closure_is_explained():
     model = regression()
-    with pytest.raises(FerError, match=r"16-mixed cannot\. Use bf16-mixed"):
+    with pytest.raises(FerError, match="expected bf16-mixed or 32-true with optimizer=sam, got 16-mixed"):
         SAM(torch.optim.SGD(model.parameters(), lr=0.1), model, rho=0.5).step()
 
 
-def test_accumulation_is_refused(tiny_run, capsys):
+def test_gradient_accumulation_is_an_error(tiny_run, capsys):
     assert tiny_run("optimizer=sam", "trainer.accumulate_grad_batches=2").status == 2
     assert "accumulate_grad_batches" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A reader of the ``.wandb`` files that offline runs leave; wandb itself no longer has one in Python."""
+"""A reader for the ``.wandb`` files of offline runs; wandb no longer has one in Python."""
 
 import json
 import struct
@@ -10,17 +10,19 @@ from typing import Any
 
 
 def read_wandb(folder: Path) -> list[Any]:
-    """Return the records of the one ``.wandb`` file below ``folder``."""
+    """Return the records of the only ``.wandb`` file below ``folder``."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     (path,) = folder.glob("wandb/*run-*/*.wandb")
-    return [Record.FromString(content) for content in contents(path.read_bytes())]
+    return [Record.FromString(content) for content in split_records(path.read_bytes())]
 
 
-def contents(data: bytes) -> Iterator[bytes]:
-    """Undo LevelDB's log framing: blocks of 32 KiB, in them (CRC, length, kind) and a record or its part.
+def split_records(data: bytes) -> Iterator[bytes]:
+    """Yield the records of a file in LevelDB's log format.
 
-    https://github.com/google/leveldb/blob/main/doc/log_format.md, but the CRC is zlib's, and 7 bytes lead.
+    Blocks of 32 KiB hold (CRC, length, kind) and a record or a part of one. See
+    https://github.com/google/leveldb/blob/main/doc/log_format.md; here the CRC is zlib's, and 7 bytes of
+    header come first.
     """
     assert data[:4] == b":W&B"
     start, parts = 7, b""
@@ -32,25 +34,26 @@ def contents(data: bytes) -> Iterator[bytes]:
         part = data[start + 7 : start + 7 + length]
         assert zlib.crc32(part, zlib.crc32(bytes([kind]))) == crc
         start, parts = start + 7 + length, parts + part
-        if kind in (1, 4):  # the whole, or its last part
+        # a complete record, or its last part
+        if kind in (1, 4):
             yield parts
             parts = b""
 
 
-def items(items: Any) -> dict[str, Any]:
-    """Return the values by name; a table or picture comes in parts, as (name, property)."""
+def decode_items(items: Any) -> dict[str, Any]:
+    """Return the values by name; a table or an image has several items, keyed (name, property)."""
     values: dict[str, Any] = {}
     for item in items:
-        path, place = list(item.nested_key) or [item.key], values
+        path, target = list(item.nested_key) or [item.key], values
         for name in path[:-1]:
-            place = place.setdefault(name, {})
-        place[path[-1]] = json.loads(item.value_json)
+            target = target.setdefault(name, {})
+        target[path[-1]] = json.loads(item.value_json)
     return values
 
 
 @dataclass
-class Offline:
-    """A W&B run read back: history rows, config, last summary, artifacts by type, exit code, its folder."""
+class OfflineRun:
+    """A W&B offline run: history rows, config, final summary, artifacts by type, exit code, files folder."""
 
     history: list[dict[str, Any]]
     config: dict[str, Any]
@@ -60,14 +63,14 @@ class Offline:
     files: Path
 
     @classmethod
-    def read(cls, folder: Path) -> "Offline":
+    def read(cls, folder: Path) -> "OfflineRun":
         records = read_wandb(folder)
         config, summary = {}, {}
         for record in records:
-            config |= items(record.run.config.update) | items(record.config.update)
-            summary |= items(record.summary.update)
+            config |= decode_items(record.run.config.update) | decode_items(record.config.update)
+            summary |= decode_items(record.summary.update)
         return cls(
-            [items(r.history.item) for r in records if r.HasField("history")], config, summary,
+            [decode_items(r.history.item) for r in records if r.HasField("history")], config, summary,
             {r.artifact.type: r.artifact for r in records if r.HasField("artifact")},
             next(r.exit.exit_code for r in records if r.HasField("exit")),
             next(folder.glob("wandb/*run-*/files")),

@@ -1,4 +1,4 @@
-"""A worker: takes trials from the study and trains them, one after the other, until none is left."""
+"""A worker: claims trials from the study and trains them one after the other until none is left."""
 
 import gc
 import json
@@ -19,130 +19,135 @@ from omegaconf import DictConfig
 from optuna.trial import Trial, TrialState
 
 from fer.errors import FerError
-from fer.sweep.books import Books
+from fer.sweep.books import SweepStudy
 from fer.sweep.compose import Composer, override, trial_folder
-from fer.sweep.liveness import Pulse
+from fer.sweep.liveness import Heartbeat
 from fer.sweep.plan import Plan
-from fer.sweep.search import STEPS
+from fer.sweep.search import SCHEDULE_STEPS
 from fer.sweep.space import Value
-from fer.sweep.storage import away, patiently
-from fer.sweep.wandb_runs import names_of
-from fer.sweep.watch import SupersededError, TrialWatch
+from fer.sweep.storage import storage_errors, with_retries
+from fer.sweep.wandb_runs import trial_run_options
+from fer.sweep.watch import SupersededError, TrialCallback
 from fer.training import run as training
 from fer.training import run_data
 from fer.training.run_folder import read_record
 
-MESSAGE_LENGTH = 500  # letters of an error that the study keeps; all of it is in error.txt
+MAX_MESSAGE_LENGTH = 500  # characters of an error that the study stores; error.txt has all of it
 
 
 def work(plan: Plan, _: DictConfig) -> None:
-    """Work until no trial waits; what a launcher starts as a job, in this process or elsewhere."""
-    _share_machine(plan.share_of_cores, HydraConfig.get().job.num)
+    """Train trials until none waits. A launcher runs this as a job, in this process or in another."""
+    _divide_machine(plan.workers_per_machine, HydraConfig.get().job.num)
     is_joblib = HydraConfig.get().runtime.choices["hydra/launcher"] == "joblib"
-    parent = os.getppid() if is_joblib and plan.workers > 1 else None  # one alone is the sweep's own process
-    compose, books, shelf = Composer(plan.words), Books(plan), Shelf()
-    while (taken := patiently(partial(books.take, idle=True))) is not None:
-        Attempt(books, *taken).run(compose, shelf)
+    # joblib runs a single worker in the sweep's own process, whose parent does not matter
+    parent = os.getppid() if is_joblib and plan.workers > 1 else None
+    compose, sweep_study, cache = Composer(plan.overrides), SweepStudy(plan), DatasetCache()
+    while (claimed := with_retries(partial(sweep_study.claim, idle=True))) is not None:
+        TrialRun(sweep_study, *claimed).run(compose, cache)
         if parent not in (None, os.getppid()):
-            os._exit(1)  # the sweep's process was killed, and joblib's would go on without it
+            os._exit(1)  # the sweep's process was killed; joblib's worker would continue without it
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 
-class Shelf:
-    """The data set of the last trial, kept for the next one if that asks for the same."""
+class DatasetCache:
+    """The data set of the last trial, kept in memory for the next one if that uses the same."""
 
     def __init__(self) -> None:
         self._key = ""
-        self._data: run_data.Data | None = None
+        self._data: run_data.RunData | None = None
 
-    def get(self, values: Mapping[str, Any]) -> run_data.Data | None:
+    def get(self, values: Mapping[str, Any]) -> run_data.RunData | None:
         """Return what `fer.training.run_data.read_data` returns for a config."""
-        own = {key: value for key, value in values["datamodule"].items() if not key.endswith("batch_size")}
-        key = json.dumps(own, sort_keys=True)
+        node = {key: value for key, value in values["datamodule"].items() if not key.endswith("batch_size")}
+        key = json.dumps(node, sort_keys=True)
         if key != self._key:
-            self._data = None  # let go of one before the other is read
+            self._data = None  # freed before the next one is read
             self._data, self._key = run_data.read_data(values), key
         return self._data
 
 
 @dataclass
-class Ending:
-    """How a trial ended: its state, its value where it has one, and notes for the study."""
+class TrialResult:
+    """How a trial ended: its state, its objective if it is complete, and user attributes for the study."""
 
     state: TrialState
     value: float | None
     notes: dict[str, Any]
 
 
-class Attempt:
-    """A trial at work in this process.
+class TrialRun:
+    """The training of one trial in this process.
 
     Args:
-        books: Of the sweep.
-        trial: Of the study.
-        chosen: Its value for each key of the config.
+        sweep_study: The sweep.
+        trial: The trial.
+        parameters: Its value for each key of the config.
     """
 
-    def __init__(self, books: Books, trial: Trial, chosen: Mapping[str, Value]) -> None:
-        self.books, self.trial = books, trial
-        self.chosen = chosen
-        self.words = [override(key, value) for key, value in chosen.items()]
-        self.folder = trial_folder(books.plan.folder, trial.number)
-        self.watch = TrialWatch(trial, books)
+    def __init__(self, sweep_study: SweepStudy, trial: Trial, parameters: Mapping[str, Value]) -> None:
+        self.sweep_study, self.trial = sweep_study, trial
+        self.parameters = parameters
+        self.overrides = [override(key, value) for key, value in parameters.items()]
+        self.folder = trial_folder(sweep_study.plan.folder, trial.number)
+        self.callback = TrialCallback(trial, sweep_study)
 
-    def run(self, compose: Composer, shelf: Shelf) -> None:
-        """Train, and write down how it ended, whatever happens."""
+    def run(self, compose: Composer, cache: DatasetCache) -> None:
+        """Train, and store how the trial ended, also if it failed."""
         start = time.perf_counter()
-        with Pulse(lambda: self.books.beat(self.trial)):
+        with Heartbeat(lambda: self.sweep_study.send_heartbeat(self.trial)):
             try:
-                ending = self._train(compose, shelf)
+                result = self._train(compose, cache)
             except KeyboardInterrupt:
-                self.books.tell(self.trial, TrialState.WAITING)
+                self.sweep_study.tell(self.trial, TrialState.WAITING)
                 raise
             except SupersededError:
                 return
-            except away():
-                raise  # the trial waits again, or its pulse tells: it has not failed
+            except storage_errors():
+                raise  # the trial has not failed: it is requeued, here or when its heartbeats are missed
             except Exception as error:
-                ending = Ending(TrialState.FAIL, None, {"error": self._explain(error)})
+                result = TrialResult(TrialState.FAIL, None, {"error": self._save_error(error)})
         seconds = round(time.perf_counter() - start, 3)
-        ending.notes |= {"words": self.words, "seconds": seconds, "share": round(self._share(), 4)}
-        ending.notes |= {"watch_seconds": round(self.watch.seconds, 4)}
-        patiently(lambda: self.books.tell(self.trial, ending.state, ending.value, ending.notes))
-        if ending.state == TrialState.PRUNED and not self.books.plan.keep_pruned:
+        result.notes |= {"words": self.overrides, "seconds": seconds, "share": round(self._fraction(), 4)}
+        result.notes |= {"watch_seconds": round(self.callback.seconds, 4)}
+        with_retries(lambda: self.sweep_study.tell(self.trial, result.state, result.value, result.notes))
+        if result.state == TrialState.PRUNED and not self.sweep_study.plan.keep_pruned:
             shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
-    def _train(self, compose: Composer, shelf: Shelf) -> Ending:
-        plan = self.books.plan
-        values = compose.values({**self.chosen, "monitor": plan.objective})
+    def _train(self, compose: Composer, cache: DatasetCache) -> TrialResult:
+        plan = self.sweep_study.plan
+        values = compose.values({**self.parameters, "monitor": plan.objective})
         values["name"] = f"{plan.name}_{self.trial.number}"
         if (wandb := values["logger"]["wandb"]) is not None:
-            wandb |= names_of(self.books, self.trial.number, self.chosen, wandb)
-        if read_record(self.folder).get("status") == "pruned":  # and its process died before it could tell
-            return Ending(TrialState.PRUNED, None, {})
-        data = shelf.get(values)
-        if goes_on := self._goes_on():  # perhaps where auto means another precision
+            wandb |= trial_run_options(self.sweep_study, self.trial.number, self.parameters, wandb)
+        # pruned already, but its process died before it could tell the study
+        if read_record(self.folder).get("status") == "pruned":
+            return TrialResult(TrialState.PRUNED, None, {})
+        data = cache.get(values)
+        if resumes := self._can_resume():
+            # precision=auto may mean another one on this machine
             trainer = values["trainer"]
             trainer["precision"] = read_record(self.folder).get("precision", trainer["precision"])
-        best = training.run(values, self.folder, goes_on, data, [self.watch], quiet=True)
+        best = training.run(values, self.folder, resumes, data, [self.callback], quiet=True)
         notes = {key: best[key] for key in ("epoch",) if key in best}
-        if self.watch.ended_as == "pruned":
-            return Ending(TrialState.PRUNED, None, notes)
+        if self.callback.ended_as == "pruned":
+            return TrialResult(TrialState.PRUNED, None, notes)
         if plan.objective not in best:
-            raise FerError(f"{plan.objective} was never measured. Let trainer.limit_val_batches be above 0.")
+            raise FerError(f"{plan.objective} was never measured. Set trainer.limit_val_batches above 0.")
         if not math.isfinite(best[plan.objective]):
-            raise FerError(f"{plan.objective} is no number at the best epoch ({best[plan.objective]}).")
-        return Ending(TrialState.COMPLETE, best[plan.objective], notes)
+            raise FerError(
+                f"{plan.objective}: expected a finite value at the best epoch, got {best[plan.objective]}."
+            )
+        return TrialResult(TrialState.COMPLETE, best[plan.objective], notes)
 
-    def _share(self) -> float:
-        """Return how much of its schedule the trial has done, by the reports of a process that died too."""
-        reports = patiently(lambda: self.books.storage.get_trial(self.trial._trial_id)).intermediate_values
-        return max(self.watch.share, max(reports, default=0) / STEPS)
+    def _fraction(self) -> float:
+        """Return how much of its schedule the trial has done, including reports of a process that died."""
+        stored = with_retries(lambda: self.sweep_study.storage.get_trial(self.trial._trial_id))
+        return max(self.callback.fraction, max(stored.intermediate_values, default=0) / SCHEDULE_STEPS)
 
-    def _goes_on(self) -> bool:
-        """Return whether a process that died has left a checkpoint to go on from; clear away what is less."""
+    def _can_resume(self) -> bool:
+        """Return whether a dead process left a checkpoint to resume from; delete an incomplete run."""
         last = self.folder / "checkpoints" / "last.ckpt"
         if last.is_file() and is_zipfile(last) and (self.folder / "run.json").is_file():
             return True
@@ -150,17 +155,18 @@ class Attempt:
         self.folder.mkdir(parents=True)
         return False
 
-    def _explain(self, error: Exception) -> str:
+    def _save_error(self, error: Exception) -> str:
+        """Write the traceback to ``error.txt``; return a message for the study."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        text = " ".join(str(error).split())[:MESSAGE_LENGTH]
+        text = " ".join(str(error).split())[:MAX_MESSAGE_LENGTH]
         return text if isinstance(error, FerError) else f"{type(error).__name__}: {text}"
 
 
-def _share_machine(workers: int, number: int) -> None:
-    """Leave the other workers of this machine their part of the cores, and of several GPUs each its own."""
-    mine = max(1, len(os.sched_getaffinity(0)) // workers)
-    torch.set_num_threads(min(torch.get_num_threads(), mine))
+def _divide_machine(workers: int, number: int) -> None:
+    """Limit this worker to its part of the machine's cores, and to one of several GPUs."""
+    cores = max(1, len(os.sched_getaffinity(0)) // workers)
+    torch.set_num_threads(min(torch.get_num_threads(), cores))
     if workers > 1 and (count := torch.cuda.device_count()) > 1:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[number % len(visible)]

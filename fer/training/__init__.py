@@ -1,1 +1,1 @@
-"""A training run: what is built, recorded, logged, kept, and resumed."""
+"""Training runs: config, trainer, callbacks, loggers, run folder and resuming."""

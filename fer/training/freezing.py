@@ -1,4 +1,4 @@
-"""Leave the backbone as it came for some epochs."""
+"""Freezing of the backbone for the first epochs."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from fer.errors import FerError
 
 
 class FrozenBackbone(Callback):
-    """Keep weights and batch-norm statistics of the backbone as they are for the first epochs.
+    """Freeze weights and batch-norm statistics of the backbone for the first epochs.
 
-    The fresh head learns first, so that its first large gradients do not undo what the backbone knows (Kumar
-    et al. 2022, https://arxiv.org/abs/2202.10054). The phase follows from the epoch alone: a run that goes on
-    from a checkpoint is in the right one. All parameters are in the optimizer from the start, which passes
-    over those without a gradient; so schedules need not know of the phases.
+    The new head is trained first, so that its large initial gradients do not distort the pretrained features
+    (Kumar et al. 2022, https://arxiv.org/abs/2202.10054). Whether the backbone is frozen depends on the epoch
+    number alone, so it is right in a resumed run as well. All parameters are in the optimizer from the start
+    (it skips those without a gradient), so schedules are not affected.
 
     Args:
         epochs: Number of epochs to freeze for, 0 or more.
@@ -25,10 +25,10 @@ class FrozenBackbone(Callback):
         self.epochs = epochs
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse a distributed training that waits for the gradients of all parameters.
+        """Check that the strategy allows parameters without gradients.
 
         Raises:
-            FerError: It says which strategy does not.
+            FerError: It is plain DDP, which waits for all gradients.
         """
         strategy = trainer.strategy
         if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters"):
@@ -38,13 +38,13 @@ class FrozenBackbone(Callback):
             )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Freeze or not where a run goes on in the middle of an epoch, for which no epoch starts."""
+        """Freeze or unfreeze in a run resumed in the middle of an epoch, which starts no epoch."""
         self._apply(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Freeze or not."""
+        """Freeze or unfreeze."""
         self._apply(trainer, pl_module)
 
     def _apply(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        learns = trainer.current_epoch >= self.epochs
-        pl_module.model.backbone.train(learns).requires_grad_(learns)
+        is_trainable = trainer.current_epoch >= self.epochs
+        pl_module.model.backbone.train(is_trainable).requires_grad_(is_trainable)

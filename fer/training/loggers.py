@@ -1,6 +1,6 @@
-"""TensorBoard and Weights & Biases around a run: opened where asked for, closed whatever happens.
+"""TensorBoard and Weights & Biases loggers of a run: opened if configured, closed in any case.
 
-Neither they nor Lightning are imported before they are needed.
+Both, and Lightning, are imported only when they are used.
 """
 
 import os
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from wandb import Run
 
 ONLINE = ("online", "run", "shared")
-INIT_SECONDS, FINISH_SECONDS = 20, 300  # how long the network may keep a run waiting, at its start and end
+# Seconds that W&B may wait for the network at the start and at the end of a run.
+INIT_TIMEOUT, FINISH_TIMEOUT = 20, 300
 
 
 @contextmanager
 def open_loggers(
     config: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any]
 ) -> Iterator[list["Logger"]]:
-    """Open the loggers of a run and close them at its end; W&B is told if it failed.
+    """Yield the loggers of a run and close them at the end; W&B marks the run as failed after an exception.
 
     Args:
         config: ``wandb`` (``project``, ``entity``, ``group``, ``tags``; null for none) and ``tensorboard``.
-        folder: The run folder; everything local goes there.
-        run_config: What W&B shows as the run's config.
+        folder: The run folder, where all local files are written.
+        run_config: The config that W&B shows for the run.
     """
     loggers: list[Logger] = []
     failed = True
@@ -44,7 +45,7 @@ def open_loggers(
 
 
 def log_status(loggers: list["Logger"], status: str) -> None:
-    """Tell W&B how a run ended: ``finished``, ``pruned``, ``failed`` or ``interrupted``."""
+    """Log the final status to W&B: ``finished``, ``pruned``, ``failed`` or ``interrupted``."""
     from pytorch_lightning.loggers import WandbLogger
 
     for logger in loggers:
@@ -52,21 +53,24 @@ def log_status(loggers: list["Logger"], status: str) -> None:
             logger.experiment.summary["status"] = status
 
 
-def log_pictures(loggers: list["Logger"], folder: Path, step: int) -> None:
-    """Send the pictures of ``plots/``: TensorBoard all of the end's, W&B the curves (it has the others).
+def log_plots(loggers: list["Logger"], folder: Path, step: int) -> None:
+    """Log images from ``plots/``.
+
+    TensorBoard gets the confusion matrix and the learning curves. W&B gets the curves alone: it has the other
+    plots already.
 
     Args:
-        loggers: The run's loggers.
-        folder: The run folder, its pictures drawn.
-        step: Optimiser steps done.
+        loggers: The loggers of the run.
+        folder: The run folder, with its plots saved.
+        step: Number of optimizer steps.
     """
     from pytorch_lightning.loggers import TensorBoardLogger
 
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            _show_in_tensorboard(logger, folder, step)
+            _log_to_tensorboard(logger, folder, step)
         elif (path := folder / "plots" / "learning_curves.png").exists():
-            _show_in_wandb(logger, path, step)
+            _log_to_wandb(logger, path, step)
 
 
 def _tensorboard(folder: Path) -> "Logger":
@@ -75,7 +79,7 @@ def _tensorboard(folder: Path) -> "Logger":
     return TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False)
 
 
-def _show_in_tensorboard(logger: Any, folder: Path, step: int) -> None:
+def _log_to_tensorboard(logger: Any, folder: Path, step: int) -> None:
     import numpy as np
     from PIL import Image
 
@@ -85,7 +89,7 @@ def _show_in_tensorboard(logger: Any, folder: Path, step: int) -> None:
             logger.experiment.add_image(name, pixels, step, dataformats="HWC")
 
 
-def _show_in_wandb(logger: Any, path: Path, step: int) -> None:
+def _log_to_wandb(logger: Any, path: Path, step: int) -> None:
     import wandb
 
     logger.experiment.log({"learning_curves": wandb.Image(str(path)), "trainer/global_step": step})
@@ -95,23 +99,24 @@ def _wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, An
     from pytorch_lightning.loggers import WandbLogger
     from pytorch_lightning.utilities import rank_zero_only
 
-    # Of several processes the first alone has a run; Lightning hands the others a dummy.
+    # Of several processes only the first has a W&B run; Lightning gives the others a dummy.
     run: Any = start_wandb(options, folder, run_config) if getattr(rank_zero_only, "rank", 0) == 0 else None
     return WandbLogger(save_dir=str(folder), project=options["project"], experiment=run)
 
 
 def start_wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any]) -> "Run":
-    """Start a W&B run: online where somebody is logged in and the server answers, else offline. Never ask.
+    """Start a W&B run: online if logged in and the server answers, else offline. Never prompts.
 
-    ``WANDB_MODE`` (``online``, ``offline``, ``disabled``) and ``wandb offline`` are obeyed.
+    ``WANDB_MODE`` (``online``, ``offline``, ``disabled``) and ``wandb offline`` are respected.
 
     Args:
-        options: ``project``, ``entity``, ``group`` and ``tags`` of the run; and where it is one of a sweep,
-            ``id`` and ``name`` for those of its folder, and ``config`` to add.
-        folder: The run folder; its name becomes the run's.
-        run_config: What W&B shows as the run's config.
+        options: ``project``, ``entity``, ``group`` and ``tags`` of the run. Optional: ``id`` and ``name``,
+            which replace those derived from the folder, and ``config``, which is added to ``run_config``.
+        folder: The run folder; its name is the default name of the W&B run.
+        run_config: The config that W&B shows for the run.
     """
-    os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")  # else copies of tables pile up in the home folder
+    # by default copies of tables accumulate in the home folder
+    os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")
     import wandb
     from wandb.errors import Error
 
@@ -123,7 +128,7 @@ def start_wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[st
                 print(f"wandb    {run.url}", flush=True)
                 return run
         except Error as error:
-            print(f"W&B: logging offline, as the server does not let us in. {_first_line(error)}", flush=True)
+            print(f"W&B: login failed, logging offline. {_first_line(error)}", flush=True)
         mode = "offline"
     return _init(options, folder, run_config, mode)
 
@@ -132,8 +137,8 @@ def _init(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any
     import wandb
 
     settings = wandb.Settings(
-        mode=mode, console="off", silent=True, init_timeout=INIT_SECONDS,
-        finish_timeout=FINISH_SECONDS, finish_timeout_raises=True,
+        mode=mode, console="off", silent=True, init_timeout=INIT_TIMEOUT,
+        finish_timeout=FINISH_TIMEOUT, finish_timeout_raises=True,
     )  # fmt: skip
     names = {key: options[key] for key in ("project", "entity", "group", "tags")}
     run = wandb.init(
@@ -146,7 +151,7 @@ def _init(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any
 
 
 def run_id(folder: Path) -> str:
-    """Return the W&B id of a run: one and the same however often it is resumed in its folder."""
+    """Return the W&B id of the run in a folder; it stays the same when the run is resumed."""
     return f"{folder.parent.name}_{folder.name}"
 
 
@@ -160,16 +165,16 @@ def _close(logger: Any, failed: bool) -> None:
 
 
 def finish_wandb(run: Any, failed: bool) -> None:
-    """End a W&B run, and say how what was not sent is sent later."""
+    """Finish a W&B run, and print the command that uploads what was not sent."""
     sync = f"wandb sync {shlex.quote(str(run.sync_dir))}"
     offline, disabled = run.offline, run.disabled
     try:
         run.finish(exit_code=int(failed))
     except TimeoutError:
-        print(f"W&B: not all was sent within {FINISH_SECONDS} s. Send the rest with: {sync}", flush=True)
+        print(f"W&B: upload not finished after {FINISH_TIMEOUT} s. Upload the rest with: {sync}", flush=True)
         return
     if offline and not disabled:
-        print(f"wandb    offline; send it with: {sync}", flush=True)
+        print(f"wandb    offline; upload with: {sync}", flush=True)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Going on with a run that was stopped: its config, its last checkpoint, and what must not have changed."""
+"""Resuming a stopped run: its config, its last checkpoint, and checks that data and hardware are the same."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,110 +9,123 @@ from zipfile import is_zipfile
 import yaml
 
 from fer.errors import FerError
-from fer.places import at_home
+from fer.places import expand_user
 from fer.training.run_folder import read_record
 
-# May be said again when a run goes on: where the data lies now says nothing about what it is.
-MOVABLE = ("resume", "output_dir", "name", "datamodule.path")
+# Options that may differ when a run is resumed; the manifest identifies the data, wherever it is stored.
+CHANGEABLE_KEYS = ("resume", "output_dir", "name", "datamodule.path")
 _MISSING = object()
 
 
-def stopped_run(given: Mapping[str, Any], touched: Iterable[str]) -> tuple[dict[str, Any], Path]:
-    """Return the config of the run to go on with, and its folder.
+def load_stopped_run(config: Mapping[str, Any], overridden: Iterable[str]) -> tuple[dict[str, Any], Path]:
+    """Return the config and the folder of the run to resume.
 
-    The run's own config holds. Options on the command line may repeat it; where they differ, the run would
-    be another one, and that is refused.
+    The stored config is used. Options on the command line may repeat its values, but not change them.
 
     Args:
-        given: The config as composed from the command line; ``resume`` is the run folder.
-        touched: Keys that the command line names; a whole group by its name, everything by ``""``.
+        config: The config as composed from the command line; ``resume`` is the run folder.
+        overridden: Keys on the command line; a config group by its name, ``""`` for all keys.
 
     Raises:
-        FerError: The folder is no run, its run has finished, or options differ from its config.
+        FerError: The folder is not a run, its run has finished, or options differ from its config.
     """
-    folder = at_home(given["resume"]).resolve()
-    own = _read_config(folder)
+    folder = expand_user(config["resume"]).resolve()
+    stored = _read_config(folder)
     _check_unfinished(folder)
-    if differing := sorted(_differences(own, given, list(touched)), key=_nested_last):
-        shown = "; ".join(differing[:5]) + (f"; and {len(differing) - 5} more" if len(differing) > 5 else "")
+    if differences := sorted(_differences(stored, config, list(overridden)), key=_nested_last):
+        shown = "; ".join(differences[:5])
+        shown += f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
         raise FerError(
-            f"resume={folder}: these options differ from the run's own config: {shown}. "
-            "Leave them out to go on with that run, or leave out resume to begin another."
+            f"resume={folder}: expected the options of the run's config.yaml, got other values: {shown}. "
+            "Remove these options to resume the run, or remove resume to start a new run."
         )
-    if (path := _flat(given).get("datamodule.path")) and "datamodule.path" in touched:
-        own["datamodule"]["path"] = path
-    return own, folder
+    if (path := _flatten(config).get("datamodule.path")) and "datamodule.path" in overridden:
+        stored["datamodule"]["path"] = path
+    return stored, folder
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """Return the checkpoint to go on from; None where the run was stopped before its first.
+    """Return the checkpoint to resume from; None if the run was stopped before its first one.
 
     Raises:
-        FerError: The file is no whole checkpoint.
+        FerError: The file is damaged.
     """
     path = folder / "checkpoints" / "last.ckpt"
     if not path.is_file():
         return None
     if not is_zipfile(path):
-        raise FerError(f"{path} is damaged. Delete it, and the run begins anew in its folder.")
+        raise FerError(
+            f"{path}: expected a checkpoint, got a damaged file. Delete it to restart the run in its folder."
+        )
     return path
 
 
 def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
-    """Refuse to go on with other data.
+    """Check that a run is resumed with the data that it was started with.
 
     Args:
-        before: Manifest of the run so far.
-        now: Manifest of the data at hand.
+        before: Stored manifest of the run.
+        now: Manifest of the current data.
         folder: The run folder, for the message.
 
     Raises:
-        FerError: A split differs; the message names the first.
+        FerError: The manifests differ; the message names the splits.
     """
-    # splits tell it all; what a carve-out is known by, versions take of other images
+    # The hashes of the splits are sufficient; how carved_sha256 is computed has changed between versions.
     compared = before.keys() - {"carved_sha256"}
     if all(before[key] == now.get(key) for key in compared):
         return
     splits = {**before["splits"], **now["splits"]}
     changed = [role for role in splits if before["splits"].get(role) != now["splits"].get(role)]
     raise FerError(
-        f"resume={folder}: the data is not what the run was trained on; {', '.join(changed) or 'the shape'} "
-        "differs by its manifest. Give the same data with datamodule.path=…, or begin another run."
+        f"resume={folder}: expected the data that the run was started with, but the manifest differs in "
+        f"{', '.join(changed) or 'image shape or labels'}. Set datamodule.path to the same data, or start a "
+        "new run."
     )
 
 
 def check_same_devices(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
-    """Refuse to go on otherwise than the run began, where ``auto`` chooses differently now.
+    """Check that a run is resumed with the same precision and number of processes.
+
+    They can differ where the option is ``auto``.
 
     Args:
-        before: Record of the run so far.
-        now: ``precision`` and ``processes`` as they would be.
+        before: Stored record of the run.
+        now: Current ``precision`` and ``processes``.
         folder: The run folder, for the message.
 
     Raises:
         FerError: One of them differs; the message names the first.
     """
     for key, option in (("precision", "trainer.precision"), ("processes", "trainer.devices")):
-        then = before.get(key, now[key])
-        if then != now[key]:
+        expected = before.get(key, now[key])
+        if expected != now[key]:
             raise FerError(
-                f"resume={folder}: the run began with {option} {then}, and auto means {now[key]} here. Go on "
-                f"where it began, or set {option} in its config.yaml."
+                f"resume={folder}: expected {option}={expected}, as when the run was started, but auto "
+                f"selects {now[key]} here. Resume on the same kind of machine, or set {option} in its "
+                "config.yaml."
             )
 
 
-def check_same_stem(before: object, now: object, checkpoint: Path) -> None:
-    """Refuse to go on with another stem: ``model.stem=auto`` has not always chosen the same.
+def check_same_stem(trained: object, current: object, checkpoint: Path) -> None:
+    """Check that a run is resumed with the stem of its checkpoint.
+
+    The choice of ``model.stem=auto`` may differ between versions.
+
+    Args:
+        trained: Backbone of the checkpoint.
+        current: Backbone of the run.
+        checkpoint: Its file, for the message.
 
     Raises:
-        FerError: The backbone of the checkpoint has another one.
+        FerError: The stems differ.
     """
-    then, current = (getattr(backbone, "stem", None) for backbone in (before, now))
-    if then != current:
+    expected, stem = (getattr(backbone, "stem", None) for backbone in (trained, current))
+    if expected != stem:
         config = checkpoint.parent.parent / "config.yaml"
         raise FerError(
-            f"{checkpoint} was trained with model.stem={then}, where auto is {current} by now. "
-            f"Write stem: {then} into the model part of {config}, and go on."
+            f"{checkpoint}: expected model.stem={expected}, as in training, but auto selects {stem} now. "
+            f"Set stem: {expected} under model in {config}."
         )
 
 
@@ -122,29 +135,35 @@ def _read_config(folder: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise FerError(
-            f"resume={folder}: expected the folder of a run with its config.yaml in it, but {path} cannot be "
-            "read. Give the folder that fer-train printed."
+            f"resume={folder}: expected a run folder with a config.yaml, but {path} cannot be read. Use the "
+            "folder that fer-train printed."
         ) from error
     if not isinstance(config, dict) or not {"datamodule", "model", "trainer"} <= config.keys():
-        raise FerError(f"resume={folder}: {path.name} is not the config of a run. Give a run's folder.")
+        raise FerError(
+            f"resume={folder}: expected the config of a run in {path.name}, got something else. Use the "
+            "folder that fer-train printed."
+        )
     return config
 
 
 def _check_unfinished(folder: Path) -> None:
     if read_record(folder).get("status") == "finished":
         raise FerError(
-            f"resume={folder}: this run has finished; there is nothing to go on with. "
-            "To train its weights further, begin a run with model.init_from= this folder."
+            f"resume={folder}: expected a stopped run, but this run has finished. To train its weights "
+            f"further, start a new run with model.init_from={folder}."
         )
 
 
-def _differences(own: Mapping[str, Any], given: Mapping[str, Any], touched: list[str]) -> Iterable[str]:
-    before, now = _flat(own), _flat(given)
+def _differences(
+    stored: Mapping[str, Any], config: Mapping[str, Any], overridden: list[str]
+) -> Iterable[str]:
+    """Yield ``key old -> new`` for each overridden key whose value differs."""
+    before, now = _flatten(stored), _flatten(config)
     for key in before.keys() | now.keys():
-        is_touched = any(name in ("", key) or key.startswith(f"{name}.") for name in touched)
+        is_overridden = any(name in ("", key) or key.startswith(f"{name}.") for name in overridden)
         old, new = before.get(key, _MISSING), now.get(key, _MISSING)
-        if is_touched and key not in MOVABLE and old != new:
-            yield f"{key} {_show(old)} -> {_show(new)}"
+        if is_overridden and key not in CHANGEABLE_KEYS and old != new:
+            yield f"{key} {_format_value(old)} -> {_format_value(new)}"
 
 
 def _nested_last(difference: str) -> tuple[int, str]:
@@ -152,14 +171,16 @@ def _nested_last(difference: str) -> tuple[int, str]:
     return key.count("."), key
 
 
-def _show(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return "(none)" if value is _MISSING else json.dumps(value, default=str)
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return dotted key -> value; an empty group has no key."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        inner = _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        inner = (
+            _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        )
         flat |= inner
     return flat

@@ -1,4 +1,4 @@
-"""The run folder: its name, and the files that say what was run."""
+"""The run folder: its name, ``config.yaml`` and ``run.json``."""
 
 import json
 import os
@@ -34,12 +34,12 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write ``run.json``: what ran, on what, and what came out."""
+    """Write ``run.json``: command, environment, data manifest, status and results."""
     _write(folder / "run.json", json.dumps(record, indent=2) + "\n")
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Return what ``run.json`` holds; nothing where there is none, or no whole one."""
+    """Return the content of ``run.json``; empty if the file is missing or damaged."""
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -48,15 +48,15 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def command_line() -> str:
-    """Return what was typed to start this process, without the password of an address (``://me:secret@``)."""
+    """Return the command that started this process, with passwords in URLs (``://me:secret@``) masked."""
     return re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", shlex.join(["fer-train", *sys.argv[1:]]))
 
 
 @cache
 def environment() -> dict[str, Any]:
-    """Return versions, commit and machine: what somebody needs to run it again.
+    """Return package versions, commit and machine, for reproducibility.
 
-    Asked once a process: its code is what was loaded, whatever is checked out while a sweep runs.
+    Cached: the code of a process is what it has loaded, whatever is checked out while a sweep runs.
     """
     return {
         "python": sys.version.split()[0],
@@ -67,10 +67,10 @@ def environment() -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    """Write a file atomically."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
 def _version(name: str) -> str | None:
@@ -81,9 +81,10 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Return the commit of the checkout that this code is run from, with ``+`` where files were changed."""
+    """Return the commit of the checkout that this code is in, with ``+`` if tracked files were changed."""
     checkout = Path(fer.__file__).resolve().parent.parent
-    if not (checkout / ".git").exists():  # installed: what lies around it is no checkout of this code
+    # an installed package is not in a checkout, whatever is next to it
+    if not (checkout / ".git").exists():
         return None
     try:
         head = _git(checkout, "rev-parse", "HEAD")
@@ -92,6 +93,6 @@ def _commit() -> str | None:
         return None
 
 
-def _git(folder: Path, *words: str) -> str:
-    command = ["git", "-C", str(folder), *words]
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

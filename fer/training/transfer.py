@@ -1,4 +1,4 @@
-"""Start from trained weights of a run or of timm."""
+"""Initial weights of a run: from an earlier run or from timm."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,108 +7,112 @@ from typing import Any
 
 from torch import nn
 
-from fer.checkpoint import TIMM, Checkpoint, data_names, find_checkpoint, load_checkpoint
+from fer.checkpoint import TIMM_WEIGHTS, Checkpoint, dataset_names, find_checkpoint, load_checkpoint
 from fer.errors import FerError
 from fer.labels import LabelSpace
 from fer.models import EmotionClassifier
-from fer.models.adapt import adapt, differing
+from fer.models.adapt import adapt_state_dict, mismatched_keys
 from fer.models.backbone import TimmBackbone, pretrained_config
 from fer.models.pooling import FlattenDense
-from fer.models.weights import load_file
-from fer.places import at_home
+from fer.models.weights import load_weights_file
+from fer.places import expand_user
 
 _KEY = "model.init_from"
-# A part of the data that had a share in the weights -> parts of a run that must then be new to them.
-_MUST_DIFFER = (("train", "trained", ("val", "test")), ("val", "chosen", ("test",)))
+# Split used for the initial weights, how it was used, splits of this run that must not share its images.
+_LEAKS = (("train", "trained", ("val", "test")), ("val", "selected", ("test",)))
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where the first weights of a run came from.
+class InitialWeights:
+    """Provenance of the initial weights of a run.
 
     Attributes:
-        record: For ``run.json`` and the checkpoint: ``path``, ``epoch``, ``manifest`` and names of their
-            ``data``, and ``init_from``, the same of the run before, if there was one; what is unknown is
+        record: For ``run.json`` and the checkpoint: ``path``, ``epoch``, ``manifest``, ``data`` (names of the
+            data sets) and ``init_from`` (the same of the earlier run, if it had any). Unknown values are
             ``None``.
-        lines: What a user should read: what was taken over, what starts anew, which images are not new.
+        messages: Lines to print: what was loaded, what is newly initialised, and warnings about data leaks.
     """
 
     record: dict[str, Any]
-    lines: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
 
-def start_from(
+def load_initial_weights(
     model: EmotionClassifier, settings: Mapping[str, Any], labels: LabelSpace, manifest: Mapping[str, Any]
-) -> Origin | None:
-    """Load what ``model.init_from`` names into a fresh model, in place.
+) -> InitialWeights | None:
+    """Load the weights named by ``model.init_from`` into a new model, in place.
 
-    Backbone, normalisation, attention and pool are taken over, and the head where both label spaces are the
-    same. An attention or pool of another kind or size starts anew, and the head with the pool before it.
+    Backbone, normalisation, attention and pool are loaded, and the head if both label spaces are the same. An
+    attention or pool of another kind or size is newly initialised, and with a new pool the head as well.
 
     Args:
-        model: As ``build_model`` gives it.
+        model: As returned by ``build_model``.
         settings: The ``model`` group of the config. ``init_from`` is a run folder (its ``best.ckpt``, or
-            ``last.ckpt`` where nothing was validated), a ``.ckpt`` of ours, timm's weights, or ``None``.
-        labels: What the model's outputs mean.
-        manifest: The data of this run.
+            ``last.ckpt`` if nothing was validated), a ``.ckpt`` file of this project, a timm weights file, or
+            ``None``.
+        labels: Label space of the model.
+        manifest: Manifest of this run's data.
 
     Returns:
         ``None`` without ``init_from``.
 
     Raises:
-        FerError: The file is missing, damaged or of another architecture, or a backbone of random weights
+        FerError: The file is missing, damaged or of another architecture, or a backbone with random weights
             would be frozen.
     """
     if settings["init_from"] is None:
         _check_freezing(settings)
         return None
-    path = _find(str(settings["init_from"]))
+    path = _find_weights(str(settings["init_from"]))
     if path.suffix != ".ckpt":
-        return _start_from_timm(model, settings["name"], path)
+        return _load_timm_weights(model, settings["name"], path)
     trained = load_checkpoint(path)
     record = {"path": str(path), "epoch": trained.epoch, "manifest": trained.manifest}
-    record |= {"data": data_names(trained.config), "init_from": trained.init_from}
-    lines = [_describe(path, trained), *_take_over(model, trained, settings, labels, path)]
-    return Origin(record, lines + [f"WARNING: {_KEY}: {line}" for line in leaks(record, manifest)])
+    record |= {"data": dataset_names(trained.config), "init_from": trained.init_from}
+    messages = [_describe(path, trained), *_load_parts(model, trained, settings, labels, path)]
+    messages += [f"WARNING: {_KEY}: {leak}" for leak in find_leaks(record, manifest)]
+    return InitialWeights(record, messages)
 
 
-def leaks(record: Mapping[str, Any] | None, manifest: Mapping[str, Any]) -> list[str]:
-    """Say which parts of this run's data had a share in the weights that it starts from.
+def find_leaks(record: Mapping[str, Any] | None, manifest: Mapping[str, Any]) -> list[str]:
+    """Return a message for each evaluation split of this run that was used to get its initial weights.
 
-    A manifest names a part as a whole, so copies of single images between two different sets go unseen.
+    Whole splits are compared by their hashes, so single images shared by two different data sets are not
+    found.
 
     Args:
-        record: ``Origin.record``; runs before it count too.
-        manifest: The data of this run.
+        record: ``InitialWeights.record``; the runs before it are checked as well.
+        manifest: Manifest of this run's data.
     """
     if not record:
         return []
-    theirs, ours = (record["manifest"] or {"splits": {}})["splits"], manifest["splits"]
-    found = [
-        f"{record['path']} was {verb} on the images of this run's {role} split ({ours[role]['split']}, "
-        f"{ours[role]['count']:,} images); its figures there prove nothing."
-        for used, verb, roles in _MUST_DIFFER
+    used, current = (record["manifest"] or {"splits": {}})["splits"], manifest["splits"]
+    messages = [
+        f"{record['path']} was {verb} on the images of this run's {role} split ({current[role]['split']}, "
+        f"{current[role]['count']:,} images). Metrics on that split are not valid."
+        for used_role, verb, roles in _LEAKS
         for role in roles
-        if used in theirs and role in ours and _same_images(theirs[used], ours[role])
+        if used_role in used and role in current and _same_images(used[used_role], current[role])
     ]
-    if _is_carved_otherwise(record["manifest"] or {}, manifest):
-        found.append(
-            f"{record['path']} was trained on most images of this run's val split: both put aside a part of "
-            "the same images, by another split_seed or val_fraction. Its figures there prove nothing."
+    if _is_other_carve_out(record["manifest"] or {}, manifest):
+        messages.append(
+            f"{record['path']} was trained on most images of this run's val split: both splits were carved "
+            "out of the same images, with different split_seed or val_fraction. Metrics on that split are "
+            "not valid."
         )
-    return found + leaks(record["init_from"], manifest)
+    return messages + find_leaks(record["init_from"], manifest)
 
 
-def _is_carved_otherwise(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two validation parts were carved out of the same images, and are not the same."""
-    whole = one.get("carved_sha256")
-    if whole is None or whole != other.get("carved_sha256"):
+def _is_other_carve_out(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two different validation splits were carved out of the same images."""
+    source = one.get("carved_sha256")
+    if source is None or source != other.get("carved_sha256"):
         return False
     return not _same_images(one["splits"]["val"], other["splits"]["val"])
 
 
 def _same_images(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two parts hold the same images: sets in memory are known by pixels, others by files."""
+    """Return whether two splits hold the same images; data in memory has hashes of pixels, else of files."""
     keys = ("pixels_sha256", "files_sha256")
     return any(one.get(key) is not None and one.get(key) == other.get(key) for key in keys)
 
@@ -117,39 +121,35 @@ def _check_freezing(settings: Mapping[str, Any]) -> None:
     epochs = settings["freeze_epochs"]
     if epochs and not settings["pretrained"]:
         raise FerError(
-            f"model.freeze_epochs={epochs} would freeze a backbone of random weights. Give trained ones with "
-            f"{_KEY}=… or model.pretrained=true, or set model.freeze_epochs=0."
+            f"model.freeze_epochs={epochs}: expected a backbone with trained weights, got random weights. "
+            f"Set {_KEY}=… or model.pretrained=true, or model.freeze_epochs=0."
         )
 
 
-def _find(source: str) -> Path:
-    path = at_home(source).resolve()
+def _find_weights(source: str) -> Path:
+    path = expand_user(source).resolve()
     if path.is_file():
         return path
-    if (found := find_checkpoint(path)) is not None:
-        return found
-    what = (
-        f"there is no {path / 'checkpoints' / 'best.ckpt'}"
-        if path.is_dir()
-        else "there is nothing of that name"
-    )
+    if (checkpoint := find_checkpoint(path)) is not None:
+        return checkpoint
+    missing = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
     raise FerError(
-        f"{_KEY}={source}: expected a run folder, a checkpoint or a weights file of timm, but {what}. "
-        "Give the folder that fer-train printed."
+        f"{_KEY}={source}: expected a run folder, a checkpoint or a timm weights file, but {missing} does "
+        "not exist. Use the folder that fer-train printed."
     )
 
 
-def _start_from_timm(model: EmotionClassifier, name: str, path: Path) -> Origin:
+def _load_timm_weights(model: EmotionClassifier, name: str, path: Path) -> InitialWeights:
     if not isinstance(model.backbone, TimmBackbone):
         raise FerError(
-            f"{_KEY}={path}: {name} is no model of timm. Give a run folder or a .ckpt file of its own, or "
-            "choose a timm model."
+            f"{_KEY}={path}: expected a timm model for a timm weights file, got {name}. Use a run folder or "
+            f"a .ckpt file of {name}, or choose a timm model."
         )
-    load_file(model.backbone.model, str(path), model.preprocess.in_channels, _KEY)
-    about = pretrained_config(model.backbone.model)
-    model.preprocess.set_statistics(about["mean"], about["std"])
-    record = {"path": str(path), "epoch": None, "manifest": None, "data": [TIMM], "init_from": None}
-    return Origin(record, [f"{_KEY}: {path}, weights of timm; the head starts anew"])
+    load_weights_file(model.backbone.model, str(path), model.preprocess.in_channels, _KEY)
+    config = pretrained_config(model.backbone.model)
+    model.preprocess.set_statistics(config["mean"], config["std"])
+    record = {"path": str(path), "epoch": None, "manifest": None, "data": [TIMM_WEIGHTS], "init_from": None}
+    return InitialWeights(record, [f"{_KEY}: {path}, timm weights; the head is newly initialised"])
 
 
 def _describe(path: Path, trained: Checkpoint) -> str:
@@ -158,80 +158,83 @@ def _describe(path: Path, trained: Checkpoint) -> str:
     return f"{_KEY}: {path} (epoch {trained.epoch}, {shape})"
 
 
-def _take_over(
+def _load_parts(
     model: EmotionClassifier, trained: Checkpoint, settings: Mapping[str, Any], labels: LabelSpace, path: Path
 ) -> Iterator[str]:
-    """Load part by part; yield a line for each part that starts anew."""
-    _take_backbone(model, trained, settings, path)
+    """Load the parts of a model; yield a line for each part that is newly initialised or differs."""
+    _load_backbone(model, trained, settings, path)
     yield from _compare_cells(
-        _cell(model.backbone, settings), _cell(trained.model.backbone, trained.config["model"])
+        _cell_size(model.backbone, settings), _cell_size(trained.model.backbone, trained.config["model"])
     )
-    past = trained.model.preprocess
-    model.preprocess.set_statistics(past.mean.flatten().tolist(), past.std.flatten().tolist())
-    yield from _take_part("attention", model.attention, trained.model.attention)
-    pool_change = list(_take_part("pool", model.pool, trained.model.pool))
-    yield from pool_change
-    if pool_change:
-        yield "  head: starts anew, as the pool before it does"
+    normalisation = trained.model.preprocess
+    model.preprocess.set_statistics(
+        normalisation.mean.flatten().tolist(), normalisation.std.flatten().tolist()
+    )
+    yield from _load_part("attention", model.attention, trained.model.attention)
+    pool_messages = list(_load_part("pool", model.pool, trained.model.pool))
+    yield from pool_messages
+    if pool_messages:
+        yield "  head: newly initialised, because the pool before it is"
     else:
-        yield from _take_head(model.head, trained, labels)
+        yield from _load_head(model.head, trained, labels)
 
 
-def _take_backbone(
+def _load_backbone(
     model: EmotionClassifier, trained: Checkpoint, settings: Mapping[str, Any], path: Path
 ) -> None:
-    own = model.backbone.state_dict()
-    weights = adapt(trained.model.backbone.state_dict(), model.backbone)
-    if wrong := differing(weights, own):
-        shown = ", ".join(wrong[:3]) + (", …" if len(wrong) > 3 else "")
-        before, now = (f"{model['name']} {model['kwargs']}" for model in (trained.config["model"], settings))
+    current = model.backbone.state_dict()
+    weights = adapt_state_dict(trained.model.backbone.state_dict(), model.backbone)
+    if mismatched := mismatched_keys(weights, current):
+        shown = ", ".join(mismatched[:3]) + (", …" if len(mismatched) > 3 else "")
+        got, expected = (f"{m['name']} {m['kwargs']}" for m in (trained.config["model"], settings))
         raise FerError(
-            f"{_KEY}={path} holds {before}, but this run builds {now}: {len(wrong)} of "
-            f"{len({*own, *weights})} keys of the backbone differ ({shown}). "
+            f"{_KEY}={path}: expected weights of {expected}, got those of {got}: {len(mismatched)} of "
+            f"{len({*current, *weights})} backbone keys differ ({shown}). "
             "Use the same model and model.kwargs for both."
         )
     model.backbone.load_state_dict(weights)
 
 
-def _cell(backbone: nn.Module, settings: Mapping[str, Any]) -> float:
-    """Return how many pixels a cell of the feature map covers."""
+def _cell_size(backbone: nn.Module, settings: Mapping[str, Any]) -> float:
+    """Return the stride of the feature map: the side of the image area of one cell, in pixels."""
     if isinstance(backbone, TimmBackbone):
         return float(settings["image_size"] / backbone.grid[0])
     return float(getattr(backbone, "stride", 1))
 
 
-def _compare_cells(now: float, before: float) -> Iterator[str]:
-    """Yield a line where a cell of the feature map covers another number of pixels than in training.
+def _compare_cells(current: float, trained: float) -> Iterator[str]:
+    """Yield a line if the stride of the feature map differs from that in training.
 
-    Keys and shapes are the same for a stem with and without a stride; what the features see is not.
+    A stem with and without a stride has the same keys and shapes, but computes other features.
     """
-    if max(now, before) >= 1.5 * min(now, before):  # less comes from sides that are no multiple of the stride
+    # smaller differences come from image sizes that are not a multiple of the stride
+    if max(current, trained) >= 1.5 * min(current, trained):
         yield (
-            f"  backbone: a cell of its map covers {now:.0f} px, where it was trained {before:.0f} px; "
-            "model.stem and model.image_size decide that"
+            f"  backbone: a feature-map cell covers {current:.0f} px, but {trained:.0f} px in training; "
+            "see model.stem and model.image_size"
         )
 
 
-def _take_head(head: nn.Module, trained: Checkpoint, labels: LabelSpace) -> Iterator[str]:
-    """Load the head of the same emotions in the same order; yield a line if they are others."""
+def _load_head(head: nn.Module, trained: Checkpoint, labels: LabelSpace) -> Iterator[str]:
+    """Load the head if its emotions and their order are the same; else yield a line."""
     if labels.names == trained.labels.names:
         head.load_state_dict(trained.model.head.state_dict())
     else:
-        now, before = (f"{space.name} ({len(space)} emotions)" for space in (labels, trained.labels))
-        yield f"  head: starts anew for {now}; it was made for {before}"
+        current, other = (f"{space.name} ({len(space)} emotions)" for space in (labels, trained.labels))
+        yield f"  head: newly initialised for {current}; the checkpoint is for {other}"
 
 
-def _take_part(part: str, module: nn.Module, trained: nn.Module) -> Iterator[str]:
-    """Load a part of the same kind and size; yield a line if it is another."""
-    own, weights = module.state_dict(), trained.state_dict()
-    if type(module) is type(trained) and not differing(weights, own):
+def _load_part(part: str, module: nn.Module, trained: nn.Module) -> Iterator[str]:
+    """Load a part of the same kind and size; else yield a line."""
+    current, weights = module.state_dict(), trained.state_dict()
+    if type(module) is type(trained) and not mismatched_keys(weights, current):
         module.load_state_dict(weights)
     elif type(module) is not type(trained):
         now, before = ("none" if isinstance(kind, nn.Identity) else type(kind).__name__
                        for kind in (module, trained))  # fmt: skip
-        yield f"  {part}: {now} instead of {before}{', starts anew' if own else ''}"
+        yield f"  {part}: {now} instead of {before}{', newly initialised' if current else ''}"
     else:
-        key = differing(weights, own)[0]
-        now, before = ("x".join(map(str, state[key].shape)) for state in (own, weights))
-        why = ", for another model.image_size" if isinstance(module, FlattenDense) else ""
-        yield f"  {part}: starts anew with {key} of {now}; it was {before}{why}"
+        key = mismatched_keys(weights, current)[0]
+        now, before = ("x".join(map(str, state[key].shape)) for state in (current, weights))
+        reason = "; model.image_size differs" if isinstance(module, FlattenDense) else ""
+        yield f"  {part}: newly initialised, {key} is {now} here and {before} in the checkpoint{reason}"

@@ -1,18 +1,18 @@
-"""What tests of fer-evaluate share."""
+"""Fixtures for tests of fer-evaluate."""
 
 import pytest
 
 
 @pytest.fixture
-def few_chapters(request, no_pictures, monkeypatch):
-    """Leave out pictures, and most chapters where the test is not of them."""
-    if "all_chapters" not in request.fixturenames:
-        monkeypatch.setattr("fer.evaluating.reporting._errors", lambda found: iter(()))
+def few_sections(request, no_plots, monkeypatch):
+    """Skip rendering of plots, and slow sections unless the test requests `all_sections`."""
+    if "all_sections" not in request.fixturenames:
+        monkeypatch.setattr("fer.evaluating.reporting._errors", lambda inputs: iter(()))
 
 
 @pytest.fixture
-def all_chapters():
-    """Ask for the whole report."""
+def all_sections():
+    """Request a report with all sections."""
 
 
 @pytest.fixture

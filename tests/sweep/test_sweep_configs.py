@@ -1,4 +1,4 @@
-"""Every file of conf/sweep sweeps; what is wrong with a sweep is said in one line before any trial."""
+"""Every file of conf/sweep runs; mistakes are reported in one line before the first trial."""
 
 import shutil
 import socket
@@ -9,14 +9,14 @@ from small_sweeps import FACES, NET, RATES, SMALL
 
 from fer.options import choices
 from fer.sweep.storage import CONNECT_SECONDS
-from fer.sweep.sweeper import _counts, _without_places
-from fer.sweep_reporting.found import find_sweep
+from fer.sweep.sweeper import _is_fixed, _without_paths
+from fer.sweep_reporting.found import load_sweep
 from fer.train import main
 
 ONE_EPOCH = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1")
 ONE_BATCH = (*ONE_EPOCH, *FACES)
-# more than the net, as these search what it is made of
-WORDS = {
+# sweeps that need other overrides than NET, because they search these keys
+OVERRIDES = {
     "architecture": ("sweep.space.model=[fast_cnn,baseline_cnn]",),
     "batch_size": (*NET, "datamodule.num_train=520"),
     "custom": (*NET, RATES),
@@ -25,135 +25,138 @@ WORDS = {
 
 @pytest.mark.parametrize("choice", choices("sweep"))
 def test_every_sweep_runs(choice, fer_train, tmp_path):
-    words = WORDS.get(choice, NET)
-    assert fer_train(*ONE_BATCH, f"sweep={choice}", "sweep.n_trials=2", *words).status == 0
+    overrides = OVERRIDES.get(choice, NET)
+    assert fer_train(*ONE_BATCH, f"sweep={choice}", "sweep.n_trials=2", *overrides).status == 0
     folder = tmp_path / "outputs" / "multirun" / choice
     assert {path.name for path in folder.glob("*/run.json")} == {"run.json"}
     assert all((folder / str(number) / "metrics.csv").is_file() for number in range(2))
 
 
 @pytest.mark.parametrize("choice", [choice for choice in choices("sweep") if choice != "custom"])
-def test_every_space_fits_the_config_as_it_stands(choice, fer_train, tmp_path, capsys):
-    # refused at the very last check, when the space has passed
+def test_every_space_fits_the_default_config(choice, fer_train, tmp_path, capsys):
+    # opening the storage is the last check, so the space has passed
     assert fer_train(f"sweep={choice}", "sweep.storage=postgresql://me@127.0.0.1:1/none").status == 2
     assert "Connection refused" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         (("sweep.sampler=tp",), "expected one of tpe, random, grid, got 'tp'. Did you mean 'tpe'?"),
         (("sweep.sampler=grid",), "a grid needs"),
-        (("sweep.pruner=asha",), "Say sweep.pruner.name=…"),
+        (("sweep.pruner=asha",), "Set sweep.pruner.name=…"),
         (("sweep.pruner.name=ahsa",), "asha, hyperband, median, none, got 'ahsa'"),
         (("sweep.pruner.reduction=1",), "sweep.pruner.reduction: expected a whole number of at least 2"),
         (("sweep.n_trials=0",), "sweep.n_trials: expected a whole number of at least 1"),
         (("sweep.max_failed_share=2",), "expected a number from 0 to 1"),
         (("sweep.name=a/b",), "sweep.name"),
         (("sweep.jobs=2",), "add hydra/launcher=joblib"),
-        (("sweep.objective=test/accuracy",), "the test split must not"),
+        (("sweep.objective=test/accuracy",), "The test split must not"),
         (("sweep.objective=val/acuracy",), "Did you mean 'val/accuracy'?"),
         (("seed=0,1",), "a sweep takes its values from sweep.space"),
         (("trainer.devices=2",), "a sweep trains each trial on one device"),
         (("trainer.limit_val_batches=0",), "val/accuracy would never be measured"),
-        (("trainer.min_epochs=2",), "would train pruned trials on"),
-        (("resume=outputs/train/some",), "sweep.resume=true goes on with a sweep"),
+        (("trainer.min_epochs=2",), "pruned trials would continue to train"),
+        (("resume=outputs/train/some",), "To resume a sweep, set sweep.resume=true"),
         (("sweep.objective=val/f1/hapy",), "Did you mean 'happy'?"),
         (("sweep.storage=5",), "expected null (a SQLite file)"),
         (("sweep.space={1:[2]}",), "expected keys of the config, got 1"),
-        (("sweep.space={model.dropout:{low:0,high:1}}",), "write low: 0.0; for whole ones step: 1"),
+        (("sweep.space={model.dropout:{low:0,high:1}}",), "write low: 0.0; for integers add step: 1"),
         (("sweep.storage=mysql://h/d",), "expected null (a SQLite file)"),
         (("hydra/launcher=jobli",), "Did you mean 'joblib'?"),
         (("sweep.space={optimizer.rl:[1]}",), "the config has no optimizer.rl. Did you mean 'optimizer.lr'?"),
-        (("sweep.space={optimizer:[adamq]}",), "there is no optimizer 'adamq'"),
+        (("sweep.space={optimizer:[adamq]}",), "expected one of adam, adamw, muon, sam, sgd, timm, got 'adamq'"),
         (
             ("sweep.space={optimizer:[adamw,sgd],optimizer.momentum:[0.9]}",),
-            "beside optimizer=adamw. Say where it belongs: optimizer.momentum: {sgd: …}.",
+            "with optimizer=adamw. List the choices that have it: optimizer.momentum: {sgd: …}.",
         ),
-        (("sweep.space={optimizer:[adamw],optimizer.lr:{adamv:[1]}}",), "'adamv' is no choice of optimizer"),
-        (("sweep.space={seed:[0.5,1]}",), "expected a whole number, got 0.5"),
-        (("sweep.space={trainer.max_epochs:[1,2]}",), "trainer.max_epochs is found by pruning"),
-        (("sweep.space={output_dir:[a,b]}",), "it cannot be searched"),
-        (("sweep.space={proxy:[epochs,subset]}",), "it cannot be searched"),
-        (("sweep.space={seed:{low:3,high:1}}",), "low (3) must lie below high (1)"),
-        (("sweep.space={optimizer.lr:{low:0,high:1,log:true}}",), "a log range must lie above 0"),
+        (
+            ("sweep.space={optimizer:[adamw],optimizer.lr:{adamv:[1]}}",),
+            "expected a choice of optimizer, got 'adamv'",
+        ),
+        (("sweep.space={seed:[0.5,1]}",), "expected an integer, got 0.5"),
+        (("sweep.space={trainer.max_epochs:[1,2]}",), "trainer.max_epochs cannot be searched with a pruner"),
+        (("sweep.space={output_dir:[a,b]}",), "so it cannot be searched"),
+        (("sweep.space={proxy:[epochs,subset]}",), "so it cannot be searched"),
+        (("sweep.space={seed:{low:3,high:1}}",), "low (3) must be below high (1)"),
+        (("sweep.space={optimizer.lr:{low:0,high:1,log:true}}",), "a log range must be above 0"),
     ],
 )  # fmt: skip
-def test_mistakes_are_said_in_one_line(words, message, fer_train, capsys, tmp_path):
-    space = () if any(word.startswith("sweep.space") for word in words) else (RATES,)
-    assert fer_train(*SMALL, "sweep=custom", *space, *words).status == 2
+def test_mistakes_are_reported_in_one_line(overrides, message, fer_train, capsys, tmp_path):
+    space = () if any(item.startswith("sweep.space") for item in overrides) else (RATES,)
+    assert fer_train(*SMALL, "sweep=custom", *space, *overrides).status == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.glob("outputs/multirun/*"))
 
 
-def test_data_that_cannot_be_read_are_told_before_there_is_a_sweep(fer_train, capsys, tmp_path):
-    words = ("datamodule=fer2013", "datamodule.path=/no/such.csv", "sweep=optimizers")
-    assert fer_train(*NET, *words).status == 2
+def test_unreadable_data_is_reported_before_the_sweep_is_created(fer_train, capsys, tmp_path):
+    overrides = ("datamodule=fer2013", "datamodule.path=/no/such.csv", "sweep=optimizers")
+    assert fer_train(*NET, *overrides).status == 2
     assert "/no/such.csv" in capsys.readouterr().err
     assert not list(tmp_path.glob("outputs/multirun/*"))
 
 
-def test_where_data_lie_is_no_part_of_a_search():
+def test_data_paths_are_not_part_of_the_search():
     both = [{"name": "fer2013", "path": "/a"}, {"name": "synthetic", "path": "/b"}]
     values = {"datamodule.sources": both, "datamodule.batch_size": 8}
-    assert _without_places(values)["datamodule.sources"] == [{"name": "fer2013"}, {"name": "synthetic"}]
+    assert _without_paths(values)["datamodule.sources"] == [{"name": "fer2013"}, {"name": "synthetic"}]
     kept = ("datamodule.sources", "datamodule.batch_size", "optimizer")
-    assert [key for key in (*kept, "datamodule", "datamodule.path", "logger.wandb") if _counts(key)] == [
+    assert [key for key in (*kept, "datamodule", "datamodule.path", "logger.wandb") if _is_fixed(key)] == [
         *kept
     ]
 
 
-def test_a_sweep_goes_on_when_its_data_were_moved(fer_train, fer2013_csv, tmp_path):
+def test_sweep_is_resumed_after_its_data_was_moved(fer_train, fer2013_csv, tmp_path):
     moved = shutil.copy(fer2013_csv, tmp_path / "moved.csv")
-    words = (*ONE_EPOCH, *NET, "datamodule=fer2013", "datamodule.batch_size=16", "sweep=custom", RATES)
-    assert fer_train(*words, "sweep.n_trials=1", f"datamodule.path={fer2013_csv}").status == 0
+    overrides = (*ONE_EPOCH, *NET, "datamodule=fer2013", "datamodule.batch_size=16", "sweep=custom", RATES)
+    assert fer_train(*overrides, "sweep.n_trials=1", f"datamodule.path={fer2013_csv}").status == 0
     more = ("sweep.n_trials=2", "sweep.resume=true")
-    assert fer_train(*words, *more, "datamodule.path=/no/such.csv").status == 2
-    assert fer_train(*words, *more, f"datamodule.path={moved}").status == 0
+    assert fer_train(*overrides, *more, "datamodule.path=/no/such.csv").status == 2
+    assert fer_train(*overrides, *more, f"datamodule.path={moved}").status == 0
     assert (tmp_path / "outputs/multirun/custom/1/metrics.csv").is_file()
 
 
-def test_experiments_of_several_lengths_are_not_pruned_against_each_other(fer_train, capsys):
-    words = ("sweep=custom", "sweep.space={experiment:[fer2013_quick,fer2013_long]}")
-    assert fer_train("datamodule=fer2013", "datamodule.path=x.csv", *words).status == 2
-    said = capsys.readouterr().err
-    assert "experiment=fer2013_quick sets trainer.max_epochs to 12, and others to 15" in said
-
-
-def test_a_server_out_of_reach_is_said_soon_and_without_its_password(fer_train, capsys, monkeypatch):
-    monkeypatch.setenv("PGPASSWORD", "")
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes calls, and says nothing
-        place = f"127.0.0.1:{silent.getsockname()[1]}/db"
-        begun = time.monotonic()
-        assert fer_train(*SMALL, "sweep=smoke", f"sweep.storage=postgresql://me:s3cret@{place}").status == 2
-        assert CONNECT_SECONDS - 0.1 < time.monotonic() - begun < 10
+def test_experiments_of_different_lengths_are_not_pruned_against_each_other(fer_train, capsys):
+    overrides = ("sweep=custom", "sweep.space={experiment:[fer2013_quick,fer2013_long]}")
+    assert fer_train("datamodule=fer2013", "datamodule.path=x.csv", *overrides).status == 2
     error = capsys.readouterr().err
-    assert f"postgresql://me@{place} cannot be opened" in error
+    assert "experiment=fer2013_quick sets trainer.max_epochs to 12, others to 15" in error
+
+
+def test_unreachable_server_is_reported_soon_and_without_its_password(fer_train, capsys, monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", "")
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections, but does not answer
+        server = f"127.0.0.1:{silent.getsockname()[1]}/db"
+        start = time.monotonic()
+        assert fer_train(*SMALL, "sweep=smoke", f"sweep.storage=postgresql://me:s3cret@{server}").status == 2
+        assert CONNECT_SECONDS - 0.1 < time.monotonic() - start < 10
+    error = capsys.readouterr().err
+    assert f"postgresql://me@{server} cannot be opened" in error
     assert "s3cret" not in error
 
 
 SPACES = {
-    "sweep.space={optimizer.lr: [1e-3]}": "sweep.space",  # a list, where there are ranges by choices
+    "sweep.space={optimizer.lr: [1e-3]}": "sweep.space",  # a list instead of ranges by choice
     "sweep.space={optimizer: {low: 1, high: 2}}": "sweep.space",
     "+sweep.space={optimizer: {low: 1, high: 2}}": "sweep.space",
     "sweep.space={seed: [1, 2]}": "sweep.space.seed",
-    "sweep.space.optimizer.lr=[1e-3]": "sweep.space.optimizer.lr",  # to Hydra a key within a list
+    "sweep.space.optimizer.lr=[1e-3]": "sweep.space.optimizer.lr",  # Hydra takes it for a key in a list
 }
 
 
-@pytest.mark.parametrize("word", SPACES)
-def test_an_entry_of_another_kind_is_told_what_to_do(word, fer_train, capsys):
-    assert fer_train("sweep=optimizers", word).status == 2
+@pytest.mark.parametrize("override", SPACES)
+def test_entry_of_another_type_is_explained(override, fer_train, capsys):
+    assert fer_train("sweep=optimizers", override).status == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"error: {SPACES[word]}: the chosen sweep's space has no such entry, or")
+    assert error.startswith(f"error: {SPACES[override]}: the chosen sweep's space has no such entry, or")
     assert "'~sweep.space' '+sweep.space={…}'" in error
     assert "Did you mean" not in error
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         ("sweep=optimizers", "~sweep.space", "+sweep.space={optimizer.lr: [1e-3]}"),
         ("sweep=batch_size", "+sweep.space={seed: [1, 2]}"),
@@ -161,25 +164,25 @@ def test_an_entry_of_another_kind_is_told_what_to_do(word, fer_train, capsys):
     ],
     ids=["replaced", "added", "custom"],
 )
-def test_that_advice_works_and_the_command_has_none_of_it(words, fer_train, tmp_path):
-    net = (*NET, "datamodule.num_train=520") if "sweep=batch_size" in words else NET
-    assert fer_train(*ONE_BATCH, *net, *words, "sweep.name=some", "sweep.n_trials=1").status == 0
-    sweep = find_sweep(tmp_path / "outputs" / "multirun" / "some", None, None)
+def test_space_can_be_replaced_and_is_not_in_the_command(overrides, fer_train, tmp_path):
+    net = (*NET, "datamodule.num_train=520") if "sweep=batch_size" in overrides else NET
+    assert fer_train(*ONE_BATCH, *net, *overrides, "sweep.name=some", "sweep.n_trials=1").status == 0
+    sweep = load_sweep(tmp_path / "outputs" / "multirun" / "some", None, None)
     names = set(sweep.study.user_attrs["search"]["space"])
     added = {"datamodule.batch_size", "optimizer.lr", "seed"}
-    assert names == (added if "sweep=batch_size" in words else {"optimizer.lr"})
+    assert names == (added if "sweep=batch_size" in overrides else {"optimizer.lr"})
     command = sweep.study.user_attrs["command"]
-    assert not [word for word in command if "sweep" in word.partition("=")[0]]
+    assert not [item for item in command if "sweep" in item.partition("=")[0]]
     assert {*NET} <= {*command}
 
 
-def test_no_sweep_no_options(fer_train, capsys):
-    for word in ("sweep.n_trials=3", "sweep.space={seed: [1, 2]}"):
-        assert fer_train(word).status == 2
+def test_sweep_options_need_a_sweep(fer_train, capsys):
+    for override in ("sweep.n_trials=3", "sweep.space={seed: [1, 2]}"):
+        assert fer_train(override).status == 2
         assert "choose a sweep as well: sweep=architecture" in capsys.readouterr().err
 
 
-def test_a_place_that_cannot_be_written_is_said_in_one_line(monkeypatch, capsys, tmp_path):
+def test_output_dir_that_cannot_be_written_is_reported_in_one_line(monkeypatch, capsys, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setattr("sys.argv", ["fer-train", *SMALL, "sweep=smoke", f"output_dir={tmp_path}/file"])
     with pytest.raises(SystemExit) as exit_:

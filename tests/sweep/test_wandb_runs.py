@@ -1,4 +1,4 @@
-"""A sweep in W&B: what its offline files hold of each trial, and which is marked as the best."""
+"""A sweep in W&B: the offline files of each trial, and the tag of the best one."""
 
 import shutil
 import subprocess
@@ -7,41 +7,41 @@ from pathlib import Path
 import optuna
 import pytest
 from small_sweeps import command, plan_for
-from wandb_file import contents, items
+from wandb_file import decode_items, split_records
 
-from fer.sweep.books import Books
+from fer.sweep.books import SweepStudy
 from fer.sweep.wandb_runs import mark_best
 
-WORDS = ("sweep=custom", "trainer.max_epochs=1", "logger=wandb", "logger.wandb.log_model=false")
+OVERRIDES = ("sweep=custom", "trainer.max_epochs=1", "logger=wandb", "logger.wandb.log_model=false")
 
 
 def read(path):
     """Return a file's run record, config, summary and exit code."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    records = [Record.FromString(content) for content in contents(path.read_bytes())]
+    records = [Record.FromString(content) for content in split_records(path.read_bytes())]
     run = next(record.run for record in records if record.HasField("run"))
     config, summary = {}, {}
     for record in records:
-        config |= items(record.run.config.update) | items(record.config.update)
-        summary |= items(record.summary.update)
+        config |= decode_items(record.run.config.update) | decode_items(record.config.update)
+        summary |= decode_items(record.summary.update)
     exit_code = next(record.exit.exit_code for record in records if record.HasField("exit"))
     return run, config, summary, exit_code
 
 
 def files(folder: Path, number: int) -> list[Path]:
-    """Return the offline files of a trial, in the order of their making."""
-    found = folder.glob(f"outputs/multirun/custom/{number}/wandb/*run-*/*.wandb")
-    return sorted(found, key=lambda path: path.stat().st_mtime)
+    """Return the offline files of a trial, oldest first."""
+    paths = folder.glob(f"outputs/multirun/custom/{number}/wandb/*run-*/*.wandb")
+    return sorted(paths, key=lambda path: path.stat().st_mtime)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def sweep_root(tmp_path_factory):
     """Run a sweep of three trials, of which the last fails."""
     folder = tmp_path_factory.mktemp("sweep")
-    words = ("sweep.space={optimizer.lr:[1e-3,1e-2,1e30]}", "sweep.sampler=grid", "optimizer=sgd")
+    overrides = ("sweep.space={optimizer.lr:[1e-3,1e-2,1e30]}", "sweep.sampler=grid", "optimizer=sgd")
     done = subprocess.run(
-        command(folder / "outputs", *WORDS, *words, "sweep.max_failed_share=1"),
+        command(folder / "outputs", *OVERRIDES, *overrides, "sweep.max_failed_share=1"),
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -49,45 +49,45 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def study(place):
-    storage = f"sqlite:///{place}/outputs/multirun/custom/sweep.db"
+def study(sweep_root):
+    storage = f"sqlite:///{sweep_root}/outputs/multirun/custom/sweep.db"
     return optuna.load_study(study_name="custom", storage=storage)
 
 
-def test_trials_are_grouped_with_parameters_and_status(study, place):
+def test_trials_are_grouped_with_parameters_and_status(study, sweep_root):
     key, ids = study.user_attrs["key"], set()
     for trial in study.trials:
-        run, config, summary, exit_code = read(files(place, trial.number)[0])
+        run, config, summary, exit_code = read(files(sweep_root, trial.number)[0])
         ids.add(run.run_id)
         assert run.run_group == "custom"
         assert run.display_name == f"custom_{trial.number}"
         assert config["trial"] == {"number": trial.number, "optimizer/lr": trial.params["optimizer.lr"]}
-        word = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}[trial.state.name]
-        assert summary["status"] == word
-        assert exit_code == (word == "failed")
+        status = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}[trial.state.name]
+        assert summary["status"] == status
+        assert exit_code == (status == "failed")
     assert ids == {f"custom_{key}_{number}" for number in range(3)}
     assert study.trials[2].state.name == "FAIL"
 
 
-def test_the_mark_moves_to_a_better_trial(place, tmp_path):
+def test_best_tag_moves_to_a_better_trial(sweep_root, tmp_path):
     folder = tmp_path / "outputs" / "multirun" / "custom"
-    shutil.copytree(place / "outputs" / "multirun" / "custom", folder)
-    books = Books(plan_for(folder, f"sqlite:///{folder}/sweep.db", name="custom"))
-    before = books.study.user_attrs["wandb_best"]
-    mark_best(books, 1 - before)
-    assert books.study.user_attrs["wandb_best"] == 1 - before
+    shutil.copytree(sweep_root / "outputs" / "multirun" / "custom", folder)
+    sweep_study = SweepStudy(plan_for(folder, f"sqlite:///{folder}/sweep.db", name="custom"))
+    before = sweep_study.study.user_attrs["wandb_best"]
+    mark_best(sweep_study, 1 - before)
+    assert sweep_study.study.user_attrs["wandb_best"] == 1 - before
     marks = [read(files(tmp_path, number)[-1]) for number in (before, 1 - before)]
     assert [list(run.tags) for run, *_ in marks] == [["sweep"], ["sweep", "best"]]
     assert [summary["sweep/best"] for _, _, summary, _ in marks] == [False, True]
     count = len(list(folder.glob("*/wandb/*run-*")))
-    mark_best(books, 1 - before)  # marked already: nothing is sent
+    mark_best(sweep_study, 1 - before)  # already tagged: nothing is sent
     assert len(list(folder.glob("*/wandb/*run-*"))) == count
 
 
-def test_the_best_is_marked_and_no_other(study, place):
+def test_only_the_best_trial_is_tagged(study, sweep_root):
     best = study.best_trial.number
     assert study.user_attrs["wandb_best"] == best
-    first, *_, last = files(place, best)
+    first, *_, last = files(sweep_root, best)
     run, _, summary, _ = read(last)
     assert run.run_id == read(first)[0].run_id
     assert list(run.tags) == ["sweep", "best"]
@@ -95,4 +95,4 @@ def test_the_best_is_marked_and_no_other(study, place):
     assert summary["status"] == "finished"
     assert summary["best/accuracy"] == read(first)[2]["best/accuracy"] == study.best_value
     others = [trial.number for trial in study.trials if trial.number != best]
-    assert [len(files(place, number)) for number in others] == [1, 1]
+    assert [len(files(sweep_root, number)) for number in others] == [1, 1]

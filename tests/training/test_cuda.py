@@ -1,4 +1,4 @@
-"""A run on a GPU: nothing in a step waits for it, and it computes what the CPU computes.
+"""A run on a GPU: no step synchronises with it, and results agree with the CPU.
 
 FER_TEST_GPU=1 uv run pytest tests/training/test_cuda.py
 """
@@ -20,29 +20,30 @@ from fer.training.run_data import read_data
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU and FER_TEST_GPU=1")
 
-FACES = ("datamodule.num_train=512", "datamodule.num_val=128", "datamodule.num_test=8")
+DATA = ("datamodule.num_train=512", "datamodule.num_val=128", "datamodule.num_test=8")
 SMALL = ("model=fast_cnn", "model.kwargs.widths=[16,32]", "model.kwargs.depths=[0,0]")
-BUSY = ("ema=true", "scheduler=onecycle", "augmentation=strong", "loss.label_smoothing=0.1")
+OPTIONS = ("ema=true", "scheduler=onecycle", "augmentation=strong", "loss.label_smoothing=0.1")
 
 
-def compose(*words):
+def compose(*overrides):
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        config = hydra.compose("train", ["name=cuda", "datamodule.batch_size=32", *FACES, *words])
+        config = hydra.compose("train", ["name=cuda", "datamodule.batch_size=32", *DATA, *overrides])
     return OmegaConf.to_container(config, resolve=True)
 
 
-def train(folder, *words, callbacks=()):
+def train(folder, *overrides, callbacks=()):
     folder.mkdir(exist_ok=True)
-    return run(compose(*SMALL, *words), folder, callbacks=callbacks, quiet=True)
+    return run(compose(*SMALL, *overrides), folder, callbacks=callbacks, quiet=True)
 
 
-class NoWaiting(Callback):
-    """Let torch raise where a step, but for the first ones, makes the processor wait for the device."""
+class ForbidSync(Callback):
+    """Make torch raise where a step, except the first ones, synchronises with the device."""
 
     steps = 0
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if batch_idx == trainer.num_training_batches - 1:  # after which figures are read
+        # metrics are read after the last batch
+        if batch_idx == trainer.num_training_batches - 1:
             torch.cuda.set_sync_debug_mode("default")
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
@@ -51,17 +52,17 @@ class NoWaiting(Callback):
             torch.cuda.set_sync_debug_mode("error")
 
 
-@pytest.mark.parametrize("words", [
+@pytest.mark.parametrize("overrides", [
     ("optimizer=adamw",), ("optimizer=muon",), ("optimizer=sgd", "mix=cutmix"), ("optimizer=sam",),
     ("mix=mixup", "loss=focal"), ("attention=cbam", "imbalance=oversample"),
 ])  # fmt: skip
-def test_no_step_waits_for_the_device(tmp_path, words):
-    watch = NoWaiting()
+def test_no_step_synchronises_with_the_device(tmp_path, overrides):
+    callback = ForbidSync()
     try:
-        train(tmp_path, "trainer.max_epochs=2", *BUSY, *words, callbacks=(watch,))
+        train(tmp_path, "trainer.max_epochs=2", *OPTIONS, *overrides, callbacks=(callback,))
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert watch.steps == 2 * 16
+    assert callback.steps == 2 * 16
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +72,17 @@ def trained(tmp_path_factory):
     return folder, best
 
 
-def test_it_learns(trained):
+def test_accuracy_is_above_chance(trained):
     _, best = trained
-    assert best["val/accuracy"] > 0.3  # chance: one in seven
+    # chance level: 1 in 7
+    assert best["val/accuracy"] > 0.3
 
 
-def test_what_it_trained_says_the_same_on_the_cpu(trained):
-    """In float32: TF32 would differ in the third digit."""
+def test_gpu_and_cpu_logits_agree(trained):
+    """In float32; TF32 would differ in the third digit."""
     folder, _ = trained
     model = load_checkpoint(folder / "checkpoints" / "best.ckpt").model
-    data = read_data(compose()).faces
+    data = read_data(compose()).dataset
     on_gpu = torch.from_numpy(infer(model, data, 48, 64).logits)
     images = torch.from_numpy(data.images).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
@@ -89,14 +91,14 @@ def test_what_it_trained_says_the_same_on_the_cpu(trained):
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 288), (2, 96, 24)])
-def test_muon_moves_as_on_the_cpu(shape):
-    """timm's iteration on a GPU, ours on a CPU: the same polynomials, in bfloat16 and in float32."""
+def test_muon_agrees_with_the_cpu(shape):
+    """timm's iteration in bfloat16 on a GPU, ours in float32 on a CPU: the same polynomials."""
     stack = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(orthogonalise(stack.cuda()).cpu(), orthogonalise(stack), rtol=0, atol=0.02)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv2", "efficientnet_b0", "vit_tiny", "fast_cnn_deep"])
-def test_gradients_are_those_of_the_cpu(name):
+def test_gradients_agree_with_the_cpu(name):
     torch.manual_seed(0)
     config = compose(f"model={name}", "model.dropout=0", "model.pretrained=false")
     model = build_model({**config["model"], "attention": config["attention"]}, 7, 1)

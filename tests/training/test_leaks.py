@@ -1,4 +1,4 @@
-"""Images that weights had seen before, and that a run validates or tests on."""
+"""Data leaks through initial weights that were trained or selected on evaluation images of a run."""
 
 from dataclasses import replace
 
@@ -8,56 +8,60 @@ from picture_layouts import write_folder
 from fer.data.folder import read_folder
 from fer.data.splits import carve_validation, manifest
 from fer.training.run_data import read_data
-from fer.training.transfer import leaks
+from fer.training.transfer import find_leaks
 
 
-def parts(**hashes):
+def pixel_manifest(**hashes):
     return {"splits": {role: {"split": role.title(), "count": 1000, "pixels_sha256": value}
                        for role, value in hashes.items()}}  # fmt: skip
 
 
-def on_disk(role, value):
+def file_manifest(role, value):
     return {"splits": {role: {"split": role.title(), "count": 1000, "files_sha256": value}}}
 
 
-NOW = parts(train="a", val="b", test="c")
+NOW = pixel_manifest(train="a", val="b", test="c")
 
 
 @pytest.mark.parametrize(
-    ("before", "said"),
+    ("before", "expected"),
     [
-        (parts(train="a", val="b", test="c"), []),  # the usual case: the same set again
-        (parts(train="x", val="b"), []),
-        (parts(train="b", val="x"), ["trained on the images of this run's val split (Val, 1,000 images)"]),
-        (parts(train="c"), ["trained on the images of this run's test split"]),
-        (parts(train="x", val="c"), ["chosen on the images of this run's test split"]),
+        # the usual case: the same data
+        (pixel_manifest(train="a", val="b", test="c"), []),
+        (pixel_manifest(train="x", val="b"), []),
+        (
+            pixel_manifest(train="b", val="x"),
+            ["trained on the images of this run's val split (Val, 1,000 images)"],
+        ),
+        (pixel_manifest(train="c"), ["trained on the images of this run's test split"]),
+        (pixel_manifest(train="x", val="c"), ["selected on the images of this run's test split"]),
         (None, []),
     ],
 )
 @pytest.mark.parametrize("runs_between", [0, 1])
-def test_leaks_through_weights(before, said, runs_between):
+def test_leaks_through_initial_weights(before, expected, runs_between):
     record = {"path": "run", "manifest": before, "init_from": None}
     if runs_between:
-        record = {"path": "later", "manifest": parts(train="y"), "init_from": record}
-    lines = leaks(record, NOW)
-    assert len(lines) == len(said)
-    assert all(words in line for words, line in zip(said, lines, strict=True))
+        record = {"path": "later", "manifest": pixel_manifest(train="y"), "init_from": record}
+    lines = find_leaks(record, NOW)
+    assert len(lines) == len(expected)
+    assert all(text in line for text, line in zip(expected, lines, strict=True))
 
 
-def test_another_carve_out_of_the_same_images_leaks(tmp_path):
+def test_other_carve_out_of_the_same_images_is_a_leak(tmp_path):
     data = read_folder(write_folder(tmp_path), 48)
     data = replace(data, roles={role: name for role, name in data.roles.items() if role != "val"})
     one, same, other = (manifest(carve_validation(data, 0.2, seed)) for seed in (0, 0, 1))
     origin = {"path": "run", "manifest": one, "init_from": None}
-    assert leaks(origin, same) == []
-    (line,) = leaks(origin, other)
+    assert find_leaks(origin, same) == []
+    (line,) = find_leaks(origin, other)
     assert "trained on most images of this run's val split" in line
-    held = replace(data, images=data.images[:])
-    assert len(leaks({**origin, "manifest": manifest(carve_validation(held, 0.2, 0))},
-                     manifest(carve_validation(held, 0.2, 1)))) == 1  # fmt: skip
+    in_memory = replace(data, images=data.images[:])
+    assert len(find_leaks({**origin, "manifest": manifest(carve_validation(in_memory, 0.2, 0))},
+                     manifest(carve_validation(in_memory, 0.2, 1)))) == 1  # fmt: skip
 
 
-def test_it_leaks_too_where_copies_were_dropped_from_train(tmp_path):
+def test_carve_out_leak_is_found_with_drop_leaks(tmp_path):
     folder = write_folder(tmp_path)
     for path in sorted((folder / "train").rglob("*.png"))[:6]:
         path.with_stem(f"{path.stem}_copy").write_bytes(path.read_bytes())
@@ -65,18 +69,19 @@ def test_it_leaks_too_where_copies_were_dropped_from_train(tmp_path):
                "memory_gb": 2.0, "skip_corrupt": False, "val_fraction": 0.2, "drop_leaks": True}  # fmt: skip
     one, other = (read_data({"datamodule": {**options, "split_seed": seed}}).manifest for seed in (0, 1))
     assert one["splits"]["train"] != other["splits"]["train"]
-    (line,) = leaks({"path": "run", "manifest": one, "init_from": None}, other)
+    (line,) = find_leaks({"path": "run", "manifest": one, "init_from": None}, other)
     assert "trained on most images of this run's val split" in line
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "leaking"),
+    ("before", "now", "expected"),
     [
-        (on_disk("train", "a"), on_disk("val", "a"), True),
-        (on_disk("train", "a"), on_disk("val", "b"), False),
-        (on_disk("train", "a"), parts(val="a"), False),  # pixels are no files
-        (parts(train="a"), on_disk("val", "a"), False),
+        (file_manifest("train", "a"), file_manifest("val", "a"), True),
+        (file_manifest("train", "a"), file_manifest("val", "b"), False),
+        # hashes of pixels and of files are not comparable
+        (file_manifest("train", "a"), pixel_manifest(val="a"), False),
+        (pixel_manifest(train="a"), file_manifest("val", "a"), False),
     ],
 )
-def test_leaks_of_sets_that_stay_on_disk(before, now, leaking):
-    assert bool(leaks({"path": "run", "manifest": before, "init_from": None}, now)) == leaking
+def test_leaks_of_file_backed_data(before, now, expected):
+    assert bool(find_leaks({"path": "run", "manifest": before, "init_from": None}, now)) == expected

@@ -1,4 +1,4 @@
-"""W&B and TensorBoard: what a process of fer-train leaves there, read back from the files it wrote."""
+"""W&B and TensorBoard: the logs of a fer-train process, read back from its files."""
 
 import base64
 import csv
@@ -20,12 +20,13 @@ import pytest
 import yaml
 from PIL import Image
 from tiny import TINY
-from wandb_file import Offline
+from wandb_file import OfflineRun
 
 from fer.training import loggers
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-HANG = 300  # seconds; far beyond what any of these processes needs
+# Seconds; far more than any of these processes needs.
+TIMEOUT = 300
 START = """
 import sys
 from pathlib import Path
@@ -36,14 +37,14 @@ finish_wandb(start_wandb(options, Path(sys.argv[1]), {"seed": 1}), failed=False)
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """Return an environment of somebody who has never logged in."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "XDG"))}
-    return kept | {"HOME": str(home), "NETRC": str(home / "netrc"), "OMP_NUM_THREADS": "1"}
+    """Return an environment without a W&B login."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "XDG"))}
+    return environment | {"HOME": str(home), "NETRC": str(home / "netrc"), "OMP_NUM_THREADS": "1"}
 
 
 @dataclass
-class Finished:
-    """A run of fer-train in a process of its own."""
+class FinishedRun:
+    """A run of fer-train in a separate process."""
 
     folder: Path
     home: Path
@@ -59,22 +60,22 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, fer2013_csv) -> Finished:
-    place = tmp_path_factory.mktemp("process")
-    words = [f"output_dir={place}/outputs", "datamodule=fer2013", f"datamodule.path={fer2013_csv}", *TINY]
-    words += ["trainer.max_epochs=3", "monitor=val/macro_f1", "logger=all"]
-    done = subprocess.run(
-        [sys.executable, "-m", "fer.train", *words],
-        env=clean_environment(place) | {"WANDB_MODE": "offline"},
-        capture_output=True, text=True, timeout=2 * HANG, stdin=subprocess.DEVNULL,
+def finished(tmp_path_factory, fer2013_csv) -> FinishedRun:
+    home = tmp_path_factory.mktemp("process")
+    overrides = [f"output_dir={home}/outputs", "datamodule=fer2013", f"datamodule.path={fer2013_csv}", *TINY]
+    overrides += ["trainer.max_epochs=3", "monitor=val/macro_f1", "logger=all"]
+    result = subprocess.run(
+        [sys.executable, "-m", "fer.train", *overrides],
+        env=clean_environment(home) | {"WANDB_MODE": "offline"},
+        capture_output=True, text=True, timeout=2 * TIMEOUT, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return Finished(next(place.glob("outputs/train/*/*")), place, done.stdout + done.stderr)
+    assert result.returncode == 0, result.stderr
+    return FinishedRun(next(home.glob("outputs/train/*/*")), home, result.stdout + result.stderr)
 
 
 @pytest.fixture(scope="module")
-def offline(finished) -> Offline:
-    return Offline.read(finished.folder)
+def offline(finished) -> OfflineRun:
+    return OfflineRun.read(finished.folder)
 
 
 def test_wandb_has_every_metric_of_every_epoch(finished, offline):
@@ -92,12 +93,12 @@ def test_wandb_config_and_manifest(finished, offline):
     assert offline.config["manifest"] == finished.record["manifest"]
 
 
-def test_wandb_summary_is_the_best_epoch(finished, offline):
+def test_wandb_summary_holds_the_best_epoch(finished, offline):
     best = {f"best/{name.removeprefix('val/')}": value for name, value in finished.record["best"].items()}
     assert {name: offline.summary[name] for name in best} == pytest.approx(best)
 
 
-def test_wandb_tables_and_pictures(finished, offline):
+def test_wandb_tables(finished, offline):
     best = finished.record["best"]
     table = json.loads((offline.files / offline.values("val/emotions")[-1]["path"]).read_text())
     assert table["columns"] == ["emotion", "precision", "recall", "f1", "support"]
@@ -105,23 +106,24 @@ def test_wandb_tables_and_pictures(finished, offline):
         scores = [best[f"val/{metric}/{name}"] for metric in ("precision", "recall", "f1")]
         assert row[0] == name
         assert row[1:4] == pytest.approx(scores, nan_ok=True)
-    assert [row[4] for row in table["data"]] == [5, 5, 5, 5, 4, 4, 4]  # of the 32 that were validated on
+    # supports of the 32 validation images
+    assert [row[4] for row in table["data"]] == [5, 5, 5, 5, 4, 4, 4]
     key = next(name for row in offline.history for name in row if name.startswith("val/confusion_chart"))
     chart = json.loads((offline.files / offline.values(key)[-1]["path"]).read_text())
     assert [row[:2] for row in chart["data"]] == [[true, pred] for true in EMOTIONS for pred in EMOTIONS]
-    hits = sum(count for true, predicted, count in chart["data"] if true == predicted)
-    assert hits / 32 == pytest.approx(best["val/accuracy"])
+    correct = sum(count for true, predicted, count in chart["data"] if true == predicted)
+    assert correct / 32 == pytest.approx(best["val/accuracy"])
 
 
-def test_wandb_has_a_picture_of_every_best_epoch_and_of_the_curves(finished, offline):
+def test_wandb_has_an_image_of_every_best_epoch_and_of_the_curves(finished, offline):
     scores = [float(row["val/macro_f1"]) for row in finished.rows]
     num_best = sum(value > max(scores[:i], default=-1) for i, value in enumerate(scores))
-    pictures = offline.values("val/confusion_picture")
-    assert len(pictures) == len(offline.values("val/emotions")) == num_best
-    for entry in pictures + offline.values("learning_curves"):
-        with Image.open(offline.files / entry["path"]) as picture:
-            assert picture.size == (entry["width"], entry["height"])
-            assert len(np.unique(np.asarray(picture.convert("L")))) > 20
+    images = offline.values("val/confusion_picture")
+    assert len(images) == len(offline.values("val/emotions")) == num_best
+    for entry in images + offline.values("learning_curves"):
+        with Image.open(offline.files / entry["path"]) as image:
+            assert image.size == (entry["width"], entry["height"])
+            assert len(np.unique(np.asarray(image.convert("L")))) > 20
     assert len(offline.values("learning_curves")) == 1
 
 
@@ -137,10 +139,10 @@ def test_wandb_artifact_is_the_best_checkpoint(finished, offline):
     assert metadata["manifest"] == finished.record["manifest"]
 
 
-def test_wandb_says_one_thing_and_stays_in_the_run_folder(finished, offline):
+def test_wandb_prints_one_line_and_writes_only_in_the_run_folder(finished, offline):
     assert offline.exit_code == 0
     lines = [line for line in finished.output.splitlines() if "wandb" in line]
-    assert lines == [f"wandb    offline; send it with: wandb sync {offline.files.parent}"]
+    assert lines == [f"wandb    offline; upload with: wandb sync {offline.files.parent}"]
     assert not list(finished.home.glob(".local/share/**/*"))
 
 
@@ -156,21 +158,21 @@ def test_tensorboard(finished):
 
 
 def start_in_pipe(folder: Path, environment: dict[str, str]) -> str:
-    """Start and end a W&B run in a process whose standard input is closed; return what it prints."""
+    """Start and finish a W&B run in a process whose standard input is closed; return its output."""
     closed = ["sh", "-c", 'exec "$0" "$@" <&-', sys.executable, "-c", START, str(folder)]
     return subprocess.run(
-        closed, env=environment, timeout=HANG, check=True,
+        closed, env=environment, timeout=TIMEOUT, check=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ).stdout  # fmt: skip
 
 
 def start_in_terminal(folder: Path, environment: dict[str, str]) -> str:
-    """The same at a terminal, where W&B would ask, with nobody there to type."""
+    """Do the same in a terminal, where W&B would prompt."""
     ours, theirs = pty.openpty()
-    words = [sys.executable, "-c", START, str(folder)]
-    with subprocess.Popen(words, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+    command = [sys.executable, "-c", START, str(folder)]
+    with subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         try:
-            assert process.wait(HANG) == 0
+            assert process.wait(TIMEOUT) == 0
         finally:
             process.kill()
         output = os.read(ours, 65536).decode()
@@ -180,22 +182,22 @@ def start_in_terminal(folder: Path, environment: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("start", [start_in_pipe, start_in_terminal])
-def test_without_a_login_nothing_is_asked(tmp_path, start):
+def test_no_prompt_without_a_login(tmp_path, start):
     output = start(tmp_path, clean_environment(tmp_path))
     assert len(output.splitlines()) == 1
-    assert "offline; send it with: wandb sync" in output
-    assert Offline.read(tmp_path).config["seed"] == 1
+    assert "offline; upload with: wandb sync" in output
+    assert OfflineRun.read(tmp_path).config["seed"] == 1
 
 
-def test_server_that_does_not_answer(tmp_path):
+def test_server_does_not_answer(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         account = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": address}
         output = start_in_pipe(tmp_path, clean_environment(tmp_path) | account)
     first, last = output.splitlines()
-    assert first.startswith("W&B: logging offline, as the server does not let us in.")
+    assert first.startswith("W&B: login failed, logging offline.")
     assert "wandb sync" in last
-    assert Offline.read(tmp_path).exit_code == 0
+    assert OfflineRun.read(tmp_path).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -218,14 +220,14 @@ def test_mode(tmp_path, monkeypatch, mode, logged_in, expected):
     assert modes == [expected]
 
 
-def read_when_ended(folder):
-    """Read the file once W&B's own process has written its last record."""
+def read_when_finished(folder):
+    """Read the file when W&B's process has written its last record."""
     for _ in range(100):
         try:
-            return Offline.read(folder)
+            return OfflineRun.read(folder)
         except StopIteration:
             time.sleep(0.1)
-    raise AssertionError("W&B never wrote that the run ended")
+    raise AssertionError("W&B did not write the exit record")
 
 
 def test_failed_run_is_marked(fer_train, fer2013_csv, monkeypatch):
@@ -236,17 +238,22 @@ def test_failed_run_is_marked(fer_train, fer2013_csv, monkeypatch):
         EmotionModule, "training_step",
         lambda self, batch, i: step(self, batch, i) * (float("nan") if self.current_epoch == 1 else 1.0),
     )  # fmt: skip
-    words = ["datamodule=fer2013", f"datamodule.path={fer2013_csv}", "trainer.max_epochs=2", "logger=wandb"]
-    run = fer_train(*TINY, *words)
+    overrides = [
+        "datamodule=fer2013",
+        f"datamodule.path={fer2013_csv}",
+        "trainer.max_epochs=2",
+        "logger=wandb",
+    ]
+    run = fer_train(*TINY, *overrides)
     assert run.status == 2
-    failed = read_when_ended(run.folder)
+    failed = read_when_finished(run.folder)
     assert failed.exit_code == 1
     assert "model" not in failed.artifacts
     assert len(failed.values("val/confusion_picture")) == 1
 
 
-@pytest.mark.parametrize("words", [["logger=csv"], ["logger=all", "trainer.fast_dev_run=true"]])
-def test_no_logger(fer_train, fer2013_csv, words):
-    run = fer_train(*TINY, "datamodule=fer2013", f"datamodule.path={fer2013_csv}", *words)
+@pytest.mark.parametrize("overrides", [["logger=csv"], ["logger=all", "trainer.fast_dev_run=true"]])
+def test_no_logger(fer_train, fer2013_csv, overrides):
+    run = fer_train(*TINY, "datamodule=fer2013", f"datamodule.path={fer2013_csv}", *overrides)
     assert run.status == 0
     assert not {"wandb", "tensorboard"} & {path.name for path in run.folder.iterdir()}

@@ -1,4 +1,4 @@
-"""What befalls a run from outside: Ctrl-C, and a disk that fills up."""
+"""Runs that are interrupted: Ctrl-C, and a full disk."""
 
 import json
 import resource
@@ -11,23 +11,23 @@ import pytest
 
 from fer.checkpoint import load_checkpoint
 
-FACES = ("datamodule.num_train=128", "datamodule.num_val=64", "datamodule.num_test=8")
-WORDS = (
-    *FACES, "model=fast_cnn", "datamodule.batch_size=16", "trainer.max_epochs=500", "augmentation=none",
+DATA = ("datamodule.num_train=128", "datamodule.num_val=64", "datamodule.num_test=8")
+OPTIONS = (
+    *DATA, "model=fast_cnn", "datamodule.batch_size=16", "trainer.max_epochs=500", "augmentation=none",
 )  # fmt: skip
 
 
-def _listen():
-    """Hear Ctrl-C even where the tests run in the background, whose children would not."""
+def _enable_sigint():
+    """Handle Ctrl-C also if the tests run in the background, whose child processes ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
 def started(tmp_path):
-    """A long run after its third epoch: its process and its folder."""
-    command = [sys.executable, "-m", "fer.train", f"output_dir={tmp_path}", *WORDS]
+    """Process and folder of a long run after its third epoch."""
+    command = [sys.executable, "-m", "fer.train", f"output_dir={tmp_path}", *OPTIONS]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_listen
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_enable_sigint
     )
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
@@ -40,7 +40,7 @@ def started(tmp_path):
     process.wait()
 
 
-def check_what_is_left(folder, status):
+def check_run_folder(folder, status):
     record = json.loads((folder / "run.json").read_text())
     rows = (folder / "metrics.csv").read_text().splitlines()[1:]
     assert record["status"] == status
@@ -49,18 +49,18 @@ def check_what_is_left(folder, status):
     assert load_checkpoint(folder / "checkpoints" / "best.ckpt").epoch <= record["best"]["epoch"]
 
 
-def test_interrupted(started):
+def test_ctrl_c(started):
     process, folder = started
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors.strip() == "interrupted"
-    check_what_is_left(folder, "interrupted")
+    check_run_folder(folder, "interrupted")
     assert (folder / "plots" / "learning_curves.png").exists()
 
 
 def test_full_disk(started):
-    """The system refuses files of more than 40,000 bytes: less than a checkpoint, more than the record."""
+    """Files are limited to 40,000 bytes: less than a checkpoint, more than the record."""
     process, folder = started
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (40_000, 40_000))
     _, errors = process.communicate(timeout=60)
@@ -68,4 +68,4 @@ def test_full_disk(started):
     assert errors.startswith("error: ")
     assert "Traceback" not in errors
     assert "File too large" in errors
-    check_what_is_left(folder, "failed")
+    check_run_folder(folder, "failed")

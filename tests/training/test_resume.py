@@ -1,4 +1,4 @@
-"""A run that is killed goes on where it stopped, and ends as one that was never killed."""
+"""A killed and resumed run gives the same result as an uninterrupted one."""
 
 import csv
 import json
@@ -14,21 +14,21 @@ import torch
 
 from fer.errors import FerError
 from fer.training.recorder import RunRecorder
-from fer.training.resume import check_same_data, stopped_run
+from fer.training.resume import check_same_data, load_stopped_run
 
 LAST = "checkpoints/last.ckpt"
-FACES = ("datamodule.num_train=256", "datamodule.num_val=64", "datamodule.num_test=8")
-# All that has a state: dropout, momenta, a schedule, averaged weights, augmentation, patience.
-RUN = (
-    *FACES, "model=fast_cnn", "model.kwargs.widths=[8,16]", "model.kwargs.depths=[0,0]", "ema=true",
+DATA = ("datamodule.num_train=256", "datamodule.num_val=64", "datamodule.num_test=8")
+# Everything with a state: dropout, momentum, schedule, averaged weights, augmentation, early stopping.
+OPTIONS = (
+    *DATA, "model=fast_cnn", "model.kwargs.widths=[8,16]", "model.kwargs.depths=[0,0]", "ema=true",
     "ema_decay=0.9", "scheduler=onecycle", "augmentation=standard", "early_stopping_patience=9",
     "trainer.max_epochs=6", "datamodule.batch_size=8",
 )  # fmt: skip
 
 
-def start(output, *words):
-    command = [sys.executable, "-m", "fer.train", f"output_dir={output}", *words]
-    # W&B's helper process of this session, if there is one, would outlive the kill and hold on to the run.
+def start(output, *overrides):
+    command = [sys.executable, "-m", "fer.train", f"output_dir={output}", *overrides]
+    # A W&B service process of the test session would survive the kill and keep the run open.
     environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
@@ -47,7 +47,7 @@ def only_run(output):
 
 
 def kill_in_epoch(process, folder_of, epoch):
-    """Wait for the checkpoint of an epoch, let the next one begin, and kill."""
+    """Wait for the checkpoint of an epoch, then kill the process in the next epoch."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -67,83 +67,86 @@ def tensors(value, prefix=""):
         yield prefix, value
     elif isinstance(value, dict):
         for key, inner in value.items():
-            if not str(key).startswith("RunCheckpoint"):  # it holds the path of the run folder
+            # RunCheckpoint holds the path of the run folder
+            if not str(key).startswith("RunCheckpoint"):
                 yield from tensors(inner, f"{prefix}/{key}")
     elif isinstance(value, list | tuple):
         for key, inner in enumerate(value):
             yield from tensors(inner, f"{prefix}/{key}")
 
 
-def test_killed_and_resumed_ends_with_the_very_same_weights(tmp_path):
-    finish(start(tmp_path / "whole", *RUN))
-    process = start(tmp_path / "killed", *RUN, "logger=wandb")
+def test_killed_and_resumed_run_has_the_same_weights(tmp_path):
+    finish(start(tmp_path / "full", *OPTIONS))
+    process = start(tmp_path / "killed", *OPTIONS, "logger=wandb")
     kill_in_epoch(process, lambda: only_run(tmp_path / "killed"), epoch=2)
     folder = only_run(tmp_path / "killed")
     killed_at = len(list(csv.DictReader((folder / "metrics.csv").open())))
     assert 2 <= killed_at < 6
     output = finish(start(tmp_path / "other", f"resume={folder}"))
-    assert f"going on from {folder / LAST}" in output
-    assert not list((tmp_path / "other").glob("train/*/*"))  # it went on in its own folder
+    assert f"resuming from {folder / LAST}" in output
+    # it was resumed in its own folder
+    assert not list((tmp_path / "other").glob("train/*/*"))
     for name in ("best.ckpt", "last.ckpt"):
-        one = torch.load(only_run(tmp_path / "whole") / "checkpoints" / name, weights_only=True)
+        one = torch.load(only_run(tmp_path / "full") / "checkpoints" / name, weights_only=True)
         two = torch.load(folder / "checkpoints" / name, weights_only=True)
         expected, got = dict(tensors(one)), dict(tensors(two))
         assert expected.keys() == got.keys()
         assert [key for key in expected if not torch.equal(expected[key], got[key])] == []
     rows = list(csv.DictReader((folder / "metrics.csv").open()))
-    whole = list(csv.DictReader((only_run(tmp_path / "whole") / "metrics.csv").open()))
-    same = [key for key in whole[0] if not key.startswith("perf/")]
-    assert [[row[key] for key in same] for row in rows] == [[row[key] for key in same] for row in whole]
+    full = list(csv.DictReader((only_run(tmp_path / "full") / "metrics.csv").open()))
+    same = [key for key in full[0] if not key.startswith("perf/")]
+    assert [[row[key] for key in same] for row in rows] == [[row[key] for key in same] for row in full]
     seconds = [float(row["perf/fit_seconds"]) for row in rows]
     assert seconds == sorted(seconds)
     record = json.loads((folder / "run.json").read_text())
     assert (record["status"], record["resumes"], record["epochs"]) == ("finished", 1, 6)
-    started = [path.name.split("-", 3)[3] for path in (folder / "wandb").glob("offline-run-*")]
-    assert started == [f"{folder.parent.name}_{folder.name}"] * 2  # one run for W&B, in two parts
+    wandb_ids = [path.name.split("-", 3)[3] for path in (folder / "wandb").glob("offline-run-*")]
+    # one W&B run in two parts
+    assert wandb_ids == [f"{folder.parent.name}_{folder.name}"] * 2
 
 
 @pytest.fixture
 def stopped(tiny_run):
-    """A run that looks as one that was killed in its second epoch."""
+    """A run folder as after a kill in the second epoch."""
     run = tiny_run("trainer.max_epochs=2")
     (run.folder / "run.json").write_text(json.dumps(run.record | {"status": "running"}))
     return run.folder
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         (("optimizer.lr=0.5",), "optimizer.lr 0.001 -> 0.5"),
         (("model=fast_cnn",), 'model.name "baseline_cnn" -> "fast_cnn"'),
-        (("experiment=baseline", "datamodule.path=x.csv"), "more. Leave them out"),
+        (("experiment=baseline", "datamodule.path=x.csv"), "more. Remove these options"),
     ],
 )
-def test_another_config_is_refused(stopped, fer_train, capsys, words, message):
-    assert fer_train(f"resume={stopped}", *words).status == 2
+def test_changed_options_are_an_error(stopped, fer_train, capsys, overrides, message):
+    assert fer_train(f"resume={stopped}", *overrides).status == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
 
 
-def test_an_option_may_be_repeated(stopped, fer_train):
+def test_options_may_be_repeated(stopped, fer_train):
     assert fer_train(f"resume={stopped}", "trainer.max_epochs=2", "optimizer=adamw").status == 0
 
 
-def test_a_run_without_a_checkpoint_begins_again(stopped, fer_train):
+def test_run_without_a_checkpoint_is_restarted(stopped, fer_train):
     (stopped / LAST).unlink()
     assert fer_train(f"resume={stopped}").status == 0
     assert len(list(csv.DictReader((stopped / "metrics.csv").open()))) == 2
 
 
-def test_a_finished_run_is_refused(tiny_run, fer_train, capsys):
+def test_finished_run_is_an_error(tiny_run, fer_train, capsys):
     folder = tiny_run().folder
     assert fer_train(f"resume={folder}").status == 2
     assert "this run has finished" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", [None, "a: [", "3", "model: {}"])
-def test_what_is_no_run_is_refused(tmp_path, fer_train, capsys, text):
-    folder = tmp_path / "stranger"
+def test_other_folder_is_an_error(tmp_path, fer_train, capsys, text):
+    folder = tmp_path / "other"
     folder.mkdir()
     if text is not None:
         (folder / "config.yaml").write_text(text)
@@ -152,37 +155,37 @@ def test_what_is_no_run_is_refused(tmp_path, fer_train, capsys, text):
     assert not list(tmp_path.glob("outputs/train/*/*"))
 
 
-def test_other_data_are_refused(stopped, fer_train, capsys):
+def test_other_data_is_an_error(stopped, fer_train, capsys):
     record = json.loads((stopped / "run.json").read_text())
     record["manifest"]["splits"]["val"]["pixels_sha256"] = "0" * 64
     (stopped / "run.json").write_text(json.dumps(record))
     assert fer_train(f"resume={stopped}").status == 2
-    assert "val differs by its manifest" in capsys.readouterr().err
+    assert "the manifest differs in val" in capsys.readouterr().err
 
 
-def test_a_damaged_checkpoint_is_one_clear_error(stopped, fer_train, capsys):
+def test_damaged_checkpoint_is_an_error(stopped, fer_train, capsys):
     (stopped / LAST).write_bytes(b"PK\x03\x04 cut off")
     assert fer_train(f"resume={stopped}").status == 2
     assert str(stopped / LAST) in capsys.readouterr().err
 
 
-def test_data_may_have_moved(stopped, tmp_path):
-    given = {"resume": str(stopped), "datamodule": {"path": "elsewhere"}}
-    config, folder = stopped_run(given, ["resume", "datamodule.path"])
+def test_data_path_may_change(stopped, tmp_path):
+    overridden = {"resume": str(stopped), "datamodule": {"path": "elsewhere"}}
+    config, folder = load_stopped_run(overridden, ["resume", "datamodule.path"])
     assert (config["datamodule"]["path"], folder) == ("elsewhere", stopped.resolve())
 
 
-def test_what_a_carve_out_is_known_by_decides_nothing(stopped):
+def test_carve_out_hash_is_not_compared(stopped):
     manifest = json.loads((stopped / "run.json").read_text())["manifest"]
     check_same_data({**manifest, "carved_sha256": "0" * 64}, manifest, stopped)
-    with pytest.raises(FerError, match="the shape differs"):
+    with pytest.raises(FerError, match="the manifest differs in image shape or labels"):
         check_same_data({**manifest, "image_shape": [1, 1, 1]}, manifest, stopped)
 
 
-def test_early_stopping_that_had_stopped_a_run_stops_it_again(tiny_run, fer_train):
-    """Killed after its last checkpoint, and before it was written down that it had finished."""
-    words = ("trainer.max_epochs=9", "early_stopping_patience=2", "optimizer.lr=0", "scheduler=constant")
-    folder = tiny_run(*words).folder
+def test_early_stopped_run_is_not_continued(tiny_run, fer_train):
+    """Killed between its last checkpoint and the final record."""
+    overrides = ("trainer.max_epochs=9", "early_stopping_patience=2", "optimizer.lr=0", "scheduler=constant")
+    folder = tiny_run(*overrides).folder
     record = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(record | {"status": "running"}))
     assert fer_train(f"resume={folder}").status == 0
@@ -192,14 +195,14 @@ def test_early_stopping_that_had_stopped_a_run_stops_it_again(tiny_run, fer_trai
 @pytest.mark.parametrize(
     ("key", "option"), [("precision", "trainer.precision"), ("processes", "trainer.devices")]
 )
-def test_where_auto_would_choose_otherwise_a_run_does_not_go_on(stopped, fer_train, capsys, key, option):
+def test_other_choice_of_auto_is_an_error(stopped, fer_train, capsys, key, option):
     record = json.loads((stopped / "run.json").read_text())
     (stopped / "run.json").write_text(json.dumps(record | {key: "another"}))
     assert fer_train(f"resume={stopped}").status == 2
-    assert f"the run began with {option} another, and auto means" in capsys.readouterr().err
+    assert f"expected {option}=another, as when the run was started" in capsys.readouterr().err
 
 
-def test_a_monitor_that_is_no_number_is_never_the_best(tmp_path):
+def test_nan_monitor_is_never_the_best(tmp_path):
     recorder = RunRecorder(tmp_path / "metrics.csv", "val/loss")
     recorder.best = {"epoch": 1, "val/loss": float("nan")}
     assert recorder._is_better(9.0)
@@ -207,8 +210,8 @@ def test_a_monitor_that_is_no_number_is_never_the_best(tmp_path):
     assert not recorder._is_better(float("nan"))
 
 
-def test_a_plateau_hears_of_the_epoch_that_a_checkpoint_ended(tmp_path):
-    """Lightning writes the checkpoint first, and then tells the schedule."""
+def test_plateau_schedule_is_stepped_for_the_last_epoch(tmp_path):
+    """Lightning writes the checkpoint before it steps the schedule."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", 0.1, patience=0, threshold=0.0)
     plateau.step(0.5)

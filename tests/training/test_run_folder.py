@@ -1,4 +1,4 @@
-"""What a run notes down of how it was started."""
+"""The recorded command and commit of a run."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         (["seed=3", "name=two words"], "fer-train seed=3 'name=two words'"),
         (
@@ -24,21 +24,22 @@ ROOT = Path(__file__).resolve().parents[2]
         (["sweep.storage=journal:/shared/sweep.log"], "fer-train sweep.storage=journal:/shared/sweep.log"),
     ],
 )
-def test_command_is_kept_without_its_password(monkeypatch, words, expected):
-    monkeypatch.setattr(sys, "argv", ["/bin/fer-train", *words])
+def test_command_is_recorded_without_passwords(monkeypatch, arguments, expected):
+    monkeypatch.setattr(sys, "argv", ["/bin/fer-train", *arguments])
     assert command_line() == expected
 
 
-def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
-    def git(*words):
+def test_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
+    def git(*arguments):
         identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-        subprocess.run(["git", "-C", tmp_path, *identity, *words], check=True, capture_output=True)
+        subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True)
 
     package = tmp_path / "fer"
     package.mkdir()
     (package / "__init__.py").touch()
     monkeypatch.setattr(run_folder.fer, "__file__", str(package / "__init__.py"))
-    assert run_folder._commit() is None  # installed: no checkout
+    # an installed package has no checkout
+    assert run_folder._commit() is None
     git("init")
     git("add", ".")
     git("commit", "-m", "first")
@@ -47,8 +48,8 @@ def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
     assert re.fullmatch("[0-9a-f]{40}[+]", run_folder._commit())
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout of this code")
-def test_the_commit_is_found_from_where_the_code_lies():
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a git checkout")
+def test_commit_does_not_depend_on_the_working_directory():
     head = subprocess.run(
         ["git", "-C", ROOT, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
     )

@@ -1,4 +1,4 @@
-"""The stem that a net was trained with: its weights do not tell, and ``auto`` may choose another one day."""
+"""The stem of a model is stored in its checkpoint: ``auto`` may choose another one in a later version."""
 
 import json
 
@@ -7,16 +7,16 @@ import torch
 
 from fer.checkpoint import load_checkpoint
 
-WORDS = ("model=timm", "model.name=test_resnet", "model.image_size=48")
+OPTIONS = ("model=timm", "model.name=test_resnet", "model.image_size=48")
 
 
 @pytest.fixture
 def run(tiny_run):
-    return tiny_run(*WORDS)
+    return tiny_run(*OPTIONS)
 
 
 def change(run, **keys):
-    """Change what the checkpoint says of the net; None takes it away."""
+    """Change hyperparameters in the checkpoint; None removes one."""
     path = run.folder / "checkpoints" / "last.ckpt"
     content = torch.load(path, weights_only=True)
     content["hyper_parameters"] |= keys
@@ -25,18 +25,18 @@ def change(run, **keys):
     return path
 
 
-def test_checkpoint_keeps_what_auto_came_to(run):
+def test_checkpoint_stores_the_stem_that_auto_selected(run):
     assert load_checkpoint(change(run)).model.backbone.stem == "unpooled"
     assert load_checkpoint(change(run, stem="small")).model.backbone.stem == "small"
 
 
-def test_one_from_before_there_was_a_choice_is_small(run):
+def test_checkpoint_without_a_stem_is_small(run):
     assert load_checkpoint(change(run, stem=None)).model.backbone.stem == "small"
 
 
-def test_nothing_goes_on_with_another_stem(run, fer_train, capsys):
+def test_resuming_with_another_stem_is_an_error(run, fer_train, capsys):
     change(run, stem="small")
     record = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
     assert fer_train(f"resume={run.folder}").status == 2
-    assert "Write stem: small into the model part of" in capsys.readouterr().err
+    assert "Set stem: small under model in" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What Lightning's Trainer takes passes through, or is refused in a line."""
+"""Options of Lightning's Trainer are passed through, or rejected with a one-line error."""
 
 import csv
 
@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from fer.errors import FerError
-from fer.training.fitting import in_words
+from fer.training.fitting import explain_fit_error
 
 
-def test_trainer_options_pass_through(tiny_run):
+def test_trainer_options_are_passed_through(tiny_run):
     run = tiny_run(
         "trainer.accumulate_grad_batches=2", "trainer.max_epochs=2", "trainer.gradient_clip_val=0.5"
     )
@@ -18,7 +18,7 @@ def test_trainer_options_pass_through(tiny_run):
 
 
 @pytest.mark.parametrize(
-    "word",
+    "overrides",
     [
         "trainer.fast_dev_run=true",
         "trainer.overfit_batches=2",
@@ -33,34 +33,37 @@ def test_trainer_options_pass_through(tiny_run):
         "scheduler=plateau trainer.check_val_every_n_epoch=2",
     ],
 )
-def test_trainer_option(word, tiny_run):
-    run = tiny_run(*word.split(), "trainer.max_epochs=2")
+def test_trainer_option(overrides, tiny_run):
+    run = tiny_run(*overrides.split(), "trainer.max_epochs=2")
     assert run.status == 0
     assert run.record["status"] == "finished"
 
 
 @pytest.mark.parametrize(
-    ("word", "validated"),
+    ("override", "validated"),
     [
         ("early_stopping_patience=9", ["2", "3"]),
         ("trainer.check_val_every_n_epoch=3", ["3"]),
         ("trainer.min_epochs=5", ["2", "3"]),
     ],
 )
-def test_the_end_of_max_steps_is_validated_wherever_it_falls(word, validated, tiny_run):
-    run = tiny_run("trainer.limit_train_batches=2", "trainer.max_steps=3", "trainer.max_epochs=9", word)
+def test_last_step_of_max_steps_is_validated(override, validated, tiny_run):
+    run = tiny_run("trainer.limit_train_batches=2", "trainer.max_steps=3", "trainer.max_epochs=9", override)
     rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
     assert [row["step"] for row in rows if row.get("val/accuracy")] == validated
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         (
             "early_stopping_patience=1 trainer.limit_val_batches=0",
-            "early_stopping_patience watches val/accuracy",
+            "early_stopping_patience: expected a validation of val/accuracy",
         ),
-        ("scheduler=plateau trainer.limit_val_batches=0", "scheduler=plateau watches val/accuracy"),
+        (
+            "scheduler=plateau trainer.limit_val_batches=0",
+            "scheduler=plateau: expected a validation of val/accuracy",
+        ),
         ("trainer.limit_val_batches=0.1", "trainer: You requested to check 0.1 of the `val_dataloader`"),
         (
             "trainer.limit_train_batches=0.01",
@@ -68,37 +71,37 @@ def test_the_end_of_max_steps_is_validated_wherever_it_falls(word, validated, ti
         ),
     ],
 )
-def test_trainer_options_that_cannot_be(words, message, tiny_run, capsys):
-    assert tiny_run(*words.split()).status == 2
+def test_incompatible_trainer_options(overrides, message, tiny_run, capsys):
+    assert tiny_run(*overrides.split()).status == 2
     assert capsys.readouterr().err.startswith(f"error: {message}")
 
 
-def test_epochs_without_validation_have_no_figures(tiny_run):
+def test_epochs_without_validation_have_no_val_metrics(tiny_run):
     run = tiny_run("trainer.check_val_every_n_epoch=2", "trainer.max_epochs=4")
     rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
     assert [bool(row["val/accuracy"]) for row in rows] == [False, True, False, True]
 
 
-def test_sanity_check_is_no_epoch(tiny_run):
+def test_sanity_check_is_not_an_epoch(tiny_run):
     run = tiny_run("trainer.num_sanity_val_steps=1", "trainer.max_epochs=1")
     row = next(csv.DictReader((run.folder / "metrics.csv").open()))
     assert run.record["best"]["val/loss"] == float(row["val/loss"])
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "expected"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory."), "choose a smaller datamodule.batch_size"),
-        (RuntimeError("Early stopping conditioned on metric `val/accuracy`"), "there was none: Early"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "Reduce datamodule.batch_size"),
+        (RuntimeError("Early stopping conditioned on metric `val/accuracy`"), "none ran: Early"),
         (ValueError("Expected more than 1 value per channel when training"), "datamodule.batch_size: batch"),
     ],
 )
-def test_mistakes_that_show_within_a_fit_are_told_in_words(error, said):
-    told = in_words(error, 1)
-    assert isinstance(told, FerError)
-    assert said in str(told)
+def test_known_errors_of_a_fit_are_explained(error, expected):
+    explained = explain_fit_error(error, 1)
+    assert isinstance(explained, FerError)
+    assert expected in str(explained)
 
 
-def test_other_errors_of_a_fit_are_left_as_they_are():
-    error = ValueError("of somebody else")
-    assert in_words(error, 1) is error
+def test_other_errors_of_a_fit_are_unchanged():
+    error = ValueError("unknown")
+    assert explain_fit_error(error, 1) is error

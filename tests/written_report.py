@@ -1,4 +1,4 @@
-"""What fer-evaluate leaves, read back."""
+"""Read the files that fer-evaluate writes."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def numbers(folder: Path) -> dict[str, Any]:
-    """Return the figures of a report."""
+    """Return the numbers of a report."""
     return json.loads((folder / "metrics.json").read_text())
 
 

@@ -74,7 +74,7 @@ def _strip(predictions: Predictions, images: Images, pair: ConfusedPair) -> Imag
 
 
 def _predicted(predictions: Predictions, row: int) -> str:
-    """Return the prediction for an image, ``"predicted happy 93 %"``."""
+    """Return the prediction for an image, ``"pred happy 93 %"``; a longer text would not fit the tile."""
     predicted = int(predictions.probs[row].argmax())
     probability = format_percent(float(predictions.probs[row, predicted]))
-    return f"predicted {predictions.labels.names[predicted]} {probability}"
+    return f"pred {predictions.labels.names[predicted]} {probability}"

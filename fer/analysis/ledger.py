@@ -1,4 +1,4 @@
-"""The ledger of test scores: every score of a test split leaves a line that stays."""
+"""The ledger of test scores: an append-only file with one line for every evaluation of a test split."""
 
 import json
 import os
@@ -8,22 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from fer.analysis.sketch import overlap
+from fer.analysis.sketch import estimate_overlap
 from fer.errors import FerError
 
 FILENAME = "test_ledger.jsonl"
-SAME_SHARE = 0.1  # of the smaller set: fewer are copies that two sets have of each other's images
+# Overlap, as a proportion of the smaller set, from which two sets count as the same test images. Less overlap
+# comes from single duplicates between two sets.
+MIN_OVERLAP = 0.1
 
 
 @dataclass(frozen=True)
 class History:
-    """What a ledger says of a recipe and of the test images that it is scored on.
+    """Earlier scores of a recipe on the same test images. The field names are keys of metrics.json.
 
     Attributes:
-        same_model: Earlier scores of these very weights on these images.
-        same_recipe: Earlier scores of the recipe on these images, ``same_model`` and other seeds.
+        same_model: Earlier scores of these exact weights on these images.
+        same_recipe: Earlier scores of the recipe on these images: ``same_model`` and other seeds.
         recipes: Number of different recipes with a score on these images.
-        damaged: Lines that cannot be read, and so may hide further scores.
+        damaged: Lines that cannot be read, so that there may be more scores.
     """
 
     same_model: int
@@ -33,7 +35,7 @@ class History:
 
 
 class Ledger:
-    """An append-only file with a JSON object on each line. It may be written by several processes at once.
+    """An append-only file with a JSON object on each line. Several processes can write at the same time.
 
     Args:
         folder: The folder of all runs, ``outputs``.
@@ -43,10 +45,10 @@ class Ledger:
         self.path = Path(folder) / FILENAME
 
     def append(self, *entries: Mapping[str, Any]) -> Self:
-        """Add lines, side by side and whole.
+        """Append complete lines, all in one write.
 
         Args:
-            entries: What `entry` returns.
+            entries: What `make_entry` returns.
 
         Raises:
             FerError: The file cannot be written. The score must then not be shown.
@@ -58,16 +60,16 @@ class Ledger:
             try:
                 _write_locked(file, lines.encode())
             finally:
-                os.close(file)  # gives the lock back
+                os.close(file)  # this also releases the lock
         except OSError as error:
             raise FerError(
-                f"{self.path}: a score of a test split must be entered here, but the file cannot be written "
-                f"({error.strerror}). Make it writable, or copy the run to a folder that is."
+                f"{self.path}: the score of a test split must be recorded here, but the file cannot be "
+                f"written ({error.strerror}). Make it writable, or copy the run to a writable folder."
             ) from error
         return self
 
     def entries(self) -> tuple[list[dict[str, Any]], int]:
-        """Return all entries, the oldest first, and the number of lines that are none."""
+        """Return all entries, oldest first, and the number of lines that cannot be read."""
         try:
             lines = self.path.read_bytes().splitlines()
         except FileNotFoundError:
@@ -75,31 +77,34 @@ class Ledger:
         except OSError as error:
             raise FerError(f"{self.path}: cannot be read ({error.strerror}).") from error
         parsed = [_parse(line) for line in lines if line.strip()]
-        found = [entry for entry in parsed if entry is not None]
-        return found, len(parsed) - len(found)
+        entries = [entry for entry in parsed if entry is not None]
+        return entries, len(parsed) - len(entries)
 
     def history(self, about: Mapping[str, Any]) -> History:
-        """Count what has been scored before.
+        """Count the earlier scores on the same test images.
 
         Args:
             about: Of the predictions: ``model_sha256``, ``recipe_sha256``, ``test_images``, ``test_marks``,
-                ``manifest``, and of an ensemble ``members``, whose scores count as its own.
+                ``manifest``, and for an ensemble ``members``, whose scores count as its own.
         """
         entries, damaged = self.entries()
-        of_all = (about, *about.get("members", ()))
-        recipes, models = ({one[key] for one in of_all} for key in ("recipe_sha256", "model_sha256"))
-        here = [entry for entry in entries if _are_same(entry, about)]
-        recipe = [entry for entry in here if entry.get("recipe_sha256") in recipes]
-        model = [entry for entry in recipe if entry.get("model_sha256") in models]
-        return History(len(model), len(recipe), len({entry.get("recipe_sha256") for entry in here}), damaged)
+        models = (about, *about.get("members", ()))
+        recipe_hashes, model_hashes = (
+            {model[key] for model in models} for key in ("recipe_sha256", "model_sha256")
+        )
+        same_images = [entry for entry in entries if _has_same_images(entry, about)]
+        same_recipe = [entry for entry in same_images if entry.get("recipe_sha256") in recipe_hashes]
+        same_model = [entry for entry in same_recipe if entry.get("model_sha256") in model_hashes]
+        recipes = {entry.get("recipe_sha256") for entry in same_images}
+        return History(len(same_model), len(same_recipe), len(recipes), damaged)
 
 
-def entry(about: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the ledger keeps of a score.
+def make_entry(about: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ledger entry of a score.
 
     Args:
         about: Of the predictions.
-        result: Score -> plain values, with n and interval.
+        result: Metric -> plain values, with n and interval.
     """
     keys = (
         "run",
@@ -119,10 +124,11 @@ def entry(about: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _write_locked(file: int, lines: bytes) -> None:
-    """Write at the end of a file, alone, on a line of its own."""
+    """Append to a file under an exclusive lock, starting on a new line."""
     _lock(file)
     size = os.fstat(file).st_size
-    if size and _last_byte(file, size) != b"\n":  # what wrote there was killed, or the disk was full
+    # The last line is incomplete if its writer was killed or the disk was full.
+    if size and _last_byte(file, size) != b"\n":
         lines = b"\n" + lines
     while lines:
         lines = lines[os.write(file, lines) :]
@@ -135,7 +141,8 @@ def _last_byte(file: int, size: int) -> bytes:
 
 
 def _lock(file: int) -> None:
-    with suppress(ImportError):  # Windows, where appending a line at once has to do
+    # Windows has no fcntl; there, each line is appended in a single write without a lock.
+    with suppress(ImportError):
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -149,17 +156,18 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two scores are of the same test images, or of so many that one tells of the other.
+def _has_same_images(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two scores are of the same test images, or of sets that overlap by at least `MIN_OVERLAP`.
 
-    In another order, file format or size, gray or in colour, a tenth of them: the marks tell.
+    The sketches in ``test_marks`` are of perceptual hashes, so they match in any order, file format or size,
+    in gray or in colour.
     """
-    marks = [about.get("test_marks") or () for about in (one, other)]
-    return _images(one) == _images(other) or overlap(*marks) >= SAME_SHARE
+    sketches = [about.get("test_marks") or () for about in (first, second)]
+    return _images_sha256(first) == _images_sha256(second) or estimate_overlap(*sketches) >= MIN_OVERLAP
 
 
-def _images(about: Mapping[str, Any]) -> str | None:
-    """Return the name of the test images among those scored, by content."""
+def _images_sha256(about: Mapping[str, Any]) -> str | None:
+    """Return the content hash of the test images among those scored."""
     if about.get("test_images"):
         return str(about["test_images"])
     manifest = about.get("manifest") or {}

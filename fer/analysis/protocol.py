@@ -1,4 +1,4 @@
-"""What a reader must know before believing a score: on which images, chosen how, seen before or not."""
+"""The report sections on the protocol: which images were scored, and their role in training."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,14 +8,13 @@ from fer.analysis.section import Cell, Section, Table
 
 SELECTION = "validation, selection split"
 _TITLES = {"train": "training split", "test": "test", "all": "all splits", "val": "validation split"}
-_NO_COPIES = "No image of it has the pixels of one in {}."
 
 
-def standing(about: Mapping[str, Any]) -> str:
-    """Say what a figure on these images is worth, in a few words.
+def split_label(about: Mapping[str, Any]) -> str:
+    """Return a short label for the kind of split that was scored, such as ``validation, selection split``.
 
-    The split that early stopping and the choice of the checkpoint used is known by its pixels, whatever it is
-    called now.
+    The split that early stopping and checkpoint selection used is recognized by the hash of its images, so it
+    gets that label even under another name.
     """
     if _is_selection(about):
         return SELECTION
@@ -24,124 +23,133 @@ def standing(about: Mapping[str, Any]) -> str:
 
 
 def _is_selection(about: Mapping[str, Any]) -> bool:
-    """Whether the images are those that selected the model; of the run's own set, going by the role too."""
-    chosen = about["trained_on"].get("splits", {}).get("val", {})
+    """Whether these images selected the model, by their hash or, in the run's own set, by role."""
+    selection = about["trained_on"].get("splits", {}).get("val", {})
     keys = ("pixels_sha256", "files_sha256")
-    is_same = any(key in chosen and chosen[key] == about["manifest"].get(key) for key in keys)
+    is_same = any(key in selection and selection[key] == about["manifest"].get(key) for key in keys)
     return is_same or (about["role"] == "val" and not about["other_data"])
 
 
 def section(about: Mapping[str, Any], history: History) -> Section:
-    """Tell how the score came about; what endangers it is in `warnings`.
+    """Return the section on how the score was measured. Problems go into `warnings` instead.
 
     Args:
         about: Of the predictions.
-        history: Test scores before this one.
+        history: Earlier test scores.
     """
-    words = [_images(about), *_labels(about), *_copies(about), _test_scores(about, history)]
+    paragraphs = [_images(about), *_labels(about), *_duplicates(about), _test_scores(about, history)]
     numbers = {
-        "standing": standing(about),
+        "standing": split_label(about),
         "left_out": about["left_out"],
         "absent": about["absent"],
         "changed": about["changed"],
         "seen": about["seen"],
         "earlier_scores": vars(history),
     }
-    return Section("protocol", "How this was measured", words, [_manifest(about)], [], numbers)
+    return Section("protocol", "How this was measured", paragraphs, [_manifest(about)], [], numbers)
 
 
 def warnings(about: Mapping[str, Any], history: History) -> list[Section]:
-    """Return the section that stands on top of a report, if there is anything to warn of."""
-    words = list(_warnings(about, history))
-    return [Section("warnings", "Read this first", words, warning=True)] if words else []
+    """Return the warning section for the top of the report, or an empty list."""
+    paragraphs = list(_warnings(about, history))
+    return [Section("warnings", "Read this first", paragraphs, warning=True)] if paragraphs else []
 
 
 def _warnings(about: Mapping[str, Any], history: History) -> Iterator[str]:
     yield from _changes(about)
-    yield from _seen(about)
+    yield from _seen_images(about)
     if about["has_test"] and history.same_recipe:
-        scores = _scores(history.same_recipe)
-        yield f"This recipe had {scores} on these test images before this one: {_whose(history)}."
+        scores = _count_scores(history.same_recipe)
+        yield f"This recipe had {scores} on these test images before this one: {_by_model(history)}."
     if history.damaged:
         yield f"Unreadable lines in the ledger of test scores: {history.damaged}. There may be more scores."
 
 
 def _changes(about: Mapping[str, Any]) -> Iterator[str]:
     for role in about["changed"]:
-        trainings = [about, *about.get("members", [])]
-        name = next(one["trained_on"]["splits"][role]["split"] for one in trainings
-                    if role in one["trained_on"]["splits"])  # fmt: skip
+        models = [about, *about.get("members", [])]
+        name = next(model["trained_on"]["splits"][role]["split"] for model in models
+                    if role in model["trained_on"]["splits"])  # fmt: skip
         yield (
-            f"The data is not what the model was trained with: images or labels of its {role} split ({name}) "
-            "differ from the manifest in the checkpoint."
+            f"The data has changed since training: images or labels of the {role} split ({name}) differ from "
+            "the manifest in the checkpoint."
         )
     if (recorded := about.get("recorded")) is not None:
         yield (
             f"The run recorded an accuracy of {recorded['then']:.1%} for this checkpoint and these images, "
-            f"but it now has {recorded['now']:.1%}: the code of the model has changed since, or the data."
+            f"but it now has {recorded['now']:.1%}. The code of the model or the data has changed since."
         )
 
 
-def _seen(about: Mapping[str, Any]) -> Iterator[str]:
+def _seen_images(about: Mapping[str, Any]) -> Iterator[str]:
     n = about["manifest"]["count"]
     for role, count in about["seen"].items():
         if count:
-            verb = "trained on" if role == "train" else "selected by"
-            yield f"{count:,} of {n:,} images have the pixels of one that the model was {verb}."
+            use = "training" if role == "train" else "model selection"
+            yield f"{count:,} of {n:,} images have the same pixels as an image that was used for {use}."
     if about["role"] in ("train", "all") and not about["other_data"]:
-        yield "The images that the model was trained on are among these: such figures say nothing of others."
+        yield (
+            "These images include the training images of the model, so the scores do not show how it "
+            "performs on new images."
+        )
 
 
-def _scores(count: int) -> str:
+def _count_scores(count: int) -> str:
     return "1 score" if count == 1 else f"{count} scores"
 
 
-def _whose(history: History) -> str:
-    others = history.same_recipe - history.same_model
-    return f"{history.same_model} of these very weights, {others} of other seeds"
+def _by_model(history: History) -> str:
+    other_seeds = history.same_recipe - history.same_model
+    return f"{history.same_model} of these exact weights, {other_seeds} of other seeds"
 
 
 def _images(about: Mapping[str, Any]) -> str:
     count = about["manifest"]["count"]
-    text = f"{count:,} images, split {about['split']} of {about['data']}: {standing(about)}."
-    if standing(about) == SELECTION:
+    text = f"{count:,} images, split {about['split']} of {about['data']}: {split_label(about)}."
+    if split_label(about) == SELECTION:
         text += (
-            " Early stopping and the choice of the checkpoint used these images, so figures on them flatter."
+            " Early stopping and checkpoint selection used these images, so scores on them are too high: "
+            "they have a selection bias."
         )
     if about["other_data"]:
-        text += " The model was trained on another set."
+        text += " The model was trained on another data set."
     return text
 
 
 def _labels(about: Mapping[str, Any]) -> Iterator[str]:
     if about["left_out"]:
-        parts = ", ".join(f"{number:,} {why}" for why, number in about["left_out"].items())
-        yield f"Images left out, as no answer of the model could be right or wrong on them: {parts}."
+        parts = ", ".join(f"{number:,} {reason}" for reason, number in about["left_out"].items())
+        yield f"Images left out because no prediction for them can be right or wrong: {parts}."
     if about["absent"]:
         yield (
-            f"There is no image of {', '.join(about['absent'])}. The model may still answer so, and such an "
-            "answer counts as wrong: a model in use is not told either what will not come."
+            f"There is no image of {', '.join(about['absent'])}. The model can still predict these emotions, "
+            "and such a prediction counts as wrong, because a model in use does not know either which "
+            "emotions will not occur."
         )
 
 
-def _copies(about: Mapping[str, Any]) -> Iterator[str]:
+def _duplicates(about: Mapping[str, Any]) -> Iterator[str]:
     unknown = [role for role, count in about["seen"].items() if count is None]
     clean = [role for role, count in about["seen"].items() if count == 0]
     if clean:
-        yield _NO_COPIES.format(" or ".join(f"the model's {role} split" for role in clean))
+        splits = " or ".join(f"the model's {role} split" for role in clean)
+        yield f"No image has the same pixels as an image in {splits}."
     if unknown:
         yield (
-            f"Whether images of it are in the model's {' or '.join(unknown)} split was not checked: the data "
-            "that it was trained on is not there, or stays on disk undecoded."
+            f"Overlap with the model's {' or '.join(unknown)} split was not checked: the training data is "
+            "not available, or is not held in memory in the same format."
         )
 
 
 def _test_scores(about: Mapping[str, Any], history: History) -> str:
     if not about["has_test"]:
-        return "No test image is among them, so this is not entered in the ledger of test scores."
+        return (
+            "These images include no test image, so this score is not recorded in the ledger of test scores."
+        )
     return (
-        "Test images are among them, so this is entered in the ledger of test scores. Before it, this recipe "
-        f"had {_scores(history.same_recipe)} on them ({_whose(history)}); {history.recipes} recipes had any."
+        "These images include test images, so this score is recorded in the ledger of test scores. Before "
+        f"it, this recipe had {_count_scores(history.same_recipe)} on them ({_by_model(history)}). Recipes "
+        f"with any score on them: {history.recipes}."
     )
 
 
@@ -152,4 +160,4 @@ def _manifest(about: Mapping[str, Any]) -> Table:
     hashes = ", ".join(
         f"{key.replace('_sha256', '')} {manifest[key][:16]}…" for key in keys if key in manifest
     )
-    return Table(("emotion, as the set labels it", "images"), rows, f"SHA-256 of the images: {hashes}.")
+    return Table(("emotion in the data set", "images"), rows, f"SHA-256 of the images: {hashes}.")

@@ -1,28 +1,32 @@
-"""A sketch of a set of images: few marks, enough to tell how much two sets have in common."""
+"""A sketch of a set of images: a few hashes that are enough to estimate the overlap of two sets."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
 
-SIZE = 256
-_MARK_BYTES = 6  # two different images among 10,000 agree by chance once in 5 million sets
+SKETCH_SIZE = 256
+# Bytes of a hash. Among 10,000 images a collision occurs by chance in one of 5 million sets.
+_HASH_BYTES = 6
 
 
-def sketch(contents: Iterable[bytes]) -> list[str]:
-    """Return the marks of a set, whatever its order: the `SIZE` smallest hashes of what is in it, as hex.
+def make_sketch(contents: Iterable[bytes]) -> list[str]:
+    """Return the sketch of a set, independent of its order: its `SKETCH_SIZE` smallest hashes, as hex.
 
     A bottom-k sketch (Broder 1997, https://doi.org/10.1109/SEQUEN.1997.666900).
     """
-    marks = {hashlib.blake2b(content, digest_size=_MARK_BYTES).hexdigest() for content in contents}
-    return sorted(marks)[:SIZE]
+    hashes = {hashlib.blake2b(content, digest_size=_HASH_BYTES).hexdigest() for content in contents}
+    return sorted(hashes)[:SKETCH_SIZE]
 
 
-def overlap(one: Sequence[str], other: Sequence[str]) -> float:
-    """Estimate which share of the smaller of two sets is in the other, in [0, 1].
+def estimate_overlap(first: Sequence[str], second: Sequence[str]) -> float:
+    """Estimate the proportion of the smaller of two sets that is also in the other, in [0, 1].
 
-    Only hashes below both sketches' ends are compared: above, what a full sketch left out is not known. So
-    a part with less than about a hundredth of the other's images may have none to compare, and counts as 0.
+    Only hashes below the largest hash of both sketches are compared, because a full sketch omits all hashes
+    above its own. A subset with less than about a hundredth of the other set's images may have no hash to
+    compare, and then counts as 0.
     """
-    ends = [marks[-1] for marks in (one, other) if len(marks) == SIZE]
-    common = [{mark for mark in marks if not ends or mark <= min(ends)} for marks in (one, other)]
-    smaller = min(map(len, common))
-    return len(common[0] & common[1]) / smaller if smaller else 0.0
+    limits = [hashes[-1] for hashes in (first, second) if len(hashes) == SKETCH_SIZE]
+    comparable = [
+        {value for value in hashes if not limits or value <= min(limits)} for hashes in (first, second)
+    ]
+    smaller = min(map(len, comparable))
+    return len(comparable[0] & comparable[1]) / smaller if smaller else 0.0

@@ -1,1 +1,1 @@
-"""From trained runs to the reports of fer-evaluate and fer-compare."""
+"""Evaluate and compare trained runs: the work behind fer-evaluate and fer-compare."""

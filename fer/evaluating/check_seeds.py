@@ -1,25 +1,25 @@
-"""Seeds of a recipe are trainings of their own."""
+"""Check that the seeds of a recipe are separate training runs."""
 
 from collections.abc import Hashable, Iterable
 
 from fer.errors import FerError
 
 
-def check_seeds(trainings: Iterable[tuple[Hashable, int | None, str]]) -> None:
-    """Refuse two checkpoints of one training: they would pass for two seeds.
+def check_distinct_seeds(trainings: Iterable[tuple[Hashable, int | None, str]]) -> None:
+    """Reject two checkpoints of one training run, which would count as two seeds.
 
     Args:
-        trainings: Of each checkpoint what it was trained as, its seed (None: several, or not known), and its
-            path.
+        trainings: For each checkpoint the key of its training (`fer.scoring.TrainedRun.training_key`), its
+            seed (None: several, or unknown), and its path.
 
     Raises:
-        FerError: Two have one training and one seed.
+        FerError: Two have the same key and seed.
     """
     known: dict[Hashable, str] = {}
-    for training, seed, path in trainings:
-        if seed is not None and (training, seed) in known:
+    for key, seed, path in trainings:
+        if seed is not None and (key, seed) in known:
             raise FerError(
-                f"{known[training, seed]} and {path} are of one recipe and one seed ({seed}): two "
-                "checkpoints of a training are no two seeds. Name one of them."
+                f"{known[key, seed]} and {path}: expected different seeds of a recipe, got two checkpoints "
+                f"of one training run (seed {seed}). Name only one of them."
             )
-        known[training, seed] = path
+        known[key, seed] = path

@@ -1,4 +1,4 @@
-"""In which options recipes differ, as a table."""
+"""The options in which recipes differ, as a table and as a sentence."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,57 +6,62 @@ from typing import Any
 
 from fer.analysis.section import Cell, Table
 
-_ABSENT = "–"
-_NAMED = 4  # in a sentence; the table has all
+_MISSING = "–"
+# Options in the sentence; the table has all of them
+_MAX_OPTIONS = 4
 
 
-def differences(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+def recipe_differences(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Return the options that are not the same in all recipes.
 
     Args:
         recipes: Name -> nested options, as in a config.
 
     Returns:
-        Dotted option -> its value in each recipe, in their order; ``"–"`` where a recipe has no such option.
+        Dotted option -> its value in each recipe, in their order; ``"–"`` if a recipe has no such option.
     """
-    flat = [dict(_flat(recipe)) for recipe in recipes.values()]
+    flat = [dict(_flatten(recipe)) for recipe in recipes.values()]
     options = dict.fromkeys(option for recipe in flat for option in recipe)
-    values = {option: [recipe.get(option, _ABSENT) for recipe in flat] for option in options}
-    return {option: found for option, found in values.items() if any(one != found[0] for one in found)}
+    values = {option: [recipe.get(option, _MISSING) for recipe in flat] for option in options}
+    return {
+        option: in_recipes
+        for option, in_recipes in values.items()
+        if any(value != in_recipes[0] for value in in_recipes)
+    }
 
 
-def _flat(options: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+def _flatten(options: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
     for name, value in options.items():
-        deeper = isinstance(value, Mapping) and value
-        found += _flat(value, f"{prefix}{name}.") if deeper else [(f"{prefix}{name}", value)]
-    return found
+        is_nested = isinstance(value, Mapping) and value
+        pairs += _flatten(value, f"{prefix}{name}.") if is_nested else [(f"{prefix}{name}", value)]
+    return pairs
 
 
-def table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:
+def recipe_table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return a row for each option in which recipes differ, a column for each recipe."""
     rows: list[tuple[Cell, ...]] = [
-        (option, *map(_shown, values)) for option, values in differences(recipes).items()
+        (option, *map(_format, values)) for option, values in recipe_differences(recipes).items()
     ]
-    return Table(("option", *recipes), rows, "What the recipes have not in common.")
+    return Table(("option", *recipes), rows, "Options in which the recipes differ.")
 
 
-def sentence(recipes: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the same in a sentence, of the first options."""
-    found = differences(recipes)
-    short = len(recipes) == 2  # of more, the values are in the table alone
+def recipe_sentence(recipes: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the first differences as a sentence; for two recipes with the values."""
+    differences = recipe_differences(recipes)
+    with_values = len(recipes) == 2
     named = [
-        f"{option} ({_join(recipes, values)})" if short else option
-        for option, values in list(found.items())[:_NAMED]
+        f"{option} ({_join(recipes, values)})" if with_values else option
+        for option, values in list(differences.items())[:_MAX_OPTIONS]
     ]
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    more = f" and {len(differences) - _MAX_OPTIONS} more" if len(differences) > _MAX_OPTIONS else ""
     return f"The recipes differ in {', '.join(named)}{more}."
 
 
 def _join(names: Iterable[str], values: Sequence[Any]) -> str:
-    return ", ".join(f"{name}: {_shown(value)}" for name, value in zip(names, values, strict=True))
+    return ", ".join(f"{name}: {_format(value)}" for name, value in zip(names, values, strict=True))
 
 
-def _shown(value: Any) -> str:
-    """Write a value as a command line takes it."""
+def _format(value: Any) -> str:
+    """Format a value as on the command line."""
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

@@ -1,18 +1,18 @@
-"""A report's figures, tables and pictures for a W&B run, beside what its training has logged."""
+"""Log a report to the W&B run of its training."""
 
 import io
 from collections.abc import Sequence
 from typing import Any
 
-from fer.analysis.report.headline import headlines
-from fer.analysis.report.plain import plain
+from fer.analysis.report.headline import find_headlines
+from fer.analysis.report.plain import to_json_values
 from fer.analysis.section import Section, Table
 
 
 def log_report(run: Any, sections: Sequence[Section]) -> None:
-    """Send all tables and pictures in one step, and the main figures to the run's summary.
+    """Log all tables and plots in one step, and the headline metrics to the summary of the run.
 
-    They are named ``report/<key>/table_1`` … and ``report/<key>/<picture>``; the figures
+    The names are ``report/<key>/table_1``, … and ``report/<key>/<plot>``; the metrics are
     ``report/accuracy``, with ``report/accuracy_low`` and ``report/accuracy_high``.
 
     Args:
@@ -23,21 +23,21 @@ def log_report(run: Any, sections: Sequence[Section]) -> None:
     for section in sections:
         name = f"report/{section.key}"
         content |= {f"{name}/table_{i}": _table(table) for i, table in enumerate(section.tables, 1)}
-        content |= {
-            f"{name}/{picture.name}": _picture(picture.png, picture.caption) for picture in section.pictures
-        }
+        content |= {f"{name}/{plot.name}": _image(plot.png, plot.caption) for plot in section.plots}
     if content:
         run.log(content)
-    run.summary.update(_figures(sections))
+    run.summary.update(_headline_values(sections))
 
 
-def _figures(sections: Sequence[Section]) -> dict[str, float]:
-    numbers = {section.key: plain(section.numbers) for section in sections}
-    found: dict[str, float] = {}
-    for figure in headlines(numbers):
-        parts = {"": figure.value, "_low": figure.low, "_high": figure.high}
-        found |= {f"report/{figure.key}{end}": value for end, value in parts.items() if value is not None}
-    return found
+def _headline_values(sections: Sequence[Section]) -> dict[str, float]:
+    numbers = {section.key: to_json_values(section.numbers) for section in sections}
+    values: dict[str, float] = {}
+    for headline in find_headlines(numbers):
+        parts = {"": headline.value, "_low": headline.low, "_high": headline.high}
+        values |= {
+            f"report/{headline.key}{suffix}": value for suffix, value in parts.items() if value is not None
+        }
+    return values
 
 
 def _table(table: Table) -> Any:
@@ -47,7 +47,7 @@ def _table(table: Table) -> Any:
     return wandb.Table(columns=list(table.columns), data=rows, allow_mixed_types=True)
 
 
-def _picture(png: bytes, caption: str) -> Any:
+def _image(png: bytes, caption: str) -> Any:
     import wandb
     from PIL import Image
 

@@ -1,1 +1,1 @@
-"""From a checkpoint to a bundle: the graph, the proof that it answers alike, the card."""
+"""Export a checkpoint to a bundle: ONNX graph, parity check, quantisation, model card."""

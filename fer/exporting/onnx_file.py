@@ -1,4 +1,4 @@
-"""Writing a network as an ONNX file that says what its answers mean."""
+"""Write a network as an ONNX file with the labels in its metadata."""
 
 import json
 import logging
@@ -10,26 +10,28 @@ import onnx
 import torch
 
 from fer.bundle.runtime import ATTENTION, FACES, PROBABILITIES
-from fer.exporting.graph import Deployed, mask_of
+from fer.exporting.graph import ExportModel, attention_mask
 from fer.labels import LabelSpace
 
-OPSET = 18  # of ONNX 1.13 (2022): older runtimes and other languages read it too
-_EXAMPLES = 2  # of one picture the exporter would conclude that there is always one
+# Opset of ONNX 1.13 (2022), for compatibility with older runtimes and other languages.
+OPSET = 18
+# With a batch of one, the exporter would treat the batch size as constant.
+_EXAMPLE_BATCH = 2
 
 
-def write_onnx(network: Deployed, path: Path, about: Mapping[str, str]) -> None:
-    """Write a network for any number of faces at a time.
+def write_onnx(network: ExportModel, path: Path, about: Mapping[str, str]) -> None:
+    """Write a network as ONNX with a dynamic batch size.
 
     Args:
-        network: In evaluation mode.
-        path: The file.
-        about: What stands in its metadata, from `metadata`.
+        network: The network in evaluation mode.
+        path: File to write.
+        about: Metadata of the file; see `metadata`.
     """
     side = network.image_size
-    faces = torch.zeros(_EXAMPLES, side, side, 3, dtype=torch.uint8)
-    outputs = [PROBABILITIES] if mask_of(network.model) is None else [PROBABILITIES, ATTENTION]
+    faces = torch.zeros(_EXAMPLE_BATCH, side, side, 3, dtype=torch.uint8)
+    outputs = [PROBABILITIES] if attention_mask(network.model) is None else [PROBABILITIES, ATTENTION]
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of torch, about its own insides
+        warnings.simplefilter("ignore")  # torch warns about its own internals
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             network.eval(), (faces,), input_names=[FACES], output_names=outputs, opset_version=OPSET,
@@ -37,11 +39,11 @@ def write_onnx(network: Deployed, path: Path, about: Mapping[str, str]) -> None:
         )  # fmt: skip
         assert program is not None
         program.save(str(path), external_data=False)
-    finish(path, about)
+    write_metadata(path, about)
 
 
 def metadata(name: str, labels: LabelSpace, schema_version: int) -> dict[str, str]:
-    """Return what an ONNX file says of itself; ``labels`` is a JSON list in the order of the answers."""
+    """Return the metadata of an ONNX file; ``labels`` is a JSON list in the order of the probabilities."""
     return {
         "name": name,
         "labels": json.dumps(list(labels.names), ensure_ascii=False),
@@ -49,8 +51,8 @@ def metadata(name: str, labels: LabelSpace, schema_version: int) -> dict[str, st
     }
 
 
-def finish(path: Path, about: Mapping[str, str]) -> None:
-    """Write metadata, and take out what the exporter notes of this machine: paths and traces of the code."""
+def write_metadata(path: Path, about: Mapping[str, str]) -> None:
+    """Write metadata, and remove what the exporter adds about this machine: paths and stack traces."""
     model = onnx.load(path)
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer,
                  *model.graph.input, *model.graph.output, *model.functions):  # fmt: skip

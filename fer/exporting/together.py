@@ -1,4 +1,4 @@
-"""Several models as one, in one file: the mean of their probabilities."""
+"""Ensembles: several models in one file, whose probabilities are averaged."""
 
 from collections.abc import Sequence
 
@@ -6,22 +6,22 @@ import torch
 from torch import Tensor, nn
 
 from fer.errors import FerError
-from fer.labels import check_same
+from fer.labels import check_same_labels
 from fer.models import EmotionClassifier
 from fer.scoring import TrainedRun
 
 
-class Together(nn.Module):
-    """Classifiers of one label space, whose probabilities are averaged.
+class Ensemble(nn.Module):
+    """An ensemble of classifiers with one label space; their probabilities are averaged.
 
     Args:
-        members: Two or more, in evaluation mode.
+        members: Two or more classifiers in evaluation mode.
 
-    Shape: as that of each of them; the logits are the logarithms of the mean probabilities.
+    Shape: as for each member. The logits are the logarithms of the mean probabilities.
     """
 
     def __init__(self, members: Sequence[EmotionClassifier]) -> None:
-        """Take them in."""
+        """Register the members as submodules."""
         super().__init__()
         self.members = nn.ModuleList(members)
 
@@ -31,53 +31,56 @@ class Together(nn.Module):
         return probs.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
-Network = EmotionClassifier | Together
+Network = EmotionClassifier | Ensemble
 
 
-def model_of(runs: Sequence[TrainedRun]) -> Network:
-    """Return the model of a run, or those of several as one."""
-    return runs[0].trained.model if len(runs) == 1 else Together([run.trained.model for run in runs])
+def combined_model(runs: Sequence[TrainedRun]) -> Network:
+    """Return the model of a run, or the ensemble of several."""
+    return runs[0].checkpoint.model if len(runs) == 1 else Ensemble([run.checkpoint.model for run in runs])
 
 
-def check_together(runs: Sequence[TrainedRun]) -> None:
-    """Refuse runs that cannot share a file, or could not be judged together.
+def check_compatible(runs: Sequence[TrainedRun]) -> None:
+    """Check that runs can be exported as one ensemble.
 
     Raises:
-        FerError: Emotions, size or colour of their pictures, or their validation images differ, or one is
-            named twice.
+        FerError: Their emotions, image size, image channels or validation images differ, or a run is given
+            twice.
     """
     first, known = runs[0], {runs[0].model_sha256}
     for other in runs[1:]:
-        check_same(first.trained.labels, other.trained.labels, str(other.path))
+        check_same_labels(first.checkpoint.labels, other.checkpoint.labels, str(other.path))
         if other.model_sha256 in known:
-            raise FerError(f"{other.path}: these weights are named twice. Name each run once.")
-        known.add(other.model_sha256)
-        for what, of in _IN_COMMON.items():
-            if of(first) != of(other):
-                raise FerError(
-                    f"{other.path}: expected a model for pictures of the same {what} as {first.path}, got "
-                    f"{of(other)} and {of(first)}. Models in one bundle see the same pictures."
-                )
-        if not _chosen_on_the_same(first, other):
             raise FerError(
-                f"{other.path}: expected a model chosen on the same validation images as {first.path}: what "
-                "both say together is calibrated and judged on these. Train them on one set, held alike."
+                f"{other.path}: expected different runs, got the same weights twice. Name each run once."
+            )
+        known.add(other.model_sha256)
+        for name, value in _SHARED_PROPERTIES.items():
+            if value(first) != value(other):
+                raise FerError(
+                    f"{other.path}: expected the same {name} as {first.path} ({value(first)}), got "
+                    f"{value(other)}. All models of an ensemble get the same images."
+                )
+        if not _same_validation(first, other):
+            raise FerError(
+                f"{other.path}: expected a model with the same validation images as {first.path}: the "
+                "ensemble is calibrated and evaluated on them. Train both on the same data set with the same "
+                "options."
             )
 
 
 def _side(run: TrainedRun) -> int:
-    return int(run.trained.config["model"]["image_size"])
+    return int(run.checkpoint.config["model"]["image_size"])
 
 
 def _channels(run: TrainedRun) -> int:
-    return int(run.trained.manifest["image_shape"][2])
+    return int(run.checkpoint.manifest["image_shape"][2])
 
 
-_IN_COMMON = {"size in pixels": _side, "number of colours": _channels}
+_SHARED_PROPERTIES = {"image size": _side, "number of channels": _channels}
 
 
-def _chosen_on_the_same(first: TrainedRun, other: TrainedRun) -> bool:
-    """Whether both have validation images, and these have the same hashes of a kind."""
-    one, two = (run.trained.manifest["splits"].get("val", {}) for run in (first, other))
-    kinds = [kind for kind in ("pixels_sha256", "files_sha256") if kind in one and kind in two]
-    return bool(kinds) and all(one[kind] == two[kind] for kind in kinds)
+def _same_validation(first: TrainedRun, other: TrainedRun) -> bool:
+    """Return whether both runs have validation images with the same hashes."""
+    first_part, other_part = (run.checkpoint.manifest["splits"].get("val", {}) for run in (first, other))
+    kinds = [kind for kind in ("pixels_sha256", "files_sha256") if kind in first_part and kind in other_part]
+    return bool(kinds) and all(first_part[kind] == other_part[kind] for kind in kinds)

@@ -1,4 +1,4 @@
-"""A registered version as a W&B artifact, on the page of the run that trained it."""
+"""Log a registered version as a W&B artifact of the run that trained it."""
 
 import json
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from fer.bundle.files import Bundle
 from fer.training.loggers import finish_wandb, start_wandb
 
 _DEFAULTS: dict[str, Any] = {"project": "fer", "entity": None, "group": None, "tags": []}
-KIND = "model"
+ARTIFACT_TYPE = "model"
 
 
-def send(bundle: Bundle, folder: Path, config: Mapping[str, Any], aliases: list[str]) -> None:
-    """Send a version to W&B: online where somebody is logged in, else into a folder to sync later.
+def log_artifact(bundle: Bundle, folder: Path, config: Mapping[str, Any], aliases: list[str]) -> None:
+    """Log a registered bundle to W&B: online if the user is logged in, else offline, to be synced later.
 
     Args:
-        bundle: Of a registry.
-        folder: Of the run that trained it, whose page it goes to.
-        config: Of that run.
-        aliases: What the version is called there.
+        bundle: The bundle in the registry.
+        folder: Folder of the run that trained the model; the artifact is logged to that W&B run.
+        config: Config of that run.
+        aliases: Aliases of the artifact version.
     """
     import wandb
 
@@ -28,7 +28,9 @@ def send(bundle: Bundle, folder: Path, config: Mapping[str, Any], aliases: list[
     run = start_wandb(options, folder, config)
     failed = True
     try:
-        artifact = wandb.Artifact(bundle.card.name, type=KIND, metadata=json.loads(to_json(bundle.card)))
+        artifact = wandb.Artifact(
+            bundle.card.name, type=ARTIFACT_TYPE, metadata=json.loads(to_json(bundle.card))
+        )
         artifact.add_dir(str(bundle.folder))
         run.log_artifact(artifact, aliases=aliases)
         failed = False

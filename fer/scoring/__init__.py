@@ -1,28 +1,28 @@
-"""From a trained run and a set of images to predictions; models and data are loaded here alone."""
+"""Load trained runs and data sets, and score them."""
 
 from fer.scoring.ensemble import ensemble
 from fer.scoring.inference import TTA
 from fer.scoring.runs import TrainedRun, load_run
-from fer.scoring.scene import Scene
-from fer.scoring.score import Scored, score
+from fer.scoring.scene import EvaluationData
+from fer.scoring.score import ScoredRun, score
 from fer.scoring.source import KINDS, data_options
-from fer.scoring.subject import SPLITS, Subject, choose, read_data
-from fer.scoring.trace import Provenance, trace
+from fer.scoring.subject import SPLITS, EvaluationSplit, read_data, select_split
+from fer.scoring.trace import Provenance, find_provenance
 
 __all__ = [
     "KINDS",
     "SPLITS",
     "TTA",
+    "EvaluationData",
+    "EvaluationSplit",
     "Provenance",
-    "Scene",
-    "Scored",
-    "Subject",
+    "ScoredRun",
     "TrainedRun",
-    "choose",
     "data_options",
     "ensemble",
+    "find_provenance",
     "load_run",
     "read_data",
     "score",
-    "trace",
+    "select_split",
 ]

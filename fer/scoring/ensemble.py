@@ -1,4 +1,4 @@
-"""Several models as one: the mean of their probabilities."""
+"""Ensembles: the mean of the probabilities of several models."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 from fer.analysis.predictions import Predictions
 from fer.errors import FerError
-from fer.labels import check_same
+from fer.labels import check_same_labels
 from fer.scoring.score import average
 
 
@@ -23,29 +23,30 @@ def ensemble(members: Sequence[Predictions]) -> Predictions:
     """
     first = members[0]
     for other in members[1:]:
-        check_same(first.labels, other.labels, str(other.about["checkpoint"]))
+        check_same_labels(first.labels, other.labels, str(other.about["checkpoint"]))
         if not (np.array_equal(first.index, other.index) and np.array_equal(first.target, other.target)):
             raise FerError(
-                f"--ensemble: {first.about['checkpoint']} and {other.about['checkpoint']} were not scored on "
-                f"the same images: {len(first):,} and {len(other):,}, or others. Name runs of one data set."
+                f"--ensemble: expected predictions for the same images, but {first.about['checkpoint']} "
+                f"({len(first):,} images) and {other.about['checkpoint']} ({len(other):,} images) have "
+                "different ones. Name runs of one data set."
             )
     about = {
         "run": f"ensemble of {len(members)} runs",
         "member_runs": ", ".join(str(member.about["run"]) for member in members),
         "members": [member.about for member in members],
-        **_worst([member.about for member in members]),
+        **_combine_provenance([member.about for member in members]),
         "checkpoint": ", ".join(str(member.about["checkpoint"]) for member in members),
         "parameters": sum(member.about["parameters"] for member in members),
-        "model_sha256": _joint([member.about["model_sha256"] for member in members]),
-        "recipe_sha256": _joint([member.about["recipe_sha256"] for member in members]),
+        "model_sha256": _joint_hash([member.about["model_sha256"] for member in members]),
+        "recipe_sha256": _joint_hash([member.about["recipe_sha256"] for member in members]),
         "seed": None,
         "epoch": None,
     }
     return average([member.probs for member in members], first, about)
 
 
-def _worst(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what is to be said of the images: an image that one member has seen counts as seen."""
+def _combine_provenance(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the provenance of the images for the ensemble: what one member has seen counts as seen."""
     seen: dict[str, int | None] = {}
     for role in dict.fromkeys(role for about in abouts for role in about["seen"]):
         counts = [about["seen"].get(role) for about in abouts]
@@ -61,5 +62,5 @@ def _worst(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _joint(hashes: list[str]) -> str:
+def _joint_hash(hashes: list[str]) -> str:
     return hashlib.sha256("\n".join(["ensemble", *sorted(hashes)]).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Trained runs: which checkpoint a folder stands for, and the hashes that tell models and recipes apart."""
+"""Trained runs: find and load their checkpoint, and identify models and recipes by hashes."""
 
 import hashlib
 import json
@@ -11,11 +11,11 @@ from torch import nn
 
 from fer.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from fer.errors import FerError
-from fer.places import at_home
+from fer.places import expand_user
 
-# Of a config, what may differ between two runs of one recipe: where things lie, what watches the run, and how
-# it is spread over a machine. The number of processes stays in: it multiplies the batch.
-_NO_RECIPE = {
+# Config keys that may differ between two runs of one recipe: paths, logging, and how the work is distributed
+# on the machine. The number of devices is part of the recipe, because it multiplies the batch size.
+_NOT_IN_RECIPE = {
     "": {"seed", "name", "output_dir", "resume", "logger"},
     "trainer": {
         "accelerator", "strategy", "enable_progress_bar", "enable_model_summary", "enable_checkpointing",
@@ -27,49 +27,49 @@ _NO_RECIPE = {
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A trained model with its run.
+    """A trained run with its model.
 
     Attributes:
-        name: Of the run folder, or of a file that lies outside one.
-        path: The checkpoint.
-        folder: The run folder, or ``None`` for a file that lies outside one.
-        trained: Model, labels, config and manifest.
-        model_sha256: Of the weights; see `hash_model`.
-        recipe_sha256: Of the config without the seed; see `hash_recipe`.
+        name: Name of the run folder, or of a checkpoint outside a run folder.
+        path: The checkpoint file.
+        folder: The run folder; ``None`` for a checkpoint outside one.
+        checkpoint: Its content: model, labels, config and manifest.
+        model_sha256: Hash of the weights; see `hash_model`.
+        recipe_sha256: Hash of the config without the seed; see `hash_recipe`.
     """
 
     name: str
     path: Path
     folder: Path | None
-    trained: Checkpoint
+    checkpoint: Checkpoint
     model_sha256: str
     recipe_sha256: str
 
     @property
     def seed(self) -> int | None:
-        """Return the seed of the run, where its config tells one."""
-        return self.trained.config.get("seed")
+        """Seed of the run, if its config has one."""
+        return self.checkpoint.config.get("seed")
 
     @property
     def outputs(self) -> Path:
-        """Return the folder of all runs: ``outputs`` of ``outputs/train/DATE/RUN``, and of a sweep's runs.
+        """Folder of all runs: ``outputs`` for ``outputs/train/DATE/RUN`` and for the runs of a sweep.
 
-        Elsewhere it is the one that the run lies in.
+        For any other location, the parent folder of the run.
         """
         if self.folder is None:
             return self.path.parent
-        above = (place.parent for place in self.folder.parents if place.name in ("train", "multirun"))
-        return next(above, self.folder.parent)
+        outputs = (folder.parent for folder in self.folder.parents if folder.name in ("train", "multirun"))
+        return next(outputs, self.folder.parent)
 
     @property
-    def training(self) -> tuple[str, ...]:
-        """Return what seeds of one recipe have in common; see `training_of`."""
-        return training_of(self.recipe_sha256, self.trained.manifest)
+    def training_key(self) -> tuple[str, ...]:
+        """What all seeds of one recipe have in common; see `make_training_key`."""
+        return make_training_key(self.recipe_sha256, self.checkpoint.manifest)
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Return what the config says of the training; see `recipe_of`."""
-        return recipe_of(self.trained.config)
+        """The part of the config that defines the training; see `recipe_from_config`."""
+        return recipe_from_config(self.checkpoint.config)
 
 
 def load_run(source: str | Path, which: str | None = None) -> TrainedRun:
@@ -77,43 +77,46 @@ def load_run(source: str | Path, which: str | None = None) -> TrainedRun:
 
     Args:
         source: A run folder, or a ``.ckpt`` file of one.
-        which: ``best`` or ``last`` of a folder; ``None``: the best, or the last where nothing was validated.
+        which: ``best`` or ``last``, for a run folder; ``None``: best if there is one, otherwise last.
 
     Raises:
-        FerError: There is no checkpoint, or it is damaged or no checkpoint of this project.
+        FerError: There is no checkpoint, or it is damaged or not from this project.
     """
-    path = _find(at_home(source).resolve(), which)
+    path = _find_checkpoint(expand_user(source).resolve(), which)
     folder = path.parent.parent if path.parent.name == "checkpoints" else None
-    trained = load_checkpoint(path)
+    checkpoint = load_checkpoint(path)
     name = folder.name if folder else path.stem
-    return TrainedRun(name, path, folder, trained, hash_model(trained.model), hash_recipe(trained.config))
+    hashes = hash_model(checkpoint.model), hash_recipe(checkpoint.config)
+    return TrainedRun(name, path, folder, checkpoint, *hashes)
 
 
-def _find(path: Path, which: str | None) -> Path:
+def _find_checkpoint(path: Path, which: str | None) -> Path:
     if path.is_file():
         return path
     names = (which,) if which else ("best", "last")
-    if (found := find_checkpoint(path, names)) is not None:
-        return found
+    if (checkpoint := find_checkpoint(path, names)) is not None:
+        return checkpoint
     if (path / "card.json").is_file():
         raise FerError(
-            f"{path}: expected a run, got a bundle. Its card has the figures of the exported file; score the "
-            "run that it was exported from."
+            f"{path}: expected a run, got a bundle. Its card has the metrics of the exported model. To "
+            "evaluate it, give the run that it was exported from."
         )
     if not path.is_dir():
         raise FerError(
-            f"{path}: there is no such run. Give the folder that fer-train printed, or a .ckpt file."
+            f"{path}: expected a run, but the path does not exist. Give the folder that fer-train printed, "
+            "or a .ckpt file."
         )
     raise FerError(
-        f"{path}: expected a run folder with checkpoints/{names[0]}.ckpt in it, but there is none. "
-        "The run stopped before its first epoch, or this is another folder; give one that fer-train printed."
+        f"{path}: expected a run folder with checkpoints/{names[0]}.ckpt, but it has none. Either the run "
+        "stopped before the end of its first epoch, or this is another folder. Give a folder that fer-train "
+        "printed."
     )
 
 
 def hash_model(model: nn.Module) -> str:
     """Return the SHA-256 over the tensors of a model's state, sorted by name.
 
-    Equal weights have equal hashes, whatever the file, the device or the memory layout.
+    Equal weights have equal hashes, independent of the file, the device and the memory layout.
     """
     checksum = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
@@ -123,30 +126,31 @@ def hash_model(model: nn.Module) -> str:
 
 
 def hash_recipe(config: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a config's recipe."""
-    recipe = recipe_of(config)
+    """Return the SHA-256 of the recipe in a config."""
+    recipe = recipe_from_config(config)
     return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def training_of(recipe_sha256: str, manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the hash of a recipe with those of the images and labels that it was trained on."""
+def make_training_key(recipe_sha256: str, manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a key that is equal for all seeds of a recipe: hashes of recipe, training images and labels."""
     part = manifest["splits"].get("train", {})
     return (recipe_sha256, *(str(part.get(f"{kind}_sha256")) for kind in ("pixels", "files", "labels")))
 
 
-def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a config says of the training, the seed left out.
+def recipe_from_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a config that defines the training, without the seed.
 
-    Left out are also paths of data and outputs, loggers, and what only spreads the work over a machine.
+    Paths of data and outputs, loggers, and settings that only distribute the work on a machine are also
+    removed.
     """
-    recipe = {key: value for key, value in config.items() if key not in _NO_RECIPE[""]}
+    recipe = {key: value for key, value in config.items() if key not in _NOT_IN_RECIPE[""]}
     return recipe | {
-        group: _without(recipe.get(group, {}), _NO_RECIPE[group]) for group in ("trainer", "datamodule")
+        group: _without(recipe.get(group, {}), _NOT_IN_RECIPE[group]) for group in ("trainer", "datamodule")
     }
 
 
 def _without(value: Any, keys: set[str]) -> Any:
-    """Return nested values without these keys, at any depth: a set of several sources has a path in each."""
+    """Return nested values without these keys at any depth: each source of a data set has a path."""
     if isinstance(value, Mapping):
         return {key: _without(inner, keys) for key, inner in value.items() if key not in keys}
     return [_without(inner, keys) for inner in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The data of an evaluation: images to score, and what each run was trained on. Every set is read once."""
+"""The data of an evaluation: the split to score, and the training data of each run. Each set is read once."""
 
 import json
 from collections.abc import Mapping
@@ -8,91 +8,100 @@ from typing import Any
 
 from fer.data.dataset import EmotionData
 from fer.errors import FerError
-from fer.places import at_home
+from fer.places import expand_user
 from fer.scoring.runs import TrainedRun
 from fer.scoring.source import data_options
-from fer.scoring.subject import Subject, choose, read_data
-from fer.scoring.trace import Provenance, trace
+from fer.scoring.subject import EvaluationSplit, read_data, select_split
+from fer.scoring.trace import Provenance, find_provenance
 
-_LOOK = ("size", "color")  # of pictures, as a model was trained on them
+# Options that each model needs as in its training
+_IMAGE_FORMAT = ("size", "color")
+# Options that do not change which images are read
 _NOT_OF_THE_DATA = {"batch_size", "eval_batch_size", "workers", "memory_gb"}
 
 
-class Scene:
-    """Where runs are scored.
+class EvaluationData:
+    """The data that runs are scored on.
 
     Args:
-        run: The first of them: its data is scored, in its label space.
+        run: The first run: its data is scored, in its label space.
         role: ``train``, ``val``, ``test`` or ``all``.
-        path: Where its data lies now, see `fer.scoring.source.data_options`.
-        other: ``kind:path`` of another set to score.
+        path: Where its data is now; see `fer.scoring.source.data_options`.
+        other: ``kind:path`` of another data set to score.
 
     Raises:
-        FerError: The data is not there, or has no such split or emotion.
+        FerError: The data is missing, or has no such split or emotion.
     """
 
     def __init__(self, run: TrainedRun, role: str, path: str | None = None, other: str | None = None) -> None:
         self._path, self._other = path, other
-        self._sets: dict[str, EmotionData] = {}
-        self._traced: dict[tuple[int, str], Provenance] = {}
-        self._others: dict[str, Scene] = {}
-        self._options = data_options(run.trained.config, path, other)
+        self._datasets: dict[str, EmotionData] = {}
+        self._provenances: dict[tuple[int, str], Provenance] = {}
+        self._variants: dict[str, EvaluationData] = {}
+        self._options = data_options(run.checkpoint.config, path, other)
         self.run, self.role = run, role
 
     @cached_property
-    def whole(self) -> EmotionData:
-        """Return the set that is scored, all of it."""
+    def dataset(self) -> EmotionData:
+        """The data set that is scored, with all its splits."""
         return self._read(self._options)
 
     @cached_property
-    def subject(self) -> Subject:
-        """Return the images to score."""
-        return choose(self.whole, self.role, self.run.trained.labels)
+    def split(self) -> EvaluationSplit:
+        """The images to score."""
+        return select_split(self.dataset, self.role, self.run.checkpoint.labels)
 
-    def scene_of(self, run: TrainedRun) -> "Scene":
-        """Return where a run is scored: here, or where these pictures have the size and colour it needs."""
-        own = data_options(run.trained.config, self._path, self._other)
-        options = self._options | {name: own[name] for name in _LOOK if name in own and name in self._options}
+    def for_run(self, run: TrainedRun) -> "EvaluationData":
+        """Return the data in the image size and colour that a run needs; ``self`` if these are the same."""
+        own = data_options(run.checkpoint.config, self._path, self._other)
+        options = self._options | {
+            name: own[name] for name in _IMAGE_FORMAT if name in own and name in self._options
+        }
         if options == self._options:
             return self
-        other = copy(self)
-        other._options, other._traced = options, {}
-        for name in ("whole", "subject"):
-            vars(other).pop(name, None)
-        return self._others.setdefault(self._key(options), other)
+        variant = copy(self)
+        variant._options, variant._provenances = options, {}
+        for name in ("dataset", "split"):
+            vars(variant).pop(name, None)
+        return self._variants.setdefault(self._key(options), variant)
 
-    def trained_on(self, run: TrainedRun) -> EmotionData | None:
-        """Return the set that a run was trained on; ``None`` where it is gone and another is scored."""
+    def training_dataset(self, run: TrainedRun) -> EmotionData | None:
+        """Return the data set that a run was trained on.
+
+        ``None`` if another data set is scored and this one is missing.
+        """
         if self._other is None:
-            return self._read(data_options(run.trained.config, self._path))
+            return self._read(data_options(run.checkpoint.config, self._path))
         try:
-            return self._read(data_options(run.trained.config))
+            return self._read(data_options(run.checkpoint.config))
         except FerError:
             return None
 
     def provenance(self, run: TrainedRun) -> Provenance:
-        """Return what the images have to do with the training of a run."""
-        own = self.trained_on(run)
-        key = (id(own), json.dumps(run.trained.manifest, sort_keys=True))
-        if key not in self._traced:
-            self._traced[key] = trace(run, self.subject, self.whole, own)
-        return self._traced[key]
+        """Return how the images relate to the training of a run."""
+        own = self.training_dataset(run)
+        key = (id(own), json.dumps(run.checkpoint.manifest, sort_keys=True))
+        if key not in self._provenances:
+            self._provenances[key] = find_provenance(run, self.split, self.dataset, own)
+        return self._provenances[key]
 
-    def validation(self, run: TrainedRun) -> Subject | None:
-        """Return the validation images of a run's own set, if it is there."""
-        own = self.trained_on(run)
-        return None if own is None or "val" not in own.roles else choose(own, "val", run.trained.labels)
+    def validation_split(self, run: TrainedRun) -> EvaluationSplit | None:
+        """Return the validation split of a run's own data set, if available."""
+        own = self.training_dataset(run)
+        return (
+            None if own is None or "val" not in own.roles else select_split(own, "val", run.checkpoint.labels)
+        )
 
     def _read(self, options: Mapping[str, Any]) -> EmotionData:
         key = self._key(options)
-        if key not in self._sets:
-            self._sets[key] = read_data(options)
-        return self._sets[key]
+        if key not in self._datasets:
+            self._datasets[key] = read_data(options)
+        return self._datasets[key]
 
     @staticmethod
     def _key(options: Mapping[str, Any]) -> str:
-        """Return what is the same for two ways to name one set, and other for another."""
-        known = {name: value for name, value in options.items() if name not in _NOT_OF_THE_DATA}
-        if known.get("path"):
-            known["path"] = str(at_home(known["path"]).resolve())
-        return json.dumps(known, sort_keys=True, default=str)
+        """Return a key that is equal for two spellings of the same data set."""
+        relevant = {name: value for name, value in options.items() if name not in _NOT_OF_THE_DATA}
+        if relevant.get("path"):
+            relevant["path"] = str(expand_user(relevant["path"]).resolve())
+        return json.dumps(relevant, sort_keys=True, default=str)

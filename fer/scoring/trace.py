@@ -1,4 +1,4 @@
-"""What the scored images have to do with the training: are they others, and were some of them seen?"""
+"""The provenance of scored images: their data set, and which of them were used in training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,120 +7,135 @@ from typing import Any
 import numpy as np
 
 from fer.data.dataset import EmotionData
-from fer.data.duplicates import all_copies
-from fer.data.duplicates.signature import digests, perceptual_hashes
+from fer.data.duplicates import find_duplicates
+from fer.data.duplicates.signature import perceptual_hashes, pixel_digests
 from fer.data.splits import indices, manifest
 from fer.scoring.runs import TrainedRun
-from fer.scoring.subject import Subject
+from fer.scoring.subject import EvaluationSplit
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where images come from, and which of them training saw.
+    """Where images come from, and which of them were used in training.
 
     Attributes:
-        about: Plain JSON values: ``data``, ``split``, ``role``, ``has_test``, ``test_images``,
-            ``test_marks``, ``manifest``, ``left_out``, ``absent``; ``other_data``, whether it is another set
-            than the run's; ``changed``, the roles of the run's set that are not what they were in training;
-            ``seen``, for train and val the number of images that have the pixels of one of that split
-            (``None`` where it is not known).
-        has_copy: bool ``(N,)``, whether a copy is among the training images: a near one too, where the images
-            are of the run's own set. ``None`` where it is not known, or they are the training images.
+        about: JSON values: ``data``, ``split``, ``role``, ``has_test``, ``test_images``, ``test_marks``,
+            ``manifest``, ``left_out``, ``absent``; ``other_data``: whether the data set is not the run's;
+            ``changed``: the roles of the run's data set that changed since training; ``seen``: for train and
+            val, the number of images with the same pixels as an image of that split (``None`` if unknown).
+        has_copy: bool ``(N,)``, whether the training split contains a duplicate of each image, including near
+            duplicates if the images are of the run's data set. ``None`` if unknown, or for the training
+            images.
     """
 
     about: dict[str, Any]
     has_copy: np.ndarray | None
 
 
-def trace(run: TrainedRun, subject: Subject, whole: EmotionData, own: EmotionData | None) -> Provenance:
-    """Compare images with those of a training.
+def find_provenance(
+    run: TrainedRun, split: EvaluationSplit, dataset: EmotionData, training_dataset: EmotionData | None
+) -> Provenance:
+    """Compare images with those of a training run.
 
     Args:
         run: The model.
-        subject: The images.
-        whole: The set that they are of.
-        own: The set that the run was trained on: ``whole`` itself, another, or ``None`` where it is gone.
+        split: The images.
+        dataset: The data set that they are from.
+        training_dataset: The data set that the run was trained on: ``dataset`` itself, another, or ``None``
+            if it is missing.
     """
-    other = own is None or not _is_same(own, whole)
-    copies = find_seen(subject, own, other)
-    in_test = subject.in_test | _in_own_test(subject, own, other)
+    other = training_dataset is None or not _is_same(training_dataset, dataset)
+    seen = find_seen(split, training_dataset, other)
+    in_test = split.in_test | _in_own_test(split, training_dataset, other)
     about = {
-        "data": whole.source,
-        "split": subject.split,
-        "role": subject.role,
+        "data": dataset.source,
+        "split": split.name,
+        "role": split.role,
         "has_test": bool(in_test.any()),
-        "test_images": subject.test_images(),
-        "test_marks": subject.marks(in_test),
-        "manifest": subject.manifest(),
-        "left_out": {**subject.left_out},
-        "absent": list(subject.absent),
+        "test_images": split.test_images(),
+        "test_marks": split.sketch(in_test),
+        "manifest": split.manifest(),
+        "left_out": {**split.left_out},
+        "absent": list(split.absent),
         "other_data": other,
-        "changed": [] if own is None else changed(own, run.trained.manifest),
-        "seen": {role: None if rows is None else int(rows.sum()) for role, rows in copies.items()},
+        "changed": []
+        if training_dataset is None
+        else changed_roles(training_dataset, run.checkpoint.manifest),
+        "seen": {role: None if mask is None else int(mask.sum()) for role, mask in seen.items()},
     }
-    return Provenance(about, copies.get("train") if other else _near(subject, whole))
+    return Provenance(about, seen.get("train") if other else _near_duplicates(split, dataset))
 
 
-def changed(data: EmotionData, trained_on: Mapping[str, Any]) -> list[str]:
-    """Return the roles whose images or labels are not those of a manifest."""
+def changed_roles(data: EmotionData, trained_on: Mapping[str, Any]) -> list[str]:
+    """Return the roles whose images or labels differ from a manifest."""
     before, now = trained_on["splits"], manifest(data, hide_test_labels=False)["splits"]
-    hashes = ("pixels_sha256", "files_sha256", "labels_sha256")
-    names = {role: {key: part[key] for key in hashes if key in part} for role, part in before.items()}
-    return [role for role, known in names.items() if not known.items() <= now.get(role, {}).items()]
+    keys = ("pixels_sha256", "files_sha256", "labels_sha256")
+    hashes = {role: {key: part[key] for key in keys if key in part} for role, part in before.items()}
+    return [role for role, known in hashes.items() if not known.items() <= now.get(role, {}).items()]
 
 
-def _is_same(one: EmotionData, other: EmotionData) -> bool:
-    """Whether two sets have the same images and labels in the same splits, wherever they were read from."""
-    return one is other or not (changed(one, manifest(other, False)) or changed(other, manifest(one, False)))
-
-
-def find_seen(subject: Subject, own: EmotionData | None, other: bool) -> dict[str, np.ndarray | None]:
-    """Find the images with the pixels of a training or validation image, bool ``(N,)`` for each of both.
-
-    ``None`` where that is not known: pictures that stay on disk would all have to be decoded for it, and one
-    held in another size or in colour is not known again by its pixels.
-
-    Args:
-        subject: The images.
-        own: The set that the run was trained on, if it is there.
-        other: The images are of another set. Else they are not looked for in the split that they make up.
-    """
-    roles = [role for role in ("train", "val") if other or subject.role not in (role, "all")]
-    if own is None or not _compares(subject.data, own):
-        return dict.fromkeys(roles)
-    marks = digests(np.asarray(subject.data.images))
-    return {role: _are_in(marks, own, role) for role in roles if role in own.roles}
-
-
-def _in_own_test(subject: Subject, own: EmotionData | None, other: bool) -> np.ndarray:
-    """Return which images of another set are of the run's own test split, bool ``(N,)``.
-
-    They are known again in gray or in colour, and most of them in another size: by their perceptual hashes.
-    """
-    if not other or own is None or "test" not in own.roles:
-        return np.zeros(len(subject.index), bool)
-    return np.isin(
-        perceptual_hashes(subject.data.images), perceptual_hashes(own.take(indices(own, "test")).images)
+def _is_same(first: EmotionData, second: EmotionData) -> bool:
+    """Whether two data sets have the same images and labels in the same splits, wherever they are stored."""
+    if first is second:
+        return True
+    return not (
+        changed_roles(first, manifest(second, hide_test_labels=False))
+        or changed_roles(second, manifest(first, hide_test_labels=False))
     )
 
 
-def _compares(one: EmotionData, other: EmotionData) -> bool:
-    """Whether the pixels of two sets can be compared: both in memory, of one size and as many channels."""
-    return _is_held(one) and _is_held(other) and one.images.shape[1:] == other.images.shape[1:]
+def find_seen(
+    split: EvaluationSplit, training_dataset: EmotionData | None, other: bool
+) -> dict[str, np.ndarray | None]:
+    """Return for train and val a mask of the images whose pixels are in that split, bool ``(N,)``.
+
+    ``None`` if unknown: images on disk would all have to be decoded, and an image in another size or number
+    of channels is not recognized by its pixels.
+
+    Args:
+        split: The images.
+        training_dataset: The data set that the run was trained on, if available.
+        other: The images are from another data set. If not, the split that they form is not searched.
+    """
+    roles = [role for role in ("train", "val") if other or split.role not in (role, "all")]
+    if training_dataset is None or not _are_comparable(split.data, training_dataset):
+        return dict.fromkeys(roles)
+    digests = pixel_digests(np.asarray(split.data.images))
+    return {
+        role: _are_in(digests, training_dataset, role) for role in roles if role in training_dataset.roles
+    }
 
 
-def _is_held(data: EmotionData) -> bool:
+def _in_own_test(split: EvaluationSplit, training_dataset: EmotionData | None, other: bool) -> np.ndarray:
+    """Return which images of another data set are in the run's own test split, bool ``(N,)``.
+
+    They are recognized by perceptual hashes: in gray or in colour, and mostly also in another size.
+    """
+    if not other or training_dataset is None or "test" not in training_dataset.roles:
+        return np.zeros(len(split.index), bool)
+    test_images = training_dataset.take(indices(training_dataset, "test")).images
+    return np.isin(perceptual_hashes(split.data.images), perceptual_hashes(test_images))
+
+
+def _are_comparable(first: EmotionData, second: EmotionData) -> bool:
+    """Whether pixels can be compared: both in memory, with the same size and number of channels."""
+    return (
+        _is_in_memory(first) and _is_in_memory(second) and first.images.shape[1:] == second.images.shape[1:]
+    )
+
+
+def _is_in_memory(data: EmotionData) -> bool:
     return isinstance(data.images, np.ndarray)
 
 
-def _are_in(marks: list[bytes], own: EmotionData, role: str) -> np.ndarray:
-    known = set(digests(own.images[indices(own, role)]))
-    return np.array([mark in known for mark in marks])
+def _are_in(digests: list[bytes], data: EmotionData, role: str) -> np.ndarray:
+    known = set(pixel_digests(data.images[indices(data, role)]))
+    return np.array([digest in known for digest in digests])
 
 
-def _near(subject: Subject, whole: EmotionData) -> np.ndarray | None:
-    """Return which images have an exact or near copy in train; from the cache, once they were looked for."""
-    if subject.role in ("train", "all") or "train" not in whole.roles or not _is_held(whole):
+def _near_duplicates(split: EvaluationSplit, dataset: EmotionData) -> np.ndarray | None:
+    """Return which images have an exact or near duplicate in train. The search is cached on disk."""
+    if split.role in ("train", "all") or "train" not in dataset.roles or not _is_in_memory(dataset):
         return None
-    groups = all_copies(whole.images).groups
-    return np.isin(groups[subject.index], groups[indices(whole, "train")])
+    groups = find_duplicates(dataset.images).groups
+    return np.isin(groups[split.index], groups[indices(dataset, "train")])

@@ -1,83 +1,88 @@
-"""The report of a sweep: its page, and a short summary on the screen."""
+"""The report of a sweep: its HTML page, and a short summary in the terminal."""
 
 from pathlib import Path
 
-from fer.analysis.report.write import write_whole
+from fer.analysis.report.write import write_atomically
 from fer.errors import FerError
 from fer.sweep_reporting import chapters
-from fer.sweep_reporting.chapter import Chapter
-from fer.sweep_reporting.confirm_chapter import chapter as confirm_chapter
-from fer.sweep_reporting.confirming import confirmed
-from fer.sweep_reporting.cost import both
-from fer.sweep_reporting.found import FoundSweep, about
+from fer.sweep_reporting.chapter import PageSection
+from fer.sweep_reporting.confirm_chapter import confirmation_section
+from fer.sweep_reporting.confirming import load_confirmations
+from fer.sweep_reporting.cost import sweep_costs
+from fer.sweep_reporting.found import SweepResults, search_settings
 from fer.sweep_reporting.page import page
-from fer.sweep_reporting.written import percent, shown
+from fer.sweep_reporting.written import format_percent, format_value
 
 
-def report(sweep: FoundSweep) -> Path:
-    """Write ``report.html`` in the sweep's folder, whole or not at all, and print the summary.
+def report(sweep: SweepResults) -> Path:
+    """Write ``report.html`` into the sweep's folder atomically, and print the summary.
 
     Returns:
-        Its path.
+        The path of the page.
 
     Raises:
         FerError: The page cannot be written.
     """
-    extra = _confirmed(sweep)
+    confirmation = _confirmation(sweep)
     cost = chapters.cost(sweep)
-    parts = [
-        chapters.best(sweep), *extra, chapters.history(sweep), chapters.importance(sweep),
+    sections = [
+        chapters.best(sweep), *confirmation, chapters.history(sweep), chapters.importance(sweep),
         chapters.parallel(sweep), chapters.slices(sweep), chapters.curves(sweep), cost,
         chapters.trials(sweep),
     ]  # fmt: skip
     warnings = list(chapters.warnings(sweep))
-    facts = f"{sweep.objective} · {_counted(sweep)}"
+    subtitle = f"{sweep.objective} · {_counts(sweep)}"
     path = sweep.folder / "report.html"
-    words = page(f"Sweep {sweep.name}", facts, _headline(sweep), warnings, parts, about(sweep))
+    settings = search_settings(sweep)
+    html = page(f"Sweep {sweep.name}", subtitle, _main_results(sweep), warnings, sections, settings)
     sweep.folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, words)
-    _print(sweep, [*warnings, *cost.words, *[word for one in extra for word in one.words]], path)
+    write_atomically(path, html)
+    confirmed = [text for section in confirmation for text in section.paragraphs]
+    _print_summary(sweep, [*warnings, *cost.paragraphs, *confirmed], path)
     return path
 
 
-def _confirmed(sweep: FoundSweep) -> list[Chapter]:
-    if not (runs := confirmed(sweep)):
+def _confirmation(sweep: SweepResults) -> list[PageSection]:
+    """Return the section on confirmed recipes; none if there are none."""
+    if not (confirmations := load_confirmations(sweep)):
         return []
-    from fer.sweep_reporting.duel import duel  # loads torch
+    # imports torch, so only if it is needed
+    from fer.sweep_reporting.duel import paired_comparison
 
     try:
-        return [confirm_chapter(sweep, runs, duel(runs, sweep.objective))]
-    except FerError as error:  # a run that was moved, say; all else is worth its page
-        return [confirm_chapter(sweep, runs, None, str(error))]
+        comparison = paired_comparison(confirmations, sweep.objective)
+    except FerError as error:  # e.g. a run folder that was moved: the rest of the page is still useful
+        return [confirmation_section(sweep, confirmations, None, str(error))]
+    return [confirmation_section(sweep, confirmations, comparison)]
 
 
-def _print(sweep: FoundSweep, words: list[str], path: Path) -> None:
-    print(f"sweep    {sweep.name}: {_counted(sweep)}")
+def _print_summary(sweep: SweepResults, paragraphs: list[str], path: Path) -> None:
+    print(f"sweep    {sweep.name}: {_counts(sweep)}")
     if sweep.ranking:
         best = sweep.ranking[0]
-        value = shown(sweep.objective, best.value)
+        value = format_value(sweep.objective, best.value)
         print(f"best     trial {best.number}, {sweep.objective} {value} (validation, selection split)")
-        print(f"again    {sweep.command(best)}")
+        print(f"retrain  {sweep.command(best)}")
         if sweep.is_proxy:
-            print(f"whole    {sweep.whole_command(best)}")
-    for word in words:
-        print(word)
+            print(f"full     {sweep.full_command(best)}")
+    for text in paragraphs:
+        print(text)
     print(f"report   {path}", flush=True)
 
 
-def _counted(sweep: FoundSweep) -> str:
-    return ", ".join(f"{number} {word}" for word, number in sweep.count().items())
+def _counts(sweep: SweepResults) -> str:
+    return ", ".join(f"{number} {state}" for state, number in sweep.count().items())
 
 
-def _headline(sweep: FoundSweep) -> dict[str, tuple[str, str]]:
+def _main_results(sweep: SweepResults) -> dict[str, tuple[str, str]]:
     cards = {}
     if sweep.ranking:
         best = sweep.ranking[0]
         remark = f"trial {best.number}; validation, selection split"
-        cards[f"Best {sweep.objective}"] = (shown(sweep.objective, best.value), remark)
-    cards["Trials"] = (str(len(sweep.trials)), _counted(sweep))
-    own, unpruned = both(sweep)
-    if own.images is not None and unpruned.images:
-        share = percent(own.images / unpruned.images)
-        cards["Image passes"] = (share, "of those of the same trials without pruning")
+        cards[f"Best {sweep.objective}"] = (format_value(sweep.objective, best.value), remark)
+    cards["Trials"] = (str(len(sweep.trials)), _counts(sweep))
+    actual, unpruned = sweep_costs(sweep)
+    if actual.images is not None and unpruned.images:
+        percent = format_percent(actual.images / unpruned.images)
+        cards["Image passes"] = (percent, "of those of the same trials without pruning")
     return cards

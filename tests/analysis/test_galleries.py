@@ -36,7 +36,7 @@ def test_contact_sheets_show_label_and_prediction(monkeypatch):
     predicted = predictions.probs[row].argmax()
     assert texts[:2] == [
         f"true {FER7.names[predictions.target[row]]}",
-        f"predicted {FER7.names[predicted]} {confidence(predictions, row)}",
+        f"pred {FER7.names[predicted]} {confidence(predictions, row)}",
     ]
     assert [len(Image.open(io.BytesIO(p.png)).size) for p in section.plots] == [2, 2]
 

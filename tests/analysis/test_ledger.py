@@ -1,4 +1,4 @@
-"""The ledger keeps every line, whoever writes at the same time."""
+"""The ledger keeps every line, also with several writers at the same time."""
 
 import json
 import os
@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from fer.analysis.ledger import History, Ledger, entry
-from fer.analysis.sketch import sketch
+from fer.analysis.ledger import History, Ledger, make_entry
+from fer.analysis.sketch import make_sketch
 from fer.errors import FerError
 
 IMAGES = {"pixels_sha256": "images", "count": 10}
@@ -27,8 +27,8 @@ def about(model="m", recipe="r", images=IMAGES):
     return {"model_sha256": model, "recipe_sha256": recipe, "manifest": images, "created": "now", "tta": None}
 
 
-def test_parallel_writers_lose_nothing(tmp_path):
-    """Four processes start at once; each line is longer than what a pipe or page takes at a time."""
+def test_parallel_writers_lose_no_lines(tmp_path):
+    """Four processes write at once; each line is longer than a pipe buffer or a page."""
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(i)], stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE, text=True) for i in range(4)
@@ -45,7 +45,7 @@ def test_parallel_writers_lose_nothing(tmp_path):
         assert [line["number"] for line in lines if line["writer"] == str(i)] == list(range(50))
 
 
-def test_earlier_lines_stay(tmp_path):
+def test_append_keeps_earlier_lines(tmp_path):
     ledger = Ledger(tmp_path / "outputs").append({"a": 1})
     before = ledger.path.read_bytes()
     ledger.append({"b": 2}, {"c": 3})
@@ -53,7 +53,7 @@ def test_earlier_lines_stay(tmp_path):
     assert ledger.entries() == ([{"a": 1}, {"b": 2}, {"c": 3}], 0)
 
 
-def test_a_cut_off_line_spoils_no_other(tmp_path):
+def test_a_truncated_line_does_not_affect_others(tmp_path):
     ledger = Ledger(tmp_path).append({"a": 1})
     with ledger.path.open("a") as file:
         file.write('{"b": ')
@@ -62,48 +62,48 @@ def test_a_cut_off_line_spoils_no_other(tmp_path):
     assert ledger.history(about()).damaged == 1
 
 
-def test_earlier_scores_of_a_recipe(tmp_path):
+def test_history_counts_earlier_scores_of_a_recipe(tmp_path):
     ledger = Ledger(tmp_path)
     assert ledger.history(about()) == History(0, 0, 0, 0)
     others = {"pixels_sha256": "others"}
     for one in (about(), about("m2"), about("m3", "r2"), about(images=others)):
-        ledger.append(entry(one, {"accuracy": 0.5}))
+        ledger.append(make_entry(one, {"accuracy": 0.5}))
     assert ledger.history(about()) == History(same_model=1, same_recipe=2, recipes=2, damaged=0)
     assert ledger.history(about("new", "new")) == History(0, 0, 2, 0)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root can write anywhere")
 def test_unwritable_folder(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(FerError, match="must be entered here"):
+    with pytest.raises(FerError, match="must be recorded here"):
         Ledger(tmp_path).append({})
 
 
-def test_a_folder_in_its_place(tmp_path):
+def test_ledger_path_is_a_folder(tmp_path):
     (tmp_path / "test_ledger.jsonl").mkdir()
-    with pytest.raises(FerError, match="must be entered here"):
+    with pytest.raises(FerError, match="must be recorded here"):
         Ledger(tmp_path).append({})
 
 
-def test_test_images_are_known_whatever_is_scored_beside_them(tmp_path):
+def test_test_images_are_recognized_among_other_images(tmp_path):
     everything = about(images={"pixels_sha256": "all of the set", "count": 100}) | {"test_images": "images"}
-    ledger = Ledger(tmp_path).append(entry(everything, {}))
+    ledger = Ledger(tmp_path).append(make_entry(everything, {}))
     assert ledger.history(about()) == History(1, 1, 1, 0)
-    assert Ledger(tmp_path).append(entry(about(), {})).history(everything).same_model == 2
+    assert Ledger(tmp_path).append(make_entry(about(), {})).history(everything).same_model == 2
 
 
-@pytest.mark.parametrize(("share", "is_same"), [(1.0, True), (0.2, True), (0.02, False)])
-def test_test_images_are_known_in_another_order_and_in_part(share, is_same, tmp_path):
+@pytest.mark.parametrize(("fraction", "is_same"), [(1.0, True), (0.2, True), (0.02, False)])
+def test_test_images_are_recognized_in_another_order_and_in_part(fraction, is_same, tmp_path):
     images, others = ([f"{word}{number}".encode() for number in range(3000)] for word in "ab")
-    first = about() | {"test_marks": sketch(images)}
-    shared = int(share * 3000)
+    first = about() | {"test_marks": make_sketch(images)}
+    shared = int(fraction * 3000)
     second = about(images={"pixels_sha256": "elsewhere"}) | {
-        "test_marks": sketch([*others[shared:], *images[:shared]])
+        "test_marks": make_sketch([*others[shared:], *images[:shared]])
     }
-    assert Ledger(tmp_path).append(entry(first, {})).history(second).same_recipe == is_same
+    assert Ledger(tmp_path).append(make_entry(first, {})).history(second).same_recipe == is_same
 
 
-def test_an_ensemble_has_the_scores_of_its_members(tmp_path):
-    ledger = Ledger(tmp_path).append(entry(about("a"), {}), entry(about("b", "other"), {}))
+def test_scores_of_members_count_for_their_ensemble(tmp_path):
+    ledger = Ledger(tmp_path).append(make_entry(about("a"), {}), make_entry(about("b", "other"), {}))
     together = about("joint", "joint") | {"members": [about("a"), about("b", "other")]}
     assert ledger.history(together) == History(2, 2, 2, 0)

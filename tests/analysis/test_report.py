@@ -11,21 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from report_sections import HOSTILE, about, drawing, photograph, sections
+from report_sections import HOSTILE, about, chart, photograph, sections
 
 from fer.analysis import report as report_package
 from fer.analysis.report import write_report
-from fer.analysis.report.cells import columns
+from fer.analysis.report.cells import format_columns
 from fer.analysis.report.html import tag
-from fer.analysis.report.pictures import inline
-from fer.analysis.report.plain import plain
-from fer.analysis.section import Picture, Section, Table
+from fer.analysis.report.pictures import inline_images
+from fer.analysis.report.plain import to_json_values
+from fer.analysis.section import Plot, Section, Table
 
 VOID = {"meta", "img"}
 
 
 class Reader(HTMLParser):
-    """Notes every element with its attributes and its text, and refuses one that is not closed in order."""
+    """Collects elements, attributes and text, and fails if an element is not closed in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -63,7 +63,7 @@ def benign(tmp_path_factory):
     return Reader(report(tmp_path_factory.mktemp("report"))[0])
 
 
-def test_page_asks_for_nothing_outside_itself(benign):
+def test_page_makes_no_network_requests(benign):
     sources = [a[key] for _, a in benign.elements for key in ("src", "href", "srcset", "data") if key in a]
     assert len(sources) > 4
     assert all(re.match(r"data:image/(png|webp);base64,|#\w", source) for source in sources)
@@ -73,7 +73,7 @@ def test_page_asks_for_nothing_outside_itself(benign):
     assert not benign.all("script", "link", "iframe", "object", "base")
 
 
-def test_page_can_be_read_aloud(benign):
+def test_page_is_accessible_to_screen_readers(benign):
     assert benign.all("html") == [{"lang": "en"}]
     assert all(image["alt"].strip() for image in benign.all("img"))
     assert all(head["scope"] in ("col", "row") for head in benign.all("th"))
@@ -83,7 +83,7 @@ def test_page_can_be_read_aloud(benign):
     assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
-def test_contents_lead_to_chapters_and_no_name_is_there_twice(benign):
+def test_contents_link_to_sections_and_ids_are_unique(benign):
     ids = [attributes["id"] for _, attributes in benign.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     links = [link["href"][1:] for link in benign.all("a")]
@@ -91,7 +91,7 @@ def test_contents_lead_to_chapters_and_no_name_is_there_twice(benign):
     assert set(links) <= set(ids)
 
 
-def test_page_shows_figures_interval_standing_and_warning_first(benign):
+def test_page_starts_with_warning_headline_metrics_and_split(benign):
     start = benign.text[: benign.text.index("Contents")]
     assert "58.9 %" in start
     assert "95 % interval 57.3 to 60.5 %" in start
@@ -103,12 +103,12 @@ def test_page_shows_figures_interval_standing_and_warning_first(benign):
 
 
 @pytest.mark.parametrize("label", HOSTILE)
-def test_hostile_names_are_text(tmp_path, benign, label):
+def test_hostile_names_are_escaped(tmp_path, benign, label):
     html, text = report(tmp_path, label)
     page = Reader(html)
     assert page.shape() == benign.shape()
-    shown = re.sub(r"[\x00-\x08\x0e-\x1f\ud800-\udfff]", "�", label)
-    assert page.text.count(shown) > 5
+    expected = re.sub(r"[\x00-\x08\x0e-\x1f\ud800-\udfff]", "�", label)
+    assert page.text.count(expected) > 5
     assert "\x00" not in html
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {15, 3}
@@ -117,49 +117,49 @@ def test_hostile_names_are_text(tmp_path, benign, label):
 
 
 @given(st.text())
-def test_text_cannot_make_an_element(words):
-    page = Reader(tag("p", words, title=words))
+def test_text_cannot_create_an_element(string):
+    page = Reader(tag("p", string, title=string))
     assert page.shape() == [("p", ["title"])]
-    clean = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", "�", words)
+    clean = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", "�", string)
     assert page.text == clean
     assert page.all("p")[0]["title"] == clean
 
 
 def refuse(constant):
-    raise AssertionError(f"{constant} is no JSON")
+    raise AssertionError(f"{constant} is not valid JSON")
 
 
-def test_numbers_are_those_that_were_measured_and_never_nan(tmp_path):
+def test_numbers_are_written_to_json_without_nan(tmp_path):
     report(tmp_path)
-    found = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=refuse)
+    metrics = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=refuse)
     expected = {"value": 0.589, "low": 0.573, "high": 0.605, "n": 3589, "note": ""}
-    assert found["scores"]["accuracy"] == expected
-    assert found["scores"]["uar"]["value"] is None
-    assert found["scores"]["uar"]["note"] == "no image of happy"
-    assert found["about"]["manifest"] == {"n": 1}
+    assert metrics["scores"]["accuracy"] == expected
+    assert metrics["scores"]["uar"]["value"] is None
+    assert metrics["scores"]["uar"]["note"] == "no image of happy"
+    assert metrics["about"]["manifest"] == {"n": 1}
 
 
-def test_plain_takes_numpy_apart():
+def test_numpy_values_become_json_values():
     content = {
         1: np.array([1.0, np.nan]),
         "n": np.int64(3),
         "worst": float("-inf"),
         "pair": (np.float32(0.5), True),
     }
-    assert plain(content) == {"1": [1.0, None], "n": 3, "worst": None, "pair": [0.5, True]}
-    nothing = {"value": float("nan"), "note": ""}
-    assert plain(nothing) == {"value": None, "note": "not a finite number"}
+    assert to_json_values(content) == {"1": [1.0, None], "n": 3, "worst": None, "pair": [0.5, True]}
+    undefined = {"value": float("nan"), "note": ""}
+    assert to_json_values(undefined) == {"value": None, "note": "not a finite number"}
     with pytest.raises(TypeError, match="set"):
-        plain({"x": {1}})
+        to_json_values({"x": {1}})
 
 
 def test_same_report_has_the_same_bytes(tmp_path):
     assert report(tmp_path / "a") == report(tmp_path / "b")
 
 
-def test_failure_leaves_the_earlier_report(tmp_path, monkeypatch):
+def test_failure_keeps_the_earlier_report(tmp_path, monkeypatch):
     before = report(tmp_path)
-    broken = [Section("x", "X", pictures=[Picture("p", drawing()[:500], "cut off")])]
+    broken = [Section("x", "X", plots=[Plot("p", chart()[:500], "cut off")])]
     with pytest.raises(OSError, match=r"truncated|cannot identify"):
         write_report(tmp_path, broken, "t", {})
     assert before == tuple((tmp_path / name).read_text() for name in ("index.html", "report.md"))
@@ -167,16 +167,16 @@ def test_failure_leaves_the_earlier_report(tmp_path, monkeypatch):
 
 
 def test_page_of_many_photographs_stays_below_5_mb(tmp_path):
-    pictures = [Picture(f"p{i}", photograph(1900, 1000, i), "noise") for i in range(2)]
-    path = write_report(tmp_path, [Section("x", "X", pictures=pictures)], "t", {})
+    plots = [Plot(f"p{i}", photograph(1900, 1000, i), "noise") for i in range(2)]
+    path = write_report(tmp_path, [Section("x", "X", plots=plots)], "t", {})
     assert 500_000 < path.stat().st_size < 5_000_000
 
 
-def test_drawing_keeps_its_colours_and_its_inches():
-    (drawn,) = inline([Picture("p", drawing(), "bars")])
-    assert (drawn.width, drawn.height) == (768, 336)  # 8 by 3.5 inches
-    shown = Image.open(io.BytesIO(base64.b64decode(drawn.address.split(",")[1]))).convert("RGB")
-    assert np.array_equal(shown, Image.open(io.BytesIO(drawing())))
+def test_chart_keeps_its_colours_and_size_in_inches():
+    (image,) = inline_images([Plot("p", chart(), "bars")])
+    assert (image.width, image.height) == (768, 336)  # 8 by 3.5 inches
+    decoded = Image.open(io.BytesIO(base64.b64decode(image.data_uri.split(",")[1]))).convert("RGB")
+    assert np.array_equal(decoded, Image.open(io.BytesIO(chart())))
 
 
 COLUMNS = [
@@ -194,8 +194,8 @@ COLUMNS = [
 ]
 
 
-@pytest.mark.parametrize(("cells", "shown", "numeric"), COLUMNS)
-def test_columns(cells, shown, numeric):
-    (column,) = columns(Table(("x",), [(cell,) for cell in cells]))
-    assert column.cells == (cells if shown is None else shown)
+@pytest.mark.parametrize(("cells", "formatted", "numeric"), COLUMNS)
+def test_columns(cells, formatted, numeric):
+    (column,) = format_columns(Table(("x",), [(cell,) for cell in cells]))
+    assert column.cells == (cells if formatted is None else formatted)
     assert column.numeric == numeric

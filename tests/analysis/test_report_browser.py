@@ -1,11 +1,11 @@
-"""The page in a real browser: `apt-get install chromium`, or Chrome."""
+"""Tests of the report page in a real browser (Chromium or Chrome)."""
 
 import pytest
 from report_sections import HOSTILE, about, sections
 
 from fer.analysis.report import write_report
 
-# The smallest contrast of any text on what lies behind it, as WCAG 2.2 defines it (4.5 is asked for):
+# The smallest contrast of any text with its background, as defined by WCAG 2.2 (which requires 4.5):
 # https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio
 CONTRAST = """(() => {
   const parts = colour => colour.match(/[\\d.]+/g).map(Number);
@@ -41,25 +41,25 @@ def test_wide_table_scrolls_in_its_box_on_a_phone(browser, page):
     assert box <= 390 < inside
 
 
-def test_nothing_is_asked_of_a_network_and_every_picture_is_seen(browser, page):
+def test_page_makes_no_requests_and_shows_every_image(browser, page):
     browser.open(page, 1280)
-    outside = [url for url in browser.requests if not url.startswith("data:")]
-    assert outside == [page.as_uri()]
+    requests = [url for url in browser.requests if not url.startswith("data:")]
+    assert requests == [page.as_uri()]
     widths = browser.evaluate("[...document.images].map(i => [i.complete, i.naturalWidth, i.width])")
     assert len(widths) == 2
-    assert all(complete and natural and 0 < shown <= natural for complete, natural, shown in widths)
+    assert all(complete and natural and 0 < width <= natural for complete, natural, width in widths)
 
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_text_stands_out_in_light_and_dark(browser, page, dark, width):
+def test_text_has_enough_contrast_in_light_and_dark(browser, page, dark, width):
     browser.open(page, width, dark=dark)
-    ground = browser.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (ground != "rgb(255, 255, 255)") == dark
+    background = browser.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background != "rgb(255, 255, 255)") == dark
     assert browser.evaluate(CONTRAST) >= 4.5
 
 
-def test_hostile_names_run_nothing(browser, tmp_path):
+def test_hostile_names_run_no_script(browser, tmp_path):
     label = " ".join(HOSTILE)
     browser.open(write_report(tmp_path, sections(label), "A report", about(label)), 390)
     assert browser.evaluate("document.title") == "A report"
@@ -67,8 +67,8 @@ def test_hostile_names_run_nothing(browser, tmp_path):
     assert browser.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_print_cuts_no_figure(browser, page):
-    browser.open(page, 672)  # A4 less its margins, in CSS pixels: 178 by 261 mm
+def test_print_breaks_no_figure_across_pages(browser, page):
+    browser.open(page, 672)  # A4 without margins, in CSS pixels: 178 by 261 mm
     assert browser.page.pdf(format="A4", prefer_css_page_size=True).startswith(b"%PDF")
     browser.page.emulate_media(media="print")
     boxes = browser.evaluate(

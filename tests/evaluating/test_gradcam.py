@@ -7,11 +7,11 @@ from torch.nn import functional as F  # noqa: N812
 from fer.analysis.predictions import Predictions
 from fer.evaluating.gradcam import (
     attention_maps,
-    check_heat,
-    fall_when_hidden,
+    check_saliency,
+    deletion_drop,
     grad_cam,
-    heat_maps,
     layer_cam,
+    saliency_maps,
     section,
 )
 from fer.labels import FER7
@@ -27,7 +27,7 @@ MODELS = {
 
 
 class Identity(Backbone):
-    """Cells of 4 x 4 pixels, one channel a channel of the image."""
+    """Backbone without weights: means of 4 x 4 pixels for each channel of the image."""
 
     num_features = 3
 
@@ -47,33 +47,32 @@ def test_a_linear_head_on_the_mean_of_a_map_has_a_cam_in_closed_form():
     cells = images.unfold(2, 4, 4).unfold(3, 4, 4).mean((-1, -2))
     cam = torch.einsum("bc,bchw->bhw", model.head.weight[classes], cells).clamp_min(0)
     expected = F.interpolate(cam[:, None], (32, 32), mode="bilinear", align_corners=False)[:, 0]
-    found = heat_maps(model, images, classes)
+    found = saliency_maps(model, images, classes)
     torch.testing.assert_close(found, (expected / expected.amax((1, 2), keepdim=True)).nan_to_num())
     assert found.max() > 0
 
 
-def test_gradients_are_those_of_finite_differences():
+def test_gradients_match_finite_differences():
     model = build_model({**MODELS["test_resnet"], "stem": "small"}, 7, 1).eval().double()
     image = torch.rand(1, 1, 48, 48).double()
     with torch.no_grad():
         features = model.forward_features(image)
         assert features.shape[-1] >= 6
         weights = []
-        for channel in range(
-            features.shape[1]
-        ):  # the mean gradient: all cells of a channel are raised together
+        # The mean gradient of a channel: all its cells are changed together.
+        for channel in range(features.shape[1]):
             step = torch.zeros_like(features)
             step[:, channel] = 1e-5 / features[0, 0].numel()
-            rise = model.forward_head(features + step) - model.forward_head(features - step)
-            weights.append(rise[0, 2] / 2e-5)
+            change = model.forward_head(features + step) - model.forward_head(features - step)
+            weights.append(change[0, 2] / 2e-5)
         cells = sum(w * plane for w, plane in zip(weights, features[0], strict=True)).clamp_min(0)
         expected = F.interpolate(cells[None, None], (48, 48), mode="bilinear", align_corners=False)[0, 0]
-    found = heat_maps(model, image, torch.tensor([2]))[0]
+    found = saliency_maps(model, image, torch.tensor([2]))[0]
     torch.testing.assert_close(found * expected.max(), expected, rtol=1e-4, atol=1e-7)
 
 
-class Given(nn.Module):
-    """Takes the place of a layer and returns what it was given."""
+class Constant(nn.Module):
+    """Replaces a layer and returns a fixed tensor."""
 
     def __init__(self, output):
         super().__init__()
@@ -83,15 +82,15 @@ class Given(nn.Module):
         return self.output
 
 
-def test_a_vit_is_looked_at_before_its_last_attention():
+def test_vit_maps_use_the_tokens_before_the_last_attention():
     model = build_model(MODELS["test_vit"], 7, 1).eval()
     image, last = torch.rand(1, 1, 96, 96), model.backbone.model.blocks[-1]
-    found = heat_maps(model, image, torch.tensor([3]))[0]
+    found = saliency_maps(model, image, torch.tensor([3]))[0]
     seen = []
     last.norm1.register_forward_hook(lambda module, inputs, output: seen.append(output.detach()))
     model(image)
     tokens = seen[0].requires_grad_()
-    last.norm1 = Given(tokens)
+    last.norm1 = Constant(tokens)
     (gradient,) = torch.autograd.grad(model(image)[0, 3], tokens)
     values = (gradient.clamp_min(0) * tokens).sum(-1).detach()[0]
     cells = torch.zeros(6, 6)
@@ -101,7 +100,7 @@ def test_a_vit_is_looked_at_before_its_last_attention():
     torch.testing.assert_close(found * expected.max(), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_cams_equal_their_formulas():
+def test_cams_match_their_formulas():
     features, gradients = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5)
     f, g = features.numpy(), gradients.numpy()
     for b in range(2):
@@ -111,8 +110,8 @@ def test_cams_equal_their_formulas():
         np.testing.assert_allclose(layer_cam(features, gradients)[b], np.maximum(weighted, 0), rtol=1e-5)
 
 
-def drawn(n: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Noise with a horizontal or a vertical bar pattern, the evidence, in one quarter of the image."""
+def striped_images(n: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return noise with horizontal or vertical stripes, the evidence, in one quarter of the image."""
     images, classes, quarters = (
         0.5 + 0.1 * torch.randn(n, 1, size, size),
         torch.arange(n) % 2,
@@ -127,12 +126,12 @@ def drawn(n: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize(("name", "batch"), [("fast_cnn", 8), ("test_resnet", 8), ("test_vit", 64)])
-def test_hot_where_the_evidence_is(name, batch):
+def test_saliency_is_highest_at_the_evidence(name, batch):
     size = MODELS[name]["image_size"]
     model = build_model(MODELS[name], 2, 1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     for _ in range(30):
-        images, classes, _ = drawn(batch, size)
+        images, classes, _ = striped_images(batch, size)
         loss = F.cross_entropy(model(images), classes)
         optimizer.zero_grad()
         loss.backward()
@@ -140,29 +139,29 @@ def test_hot_where_the_evidence_is(name, batch):
         if loss < 0.1:
             break
     model.eval()
-    images, classes, quarters = drawn(32, size)
+    images, classes, quarters = striped_images(32, size)
     assert (model(images).argmax(1) == classes).float().mean() > 0.9
-    heat = heat_maps(model, images, classes)
-    assert heat.amax((1, 2)).tolist() == pytest.approx([1.0] * 32)
-    by_quarter = F.avg_pool2d(heat[:, None], size // 2).flatten(1)
-    assert (by_quarter.argmax(1) == quarters).float().mean() > 0.5  # a quarter by chance
+    maps = saliency_maps(model, images, classes)
+    assert maps.amax((1, 2)).tolist() == pytest.approx([1.0] * 32)
+    by_quarter = F.avg_pool2d(maps[:, None], size // 2).flatten(1)
+    assert (by_quarter.argmax(1) == quarters).float().mean() > 0.5  # chance is 0.25
 
 
-def test_leaves_no_trace_and_needs_no_gradient_of_the_weights():
+def test_saliency_has_no_side_effects_and_works_with_frozen_weights():
     model = build_model(MODELS["fast_cnn"], 7, 1).eval()
     images, classes = torch.rand(3, 1, 48, 48), torch.tensor([0, 1, 2])
-    expected = heat_maps(model, images, classes)
+    expected = saliency_maps(model, images, classes)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     with torch.no_grad():
-        found = heat_maps(model, images, classes)
+        found = saliency_maps(model, images, classes)
     torch.testing.assert_close(found, expected)
     assert not found.requires_grad
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_a_small_final_map_is_left_for_a_finer_one():
+def test_a_coarse_final_map_is_replaced_by_a_finer_one():
     model = build_model(MODELS["fast_cnn"], 7, 1).eval()
     images = torch.rand(1, 1, 48, 48)
     assert model.forward_features(images).shape[-1] == 3
@@ -173,29 +172,29 @@ def test_a_small_final_map_is_left_for_a_finer_one():
     (gradient,) = torch.autograd.grad(logit, stage)
     expected = (gradient.clamp_min(0) * stage).sum(1).detach()
     expected = F.interpolate(expected[:, None], (48, 48), mode="bilinear", align_corners=False)[0, 0]
-    found = heat_maps(model, images, torch.tensor([4]))[0]
+    found = saliency_maps(model, images, torch.tensor([4]))[0]
     torch.testing.assert_close(found, expected / expected.max())
 
 
-def test_nothing_for_a_class_is_no_heat():
+def test_saliency_is_zero_without_evidence():
     model = EmotionClassifier(Identity(), 7, mean=[0.0], std=[1.0]).eval()
     nn.init.constant_(model.head.weight, -1.0)
-    assert heat_maps(model, torch.rand(2, 3, 32, 32), torch.tensor([0, 1])).abs().max() == 0
+    assert saliency_maps(model, torch.rand(2, 3, 32, 32), torch.tensor([0, 1])).abs().max() == 0
 
 
-def test_hiding_equals_painting_by_hand():
+def test_deletion_drop_matches_a_loop():
     model = build_model(MODELS["fast_cnn"], 7, 1).eval()
-    images, classes, heat = torch.rand(2, 1, 48, 48), torch.tensor([1, 5]), torch.rand(2, 48, 48)
-    found = fall_when_hidden(model, images, classes, heat)
-    for image, number, warm, fall in zip(images, classes, heat, found, strict=True):
+    images, classes, maps = torch.rand(2, 1, 48, 48), torch.tensor([1, 5]), torch.rand(2, 48, 48)
+    found = deletion_drop(model, images, classes, maps)
+    for image, number, saliency, drop in zip(images, classes, maps, found, strict=True):
         painted = image.clone()
-        for place in warm.flatten().argsort(descending=True)[: round(0.1 * 48 * 48)].tolist():
-            painted[0, place // 48, place % 48] = image.mean()
+        for pixel in saliency.flatten().argsort(descending=True)[: round(0.1 * 48 * 48)].tolist():
+            painted[0, pixel // 48, pixel % 48] = image.mean()
         before, after = (model(x[None]).softmax(1)[0, number] for x in (image, painted))
-        torch.testing.assert_close(fall, (before - after).detach())
+        torch.testing.assert_close(drop, (before - after).detach())
 
 
-def test_attention_is_shown_where_the_model_has_a_mask():
+def test_attention_maps_need_a_model_with_a_mask():
     images = torch.rand(2, 1, 48, 48)
     spatial = build_model({**MODELS["test_resnet"], "attention": {"name": "spatial"}}, 7, 1).eval()
     found = attention_maps(spatial, images)
@@ -210,22 +209,22 @@ def test_section(attention):
     images = np.random.default_rng(0).integers(0, 256, (20, 40, 40, 1), np.uint8)
     target = np.arange(20) % 7
     probs = np.random.default_rng(1).dirichlet(np.ones(7), 20).astype(np.float32)
-    given = Predictions(FER7, np.arange(20), target, np.log(probs), probs, None, np.array(["x"] * 20))
-    chapter = section(given, images, model, 48)
-    assert [picture.name for picture in chapter.pictures] == ["gradcam", "attention"][
+    predictions = Predictions(FER7, np.arange(20), target, np.log(probs), probs, None, np.array(["x"] * 20))
+    report_section = section(predictions, images, model, 48)
+    assert [plot.name for plot in report_section.plots] == ["gradcam", "attention"][
         : 1 + (attention != "none")
     ]
-    falls = chapter.numbers["fall_when_hidden"]
-    assert falls["own"].n == 20
-    assert falls["own"].low < falls["own"].value < falls["own"].high
-    assert ("tell no more than" in chapter.words[1]) == (falls["beyond"].low <= 0)
+    drops = report_section.numbers["fall_when_hidden"]
+    assert drops["own"].n == 20
+    assert drops["own"].low < drops["own"].value < drops["own"].high
+    assert ("show no more than" in report_section.paragraphs[1]) == (drops["beyond"].low <= 0)
 
 
-def test_check_compares_each_image_with_itself():
+def test_check_uses_each_image_s_own_map():
     model = build_model(MODELS["fast_cnn"], 7, 1).eval()
     images, classes = torch.rand(5, 1, 48, 48), torch.tensor([0, 1, 2, 3, 4])
-    falls = check_heat(model, images, classes)
-    own = fall_when_hidden(model, images, classes, heat_maps(model, images, classes))
-    assert falls["own"].value == pytest.approx(own.mean().item())
-    larger = max(falls["centre"].value, falls["other"].value)
-    assert falls["beyond"].value == pytest.approx(falls["own"].value - larger, abs=1e-6)
+    drops = check_saliency(model, images, classes)
+    own = deletion_drop(model, images, classes, saliency_maps(model, images, classes))
+    assert drops["own"].value == pytest.approx(own.mean().item())
+    larger = max(drops["centre"].value, drops["other"].value)
+    assert drops["beyond"].value == pytest.approx(drops["own"].value - larger, abs=1e-6)

@@ -1,4 +1,4 @@
-"""fer-evaluate ends in one line at every mistake."""
+"""Every user error of fer-evaluate ends in a one-line message."""
 
 import shutil
 import subprocess
@@ -11,88 +11,90 @@ from written_run import write_run
 
 from fer.labels import LabelSpace
 
-pytestmark = pytest.mark.usefixtures("few_chapters")
+pytestmark = pytest.mark.usefixtures("few_sections")
 
 
-def break_file(run, keep):
+def truncate_file(run, size):
     path = run / "checkpoints" / "best.ckpt"
-    path.write_bytes(path.read_bytes()[:keep])
+    path.write_bytes(path.read_bytes()[:size])
 
 
 def remove_checkpoint(run):
     (run / "checkpoints" / "best.ckpt").unlink()
 
 
-def put_another_file(run):
+def replace_by_another_file(run):
     shutil.copy(run / "config.yaml", run / "checkpoints" / "best.ckpt")
 
 
 def no_change(run):
-    """Leave the run as it is."""
+    """Do not change the run."""
 
 
 MISTAKES = {
     "no checkpoint": (remove_checkpoint, [], "checkpoints/best.ckpt"),
-    "cut off": (lambda run: break_file(run, 3000), [], "cut off"),
-    "empty": (lambda run: break_file(run, 0), [], "cut off"),
-    "foreign": (put_another_file, [], "another kind"),
+    "cut off": (lambda run: truncate_file(run, 3000), [], "truncated file"),
+    "empty": (lambda run: truncate_file(run, 0), [], "truncated file"),
+    "foreign": (replace_by_another_file, [], "another kind"),
     "no such data": (no_change, ["--path", "/nowhere/fer2013.csv"], "/nowhere/fer2013.csv"),
     "no such kind": (no_change, ["--data", "fer2012:/a"], "Did you mean 'fer2013'"),
     "no path": (no_change, ["--data", "folder"], "expected kind:path"),
-    "both": (no_change, ["--data", "folder:/a", "--path", "/b"], "give one of them"),
+    "both": (no_change, ["--data", "folder:/a", "--path", "/b"], "expected one of them, got both"),
     "ensemble of one": (no_change, ["--ensemble"], "two runs or more"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_mistakes_end_in_one_line(case, fer_evaluate, outputs, data):
-    change, words, expected = MISTAKES[case]
+def test_errors_are_one_line(case, fer_evaluate, outputs, data):
+    change, arguments, expected = MISTAKES[case]
     run = write_run(outputs, data)
     change(run)
-    refused(fer_evaluate(run, *words), expected)
+    assert_rejected(fer_evaluate(run, *arguments), expected)
     assert not (run / "report").exists()
 
 
-def refused(result, *expected):
+def assert_rejected(result, *expected):
     status, _, error = result
     assert status == 2
-    assert all(words in error for words in expected)
+    assert all(text in error for text in expected)
     assert len(error.strip().splitlines()) == 1
 
 
 def test_no_such_run(fer_evaluate, tmp_path):
-    refused(fer_evaluate(tmp_path / "gone"), "there is no such run")
+    assert_rejected(fer_evaluate(tmp_path / "gone"), "expected a run, but the path does not exist")
 
 
 def test_two_recipes_or_the_same_weights(fer_evaluate, outputs, data):
     runs = [write_run(outputs, data, 0), write_run(outputs, data, 1, optimizer={"lr": 1})]
-    refused(fer_evaluate(*runs), "--ensemble", "fer-compare")
-    refused(fer_evaluate(runs[0], runs[0]), "same weights")
+    assert_rejected(fer_evaluate(*runs), "--ensemble", "fer-compare")
+    assert_rejected(fer_evaluate(runs[0], runs[0]), "same weights")
 
 
 def test_no_emotion_in_common(fer_evaluate, outputs, data):
     run = write_run(outputs, data, space=LabelSpace("own", ("contempt", "bored")))
-    refused(fer_evaluate(run), "the model can say")
+    assert_rejected(fer_evaluate(run), "the model can predict")
 
 
-def test_a_split_that_is_not_there(fer_evaluate, outputs, data, fer2013_csv, tmp_path):
+def test_missing_split(fer_evaluate, outputs, data, fer2013_csv, tmp_path):
     kept = [line for line in fer2013_csv.read_text().splitlines() if "Private" not in line]
     (tmp_path / "short.csv").write_text("\n".join(kept) + "\n")
     run = write_run(outputs, data)
-    refused(fer_evaluate(run, "--path", tmp_path / "short.csv", "--split", "test"), "expected a test split")
+    assert_rejected(
+        fer_evaluate(run, "--path", tmp_path / "short.csv", "--split", "test"), "expected a test split"
+    )
     assert ledger(outputs) == []
 
 
-def test_code_in_a_checkpoint_is_not_run(fer_evaluate, outputs, data, tmp_path):
+def test_code_in_a_checkpoint_is_not_executed(fer_evaluate, outputs, data, tmp_path):
 
     run = write_run(outputs, data)
     torch.save({"state_dict": Touch(tmp_path / "touched")}, run / "checkpoints" / "best.ckpt")
-    refused(fer_evaluate(run), "cannot be loaded as plain tensors")
+    assert_rejected(fer_evaluate(run), "cannot be loaded as plain tensors")
     assert not (tmp_path / "touched").exists()
 
 
 class Touch:
-    """Makes a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -108,11 +110,11 @@ def test_help_needs_no_torch():
 
 
 def test_ledger_that_cannot_be_written(fer_evaluate, outputs, data):
-    """A test score that is not entered is not shown."""
+    """A test score that cannot be recorded is not shown."""
     run = write_run(outputs, data)
     (outputs / "test_ledger.jsonl").mkdir()
-    status, said, error = fer_evaluate(run, "--split", "test")
+    status, output, error = fer_evaluate(run, "--split", "test")
     assert status == 2
-    assert "accuracy" not in said
+    assert "accuracy" not in output
     assert not (run / "report").exists()
     assert len(error.strip().splitlines()) == 1

@@ -1,4 +1,4 @@
-"""FER2013's images take FER+'s votes along where these lie beside them."""
+"""FER2013 is read with FER+ votes if these are in the same folder."""
 
 import csv
 import shutil
@@ -12,16 +12,16 @@ from fer.scoring.votes import with_votes
 
 
 @pytest.fixture
-def place(tmp_path, fer2013_csv):
+def folder(tmp_path, fer2013_csv):
     for name in ("fer2013.csv", "fer2013new.csv"):
         shutil.copy(fer2013_csv.with_name(name), tmp_path / name)
     return tmp_path
 
 
-def test_votes_are_those_of_the_file(place):
-    options = {"name": "fer2013", "path": str(place / "fer2013.csv")}
+def test_votes_match_the_file(folder):
+    options = {"name": "fer2013", "path": str(folder / "fer2013.csv")}
     data = with_votes(read_fer2013(options["path"]), options)
-    for row, line in enumerate(csv.DictReader((place / "fer2013new.csv").open())):
+    for row, line in enumerate(csv.DictReader((folder / "fer2013new.csv").open())):
         counts = {
             word: int(line[column]) for word, column in zip(FERPLUS8.names, list(line)[2:10], strict=True)
         }
@@ -31,8 +31,8 @@ def test_votes_are_those_of_the_file(place):
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "another"])
-def test_without_fitting_votes_the_images_come_alone(place, capsys, damage):
-    votes, options = place / "fer2013new.csv", {"name": "fer2013", "path": str(place / "fer2013.csv")}
+def test_missing_or_mismatched_votes_are_ignored(folder, capsys, damage):
+    votes, options = folder / "fer2013new.csv", {"name": "fer2013", "path": str(folder / "fer2013.csv")}
     if damage == "gone":
         votes.unlink()
     elif damage == "cut":
@@ -43,6 +43,6 @@ def test_without_fitting_votes_the_images_come_alone(place, capsys, damage):
     assert ("not used" in capsys.readouterr().out) == (damage != "gone")
 
 
-def test_other_sets_are_left_alone(place):
-    data = read_fer2013(place / "fer2013.csv")
-    assert with_votes(data, {"name": "folder", "path": str(place)}) is data
+def test_other_data_sets_are_unchanged(folder):
+    data = read_fer2013(folder / "fer2013.csv")
+    assert with_votes(data, {"name": "folder", "path": str(folder)}) is data

@@ -1,4 +1,4 @@
-"""The report: sections put together as a page, as text for a pull request and as numbers."""
+"""Render sections as a report: an HTML page, Markdown for a pull request, and JSON."""
 
 from fer.analysis.report.write import write_report
 

@@ -1,4 +1,4 @@
-"""What a reader sees first: the main figures, and on what they were measured."""
+"""The headline of a report: accuracy, macro-F1 and UAR, and the split that they were measured on."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ NAMES = {"accuracy": "Accuracy", "macro_f1": "Macro-F1", "uar": "UAR"}
 
 @dataclass(frozen=True)
 class Headline:
-    """A main figure; fractions in [0, 1]. ``value`` is ``None`` where the note says why."""
+    """A headline metric; fractions in [0, 1]. ``value`` is ``None`` if it is undefined; ``note`` says why."""
 
     key: str
     value: float | None
@@ -20,59 +20,59 @@ class Headline:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its display name."""
         return NAMES[self.key]
 
     @property
-    def shown(self) -> str:
-        """The value as people read it: ``58.9 %``."""
+    def formatted_value(self) -> str:
+        """The value in percent: ``58.9 %``."""
         return "undefined" if self.value is None else f"{self.value:.1%}".replace("%", " %")
 
     @property
-    def interval(self) -> str:
-        """The interval as people read it, and what else must be said of the figure."""
+    def formatted_interval(self) -> str:
+        """The 95 % interval in percent, followed by the note."""
         if self.low is None or self.high is None:
             return self.note or "no interval"
-        words = f"95 % interval {100 * self.low:.1f} to {100 * self.high:.1f} %"
-        return f"{words}; {self.note}" if self.note else words
+        text = f"95 % interval {100 * self.low:.1f} to {100 * self.high:.1f} %"
+        return f"{text}; {self.note}" if self.note else text
 
 
-def headlines(numbers: Mapping[str, Any]) -> list[Headline]:
-    """Find accuracy, macro-F1 and UAR in the first section that has any of them.
+def find_headlines(numbers: Mapping[str, Any]) -> list[Headline]:
+    """Return accuracy, macro-F1 and UAR of the first section that has any of them.
 
     Args:
-        numbers: Section key -> its numbers, as `plain` returns them.
+        numbers: Section key -> its numbers, as `to_json_values` returns them.
     """
     for content in numbers.values():
-        if found := list(_figures(content)):
-            return found
+        if headlines := list(_section_headlines(content)):
+            return headlines
     return []
 
 
-def _figures(content: Any) -> Iterator[Headline]:
+def _section_headlines(content: Any) -> Iterator[Headline]:
     for key in NAMES:
-        figure = content.get(key) if isinstance(content, dict) else None
-        if isinstance(figure, dict) and {"value", "low", "high", "n"} <= figure.keys():
-            parts = {part: figure[part] for part in ("value", "low", "high", "n")}
-            yield Headline(key, **parts, note=figure.get("note", ""))
+        estimate = content.get(key) if isinstance(content, dict) else None
+        if isinstance(estimate, dict) and {"value", "low", "high", "n"} <= estimate.keys():
+            parts = {part: estimate[part] for part in ("value", "low", "high", "n")}
+            yield Headline(key, **parts, note=estimate.get("note", ""))
 
 
-def standing(numbers: Mapping[str, Any]) -> str:
-    """Say what the figures are worth: ``validation, selection split``, or ``test, scored twice``.
+def describe_split(numbers: Mapping[str, Any]) -> str:
+    """Return what kind of split was scored: ``validation, selection split``, or ``test, scored twice``.
 
     Args:
-        numbers: Of the sections, as for `headlines`. That of `fer.analysis.protocol` has the answer, and of
-            the test split the scores before this one; without it nothing is said.
+        numbers: Of the sections, as for `find_headlines`. The section of `fer.analysis.protocol` holds the
+            label and, for a test split, the number of earlier scores. Without that section the result is "".
     """
     protocol = numbers.get("protocol", {})
-    words = str(protocol.get("standing", ""))
+    label = str(protocol.get("standing", ""))
     earlier = protocol.get("earlier_scores", {}).get("same_recipe")
-    if words != "test" or earlier is None:
-        return words
-    seeds = max(1, len(numbers.get("seeds", {}).get("runs", ())))
-    if seeds > 1 and not earlier:
-        return f"{words}, each seed scored once"
-    return f"{words}, scored {_times(earlier + seeds)}"
+    if label != "test" or earlier is None:
+        return label
+    num_seeds = max(1, len(numbers.get("seeds", {}).get("runs", ())))
+    if num_seeds > 1 and not earlier:
+        return f"{label}, each seed scored once"
+    return f"{label}, scored {_times(earlier + num_seeds)}"
 
 
 def _times(count: int) -> str:

@@ -1,51 +1,56 @@
-"""The report as text for a pull request: the words and the tables of the page, without its pictures."""
+"""The report as Markdown, such as for a pull request: text and tables, without plots."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fer.analysis.report.cells import columns
-from fer.analysis.report.headline import headlines, standing
+from fer.analysis.report.cells import format_columns
+from fer.analysis.report.headline import describe_split, find_headlines
 from fer.analysis.section import Section, Table
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~#&$]|^[-+=]")
 
 
-def markdown(sections: Sequence[Section], title: str, numbers: Mapping[str, Any]) -> str:
-    """Return the report as Markdown as GitHub reads it; the arguments are those of `page`."""
-    blocks = [f"# {_text(title)}"]
+def render_markdown(sections: Sequence[Section], title: str, numbers: Mapping[str, Any]) -> str:
+    """Return the report as GitHub-flavored Markdown; the arguments are those of `render_page`."""
+    blocks = [f"# {_escape(title)}"]
     for section in (section for section in sections if section.warning):
-        blocks += [f"> **⚠ Warning. {_text(section.title)}**", *_content(section)]
+        blocks += [f"> **⚠ Warning. {_escape(section.title)}**", *_content(section)]
     blocks += _headlines(numbers)
     for section in (section for section in sections if not section.warning):
-        blocks += [f"## {_text(section.title)}", *_content(section)]
+        blocks += [f"## {_escape(section.title)}", *_content(section)]
     return "\n\n".join(blocks) + "\n"
 
 
 def _headlines(numbers: Mapping[str, Any]) -> Iterator[str]:
-    figures = headlines(numbers)
-    if figures:
-        shown = " · ".join(f"{f.name} **{f.shown}** ({_text(f.interval)})" for f in figures)
-        yield f"{shown}  \n{_text(standing(numbers))}, n = {figures[0].n:,}"
+    headlines = find_headlines(numbers)
+    if headlines:
+        metrics = " · ".join(
+            f"{h.name} **{h.formatted_value}** ({_escape(h.formatted_interval)})" for h in headlines
+        )
+        yield f"{metrics}  \n{_escape(describe_split(numbers))}, n = {headlines[0].n:,}"
 
 
 def _content(section: Section) -> Iterator[str]:
-    yield from map(_text, section.words)
+    yield from map(_escape, section.paragraphs)
     for table in section.tables:
         yield _table(table)
         if table.caption:
-            yield f"*{_text(table.caption)}*"
-    if section.pictures:
-        yield f"*{len(section.pictures)} figure{'s' * (len(section.pictures) > 1)} in index.html.*"
+            yield f"*{_escape(table.caption)}*"
+    if section.plots:
+        yield f"*{len(section.plots)} figure{'s' * (len(section.plots) > 1)} in index.html.*"
 
 
 def _table(table: Table) -> str:
-    shown = columns(table)
-    head, rule = [_text(column.name) for column in shown], ["---:" if c.numeric else "---" for c in shown]
-    rows = [[_text(column.cells[position]) for column in shown] for position in range(len(table.rows))]
+    columns = format_columns(table)
+    head, rule = (
+        [_escape(column.name) for column in columns],
+        ["---:" if c.numeric else "---" for c in columns],
+    )
+    rows = [[_escape(column.cells[index]) for column in columns] for index in range(len(table.rows))]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
 
 
-def _text(words: str) -> str:
-    """Return ``words`` in one line, with nothing in it that Markdown or HTML would read."""
-    return _SPECIAL.sub(r"\\\g<0>", " ".join(words.split()))
+def _escape(text: str) -> str:
+    """Return ``text`` in one line, with all Markdown and HTML syntax escaped."""
+    return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))

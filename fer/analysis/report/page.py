@@ -1,24 +1,24 @@
-"""The page of a report: one HTML file that asks nothing of a network, for screens, phones and paper."""
+"""The HTML page of a report: one file without network requests, for screens, phones and print."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from fer.analysis.report.cells import show
-from fer.analysis.report.figures import box, caption, table_figure, typeset
-from fer.analysis.report.headline import Headline, headlines, standing
+from fer.analysis.report.cells import format_cell
+from fer.analysis.report.figures import caption, keep_units_together, scroll_box, table_figure
+from fer.analysis.report.headline import Headline, describe_split, find_headlines
 from fer.analysis.report.html import Markup, join, tag
-from fer.analysis.report.pictures import inline
-from fer.analysis.section import Picture, Section, Table
+from fer.analysis.report.pictures import inline_images
+from fer.analysis.section import Plot, Section, Table
 
-# Were a label ever to get past the escaping, a browser would still load and run nothing.
+# Second line of defense: if a label ever got past the escaping, the browser would still load and run nothing.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-NOTE = "An expression is not a feeling: do not decide about people with it."
+DISCLAIMER = "An expression is not a feeling: do not use this to make decisions about people."
 _ACRONYMS = {"sha256": "SHA-256", "tta": "test-time augmentation"}
 
 
-def page(
+def render_page(
     sections: Sequence[Section], title: str, about: Mapping[str, Any], numbers: Mapping[str, Any]
 ) -> str:
     """Return the page as HTML.
@@ -27,30 +27,33 @@ def page(
         sections: In the order of the page; warnings are moved to the box at its top.
         title: Its heading.
         about: Of the predictions; see `fer.analysis.report.write.write_report`.
-        numbers: Section key -> plain numbers, among which the main figures are looked for.
+        numbers: Section key -> JSON values; the headline metrics are looked up in them.
     """
-    chapters = _Chapters([picture for section in sections for picture in section.pictures])
-    warnings = chapters.warnings([section for section in sections if section.warning])
+    renderer = _SectionRenderer([plot for section in sections for plot in section.plots])
+    warnings = renderer.warnings([section for section in sections if section.warning])
     rest = [section for section in sections if not section.warning]
+    main = tag("main", *map(renderer.section, rest), _about(about))
     body = [
         _header(title, about),
         warnings,
-        _headlines(headlines(numbers), standing(numbers), about),
+        _headlines(find_headlines(numbers), describe_split(numbers), about),
+        tag("div", _contents(rest), main, class_="columns"),
         tag(
-            "div", _contents(rest), tag("main", *map(chapters.section, rest), _about(about)), class_="columns"
+            "footer",
+            tag("p", "The numbers on this page are also in metrics.json, in the same folder."),
+            tag("p", DISCLAIMER),
         ),
-        tag("footer", tag("p", "The numbers of this page are in metrics.json beside it."), tag("p", NOTE)),
     ]
-    return f"<!doctype html>\n{tag('html', head(title), tag('body', join(body)), lang='en')}\n"
+    return f"<!doctype html>\n{tag('html', html_head(title), tag('body', join(body)), lang='en')}\n"
 
 
-def head(title: str, policy: str = POLICY, styles: Sequence[Path] = (), script: str = "") -> Markup:
-    """Return the head of a page: what it may load, how it looks, and what it runs.
+def html_head(title: str, policy: str = POLICY, styles: Sequence[Path] = (), script: str = "") -> Markup:
+    """Return the ``<head>`` of a page, with its styles and scripts inlined.
 
     Args:
         title: Of the page.
         policy: Its Content-Security-Policy.
-        styles: Style sheets that come after the one of all pages.
+        styles: Style sheets to add after the common one.
         script: JavaScript.
     """
     sheets = [Path(__file__).with_name("style.css"), *styles]
@@ -72,107 +75,105 @@ def _header(title: str, about: Mapping[str, Any]) -> Markup:
     return tag("header", tag("h1", title), tag("p", line, class_="facts"))
 
 
-def _headlines(figures: Sequence[Headline], worth: str, about: Mapping[str, Any]) -> Markup:
-    """Return the main figures as cards, and on what they were measured."""
-    if not figures:
+def _headlines(headlines: Sequence[Headline], split: str, about: Mapping[str, Any]) -> Markup:
+    """Return the headline metrics as cards, and the split they were measured on."""
+    if not headlines:
         return Markup("")
-    cards = [tag("div", tag("dt", f.name), tag("dd", f.shown), _span(f), class_="card") for f in figures]
-    facts = [worth, f"n = {figures[0].n:,} images"]
+    cards = [
+        tag("div", tag("dt", h.name), tag("dd", h.formatted_value), _interval(h), class_="card")
+        for h in headlines
+    ]
+    facts = [split, f"n = {headlines[0].n:,} images"]
     if "tta" in about:
         facts.append(f"test-time augmentation: {about['tta'] or 'none'}")
-    chips = [tag("li", fact) for fact in facts if fact]
+    items = [tag("li", fact) for fact in facts if fact]
     return tag(
         "section",
-        tag("h2", "Main figures", class_="aside"),
+        tag("h2", "Headline metrics", class_="aside"),
         tag("dl", *cards),
-        tag("ul", *chips),
+        tag("ul", *items),
         class_="headline",
-        aria_label="Main figures",
+        aria_label="Headline metrics",
     )
 
 
-def _span(figure: Headline) -> Markup:
-    """Return the interval in words, below a line from 0 to 100 % on which it is drawn."""
-    if figure.low is None or figure.high is None:
-        return tag("dd", figure.interval)
-    low, width = 100 * figure.low, max(0.6, 100 * (figure.high - figure.low))
+def _interval(headline: Headline) -> Markup:
+    """Return the interval as text, below a bar from 0 to 100 % that shows it."""
+    if headline.low is None or headline.high is None:
+        return tag("dd", headline.formatted_interval)
+    low, width = 100 * headline.low, max(0.6, 100 * (headline.high - headline.low))
     track = tag("rect", x=0, y=1, width=100, height=2, class_="track")
-    found = tag("rect", x=f"{low:.2f}", y=0, width=f"{width:.2f}", height=4)
-    drawn = tag("svg", track, found, viewBox="0 0 100 4", preserveAspectRatio="none", aria_hidden="true")
-    return tag("dd", drawn, figure.interval)
+    interval = tag("rect", x=f"{low:.2f}", y=0, width=f"{width:.2f}", height=4)
+    bar = tag("svg", track, interval, viewBox="0 0 100 4", preserveAspectRatio="none", aria_hidden="true")
+    return tag("dd", bar, headline.formatted_interval)
 
 
 def _contents(sections: Sequence[Section]) -> Markup:
-    places = [(section.key, section.title) for section in sections] + [("about", "What was scored")]
-    links = [tag("li", tag("a", title, href=f"#{key}")) for key, title in places]
+    entries = [(section.key, section.title) for section in sections] + [("about", "What was scored")]
+    links = [tag("li", tag("a", title, href=f"#{key}")) for key, title in entries]
     return tag("nav", tag("h2", "Contents"), tag("ol", *links), aria_label="Contents")
 
 
 def _about(about: Mapping[str, Any]) -> Markup:
-    """Return what was scored, with what, as a list of terms; nested values are left to metrics.json."""
+    """Return what was scored as a list of terms. Nested values are only in metrics.json."""
     facts = [(key, value) for key, value in about.items() if not isinstance(value, Mapping | list | tuple)]
-    pairs = [tag("div", tag("dt", _term(key)), tag("dd", _fact(value))) for key, value in facts]
+    pairs = [tag("div", tag("dt", _term(key)), tag("dd", _format_fact(value))) for key, value in facts]
     return tag("section", tag("h2", "What was scored"), tag("dl", *pairs, class_="about"), id="about")
 
 
 def _term(key: str) -> str:
-    words = [_ACRONYMS.get(word, word) for word in key.split("_")]
-    return " ".join(words)
+    return " ".join(_ACRONYMS.get(word, word) for word in key.split("_"))
 
 
-def _fact(value: Any) -> str:
-    return (
-        ("no", "yes")[value]
-        if isinstance(value, bool)
-        else str(value)
-        if isinstance(value, int)
-        else show(value)
-    )
+def _format_fact(value: Any) -> str:
+    if isinstance(value, bool):
+        return ("no", "yes")[value]
+    return str(value) if isinstance(value, int) else format_cell(value)
 
 
-class _Chapters:
-    """Sections as HTML; tables and figures are numbered as they come.
+class _SectionRenderer:
+    """Renders sections as HTML. Tables and figures are numbered in the order of the calls.
 
     Args:
-        pictures: Of all sections; they share the page's budget.
+        plots: Of all sections; they share the size budget of the page.
     """
 
-    def __init__(self, pictures: Sequence[Picture]) -> None:
-        self._inlined = {id(p): drawn for p, drawn in zip(pictures, inline(pictures), strict=True)}
-        self._tables, self._figures = count(1), count(1)
+    def __init__(self, plots: Sequence[Plot]) -> None:
+        self._images = {id(plot): image for plot, image in zip(plots, inline_images(plots), strict=True)}
+        self._table_numbers, self._figure_numbers = count(1), count(1)
 
     def warnings(self, sections: Sequence[Section]) -> Markup:
-        """Return the box at the top, or nothing."""
+        """Return the warning box at the top, or "" without warnings."""
         if not sections:
             return Markup("")
-        one = len(sections) == 1
-        heading = f"Warning. {sections[0].title}" if one else f"{len(sections)} warnings"
+        is_single = len(sections) == 1
+        heading = f"Warning. {sections[0].title}" if is_single else f"{len(sections)} warnings"
         parts = [tag("h2", f"⚠ {heading}", id="read-first")]
         for section in sections:
-            title = [] if one else [tag("h3", section.title)]
+            title = [] if is_single else [tag("h3", section.title)]
             parts.append(tag("div", *title, *self._content(section), id=section.key))
         return tag("aside", *parts, class_="warnings", aria_labelledby="read-first")
 
     def section(self, section: Section) -> Markup:
-        """Return one chapter."""
+        """Return one section."""
         return tag("section", tag("h2", section.title), *self._content(section), id=section.key)
 
     def _content(self, section: Section) -> Iterator[Markup]:
-        yield from (tag("p", typeset(words)) for words in section.words)
+        yield from (tag("p", keep_units_together(paragraph)) for paragraph in section.paragraphs)
         yield from map(self._table, section.tables)
-        yield from map(self._picture, section.pictures)
+        yield from map(self._plot, section.plots)
 
     def _table(self, table: Table) -> Markup:
-        return table_figure(table, f"Table {next(self._tables)}")
+        return table_figure(table, f"Table {next(self._table_numbers)}")
 
-    def _picture(self, picture: Picture) -> Markup:
-        number, drawn = f"Figure {next(self._figures)}", self._inlined[id(picture)]
-        image = tag(
+    def _plot(self, plot: Plot) -> Markup:
+        number, image = f"Figure {next(self._figure_numbers)}", self._images[id(plot)]
+        element = tag(
             "img",
-            src=drawn.address,
-            alt=picture.alt,
-            width=drawn.width,
-            height=drawn.height,
-            style=f"--width: {drawn.width}px",
+            src=image.data_uri,
+            alt=plot.alt,
+            width=image.width,
+            height=image.height,
+            style=f"--width: {image.width}px",
         )
-        return tag("figure", box(image, number), caption(number, picture.caption), class_="picture")
+        return tag("figure", scroll_box(element, number), caption(number, plot.caption), class_="picture")

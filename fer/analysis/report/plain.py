@@ -1,4 +1,4 @@
-"""Numbers as JSON can hold them."""
+"""Convert results to JSON values."""
 
 import dataclasses
 import math
@@ -11,33 +11,35 @@ import numpy as np
 UNDEFINED = "not a finite number"
 
 
-def plain(value: Any) -> Any:
-    """Return ``value`` as plain JSON values; NaN and infinity become ``None``.
+def to_json_values(value: Any) -> Any:
+    """Return ``value`` as JSON values; NaN and infinity become ``None``.
 
-    A figure (``value`` and ``note``, see `fer.analysis.scores.Figure`) whose value is none gets a note that
-    says so, where it has none of its own.
+    If the value of an estimate (``value`` and ``note``, see `fer.analysis.figure.Estimate`) is ``None`` and
+    its note is empty, the note becomes `UNDEFINED`.
 
     Args:
         value: Nested mappings, sequences, dataclasses, numpy arrays and scalars, paths.
 
     Raises:
-        TypeError: It holds something that JSON has no form for.
+        TypeError: It contains a type that JSON cannot represent.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return _with_note({str(key): plain(content) for key, content in value.items()})
+        return _with_note({str(key): to_json_values(content) for key, content in value.items()})
     if isinstance(value, list | tuple):
-        return [plain(content) for content in value]
+        return [to_json_values(content) for content in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"a report's numbers: expected plain values, got {type(value).__name__}")
+    raise TypeError(
+        f"Numbers of a report: expected values that JSON can represent, got {type(value).__name__}."
+    )
 
 
 def _with_note(content: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""fer-app: emotions of faces in the browser, from pictures, films and the webcam."""
+"""Command line of ``fer-app``: emotions of the faces in images, videos and a webcam, in the browser."""
 
 import argparse
 import re
@@ -8,69 +8,76 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from fer.app.settings import MAX_UPLOAD_MB, Settings, use
-from fer.cli import run_and_explain
+from fer.app.settings import MAX_UPLOAD_MB, Settings, set_settings
+from fer.cli import run_command
 from fer.errors import FerError
-from fer.places import at_home
+from fer.places import expand_user
 
 _EXAMPLES = """examples:
-  fer-app                                          the model that comes with the package; opens the browser
-  fer-app --model RUN/bundle --detector yunet      a model of one's own (fer-export RUN)
-  fer-app --models models/ --port 8502             versions to compare (fer-export RUN --register)
-  fer-app --address 0.0.0.0 --no-browser           for others in the network, see docs/app.md
+  fer-app                                          use the model of the package and open the browser
+  fer-app --model RUN/bundle --detector yunet      use your own model (fer-export RUN)
+  fer-app --models models/ --port 8502             compare model versions (fer-export RUN --register)
+  fer-app --address 0.0.0.0 --no-browser           allow access from the network, see docs/app.md
 
-Pictures stay in memory and are gone when the page is closed. Ctrl-C ends the app."""
+Images stay in memory and are deleted after the page is closed. Press Ctrl-C to stop the app."""
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    words = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         "fer-app",
-        description="Show in the browser which emotion faces express: in pictures, films, before the webcam.",
+        description="Show in the browser which emotions faces express: in images, in videos, on the webcam.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    words.add_argument("--model", metavar="BUNDLE", help="folder of a bundle, or the name of a model")
-    words.add_argument(
+    parser.add_argument(
+        "--model", metavar="BUNDLE", help="bundle folder or model name (default: the model of the package)"
+    )
+    parser.add_argument(
         "--models",
         type=Path,
         metavar="REGISTRY",
-        help="folder of versions to choose from and to compare (default: models/)",
+        help="registry folder with model versions to choose from and compare (default: models/)",
     )
-    words.add_argument(
+    parser.add_argument(
         "--detector",
         default="auto",
         choices=("auto", "yunet", "haar", "mtcnn"),
-        help="what finds the faces (default: yunet where its file is, else haar)",
+        help="face detector (default: yunet if its model file is available, otherwise haar)",
     )
-    words.add_argument("--detector-model", metavar="FILE", help="file of the detector (yunet)")
-    words.add_argument("--address", default="localhost", help="who may come in (default: this computer)")
-    words.add_argument("--port", type=_port, default=8501, help="default: 8501")
-    words.add_argument("--no-browser", action="store_true", help="do not open a browser")
-    words.add_argument(
+    parser.add_argument("--detector-model", metavar="FILE", help="model file of the yunet detector")
+    parser.add_argument(
+        "--address",
+        default="localhost",
+        help="network address to listen on (default: localhost, reachable from this computer only)",
+    )
+    parser.add_argument("--port", type=_port, default=8501, help="port to listen on (default: 8501)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument(
         "--max-upload-mb",
         type=_megabytes,
         default=MAX_UPLOAD_MB,
         metavar="MB",
-        help=f"megabytes that a file may have (default: {MAX_UPLOAD_MB})",
+        help=f"maximum size of an uploaded file in megabytes (default: {MAX_UPLOAD_MB})",
     )
-    words.add_argument(
+    parser.add_argument(
         "--ice-server",
         action="append",
         default=[],
         type=_ice_server,
         metavar="URL",
-        help="for webcams across networks: stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT; may be repeated",
+        help="STUN or TURN server for webcams in other networks: stun:HOST:PORT or "
+        "turn:USER:PASSWORD@HOST:PORT; can be repeated",
     )
-    return words
+    return parser
 
 
 def _port(text: str) -> int:
-    return _whole(text, 1, 65535)
+    return _int_in_range(text, 1, 65535)
 
 
 def _megabytes(text: str) -> int:
-    return _whole(text, 1, 2000)
+    return _int_in_range(text, 1, 2000)
 
 
 def _ice_server(text: str) -> str:
@@ -81,82 +88,93 @@ def _ice_server(text: str) -> str:
     return text
 
 
-def _whole(text: str, least: int, most: int) -> int:
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-        raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text!r}")
+def _int_in_range(text: str, minimum: int, maximum: int) -> int:
+    if not (text.isascii() and text.isdigit() and minimum <= int(text) <= maximum):
+        raise argparse.ArgumentTypeError(f"expected an integer from {minimum} to {maximum}, got {text!r}")
     return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``fer-app`` until it is interrupted, and exit with its status."""
-    request = parser().parse_args(arguments)
-    sys.exit(run_and_explain(lambda: _serve(request)))
+    """Run ``fer-app`` until it is interrupted, then exit with its status."""
+    options = build_parser().parse_args(arguments)
+    sys.exit(run_command(lambda: _serve(options)))
 
 
-def _serve(request: argparse.Namespace) -> None:
+def _serve(options: argparse.Namespace) -> None:
     if find_spec("streamlit") is None:
         raise FerError(
-            "Streamlit is not installed, and the app needs it: pip install 'fer-lightning[app]', or uv run "
-            "in a checkout."
+            "fer-app: expected Streamlit to be installed, but it is not. Install it with "
+            "pip install 'fer-lightning[app]', or use uv run in a checkout."
         )
-    check_port(request.address, request.port)
-    use(
+    check_port(options.address, options.port)
+    set_settings(
         Settings(
-            model=_place(request.model),
-            models=_registry(request.models),
-            detector=request.detector,
-            detector_model=_file(request.detector_model),
-            ice_servers=tuple(request.ice_server),
-            max_upload_mb=request.max_upload_mb,
+            model=_model_reference(options.model),
+            models=_registry_folder(options.models),
+            detector=options.detector,
+            detector_model=_absolute_path(options.detector_model),
+            ice_servers=tuple(options.ice_server),
+            max_upload_mb=options.max_upload_mb,
         )
     )
-    from fer.app.server import serve  # Streamlit, OpenCV and ONNX Runtime load only now
+    # Imported late: this loads Streamlit, OpenCV and ONNX Runtime.
+    from fer.app.server import serve
 
-    serve(request.address, request.port, browser=not request.no_browser)
+    serve(options.address, options.port, browser=not options.no_browser)
 
 
-def _place(model: str | None) -> str | None:
-    """Return the folder of a bundle from the root on, which messages leave out; or a model's name."""
+def _model_reference(model: str | None) -> str | None:
+    """Return the absolute path of a bundle folder, or the model name unchanged.
+
+    Absolute paths can be recognised and removed from the messages that visitors see.
+    """
     try:
         is_folder = model is not None and ("/" in model or Path(model).exists())
     except OSError as error:
-        raise FerError(f"{str(model)[:200]}: cannot be looked up ({error.strerror}).") from error
-    return _file(model) if is_folder else model
+        raise FerError(
+            f"--model {str(model)[:200]}: expected a bundle folder or a model name, but the path cannot be "
+            f"checked ({error.strerror})."
+        ) from error
+    return _absolute_path(model) if is_folder else model
 
 
-def _file(name: str | None) -> str | None:
-    return None if name is None else str(at_home(name).absolute())
+def _absolute_path(name: str | None) -> str | None:
+    return None if name is None else str(expand_user(name).absolute())
 
 
-def _registry(folder: Path | None) -> Path:
-    """Return the folder of versions; one that is named must be there, the usual one need not."""
+def _registry_folder(folder: Path | None) -> Path:
+    """Return the absolute registry folder. A folder that the user names must exist; the default need not."""
     if folder is None:
         return Settings.models.absolute()
-    if not at_home(folder).is_dir():
+    if not expand_user(folder).is_dir():
         raise FerError(
-            f"{folder}: expected a folder of versions of models, but there is none. fer-export RUN "
-            "--register makes one."
+            f"--models {folder}: expected a registry folder, but it does not exist. Create one with "
+            "fer-export RUN --register."
         )
-    return at_home(folder).absolute()
+    return expand_user(folder).absolute()
 
 
 def check_port(address: str, port: int) -> None:
-    """Make sure that the app can be reached there.
+    """Check that the app can listen on an address and port.
 
     Raises:
-        FerError: There is no such address, or another program has the port.
+        FerError: The address is not one of this machine, or the port is in use.
     """
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, socket_address = socket.getaddrinfo(
+            address, port, type=socket.SOCK_STREAM
+        )[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
+            probe.bind(socket_address)
     except UnicodeError as error:
-        raise FerError(f"--address {address[:80]}: expected a name or number of this machine.") from error
+        raise FerError(
+            f"--address {address[:80]}: expected a host name or IP address of this machine."
+        ) from error
     except OSError as error:
         raise FerError(
-            f"{address}, port {port}: the app cannot be reached there ({error.strerror}). Is it running "
-            f"already? Choose another port: --port {port + 1 if port < 65535 else 8501}"
+            f"{address}, port {port}: cannot listen there ({error.strerror}). If the app is already running, "
+            f"choose another port: --port {port + 1 if port < 65535 else 8501}"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""From a checkpoint file back to its model: no Hydra, no Lightning, no network, no code out of the file."""
+"""Load a model from a checkpoint file, without Hydra, Lightning, a network connection or unpickled code."""
 
 import pickle
 from collections.abc import Mapping, Sequence
@@ -12,23 +12,25 @@ import torch
 from fer.errors import FerError
 from fer.labels import LabelSpace, from_dict
 from fer.models import EmotionClassifier, build_model
-from fer.models.factory import OWN_BACKBONES
+from fer.models.factory import BUILTIN_BACKBONES
 
-TIMM = "timm"  # among the names of data sets: what timm's weights were trained on
-_PREFIX = "model."  # of the classifier's weights among those of the EmotionModule
+# Stands among the names of training data sets for whatever timm's weights were trained on.
+TIMM_WEIGHTS = "timm"
+# Prefix of the classifier's weights in the state dict of the EmotionModule.
+_PREFIX = "model."
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model and what it needs to be understood.
+    """A trained model and the information needed to use it.
 
     Attributes:
         model: The classifier, in evaluation mode on the CPU.
-        labels: What its outputs mean, in order.
-        config: The resolved config of its run.
-        manifest: Counts and hashes of the data that it was trained on.
-        epoch: Epoch of the weights, counted from 1.
-        init_from: Where its run had its first weights from (`fer.training.transfer`), or ``None``.
+        labels: Emotions of its outputs, in order.
+        config: The resolved config of the training run.
+        manifest: Counts and hashes of the training data.
+        epoch: Epoch of the weights, from 1.
+        init_from: Source of the run's initial weights (`fer.training.transfer`), or ``None``.
     """
 
     model: EmotionClassifier
@@ -39,8 +41,8 @@ class Checkpoint:
     init_from: dict[str, Any] | None = None
 
 
-def data_names(config: Mapping[str, Any]) -> list[str]:
-    """Return the names of the data sets that a run of this config is trained on; votes are those of FER+."""
+def dataset_names(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the data sets that a run is trained on; votes add ``ferplus``."""
     data = config.get("datamodule") or {"sources": []}
     sources = data.get("sources") or ([data] if "name" in data else [])
     return [
@@ -51,7 +53,7 @@ def data_names(config: Mapping[str, Any]) -> list[str]:
 
 
 def find_checkpoint(folder: Path, names: Sequence[str] = ("best", "last")) -> Path | None:
-    """Return the first of these checkpoints that a run folder holds; ``None`` if it has none of them."""
+    """Return the first of the named checkpoints that exists in a run folder, or ``None``."""
     paths = [folder / "checkpoints" / f"{name}.ckpt" for name in names]
     return next((path for path in paths if path.is_file()), None)
 
@@ -60,46 +62,51 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """Load ``best.ckpt`` or ``last.ckpt`` of a run.
 
     Raises:
-        FerError: The file is missing, damaged, or no checkpoint of this project.
+        FerError: The file is missing, damaged, or not a checkpoint of fer-train.
     """
     path = Path(path)
     content = _read(path)
     try:
-        about = content["hyper_parameters"]
-        config, labels = about["config"], from_dict(about["labels"])
-        model = _build(about, len(labels))
+        hparams = content["hyper_parameters"]
+        config, labels = hparams["config"], from_dict(hparams["labels"])
+        model = _build(hparams, len(labels))
         weights = {name.removeprefix(_PREFIX): value for name, value in content["state_dict"].items()
                    if name.startswith(_PREFIX)}  # fmt: skip
         model.load_state_dict(weights)
         return Checkpoint(
-            model.eval(), labels, config, about["manifest"], content["epoch"] + 1, about.get("init_from")
+            model.eval(), labels, config, hparams["manifest"], content["epoch"] + 1, hparams.get("init_from")
         )
     except (KeyError, TypeError, RuntimeError) as error:
-        why = " ".join(str(error).split())[:200]  # torch lists every key that does not fit
-        raise FerError(f"{path}: expected a checkpoint of fer-train, but it does not fit: {why}") from error
+        # Shortened, because torch lists every key that does not match.
+        reason = " ".join(str(error).split())[:200]
+        raise FerError(
+            f"{path}: expected a checkpoint of fer-train, but its content does not match: {reason}"
+        ) from error
 
 
-def _build(about: Mapping[str, Any], num_classes: int) -> EmotionClassifier:
-    """Build the model with the stem that it was trained with, which its weights do not tell."""
-    config = about["config"]
+def _build(hparams: Mapping[str, Any], num_classes: int) -> EmotionClassifier:
+    """Build the model with the stem that it was trained with, which the weights alone do not reveal."""
+    config = hparams["config"]
     settings = {**config["model"], "attention": config["attention"], "pretrained": False}
-    settings["stem"] = about.get("stem", settings.get("stem", "auto"))
-    if settings["name"] in OWN_BACKBONES:  # which have no choice of it; that was not always refused
+    settings["stem"] = hparams.get("stem", settings.get("stem", "auto"))
+    # Built-in backbones have a fixed stem, but older versions accepted the option.
+    if settings["name"] in BUILTIN_BACKBONES:
         settings["stem"] = "auto"
-    model = build_model(settings, num_classes, about["image_channels"])
+    model = build_model(settings, num_classes, hparams["image_channels"])
     chosen = getattr(model.backbone, "stem", None)
-    if (
-        settings["stem"] == "auto" and chosen == "unpooled"
-    ):  # before that was an option, auto took small there
-        model = build_model({**settings, "stem": "small"}, num_classes, about["image_channels"])
+    # Before the option "unpooled" existed, "auto" resolved to "small" in its place.
+    if settings["stem"] == "auto" and chosen == "unpooled":
+        model = build_model({**settings, "stem": "small"}, num_classes, hparams["image_channels"])
     return model
 
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise FerError(f"{path}: there is no such checkpoint. A run's lie in RUN/checkpoints/.")
+        raise FerError(
+            f"{path}: expected a checkpoint, but there is no such file. A run's are in RUN/checkpoints/."
+        )
     if not is_zipfile(path):
-        raise FerError(f"{path}: expected a checkpoint, but the file is cut off or of another kind.")
+        raise FerError(f"{path}: expected a checkpoint, got a truncated file or one of another kind.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What every command line shares: mistakes of the user end in one clear line and exit status 2."""
+"""Error handling that all command lines share: one clear line and exit status 2 for a user's mistake."""
 
 import os
 import select
@@ -9,53 +9,59 @@ from typing import TextIO
 from fer.errors import FerError
 
 USER_ERROR, INTERRUPTED = 2, 130
-READER_GONE = 141  # what a shell says of a program that SIGPIPE ended: it was cut short, which is no success
+# The status that a shell reports for a program killed by SIGPIPE: the output was cut short, so not a success.
+BROKEN_PIPE = 141
 
 
-def run_and_explain(command: Callable[[], object]) -> int:
+def run_command(command: Callable[[], object]) -> int:
     """Run a command and return its exit status.
 
-    A `FerError` becomes ``error: …`` on standard error and status 2, and so does a library that is not
-    installed; Ctrl-C becomes status 130. Where nobody reads standard output any more (``| head``), the
-    command ends quietly with status 141. Anything else is a defect of ours, and shows its traceback; so does
-    a pipe to anything else that breaks. Of several processes of a run each says what ended it: what the
-    first would have refused never starts the others.
+    - 0: success.
+    - 2: a `FerError`, printed as ``error: …`` on standard error, or a library that is not installed.
+    - 130: Ctrl-C.
+    - 141: the reader of standard output closed it (``| head``). Nothing is printed.
+
+    Any other exception is a bug and propagates with its traceback, and so does a broken pipe other than
+    standard output. In a distributed run every process prints its own error, with its rank.
     """
     try:
         command()
-        sys.stdout.flush()  # what is still held back is written here, where its errors are understood
+        # Write buffered output here, where errors are handled.
+        sys.stdout.flush()
     except FerError as error:
-        _say(f"error: {error}")
+        _print_error(f"error: {error}")
         return USER_ERROR
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "fer":
             raise
-        _say(f"error: {error.name} is not installed. Training, evaluation and sweeps need more than "
-             "prediction: pip install 'fer-lightning[train,sweep]', or uv run in a checkout.")  # fmt: skip
+        _print_error(
+            f"error: {error.name} is not installed. Training, evaluation and sweeps need more packages than "
+            "prediction: pip install 'fer-lightning[train,sweep]', or use uv run in a checkout."
+        )
         return USER_ERROR
     except KeyboardInterrupt:
-        _say("interrupted")
+        _print_error("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        if not _has_no_reader(sys.stdout):
+        if not _reader_is_gone(sys.stdout):
             raise
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # Python flushes it once more at its end
-        return READER_GONE
+        # Python flushes standard output once more at exit, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     return 0
 
 
-def _has_no_reader(stream: TextIO) -> bool:
-    """Whether a stream is a pipe, or a socket, whose other end is closed."""
+def _reader_is_gone(stream: TextIO) -> bool:
+    """Return whether a stream is a pipe or socket whose other end is closed."""
     try:
         events = select.poll()
         events.register(stream.fileno(), 0)
-    except (AttributeError, OSError):  # Windows has no poll, and what a test puts in place is no file
+    except (AttributeError, OSError):
+        # Windows has no poll, and a stream that a test puts in place has no file descriptor.
         return False
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in events.poll(0))
 
 
-def _say(text: str) -> None:
-    process = os.environ.get("LOCAL_RANK", "0")
-    print(text if process == "0" else f"process {process}: {text}", file=sys.stderr)
+def _print_error(text: str) -> None:
+    rank = os.environ.get("LOCAL_RANK", "0")
+    print(text if rank == "0" else f"process {rank}: {text}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""One colour an emotion, the same in every picture, table and film."""
+"""One color per emotion, the same in every image, plot, table and video."""
 
-# Two of them are never nearer than 27 CIELAB units, also as seen with protanopia, deuteranopia or tritanopia
-# (simulated as in Machado et al. 2009, https://doi.org/10.1109/TVCG.2009.113).
+# Any two differ by at least 27 CIELAB units, also under simulated protanopia, deuteranopia and tritanopia
+# (Machado et al. 2009, https://doi.org/10.1109/TVCG.2009.113).
 EMOTION_COLORS = {
     "angry": "#a13900",
     "disgust": "#00674b",
@@ -12,32 +12,34 @@ EMOTION_COLORS = {
     "neutral": "#9c9c9c",
     "contempt": "#d088d8",
 }
-OTHER = "#5c636b"  # an emotion of the user's own
+# For a label that is not one of these emotions.
+OTHER_COLOR = "#5c636b"
 RGB = tuple[int, int, int]
-INK, PAPER = (22, 24, 28), (255, 255, 255)
+DARK_TEXT, WHITE = (22, 24, 28), (255, 255, 255)
 
 
-def rgb(label: str) -> RGB:
-    """Return the colour of an emotion, each part 0 to 255."""
-    code = EMOTION_COLORS.get(label, OTHER)
+def emotion_rgb(label: str) -> RGB:
+    """Return the color of an emotion, red, green and blue from 0 to 255."""
+    code = EMOTION_COLORS.get(label, OTHER_COLOR)
     red, green, blue = bytes.fromhex(code[1:])
     return red, green, blue
 
 
-def ink_on(color: RGB) -> RGB:
-    """Return dark or white, whichever reads better on a colour (WCAG 2.2 contrast of 4.5 or more)."""
-    return max((INK, PAPER), key=lambda ink: contrast(ink, color))
+def text_color_on(color: RGB) -> RGB:
+    """Return `DARK_TEXT` or `WHITE`, whichever has more contrast on a background (4.5 or more, WCAG 2.2)."""
+    return max((DARK_TEXT, WHITE), key=lambda text_color: contrast_ratio(text_color, color))
 
 
-def contrast(one: RGB, other: RGB) -> float:
-    """Return the contrast of two colours, 1 to 21 (https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
+def contrast_ratio(one: RGB, other: RGB) -> float:
+    """Return the contrast ratio of two colors, 1 to 21 (https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
     dark, light = sorted((_luminance(one), _luminance(other)))
     return (light + 0.05) / (dark + 0.05)
 
 
 def _luminance(color: RGB) -> float:
-    shares = [part / 255 for part in color]
+    """Return the relative luminance of an sRGB color, 0 to 1."""
+    values = [channel / 255 for channel in color]
     red, green, blue = (
-        share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values
     )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,26 +1,32 @@
-"""How many scans a JPEG has: each is decoded over the whole picture, and its format sets no limit to them."""
+"""Count the scans of a JPEG file.
+
+A decoder passes over the whole image once per scan, and the format sets no limit to their number.
+"""
 
 import re
 
-SCAN = b"\xff\xda"  # the marker before a scan; also within notes and in what lies behind the picture
-_START, _END = b"\xff\xd8", 0xD9
-_ALONE = frozenset([0x01, *range(0xD0, 0xD9)])  # markers without a segment behind them
-_NEXT = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # in coded data FF 00 stands for FF
+# Start-of-scan marker. The same bytes may also occur in comments and behind the image.
+SCAN_MARKER = b"\xff\xda"
+_START_OF_IMAGE, _END_OF_IMAGE = b"\xff\xd8", 0xD9
+# Markers without a segment behind them.
+_STANDALONE_MARKERS = frozenset([0x01, *range(0xD0, 0xD9)])
+# In coded data, FF 00 encodes the byte FF.
+_NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 
 
 def count_scans(content: bytes) -> int:
-    """Return the scans of the first picture in a JPEG file.
+    """Return the number of scans of the first image in a JPEG file; 0 if it is not a JPEG file.
 
-    What lies between segments is passed over, as decoders do. A usual picture has one scan, a progressive one
-    about ten. One more may cost 14 bytes and milliseconds of a processor (ITU-T T.81, sections B.1.1, G.1).
+    Bytes between segments are skipped, as decoders do. A baseline image has one scan, a progressive one about
+    ten. One more costs 14 bytes and milliseconds of decoding time (ITU-T T.81, sections B.1.1, G.1).
     """
-    place, scans = 2, 0
-    if not content.startswith(_START):
+    position, scans = 2, 0
+    if not content.startswith(_START_OF_IMAGE):
         return 0
-    while (found := _NEXT.search(content, place)) is not None and found[1][0] != _END:
-        marker, place = found[1][0], found.end()
-        if marker in _ALONE:
+    while (match := _NEXT_MARKER.search(content, position)) is not None and match[1][0] != _END_OF_IMAGE:
+        marker, position = match[1][0], match.end()
+        if marker in _STANDALONE_MARKERS:
             continue
-        scans += marker == SCAN[1]
-        place += int.from_bytes(content[place : place + 2], "big")
+        scans += marker == SCAN_MARKER[1]
+        position += int.from_bytes(content[position : position + 2], "big")
     return scans

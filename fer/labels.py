@@ -1,8 +1,8 @@
-"""The emotions: names, order, label spaces and the maps between them. The one source of truth.
+"""Emotion names, label spaces and the mappings between them: the single source of truth.
 
-Every set uses the same words in an order of its own, so a bare class number means nothing without its
-`LabelSpace`. Spaces travel with every dataset, checkpoint and confusion matrix; two that differ are an error
-(`check_same`), never a silent permutation. Numbers change from one space to another through `mapping` only.
+Every data set lists the same emotions in a different order, so a class number means nothing without its
+`LabelSpace`. Every data set, checkpoint and confusion matrix carries its label space. A mismatch is an error
+(`check_same_labels`), never a silent permutation. Class numbers are converted by `mapping` only.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ import numpy as np
 
 from fer.errors import FerError, did_you_mean
 
-# How the eight emotions are spelt on disk: folder names, column headings, other people's checkpoints.
+# Spellings of the eight emotions in folder names, column headings and foreign checkpoints.
 ALIASES: dict[str, tuple[str, ...]] = {
     "angry": ("anger",),
     "disgust": ("disgusted",),
@@ -24,32 +24,32 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "neutral": ("neutrality",),
     "contempt": ("contemptuous",),
 }
-_EMOTION_OF = {word: emotion for emotion, others in ALIASES.items() for word in (emotion, *others)}
+_CANONICAL = {alias: emotion for emotion, aliases in ALIASES.items() for alias in (emotion, *aliases)}
 
 
-def canonical(name: str) -> str:
-    """Return the project's word for an emotion as spelt on disk, e.g. ``"Happiness"`` -> ``"happy"``.
+def canonical_name(name: str) -> str:
+    """Return the project's name of an emotion, e.g. ``"happy"`` for ``"Happiness"``.
 
-    Case and surrounding blanks do not count.
+    Case and surrounding blanks are ignored.
 
     Raises:
-        FerError: The word names no known emotion.
+        FerError: The name is not a known emotion.
     """
-    word = name.strip().lower()
-    if word not in _EMOTION_OF:
+    key = name.strip().lower()
+    if key not in _CANONICAL:
         known = ", ".join(ALIASES)
-        hint = did_you_mean(word, _EMOTION_OF)
+        hint = did_you_mean(key, _CANONICAL)
         raise FerError(f"Expected the name of an emotion ({known}), got {name!r}.{hint}")
-    return _EMOTION_OF[word]
+    return _CANONICAL[key]
 
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The emotions of a set, in the order of its class numbers.
+    """The emotions of a data set, in the order of its class numbers.
 
     Attributes:
-        name: Key in `SPACES`, or the name of a space of the user's own.
-        names: Emotions, canonical words; the position is the class number, counted from 0.
+        name: Key in `SPACES`, or the name of a custom label space.
+        names: Canonical emotion names; the position is the class number, from 0.
     """
 
     name: str
@@ -60,33 +60,35 @@ class LabelSpace:
         return len(self.names)
 
     def index(self, name: str) -> int:
-        """Return the class number (from 0) of an emotion, whatever its spelling on disk.
+        """Return the class number (from 0) of an emotion in any known spelling.
 
         Raises:
-            FerError: The emotion is unknown, or this space does not hold it.
+            FerError: The emotion is not in this label space.
         """
-        word = name.strip().lower()
-        emotion = _EMOTION_OF.get(word, word)
+        key = name.strip().lower()
+        emotion = _CANONICAL.get(key, key)
         if emotion not in self.names:
-            hint = did_you_mean(word, self.names)
-            raise FerError(f"Label space {self.name} holds {', '.join(self.names)}, got {name!r}.{hint}")
+            hint = did_you_mean(key, self.names)
+            raise FerError(
+                f"Label space {self.name}: expected one of {', '.join(self.names)}, got {name!r}.{hint}"
+            )
         return self.names.index(emotion)
 
 
-# Orders as published; a class number here is the number in the set's own files, RAF-DB's apart.
+# Orders as published. Class numbers are those in the data set's own files, except for RAF-DB.
 # FER2013, `emotion` column, 0 to 6 (Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414).
 FER7 = LabelSpace("fer7", ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"))
-# FER+, vote columns of fer2013new.csv from the third on, before `unknown` and `NF` (Barsoum et al. 2016,
+# FER+, vote columns of fer2013new.csv from the third on, without `unknown` and `NF` (Barsoum et al. 2016,
 # https://arxiv.org/abs/1608.01041).
 FERPLUS8 = LabelSpace(
     "ferplus8", ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt")
 )
-# AffectNet, `expression`, 0 to 7; its 8 none, 9 uncertain and 10 no-face are no emotions (Mollahosseini et
+# AffectNet, `expression`, 0 to 7. Its 8 none, 9 uncertain and 10 no-face are not emotions (Mollahosseini et
 # al. 2017, https://arxiv.org/abs/1708.03985).
 AFFECTNET8 = LabelSpace(
     "affectnet8", ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")
 )
-# RAF-DB basic, list_patition_label.txt counts from 1: 1 surprise ... 7 neutral, so subtract 1 (Li et al.
+# RAF-DB basic. Its list_patition_label.txt counts from 1 (1 surprise ... 7 neutral), so subtract 1 (Li et al.
 # 2017, https://doi.org/10.1109/CVPR.2017.277).
 RAFDB7 = LabelSpace("rafdb7", ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral"))
 
@@ -97,73 +99,73 @@ def mapping(source: LabelSpace, target: LabelSpace) -> np.ndarray:
     """Return the class numbers of ``source`` in ``target``.
 
     Returns:
-        int64 ``(len(source),)``: ``mapping(a, b)[targets_a]`` are the targets in ``b``; -1 where ``target``
-        has no such emotion.
+        int64 ``(len(source),)``, -1 where ``target`` lacks the emotion. ``mapping(a, b)[targets_a]`` are the
+        targets in ``b``.
     """
     position = {name: i for i, name in enumerate(target.names)}
     return np.array([position.get(name, -1) for name in source.names], dtype=np.int64)
 
 
 def map_votes(votes: np.ndarray, source: LabelSpace, target: LabelSpace) -> np.ndarray:
-    """Return votes over the emotions of another space; those for emotions that it lacks are left out.
+    """Convert votes to another label space, without the votes for emotions that it lacks.
 
     Args:
-        votes: float ``(N, len(source))``, shares.
-        source: Their space.
-        target: The other space.
+        votes: float ``(N, len(source))``, fractions of the annotators.
+        source: Label space of the votes.
+        target: Label space to convert to.
 
     Returns:
-        float ``(N, len(target))``; rows sum to 1, or are 0 where no vote is left.
+        float ``(N, len(target))``; each row sums to 1, or is 0 where no vote is left.
     """
     column = mapping(target, source)
-    kept = np.where(column < 0, votes.dtype.type(0), votes[:, column])
-    total = kept.sum(1, keepdims=True)
-    return kept / np.where(total > 0, total, 1)
+    mapped = np.where(column < 0, votes.dtype.type(0), votes[:, column])
+    total = mapped.sum(1, keepdims=True)
+    return mapped / np.where(total > 0, total, 1)
 
 
-def check_same(expected: LabelSpace, got: LabelSpace, where: str) -> None:
-    """Make sure that two sets of class numbers mean the same emotions.
+def check_same_labels(expected: LabelSpace, got: LabelSpace, where: str) -> None:
+    """Raise FerError unless two label spaces have the same emotions in the same order.
 
     Args:
-        expected: The space that the reader of the numbers relies on.
-        got: The space that came with the numbers.
-        where: What brought ``got``, for the message, e.g. a checkpoint's path.
+        expected: Label space that the caller needs.
+        got: Label space that came with the class numbers.
+        where: Source of ``got`` for the message, e.g. a checkpoint's path.
 
     Raises:
-        FerError: The emotions or their order differ. Names of spaces do not count: the order does.
+        FerError: The emotions or their order differ. The names of the label spaces may differ.
     """
     if expected.names != got.names:
         raise FerError(
             f"{where}: expected the emotions of {expected.name} in this order: {', '.join(expected.names)}; "
-            f"got {got.name}: {', '.join(got.names)}. Class numbers would change their meaning; "
-            "use data and model of one label space, or convert with fer.labels.mapping."
+            f"got {got.name}: {', '.join(got.names)}. Class numbers would change their meaning. "
+            "Use data and a model of one label space, or convert with fer.labels.mapping."
         )
 
 
 def to_dict(space: LabelSpace) -> dict[str, Any]:
-    """Return a space as plain values for a checkpoint or a card: ``{"name": str, "names": list[str]}``."""
+    """Return a label space as plain values: ``{"name": str, "names": list[str]}``."""
     return {"name": space.name, "names": list(space.names)}
 
 
 def from_dict(entry: Mapping[str, Any]) -> LabelSpace:
-    """Rebuild a space from `to_dict`'s values.
+    """Return the label space that `to_dict` wrote.
 
     Raises:
-        FerError: The entry is no label space, or it gives a known name to another order.
+        FerError: The entry is not a label space, or it gives a known name to another order.
     """
     space = _read_entry(entry)
     if space.name in SPACES:
-        check_same(SPACES[space.name], space, f"label space {space.name!r} read from a file")
+        check_same_labels(SPACES[space.name], space, f"label space {space.name!r} read from a file")
     return space
 
 
 def _read_entry(entry: Mapping[str, Any]) -> LabelSpace:
     name = entry.get("name") if isinstance(entry, Mapping) else None
     names = entry.get("names") if isinstance(entry, Mapping) else None
-    is_list = isinstance(names, list | tuple) and all(isinstance(word, str) for word in names)
+    is_list = isinstance(names, list | tuple) and all(isinstance(item, str) for item in names)
     if not isinstance(name, str) or not is_list or not names or len(set(names)) != len(names):
         raise FerError(
             f"Expected a label space like {to_dict(FER7)}, got {entry!r}. "
-            "The file is damaged or was not written by this project."
+            "The file is damaged, or was not written by fer."
         )
     return LabelSpace(name, tuple(names))

@@ -1,4 +1,4 @@
-"""Emotions of the faces in pictures: `Predictor` answers on one picture or many, without torch.
+"""`Predictor` detects the faces in images and predicts the emotion of each. No torch.
 
 >>> Predictor()("photo.jpg")
 [<happy 93 %, face of 120 x 120 pixels at (64, 40)>]
@@ -20,22 +20,22 @@ from fer.bundle.find import find_bundle
 from fer.bundle.runtime import OnnxClassifier
 from fer.errors import FerError
 from fer.faces.choose import choose_detector
-from fer.faces.crop import cut_faces
+from fer.faces.crop import crop_faces
 from fer.faces.face import Detector, Face
-from fer.picture import open_picture
+from fer.picture import read_image
 from fer.prediction import Prediction
 
-Source = str | Path | bytes | np.ndarray | Image.Image
+ImageSource = str | Path | bytes | np.ndarray | Image.Image
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The answer on one picture of many.
+class ImageResult:
+    """The result for one image.
 
     Attributes:
-        size: Width and height of the picture in pixels; None where it could not be read.
-        predictions: Of its faces, the largest first.
-        error: Why it could not be read.
+        size: Width and height of the image in pixels; None if it could not be read.
+        predictions: One per face, largest face first.
+        error: Why the image could not be read; None if it could.
     """
 
     size: tuple[int, int] | None
@@ -44,28 +44,28 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A picture whose faces are cut out, so that its pixels can go."""
+class _DetectedFaces:
+    """The cropped faces of an image, so that its pixels can be freed before classification."""
 
     size: tuple[int, int] | None
     faces: list[Face]
-    cuts: np.ndarray
+    crops: np.ndarray
     error: FerError | None = None
 
 
 class Predictor:
-    """Finds the faces of a picture and says what each expresses. Safe to use from several threads.
+    """Detects the faces in images and predicts their emotions. Thread-safe.
 
     Args:
-        model: A bundle, its folder, or its name; None takes the model that comes with the package.
-        detector: ``"auto"``, ``"yunet"``, ``"haar"``, ``"mtcnn"``, ``"none"`` (a picture is a face already),
-            or a detector of one's own.
-        detector_model: File of the detector, where it needs one.
-        threads: Processor cores for the model; None takes all. Detectors and resizing take as many as OpenCV
-            does in the whole process (``cv2.setNumThreads``).
+        model: A bundle, its folder, or its name; None: the model that comes with the package.
+        detector: ``"auto"``, ``"yunet"``, ``"haar"``, ``"mtcnn"``, ``"none"`` (each image is a cropped face),
+            or a custom detector.
+        detector_model: Model file of the detector, if it needs one.
+        threads: CPU threads of the model; None: all cores. Face detection and resizing use OpenCV's threads,
+            which are set for the whole process by ``cv2.setNumThreads``.
 
     Raises:
-        FerError: There is no such model or detector, or its files do not fit.
+        FerError: There is no such model or detector, or its files are invalid.
     """
 
     def __init__(
@@ -77,107 +77,110 @@ class Predictor:
     ) -> None:
         bundle = find_bundle(model)
         self.card: Card = bundle.card
-        self.threads = threads or cores()
+        self.threads = threads or available_cores()
         self.classifier = OnnxClassifier(bundle, threads)
         self.detector: Detector = (
             choose_detector(detector, detector_model) if isinstance(detector, str) else detector
         )
 
-    def __call__(self, picture: Source) -> list[Prediction]:
-        """Return the answers on a picture's faces, the largest first; none where it has no face.
+    def __call__(self, image: ImageSource) -> list[Prediction]:
+        """Return the predictions for all faces of an image, largest face first; empty if it has none.
 
         Args:
-            picture: A path, the bytes of a picture file, an RGB array, or a Pillow image.
+            image: A path, the bytes of an image file, an RGB array, or a Pillow image.
 
         Raises:
-            FerError: The picture cannot be read.
+            FerError: The image cannot be read.
         """
-        pixels = open_picture(picture)
-        return self.classify(pixels, self.find(pixels))
+        pixels = read_image(image)
+        return self.classify(pixels, self.detect(pixels))
 
-    def find(self, picture: np.ndarray) -> list[Face]:
-        """Return the faces of an RGB picture, uint8 ``(H, W, 3)``, the largest first."""
-        return self.detector(picture)
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Return the faces of an RGB image, uint8 ``(H, W, 3)``, largest first."""
+        return self.detector(image)
 
-    def classify(self, picture: np.ndarray, faces: Sequence[Face]) -> list[Prediction]:
-        """Return the answers on these faces of an RGB picture, uint8 ``(H, W, 3)``, in their order."""
-        return self.judge(faces, self.cut(picture, faces))
+    def classify(self, image: np.ndarray, faces: Sequence[Face]) -> list[Prediction]:
+        """Return the predictions for these faces of an RGB image, uint8 ``(H, W, 3)``, in their order."""
+        return self.classify_crops(faces, self.crop(image, faces))
 
-    def cut(self, picture: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-        """Return faces as the model wants to see them, uint8 ``(N, S, S, 3)`` RGB."""
-        return cut_faces(picture, list(faces), self.card.crop, self.card.image_size)
+    def crop(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
+        """Return the faces cropped by the model's crop rule, uint8 ``(N, S, S, 3)`` RGB."""
+        return crop_faces(image, list(faces), self.card.crop, self.card.image_size)
 
-    def judge(self, faces: Sequence[Face], cuts: np.ndarray) -> list[Prediction]:
-        """Return the answers on faces that `cut` has cut out, of one picture or several."""
-        return [self._prediction(face, row) for face, row in zip(faces, self.classifier(cuts), strict=True)]
+    def classify_crops(self, faces: Sequence[Face], crops: np.ndarray) -> list[Prediction]:
+        """Return the predictions for faces that `crop` has cropped, from one image or several."""
+        probs = self.classifier(crops)
+        return [self._prediction(face, row) for face, row in zip(faces, probs, strict=True)]
 
     def predict_many(
-        self, pictures: Iterable[Source], batch_size: int = 32
+        self, images: Iterable[ImageSource], batch_size: int = 32
     ) -> Iterator[list[Prediction] | FerError]:
-        """Answer on many pictures, in their order.
+        """Yield the predictions for many images, in their order.
 
-        A picture that cannot be read does not stop the others: its `FerError` comes in the place of its
-        answers. Faces are found in several threads and judged together. Memory does not grow with the number
-        of pictures.
+        An unreadable image does not stop the others: its result is the `FerError`. Faces are detected in
+        several threads and classified in batches. Memory does not grow with the number of images.
 
         Args:
-            pictures: Paths, bytes, RGB arrays or Pillow images; taken as they are needed.
-            batch_size: Pictures whose faces are judged together; twice as many are read ahead.
+            images: Paths, bytes, RGB arrays or Pillow images; consumed lazily.
+            batch_size: Images whose faces are classified together; up to twice as many are read ahead.
 
         Yields:
-            For each picture the answers on its faces, or why it could not be read.
+            For each image the predictions for its faces, or why it could not be read.
         """
-        for answer in self.answers(pictures, batch_size):
-            yield answer.error or answer.predictions
+        for result in self.iter_results(images, batch_size):
+            yield result.error or result.predictions
 
-    def answers(self, pictures: Iterable[Source], batch_size: int = 32) -> Iterator[Answer]:
-        """Answer on many pictures as `predict_many` does, with the size of each."""
-        batch: list[_Found] = []
-        for found in self._find_ahead(pictures, 2 * batch_size):
-            batch.append(found)
+    def iter_results(self, images: Iterable[ImageSource], batch_size: int = 32) -> Iterator[ImageResult]:
+        """Yield the results for many images, as `predict_many` does, with the size of each image."""
+        batch: list[_DetectedFaces] = []
+        for detected in self._detect_ahead(images, 2 * batch_size):
+            batch.append(detected)
             if len(batch) == batch_size:
-                yield from self._judge_batch(batch)
+                yield from self._classify_batch(batch)
                 batch = []
-        yield from self._judge_batch(batch)
+        yield from self._classify_batch(batch)
 
-    def _find_ahead(self, pictures: Iterable[Source], ahead: int) -> Iterator[_Found]:
-        """Cut the faces out of pictures in threads, at most ``ahead`` before they are asked for."""
-        pending: deque[Future[_Found]] = deque()
+    def _detect_ahead(self, images: Iterable[ImageSource], ahead: int) -> Iterator[_DetectedFaces]:
+        """Detect and crop faces in threads, at most ``ahead`` images before they are consumed."""
+        pending: deque[Future[_DetectedFaces]] = deque()
         pool = ThreadPoolExecutor(self.threads, "faces")
         try:
-            for picture in pictures:
-                pending.append(pool.submit(self._open_and_find, picture))
+            for image in images:
+                pending.append(pool.submit(self._read_and_detect, image))
                 if len(pending) >= ahead:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
-        finally:  # also when nobody wants the rest
+        finally:  # also if the caller stops early
             pool.shutdown(cancel_futures=True)
 
-    def _open_and_find(self, source: Source) -> _Found:
+    def _read_and_detect(self, source: ImageSource) -> _DetectedFaces:
         try:
-            picture = open_picture(source)
-            faces = self.find(picture)
-            return _Found((picture.shape[1], picture.shape[0]), faces, self.cut(picture, faces))
+            image = read_image(source)
+            faces = self.detect(image)
+            return _DetectedFaces((image.shape[1], image.shape[0]), faces, self.crop(image, faces))
         except FerError as error:
             side = self.card.image_size
-            return _Found(None, [], np.empty((0, side, side, 3), np.uint8), error)
+            return _DetectedFaces(None, [], np.empty((0, side, side, 3), np.uint8), error)
 
-    def _judge_batch(self, batch: Sequence[_Found]) -> Iterator[Answer]:
+    def _classify_batch(self, batch: Sequence[_DetectedFaces]) -> Iterator[ImageResult]:
         if not batch:
             return
-        faces = [face for found in batch for face in found.faces]
-        told = iter(self.judge(faces, np.concatenate([found.cuts for found in batch])))
-        for found in batch:
-            yield Answer(found.size, [next(told) for _ in found.faces], found.error)
+        faces = [face for detected in batch for face in detected.faces]
+        predictions = iter(self.classify_crops(faces, np.concatenate([detected.crops for detected in batch])))
+        for detected in batch:
+            yield ImageResult(detected.size, [next(predictions) for _ in detected.faces], detected.error)
 
-    def _prediction(self, face: Face, row: np.ndarray) -> Prediction:
-        probabilities = {name: float(value) for name, value in zip(self.card.labels.names, row, strict=True)}
+    def _prediction(self, face: Face, probs: np.ndarray) -> Prediction:
+        probabilities = {
+            name: float(value) for name, value in zip(self.card.labels.names, probs, strict=True)
+        }
         label = max(probabilities, key=lambda name: probabilities[name])
-        confidence, least = probabilities[label], self.card.abstain_below
-        return Prediction(face, probabilities, label, confidence, least is not None and confidence < least)
+        confidence, threshold = probabilities[label], self.card.abstain_below
+        uncertain = threshold is not None and confidence < threshold
+        return Prediction(face, probabilities, label, confidence, uncertain)
 
 
-def cores() -> int:
-    """Return how many processor cores this process may use."""
+def available_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from fer.bundle.runtime import OnnxClassifier
-from fer.picture import open_picture, picture_files
+from fer.picture import list_image_files, read_image
 from fer.predict import Predictor
 
 _MEMORY = """import resource, sys
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words.add_argument("--folder", type=int, default=1000, help="photographs in the folder (copies)")
     request = words.parse_args(arguments)
     predictor = Predictor(request.model, request.detector, request.detector_model)
-    files = picture_files(request.photos)
+    files = list_image_files(request.photos)
     print(f"model {predictor.card.name} ({predictor.card.precision}), detector {predictor.detector.name}, "
           f"{len(files)} photographs, {predictor.threads} cores, {request.turns} turns")  # fmt: skip
     print(f"{'':<46}{'measured':>12}{'goal':>12}")
@@ -119,10 +119,10 @@ def torch_work(run: Path, batch: int, threads: int) -> Callable[[], object]:
 
 def time_frame(predictor: Predictor, files: Sequence[Path], turns: int) -> None:
     """Time detector and classifier on frames of 640 x 480 that hold a photograph."""
-    frames = [frame_of(open_picture(file)) for file in files[:20]]
+    frames = [frame_of(read_image(file)) for file in files[:20]]
     works = {
         "all": lambda: [predictor(frame) for frame in frames],
-        "find": lambda: [predictor.find(frame) for frame in frames],
+        "find": lambda: [predictor.detect(frame) for frame in frames],
     }
     found = in_turns(works, turns, 1)
     row("a 640 x 480 frame, detector and model", 1000 * found["all"] / len(frames), "ms", 15)
@@ -156,7 +156,7 @@ def time_folder(predictor: Predictor, files: Sequence[Path], request: argparse.N
     """Time a folder against the detector alone on decoded pictures, with the same threads."""
     with tempfile.TemporaryDirectory() as place:
         paths = copies(files, request.folder, Path(place))
-        pictures = [open_picture(path) for path in files]
+        pictures = [read_image(path) for path in files]
         decoded = [pictures[i % len(pictures)] for i in range(len(paths))]
         works = {
             "find": lambda: find_all(predictor, decoded),
@@ -172,7 +172,7 @@ def time_folder(predictor: Predictor, files: Sequence[Path], request: argparse.N
 
 def find_all(predictor: Predictor, pictures: Sequence[np.ndarray]) -> None:
     with ThreadPoolExecutor(predictor.threads) as pool:
-        for _ in pool.map(predictor.find, pictures):
+        for _ in pool.map(predictor.detect, pictures):
             pass
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from measure_crop_rule import framed
 
-from fer.cli import run_and_explain
+from fer.cli import run_command
 
 
 def pictures_and_targets(path):
@@ -38,18 +38,18 @@ def turned(picture, degrees):
 
 def ways(side):
     """Return a function from a picture, its border and its face to the face cut out, for each way."""
-    from fer.bundle.card import AT_REST
-    from fer.faces.crop import cut_faces
-    from fer.faces.rules import RULES
+    from fer.bundle.card import REFERENCE_LANDMARKS
+    from fer.faces.crop import crop_faces
+    from fer.faces.rules import CROP_RULES
 
-    boxes = RULES["fer2013"]
+    boxes = CROP_RULES["fer2013"]
     rules = {
-        "five points": replace(boxes, points=AT_REST),
+        "five points": replace(boxes, points=REFERENCE_LANDMARKS),
         "box": replace(boxes, upright=False),
         "box, upright": boxes,
     }
     cutting = {
-        name: lambda picture, _, face, rule=rule: cut_faces(picture, [face], rule, side)[0]
+        name: lambda picture, _, face, rule=rule: crop_faces(picture, [face], rule, side)[0]
         for name, rule in rules.items()
     }
     return {
@@ -63,11 +63,11 @@ def shrunk(picture, side):
 
 def compare(arguments):
     from fer import Predictor
-    from fer.labels import check_same
+    from fer.labels import check_same_labels
 
     predictor = Predictor(arguments.model, detector="yunet", detector_model=arguments.detector_model)
     pictures, targets, labels = pictures_and_targets(arguments.path)
-    check_same(labels, predictor.card.labels, str(arguments.model))
+    check_same_labels(labels, predictor.card.labels, str(arguments.model))
     cutters = ways(predictor.card.image_size)
     print(f"| turned by | faces found | {' | '.join(cutters)} | difference |\n|{'---|' * (3 + len(cutters))}")
     for angle in arguments.angles:
@@ -107,7 +107,7 @@ def main():
     )
     parser.add_argument("--angles", type=int, nargs="+", default=[0, 15, 30], metavar="DEGREES")
     arguments = parser.parse_args()
-    raise SystemExit(run_and_explain(lambda: compare(arguments)))
+    raise SystemExit(run_command(lambda: compare(arguments)))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fer.cli import run_and_explain
+from fer.cli import run_command
 from fer.errors import FerError
-from fer.places import at_home
+from fer.places import expand_user
 
 LIST = "faces.csv"
 COLUMNS = ("photograph", "result", "faces", "score", "face", "reason")
@@ -29,19 +29,19 @@ def crop(source, path, target, detector, rule, size):
     """Cut the largest face out of a photograph, and return its row of the list."""
     from PIL import Image
 
-    from fer.faces.crop import cut_faces
-    from fer.picture import open_picture
+    from fer.faces.crop import crop_faces
+    from fer.picture import read_image
 
     row = dict.fromkeys(COLUMNS, "") | {"photograph": str(path.relative_to(source))}
     try:
-        picture = open_picture(path)
+        picture = read_image(path)
     except FerError as error:
         return row | {"result": UNREADABLE, "reason": str(error)}
     faces = detector(picture)
     if not faces:
         return row | {"result": NO_FACE, "faces": 0}
     target.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(cut_faces(picture, faces[:1], rule, size)[0]).save(target)
+    Image.fromarray(crop_faces(picture, faces[:1], rule, size)[0]).save(target)
     return row | {"result": CUT, "faces": len(faces), "score": f"{faces[0].score:.3f}", "face": target.name}
 
 
@@ -62,28 +62,28 @@ def prepare(source, into):
     Raises:
         FerError: There are none, or the new folder holds something or lies among them.
     """
-    from fer.picture import picture_files
+    from fer.picture import list_image_files
 
     if into.resolve().is_relative_to(source.resolve()):
         raise FerError(f"{into}: lies among the photographs of {source}. Choose a folder elsewhere.")
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise FerError(f"{into}: expected a new or empty folder. Choose another name, or remove it.")
-    files = picture_files(source)
+    files = list_image_files(source)
     into.mkdir(parents=True, exist_ok=True)
     return files
 
 
 def run(arguments):
     from fer.faces.choose import choose_detector
-    from fer.faces.rules import RULES
-    from fer.picture import other_files
+    from fer.faces.rules import CROP_RULES
+    from fer.picture import count_other_files
 
     detector = choose_detector(arguments.detector, arguments.detector_model)
-    source, into = at_home(arguments.photographs), at_home(arguments.into)
+    source, into = expand_user(arguments.photographs), expand_user(arguments.into)
     files = prepare(source, into)
     print(f"{len(files):,} photographs, faces found by {detector.name}")
     jobs = zip(files, targets(files, source, into), strict=True)
-    rule, counts, unreadable = RULES[arguments.rule], Counter(), []
+    rule, counts, unreadable = CROP_RULES[arguments.rule], Counter(), []
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         (into / LIST).open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
@@ -98,7 +98,7 @@ def run(arguments):
             counts["several"] += row["result"] == CUT and row["faces"] > 1
             unreadable += [row["reason"]] if row["result"] == UNREADABLE else []
             show_progress(counts, len(files), start)
-    report(counts, unreadable, other_files(source), into)
+    report(counts, unreadable, count_other_files(source), into)
 
 
 def show_progress(counts, total, start):
@@ -124,7 +124,7 @@ def report(counts, unreadable, others, into):
 
 def main():
     from fer.faces.choose import DETECTORS
-    from fer.faces.rules import RULES
+    from fer.faces.rules import CROP_RULES
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -132,7 +132,7 @@ def main():
     parser.add_argument("photographs", type=Path, help="folder; searched at any depth")
     parser.add_argument("into", type=Path, help="new folder for the faces")
     parser.add_argument("--size", type=int, default=48, help="side of the faces in pixels (default 48)")
-    parser.add_argument("--rule", choices=RULES, default="fer2013",
+    parser.add_argument("--rule", choices=CROP_RULES, default="fer2013",
                         help="lay faces as in this set (default fer2013: square, loose)")  # fmt: skip
     parser.add_argument("--detector", choices=DETECTORS, default="auto", help="what finds faces")
     parser.add_argument("--detector-model", type=Path, help="YuNet's file")
@@ -140,7 +140,7 @@ def main():
     if not 8 <= arguments.size <= 4096:
         parser.error("--size: expected 8 to 4096 pixels")
     sys.stdout.reconfigure(errors="backslashreplace")  # file names in no encoding
-    raise SystemExit(run_and_explain(lambda: run(arguments)))
+    raise SystemExit(run_command(lambda: run(arguments)))
 
 
 if __name__ == "__main__":

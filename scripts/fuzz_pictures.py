@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from fer.errors import FerError
-from fer.picture import open_picture
+from fer.picture import read_image
 
 SLOW_S, MOST_MB = 10.0, 1000
 BREAKING = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF]
@@ -125,7 +125,7 @@ CHANGES = (flip, flip, put_number, put_number, cut, drop, double, splice, noise)
 def attempt(content):
     """Open one picture; return what came of it: opened, refused, or the defect."""
     try:
-        picture = open_picture(content)
+        picture = read_image(content)
     except FerError as error:
         return "refused" if str(error) and "\n" not in str(error) else f"message {str(error)!r}"
     sound = picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3

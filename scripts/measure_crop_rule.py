@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer.cli import run_and_explain
+from fer.cli import run_command
 
 ENLARGED = 4  # times: a face that fills 48 pixels is small for a detector
 BORDER = 0.5  # of the side, on each side: the edge repeated, for faces that fill the picture
@@ -137,7 +137,7 @@ def main():
     arguments = parser.parse_args()
     if not arguments.synthetic and not (arguments.path and arguments.detector_model):
         parser.error("expected a fer2013.csv and --detector-model FILE, or --synthetic")
-    raise SystemExit(run_and_explain(lambda: measure(arguments)))
+    raise SystemExit(run_command(lambda: measure(arguments)))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from fer.cli import run_and_explain
+from fer.cli import run_command
 from fer.errors import FerError
 
 EYES = slice(0, 2)
@@ -111,20 +111,20 @@ def frame(picture, height):
 
 
 def draw_sheet(pictures, found, path):
-    from fer.faces.crop import cut_faces
-    from fer.faces.rules import RULES
+    from fer.faces.crop import crop_faces
+    from fer.faces.rules import CROP_RULES
 
-    faces = [cut_faces(picture, each[:1], RULES["fer2013"], 48)[0]
+    faces = [crop_faces(picture, each[:1], CROP_RULES["fer2013"], 48)[0]
              for picture, each in zip(pictures, found, strict=True) if each]  # fmt: skip
     faces += [np.zeros((48, 48, 3), np.uint8)] * (-len(faces) % 12)
     Image.fromarray(np.vstack([np.hstack(faces[at : at + 12]) for at in range(0, len(faces), 12)])).save(path)
 
 
 def measure(arguments):
-    from fer.picture import open_picture, picture_files
+    from fer.picture import list_image_files, read_image
 
     cv2.setNumThreads(1)
-    pictures = [open_picture(path) for path in picture_files(arguments.photographs)]
+    pictures = [read_image(path) for path in list_image_files(arguments.photographs)]
     chosen = detectors(arguments.detector_model)
     found = on_photographs(chosen, pictures)
     if arguments.sheet:
@@ -141,7 +141,7 @@ def main():
     parser.add_argument("--detector-model", type=Path, help="YuNet's file")
     parser.add_argument("--sheet", type=Path, help="write the faces cut out by the first detector here")
     arguments = parser.parse_args()
-    raise SystemExit(run_and_explain(lambda: measure(arguments)))
+    raise SystemExit(run_command(lambda: measure(arguments)))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Build the W&B dashboard of a sweep: all trials, what mattered, and the best one's confusion matrix.
+"""Build the W&B dashboard of a sweep: all trials, parameter importance, and the best confusion matrix.
 
     uv run python scripts/wandb_workspace.py outputs/multirun/optimizers --entity ME [--dry-run]
 
 Two saved views of the project: one of all trials (runs table, parallel coordinates, parameter importance,
-learning curves), one of the best alone, which is tagged when the sweep ends. The
-sweep must have been run with logger=wandb, and its runs sent (`wandb sync`). Saving takes an account that may
-write to the project; `--dry-run` prints what would be saved, and takes neither account nor network.
+learning curves), and one of the best trial, which is tagged when the sweep ends. The sweep must have been run
+with logger=wandb, and its runs uploaded (`wandb sync`). Saving needs an account with write access to the
+project; `--dry-run` prints what would be saved, and needs neither account nor network.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from typing import Any
 import wandb_workspaces.reports.v2 as reports
 import wandb_workspaces.workspaces as workspaces
 
-from fer.cli import run_and_explain
+from fer.cli import run_command
 from fer.errors import FerError
-from fer.sweep_reporting.found import FoundSweep, chosen, find_sweep
+from fer.sweep_reporting.found import SweepResults, load_sweep, parameters_of
 
 STEP = "trainer/global_step"
 
@@ -29,26 +29,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="of the sweep: outputs/multirun/NAME")
-    parser.add_argument("--storage", help="sweep.storage of the sweep, where it had one")
+    parser.add_argument("folder", type=Path, help="folder of the sweep: outputs/multirun/NAME")
+    parser.add_argument(
+        "--storage", help="sweep.storage of the sweep (default: the address saved in its folder)"
+    )
     parser.add_argument("--name", help="sweep.name of the sweep (default: the name of its folder)")
     parser.add_argument("--entity", required=True, help="W&B user or team")
     parser.add_argument("--project", default="fer", help="W&B project (default: fer)")
     parser.add_argument("--group", help="logger.wandb.group of the sweep, if any (default: its name)")
     parser.add_argument("--dry-run", action="store_true", help="print the views as JSON")
     options = parser.parse_args()
-    sys.exit(run_and_explain(lambda: run(options)))
+    sys.exit(run_command(lambda: run(options)))
 
 
 def run(options: argparse.Namespace) -> None:
     """Build both views; save or print them.
 
     Raises:
-        FerError: There is no such sweep, or W&B does not take the views.
+        FerError: There is no such sweep, or W&B does not accept the views.
     """
-    sweep = find_sweep(options.folder, options.storage, options.name)
-    place = options.entity, options.project, options.group or sweep.name
-    views = [overview(sweep, *place), best(sweep, *place)]
+    sweep = load_sweep(options.folder, options.storage, options.name)
+    target = options.entity, options.project, options.group or sweep.name
+    views = [overview(sweep, *target), best(sweep, *target)]
     if options.dry_run:
         print(json.dumps([specification(view) for view in views], indent=1))
         return
@@ -56,16 +58,16 @@ def run(options: argparse.Namespace) -> None:
         save(view)
 
 
-def overview(sweep: FoundSweep, entity: str, project: str, group: str) -> workspaces.Workspace:
+def overview(sweep: SweepResults, entity: str, project: str, group: str) -> workspaces.Workspace:
     """Return the view of all trials.
 
     Args:
         sweep: The sweep.
         entity: W&B user or team.
         project: W&B project.
-        group: That the sweep's runs are in.
+        group: W&B group of the sweep's runs.
     """
-    keys = list(dict.fromkeys(key for trial in sweep.trials for key in chosen(trial)))
+    keys = list(dict.fromkeys(key for trial in sweep.trials for key in parameters_of(trial)))
     target = f"best/{sweep.objective.removeprefix('val/')}"
     columns = [reports.Config(f"trial.{key.replace('.', '/')}") for key in keys]
     axes: list[reports.Config | reports.SummaryMetric] = [*columns, reports.SummaryMetric(target)]
@@ -96,14 +98,14 @@ def overview(sweep: FoundSweep, entity: str, project: str, group: str) -> worksp
     )  # fmt: skip
 
 
-def best(sweep: FoundSweep, entity: str, project: str, group: str) -> workspaces.Workspace:
-    """Return the view of the best trial: its confusion matrix, as a chart and as pictures, and its curves.
+def best(sweep: SweepResults, entity: str, project: str, group: str) -> workspaces.Workspace:
+    """Return the view of the best trial: its confusion matrix, as a chart and as images, and its curves.
 
     Args:
         sweep: The sweep.
         entity: W&B user or team.
         project: W&B project.
-        group: That the sweep's runs are in.
+        group: W&B group of the sweep's runs.
     """
     panels: list[Any] = [
         reports.MediaBrowser(
@@ -129,24 +131,24 @@ def best(sweep: FoundSweep, entity: str, project: str, group: str) -> workspaces
 
 
 def specification(view: workspaces.Workspace) -> dict[str, Any]:
-    """Return what W&B would be sent."""
-    found: dict[str, Any] = view._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
-    return found
+    """Return the JSON that would be sent to W&B."""
+    model: dict[str, Any] = view._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
+    return model
 
 
 def save(view: workspaces.Workspace) -> None:
     """Save a view, and print where it is.
 
     Raises:
-        FerError: Nobody is logged in, or W&B does not take it.
+        FerError: No user is logged in, or W&B does not accept it.
     """
     try:
         view.save()
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise FerError(
-            f"{view.entity}/{view.project}: W&B did not take the view {view.name!r}: {reason} Log in with "
-            "'wandb login', and name a user or team that may write there; --dry-run prints the view."
+            f"{view.entity}/{view.project}: W&B did not accept the view {view.name!r}: {reason} Log in with "
+            "'wandb login', and give a user or team with write access; --dry-run prints the view."
         ) from error
     print(view.url)
 

@@ -1,4 +1,4 @@
-"""What every command line does with what goes wrong."""
+"""Error handling of the command lines."""
 
 import importlib
 import os
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from fer.cli import READER_GONE, run_and_explain
+from fer.cli import BROKEN_PIPE, run_command
 from fer.errors import FerError
 
 unix_pipes = pytest.mark.skipif(os.name == "nt", reason="pipes are those of Unix")
@@ -18,31 +18,31 @@ def fail_with(error):
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "words"),
+    ("error", "status", "message"),
     [
         (FerError("a.csv: no such file."), 2, "error: a.csv: no such file."),
         (KeyboardInterrupt(), 130, "interrupted"),
         (ModuleNotFoundError("No module named 'nowhere'", name="nowhere"), 2, "nowhere is not installed"),
     ],
 )
-def test_what_a_user_can_mend_is_said(error, status, words, capsys):
-    assert run_and_explain(lambda: fail_with(error)) == status
-    assert words in capsys.readouterr().err
+def test_user_errors_are_printed(error, status, message, capsys):
+    assert run_command(lambda: fail_with(error)) == status
+    assert message in capsys.readouterr().err
 
 
-def test_of_several_processes_each_says_which_it_is(monkeypatch, capsys):
+def test_each_process_prints_its_rank(monkeypatch, capsys):
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert run_and_explain(lambda: fail_with(FerError("a.png: damaged."))) == 2
+    assert run_command(lambda: fail_with(FerError("a.png: damaged."))) == 2
     assert capsys.readouterr().err == "process 1: error: a.png: damaged.\n"
 
 
-def test_a_module_of_ours_that_is_missing_is_a_defect():
+def test_a_missing_module_of_fer_is_a_bug():
     with pytest.raises(ModuleNotFoundError):
-        run_and_explain(lambda: importlib.import_module("fer.nowhere"))
+        run_command(lambda: importlib.import_module("fer.nowhere"))
 
 
 @pytest.mark.parametrize("command", ["train_cli", "evaluate", "compare", "export"])
-def test_each_command_says_so_where_prediction_alone_is_installed(command):
+def test_each_command_reports_missing_packages_in_a_base_install(command):
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys(("hydra", "torch", "scipy", "matplotlib"))) # as if they were not installed
@@ -50,51 +50,51 @@ sys.argv = [{command!r}, "there_is_no_run", "neither_here"][: 2 if {command!r} =
 from fer.{command} import main
 main()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "is not installed" in done.stderr
-    assert "Traceback" not in done.stderr
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "is not installed" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
-GONE = """
+BROKEN = """
 import os, subprocess, sys
-from fer.cli import run_and_explain
+from fer.cli import run_command
 def to_stdout():
     print("x" * {size})
-def to_another():
+def to_child():
     child = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE)
     child.wait()
     child.stdin.write(b"x")
     child.stdin.flush()
-sys.exit(run_and_explain({command}))
+sys.exit(run_command({command}))
 """
 
 
-def piped(code, stays):
-    """Run code whose standard output is a pipe; its reader leaves at once, or stays."""
+def piped(code, keep_open):
+    """Run code whose standard output is a pipe; its reader closes it immediately, or keeps it open."""
     reading, writing = os.pipe()
-    if not stays:
+    if not keep_open:
         os.close(reading)
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    result = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
-    return done.returncode, done.stderr
+    return result.returncode, result.stderr
 
 
 @unix_pipes
-@pytest.mark.parametrize("size", [10, 10**6])  # held back until the end, or written at once
-def test_a_reader_that_has_seen_enough_ends_a_command_quietly_and_without_success(size):
-    assert piped(GONE.format(size=size, command="to_stdout"), stays=False) == (READER_GONE, "")
+@pytest.mark.parametrize("size", [10, 10**6])  # buffered until the end, or written immediately
+def test_closed_standard_output_ends_silently_with_status_141(size):
+    assert piped(BROKEN.format(size=size, command="to_stdout"), keep_open=False) == (BROKEN_PIPE, "")
 
 
 @unix_pipes
-def test_a_pipe_elsewhere_that_breaks_is_an_error():
-    status, errors = piped(GONE.format(size=1, command="to_another"), stays=True)
+def test_another_broken_pipe_is_an_error():
+    status, errors = piped(BROKEN.format(size=1, command="to_child"), keep_open=True)
     assert status == 1
     assert "BrokenPipeError" in errors
 
 
 @unix_pipes
-def test_help_of_training_may_be_cut_short():
+def test_help_of_training_may_be_piped_to_head():
     code = "import sys; sys.argv = ['fer-train', '--help']; from fer.train import main; main()"
-    assert piped(code, stays=False) == (READER_GONE, "")
+    assert piped(code, keep_open=False) == (BROKEN_PIPE, "")

@@ -12,7 +12,7 @@ def test_fer_error_is_a_value_error():
     ("word", "hint"),
     [("adamv", " Did you mean 'AdamW'?"), ("ADAMW", " Did you mean 'AdamW'?"), ("zzz", ""), ("", "")],
 )
-def test_did_you_mean_names_the_nearest_word_or_nothing(word, hint):
+def test_did_you_mean_suggests_the_nearest_option_or_nothing(word, hint):
     assert did_you_mean(word, ["sgd", "AdamW", "lion"]) == hint
 
 

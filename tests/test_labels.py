@@ -12,14 +12,14 @@ from fer.labels import (
     RAFDB7,
     SPACES,
     LabelSpace,
-    canonical,
-    check_same,
+    canonical_name,
+    check_same_labels,
     from_dict,
     mapping,
     to_dict,
 )
 
-# As printed by those who published the sets, spelling included; RAF-DB counts from 1.
+# As published, including the spelling; RAF-DB counts from 1.
 PUBLISHED = {
     "fer7": "0=Angry, 1=Disgust, 2=Fear, 3=Happy, 4=Sad, 5=Surprise, 6=Neutral",
     "ferplus8": "0=neutral, 1=happiness, 2=surprise, 3=sadness, 4=anger, 5=disgust, 6=fear, 7=contempt",
@@ -33,8 +33,8 @@ def test_order_is_the_published_one(name):
     first = 1 if name == "rafdb7" else 0
     published = [entry.split("=") for entry in PUBLISHED[name].split(", ")]
     assert len(SPACES[name]) == len(published)
-    for number, word in published:
-        assert SPACES[name].index(word) == int(number) - first
+    for number, emotion in published:
+        assert SPACES[name].index(emotion) == int(number) - first
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=str)
@@ -45,8 +45,8 @@ def test_spaces_share_one_vocabulary(space):
 
 
 def test_aliases_belong_to_one_emotion_each():
-    words = [word for emotion, others in ALIASES.items() for word in (emotion, *others)]
-    assert len(words) == len(set(words))
+    names = [name for emotion, aliases in ALIASES.items() for name in (emotion, *aliases)]
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize(
@@ -62,22 +62,22 @@ def test_aliases_belong_to_one_emotion_each():
         ("Neutral", "neutral"),
     ],
 )
-def test_spellings_on_disk_are_understood(spelling, emotion):
-    assert canonical(spelling) == emotion
+def test_spellings_are_mapped_to_the_canonical_name(spelling, emotion):
+    assert canonical_name(spelling) == emotion
     assert AFFECTNET8.index(spelling) == AFFECTNET8.names.index(emotion)
 
 
-def test_unknown_spelling_names_the_known_and_the_nearest():
+def test_unknown_spelling_error_lists_known_names_and_suggests_the_nearest():
     with pytest.raises(FerError, match=r"angry, disgust.*'happyness'.*Did you mean 'happiness'"):
-        canonical("happyness")
+        canonical_name("happyness")
 
 
-def test_index_of_an_emotion_that_the_space_lacks():
-    with pytest.raises(FerError, match=r"fer7 holds angry, disgust, .*'contempt'"):
+def test_index_of_an_emotion_not_in_the_label_space():
+    with pytest.raises(FerError, match=r"fer7: expected one of angry, disgust, .*'contempt'"):
         FER7.index("contempt")
 
 
-def test_index_works_for_words_of_the_users_own():
+def test_index_works_for_a_custom_label_space():
     assert LabelSpace("mine", ("bored", "awake")).index("Awake") == 1
 
 
@@ -91,28 +91,28 @@ def test_mapping_keeps_the_emotion(source, target):
         assert (target.names[number] == name) if number >= 0 else (name not in target.names)
 
 
-def test_mapping_marks_what_the_target_lacks():
+def test_mapping_is_minus_one_for_missing_emotions():
     assert mapping(FERPLUS8, FER7).tolist() == [6, 3, 5, 4, 0, 1, 2, -1]
     assert (mapping(RAFDB7, FERPLUS8) >= 0).all()
 
 
 def test_check_same_accepts_equal_orders_under_any_name():
-    check_same(FER7, LabelSpace("copy", FER7.names), "here")
+    check_same_labels(FER7, LabelSpace("copy", FER7.names), "here")
 
 
 def test_check_same_shows_both_orders():
     with pytest.raises(FerError) as caught:
-        check_same(FER7, RAFDB7, "runs/best.ckpt")
+        check_same_labels(FER7, RAFDB7, "runs/best.ckpt")
     for part in ("runs/best.ckpt", ", ".join(FER7.names), ", ".join(RAFDB7.names)):
         assert part in str(caught.value)
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=str)
-def test_dict_survives_json(space):
+def test_dict_round_trips_through_json(space):
     assert from_dict(json.loads(json.dumps(to_dict(space)))) == space
 
 
-def test_from_dict_keeps_a_space_of_the_users_own():
+def test_from_dict_accepts_a_custom_label_space():
     assert from_dict({"name": "mine", "names": ["a", "b"]}) == LabelSpace("mine", ("a", "b"))
 
 
@@ -135,6 +135,6 @@ def test_from_dict_refuses_a_known_name_with_another_order():
         None,
     ],
 )
-def test_from_dict_refuses_what_is_no_label_space(entry):
+def test_from_dict_refuses_invalid_entries(entry):
     with pytest.raises(FerError, match="Expected a label space"):
         from_dict(entry)

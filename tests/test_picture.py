@@ -1,4 +1,4 @@
-"""What comes in: every kind of picture as the same pixels, everything else as one clear message."""
+"""Image input: every format gives the same pixels, everything else one clear error."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from fer.errors import FerError
 from fer.jpeg import count_scans
-from fer.picture import open_picture, picture_files
+from fer.picture import list_image_files, read_image
 
 RNG = np.random.default_rng(0)
 COLOURS = np.array(
@@ -34,42 +34,42 @@ LOSSLESS = [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("TIFF", {"compression": "ti
 
 
 @pytest.mark.parametrize(("kind", "options"), LOSSLESS)
-def test_lossless_formats_give_the_pixels_red_first(kind, options, tmp_path):
+def test_lossless_formats_give_exact_rgb_pixels(kind, options, tmp_path):
     path = tmp_path / "face.bin"
     path.write_bytes(content(Image.fromarray(FLAT), kind, **options))
     for source in (path, str(path), path.read_bytes(), Image.open(path)):
-        picture = open_picture(source)
-        assert picture.dtype == np.uint8
-        assert picture.flags.c_contiguous
-        np.testing.assert_array_equal(picture, FLAT)
+        image = read_image(source)
+        assert image.dtype == np.uint8
+        assert image.flags.c_contiguous
+        np.testing.assert_array_equal(image, FLAT)
 
 
-def test_jpeg_is_near():
-    near = open_picture(content(Image.fromarray(FLAT), "JPEG", quality=95, subsampling=0))
+def test_jpeg_is_close():
+    near = read_image(content(Image.fromarray(FLAT), "JPEG", quality=95, subsampling=0))
     assert np.abs(near.astype(int) - FLAT).mean() < 3
 
 
-def test_cmyk_jpeg_keeps_light_and_dark():
-    near = open_picture(content(Image.fromarray(FLAT).convert("CMYK"), "JPEG", quality=95))
+def test_cmyk_jpeg_is_close():
+    near = read_image(content(Image.fromarray(FLAT).convert("CMYK"), "JPEG", quality=95))
     assert np.abs(near.astype(int) - FLAT).mean() < 6
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "WEBP"])
-def test_turned_as_pillow_turns(kind, orientation):
+def test_exif_orientation_is_applied_as_in_pillow(kind, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = content(Image.fromarray(SMOOTH), kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
     with Image.open(BytesIO(data)) as image:
         expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     assert expected.shape[:2] == ((40, 56) if orientation < 5 else (56, 40))
-    np.testing.assert_array_equal(open_picture(data), expected)
+    np.testing.assert_array_equal(read_image(data), expected)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_damaged_orientation_is_none():
+def test_damaged_exif_is_ignored():
     data = bytearray(content(Image.fromarray(SMOOTH), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"))
-    assert open_picture(bytes(data)).shape == SMOOTH.shape
+    assert read_image(bytes(data)).shape == SMOOTH.shape
 
 
 GRAY = SMOOTH[..., 0]
@@ -78,49 +78,49 @@ WIDE = RNG.integers(0, 65536, (20, 30)).astype(np.uint16)
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_sixteen_bits(kind):
-    picture = open_picture(content(Image.fromarray(WIDE), kind))
-    np.testing.assert_array_equal(picture, np.repeat((WIDE // 256).astype(np.uint8)[..., None], 3, 2))
+    image = read_image(content(Image.fromarray(WIDE), kind))
+    np.testing.assert_array_equal(image, np.repeat((WIDE // 256).astype(np.uint8)[..., None], 3, 2))
 
 
-def test_bits_and_gray():
-    np.testing.assert_array_equal(open_picture(content(Image.fromarray(GRAY), "PNG"))[..., 2], GRAY)
+def test_bilevel_and_gray():
+    np.testing.assert_array_equal(read_image(content(Image.fromarray(GRAY), "PNG"))[..., 2], GRAY)
     bits = Image.fromarray(GRAY > 99)
-    np.testing.assert_array_equal(open_picture(content(bits, "PNG"))[..., 1], 255 * (GRAY > 99))
+    np.testing.assert_array_equal(read_image(content(bits, "PNG"))[..., 1], 255 * (GRAY > 99))
 
 
 @pytest.mark.parametrize(
     "make", [lambda gray: gray.convert("I"), lambda gray: Image.fromarray(np.asarray(gray, np.int32))]
 )
-def test_thirty_two_bits_of_eight(make):
+def test_32_bit_images_with_8_bit_values(make):
     gray = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
-    np.testing.assert_array_equal(open_picture(make(gray)), open_picture(gray))
-    np.testing.assert_array_equal(open_picture(content(make(gray), "TIFF")), open_picture(gray))
+    np.testing.assert_array_equal(read_image(make(gray)), read_image(gray))
+    np.testing.assert_array_equal(read_image(content(make(gray), "TIFF")), read_image(gray))
 
 
-def test_what_is_transparent_is_white():
+def test_transparent_pixels_are_white():
     opacity = RNG.integers(0, 256, FLAT.shape[:2]).astype(np.uint8)
     opacity[0, :2] = 0, 255
     seen = Image.fromarray(np.dstack([FLAT, opacity]))
     page = Image.new("RGBA", seen.size, "white")
     page.alpha_composite(seen)
-    picture = open_picture(content(seen, "PNG"))
-    np.testing.assert_allclose(picture.astype(int), np.asarray(page.convert("RGB")), atol=1)
-    np.testing.assert_array_equal(picture[0, :2], [[255, 255, 255], [255, 0, 0]])
+    image = read_image(content(seen, "PNG"))
+    np.testing.assert_allclose(image.astype(int), np.asarray(page.convert("RGB")), atol=1)
+    np.testing.assert_array_equal(image[0, :2], [[255, 255, 255], [255, 0, 0]])
 
 
 def test_transparent_palette_is_white():
     image = Image.fromarray(FLAT).quantize(6)
     image.info["transparency"] = image.getpixel((0, 0))
-    picture = open_picture(content(image, "PNG", transparency=image.getpixel((0, 0))))
-    np.testing.assert_array_equal(picture[0, 0], [255, 255, 255])
-    np.testing.assert_array_equal(picture[0, 20], [0, 255, 0])
+    image = read_image(content(image, "PNG", transparency=image.getpixel((0, 0))))
+    np.testing.assert_array_equal(image[0, 0], [255, 255, 255])
+    np.testing.assert_array_equal(image[0, 20], [0, 255, 0])
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_first_picture_of_several(kind):
+def test_first_of_several_frames(kind):
     frames = [Image.fromarray(np.full((20, 20, 3), value, np.uint8)) for value in (0, 255)]
     data = content(frames[0], kind, save_all=True, append_images=frames[1:])
-    assert open_picture(data).max() < 8
+    assert read_image(data).max() < 8
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (20, 30, 1), (20, 30, 3), (20, 30, 4)])
@@ -131,99 +131,102 @@ def test_arrays(shape, dtype):
         array[..., 3] = np.iinfo(dtype).max
     expected = array if dtype == np.uint8 else array // 256
     expected = expected.reshape(20, 30, -1)[..., :3]
-    np.testing.assert_array_equal(open_picture(array), np.broadcast_to(expected, (20, 30, 3)))
+    np.testing.assert_array_equal(read_image(array), np.broadcast_to(expected, (20, 30, 3)))
 
 
 def test_views_become_contiguous():
     mirrored = SMOOTH[:, ::-1, ::-1]
-    picture = open_picture(mirrored)
-    assert picture.flags.c_contiguous
-    np.testing.assert_array_equal(picture, mirrored)
+    image = read_image(mirrored)
+    assert image.flags.c_contiguous
+    np.testing.assert_array_equal(image, mirrored)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000)])
-def test_odd_sizes(size):
-    assert open_picture(content(Image.new("RGB", size, "red"), "PNG")).shape == (size[1], size[0], 3)
+def test_extreme_sizes(size):
+    assert read_image(content(Image.new("RGB", size, "red"), "PNG")).shape == (size[1], size[0], 3)
 
 
 REFUSED = {
     "floats": (np.ones((4, 4, 3)), "uint8"),
     "integers": (np.ones((4, 4, 3), np.int64), "uint8"),
     "two channels": (np.ones((4, 4, 2), np.uint8), "(4, 4, 2)"),
-    "many pictures": (np.ones((2, 4, 4, 3), np.uint8), "one picture"),
+    "many images": (np.ones((2, 4, 4, 3), np.uint8), "one image"),
     "no pixels": (np.ones((0, 4, 3), np.uint8), "4 x 0"),
     "large array": (np.broadcast_to(np.uint8(0), (10_000, 10_000)), "megapixels"),
     "a number": (7, "got int"),
     "address": ("https://example.org/face.jpg", "web address"),
     "data address": ("data:image/png;base64,AAAA", "web address"),
     "nothing": (b"", "empty"),
-    "noise": (bytes(range(200)), "something else"),
-    "page": (b"<!DOCTYPE html><html>sorry</html>", "web page"),
-    "drawing": (b'<?xml version="1.0"?>\n<svg xmlns="x"></svg>', "SVG"),
-    "drawing with comments": (b"<!-- a -->\n<!-- b --><svg></svg>", "SVG"),
-    "comments without end": (b"<!---->" * 140, "something else"),  # no pattern may take years over it
+    "noise": (bytes(range(200)), "unknown kind of file"),
+    "web page": (b"<!DOCTYPE html><html>sorry</html>", "web page"),
+    "svg": (b'<?xml version="1.0"?>\n<svg xmlns="x"></svg>', "SVG"),
+    "svg with comments": (b"<!-- a -->\n<!-- b --><svg></svg>", "SVG"),
+    "comments without end": (
+        b"<!---->" * 140,
+        "unknown kind of file",
+    ),  # the pattern must not backtrack for years
     "document": (b"%PDF-1.7 ...", "PDF"),
     "phone": (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
-    "film": (b"\0\0\0\x18ftypmp42\0\0\0\0", "video"),
-    "absent": ("no/such/face.jpg", "no such file"),
+    "video": (b"\0\0\0\x18ftypmp42\0\0\0\0", "video"),
+    "missing": ("no/such/face.jpg", "no such file"),
     "NUL": ("face\0.jpg", "null"),
-    "floating TIFF": (content(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF"), "floats"),
+    "floating TIFF": (content(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF"), "float values"),
     "32 bits": (content(Image.fromarray(np.full((4, 4), 1 << 20, np.int32)), "TIFF"), "32"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_in_one_line(case):
-    source, words = REFUSED[case]
+def test_error_is_one_line(case):
+    source, message = REFUSED[case]
     with pytest.raises(FerError) as caught:
-        open_picture(source)
-    assert words in str(caught.value)
+        read_image(source)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def with_scans(picture, number):
-    """Repeat the last scan of a progressive JPEG: legal, and each costs a pass over the picture."""
-    last = picture.rindex(b"\xff\xda")
-    return picture[:-2] + picture[last:-2] * number + picture[-2:]
+def with_scans(image, number):
+    """Repeat the last scan of a progressive JPEG: valid, and each costs a pass over the image."""
+    last = image.rindex(b"\xff\xda")
+    return image[:-2] + image[last:-2] * number + image[-2:]
 
 
-def test_scans_of_a_jpeg_are_counted():
+def test_count_scans():
     plain = Image.fromarray(SMOOTH)
     progressive = content(plain, "JPEG", progressive=True)
     assert count_scans(content(plain, "JPEG")) == 1
     assert count_scans(content(plain, "JPEG", restart_marker_blocks=1)) == 1
-    usual = count_scans(progressive)
-    assert 6 < usual < 15
-    assert count_scans(with_scans(progressive, 30)) == usual + 30
-    behind = progressive + b"\xff\xda\x00\x08" * 500  # as of a film that a telephone hangs on
-    assert count_scans(behind) == usual
-    noted = content(plain, "JPEG", comment=b"\xff\xda" * 300)
-    assert count_scans(noted) == 1
-    assert open_picture(noted).shape == SMOOTH.shape
+    num_scans = count_scans(progressive)
+    assert 6 < num_scans < 15
+    assert count_scans(with_scans(progressive, 30)) == num_scans + 30
+    appended = progressive + b"\xff\xda\x00\x08" * 500  # such as the video that a phone appends
+    assert count_scans(appended) == num_scans
+    commented = content(plain, "JPEG", comment=b"\xff\xda" * 300)
+    assert count_scans(commented) == 1
+    assert read_image(commented).shape == SMOOTH.shape
 
 
-def test_a_jpeg_made_to_keep_a_decoder_busy_is_refused():
-    picture = content(Image.fromarray(SMOOTH), "JPEG", progressive=True)
+def test_a_jpeg_with_too_many_scans_is_refused():
+    image = content(Image.fromarray(SMOOTH), "JPEG", progressive=True)
     with pytest.raises(FerError, match=r"a JPEG of [\d,]+ scans"):
-        open_picture(with_scans(picture, 300))
-    assert open_picture(with_scans(picture, 20)).shape == SMOOTH.shape
+        read_image(with_scans(image, 300))
+    assert read_image(with_scans(image, 20)).shape == SMOOTH.shape
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root reads anything")
-def test_a_folder_that_cannot_be_read_is_told(tmp_path):
+def test_an_unreadable_folder_is_an_error(tmp_path):
     (tmp_path / "closed").mkdir(mode=0)
     Image.fromarray(SMOOTH).save(tmp_path / "a.png")
     with pytest.raises(FerError, match="closed: this folder cannot be read"):
-        picture_files(tmp_path)
+        list_image_files(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM"])
-def test_cut_off_anywhere_is_refused_or_whole(kind):
-    """Half a face must not be taken for a face."""
-    whole = content(Image.fromarray(RNG.integers(0, 256, (64, 64, 3)).astype(np.uint8)), kind)
-    for share in (0.3, 0.6, 0.9):
+def test_truncated_files_are_refused(kind):
+    """Half an image must not be accepted."""
+    complete = content(Image.fromarray(RNG.integers(0, 256, (64, 64, 3)).astype(np.uint8)), kind)
+    for fraction in (0.3, 0.6, 0.9):
         with pytest.raises(FerError):
-            open_picture(whole[: int(len(whole) * share)])
+            read_image(complete[: int(len(complete) * fraction)])
 
 
 def chunk(name, body):
@@ -232,7 +235,7 @@ def chunk(name, body):
 
 @pytest.mark.parametrize("side", [7_100, 12_000, 50_000, 2**31 - 1])
 def test_too_many_pixels_are_refused_before_they_are_decoded(side, tmp_path):
-    """The body is of 300 megabytes of zeros; were it decoded, that would take seconds."""
+    """The body has 50 megabytes of zeros. Decoding it would take seconds."""
     header = side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
     body = zlib.compress(bytes(50_000_000))
     path = tmp_path / "bomb.png"
@@ -241,20 +244,20 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(side, tmp_path):
     )
     start = time.process_time()
     with pytest.raises(FerError, match="50 megapixels"):
-        open_picture(path)
+        read_image(path)
     assert time.process_time() - start < 0.5
 
 
-def test_threads_leave_the_filters_of_warnings_as_they_were():
-    before, picture = list(warnings.filters), content(Image.new("L", (8, 8)), "PNG")
+def test_threads_do_not_change_the_warning_filters():
+    before, image = list(warnings.filters), content(Image.new("L", (8, 8)), "PNG")
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(open_picture, [picture] * 400))
+        list(threads.map(read_image, [image] * 400))
     assert list(warnings.filters) == before
 
 
-def test_pillows_own_hint_about_size_stays_off_the_screen(recwarn):
+def test_pillows_size_warning_is_suppressed(recwarn):
     file = BytesIO()
     Image.new("1", (10_000, 9_500)).save(file, "PNG")
     with pytest.raises(FerError, match="megapixels"):
-        open_picture(file.getvalue())
+        read_image(file.getvalue())
     assert not recwarn.list

@@ -1,4 +1,4 @@
-"""Paths as people write them."""
+"""File paths as users write them."""
 
 import os
 import re
@@ -11,45 +11,47 @@ from PIL import Image
 
 from fer.errors import FerError
 from fer.faces.download import yunet_in_cache
-from fer.places import at_home, names_in
+from fer.places import expand_user, list_names
 
 
-def test_homes(monkeypatch, tmp_path):
+def test_tilde_is_expanded(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert at_home("~/a.csv") == tmp_path / "a.csv"
-    assert at_home("a~.csv") == Path("a~.csv")
+    assert expand_user("~/a.csv") == tmp_path / "a.csv"
+    assert expand_user("a~.csv") == Path("a~.csv")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "~copy.png").touch()
-    assert at_home("~copy.png") == Path("~copy.png")
-    with pytest.raises(FerError, match=re.escape("no home folder is known of no-such-user. Write it out")):
-        at_home("~no-such-user/a.csv")
+    assert expand_user("~copy.png") == Path("~copy.png")
+    with pytest.raises(
+        FerError, match=re.escape("the home folder of no-such-user is unknown. Write the path in full")
+    ):
+        expand_user("~no-such-user/a.csv")
 
 
-def test_a_cache_without_a_home_is_none(monkeypatch):
+def test_yunet_cache_with_an_unknown_home_is_none(monkeypatch):
     monkeypatch.setenv("FER_CACHE_DIR", "~no-such-user/cache")
     assert yunet_in_cache() is None
 
 
-def test_what_cannot_be_listed_has_no_names(tmp_path):
+def test_list_names_is_empty_for_what_cannot_be_listed(tmp_path):
     (tmp_path / "b").touch()
     (tmp_path / "a").touch()
-    assert names_in(tmp_path) == ["a", "b"]
-    assert names_in(tmp_path / "a") == names_in(tmp_path / "absent") == []
+    assert list_names(tmp_path) == ["a", "b"]
+    assert list_names(tmp_path / "a") == list_names(tmp_path / "absent") == []
 
 
 COMMANDS = {
-    "fer.predict_cli": (["a.png", "--model", "x" * 300], "cannot be looked up"),
-    "fer.export": (["~no-such-user/run"], "no home folder is known of no-such-user"),
-    "fer.models_cli": (["--registry", "~no-such-user", "list"], "no home folder is known of no-such-user"),
+    "fer.predict_cli": (["a.png", "--model", "x" * 300], "cannot be opened"),
+    "fer.export": (["~no-such-user/run"], "the home folder of no-such-user is unknown"),
+    "fer.models_cli": (["--registry", "~no-such-user", "list"], "the home folder of no-such-user is unknown"),
 }
 
 
 @pytest.mark.parametrize("module", COMMANDS)
-def test_paths_that_cannot_be_end_in_one_line(module, tmp_path):
-    words, message = COMMANDS[module]
+def test_invalid_path_is_one_error_line(module, tmp_path):
+    arguments, message = COMMANDS[module]
     Image.new("L", (48, 48)).save(tmp_path / "a.png")
     done = subprocess.run(
-        [sys.executable, "-m", module, *words], cwd=tmp_path, capture_output=True, text=True,
+        [sys.executable, "-m", module, *arguments], cwd=tmp_path, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
     )  # fmt: skip
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""What makes runs small, and a small file of votes."""
+"""Overrides for small runs, and a small FER+ file of votes."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ TINY_FACES = ("datamodule.num_train=64", "datamodule.num_val=32", "datamodule.nu
 
 
 def write_votes(path: Path, rows: dict[str, int]) -> None:
-    """Write a fer2013new.csv in which 8 of 10 taggers agree on every image, on each emotion in turn."""
+    """Write a fer2013new.csv in which 8 of 10 annotators agree on every image, on each emotion in turn."""
     emotions = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt"
     lines = [f"Usage,Image name,{emotions},unknown,NF"]
     for usage, number in rows.items():

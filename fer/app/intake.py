@@ -1,60 +1,60 @@
-"""Files of strangers: read in memory, or refused in a sentence."""
+"""Uploaded files from untrusted visitors: reading images, and making file names and messages safe to show."""
 
 import re
 import unicodedata
 
 import numpy as np
 
-from fer.app.limits import MAX_PICTURE_MB, MIN_SIDE
+from fer.app.limits import MAX_IMAGE_MB, MIN_SIDE
 from fer.errors import FerError
-from fer.picture import open_picture
+from fer.picture import read_image
 
-_LONGEST = 60  # characters of a name that are shown
+_MAX_NAME_LENGTH = 60
 
 
 def read_upload(name: str, content: bytes) -> np.ndarray:
-    """Return a picture that somebody sent, RGB, uint8 ``(H, W, 3)``.
+    """Return an uploaded image, RGB, uint8 ``(H, W, 3)``.
 
     Args:
-        name: What the sender calls it; only shown, and never trusted.
-        content: Of the file.
+        name: File name given by the sender; only displayed, never used as a path.
+        content: Content of the file.
 
     Raises:
-        FerError: No picture, a damaged, too large or too narrow one, or a file of too many megabytes; the
-            message begins with `plain_name`.
+        FerError: The file is not an image, damaged, too large or too small. The message starts with the
+            `display_name`.
     """
-    if len(content) > MAX_PICTURE_MB << 20:
+    if len(content) > MAX_IMAGE_MB << 20:
         raise FerError(
-            f"{plain_name(name)}: expected a picture of at most {MAX_PICTURE_MB} MB, got one of "
-            f"{len(content) / (1 << 20):.0f} MB. Make it smaller."
+            f"{display_name(name)}: expected an image of at most {MAX_IMAGE_MB} MB, got "
+            f"{len(content) / (1 << 20):.0f} MB. Reduce its size."
         )
     try:
-        picture = open_picture(content)
+        image = read_image(content)
     except FerError as error:
-        raise FerError(f"{plain_name(name)}: {_reason(error)}") from error
-    height, width = picture.shape[:2]
+        raise FerError(f"{display_name(name)}: {_without_source(error)}") from error
+    height, width = image.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise FerError(
-            f"{plain_name(name)}: expected a picture with sides of at least {MIN_SIDE} pixels, got one of "
-            f"{width:,} x {height:,}. There is no room for a face in it."
+            f"{display_name(name)}: expected an image with sides of at least {MIN_SIDE} pixels, got "
+            f"{width:,} x {height:,}. It is too small to contain a face."
         )
-    return picture
+    return image
 
 
-def plain_name(name: str) -> str:
-    """Return the last part of a file's name, without control signs and not overly long."""
+def display_name(name: str) -> str:
+    """Return the last part of a file name, without control characters, shortened to 60 characters."""
     last = re.split(r"[/\\]", name)[-1]
-    seen = "".join(sign for sign in last if unicodedata.category(sign)[0] != "C").strip()
-    if len(seen) > _LONGEST:
-        seen = f"{seen[: _LONGEST // 2]}…{seen[-_LONGEST // 2 + 1 :]}"
-    return seen or "unnamed"
+    printable = "".join(char for char in last if unicodedata.category(char)[0] != "C").strip()
+    if len(printable) > _MAX_NAME_LENGTH:
+        printable = f"{printable[: _MAX_NAME_LENGTH // 2]}…{printable[-_MAX_NAME_LENGTH // 2 + 1 :]}"
+    return printable or "unnamed"
 
 
-def escaped(text: str) -> str:
-    """Return a text so that Markdown shows it as it is."""
+def escape_markdown(text: str) -> str:
+    """Return a text that Markdown displays literally."""
     return re.sub(r"[\\`*_{}\[\]<>#|~$&]|:(?=[\w/])|^[+-](?=\s)", r"\\\g<0>", text)
 
 
-def _reason(error: FerError) -> str:
-    """Return a message without the words that stand for the file's name."""
+def _without_source(error: FerError) -> str:
+    """Return the message of `read_image` without the prefix that it has in place of a file name."""
     return re.sub(r"^these [\d,]+ bytes: ", "", str(error))

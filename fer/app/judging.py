@@ -1,62 +1,68 @@
-"""A picture of a visitor, judged, and as much of it kept as the page shows."""
+"""Prediction on an uploaded image: predictions, face crops, and a reduced image for display."""
 
 import time
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fer.app.intake import plain_name
-from fer.app.limits import MAX_CROWD, SHOWN_SIDE
+from fer.app.intake import display_name
+from fer.app.limits import MAX_DISPLAY_SIDE, MAX_FACES_PER_IMAGE
 from fer.faces.face import Face
-from fer.faces.reduce import reduced
+from fer.faces.reduce import downscale
 from fer.predict import Predictor
 from fer.prediction import Prediction
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """The answers on a picture.
+class ImageAnalysis:
+    """Predictions on the faces of an image, with what the page displays of it.
 
     Attributes:
-        name: Of its file, as `plain_name` makes it.
+        name: File name as returned by `display_name`.
         size: Width and height in pixels.
-        predictions: On its faces, from left to right, as people count; places in its own pixels.
-        cuts: The faces as the model saw them, uint8 ``(N, S, S, 3)``.
-        seconds: That finding and judging them took.
-        left_out: Faces beyond `MAX_CROWD`, the smallest, which were not judged.
-        shown: The picture, made smaller, uint8 ``(h, w, 3)``.
-        shown_predictions: The same answers; places in the pixels of ``shown``.
+        predictions: Faces from left to right; coordinates in pixels of the original image.
+        crops: The faces as the model sees them, uint8 ``(N, S, S, 3)``.
+        seconds: Time for detection and classification.
+        num_skipped: Number of faces beyond `MAX_FACES_PER_IMAGE`, the smallest, which were not classified.
+        display_image: The reduced image, uint8 ``(h, w, 3)``.
+        display_predictions: The same predictions; coordinates in pixels of ``display_image``.
     """
 
     name: str
     size: tuple[int, int]
     predictions: list[Prediction]
-    cuts: np.ndarray
+    crops: np.ndarray
     seconds: float
-    left_out: int
-    shown: np.ndarray
-    shown_predictions: list[Prediction]
+    num_skipped: int
+    display_image: np.ndarray
+    display_predictions: list[Prediction]
 
 
-def judge(name: str, picture: np.ndarray, predictor: Predictor) -> Judged:
-    """Find and judge the faces of a picture.
+def analyse_image(name: str, image: np.ndarray, predictor: Predictor) -> ImageAnalysis:
+    """Detect and classify the faces of an image.
 
     Args:
-        name: Of its file.
-        picture: RGB, uint8 ``(H, W, 3)``; not kept.
-        predictor: What does it.
+        name: File name.
+        image: RGB, uint8 ``(H, W, 3)``; no reference to it is kept.
+        predictor: Detector and model.
     """
     start = time.perf_counter()
-    found = predictor.find(picture)
-    faces = sorted(found[:MAX_CROWD], key=lambda face: face.box[0] + face.box[2] / 2)
-    cuts = predictor.cut(picture, faces)
-    predictions = predictor.judge(faces, cuts)
+    detected = predictor.detect(image)
+    faces = sorted(detected[:MAX_FACES_PER_IMAGE], key=lambda face: face.box[0] + face.box[2] / 2)
+    crops = predictor.crop(image, faces)
+    predictions = predictor.classify_crops(faces, crops)
     seconds = time.perf_counter() - start
-    shown, factor = reduced(picture, SHOWN_SIDE)
-    smaller = [replace(answer, face=_scaled(answer.face, factor)) for answer in predictions]
-    size = (picture.shape[1], picture.shape[0])
-    left_out = len(found) - len(faces)
-    return Judged(plain_name(name), size, predictions, cuts, seconds, left_out, shown.copy(), smaller)
+    reduced, factor = downscale(image, MAX_DISPLAY_SIDE)
+    return ImageAnalysis(
+        name=display_name(name),
+        size=(image.shape[1], image.shape[0]),
+        predictions=predictions,
+        crops=crops,
+        seconds=seconds,
+        num_skipped=len(detected) - len(faces),
+        display_image=reduced.copy(),
+        display_predictions=[replace(one, face=_scaled(one.face, factor)) for one in predictions],
+    )
 
 
 def _scaled(face: Face, factor: np.ndarray) -> Face:

@@ -1,4 +1,4 @@
-"""The model of a bundle, run by ONNX Runtime: faces in, probabilities out. No torch."""
+"""Run the model of a bundle with ONNX Runtime: face crops in, probabilities out. No torch."""
 
 import json
 from pathlib import Path
@@ -9,23 +9,26 @@ import onnxruntime as ort
 from fer.bundle.files import Bundle
 from fer.errors import FerError
 
-FACES, PROBABILITIES, ATTENTION = "faces", "probabilities", "attention"  # names of the graph's ends
-PORTION = 64  # faces at a time: more are no faster, and take more memory
-_ERRORS_ONLY = 3  # of ONNX Runtime's levels: it warns of what a user cannot change
+# Names of the graph's input and outputs.
+FACES, PROBABILITIES, ATTENTION = "faces", "probabilities", "attention"
+# Larger batches are not faster and take more memory.
+BATCH_SIZE = 64
+# ONNX Runtime's log level "error": a user can do nothing about its warnings.
+_LOG_ERRORS = 3
 
 
 class OnnxClassifier:
-    """A bundle's model, ready to run. May be called from several threads at once.
+    """The model of a bundle, ready to run. Thread-safe.
 
     Args:
         bundle: From `fer.bundle.files.read_bundle`.
-        threads: Processors that one call may use; None takes all.
+        threads: CPU threads per call; None: all cores.
 
     Attributes:
-        card: What the model is.
+        card: The bundle's card.
 
     Raises:
-        FerError: ONNX Runtime cannot run the model, or it takes or gives something else than the card says.
+        FerError: ONNX Runtime cannot run the model, or its labels or input size differ from the card.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
@@ -35,24 +38,24 @@ class OnnxClassifier:
         _check_size(self._session, bundle)
 
     def __call__(self, faces: np.ndarray) -> np.ndarray:
-        """Return how probable each emotion is.
+        """Return the probability of each emotion.
 
         Args:
-            faces: uint8 ``(N, S, S, 3)``, RGB, cut out as the card's crop rule says, S its ``image_size``.
+            faces: uint8 ``(N, S, S, 3)``, RGB, cropped by the card's crop rule, S its ``image_size``.
 
         Returns:
             float32 ``(N, K)``, calibrated, in the order of the card's labels; rows sum to 1.
 
         Raises:
-            FerError: The pictures are of another size or kind.
+            FerError: The faces have the wrong shape or dtype.
         """
         return self._run(PROBABILITIES, faces, (len(self.card.labels),))
 
     def attention(self, faces: np.ndarray) -> np.ndarray | None:
-        """Return where the model looks, float32 ``(N, S, S)`` in 0 to 1; None where it cannot tell.
+        """Return the attention maps, float32 ``(N, S, S)`` in [0, 1]; None if the model has no attention.
 
         Args:
-            faces: As for a call.
+            faces: As for `__call__`.
         """
         if not self.card.attention:
             return None
@@ -60,39 +63,39 @@ class OnnxClassifier:
 
     def _run(self, output: str, faces: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         self._check(faces)
-        found = np.empty((len(faces), *shape), np.float32)
-        for start in range(0, len(faces), PORTION):
-            part = np.ascontiguousarray(faces[start : start + PORTION])
-            found[start : start + PORTION] = self._session.run([output], {FACES: part})[0]
-        return found
+        values = np.empty((len(faces), *shape), np.float32)
+        for start in range(0, len(faces), BATCH_SIZE):
+            batch = np.ascontiguousarray(faces[start : start + BATCH_SIZE])
+            values[start : start + BATCH_SIZE] = self._session.run([output], {FACES: batch})[0]
+        return values
 
     def _check(self, faces: np.ndarray) -> None:
         side = self.card.image_size
         if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[1:] != (side, side, 3):
             raise FerError(
                 f"{self.card.name}: expected faces as uint8 (N, {side}, {side}, 3) in RGB, got {faces.dtype} "
-                f"{faces.shape}. fer.faces.crop.cut_faces makes such ones of a picture."
+                f"{faces.shape}. fer.faces.crop.crop_faces makes them from an image."
             )
 
 
 def open_session(model: Path, threads: int | None = None) -> ort.InferenceSession:
-    """Load an ONNX file to run on the CPU.
+    """Load an ONNX file for inference on the CPU.
 
     Args:
-        model: The file.
-        threads: Processors that one call may use; None takes all.
+        model: Path of the file.
+        threads: CPU threads per call; None: all cores.
 
     Raises:
-        FerError: ONNX Runtime refuses it.
+        FerError: ONNX Runtime cannot load the file.
     """
     options = ort.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _LOG_ERRORS
     options.intra_op_num_threads = threads or 0
-    # Threads that wait busily for the next faces would take the cores from those that look for them.
+    # Spinning threads would take CPU time from face detection, which runs in parallel.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its many exceptions have no parent of their own
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise FerError(
             f"{model}: ONNX Runtime {ort.__version__} cannot run this model ({reason}). Export it again, or "
@@ -101,25 +104,25 @@ def open_session(model: Path, threads: int | None = None) -> ort.InferenceSessio
 
 
 def _check_labels(session: ort.InferenceSession, bundle: Bundle) -> None:
-    """Make sure that graph and card name the same emotions in the same order."""
-    told = session.get_modelmeta().custom_metadata_map.get("labels", "[]")
+    """Check that graph and card have the same emotions in the same order."""
+    stored = session.get_modelmeta().custom_metadata_map.get("labels", "[]")
     try:
-        names = json.loads(told)
+        names = json.loads(stored)
     except ValueError:
-        names = told
+        names = stored
     expected = bundle.card.labels.names
     if names != list(expected):
         raise FerError(
-            f"{bundle.model_path}: expected the emotions of the card in its order ({', '.join(expected)}), "
-            f"got a model of {told}. Card and model are not of one export; export it again."
+            f"{bundle.model_path}: expected the labels of the card ({', '.join(expected)}), in its order, "
+            f"got a model with {stored}. Card and model are not from the same export; export again."
         )
 
 
 def _check_size(session: ort.InferenceSession, bundle: Bundle) -> None:
-    """Make sure that the graph takes pictures of the size on the card."""
-    side, taken = bundle.card.image_size, session.get_inputs()[0].shape[1:]
-    if taken != [side, side, 3]:
+    """Check that the graph's input size is that of the card."""
+    side, shape = bundle.card.image_size, session.get_inputs()[0].shape[1:]
+    if shape != [side, side, 3]:
         raise FerError(
-            f"{bundle.model_path}: expected pictures of {side} x {side} x 3 as on the card, got a model "
-            f"of {' x '.join(map(str, taken))}. Card and model are not of one export; export it again."
+            f"{bundle.model_path}: expected images of {side} x {side} x 3 as on the card, got a model for "
+            f"{' x '.join(map(str, shape))}. Card and model are not from the same export; export again."
         )

@@ -1,1 +1,1 @@
-"""Find a face, make it upright, cut it out."""
+"""Detect, align and crop faces."""

@@ -1,4 +1,4 @@
-"""Which detector finds the faces."""
+"""Choose a face detector by name."""
 
 import os
 from pathlib import Path
@@ -7,50 +7,51 @@ from fer.errors import FerError, did_you_mean
 from fer.faces.download import fetch_yunet, yunet_in_cache
 from fer.faces.face import Detector
 from fer.faces.haar import Haar
-from fer.faces.whole import WholePicture
+from fer.faces.whole import WholeImage
 from fer.faces.yunet import YuNet
 
 DETECTORS = ("auto", "yunet", "haar", "mtcnn", "none")
-YUNET_VARIABLE = "FER_YUNET_MODEL"
+YUNET_ENV_VAR = "FER_YUNET_MODEL"
 
 
 def choose_detector(name: str = "auto", model_file: str | Path | None = None) -> Detector:
     """Return a face detector.
 
-    - ``auto``: YuNet where its file is given, named by ``FER_YUNET_MODEL`` or in the user's cache, else Haar.
+    - ``auto``: YuNet if its file is given, set by ``FER_YUNET_MODEL`` or in the user's cache; else Haar.
       Nothing is downloaded.
-    - ``yunet``: the best of them, with points; its file is downloaded into the user's cache where it is not
-      there.
-    - ``haar``: comes with OpenCV; frontal faces only, no points.
-    - ``mtcnn``: with points; needs the extra ``faces`` (PyTorch).
-    - ``none``: each picture is a face already.
+    - ``yunet``: the most accurate, with landmarks. Its file is downloaded to the user's cache if needed.
+    - ``haar``: included in OpenCV; frontal faces only, no landmarks.
+    - ``mtcnn``: with landmarks; needs the extra ``faces`` (PyTorch).
+    - ``none``: each image already is a cropped face.
 
     Args:
-        name: One of these.
+        name: One of these names.
         model_file: YuNet's ONNX file.
 
     Returns:
-        The detector; its ``name`` says which ``auto`` became.
+        The detector; its ``name`` tells what ``auto`` chose.
 
     Raises:
-        FerError: No such detector, a file that is missing, cannot be downloaded or is no YuNet, a file for a
+        FerError: An unknown name, a file that is missing, cannot be downloaded or is not YuNet, a file for a
             detector that takes none, or the extra is not installed.
     """
     if name not in DETECTORS:
         hint = did_you_mean(name, DETECTORS)
-        raise FerError(f"Expected a face detector out of {', '.join(DETECTORS)}, got {name!r}.{hint}")
+        raise FerError(f"--detector: expected one of {', '.join(DETECTORS)}, got {name!r}.{hint}")
     if model_file is not None and name not in ("auto", "yunet"):
-        raise FerError(f"The face detector {name} takes no file, got {model_file}. Use --detector yunet.")
+        raise FerError(
+            f"--detector-model: the detector {name} takes no file, got {model_file}. Use --detector yunet."
+        )
     if name == "auto":
-        file = model_file or _named_by_user() or yunet_in_cache()
+        file = model_file or _path_from_environment() or yunet_in_cache()
         return YuNet(file) if file else Haar()
     if name == "yunet":
-        return YuNet(model_file or _named_by_user() or fetch_yunet())
-    return {"haar": Haar, "mtcnn": _mtcnn, "none": WholePicture}[name]()
+        return YuNet(model_file or _path_from_environment() or fetch_yunet())
+    return {"haar": Haar, "mtcnn": _mtcnn, "none": WholeImage}[name]()
 
 
-def _named_by_user() -> str | None:
-    return os.environ.get(YUNET_VARIABLE) or None
+def _path_from_environment() -> str | None:
+    return os.environ.get(YUNET_ENV_VAR) or None
 
 
 def _mtcnn() -> Detector:

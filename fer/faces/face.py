@@ -1,4 +1,4 @@
-"""A face in a picture, and what finds it."""
+"""The result type and the interface of face detectors."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,13 +8,13 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """Where a face is, counted from the top left corner of the top left pixel.
+    """A detected face. Coordinates are measured from the top left corner of the top left pixel.
 
     Attributes:
-        box: Left, top, width, height in pixels; it may reach over the edge of the picture.
-        score: How sure the detector is, 0 to 1.
-        points: float32 ``(5, 2)``, x and y in pixels of right eye, left eye, tip of the nose, right and left
-            corner of the mouth (the person's own right); None where the detector gives none.
+        box: Left, top, width, height in pixels; it may extend beyond the image.
+        score: Confidence of the detector, 0 to 1.
+        points: Five landmarks, float32 ``(5, 2)``, x and y in pixels: right eye, left eye, nose tip, right
+            and left mouth corner (right is the person's right); None if the detector has no landmarks.
     """
 
     box: tuple[float, float, float, float]
@@ -23,10 +23,10 @@ class Face:
 
 
 class Detector(Protocol):
-    """Finds faces. May be called from several threads at once."""
+    """Interface of a face detector. It may be called from several threads at once."""
 
     name: str
 
-    def __call__(self, picture: np.ndarray) -> list[Face]:
-        """Return the faces of an RGB picture, uint8 ``(H, W, 3)``, the largest first."""
+    def __call__(self, image: np.ndarray) -> list[Face]:
+        """Return the faces of an RGB image, uint8 ``(H, W, 3)``, the largest first."""
         ...

@@ -1,4 +1,4 @@
-"""OpenCV's Haar cascade: frontal faces, no points, nothing to download."""
+"""OpenCV's Haar cascade: frontal faces, no landmarks, no download."""
 
 import math
 from pathlib import Path
@@ -8,51 +8,58 @@ import numpy as np
 from cv2.data import haarcascades
 
 from fer.faces.face import Face
-from fer.faces.pool import Pool
-from fer.faces.reduce import reduced, usual_view
+from fer.faces.pool import ObjectPool
+from fer.faces.reduce import detection_size, downscale
 
-# scripts/measure_detectors.py, 77 photographs of one face each, most of which it fills: 73 are found with
-# these, 61 without the border; `frontalface_alt2` finds no more and takes longer.
+# Measured by scripts/measure_detectors.py on 77 photographs, each mostly filled by one face: 73 are detected
+# with these settings, 61 without the border. `frontalface_alt2` detects no more and is slower.
 _CASCADE = "haarcascade_frontalface_default.xml"
-_STEP, _NEIGHBOURS, _SMALLEST = 1.1, 3, 24  # the cascade's own window is 24 pixels
-_BORDER = 0.2  # of the longer side: a face is found by what surrounds it, too
-# The last stage's weight is 4.6 or more for nine in ten true faces and 0 to 4 for what is none.
-_DOUBTFUL, _SLOPE, _MIN_WEIGHT = 3.0, 1.5, 1.0
+# The cascade's window is 24 pixels.
+_SCALE_FACTOR, _MIN_NEIGHBORS, _HAAR_MIN_FACE = 1.1, 3, 24
+# Fraction of the longer side. The cascade also uses the surroundings of a face.
+_HAAR_BORDER = 0.2
+# The last stage's weight is 4.6 or more for nine in ten true faces, and 0 to 4 for false detections.
+_WEIGHT_AT_HALF, _WEIGHT_SLOPE, _MIN_WEIGHT = 3.0, 1.5, 1.0
 
 
 class Haar:
-    """Frontal faces by a cascade of simple features, after Viola & Jones (2001).
+    """Detector of frontal faces by a cascade of Haar features (Viola & Jones 2001).
 
-    https://doi.org/10.1109/CVPR.2001.990517. May be called from several threads.
+    https://doi.org/10.1109/CVPR.2001.990517. It may be called from several threads.
     """
 
     name = "haar"
 
     def __init__(self) -> None:
-        self._cascades = Pool(_load)  # OpenCV's object may not be called from several threads
+        # OpenCV's object must not be called from several threads.
+        self._cascades = ObjectPool(_load_cascade)
 
-    def __call__(self, picture: np.ndarray) -> list[Face]:
-        """Return the faces of an RGB picture, uint8 ``(H, W, 3)``, the largest first, without points.
+    def __call__(self, image: np.ndarray) -> list[Face]:
+        """Return the faces of an RGB image, uint8 ``(H, W, 3)``, the largest first, without landmarks.
 
-        The score is the cascade's last weight, brought between 0 and 1; half is the verge of doubt.
+        The score is a sigmoid of the last stage's weight, 0.5 at a weight of 3.
         """
-        small, factor = reduced(picture, usual_view(picture))
-        border = round(_BORDER * max(small.shape[:2]))
+        small, factor = downscale(image, detection_size(image))
+        border = round(_HAAR_BORDER * max(small.shape[:2]))
         gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         gray = cv2.copyMakeBorder(gray, border, border, border, border, cv2.BORDER_REPLICATE)
-        with self._cascades.one() as cascade:
+        with self._cascades.borrow() as cascade:
             boxes, _, weights = cascade.detectMultiScale3(
-                gray, _STEP, _NEIGHBOURS, minSize=(_SMALLEST, _SMALLEST), outputRejectLevels=True
+                gray,
+                _SCALE_FACTOR,
+                _MIN_NEIGHBORS,
+                minSize=(_HAAR_MIN_FACE, _HAAR_MIN_FACE),
+                outputRejectLevels=True,
             )
         pairs = zip(np.reshape(boxes, (-1, 4)), np.ravel(weights), strict=True)
-        faces = [_face(box, weight, border, factor) for box, weight in pairs if weight >= _MIN_WEIGHT]
+        faces = [_haar_face(box, weight, border, factor) for box, weight in pairs if weight >= _MIN_WEIGHT]
         return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
 
 
-def _load() -> cv2.CascadeClassifier:
+def _load_cascade() -> cv2.CascadeClassifier:
     return cv2.CascadeClassifier(str(Path(haarcascades) / _CASCADE))
 
 
-def _face(box: np.ndarray, weight: float, border: int, factor: np.ndarray) -> Face:
+def _haar_face(box: np.ndarray, weight: float, border: int, factor: np.ndarray) -> Face:
     left, top, width, height = ((box - [border, border, 0, 0]) * np.tile(factor, 2)).tolist()
-    return Face((left, top, width, height), 1 / (1 + math.exp((_DOUBTFUL - weight) / _SLOPE)))
+    return Face((left, top, width, height), 1 / (1 + math.exp((_WEIGHT_AT_HALF - weight) / _WEIGHT_SLOPE)))

@@ -1,4 +1,4 @@
-"""Objects that only one thread at a time may use, lent to whichever thread comes."""
+"""A pool of objects that are not thread-safe."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -8,27 +8,27 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Pool(Generic[T]):
-    """As many objects as are in use at once, and no more. Safe to use from several threads.
+class ObjectPool(Generic[T]):
+    """A thread-safe pool of objects that only one thread at a time may use. It grows on demand.
 
-    One object a thread would cost more: a web server takes a fresh thread for every request, and OpenCV's
-    detectors take 20 to 80 ms to make.
+    One object per thread would cost more: a web server starts a new thread for every request, and OpenCV's
+    detectors take 20 to 80 ms to create.
 
     Args:
-        make: Makes an object.
+        create: Returns a new object.
     """
 
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
+    def __init__(self, create: Callable[[], T]) -> None:
+        self._create = create
         self._idle: deque[T] = deque()
 
     @contextmanager
-    def one(self) -> Iterator[T]:
-        """Lend an object, the one used last where there is a choice."""
+    def borrow(self) -> Iterator[T]:
+        """Yield an idle object, the most recently used one, or a new one if all are in use."""
         try:
             item = self._idle.pop()
         except IndexError:
-            item = self._make()
+            item = self._create()
         try:
             yield item
         finally:

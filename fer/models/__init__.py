@@ -1,4 +1,4 @@
-"""Networks: backbones, attention, pooling and the classifier that joins them. nn.Modules only."""
+"""Networks: backbones, attention, pooling, and the classifier built from them. nn.Modules only."""
 
 from fer.models.classifier import EmotionClassifier
 from fer.models.factory import build_model, count_parameters

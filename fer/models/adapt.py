@@ -1,4 +1,4 @@
-"""Weights of a trained backbone for another of the same architecture, at other channels or another size."""
+"""Adapt the weights of a backbone to other input channels or another image size."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -6,36 +6,40 @@ from contextlib import suppress
 from torch import Tensor, nn
 
 from fer.models.backbone import Backbone, TimmBackbone
-from fer.models.weights import filter_of
+from fer.models.weights import checkpoint_filter
 
-_TIMM = "model."  # of a timm model's weights among those of its TimmBackbone
+# Prefix of the timm model's weights in the state dict of a TimmBackbone.
+_TIMM_PREFIX = "model."
 
 
-def adapt(state: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
-    """Fit the weights of a backbone to another that takes other channels or another picture size.
+def adapt_state_dict(state: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
+    """Return a backbone's weights adapted to the input channels and image size of another.
 
-    First convolutions go from colour to gray by their sum and from gray to colour by thirds, so that gray
-    pictures give what they gave (exactly so where all channels are normalised alike). Position embeddings
-    are resampled to the new grid, as timm does. What does not fit otherwise stays as it is.
+    First convolutions are summed over the channels from color to gray, and repeated with a third of the value
+    from gray to color, so that gray images keep their outputs (exactly so if all channels are normalized
+    alike). Position embeddings are resampled to the new grid by timm. Other mismatches are left as they are.
 
     Args:
         state: State dict of the trained backbone.
-        backbone: The one to fit it to; it is left alone.
+        backbone: Backbone of the same architecture to adapt to; it is not modified.
     """
-    own = backbone.state_dict()
-    fitted = {name: _to_channels(value, own.get(name)) for name, value in state.items()}
-    if isinstance(backbone, TimmBackbone) and differing(fitted, own):
-        return _to_grid(fitted, backbone.model)
-    return fitted
+    target = backbone.state_dict()
+    adapted = {name: _adapt_channels(value, target.get(name)) for name, value in state.items()}
+    if isinstance(backbone, TimmBackbone) and mismatched_keys(adapted, target):
+        return _resample_grid(adapted, backbone.model)
+    return adapted
 
 
-def differing(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    """Return the keys that only one of two state dicts has, or that have another shape in each."""
-    return [name for name in {**own, **state}
-            if name not in own or name not in state or own[name].shape != state[name].shape]  # fmt: skip
+def mismatched_keys(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> list[str]:
+    """Return the keys that are in only one of two state dicts, or differ in shape."""
+    return [
+        name
+        for name in {**target, **state}
+        if name not in target or name not in state or target[name].shape != state[name].shape
+    ]
 
 
-def _to_channels(weight: Tensor, like: Tensor | None) -> Tensor:
+def _adapt_channels(weight: Tensor, like: Tensor | None) -> Tensor:
     if like is None or weight.dim() != 4 or like.dim() != 4:
         return weight
     channels = (weight.shape[1], like.shape[1])
@@ -44,11 +48,12 @@ def _to_channels(weight: Tensor, like: Tensor | None) -> Tensor:
     return weight.expand(-1, 3, -1, -1) / 3 if channels == (1, 3) else weight
 
 
-def _to_grid(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    resample = filter_of(model)
+def _resample_grid(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    resample = checkpoint_filter(model)
     if resample is None:
         return state
-    bare = {name.removeprefix(_TIMM): value for name, value in state.items()}
-    with suppress(KeyError, RuntimeError, AttributeError):  # another architecture, which `differing` names
-        bare = resample(bare, model)
-    return {_TIMM + name: value for name, value in bare.items()}
+    timm_state = {name.removeprefix(_TIMM_PREFIX): value for name, value in state.items()}
+    # Weights of another architecture fail here; the caller reports them through `mismatched_keys`.
+    with suppress(KeyError, RuntimeError, AttributeError):
+        timm_state = resample(timm_state, model)
+    return {_TIMM_PREFIX + name: value for name, value in timm_state.items()}

@@ -1,7 +1,7 @@
-"""Attention on a feature map: modules that take ``(B, C, h, w)`` and give back the same shape, or a `Pool`.
+"""Attention on a feature map: modules from ``(B, C, h, w)`` to the same shape, or a `Pool` of heads.
 
-One that can show where it looks has a ``mask`` method, ``(B, C, h, w)`` to ``(B, 1, h, w)`` in (0, 1).
-A new one is added to ``ATTENTIONS`` as a function of the number of channels and its options.
+A module with a spatial attention map has a ``mask`` method, ``(B, C, h, w)`` to ``(B, 1, h, w)`` in (0, 1).
+To add an attention, register a function of the number of channels and its options in ``ATTENTIONS``.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from fer.errors import FerError, did_you_mean
 from fer.models.multi_head import MultiHeadAttentionPool
 
-if TYPE_CHECKING:  # timm and torchvision load for seconds, and most models have no attention
+# timm and torchvision take seconds to import, and most models have no attention.
+if TYPE_CHECKING:
     from torchvision.ops import SqueezeExcitation
 
 
@@ -22,7 +23,7 @@ class SpatialAttention(nn.Module):
 
     The spatial branch of CBAM (Woo et al. 2018, https://arxiv.org/abs/1807.06521): one convolution over the
     mean and the maximum of all channels, then a sigmoid. As in the paper's equation there is no batch norm,
-    so that a picture's mask does not depend on the other pictures of its batch.
+    so that an image's mask does not depend on the other images of the batch.
 
     Args:
         kernel_size: Side of the square convolution, in cells; odd.
@@ -55,13 +56,13 @@ class CBAM(nn.Module):
 
     Args:
         num_channels: Number of channels of the feature map.
-        reduction: How many times narrower the channel branch is inside.
+        reduction: Factor by which the channel branch reduces the number of channels.
         kernel_size: Side of the spatial branch's convolution, in cells; odd.
 
     Shape: ``(B, C, h, w)`` float in, the same out.
 
     Raises:
-        FerError: A number is out of range.
+        FerError: An option is out of range.
     """
 
     def __init__(self, num_channels: int, reduction: int = 16, kernel_size: int = 7) -> None:
@@ -69,7 +70,8 @@ class CBAM(nn.Module):
         from timm.layers.cbam import ChannelAttn
 
         super().__init__()
-        self.channels = ChannelAttn(num_channels, rd_channels=_narrow(num_channels, reduction))
+        self.channels = ChannelAttn(num_channels, rd_channels=_reduced_channels(num_channels, reduction))
+        # The name is part of the keys in stored checkpoints.
         self.places = SpatialAttention(kernel_size)
 
     def mask(self, features: Tensor) -> Tensor:
@@ -77,11 +79,12 @@ class CBAM(nn.Module):
         return self.places.mask(self.channels(features))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Apply the branches one after the other."""
+        """Apply the channel branch, then the spatial branch."""
         return self.places(self.channels(features))
 
 
-def _narrow(num_features: int, reduction: int) -> int:
+def _reduced_channels(num_features: int, reduction: int) -> int:
+    """Return the number of hidden channels, at least 1."""
     if not isinstance(reduction, int) or reduction < 1:
         raise FerError(f"attention.reduction: expected a whole number of at least 1, got {reduction!r}.")
     return max(1, num_features // reduction)
@@ -96,16 +99,16 @@ def _spatial(num_features: int, kernel_size: int = 7) -> SpatialAttention:
 
 
 def _squeeze_excitation(num_features: int, reduction: int = 16) -> "SqueezeExcitation":
-    """Return the channel gate of Hu et al. 2018, https://arxiv.org/abs/1709.01507; it has no mask."""
+    """Return the channel attention of Hu et al. 2018, https://arxiv.org/abs/1709.01507; it has no mask."""
     from torchvision.ops import SqueezeExcitation
 
-    return SqueezeExcitation(num_features, _narrow(num_features, reduction))
+    return SqueezeExcitation(num_features, _reduced_channels(num_features, reduction))
 
 
 def _multi_head(num_features: int, num_heads: int = 4, reduction: int = 16) -> MultiHeadAttentionPool:
     if not isinstance(num_heads, int) or num_heads < 2:
         raise FerError(f"attention.num_heads: expected a whole number of at least 2, got {num_heads!r}.")
-    return MultiHeadAttentionPool(num_features, num_heads, _narrow(num_features, reduction))
+    return MultiHeadAttentionPool(num_features, num_heads, _reduced_channels(num_features, reduction))
 
 
 ATTENTIONS: dict[str, Callable[..., nn.Module | None]] = {
@@ -118,10 +121,10 @@ ATTENTIONS: dict[str, Callable[..., nn.Module | None]] = {
 
 
 def build_attention(config: Mapping[str, Any], num_features: int) -> nn.Module | None:
-    """Build what ``{"name": ..., <its options>}`` describes; ``None`` for ``none``.
+    """Build an attention from ``{"name": ..., <its options>}``; ``None`` for ``none``.
 
     Args:
-        config: ``name`` and the options of that attention.
+        config: ``name``, a key of `ATTENTIONS`, and the options of that attention.
         num_features: Number of channels of the feature map.
 
     Returns:

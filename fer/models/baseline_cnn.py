@@ -1,4 +1,4 @@
-"""The convolutional baseline of the facial emotion tutorials: four convolutions with pooling, and dropout."""
+"""The CNN baseline of many FER2013 tutorials: four convolutions with pooling, and dropout."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ class BaselineCNN(Backbone):
     """Blocks of 3x3 convolution, batch norm, ReLU, 2x2 max pooling and dropout.
 
     With ``FlattenDense`` (256) and dropout 0.5 before the classifier this is the usual FER2013 baseline: 9
-    million multiply-adds at 48 px. Without its batch norm it stays at chance for epochs on end.
+    million multiply-adds at 48 px. Without batch norm its accuracy stays at chance for many epochs.
 
     Args:
         in_channels: 1 (gray) or 3 (RGB).
@@ -21,7 +21,7 @@ class BaselineCNN(Backbone):
 
     Attributes:
         num_features: Channels of the feature map.
-        stride: Pixels a cell of the feature map.
+        stride: Pixels per cell of the feature map.
 
     Shape: ``(B, in_channels, S, S)`` float in, ``(B, num_features, S // stride, S // stride)`` out.
     """
@@ -48,5 +48,5 @@ class BaselineCNN(Backbone):
         return self.blocks(x)
 
     def group_matcher(self, coarse: bool = False) -> Any:
-        """Return the pattern of a block: each is a layer."""
+        """Return the pattern that makes each block a layer."""
         return {"blocks": r"^blocks\.(\d+)"}

@@ -1,4 +1,4 @@
-"""The whole network: pictures in [0, 1] -> preprocess -> backbone -> attention -> pool -> dropout -> head."""
+"""The classifier: images in [0, 1] -> preprocess -> backbone -> attention -> pool -> dropout -> head."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,19 +10,20 @@ from fer.errors import FerError
 from fer.models.backbone import Backbone
 from fer.models.pooling import GlobalAveragePool, Pool
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what OpenCV and Pillow use to make a picture gray
+# ITU-R BT.601, which OpenCV and Pillow use to convert to gray.
+LUMA = (0.299, 0.587, 0.114)
 
 
 class Preprocess(nn.Module):
-    """Bring pictures to the channels and the scale that the backbone expects.
+    """Convert images to the channels of the backbone and normalize them.
 
-    Colour becomes gray by ITU-R BT.601 luma, gray becomes colour by repetition. Mean and standard deviation
-    are buffers, so that a checkpoint carries them.
+    Color becomes gray by ITU-R BT.601 luma, gray becomes color by repetition. Mean and standard deviation are
+    buffers, so that a checkpoint includes them.
 
     Args:
-        in_channels: Channels that come out, 1 or 3.
-        mean: Of pictures in [0, 1]: one number, or one a channel (averaged when one channel comes out).
-        std: As ``mean``; positive.
+        in_channels: Output channels, 1 or 3.
+        mean: Mean of images in [0, 1]: one number, or one per channel (averaged for one output channel).
+        std: Standard deviation, in the form of ``mean``; positive.
 
     Shape: ``(B, 1 or 3, H, W)`` float in [0, 1] in, ``(B, in_channels, H, W)`` float out.
     """
@@ -32,7 +33,7 @@ class Preprocess(nn.Module):
     std: Tensor
 
     def __init__(self, in_channels: int, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Register the constants."""
+        """Register the buffers."""
         super().__init__()
         self.in_channels = in_channels
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
@@ -40,7 +41,7 @@ class Preprocess(nn.Module):
         self.register_buffer("std", self._per_channel(std))
 
     def set_statistics(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Change mean and standard deviation, given as in the constructor."""
+        """Replace mean and standard deviation, in the form that the constructor takes."""
         self.mean.copy_(self._per_channel(mean))
         self.std.copy_(self._per_channel(std))
 
@@ -51,13 +52,13 @@ class Preprocess(nn.Module):
         return row.expand(self.in_channels).clone().view(1, -1, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Convert and normalise."""
+        """Convert and normalize."""
         return (self._convert(images) - self.mean) / self.std
 
     def _convert(self, images: Tensor) -> Tensor:
         channels = images.shape[1]
         if channels not in (1, 3):
-            raise FerError(f"Expected pictures of shape (B, 1 or 3, H, W), got {tuple(images.shape)}.")
+            raise FerError(f"Expected images of shape (B, 1 or 3, H, W), got {tuple(images.shape)}.")
         if channels == self.in_channels:
             return images
         if self.in_channels == 1:
@@ -66,16 +67,16 @@ class Preprocess(nn.Module):
 
 
 class EmotionClassifier(nn.Module):
-    """A backbone with everything around it that turns pictures into logits.
+    """A network from images to logits: preprocessing, backbone, attention, pooling and a linear head.
 
     Args:
         backbone: ``(B, in_channels, S, S)`` to ``(B, backbone.num_features, h, w)``.
-        num_classes: Number of logits; 0 leaves the head out.
+        num_classes: Number of logits; 0 for no head.
         attention: Module ``(B, C, h, w)`` to the same shape, or ``None``.
-        pool: Module ``(B, C, h, w)`` to ``(B, pool.num_features)``; the mean over all cells when ``None``.
+        pool: Module ``(B, C, h, w)`` to ``(B, pool.num_features)``; global average pooling when ``None``.
         dropout: Dropout probability before the head, in [0, 1).
-        in_channels: Channels that the backbone takes, 1 or 3.
-        mean: Mean of the backbone's input in [0, 1], one number or one a channel.
+        in_channels: Input channels of the backbone, 1 or 3.
+        mean: Mean of the backbone's input images in [0, 1], one number or one per channel.
         std: Standard deviation of the same.
 
     Attributes:
@@ -95,7 +96,7 @@ class EmotionClassifier(nn.Module):
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.25,),
     ) -> None:
-        """Put the parts together."""
+        """Assemble the layers."""
         super().__init__()
         self.preprocess = Preprocess(in_channels, mean, std)
         self.backbone = backbone
@@ -106,24 +107,25 @@ class EmotionClassifier(nn.Module):
         self.reset_classifier(num_classes)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Put a fresh head of ``num_classes`` logits in place; 0 takes the head out."""
+        """Replace the head by a new one with ``num_classes`` logits; 0 removes it."""
         self.num_classes = num_classes
         self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
 
     def no_weight_decay(self) -> set[str]:
-        """Return the parameters, norms and biases apart, that timm's backbone wants kept off weight decay."""
-        known: set[str] = getattr(getattr(self.backbone, "model", None), "no_weight_decay", set)()
-        return {f"backbone.model.{name}" for name in known}
+        """Return the parameters, besides norms and biases, that timm excludes from weight decay."""
+        names: set[str] = getattr(getattr(self.backbone, "model", None), "no_weight_decay", set)()
+        return {f"backbone.model.{name}" for name in names}
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
-        """Return a function from the name of a parameter to its layer, for layer-wise learning rates.
+        """Return a function from the name of a parameter to its layer number, for layer-wise learning rates.
 
-        The backbone's layers come first; attention, pool and head are the last one together.
+        The backbone's layers come first; attention, pool and head form the last one.
 
         Args:
-            coarse: Whether whole stages count as a layer, instead of blocks.
+            coarse: Group the backbone by stages instead of blocks.
         """
-        from timm.models import group_parameters  # timm loads for seconds: scoring does without it
+        # Imported here: timm takes seconds to import, and scoring does not need it.
+        from timm.models import group_parameters
 
         layers = group_parameters(self.backbone, self.backbone.group_matcher(coarse), reverse=True)
         last = max(layers.values(), default=-1) + 1
@@ -144,47 +146,47 @@ class EmotionClassifier(nn.Module):
 
     @torch.no_grad()
     def attention_map(self, images: Tensor, size: int) -> Tensor:
-        """Return where the model looks: the attention mask as pictures ``(B, size, size)`` in [0, 1].
+        """Return the spatial attention mask, enlarged to images ``(B, size, size)`` in [0, 1].
 
-        It is computed anew as for a prediction (no dropout, running statistics); nothing of it is kept. Of
-        several heads it is the mean; ``model.pool.masks`` gives each.
+        Computed in evaluation mode (no dropout, running statistics), without changing the model. The mean of
+        several heads; ``model.pool.masks`` returns each.
 
         Args:
             images: ``(B, 1 or 3, S, S)`` float in [0, 1].
-            size: Side of the pictures that come out, in pixels.
+            size: Side of the returned maps, in pixels.
 
         Raises:
-            FerError: The model has no attention, or one that weighs channels alone.
+            FerError: The model has no attention, or channel attention only.
         """
-        look = getattr(self.attention, "mask", None) or getattr(self.pool, "mask", None)
-        if look is None:
+        compute_mask = getattr(self.attention, "mask", None) or getattr(self.pool, "mask", None)
+        if compute_mask is None:
             raise FerError(
-                "This model has no map of where it looks; train one with attention=spatial, cbam or "
-                "multi_head."
+                "attention: expected a model with a spatial attention map, got one without. Train one with "
+                "attention=spatial, cbam or multi_head."
             )
-        with _evaluating(self):
-            mask = look(self.backbone.forward_features(self.preprocess(images)))
-        return self.over_picture(mask, size)
+        with _eval_mode(self):
+            mask = compute_mask(self.backbone.forward_features(self.preprocess(images)))
+        return self.upsample_map(mask, size)
 
-    def over_picture(self, cells: Tensor, size: int) -> Tensor:
-        """Enlarge a value per cell of the feature map to a picture that lies over the image.
+    def upsample_map(self, cells: Tensor, size: int) -> Tensor:
+        """Enlarge one value per cell of the feature map to the size of the image.
 
         Args:
             cells: ``(B, 1, h, w)``.
-            size: Side of the picture, in pixels.
+            size: Side of the result, in pixels.
 
         Returns:
-            ``(B, size, size)``; zero in the rim that the backbone does not look at.
+            ``(B, size, size)``; zero in the border that the backbone crops away.
         """
-        rim = round(self.backbone.margin * size)
-        side = size - 2 * rim
+        border = round(self.backbone.margin * size)
+        side = size - 2 * border
         inner = nn.functional.interpolate(cells, size=(side, side), mode="bilinear", align_corners=False)
-        return nn.functional.pad(inner, (rim, rim, rim, rim)).squeeze(1)
+        return nn.functional.pad(inner, (border, border, border, border)).squeeze(1)
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put all modules into evaluation mode for a while; frozen ones come back frozen."""
+def _eval_mode(model: nn.Module) -> Iterator[None]:
+    """Switch all modules to evaluation mode, and restore the mode of each at the end."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""From a plain dict of numbers and strings to a classifier, without Hydra."""
+"""Build a classifier from a plain dict, without Hydra."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -15,24 +15,24 @@ from fer.models.fast_cnn import FastCNN
 from fer.models.pooling import FlattenDense, Pool
 
 POOLS = ("auto", "mean", "dense")
-OWN_BACKBONES: dict[str, Callable[..., Any]] = {"baseline_cnn": BaselineCNN, "fast_cnn": FastCNN}
+BUILTIN_BACKBONES: dict[str, Callable[..., Any]] = {"baseline_cnn": BaselineCNN, "fast_cnn": FastCNN}
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What describes a model, checked.
+    """The validated description of a model.
 
     Attributes:
         name: ``baseline_cnn``, ``fast_cnn`` or a timm name.
-        image_size: Side of the pictures, in pixels.
-        in_channels: Channels of the backbone, 1 or 3; ``None`` for those of the data.
+        image_size: Side of the images, in pixels.
+        in_channels: Input channels of the backbone, 1 or 3; ``None`` for those of the data.
         pretrained: ``True`` (downloaded), ``False``, or the path of a weights file; timm backbones only.
-        init_from: What `fer.training.transfer` starts the weights from; then ``pretrained`` does not count.
-        freeze_epochs: Epochs that `fer.training.freezing` keeps the backbone as it came, 0 or more.
+        init_from: Source of initial weights for `fer.training.transfer`; overrides ``pretrained``.
+        freeze_epochs: Epochs for which `fer.training.freezing` keeps the backbone frozen, 0 or more.
         stem: ``auto``, ``default``, ``unpooled`` or ``small``; timm backbones only.
-        pool: ``mean`` of the cells, ``dense`` (a layer over all of them, which knows where each is), or
-            ``auto``: dense for our own nets, mean for others.
-        dropout: Probability before the head, in [0, 1).
+        pool: ``mean`` of the cells, ``dense`` (a dense layer over all cells, which depends on their
+            position), or ``auto``: dense for the built-in networks, mean for others.
+        dropout: Dropout probability before the head, in [0, 1).
         attention: ``name`` and its options.
         kwargs: Further arguments of the backbone.
     """
@@ -50,7 +50,7 @@ class ModelConfig:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check what later layers would only stumble over."""
+        """Validate the values that would cause unclear errors later."""
         if self.in_channels not in (None, 1, 3):
             raise FerError(f"model.in_channels: expected 1, 3 or null, got {self.in_channels!r}.")
         if not isinstance(self.image_size, int) or self.image_size < 16:
@@ -68,7 +68,7 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> "ModelConfig":
-        """Read a plain dict; a missing key takes its default.
+        """Return the config of a plain dict; a missing key takes its default.
 
         Raises:
             FerError: An unknown key, no name, or a value out of range.
@@ -77,7 +77,7 @@ class ModelConfig:
         for key in config:
             if key not in known:
                 raise FerError(
-                    f"model: there is no key {key!r}; it has {', '.join(known)}.{did_you_mean(key, known)}"
+                    f"model: expected the keys {', '.join(known)}, got {key!r}.{did_you_mean(key, known)}"
                 )
         if not config.get("name"):
             raise FerError("model.name: expected baseline_cnn, fast_cnn or a timm name, got nothing.")
@@ -85,29 +85,29 @@ class ModelConfig:
 
 
 def build_model(config: Mapping[str, Any], num_classes: int, image_channels: int) -> EmotionClassifier:
-    """Build the classifier that a dict describes.
+    """Build a classifier from a dict.
 
-    The same dict with ``pretrained=False`` gives the same architecture again, without the network: mean and
-    standard deviation of pretrained weights are in the state dict.
+    The same dict with ``pretrained=False`` builds the same architecture without a download, ready to load a
+    checkpoint: mean and standard deviation of pretrained weights are in the state dict.
 
     Args:
         config: The fields of ``ModelConfig`` as a plain dict.
         num_classes: Number of emotions.
-        image_channels: Channels of the pictures, 1 or 3; the backbone's where ``in_channels`` is ``None``.
+        image_channels: Channels of the data's images, 1 or 3; used where ``in_channels`` is ``None``.
 
     Raises:
-        FerError: Anything in ``config`` that does not fit; the message names the key.
+        FerError: An invalid value in ``config``; the message names the key.
     """
     model = ModelConfig.from_dict(config)
     if model.init_from is not None:
         model = replace(model, pretrained=False)
     in_channels = model.in_channels or image_channels
-    own = model.name in OWN_BACKBONES
-    backbone = _own_backbone(model, in_channels) if own else _timm_backbone(model, in_channels)
+    build_backbone = _builtin_backbone if model.name in BUILTIN_BACKBONES else _timm_backbone
+    backbone = build_backbone(model, in_channels)
     grid = probe(backbone, (in_channels, model.image_size, model.image_size)).shape[-2:]
     attention = _attention(model, backbone, grid)
     if isinstance(attention, Pool) and model.pool == "dense":
-        raise FerError("model.pool=dense has no place beside an attention that pools itself; set it to auto.")
+        raise FerError("model.pool: expected auto with attention=multi_head, which pools itself, got dense.")
     pool = attention if isinstance(attention, Pool) else _pool(model.pool, backbone, grid)
     return EmotionClassifier(
         backbone,
@@ -121,25 +121,24 @@ def build_model(config: Mapping[str, Any], num_classes: int, image_channels: int
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of parameters, frozen ones too."""
+    """Return the number of parameters, including frozen ones."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _own_backbone(model: ModelConfig, in_channels: int) -> Backbone:
+def _builtin_backbone(model: ModelConfig, in_channels: int) -> Backbone:
     if model.pretrained:
-        raise FerError(f"model.pretrained: {model.name} has no pretrained weights; set it to false.")
+        raise FerError(f"model.pretrained: {model.name} has no pretrained weights. Set it to false.")
     if model.stem != "auto":
-        raise FerError(f"model.stem={model.stem}: {model.name} has a stem of its own; set it to auto.")
+        raise FerError(f"model.stem={model.stem}: {model.name} has a fixed stem. Set it to auto.")
     try:
-        return OWN_BACKBONES[model.name](in_channels=in_channels, **model.kwargs)
+        return BUILTIN_BACKBONES[model.name](in_channels=in_channels, **model.kwargs)
     except TypeError as error:
         raise FerError(f"model.kwargs: {model.name} does not take {dict(model.kwargs)} ({error}).") from error
 
 
 def _timm_backbone(model: ModelConfig, in_channels: int) -> Backbone:
-    from fer.models.timm_backbone import (
-        build_timm_backbone,
-    )  # timm loads for seconds: our own nets do not wait
+    # Imported here: timm takes seconds to import, and the built-in backbones do not need it.
+    from fer.models.timm_backbone import build_timm_backbone
 
     return build_timm_backbone(
         model.name, model.image_size, in_channels, model.pretrained, model.stem, model.kwargs
@@ -150,20 +149,20 @@ def _attention(model: ModelConfig, backbone: Backbone, grid: Sequence[int]) -> n
     attention = build_attention(model.attention, backbone.num_features)
     if hasattr(attention, "mask") and tuple(grid) == (1, 1):
         raise FerError(
-            f"attention={model.attention['name']} needs a feature map, but {model.name} gives one cell for "
-            f"pictures of {model.image_size} px. Use attention=none, a larger image_size or another model."
+            f"attention={model.attention['name']} needs a feature map, but {model.name} returns one cell for "
+            f"images of {model.image_size} px. Use attention=none, a larger image_size or another model."
         )
     return attention
 
 
 def _pool(name: str, backbone: Backbone, grid: Sequence[int]) -> Pool | None:
-    """Return a dense layer over all cells; None is the mean of the cells."""
+    """Return a dense layer over all cells, or None for their mean."""
     dense = name == "dense" or (name == "auto" and isinstance(backbone, BaselineCNN | FastCNN))
     return FlattenDense(backbone.num_features, grid[0]) if dense else None
 
 
 def _statistics(model: ModelConfig, backbone: Backbone) -> dict[str, tuple[float, ...]]:
-    """Mean and deviation that pretrained weights were trained with; else the classifier's defaults."""
+    """Return the mean and standard deviation of pretrained weights; {} for the classifier's defaults."""
     if not isinstance(backbone, TimmBackbone) or not model.pretrained:
         return {}
     pretrained = pretrained_config(backbone.model)

@@ -1,25 +1,26 @@
-"""A small residual network that is quick on a few CPU cores without AVX-512 or bf16."""
+"""A small residual network that is fast on a few CPU cores without AVX-512 or bf16."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
+from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 from fer.errors import FerError
 from fer.models.backbone import Backbone
 
 
 def conv_norm(channels: int) -> nn.Sequential:
-    """A 3x3 convolution without bias, and the batch norm that stands in for the bias."""
+    """Return a 3x3 convolution and a batch norm, which makes a bias unnecessary."""
     return nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
 
 
 class FastBlock(nn.Module):
     """Two 3x3 convolutions with a residual connection (He et al. 2016, https://arxiv.org/abs/1512.03385).
 
-    The last scale starts at zero, so that a fresh block is the identity (https://arxiv.org/abs/1706.02677).
+    The last batch norm's scale starts at zero, so that a new block is the identity (Goyal et al. 2017,
+    https://arxiv.org/abs/1706.02677).
 
     Args:
         channels: Number of channels, in and out.
@@ -40,26 +41,26 @@ class FastBlock(nn.Module):
 
 
 class FastCNN(Backbone):
-    """Residual network of dense 3x3 convolutions behind a stem that halves the image at once.
+    """Residual network of dense 3x3 convolutions behind a stem that halves the image.
 
-    Made for CPUs: dense convolutions only, and max pooling before a plain 3x3 convolution instead of a
-    strided one, which trained 9 to 25 % more images a second on one AVX2 core. The rim of a face crop is hair
-    and background: looking past it saves a third of the work. What is left of an image is standardised, which
-    takes its mean and contrast away.
+    Designed for CPUs: dense convolutions only, and max pooling before a plain 3x3 convolution instead of a
+    strided one, which trained 9 to 25 % more images per second on one AVX2 core. The border of a face crop is
+    hair and background; cropping it away saves a third of the computation. Each image is then standardized,
+    which removes differences in brightness and contrast.
 
     Args:
         in_channels: Channels of the image.
         widths: Channels of each stage; each stage halves height and width.
-        depths: Residual blocks of each stage, 0 or more, as many numbers as ``widths``.
-        stem_pool: Halve the map once more behind the stem, which saves two thirds of the work.
-        margin: Rim that is not looked at, on each side, as a share of the side in [0, 0.5).
+        depths: Residual blocks of each stage, 0 or more, one number per stage.
+        stem_pool: Halve the map once more behind the stem, which saves two thirds of the computation.
+        margin: Border to crop away on each side, as a fraction of the side, in [0, 0.5).
 
     Attributes:
         num_features: Channels of the feature map.
-        stride: Pixels a cell of the feature map.
+        stride: Pixels per cell of the feature map.
 
     Raises:
-        FerError: ``depths`` does not fit ``widths``, or ``margin`` leaves nothing.
+        FerError: ``depths`` and ``widths`` differ in length, or ``margin`` is out of range.
 
     Shape: ``(B, in_channels, S, S)`` float in with S even, ``(B, num_features, h, h)`` float out with
         ``h = ceil((S - 2 * round(margin * S)) / stride)``.
@@ -78,34 +79,34 @@ class FastCNN(Backbone):
         if not widths or len(widths) != len(depths):
             raise FerError(
                 f"model fast_cnn: expected as many depths as widths, got widths {list(widths)} and depths "
-                f"{list(depths)}. Give one number of blocks for each stage."
+                f"{list(depths)}. Give one number of blocks per stage."
             )
         if not 0.0 <= margin < 0.5:
             raise FerError(f"model fast_cnn: expected margin in [0, 0.5), got {margin}; 0.083 is a twelfth.")
         self.margin = margin
         self.num_features = widths[-1]
         self.standardise = nn.InstanceNorm2d(in_channels)
-        # A kernel of 4 with one pixel of padding halves an even side exactly and centres on it.
+        # A kernel of 4 with one pixel of padding halves an even side exactly and symmetrically.
         stem = nn.Conv2d(in_channels, widths[0], 4, stride=2, padding=1, bias=False)
         convs = [stem, *(nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(widths))]
-        halve, keep = nn.MaxPool2d(2, ceil_mode=True), nn.Identity()
-        pools = [*[halve if stem_pool else keep, *([halve] * len(widths))][: len(widths) - 1], keep]
-        self.stride = 2 * 2 ** pools.count(halve)
+        pool, identity = nn.MaxPool2d(2, ceil_mode=True), nn.Identity()
+        pools = [*[pool if stem_pool else identity, *([pool] * len(widths))][: len(widths) - 1], identity]
+        self.stride = 2 * 2 ** pools.count(pool)
         self.stages = nn.Sequential(*map(_stage, convs, pools, depths))
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the feature map ``(B, num_features, h, h)``."""
-        rim = round(self.margin * x.shape[-1])
-        inner = x[..., rim : x.shape[-2] - rim, rim : x.shape[-1] - rim]
+        border = round(self.margin * x.shape[-1])
+        inner = x[..., border : x.shape[-2] - border, border : x.shape[-1] - border]
         return self.stages(self.standardise(inner))
 
     def group_matcher(self, coarse: bool = False) -> Any:
-        """Return the pattern of a stage: each is a layer."""
+        """Return the pattern that makes each stage a layer."""
         return {"stages": r"^stages\.(\d+)"}
 
 
 def _stage(conv: nn.Conv2d, pool: nn.Module, depth: int) -> nn.Sequential:
-    """Widen the map, then halve it, rounding up; norm and ReLU come last, where they have less to do."""
+    """Return a stage: convolution, pooling, then norm and ReLU, which are cheaper on the pooled map."""
     channels = conv.out_channels
     blocks = (FastBlock(channels) for _ in range(depth))
     return nn.Sequential(conv, pool, nn.BatchNorm2d(channels), nn.ReLU(inplace=True), *blocks)

@@ -1,11 +1,11 @@
-"""Pooling: modules from a feature map ``(B, C, h, w)`` to a vector ``(B, num_features)``."""
+"""Pooling modules from a feature map ``(B, C, h, w)`` to a vector ``(B, num_features)``."""
 
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that everybody knows it by
+from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 
 class Pool(nn.Module):
-    """From a feature map to a vector.
+    """Base class of modules from a feature map ``(B, C, h, w)`` to a vector ``(B, num_features)``.
 
     Attributes:
         num_features: Length of the vector.
@@ -15,7 +15,7 @@ class Pool(nn.Module):
 
 
 class GlobalAveragePool(Pool):
-    """Mean over all cells; any grid.
+    """Mean over all cells of a grid of any size.
 
     Args:
         num_channels: Number of channels of the feature map.
@@ -24,7 +24,7 @@ class GlobalAveragePool(Pool):
     """
 
     def __init__(self, num_channels: int) -> None:
-        """Keep the width."""
+        """Store the number of channels."""
         super().__init__()
         self.num_features = num_channels
 
@@ -34,10 +34,10 @@ class GlobalAveragePool(Pool):
 
 
 class FlattenDense(Pool):
-    """All cells side by side through one dense layer with ReLU: the classic CNN head.
+    """Flatten all cells into one dense layer with ReLU: the classic CNN head.
 
-    Each cell has weights of its own, since in an aligned face a place has a meaning. A map of another grid,
-    as smaller training images give, is averaged or repeated to this one first.
+    Each cell has separate weights, because a position in an aligned face has a meaning. A map of another
+    size, which smaller training images give, is first resized to this grid by adaptive average pooling.
 
     Args:
         num_channels: Number of channels of the feature map.

@@ -1,4 +1,4 @@
-"""The first layers of a timm backbone, which throw most of a small picture away."""
+"""Reduce the downsampling in the first layers of a timm backbone, for small images."""
 
 from torch import nn
 
@@ -6,31 +6,31 @@ from fer.errors import FerError, did_you_mean
 from fer.models.backbone import pretrained_config
 
 STEMS = ("auto", "default", "unpooled", "small")
-# Most backbones divide the side by 32. Three cells a side should be left: from 96 px they are, and from 48 px
-# behind half of a ResNet's stem.
-SMALL_IMAGE = 96
-TINY_IMAGE = 48
+# Most backbones downsample by 32. A feature map of at least 3x3 cells needs 96 px with the default stem, and
+# 48 px without the stem's pooling.
+MIN_SIZE_DEFAULT_STEM = 96
+MIN_SIZE_UNPOOLED_STEM = 48
 
 
 def apply_stem(model: nn.Module, stem: str, image_size: int) -> str:
     """Change the stem of a timm model in place.
 
-    ``unpooled`` leaves the max pooling of a ResNet's stem out, ``small`` takes its first convolution with
-    stride 1 besides: maps of twice and four times the side, at four and sixteen times the cost. The kernel
-    stays as it is (7x7 for a ResNet): pretrained filters stay whole, and the state dict keeps its keys and
-    shapes. A central crop to 3x3 would be quicker, but throws 40 of 49 pretrained weights away.
+    ``unpooled`` removes the max pooling of a ResNet's stem. ``small`` also sets the stride of the first
+    convolution to 1. The feature map gets two and four times the side, at four and sixteen times the cost.
+    The kernel size does not change (7x7 for a ResNet), so pretrained filters and the state dict remain valid.
+    Cropping the kernel to 3x3 would be faster, but discards 40 of 49 pretrained weights.
 
     Args:
         model: From ``timm.create_model``.
-        stem: ``default``, ``unpooled``, ``small``, or ``auto``: the cheapest of them, as far as the model has
-            them, that leaves 3x3 cells of the picture.
-        image_size: Side of the pictures, in pixels.
+        stem: ``default``, ``unpooled``, ``small``, or ``auto``: the cheapest that the model supports and that
+            leaves a feature map of 3x3 cells.
+        image_size: Side of the images, in pixels.
 
     Returns:
-        What ``auto`` came to, else ``stem``.
+        The stem that ``auto`` chose, else ``stem``.
 
     Raises:
-        FerError: An unknown ``stem``, or one for a model that has no such stem to change.
+        FerError: An unknown ``stem``, or one that the model does not support.
     """
     if stem not in STEMS:
         hint = did_you_mean(str(stem), STEMS)
@@ -51,24 +51,24 @@ def _check_stem(model: nn.Module, stem: str, strided: bool, pooled: bool) -> Non
     name = type(model).__name__
     if stem in ("unpooled", "small") and not strided:
         raise FerError(
-            f"model.stem={stem}: {name} does not start with an overlapping convolution of "
-            "stride 2. Use model.stem=default, and a smaller patch_size in model.kwargs where it takes one."
+            f"model.stem={stem}: expected a model that starts with an overlapping convolution of stride 2, "
+            f"got {name}. Use model.stem=default, and a smaller patch_size in model.kwargs if it takes one."
         )
     if stem == "unpooled" and not pooled:
         raise FerError(f"model.stem=unpooled: {name} has no pooling in its stem. Use model.stem=small.")
 
 
 def _cheapest_stem(image_size: int, pooled: bool) -> str:
-    if image_size >= SMALL_IMAGE:
+    if image_size >= MIN_SIZE_DEFAULT_STEM:
         return "default"
-    return "unpooled" if pooled and image_size >= TINY_IMAGE else "small"
+    return "unpooled" if pooled and image_size >= MIN_SIZE_UNPOOLED_STEM else "small"
 
 
 def strided_stem(model: nn.Module) -> list[nn.Conv2d]:
-    """Return the first convolutions of a timm model if all of them overlap and have stride 2, else none."""
+    """Return the first convolutions of a timm model if all overlap and have stride 2, else ``[]``."""
     names = pretrained_config(model).get("first_conv") or ()
     layers = [model.get_submodule(name) for name in ([names] if isinstance(names, str) else names)]
     convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-    # kernel = stride is a patch embedding: with stride 1 it would be another layer altogether
-    fits = all(conv.stride == (2, 2) and conv.kernel_size[0] > 2 for conv in convs)
-    return convs if fits and len(convs) == len(layers) else []
+    # A kernel as large as the stride is a patch embedding, which has no meaning with stride 1.
+    overlap = all(conv.stride == (2, 2) and conv.kernel_size[0] > 2 for conv in convs)
+    return convs if overlap and len(convs) == len(layers) else []

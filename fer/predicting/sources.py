@@ -1,4 +1,4 @@
-"""What fer-predict was given: pictures, folders of them, a film or a webcam."""
+"""The inputs of fer-predict: images, folders of images, a video, or a webcam."""
 
 import argparse
 import re
@@ -8,60 +8,66 @@ from pathlib import Path
 import cv2
 
 from fer.errors import FerError, did_you_mean
-from fer.picture import SUFFIXES, other_files, picture_files
-from fer.places import names_in
-from fer.predict import Predictor, cores
-from fer.predicting.lines import head_line
-from fer.predicting.pictures import predict_pictures
+from fer.picture import SUFFIXES, count_other_files, list_image_files
+from fer.places import list_names
+from fer.predict import Predictor, available_cores
+from fer.predicting.lines import header_line
+from fer.predicting.pictures import predict_images
 
-FILMS = frozenset(
+VIDEO_SUFFIXES = frozenset(
     (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".3gp",
      ".ogv")
 )  # fmt: skip
-# First bytes of MP4 and MOV (HEIC and AVIF pictures, which begin alike, apart), Matroska and WebM, AVI.
-_FILM_START = re.compile(rb"....ftyp(?!hei|hev|mif|msf|avi)|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
+# First bytes of MP4 and MOV (but not HEIC and AVIF images, which start alike), of Matroska and WebM, and of
+# AVI.
+_VIDEO_SIGNATURE = re.compile(rb"....ftyp(?!hei|hev|mif|msf|avi)|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
 
 
 def predict_sources(request: argparse.Namespace) -> int:
-    """Answer a command line of ``fer-predict``; return the exit status.
+    """Run ``fer-predict`` on its parsed arguments; return the exit status.
 
     Raises:
-        FerError: A source, a model or an output is not there or not fit.
+        FerError: A source, model or output is missing or invalid.
     """
     for source in request.sources:
-        _check_there(source)
-    moving = [source for source in request.sources if is_moving(source)]
-    if moving and len(request.sources) > 1:
-        raise FerError(f"{moving[0]}: expected a film or webcam alone, got {len(request.sources)} sources.")
-    if request.threads or not moving:
-        cv2.setNumThreads(1)  # pictures are looked at side by side already, and a limit is one for all
-    if moving:
-        return _predict_film(moving[0], request)
+        _check_exists(source)
+    videos = [source for source in request.sources if is_video_source(source)]
+    if videos and len(request.sources) > 1:
+        raise FerError(
+            f"{videos[0]}: expected a video or webcam as the only source, got {len(request.sources)} "
+            "sources. Run the command once for each."
+        )
+    if request.threads or not videos:
+        # Images are processed in parallel already, and --threads is a limit for everything.
+        cv2.setNumThreads(1)
+    if videos:
+        return _predict_video(videos[0], request)
     copies = Path(request.annotate) if request.annotate else None
-    files = list_pictures(request.sources, copies)
-    status = predict_pictures(files, request, _predictor(request))
+    files = list_images(request.sources, copies)
+    status = predict_images(files, request, _predictor(request))
     for folder in filter(Path.is_dir, map(Path, request.sources)):
-        _tell_others(folder)
+        _print_skipped(folder)
     return status
 
 
-def _tell_others(folder: Path) -> None:
-    """Say which files of a folder were no pictures that can be read here."""
-    if others := other_files(folder):
+def _print_skipped(folder: Path) -> None:
+    """Print which kinds of files in a folder were skipped."""
+    if others := count_other_files(folder):
         kinds = ", ".join(f"{number:,} {suffix}" for suffix, number in list(others.items())[:5])
-        print(f"{folder}: passed over {kinds}. Save pictures as JPEG or PNG; films are given alone.")
+        print(f"{folder}: skipped {kinds}. Save images as JPEG or PNG; give each video by its own path.")
 
 
 def _predictor(request: argparse.Namespace) -> Predictor:
     return Predictor(request.model, request.detector, request.detector_model, request.threads)
 
 
-def _predict_film(source: str, request: argparse.Namespace) -> int:
-    from fer.video.run import run_video  # pictures do without
+def _predict_video(source: str, request: argparse.Namespace) -> int:
+    # Not needed for images.
+    from fer.video.run import run_video
 
-    # Two frames at a time on a core each are faster than one frame on both.
+    # Several frames in parallel with one core each are faster than one frame on all cores.
     predictor = Predictor(request.model, request.detector, request.detector_model, threads=1)
-    print(head_line(predictor), flush=True)
+    print(header_line(predictor), flush=True)
     summary = run_video(
         Path(source) if Path(source).is_file() else source,
         predictor,
@@ -69,68 +75,75 @@ def _predict_film(source: str, request: argparse.Namespace) -> int:
         timeline=request.json,
         smooth=request.smooth,
         bars=request.all,
-        threads=request.threads or cores(),
+        threads=request.threads or available_cores(),
     )
     return 3 if request.strict and not summary.faces else 0
 
 
-def _check_there(source: str) -> None:
+def _check_exists(source: str) -> None:
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):
         raise FerError(f"{source}: expected a file, got a web address. Download it and give its path.")
     path = Path(source)
     try:
-        there = path.exists() or _is_webcam(source)
-    except OSError as error:  # no right to look there, or a name that is too long
-        raise FerError(f"{source[:200]}: cannot be looked up ({error.strerror}).") from None
-    if not there:
-        hint = did_you_mean(path.name, names_in(path.parent))
-        raise FerError(f"{source}: expected a picture, folder or film, but there is none.{hint}")
+        exists = path.exists() or _is_webcam(source)
+    except OSError as error:  # no permission, or the name is too long
+        raise FerError(f"{source[:200]}: cannot be opened ({error.strerror}).") from None
+    if not exists:
+        hint = did_you_mean(path.name, list_names(path.parent))
+        raise FerError(
+            f"{source}: expected an image, a folder or a video, got a path that does not exist.{hint}"
+        )
 
 
-def is_moving(source: str) -> bool:
-    """Return whether this is the number of a webcam or a film, by its suffix or its first bytes."""
+def is_video_source(source: str) -> bool:
+    """Return whether this is the number of a webcam, or a video by its suffix or its first bytes."""
     path = Path(source)
     if not path.is_file():
         return _is_webcam(source)
     suffix = path.suffix.lower()
-    return suffix in FILMS or (suffix not in SUFFIXES and _starts_like_a_film(path))
+    return suffix in VIDEO_SUFFIXES or (suffix not in SUFFIXES and _has_video_signature(path))
 
 
 def _is_webcam(source: str) -> bool:
     return source.isascii() and source.isdigit() and not Path(source).exists()
 
 
-def _starts_like_a_film(path: Path) -> bool:
+def _has_video_signature(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return _FILM_START.match(file.read(16)) is not None
+            return _VIDEO_SIGNATURE.match(file.read(16)) is not None
     except OSError:
-        return False  # reading it as a picture will say why
+        return False  # reading it as an image reports the error
 
 
-def list_pictures(sources: Sequence[str], copies: Path | None) -> dict[Path, Path]:
-    """Return the pictures that are meant, each with its place within the folder of annotated copies.
+def list_images(sources: Sequence[str], copies: Path | None) -> dict[Path, Path]:
+    """Return the images to process: path of each -> its path relative to the folder of annotated copies.
 
     Args:
-        sources: Files, and folders to be searched.
-        copies: Folder of annotated copies of an earlier run, which are no new pictures.
+        sources: Files, and folders that are searched recursively.
+        copies: Folder of annotated copies, which may contain copies of an earlier run; its images are
+            skipped.
 
     Raises:
-        FerError: A folder has no pictures, or all of them lie in the folder of copies.
+        FerError: A folder has no images, or all of them are in the folder of copies.
     """
-    found: dict[Path, Path] = {}
+    images: dict[Path, Path] = {}
     for path in map(Path, sources):
-        found |= _in_folder(path, copies) if path.is_dir() else {path: Path(path.name)}
-    return found
+        images |= _in_folder(path, copies) if path.is_dir() else {path: Path(path.name)}
+    return images
 
 
 def _in_folder(folder: Path, copies: Path | None) -> dict[Path, Path]:
-    """Return the pictures of a folder, but for annotated copies."""
-    own = copies.resolve() if copies else None
-    files = [file for file in picture_files(folder) if own is None or not file.resolve().is_relative_to(own)]
+    """Return the images of a folder, without annotated copies."""
+    skipped = copies.resolve() if copies else None
+    files = [
+        file
+        for file in list_image_files(folder)
+        if skipped is None or not file.resolve().is_relative_to(skipped)
+    ]
     if not files:
         raise FerError(
-            f"{folder}: all pictures in it lie in {copies} too, and what lies there is taken for "
-            "annotated copies of an earlier run. Name another folder with --annotate."
+            f"{folder}: expected images, got only images in {copies}, which are taken for annotated copies "
+            "of an earlier run. Name another folder with --annotate."
         )
     return {file: file.relative_to(folder) for file in files}

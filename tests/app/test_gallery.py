@@ -1,25 +1,25 @@
-"""The drawn faces of the gallery are found, so that the first click of a newcomer is answered."""
+"""The synthetic faces of the gallery are detected, so that a visitor's first click gives a prediction."""
 
 import os
 
 import pytest
 
-from fer.app.gallery import SAMPLES, draw_sample, draw_thumbnail
-from fer.faces.choose import YUNET_VARIABLE, choose_detector
+from fer.app.gallery import SAMPLES, render_sample, render_thumbnail
+from fer.faces.choose import YUNET_ENV_VAR, choose_detector
 
 DETECTORS = [
     "haar",
     pytest.param(
         "yunet",
-        marks=pytest.mark.skipif(YUNET_VARIABLE not in os.environ, reason=f"{YUNET_VARIABLE} names no file"),
+        marks=pytest.mark.skipif(YUNET_ENV_VAR not in os.environ, reason=f"{YUNET_ENV_VAR} is not set"),
     ),
 ]
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.title)
-def test_every_face_of_the_gallery_is_found(sample, detector):
-    assert len(choose_detector(detector)(draw_sample(sample))) == len(sample.faces)
+def test_every_face_of_the_gallery_is_detected(sample, detector):
+    assert len(choose_detector(detector)(render_sample(sample))) == len(sample.faces)
 
 
 def test_the_gallery_shows_every_emotion_and_a_group():
@@ -27,4 +27,4 @@ def test_the_gallery_shows_every_emotion_and_a_group():
     assert 8 <= len(titles) == len(set(titles)) <= 12
     assert {"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"} < set(titles)
     assert max(len(sample.faces) for sample in SAMPLES) == 3
-    assert {draw_thumbnail(sample).shape for sample in SAMPLES} == {(96, 96, 3)}
+    assert {render_thumbnail(sample).shape for sample in SAMPLES} == {(96, 96, 3)}

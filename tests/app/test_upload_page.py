@@ -1,4 +1,4 @@
-"""The page for pictures, driven without a browser."""
+"""The images page, tested without a browser."""
 
 import io
 import os
@@ -10,33 +10,33 @@ from streamlit.testing.v1 import AppTest
 from written_bundle import write_bundle
 
 from fer.app import serving
-from fer.app.gallery import SAMPLES, draw_sample
-from fer.app.limits import MAX_PICTURES
-from fer.app.settings import Settings, use
+from fer.app.gallery import SAMPLES, render_sample
+from fer.app.limits import MAX_IMAGES
+from fer.app.settings import Settings, set_settings
 from fer.bundle.find import find_bundle
-from fer.faces.choose import YUNET_VARIABLE
+from fer.faces.choose import YUNET_ENV_VAR
 
 TITLES = [sample.title for sample in SAMPLES]
 GROUP = TITLES.index("three faces")
 
 
 def script():
-    from fer.app.safety import explained
+    from fer.app.safety import handle_errors
     from fer.app.views.upload import page
 
-    with explained():
+    with handle_errors():
         page()
 
 
 @pytest.fixture
 def page():
-    use(Settings(detector="haar"))
+    set_settings(Settings(detector="haar"))
     return AppTest.from_function(script, default_timeout=60).run()
 
 
-def as_png(picture):
+def as_png(image):
     content = io.BytesIO()
-    Image.fromarray(picture).save(content, "PNG")
+    Image.fromarray(image).save(content, "PNG")
     return content.getvalue()
 
 
@@ -45,7 +45,7 @@ def upload(page, *files):
     return page.run()
 
 
-def words(page):
+def page_text(page):
     return " ".join(
         element.value for kind in ("markdown", "caption", "subheader") for element in page.get(kind)
     )
@@ -56,114 +56,115 @@ def choose(page, key, position):
     return page.run()
 
 
-def test_a_newcomer_clicks_a_drawn_face_and_sees_an_emotion(page):
+def test_a_click_on_a_sample_shows_its_emotion(page):
     assert not page.exception
-    assert "gone half a minute after you close this tab" in words(page)
+    assert "deleted 30 seconds after you close this tab" in page_text(page)
     assert not page.dataframe
     choose(page, "sample", TITLES.index("happy"))
     assert page.subheader[0].value.startswith("Happy, ")
-    assert "1 face" in words(page)
+    assert "1 face" in page_text(page)
     assert page.dataframe[0].value["emotion"].tolist() == ["happy"]
     assert not page.error
 
 
-def test_a_percentage_is_explained_by_its_own_size(page):
+def test_calibration_is_explained(page):
     choose(page, "sample", TITLES.index("happy"))
-    share = page.subheader[0].value.removeprefix("Happy, ")
-    assert f"about {share} of the answers given with {share} are right" in words(page)
+    confidence = page.subheader[0].value.removeprefix("Happy, ")
+    assert f"about {confidence} of the predictions made with {confidence} are correct" in page_text(page)
 
 
-def test_a_model_that_is_not_calibrated_is_not_said_to_be(tmp_path):
-    use(Settings(model=str(write_bundle(tmp_path / "m", export={}).folder), detector="haar"))
+def test_an_uncalibrated_model_is_marked(tmp_path):
+    set_settings(Settings(model=str(write_bundle(tmp_path / "m", export={}).folder), detector="haar"))
     page = choose(AppTest.from_function(script, default_timeout=60).run(), "sample", 0)
-    assert "percentages are not calibrated: they rank emotions, no more" in words(page)
-    assert "Calibrated" not in words(page)
+    assert "probabilities are not calibrated: they only rank the emotions" in page_text(page)
+    assert "Calibrated" not in page_text(page)
 
 
-def test_a_face_of_several_is_chosen_and_an_uncertain_one_is_called_so(page):
+def test_one_of_several_faces_can_be_selected_and_an_uncertain_one_is_marked(page):
     choose(page, "sample", GROUP)
-    assert "3 faces" in words(page)
+    assert "3 faces" in page_text(page)
     assert page.subheader[0].value.startswith("Happy, ")
     assert not page.warning
     choose(page, "face", 2)
     assert page.subheader[0].value.startswith("Neutral, ")
     below = round(100 * find_bundle().card.abstain_below)
-    assert f"Uncertain: below {below} %" in page.warning[0].value
+    assert f"Uncertain: the confidence is below {below} %" in page.warning[0].value
     assert page.dataframe[0].value["uncertain"].tolist() == [False, False, True]
 
 
-def test_why_is_answered_when_it_is_asked(page):
+def test_the_saliency_map_is_shown_on_demand(page):
     choose(page, "sample", TITLES.index("surprise"))
-    assert "occlusion" not in words(page)
-    page.toggle(key="why").set_value(True).run()
-    assert "Found by hiding one part of the face after the other (occlusion)" in words(page)
-    assert "With the hottest tenth of the face hidden" in words(page)
+    assert "Occlusion" not in page_text(page)
+    page.toggle(key="explain").set_value(True).run()
+    assert "Occlusion map: each part of the face is covered in turn" in page_text(page)
+    assert "With the most salient 10 % of the face covered" in page_text(page)
 
 
-def test_landmarks_are_offered_only_where_the_detector_gives_them(page):
+def test_landmarks_are_offered_only_if_the_detector_provides_them(page):
     choose(page, "sample", 0)
-    assert [toggle.key for toggle in page.toggle] == ["why"]
+    assert [toggle.key for toggle in page.toggle] == ["explain"]
 
 
-@pytest.mark.skipif(YUNET_VARIABLE not in os.environ, reason=f"{YUNET_VARIABLE} names no file")
+@pytest.mark.skipif(YUNET_ENV_VAR not in os.environ, reason=f"{YUNET_ENV_VAR} is not set")
 def test_landmarks_are_shown_on_demand():
-    use(Settings(detector="yunet"))
+    set_settings(Settings(detector="yunet"))
     page = choose(AppTest.from_function(script, default_timeout=60).run(), "sample", 0)
     assert page.toggle(key="points").value is False
     page.toggle(key="points").set_value(True).run()
     assert not page.exception
 
 
-def test_several_files_are_judged_and_bad_ones_do_not_stop_them(page):
-    good = as_png(draw_sample(SAMPLES[0]))
+def test_invalid_files_do_not_stop_valid_ones(page):
+    valid = as_png(render_sample(SAMPLES[0]))
     upload(
         page,
-        ("a.png", good),
+        ("a.png", valid),
         ("../<script>x</script>.png", b"<html>"),
-        ("cut.png", good[: len(good) // 2]),
+        ("cut.png", valid[: len(valid) // 2]),
         ("none.png", as_png(np.full((200, 200, 3), 200, np.uint8))),
-        ("b.png", good),
+        ("b.png", valid),
     )
     assert not page.exception
     assert len(page.error) == 2
-    assert page.error[0].value.startswith("script\\>.png: expected")  # what follows the last slash, as text
+    # The part after the last slash, escaped.
+    assert page.error[0].value.startswith("script\\>.png: expected")
     assert "a web page" in page.error[0].value
     assert "damaged or cut off" in page.error[1].value
     assert page.dataframe[0].value["picture"].tolist() == ["a.png", "b.png"]
     page.selectbox[0].set_value(1).run()
-    assert "No face was found" in page.info[0].value
+    assert "No face was detected" in page.info[0].value
     assert not page.exception
 
 
-def test_pictures_are_judged_once_and_forgotten_when_they_go(page, monkeypatch):
-    upload(page, ("a.png", as_png(draw_sample(SAMPLES[0]))))
-    (before,) = page.session_state["judged"].values()
-    page.toggle(key="why").set_value(True).run()
-    assert [*page.session_state["judged"].values()] == [before]
+def test_images_are_analysed_once_and_dropped_when_removed(page, monkeypatch):
+    upload(page, ("a.png", as_png(render_sample(SAMPLES[0]))))
+    (before,) = page.session_state["results"].values()
+    page.toggle(key="explain").set_value(True).run()
+    assert [*page.session_state["results"].values()] == [before]
     page.file_uploader[0].set_value(None)
     page.run()
-    assert page.session_state["judged"] == {}
+    assert page.session_state["results"] == {}
 
 
-def test_more_pictures_than_allowed_are_not_all_taken(page):
+def test_images_beyond_the_limit_are_ignored(page):
     tiny = as_png(np.full((40, 40, 3), 200, np.uint8))
-    upload(page, *((f"{number}.png", tiny) for number in range(MAX_PICTURES + 3)))
-    assert "more than this page takes" in page.warning[0].value
-    assert len(page.session_state["judged"]) == MAX_PICTURES
+    upload(page, *((f"{number}.png", tiny) for number in range(MAX_IMAGES + 3)))
+    assert "Too many images" in page.warning[0].value
+    assert len(page.session_state["results"]) == MAX_IMAGES
 
 
-def test_a_snapshot_is_judged(page):
+def test_a_snapshot_is_analysed(page):
     page.button_group[0].set_value("Camera")
     page.run()
     assert not page.exception
     assert not page.file_uploader
-    page.camera_input[0].set_value(("snapshot.jpg", as_png(draw_sample(SAMPLES[0])), "image/jpeg"))
+    page.camera_input[0].set_value(("snapshot.jpg", as_png(render_sample(SAMPLES[0])), "image/jpeg"))
     page.run()
     assert page.subheader[0].value.startswith("Happy, ")
 
 
-def test_a_model_that_cannot_be_used_is_told_without_paths(tmp_path):
-    use(Settings(model=str(tmp_path / "gone"), detector="haar"))
+def test_a_missing_model_is_reported_without_paths(tmp_path):
+    set_settings(Settings(model=str(tmp_path / "gone"), detector="haar"))
     page = AppTest.from_function(script, default_timeout=60).run()
     page.button_group(key="sample").set_value(0)
     page.run()
@@ -171,10 +172,10 @@ def test_a_model_that_cannot_be_used_is_told_without_paths(tmp_path):
     assert page.error[0].value.startswith("gone: expected a bundle")
 
 
-def test_a_defect_of_ours_shows_no_traceback(page, monkeypatch, caplog):
-    monkeypatch.setattr(serving, "bundle_of", lambda *_: 1 / 0)
-    use(Settings(model="other", detector="haar"))
+def test_an_internal_error_shows_no_traceback(page, monkeypatch, caplog):
+    monkeypatch.setattr(serving, "open_bundle", lambda *_: 1 / 0)
+    set_settings(Settings(model="other", detector="haar"))
     choose(page, "sample", 0)
     assert not page.exception
-    assert "Something went wrong on our side" in page.error[0].value
+    assert "An internal error occurred" in page.error[0].value
     assert "ZeroDivisionError" in caplog.text

@@ -1,4 +1,4 @@
-"""What a card says of a model's origin, and what it keeps to itself."""
+"""The card's entries on origin: name, crop rule, licence, training; without local paths."""
 
 import shlex
 from types import SimpleNamespace
@@ -9,10 +9,10 @@ import pytest
 from fer.analysis.selective import Threshold
 from fer.analysis.temperature import Calibration
 from fer.errors import FerError
-from fer.exporting.calibration import describe, threshold_of
-from fer.exporting.origin import _length, _typed, choose_name, crop_rule, licence
-from fer.exporting.own_data import spread, without_places
-from fer.faces.rules import RULES
+from fer.exporting.calibration import calibration_entry, choose_threshold
+from fer.exporting.origin import _duration, _public_command, choose_name, crop_rule, licence
+from fer.exporting.own_data import evenly_spaced, strip_folders
+from fer.faces.rules import CROP_RULES
 
 
 def run_of(datamodule, name="fer2013_fast_s0_85e0", pretrained=False, init_from=None):
@@ -21,23 +21,23 @@ def run_of(datamodule, name="fer2013_fast_s0_85e0", pretrained=False, init_from=
     return SimpleNamespace(name="12-00-00_" + name, trained=trained)
 
 
-def runs_of(*datamodules, **begun):
-    return [run_of(datamodule, **begun) for datamodule in datamodules]
+def runs_of(*datamodules, **initial):
+    return [run_of(datamodule, **initial) for datamodule in datamodules]
 
 
 FER = {"name": "fer2013", "path": "/data/fer2013.csv"}
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("run_name", "expected"),
     [("fer2013_fast_s0_85e0", "fer2013_fast"), ("my_s1", "my_s1"), ("a_s2_b_s10_beef", "a_s2_b")],
 )
-def test_a_name_stands_for_all_seeds(told, expected):
-    assert choose_name([run_of(FER, told)], None) == expected
+def test_the_name_has_no_seed(run_name, expected):
+    assert choose_name([run_of(FER, run_name)], None) == expected
 
 
 @pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "smile 2", "-x", "a\n"])
-def test_a_name_is_a_folders_everywhere(name):
+def test_names_that_are_not_folder_names_are_rejected(name):
     with pytest.raises(FerError, match="--name"):
         choose_name(runs_of(FER), name)
 
@@ -53,15 +53,15 @@ def test_a_name_is_a_folders_everywhere(name):
         ({"name": "concat", "sources": [FER, {"name": "folder"}]}, "whole"),
     ],
 )
-def test_the_crop_is_that_of_the_data(datamodule, rule):
-    assert crop_rule(runs_of(datamodule)) == RULES[rule]
-    assert crop_rule(runs_of(datamodule), "fer2013") == RULES["fer2013"]
-    assert crop_rule(runs_of(datamodule, {"name": "folder"})) == RULES["whole"]
+def test_the_crop_rule_is_that_of_the_data_set(datamodule, rule):
+    assert crop_rule(runs_of(datamodule)) == CROP_RULES[rule]
+    assert crop_rule(runs_of(datamodule), "fer2013") == CROP_RULES["fer2013"]
+    assert crop_rule(runs_of(datamodule, {"name": "folder"})) == CROP_RULES["whole"]
 
 
-def test_terms_of_all_sources_are_told():
+def test_the_licence_lists_all_data_sets():
     terms = licence(runs_of({"name": "concat", "sources": [FER, {"name": "rafdb"}, {"name": "synthetic"}]}))
-    for word in ("FER2013", "RAF-DB", "Drawn faces"):
+    for word in ("FER2013", "RAF-DB", "Synthetic faces"):
         assert word in terms["data"]
     assert "research only" in terms["weights"]
     assert "research" not in licence(runs_of({"name": "synthetic"}))["weights"]
@@ -71,11 +71,11 @@ def test_terms_of_all_sources_are_told():
     assert "RAF-DB" in licence(runs_of(FER, {"name": "rafdb"}))["data"]
 
 
-DRAWN = {"name": "synthetic"}
+SYNTHETIC = {"name": "synthetic"}
 
 
 @pytest.mark.parametrize(
-    ("begun", "word"),
+    ("initial", "word"),
     [
         ({"init_from": {"data": ["fer2013"], "init_from": None}}, "FER2013"),
         (
@@ -83,20 +83,20 @@ DRAWN = {"name": "synthetic"}
             "RAF-DB",
         ),
         ({"init_from": {"data": ["timm"], "init_from": None}}, "ImageNet"),
-        ({"init_from": {"path": "older", "init_from": None}}, "not known"),
+        ({"init_from": {"path": "older", "init_from": None}}, "unknown"),
         ({"pretrained": True}, "ImageNet"),
     ],
 )
-def test_terms_of_first_weights_hold_too(begun, word):
-    terms = licence(runs_of(DRAWN, **begun))
+def test_the_licence_includes_the_initial_weights(initial, word):
+    terms = licence(runs_of(SYNTHETIC, **initial))
     assert word in terms["data"]
     assert "research only" in terms["weights"]
 
 
-def test_places_are_left_out():
+def test_folders_are_stripped_from_values():
     sources = [{"path": "~/faces"}, {"path": "mercy/x.csv"}, {"path": None}]
-    told = {"path": "/data/mine/fer2013.csv", "sources": sources, "name": "fer2013", "size": 48}
-    assert without_places(told) == {
+    values = {"path": "/data/mine/fer2013.csv", "sources": sources, "name": "fer2013", "size": 48}
+    assert strip_folders(values) == {
         "path": "fer2013.csv", "sources": [{"path": "faces"}, {"path": "x.csv"}, {"path": None}],
         "name": "fer2013", "size": 48,
     }  # fmt: skip
@@ -119,35 +119,35 @@ def calibration(*thresholds):
         ([threshold(0.8, None, None)], None),
     ],
 )
-def test_uncertain_is_below_the_first_threshold_that_leaves_something_out(thresholds, expected):
-    found = threshold_of(calibration(*thresholds))
-    assert (found.confidence if found else None) == expected
-    told = describe(calibration(*thresholds))["threshold"]
-    assert (told["confidence"] if told else None) == expected
+def test_the_threshold_is_the_first_with_abstention(thresholds, expected):
+    threshold = choose_threshold(calibration(*thresholds))
+    assert (threshold.confidence if threshold else None) == expected
+    entry = calibration_entry(calibration(*thresholds))["threshold"]
+    assert (entry["confidence"] if entry else None) == expected
 
 
-def test_nothing_calibrated_is_told_as_nothing():
-    assert describe(None) is None
+def test_no_calibration_entry_without_calibration():
+    assert calibration_entry(None) is None
 
 
-def test_pictures_are_spread():
-    assert spread(np.arange(100, 200), 5).tolist() == [100, 124, 149, 174, 199]
-    assert spread(np.arange(3), 10).tolist() == [0, 1, 2]
+def test_rows_are_evenly_spaced():
+    assert evenly_spaced(np.arange(100, 200), 5).tolist() == [100, 124, 149, 174, 199]
+    assert evenly_spaced(np.arange(3), 10).tolist() == [0, 1, 2]
 
 
-def test_the_command_tells_no_folder():
+def test_folders_are_stripped_from_the_command():
     typed = "fer-train experiment=x datamodule.path=/data/me/fer2013.csv output_dir=/data/me/runs seed=1"
-    assert _typed(typed) == "fer-train experiment=x datamodule.path=fer2013.csv seed=1"
-    assert _typed(None) is None
+    assert _public_command(typed) == "fer-train experiment=x datamodule.path=fer2013.csv seed=1"
+    assert _public_command(None) is None
     several = (
         "fer-train 'datamodule.sources=[{name: x, path: /data/mine/x.csv}, {path:~/CK+}]' model.name=a/b"
     )
-    told = "fer-train 'datamodule.sources=[{name: x, path: x.csv}, {path:CK+}]' model.name=a/b"
-    assert _typed(several) == told
+    expected = "fer-train 'datamodule.sources=[{name: x, path: x.csv}, {path:CK+}]' model.name=a/b"
+    assert _public_command(several) == expected
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "expected"),
     [
         ("datamodule.path=../mercy/fer2013.csv", "datamodule.path=fer2013.csv"),
         ("datamodule.path=/srv/mercy/data/", "datamodule.path=data"),
@@ -159,16 +159,16 @@ def test_the_command_tells_no_folder():
         ("model.name=hf-hub/a", "model.name=hf-hub/a"),
     ],
 )
-def test_relative_folders_are_not_told_either(typed, told):
-    assert shlex.split(_typed(shlex.join(["fer-train", typed]))) == ["fer-train", told]
+def test_relative_folders_are_stripped_from_the_command(typed, expected):
+    assert shlex.split(_public_command(shlex.join(["fer-train", typed]))) == ["fer-train", expected]
 
 
-def test_a_run_that_was_killed_lasted_as_long_as_it_wrote_down(tmp_path):
+def test_the_duration_of_a_killed_run_is_that_of_its_log(tmp_path):
     rows = "epoch,perf/fit_seconds\n1,5.5\n2,11.25\n"
-    assert _length(tmp_path, {}) == (None, None)
+    assert _duration(tmp_path, {}) == (None, None)
     (tmp_path / "metrics.csv").write_text("epoch,perf/fit_seconds\n")
-    assert _length(tmp_path, {}) == (None, None)
+    assert _duration(tmp_path, {}) == (None, None)
     (tmp_path / "metrics.csv").write_text(rows)
-    assert _length(tmp_path, {}) == (2, 11.25)
-    assert _length(tmp_path, {"epochs": 1, "fit_seconds": 5.75}) == (1, 5.75)
-    assert _length(None, {}) == (None, None)
+    assert _duration(tmp_path, {}) == (2, 11.25)
+    assert _duration(tmp_path, {"epochs": 1, "fit_seconds": 5.75}) == (1, 5.75)
+    assert _duration(None, {}) == (None, None)

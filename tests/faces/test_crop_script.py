@@ -1,4 +1,4 @@
-"""scripts/crop_faces.py on drawn photographs."""
+"""scripts/crop_faces.py on synthetic photographs."""
 
 import csv
 import shutil
@@ -16,24 +16,24 @@ from fer.data.synthetic import face_at, render_face
 SCRIPT = Path(__file__).parents[2] / "scripts" / "crop_faces.py"
 
 
-def crop(*words):
-    command = [sys.executable, str(SCRIPT), *map(str, words)]
+def crop(*arguments):
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
 def photographs(tmp_path):
     root = tmp_path / "photographs"
-    for place, name in enumerate(("happy/a.png", "happy/a.jpg", "sad/b.png")):
+    for position, name in enumerate(("happy/a.png", "happy/a.jpg", "sad/b.png")):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        picture = render_face(face_at(0, 0, place, 0.0)[0], 160)[0]
-        Image.fromarray(cv2.copyMakeBorder(picture, *[60] * 4, cv2.BORDER_REPLICATE)).save(root / name)
+        image = render_face(face_at(0, 0, position, 0.0)[0], 160)[0]
+        Image.fromarray(cv2.copyMakeBorder(image, *[60] * 4, cv2.BORDER_REPLICATE)).save(root / name)
     Image.fromarray(np.zeros((200, 200, 3), np.uint8)).save(root / "sad" / "empty.png")
-    (root / "sad" / "broken.jpg").write_bytes(b"no picture")
+    (root / "sad" / "broken.jpg").write_bytes(b"no image")
     return root
 
 
-def test_folder_becomes_a_set_of_faces(photographs, tmp_path):
+def test_folder_is_cropped(photographs, tmp_path):
     result = crop(photographs, tmp_path / "faces", "--size", 64, "--detector", "haar")
     assert result.returncode == 0, result.stderr
     with (tmp_path / "faces" / "faces.csv").open() as file:
@@ -48,7 +48,7 @@ def test_folder_becomes_a_set_of_faces(photographs, tmp_path):
     assert "broken.jpg" in result.stdout
 
 
-def test_no_face_is_written_over_another(photographs, tmp_path):
+def test_faces_with_the_same_name_are_all_kept(photographs, tmp_path):
     shutil.copy(photographs / "happy" / "a.jpg", photographs / "happy" / "a.jpg.png")
     (photographs / "sad" / "c.heic").write_bytes(b"x")
     result = crop(photographs, tmp_path / "faces", "--detector", "haar")
@@ -58,12 +58,12 @@ def test_no_face_is_written_over_another(photographs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("into", "words"), [("photographs/faces", "lies among"), ("full", "new or empty folder")]
+    ("output", "message"), [("photographs/faces", "lies among"), ("full", "new or empty folder")]
 )
-def test_nothing_is_overwritten(into, words, photographs, tmp_path):
+def test_nothing_is_overwritten(output, message, photographs, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
-    result = crop(photographs, tmp_path / into, "--detector", "haar")
+    result = crop(photographs, tmp_path / output, "--detector", "haar")
     assert result.returncode == 2
-    assert words in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr

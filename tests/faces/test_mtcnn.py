@@ -1,4 +1,4 @@
-"""MTCNN on drawn faces; apart, for it brings PyTorch along."""
+"""MTCNN on synthetic faces; a separate file because it imports PyTorch."""
 
 import cv2
 import numpy as np
@@ -10,17 +10,19 @@ from fer.faces.choose import choose_detector
 pytest.importorskip("facenet_pytorch", reason="the extra faces is not installed")
 
 
-def scene(place):
-    """Return a drawn face in the middle of a larger picture, and its points."""
-    picture, points = render_face(face_at(0, 0, place, 0.0)[0], 160)
-    return cv2.copyMakeBorder(picture, *[80] * 4, cv2.BORDER_REPLICATE), points + 80.5
+def framed_face(position):
+    """Return a synthetic face in the middle of a larger image, and its landmarks."""
+    image, points = render_face(face_at(0, 0, position, 0.0)[0], 160)
+    return cv2.copyMakeBorder(image, *[80] * 4, cv2.BORDER_REPLICATE), points + 80.5
 
 
-def test_points_lie_on_the_features():
-    mtcnn, gaps = choose_detector("mtcnn"), []
-    for picture, points in map(scene, range(6)):
-        for face in mtcnn(picture)[:1]:
-            gaps.append(np.linalg.norm(face.points - points, axis=1) / np.linalg.norm(points[1] - points[0]))
-    assert len(gaps) >= 4
-    assert np.median(gaps) < 0.2
+def test_landmarks_are_accurate():
+    mtcnn, errors = choose_detector("mtcnn"), []
+    for image, points in map(framed_face, range(6)):
+        for face in mtcnn(image)[:1]:
+            errors.append(
+                np.linalg.norm(face.points - points, axis=1) / np.linalg.norm(points[1] - points[0])
+            )
+    assert len(errors) >= 4
+    assert np.median(errors) < 0.2
     assert mtcnn(np.zeros((1, 500, 3), np.uint8)) == []

@@ -10,28 +10,28 @@ from fer.models.attention import CBAM, SpatialAttention, build_attention
 from fer.models.factory import build_model
 from fer.models.multi_head import AttentionHead, MultiHeadAttentionPool
 
-WITH_MAP = ["spatial", "cbam", "multi_head"]
-ATTENTIONS = [*WITH_MAP, "squeeze_excitation"]
+WITH_MASK = ["spatial", "cbam", "multi_head"]
+ATTENTIONS = [*WITH_MASK, "squeeze_excitation"]
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 7])
-def test_equals_the_formula(kernel_size):
+def test_spatial_attention_equals_the_formula(kernel_size):
     attention = SpatialAttention(kernel_size)
     features = torch.randn(2, 5, 6, 4)
     rows = []
-    for picture in features:  # sigma(conv([mean; max])) of the paper, cell by cell
-        maps = torch.stack([picture.sum(0) / 5, picture.sort(dim=0).values[-1]])
+    for sample in features:  # sigma(conv([mean; max])) of the paper, cell by cell
+        maps = torch.stack([sample.sum(0) / 5, sample.sort(dim=0).values[-1]])
         padded = functional.pad(maps, [kernel_size // 2] * 4)
         windows = padded.unfold(1, kernel_size, 1).unfold(2, kernel_size, 1)
         logits = torch.einsum("chwij,cij->hw", windows, attention.conv.weight[0])
-        rows.append(picture / (1 + torch.exp(-logits)))
+        rows.append(sample / (1 + torch.exp(-logits)))
     torch.testing.assert_close(attention(features), torch.stack(rows))
 
 
 def test_equals_timm_without_its_batch_norm():
     ours, theirs = SpatialAttention(7), timm.layers.cbam.SpatialAttn(7).eval()
     theirs.conv.conv.weight.data.copy_(ours.conv.weight.data)
-    theirs.conv.bn.eps = 0.0  # running mean 0 and variance 1: with no epsilon it passes everything through
+    theirs.conv.bn.eps = 0.0  # running mean 0 and variance 1: with no epsilon it is the identity
     features = torch.randn(2, 8, 6, 6)
     torch.testing.assert_close(ours(features), theirs(features))
 
@@ -60,7 +60,7 @@ def test_cbam_equals_its_formula():
     torch.testing.assert_close(cbam.mask(features), cbam.places.mask(torch.from_numpy(x)))
 
 
-def test_squeeze_excitation_equals_timms():
+def test_squeeze_excitation_equals_timm():
     ours, theirs = (
         build_attention({"name": "squeeze_excitation", "reduction": 4}, 16),
         timm.layers.SEModule(16, 1 / 4, rd_divisor=1),
@@ -70,19 +70,19 @@ def test_squeeze_excitation_equals_timms():
     torch.testing.assert_close(ours(features), theirs(features))
 
 
-def test_a_head_equals_its_formula():
-    head = AttentionHead(6, narrow=3).double().eval()
+def test_attention_head_equals_its_formula():
+    head = AttentionHead(6, hidden_channels=3).double().eval()
     features = torch.randn(2, 6, 5, 4).double()
     norm = head.squeeze[1]
     norm.running_mean.normal_()
-    narrow = torch.einsum("nchw,dc->ndhw", features, head.squeeze[0].weight[:, :, 0, 0])
-    narrow = (narrow - norm.running_mean.view(3, 1, 1)) / (norm.running_var.view(3, 1, 1) + norm.eps).sqrt()
+    hidden = torch.einsum("nchw,dc->ndhw", features, head.squeeze[0].weight[:, :, 0, 0])
+    hidden = (hidden - norm.running_mean.view(3, 1, 1)) / (norm.running_var.view(3, 1, 1) + norm.eps).sqrt()
     kernel = head.windows[0].weight.clone()  # the three windows are one 3x3 window
     kernel[:, :, 1:2, :] += head.windows[1].weight
     kernel[:, :, :, 1:2] += head.windows[2].weight
     bias = sum(window.bias for window in head.windows)
-    seen = functional.conv2d(narrow.relu(), kernel, bias, padding=1).relu()
-    logits = torch.einsum("nchw,c->nhw", seen, head.place.weight[0, :, 0, 0]) + head.place.bias
+    combined = functional.conv2d(hidden.relu(), kernel, bias, padding=1).relu()
+    logits = torch.einsum("nchw,c->nhw", combined, head.place.weight[0, :, 0, 0]) + head.place.bias
     mask = 1 / (1 + torch.exp(-logits))
     torch.testing.assert_close(head.mask(features)[:, 0], mask)
     vector = (features * mask[:, None]).sum((2, 3)) / 20
@@ -92,16 +92,16 @@ def test_a_head_equals_its_formula():
 
 
 def test_heads_are_averaged():
-    pool, features = MultiHeadAttentionPool(6, num_heads=3, narrow=2), torch.randn(4, 6, 5, 5)
-    found = [head(features) for head in pool.heads]
-    torch.testing.assert_close(pool(features), (found[0] + found[1] + found[2]) / 3)
+    pool, features = MultiHeadAttentionPool(6, num_heads=3, hidden_channels=2), torch.randn(4, 6, 5, 5)
+    outputs = [head(features) for head in pool.heads]
+    torch.testing.assert_close(pool(features), (outputs[0] + outputs[1] + outputs[2]) / 3)
     assert pool.masks(features).shape == (4, 3, 5, 5)
     torch.testing.assert_close(pool.mask(features)[:, 0], pool.masks(features).sum(1) / 3)
 
 
 @pytest.mark.parametrize("name", ATTENTIONS)
 @pytest.mark.parametrize("backbone", ["fast_cnn", "test_resnet", "test_vit"])
-def test_every_parameter_learns(name, backbone):
+def test_every_parameter_gets_a_gradient(name, backbone):
     model = build_model({"name": backbone, "attention": {"name": name}}, 7, 1)
     logits = model(torch.rand(4, 1, 48, 48))
     assert logits.shape == (4, 7)
@@ -112,7 +112,7 @@ def test_every_parameter_learns(name, backbone):
 
 
 @pytest.mark.parametrize("name", ATTENTIONS)
-def test_other_sizes_and_a_free_batch_size_export(name):
+def test_other_sizes_and_export_with_a_dynamic_batch_size(name):
     model = build_model({"name": "test_resnet", "attention": {"name": name}}, 7, 1).eval()
     assert model(torch.rand(1, 1, 64, 64)).shape == (1, 7)
     batch = torch.export.Dim("batch")
@@ -137,31 +137,31 @@ def test_overfits_one_batch(name):
     pytest.fail(f"loss is still {loss:.3f}")
 
 
-@pytest.mark.parametrize("name", WITH_MAP)
-def test_map_is_a_picture_of_the_mask_and_leaves_no_trace(name):
+@pytest.mark.parametrize("name", WITH_MASK)
+def test_attention_map_has_the_image_size_and_does_not_change_the_model(name):
     model = build_model({"name": "test_resnet", "attention": {"name": name}}, 7, 1).train()
-    model.backbone.model.bn1.eval()  # as frozen by hand
+    model.backbone.model.bn1.eval()  # as if frozen
     before = {name: value.clone() for name, value in model.state_dict().items()}
     images = torch.rand(2, 1, 48, 48)
-    picture = model.attention_map(images, 96)
-    assert picture.shape == (2, 96, 96)
-    assert not picture.requires_grad
-    assert 0.0 <= picture.min() < picture.max() <= 1.0
+    attention_map = model.attention_map(images, 96)
+    assert attention_map.shape == (2, 96, 96)
+    assert not attention_map.requires_grad
+    assert 0.0 <= attention_map.min() < attention_map.max() <= 1.0
     assert model.training
     assert model.backbone.model.layer1.training
     assert not model.backbone.model.bn1.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_map_scales_the_features():
+def test_attention_map_scales_the_features():
     model = build_model({"name": "test_resnet", "attention": {"name": "spatial"}}, 7, 1).eval()
     images = torch.rand(2, 1, 48, 48)
-    bare = model.backbone.forward_features(model.preprocess(images))
-    mask = model.attention_map(images, bare.shape[-1])
-    torch.testing.assert_close(model.forward_features(images), bare * mask[:, None])
+    unmasked = model.backbone.forward_features(model.preprocess(images))
+    mask = model.attention_map(images, unmasked.shape[-1])
+    torch.testing.assert_close(model.forward_features(images), unmasked * mask[:, None])
 
 
-def test_map_of_several_heads_is_their_mean():
+def test_attention_map_of_several_heads_is_their_mean():
     model = build_model({"name": "test_resnet", "attention": {"name": "multi_head"}}, 7, 1).eval()
     images = torch.rand(2, 1, 48, 48)
     features = model.forward_features(images)
@@ -170,14 +170,14 @@ def test_map_of_several_heads_is_their_mean():
 
 
 @pytest.mark.parametrize("name", ["none", "squeeze_excitation"])
-def test_no_map_without_a_mask(name):
+def test_no_attention_map_without_a_mask(name):
     model = build_model({"name": "test_resnet", "attention": {"name": name}}, 7, 1)
     with pytest.raises(FerError, match="attention=spatial, cbam or multi_head"):
         model.attention_map(torch.rand(1, 1, 48, 48), 48)
 
 
-@pytest.mark.parametrize("name", WITH_MAP)
-def test_one_cell_has_no_place_to_look_at(name):
+@pytest.mark.parametrize("name", WITH_MASK)
+def test_spatial_attention_needs_more_than_one_cell(name):
     with pytest.raises(FerError, match=f"attention={name} needs a feature map"):
         build_model(
             {"name": "test_efficientnet", "image_size": 16, "stem": "default", "attention": {"name": name}},

@@ -10,7 +10,7 @@ from fer.models.timm_backbone import build_timm_backbone
 
 
 class Tokens(nn.Module):
-    """A transformer's stand-in whose tokens are the means of its patches: each says where it was."""
+    """A stub transformer whose tokens are the means of its patches, which identifies their position."""
 
     def __init__(self, model):
         super().__init__()
@@ -22,7 +22,7 @@ class Tokens(nn.Module):
         return torch.cat([x.new_full((len(x), self.num_prefix_tokens, x.shape[1]), 9.0), patches], dim=1)
 
 
-def test_tokens_go_back_to_their_place_on_a_grid_that_is_not_square():
+def test_tokens_are_reshaped_to_a_grid_that_is_not_square():
     vit = timm.create_model("test_vit", num_classes=0, global_pool="", img_size=(48, 80))
     backbone = TimmBackbone(Tokens(vit), (3, 48, 80))
     image = torch.rand(2, 3, 48, 80)
@@ -30,9 +30,9 @@ def test_tokens_go_back_to_their_place_on_a_grid_that_is_not_square():
     torch.testing.assert_close(backbone(image), nn.functional.avg_pool2d(image, 16))
 
 
-def test_swapped_patches_swap_cells():
+def test_permuted_patches_permute_the_cells():
     vit = timm.create_model("test_vit", num_classes=0, global_pool="", img_size=(48, 80)).eval()
-    vit.pos_embed.data.zero_()  # without positions attention does not know where a patch lies
+    vit.pos_embed.data.zero_()  # without position embeddings attention is permutation-equivariant
     backbone = TimmBackbone(vit, (3, 48, 80))
     image = torch.rand(1, 3, 48, 80)
     order = torch.randperm(15)
@@ -45,15 +45,15 @@ def test_swapped_patches_swap_cells():
 @pytest.mark.parametrize(
     "name", ["test_mambaout", "test_convnext", "test_efficientnet", "test_vit", "test_resnet"]
 )
-def test_map_is_timms_own(name):
+def test_feature_map_equals_timms(name):
     backbone = build_timm_backbone(name, 64, 3, stem="default").eval()
     image = torch.rand(1, 3, 64, 64)
     features = backbone(image)
     assert features.shape == (1, backbone.num_features, *backbone.grid)
-    own = backbone.model(image)
+    output = backbone.model(image)
     prefix = getattr(backbone.model, "num_prefix_tokens", 0)
-    rows = {"test_mambaout": lambda: own.flatten(1, 2), "test_vit": lambda: own[:, prefix:]}
-    expected = rows.get(name, lambda: own.flatten(2).transpose(1, 2))()
+    rows = {"test_mambaout": lambda: output.flatten(1, 2), "test_vit": lambda: output[:, prefix:]}
+    expected = rows.get(name, lambda: output.flatten(2).transpose(1, 2))()
     torch.testing.assert_close(features.flatten(2).transpose(1, 2), expected)
 
 
@@ -64,7 +64,7 @@ def test_swin_is_channels_last():
     assert backbone(torch.rand(2, 1, 48, 48)).shape == (2, 32, 6, 6)
 
 
-def test_without_a_map_the_models_own_pooling_counts():
+def test_model_without_a_feature_map_keeps_its_pooling():
     config = {"name": "xcit_nano_12_p16_224", "kwargs": {"depth": 1, "embed_dim": 32}}
     model = build_model(config, num_classes=7, image_channels=1).eval()
     images = torch.rand(2, 1, 48, 48)
@@ -90,7 +90,7 @@ def test_without_a_map_the_models_own_pooling_counts():
         ("test_efficientnet", "default", 48, 2),
     ],
 )
-def test_stem_decides_how_much_is_left(name, stem, size, cells):
+def test_stem_determines_the_grid(name, stem, size, cells):
     assert build_timm_backbone(name, size, 1, stem=stem).grid == (cells, cells)
 
 

@@ -11,7 +11,7 @@ from fer.models.fast_cnn import FastCNN
 from fer.optim import build_optimizer
 
 
-def test_colour_becomes_gray_as_in_opencv():
+def test_color_becomes_gray_as_in_opencv():
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     images = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
     gray = Preprocess(1, mean=[0.0], std=[1.0])(images)[0, 0].numpy() * 255
@@ -20,11 +20,11 @@ def test_colour_becomes_gray_as_in_opencv():
 
 def test_gray_becomes_three_equal_channels():
     images = torch.rand(2, 1, 4, 4)
-    colour = Preprocess(3, mean=[0.0], std=[1.0])(images)
-    assert torch.equal(colour, images.repeat(1, 3, 1, 1))
+    color = Preprocess(3, mean=[0.0], std=[1.0])(images)
+    assert torch.equal(color, images.repeat(1, 3, 1, 1))
 
 
-def test_normalises_by_channel_and_by_their_mean_for_gray():
+def test_normalizes_per_channel_and_by_the_mean_for_gray():
     images, mean, std = torch.rand(2, 3, 4, 4), [0.4, 0.5, 0.6], [0.1, 0.2, 0.3]
     expected = (images - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
     torch.testing.assert_close(Preprocess(3, mean, std)(images), expected)
@@ -39,12 +39,12 @@ def test_statistics_are_in_the_checkpoint():
     assert other.preprocess.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
 
 
-def test_other_channels_are_refused():
+def test_other_channel_counts_are_refused():
     with pytest.raises(FerError, match="1 or 3"):
         Preprocess(3, mean=[0.5], std=[0.5])(torch.rand(1, 4, 8, 8))
 
 
-def test_parts_make_the_whole():
+def test_parts_compose_to_the_forward_pass():
     model = EmotionClassifier(BaselineCNN(1), 7, in_channels=1, dropout=0.5).eval()
     images = torch.rand(2, 1, 48, 48)
     features = model.forward_features(images)
@@ -61,7 +61,7 @@ def test_reset_classifier():
     assert model(torch.rand(2, 1, 48, 48)).shape == (2, model.num_features)
 
 
-def test_exports_with_a_free_batch_size():
+def test_exports_with_a_dynamic_batch_size():
     model = EmotionClassifier(BaselineCNN(1), 7, in_channels=1).eval()
     batch = torch.export.Dim("batch")
     program = torch.export.export(model, (torch.rand(2, 3, 48, 48),), dynamic_shapes=({0: batch},))
@@ -69,7 +69,7 @@ def test_exports_with_a_free_batch_size():
     torch.testing.assert_close(program.module()(images), model(images))
 
 
-# What the names of a backbone's layers begin with, from the picture to the head.
+# Prefixes of the names of a backbone's layers, from the input to the head.
 LAYERS = {
     "fast_cnn": ["backbone.stages.0.", "backbone.stages.1.", "backbone.stages.2.", "backbone.stages.3."],
     "baseline_cnn": [f"backbone.blocks.{i}." for i in range(4)],
@@ -79,15 +79,15 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_learning_rates_fall_with_the_distance_to_the_head(name):
+def test_learning_rates_decay_with_the_distance_to_the_head(name):
     model = build_model({"name": name, "attention": {"name": "spatial"}}, 7, 1)
     optimizer = build_optimizer(model, {"name": "adamw", "lr": 0.1, "layer_decay": 0.5})
     rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     rates = {key: rate[id(parameter)] for key, parameter in model.named_parameters()}
     for depth, prefix in enumerate(reversed(LAYERS[name]), start=1):
-        found = [value for key, value in rates.items() if key.startswith(prefix)]
-        assert found == pytest.approx([0.1 * 0.5**depth] * len(found))
-        assert found
+        layer_rates = [value for key, value in rates.items() if key.startswith(prefix)]
+        assert layer_rates == pytest.approx([0.1 * 0.5**depth] * len(layer_rates))
+        assert layer_rates
     rest = [value for key, value in rates.items() if not key.startswith("backbone.")]
     assert set(rest) == {0.1}
     assert len(rates) == len(list(model.parameters()))
@@ -103,9 +103,9 @@ def test_any_image_size_trains(name, size):
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
-def test_a_map_of_cells_lies_over_what_the_backbone_saw():
+def test_upsampled_map_is_zero_in_the_margin():
     model = EmotionClassifier(FastCNN(1, (8, 16), (0, 0), margin=0.25), 7, in_channels=1)
-    picture = model.over_picture(torch.ones(2, 1, 6, 6), 48)
-    assert picture.shape == (2, 48, 48)
-    assert bool((picture[:, 12:36, 12:36] == 1).all())
-    assert picture.sum() == 2 * 24 * 24
+    upsampled = model.upsample_map(torch.ones(2, 1, 6, 6), 48)
+    assert upsampled.shape == (2, 48, 48)
+    assert bool((upsampled[:, 12:36, 12:36] == 1).all())
+    assert upsampled.sum() == 2 * 24 * 24

@@ -12,7 +12,7 @@ TIMM = ["resnet18", "resnet50", "mobilenetv2_100", "efficientnet_b0", "vit_tiny_
 
 @pytest.mark.parametrize("attention", ["none", "spatial"])
 @pytest.mark.parametrize("name", [*TIMM, "baseline_cnn", "fast_cnn"])
-def test_every_parameter_learns(name, attention):
+def test_every_parameter_gets_a_gradient(name, attention):
     model = build_model({"name": name, "attention": {"name": attention}}, num_classes=7, image_channels=1)
     features = model.forward_features(torch.rand(2, 1, 48, 48))
     logits = model.forward_head(features)
@@ -21,8 +21,8 @@ def test_every_parameter_learns(name, attention):
         assert features.shape[2:] == (3, 3)
     assert logits.shape == (2, 7)
     logits.logsumexp(1).sum().backward()
-    idle = [name for name, parameter in model.named_parameters() if parameter.grad is None]
-    assert idle == []
+    unused = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert unused == []
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
@@ -60,13 +60,13 @@ def test_same_dict_gives_same_architecture(name, in_channels):
 
 
 @pytest.mark.parametrize(("size", "dense_inputs"), [(48, 1152), (64, 2048), (50, 1152)])
-def test_baseline_fits_its_dense_layer_to_the_image_size(size, dense_inputs):
+def test_dense_layer_of_the_baseline_depends_on_the_image_size(size, dense_inputs):
     model = build_model({"name": "baseline_cnn", "image_size": size}, num_classes=7, image_channels=1)
     assert model.pool.dense.in_features == dense_inputs
     assert model(torch.rand(2, 1, size, size)).shape == (2, 7)
 
 
-def test_cost_of_the_baseline():
+def test_multiply_adds_of_the_baseline():
     from torch.utils.flop_counter import FlopCounterMode
 
     model = build_model({"name": "baseline_cnn"}, num_classes=7, image_channels=1)
@@ -83,7 +83,7 @@ def test_cost_of_the_baseline():
         ({"name": "resnet18.nonsense"}, "resnet18.a1_in1k"),
         ({"name": None}, "model.name"),
         ({}, "model.name"),
-        ({"name": "test_resnet", "nmae": 1}, "no key 'nmae'"),
+        ({"name": "test_resnet", "nmae": 1}, "got 'nmae'.*Did you mean 'name'"),
         ({"name": "test_resnet", "kwargs": {"depth": 3}}, "unexpected keyword argument 'depth'"),
         ({"name": "baseline_cnn", "kwargs": {"depth": 3}}, "unexpected keyword argument 'depth'"),
         ({"name": "test_resnet", "kwargs": {"in_chans": 3}}, "model.in_channels"),
@@ -102,7 +102,7 @@ def test_cost_of_the_baseline():
         ({"name": "test_convnext", "attention": {"name": "spatial"}}, "one cell"),
     ],
 )
-def test_mistakes_are_named(config, message):
+def test_config_errors_name_the_key(config, message):
     with pytest.raises(FerError, match=message):
         build_model(config, num_classes=7, image_channels=1)
 

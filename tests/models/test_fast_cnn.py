@@ -1,4 +1,4 @@
-"""The fast net: shapes, what a fresh block does, and that it learns."""
+"""FastCNN: shapes, initialization and training."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ SMALL = {"widths": (16, 32), "depths": (0, 1)}
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("size", "cells"), [(24, 2), (36, 3), (40, 3), (48, 3), (64, 4)])
-def test_shape_is_as_promised(channels, size, cells):
+def test_output_shape(channels, size, cells):
     net = FastCNN(channels, widths=(16, 24, 32, 40), depths=(0, 0, 1, 0))
     features = net.forward_features(torch.rand(2, channels, size, size))
     assert features.shape == (2, net.num_features, cells, cells)
@@ -20,7 +20,7 @@ def test_shape_is_as_promised(channels, size, cells):
     assert cells == -(-size // net.stride)
 
 
-def test_the_margin_is_not_looked_at():
+def test_the_margin_is_ignored():
     net = FastCNN(**SMALL, margin=0.083).eval()
     image = torch.rand(2, 1, 48, 48)
     other = torch.rand(2, 1, 48, 48)
@@ -46,35 +46,35 @@ def test_margin_out_of_range(margin):
         FastCNN(**SMALL, margin=margin)
 
 
-def test_fresh_block_is_the_identity():
-    x = torch.rand(2, 8, 5, 5)  # not negative, so that the last ReLU leaves it alone
+def test_new_block_is_the_identity():
+    x = torch.rand(2, 8, 5, 5)  # not negative, so that the last ReLU does not change it
     torch.testing.assert_close(FastBlock(8).train()(x), x)
 
 
-def test_light_does_not_matter():
+def test_output_is_invariant_to_brightness_and_contrast():
     net = FastCNN(**SMALL).eval()
     image = torch.rand(2, 1, 32, 32)
     torch.testing.assert_close(net(0.5 * image + 0.3), net(image), atol=1e-3, rtol=1e-3)
 
 
-def test_channels_last_changes_nothing():
+def test_channels_last_gives_the_same_output():
     net = FastCNN(**SMALL).eval()
     image = torch.rand(2, 3, 32, 32)[:, :1]
     expected = net(image)
     net.to(memory_format=torch.channels_last)
-    got = net(image.contiguous(memory_format=torch.channels_last))
-    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+    actual = net(image.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_every_parameter_learns():
+def test_every_parameter_gets_a_gradient():
     net = FastCNN(**SMALL)
-    nn.init.ones_(net.stages[1][4].second[1].weight)  # starts at zero, and so do the gradients behind it
+    nn.init.ones_(net.stages[1][4].second[1].weight)  # at its initial zero the gradients before it are zero
     net(torch.rand(4, 1, 32, 32)).square().sum().backward()
-    idle = [name for name, weight in net.named_parameters() if weight.grad is None or not weight.grad.any()]
-    assert idle == []
+    unused = [name for name, weight in net.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert unused == []
 
 
-def test_fits_a_few_images():
+def test_overfits_a_few_images():
     torch.manual_seed(0)
     model = nn.Sequential(FastCNN(**SMALL), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(4))
     images, target = torch.rand(16, 1, 32, 32), torch.arange(16) % 4
@@ -88,6 +88,6 @@ def test_fits_a_few_images():
     assert loss < 0.2
 
 
-def test_widths_and_depths_must_fit():
+def test_widths_and_depths_must_have_the_same_length():
     with pytest.raises(FerError, match=r"as many depths as widths, got widths \[16, 32\] and depths \[1\]"):
         FastCNN(widths=(16, 32), depths=(1,))

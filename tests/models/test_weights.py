@@ -21,7 +21,7 @@ def save(model, path):
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet"])
-def test_file_gives_timms_features(tmp_path, name, suffix):
+def test_weights_file_gives_timms_features(tmp_path, name, suffix):
     source = timm.create_model(name, num_classes=1000).eval()
     path = save(source, tmp_path / f"weights{suffix}")
     model = build_model({"name": name, "pretrained": path, "stem": "default"}, 7, 3).eval()
@@ -31,7 +31,7 @@ def test_file_gives_timms_features(tmp_path, name, suffix):
     torch.testing.assert_close(model.forward_features(images), expected)
 
 
-def test_file_is_adapted_to_gray_and_to_the_grid(tmp_path):
+def test_weights_file_is_adapted_to_gray_and_to_the_grid(tmp_path):
     source = timm.create_model("test_vit", num_classes=10)  # 160 px: 10x10 patches
     path = save(source, tmp_path / "vit.pth")
     model = build_model({"name": "test_vit", "pretrained": path}, 7, 1).backbone.model
@@ -41,7 +41,7 @@ def test_file_is_adapted_to_gray_and_to_the_grid(tmp_path):
     torch.testing.assert_close(model.blocks[0].mlp.fc1.weight, source.blocks[0].mlp.fc1.weight)
 
 
-def test_rebuilds_without_the_file(tmp_path):
+def test_model_is_rebuilt_without_the_weights_file(tmp_path):
     path = save(timm.create_model("test_resnet"), tmp_path / "weights.pth")
     config = {"name": "test_resnet", "pretrained": path}
     trained = build_model(config, 7, 1).eval()
@@ -74,12 +74,12 @@ def test_missing_keys_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("absent.pth", None, "no file"),
-        ("text.pth", b"not weights", "no weights file"),
-        ("text.safetensors", b"not weights", "no weights file"),
+        ("missing.pth", None, "no file"),
+        ("text.pth", b"not weights", "expected a weights file"),
+        ("text.safetensors", b"not weights", "expected a weights file"),
     ],
 )
-def test_what_is_no_weights_file(tmp_path, name, content, message):
+def test_invalid_weights_files(tmp_path, name, content, message):
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
@@ -93,39 +93,39 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
             return (pytest.fail, ("the pickle ran code",))
 
     torch.save({"weight": Payload()}, tmp_path / "weights.pth")
-    with pytest.raises(FerError, match="no weights file"):
+    with pytest.raises(FerError, match="expected a weights file"):
         build_model({"name": "test_resnet", "pretrained": str(tmp_path / "weights.pth")}, 7, 3)
 
 
 @pytest.fixture
 def unreachable_hub(monkeypatch, tmp_path):
-    """A hub address where nobody listens, and an empty cache: what a machine without network sees."""
+    """An unreachable hub and an empty cache, as on a machine without network."""
     monkeypatch.setattr(weights.constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(weights.constants, "HF_HUB_CACHE", str(tmp_path))
 
 
-def test_offline_download_ends_soon_with_advice(unreachable_hub):
+def test_offline_download_fails_fast_with_advice(unreachable_hub):
     start = time.perf_counter()
     with pytest.raises(FerError, match=r"cannot be reached.*model\.pretrained=FILE") as error:
         build_model({"name": "test_resnet", "pretrained": True}, 7, 3)
     assert time.perf_counter() - start < 30  # the hub client alone takes 47 s
     assert "\n" not in str(error.value)
-    assert not huggingface_hub.constants.HF_HUB_OFFLINE  # as it was
+    assert not huggingface_hub.constants.HF_HUB_OFFLINE  # restored
 
 
-def test_failed_download_says_why(monkeypatch):
+def test_failed_download_names_the_reason(monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("disk is full\nmore")
 
-    monkeypatch.setattr(weights, "hub_answers", lambda: True)
+    monkeypatch.setattr(weights, "hub_is_reachable", lambda: True)
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", fail)
     with pytest.raises(FerError, match=r"disk is full\)\. Use model\.pretrained=FILE"):
         build_model({"name": "test_resnet", "pretrained": True}, 7, 3)
 
 
-def test_download_fills_the_model(monkeypatch):
+def test_downloaded_weights_are_loaded(monkeypatch):
     source = timm.create_model("test_resnet", num_classes=1000)
-    monkeypatch.setattr(weights, "hub_answers", lambda: True)
+    monkeypatch.setattr(weights, "hub_is_reachable", lambda: True)
     monkeypatch.setattr(
         "timm.models._builder.load_state_dict_from_hf", lambda *args, **kwargs: source.state_dict()
     )

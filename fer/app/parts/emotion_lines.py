@@ -1,4 +1,4 @@
-"""Emotions over time as a chart: a row an emotion, so that nothing depends on telling colours apart."""
+"""Charts: emotion probabilities over time, accuracy against latency, and bars of one prediction."""
 
 import json
 from collections.abc import Sequence
@@ -8,87 +8,96 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fer.emotion_colors import EMOTION_COLORS, OTHER
+from fer.emotion_colors import EMOTION_COLORS, OTHER_COLOR
 
-_ROW = 34  # pixels an emotion
-_FULL = 0.86  # of a row that a probability of 1 fills
-_FRAME = 40  # pixels of the axis of time
-_TICKS = 8
-_INK = {"light": "#1b1f24", "dark": "#e8eaed"}  # Streamlit's own grey is too pale to read
+# Pixels per emotion, and for the time axis.
+_ROW_HEIGHT = 34
+_TIME_AXIS_HEIGHT = 40
+# Height of a probability of 1, as a fraction of the row.
+_MAX_FILL = 0.86
+_TIME_TICKS = 8
+# Streamlit's own grey has too little contrast.
+_TEXT_COLORS = {"light": "#1b1f24", "dark": "#e8eaed"}
 
 
-def show_emotion_lines(
+def show_emotion_chart(
     times: np.ndarray,
-    probs: np.ndarray,
+    probabilities: np.ndarray,
     emotions: Sequence[str],
-    ends: tuple[float, float],
+    domain: tuple[float, float],
     title: str = "seconds",
 ) -> None:
-    """Show the chart of `emotion_lines`, as wide as its place and in the visitor's theme."""
-    ink = _INK["dark" if st.context.theme.type == "dark" else "light"]
-    st.altair_chart(emotion_lines(times, probs, emotions, ends, title, ink), width="stretch")
+    """Show an `emotion_chart` at full width, in the visitor's theme."""
+    text_color = _TEXT_COLORS["dark" if st.context.theme.type == "dark" else "light"]
+    chart = emotion_chart(times, probabilities, emotions, domain, title, text_color)
+    st.altair_chart(chart, width="stretch")
 
 
-def emotion_lines(
+def emotion_chart(
     times: np.ndarray,
-    probs: np.ndarray,
+    probabilities: np.ndarray,
     emotions: Sequence[str],
-    ends: tuple[float, float],
+    domain: tuple[float, float],
     title: str = "seconds",
-    ink: str = _INK["light"],
+    text_color: str = _TEXT_COLORS["light"],
 ) -> alt.LayerChart:
-    """Return a chart of the probability of each emotion.
+    """Return a chart of the emotion probabilities over time.
+
+    Each emotion has its own row, so that the chart can be read without telling colours apart.
 
     Args:
         times: Seconds, float ``(T,)``.
-        probs: 0 to 1, float ``(T, K)``; NaN leaves a gap.
-        emotions: ``K`` names, from top to bottom.
-        ends: First and last second of the axis.
-        title: Of the axis of time.
-        ink: Colour of words and outlines.
+        probabilities: 0 to 1, float ``(T, K)``; NaN leaves a gap.
+        emotions: The ``K`` names, from top to bottom.
+        domain: First and last second of the time axis.
+        title: Title of the time axis.
+        text_color: Colour of text and outlines.
     """
-    base = alt.Chart(_rows(times, probs, emotions)).encode(
-        x=alt.X("seconds:Q", title=title, scale=alt.Scale(domain=ends, nice=False), axis=_seconds(ink)),
-        color=alt.Color("emotion:N", scale=_colors(emotions), legend=None),
+    time_axis = alt.Axis(grid=False, tickCount=_TIME_TICKS, labelColor=text_color, titleColor=text_color)
+    base = alt.Chart(_chart_data(times, probabilities, emotions)).encode(
+        x=alt.X("seconds:Q", title=title, scale=alt.Scale(domain=domain, nice=False), axis=time_axis),
+        color=alt.Color("emotion:N", scale=_color_scale(emotions), legend=None),
         detail="emotion:N",
     )
-    areas = base.mark_area(opacity=0.8).encode(y=_height("base", emotions, ink), y2="top:Q")
-    lines = base.mark_line(strokeWidth=1, color=ink).encode(
-        y=_height("top", emotions, ink), color=alt.value(ink)
+    areas = base.mark_area(opacity=0.8).encode(y=_row_position("base", emotions, text_color), y2="top:Q")
+    lines = base.mark_line(strokeWidth=1, color=text_color).encode(
+        y=_row_position("top", emotions, text_color), color=alt.value(text_color)
     )
-    shown = ["emotion:N", alt.Tooltip("seconds:Q", format=".1f"), alt.Tooltip("probability:Q", format=".0%")]
-    points = base.mark_circle(size=90, opacity=0).encode(y=_height("top", emotions, ink), tooltip=shown)
-    chart = alt.layer(areas, lines, points, height=_ROW * len(emotions) + _FRAME)
+    tooltip = [
+        "emotion:N",
+        alt.Tooltip("seconds:Q", format=".1f"),
+        alt.Tooltip("probability:Q", format=".0%"),
+    ]
+    points = base.mark_circle(size=90, opacity=0).encode(
+        y=_row_position("top", emotions, text_color), tooltip=tooltip
+    )
+    chart = alt.layer(areas, lines, points, height=_ROW_HEIGHT * len(emotions) + _TIME_AXIS_HEIGHT)
     return chart.configure_view(stroke=None)
 
 
-def _rows(times: np.ndarray, probs: np.ndarray, emotions: Sequence[str]) -> pd.DataFrame:
-    """Return a row a time and emotion; the first emotion is the highest row of the chart."""
-    bases = np.arange(len(emotions))[::-1] + np.zeros_like(probs)
+def _chart_data(times: np.ndarray, probabilities: np.ndarray, emotions: Sequence[str]) -> pd.DataFrame:
+    """Return a row per time and emotion; the first emotion is the top row of the chart."""
+    bases = np.arange(len(emotions))[::-1] + np.zeros_like(probabilities)
     return pd.DataFrame(
         {
             "seconds": np.repeat(times, len(emotions)).round(2),
             "emotion": np.tile(list(emotions), len(times)),
-            "probability": probs.ravel().round(4),
-            "base": np.where(np.isnan(probs), np.nan, bases).ravel(),
-            "top": (bases + _FULL * probs).ravel().round(4),
+            "probability": probabilities.ravel().round(4),
+            "base": np.where(np.isnan(probabilities), np.nan, bases).ravel(),
+            "top": (bases + _MAX_FILL * probabilities).ravel().round(4),
         }
     )
 
 
-def _seconds(ink: str) -> alt.Axis:
-    return alt.Axis(grid=False, tickCount=_TICKS, labelColor=ink, titleColor=ink)
-
-
-def _height(field: str, emotions: Sequence[str], ink: str) -> alt.Y:
-    """Return a place in the rows, with an axis that names each where it begins."""
+def _row_position(field: str, emotions: Sequence[str], text_color: str) -> alt.Y:
+    """Return the vertical position of a field, on an axis that names the row of each emotion."""
     names = list(emotions)[::-1]
     axis = alt.Axis(
         values=list(range(len(names))),
         labelExpr=f"{json.dumps(names)}[datum.value]",
         labelBaseline="bottom",
         labelOverlap=False,
-        labelColor=ink,
+        labelColor=text_color,
         ticks=False,
         domain=False,
         grid=True,
@@ -97,5 +106,6 @@ def _height(field: str, emotions: Sequence[str], ink: str) -> alt.Y:
     return alt.Y(f"{field}:Q", title=None, scale=scale, axis=axis)
 
 
-def _colors(emotions: Sequence[str]) -> alt.Scale:
-    return alt.Scale(domain=list(emotions), range=[EMOTION_COLORS.get(name, OTHER) for name in emotions])
+def _color_scale(emotions: Sequence[str]) -> alt.Scale:
+    colors = [EMOTION_COLORS.get(name, OTHER_COLOR) for name in emotions]
+    return alt.Scale(domain=list(emotions), range=colors)

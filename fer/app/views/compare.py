@@ -1,4 +1,4 @@
-"""The page of comparison: one face before several models, their cards side by side, accuracy and speed."""
+"""Comparison page: predictions of several model versions on one face, their metrics, accuracy and speed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,174 +7,180 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from fer.app import comparing
-from fer.app.gallery import SAMPLES, draw_sample, draw_thumbnail
-from fer.app.intake import escaped, read_upload
-from fer.app.limits import MAX_PICTURE_MB, SHOWN_SIDE
+from fer.app import comparing as comparison
+from fer.app.gallery import SAMPLES, render_sample, render_thumbnail
+from fer.app.intake import escape_markdown, read_upload
+from fer.app.limits import MAX_DISPLAY_SIDE, MAX_IMAGE_MB
 from fer.app.parts import tables
 from fer.app.parts.bars import show_bars
-from fer.app.parts.images import choose_by_picture
+from fer.app.parts.images import choose_by_thumbnail
 from fer.app.parts.speed_chart import speed_chart
-from fer.app.serving import Version, predictor, turn, versions
+from fer.app.serving import Version, compute_slot, get_predictor, list_versions
 from fer.app.settings import settings
 from fer.errors import FerError
 from fer.faces.face import Face
-from fer.faces.reduce import reduced
+from fer.faces.reduce import downscale
 from fer.picture import SUFFIXES
 
-_BESIDE = 3  # versions in a row
-_AT_ONCE = 6  # versions at most: each stays in memory
-_SPEEDS, _SEEN = "speeds of compared versions", "compared picture"  # keys of the session
+_VERSIONS_PER_ROW = 3
+# Each selected version stays in memory.
+_MAX_VERSIONS = 6
+# Keys of the session state.
+_SPEEDS, _IMAGE = "speeds of compared versions", "compared image"
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
-    """A picture and the faces in it.
+class _DetectedImage:
+    """An image and its faces.
 
     Attributes:
-        picture: As small as pictures are shown, uint8 ``(h, w, 3)``.
-        faces: In its pixels.
+        image: Reduced for display, uint8 ``(h, w, 3)``.
+        faces: In pixels of ``image``.
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     faces: list[Face]
 
 
 def page() -> None:
-    """Compare versions that the visitor chooses."""
+    """Compare versions that the visitor selects."""
     st.html(tables.STYLE)
-    st.title("Compare versions")
-    known = comparing.distinct(versions())
-    if len(known) < 2:
-        _explain()
+    st.title("Compare model versions")
+    versions = comparison.unique_versions(list_versions())
+    if len(versions) < 2:
+        _show_instructions()
         return
-    chosen = st.multiselect(
-        "Versions", known, default=known[:2], max_selections=_AT_ONCE,
-        format_func=lambda version: version.title, help="The others are compared with the first.",
-    )  # fmt: skip
-    if len(chosen) < 2:
-        st.info("Choose two versions or more.")
+    selected = st.multiselect(
+        "Versions",
+        versions,
+        default=versions[:2],
+        max_selections=_MAX_VERSIONS,
+        format_func=lambda version: version.title,
+        help="The first version is the reference for the others.",
+    )
+    if len(selected) < 2:
+        st.info("Choose at least two versions.")
         return
-    _show_answers(chosen)
-    _show_cards(chosen)
-    _show_speed(chosen)
+    _show_predictions(selected)
+    _show_cards(selected)
+    _show_speed(selected)
 
 
-def _explain() -> None:
-    """Say how there come to be versions."""
+def _show_instructions() -> None:
+    """Explain how to register versions."""
     st.markdown(
-        "There is only one model here, so there is nothing to compare it with. Models that are exported with "
-        "`--register` become numbered versions in a folder:"
+        "There is only one model here. To compare models, register several versions in a folder: export "
+        "them with `--register`."
     )
     st.code(
         "fer-export outputs/train/DATE/RUN --name smile --register models/\nfer-app --models models/",
         language="bash",
     )
-    st.markdown("Start the app with that folder, and its versions can be chosen on this page.")
+    st.markdown("Start the app with that folder to choose its versions on this page.")
 
 
-def _show_answers(chosen: list[Version]) -> None:
-    st.header("The same face")
-    seen = _see(*_source())
-    if not seen.faces:
-        st.image(seen.picture, width=240, alt="The picture")
-        st.info("No face was found in this picture. Try another one.")
+def _show_predictions(selected: list[Version]) -> None:
+    st.header("Predictions on the same face")
+    detected = _detect_cached(*_image_source())
+    if not detected.faces:
+        st.image(detected.image, width=240, alt="The image")
+        st.info("No face was detected in this image. Try another one.")
         return
-    st.markdown(
-        "Each model cuts the face out as it saw faces in training: the small picture is what it sees."
-    )
-    place = 0
-    if len(seen.faces) > 1:
-        place = st.selectbox(
-            "Face", range(len(seen.faces)), format_func=lambda place: f"{place + 1}, by size"
+    st.markdown("Each model crops the face as in its training data. The small image is its input.")
+    position = 0
+    if len(detected.faces) > 1:
+        position = st.selectbox(
+            "Face", range(len(detected.faces)), format_func=lambda index: f"{index + 1}, by size"
         )
-    for start in range(0, len(chosen), _BESIDE):
-        part = chosen[start : start + _BESIDE]
-        for column, version in zip(st.columns(len(part)), part, strict=True):
+    for start in range(0, len(selected), _VERSIONS_PER_ROW):
+        row = selected[start : start + _VERSIONS_PER_ROW]
+        for column, version in zip(st.columns(len(row)), row, strict=True):
             with column:
-                _show_answer(version, seen.picture, seen.faces[place])
+                _show_prediction(version, detected.image, detected.faces[position])
 
 
-def _see(identity: str, read: Callable[[], np.ndarray]) -> _Seen:
-    """Return what a picture shows; the one that this session saw last is not read again."""
-    before = st.session_state.get(_SEEN)
-    if before is None or before[0] != identity:
-        st.session_state[_SEEN] = before = (identity, _look(read))
-    if isinstance(before[1], str):
-        raise FerError(before[1])
-    return before[1]
+def _detect_cached(identity: str, read: Callable[[], np.ndarray]) -> _DetectedImage:
+    """Return an image with its faces; the last one of this session is cached."""
+    cached = st.session_state.get(_IMAGE)
+    if cached is None or cached[0] != identity:
+        st.session_state[_IMAGE] = cached = (identity, _detect(read))
+    if isinstance(cached[1], str):
+        raise FerError(cached[1])
+    return cached[1]
 
 
-def _look(read: Callable[[], np.ndarray]) -> _Seen | str:
-    """Read a picture and find its faces; return what is wrong where it cannot be read."""
-    finder = predictor()
-    with turn():
+def _detect(read: Callable[[], np.ndarray]) -> _DetectedImage | str:
+    """Read an image and detect its faces; return the error message if it cannot be read."""
+    predictor = get_predictor()
+    with compute_slot():
         try:
-            picture = reduced(read(), SHOWN_SIDE)[0]
+            image = downscale(read(), MAX_DISPLAY_SIDE)[0]
         except FerError as error:
             return str(error)
-        return _Seen(picture, finder.find(picture))
+        return _DetectedImage(image, predictor.detect(image))
 
 
-def _source() -> tuple[str, Callable[[], np.ndarray]]:
-    """Return what tells the visitor's own picture, else the drawn one, from others; and what reads it."""
-    most = min(MAX_PICTURE_MB, settings().max_upload_mb)
-    kinds = sorted(suffix[1:] for suffix in SUFFIXES)
+def _image_source() -> tuple[str, Callable[[], np.ndarray]]:
+    """Return an identifier and a reader of the uploaded image, or of the selected synthetic face."""
+    max_mb = min(MAX_IMAGE_MB, settings().max_upload_mb)
+    types = sorted(suffix[1:] for suffix in SUFFIXES)
     file = st.file_uploader(
-        f"A picture of your own, up to {most} MB", type=kinds, max_upload_size=most, key="compared"
+        f"Your own image, up to {max_mb} MB", type=types, max_upload_size=max_mb, key="compared"
     )
     if file is not None:
         return file.file_id, lambda: read_upload(file.name, file.getvalue())
-    st.markdown("Or a drawn face; its name is the expression that was drawn:")
-    thumbnails, titles = [draw_thumbnail(one) for one in SAMPLES], [one.title for one in SAMPLES]
-    chosen = choose_by_picture("Drawn faces", thumbnails, titles, "compare_sample", required=True)
-    return f"sample {chosen or 0}", partial(draw_sample, SAMPLES[chosen or 0])
+    st.markdown("Or a synthetic face. The name is the expression that was rendered:")
+    thumbnails, titles = [render_thumbnail(one) for one in SAMPLES], [one.title for one in SAMPLES]
+    chosen = choose_by_thumbnail("Synthetic faces", thumbnails, titles, "compare_sample", required=True)
+    return f"sample {chosen or 0}", partial(render_sample, SAMPLES[chosen or 0])
 
 
-def _show_answer(version: Version, picture: np.ndarray, face: Face) -> None:
-    judge = predictor(version.reference)
-    with turn():
-        cut = judge.cut(picture, [face])
-        (answer,) = judge.judge([face], cut)
-    st.subheader(escaped(version.title), anchor=False)
-    st.image(cut[0], width=120, alt=f"The face as {version.title} sees it")
-    show_bars(answer.probabilities, answer.uncertain)
+def _show_prediction(version: Version, image: np.ndarray, face: Face) -> None:
+    predictor = get_predictor(version.reference)
+    with compute_slot():
+        crops = predictor.crop(image, [face])
+        (prediction,) = predictor.classify_crops([face], crops)
+    st.subheader(escape_markdown(version.title), anchor=False)
+    st.image(crops[0], width=120, alt=f"Input of {version.title}: the cropped face")
+    show_bars(prediction.probabilities, prediction.uncertain)
 
 
-def _show_cards(chosen: list[Version]) -> None:
-    st.header("What their cards say")
+def _show_cards(selected: list[Version]) -> None:
+    st.header("Metrics of the model cards")
     caption = (
-        "Figures of the validation split with 95 % intervals. ECE: how far percentages are off. A dash: not "
-        "on the card."
+        "Metrics on the validation split with 95 % confidence intervals. ECE: expected calibration error. "
+        "A dash: not on the card."
     )
-    st.html(tables.table(comparing.HEAD, comparing.rows(chosen, _measured(chosen)), caption))
-    for note in comparing.notes(chosen):
-        st.markdown(f"- {escaped(note)}")
+    rows = comparison.comparison_rows(selected, _measured_ms(selected))
+    st.html(tables.table(comparison.COLUMNS, rows, caption))
+    for note in comparison.comparison_notes(selected):
+        st.markdown(f"- {escape_markdown(note)}")
 
 
-def _show_speed(chosen: list[Version]) -> None:
-    st.header("Accuracy against speed")
+def _show_speed(selected: list[Version]) -> None:
+    st.header("Accuracy and speed")
     st.markdown(
-        "Milliseconds of a card come from the machine that exported it. Measured here, all models answer in "
-        "turns on one face and one processor core, without the time to find the face."
+        "The milliseconds on a card were measured on the machine that exported the model. A measurement here "
+        "runs the models in turn on one face and one CPU core of this server, without face detection."
     )
     if st.button("Measure speed here", icon=":material/speed:"):
         with st.spinner("Measuring for a few seconds …"):
-            st.session_state[_SPEEDS] = (_key(chosen), comparing.measure_versions(chosen))
-        st.rerun()  # the table above shows them too
-    here = _measured(chosen)
-    points = comparing.points(chosen, here)
+            st.session_state[_SPEEDS] = (_cache_key(selected), comparison.measure_latencies(selected))
+        # Rerun: the table above shows the measurements too.
+        st.rerun()
+    measured = _measured_ms(selected)
+    points = comparison.accuracy_speed_points(selected, measured)
     if len(points) < 2:
-        st.markdown("The cards do not tell the speed of two comparable versions: measure it here.")
+        st.markdown("Fewer than two comparable versions have a speed on their card. Measure it here.")
         return
-    st.altair_chart(speed_chart(points, "measured here" if here else "from the cards"), width="stretch")
+    st.altair_chart(speed_chart(points, "measured here" if measured else "from the cards"), width="stretch")
 
 
-def _measured(chosen: list[Version]) -> list[float]:
-    """Return what was measured in this session of these very versions, or nothing."""
-    key, speeds = st.session_state.get(_SPEEDS, ((), []))
-    return speeds if key == _key(chosen) else []
+def _measured_ms(selected: list[Version]) -> list[float]:
+    """Return the latencies measured in this session for exactly these versions, or an empty list."""
+    key, latencies = st.session_state.get(_SPEEDS, ((), []))
+    return latencies if key == _cache_key(selected) else []
 
 
-def _key(chosen: list[Version]) -> tuple[str, ...]:
-    return tuple(version.card.model["sha256"] for version in chosen)
+def _cache_key(selected: list[Version]) -> tuple[str, ...]:
+    return tuple(version.card.model["sha256"] for version in selected)

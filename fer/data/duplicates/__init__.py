@@ -1,17 +1,24 @@
-"""Copies of one photograph, exact and near: found by their pixels, counted, and kept out of training."""
+"""Exact and near duplicates of images: find, count and report them, and drop them from training."""
 
-from fer.data.duplicates.copies import Copies, all_copies, exact_copies, grouped
-from fer.data.duplicates.report import announcement, check_copies, describe, drop_leaks, table, write_report
+from fer.data.duplicates.copies import Duplicates, find_duplicates, find_exact_duplicates, merge_groups
+from fer.data.duplicates.report import (
+    check_duplicates,
+    drop_leaks,
+    duplicate_report,
+    format_report,
+    format_summary,
+    write_report,
+)
 
 __all__ = [
-    "Copies",
-    "all_copies",
-    "announcement",
-    "check_copies",
-    "describe",
+    "Duplicates",
+    "check_duplicates",
     "drop_leaks",
-    "exact_copies",
-    "grouped",
-    "table",
+    "duplicate_report",
+    "find_duplicates",
+    "find_exact_duplicates",
+    "format_report",
+    "format_summary",
+    "merge_groups",
     "write_report",
 ]

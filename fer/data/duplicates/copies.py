@@ -1,4 +1,4 @@
-"""Which images are copies of one another."""
+"""Find exact and near duplicates among images."""
 
 import hashlib
 import os
@@ -12,25 +12,26 @@ from pathlib import Path
 import numpy as np
 
 from fer.data.cache import cache_folder
-from fer.data.duplicates.search import candidates
-from fer.data.duplicates.signature import Scan, coefficients, digests, scan
-from fer.data.duplicates.verify import MIN_DETAIL, correlations
+from fer.data.duplicates.search import candidate_pairs
+from fer.data.duplicates.signature import ImageScan, dct_coefficients, pixel_digests, scan_images
+from fer.data.duplicates.verify import MIN_DETAIL, detail_correlations
 from fer.data.pictures import ImageFiles
 
-VERSION = 1  # of what is found; a new number makes stored results of older ones stale
+# Increase it whenever the results change: cached results of other versions are ignored.
+VERSION = 1
 
 
 @dataclass(frozen=True)
-class Copies:
-    """Groups of images with the same pixels, and of images that show the same photograph.
+class Duplicates:
+    """Groups of images with the same pixels, and of images of the same photograph.
 
     Attributes:
         exact: int64 ``(N,)``, row of the first image with the same pixels.
-        groups: int64 ``(N,)``, row of the first image of the same photograph, over any chain of pairs; the
-            same as ``exact`` where near copies were not looked for.
-        pairs: int64 ``(P, 3)``, near copies: two rows, and 1 where one is the other's mirror image. Of
-            images with the same pixels only the first takes part. None where they were not looked for.
-        correlation: float32 ``(P,)``, agreement of each pair's detail, up to 1; or None.
+        groups: int64 ``(N,)``, row of the first image of the same photograph (connected components of
+            ``pairs``); equal to ``exact`` if near duplicates were not searched.
+        pairs: int64 ``(P, 3)``, near duplicates: two rows, and 1 if one is the mirror image of the other.
+            Exact duplicates are represented by the first. None if near duplicates were not searched.
+        correlation: float32 ``(P,)``, correlation of each pair's fine detail, at most 1; or None.
     """
 
     exact: np.ndarray
@@ -39,71 +40,72 @@ class Copies:
     correlation: np.ndarray | None = None
 
 
-def exact_copies(images: np.ndarray) -> Copies:
-    """Find images with the same pixels: a quarter of a second for FER2013."""
-    exact = _first_rows(digests(images))
-    return Copies(exact, exact)
+def find_exact_duplicates(images: np.ndarray) -> Duplicates:
+    """Return the groups of images with the same pixels; 0.25 s for FER2013."""
+    exact = _first_rows(pixel_digests(images))
+    return Duplicates(exact, exact)
 
 
-def all_copies(images: np.ndarray | ImageFiles) -> Copies:
-    """Find exact and near copies, or take what was found in the same images before from the cache folder.
+def find_duplicates(images: np.ndarray | ImageFiles) -> Duplicates:
+    """Return the exact and near duplicates among images. Results are cached on disk.
 
-    Near are other crops (up to an eighth of the side), lights, watermarks, compressions and mirror images of
-    one photograph; not other photographs of one person.
+    A near duplicate is the same photograph with another crop (up to an eighth of the side), brightness,
+    watermark or compression, or mirrored. Two photographs of one person are not duplicates.
 
     Args:
-        images: uint8 ``(N, H, W, C)``, C is 1 or 3; read once, in portions. Pictures on disk are known again
-            by their files' names, sizes and times, and not decoded for it.
+        images: uint8 ``(N, H, W, C)``, C is 1 or 3; read once, in batches. Files are identified in the cache
+            by name, size and modification time, without decoding them.
     """
     scanned = None
     if isinstance(images, ImageFiles):
-        content = f"{images.fingerprint()} {images.skip_corrupt}".encode()  # else damaged files must be named
+        # `skip_corrupt` belongs to the key: without it a damaged file must raise an error.
+        content = f"{images.fingerprint()} {images.skip_corrupt}".encode()
     else:
-        scanned = scan(images)
+        scanned = scan_images(images)
         content = b"".join(scanned.digests)
     name = hashlib.sha256(f"{VERSION}".encode() + content).hexdigest()[:16]
     path = cache_folder() / f"duplicates-{name}.npz"
     if (stored := _load(path)) is None:
-        print("Looking for near copies; the next run finds them in the cache.", flush=True)
-        stored = find(scanned or scan(images))
+        print("Searching near duplicates. The result is cached for later runs.", flush=True)
+        stored = find_in_scan(scanned or scan_images(images))
         _store(path, stored)
     return stored
 
 
-def find(scanned: Scan) -> Copies:
-    """Find exact and near copies in scanned images."""
+def find_in_scan(scanned: ImageScan) -> Duplicates:
+    """Return the exact and near duplicates among scanned images."""
     exact = _first_rows(scanned.digests)
     firsts = np.flatnonzero(exact == np.arange(len(exact)))
     thumbnails = scanned.thumbnails[firsts]
-    pairs = candidates(coefficients(thumbnails))
-    agreement = correlations(thumbnails, pairs)
-    alike = agreement >= MIN_DETAIL
-    pairs, agreement = _best_way(pairs[alike], agreement[alike])
+    pairs = candidate_pairs(dct_coefficients(thumbnails))
+    correlation = detail_correlations(thumbnails, pairs)
+    confirmed = correlation >= MIN_DETAIL
+    pairs, correlation = _best_orientation(pairs[confirmed], correlation[confirmed])
     pairs[:, :2] = firsts[pairs[:, :2]]
-    return Copies(exact, grouped(exact, pairs), pairs, agreement)
+    return Duplicates(exact, merge_groups(exact, pairs), pairs, correlation)
 
 
 def _first_rows(values: list[bytes]) -> np.ndarray:
-    """Return for each value the position of the first one like it."""
+    """Return for each value the position of the first equal one."""
     seen: dict[bytes, int] = {}
     return np.array([seen.setdefault(value, row) for row, value in enumerate(values)], np.int64)
 
 
-def _best_way(pairs: np.ndarray, agreement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keep of a pair that is alike both plain and mirrored the better way."""
-    order = np.lexsort((-agreement, pairs[:, 1], pairs[:, 0]))
-    pairs, agreement = pairs[order], agreement[order]
-    kept = np.ones(len(pairs), bool)
-    kept[1:] = (pairs[1:, :2] != pairs[:-1, :2]).any(1)
-    return pairs[kept], agreement[kept]
+def _best_orientation(pairs: np.ndarray, correlation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the better match of a pair that matches both as it is and mirrored."""
+    order = np.lexsort((-correlation, pairs[:, 1], pairs[:, 0]))
+    pairs, correlation = pairs[order], correlation[order]
+    is_best = np.ones(len(pairs), bool)
+    is_best[1:] = (pairs[1:, :2] != pairs[:-1, :2]).any(1)
+    return pairs[is_best], correlation[is_best]
 
 
-def grouped(exact: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Return the smallest row of each image's group, int64 ``(N,)``, over any chain of pairs (union-find).
+def merge_groups(exact: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return the smallest row of each image's connected component, int64 ``(N,)`` (union-find).
 
     Args:
-        exact: As in `Copies`.
-        pairs: As in `Copies`, or some of them.
+        exact: As in `Duplicates`.
+        pairs: As in `Duplicates`, or a subset.
     """
     parent = exact.tolist()
 
@@ -119,25 +121,29 @@ def grouped(exact: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return np.array([root(row) for row in range(len(parent))], np.int64)
 
 
-def _load(path: Path) -> Copies | None:
-    """Return a stored result; None where there is none, or a damaged one."""
+def _load(path: Path) -> Duplicates | None:
+    """Return a cached result, or None if it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return Copies(*(stored[name] for name in Copies.__dataclass_fields__))
+            return Duplicates(*(stored[name] for name in Duplicates.__dataclass_fields__))
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
 
-def _store(path: Path, copies: Copies) -> None:
-    """Write a result beside its place and move it there, so that a reader sees a whole file or none."""
-    draft = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")  # the cache removes what a kill has left
+def _store(path: Path, duplicates: Duplicates) -> None:
+    """Write a result atomically: to a temporary file that is then renamed."""
+    # The cache removes temporary files of killed processes.
+    temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with draft.open("xb") as file:
-                np.savez_compressed(file, **vars(copies))
-            os.replace(draft, path)  # noqa: PTH105  as documented to be atomic
+            with temporary.open("xb") as file:
+                np.savez_compressed(file, **vars(duplicates))
+            os.replace(temporary, path)  # noqa: PTH105 - documented to be atomic
         finally:
-            draft.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        warnings.warn(f"Going on without storing the copies that were found: {error}.", stacklevel=3)
+        warnings.warn(
+            f"{path}: the search result cannot be cached: {error}. Continuing without the cache.",
+            stacklevel=3,
+        )

@@ -1,4 +1,4 @@
-"""Copies told by split and label, and the training part without copies of what it is measured on."""
+"""Report duplicates by split and label, and drop from train those of validation or test images."""
 
 import json
 from collections.abc import Mapping
@@ -9,41 +9,44 @@ from typing import Any
 import numpy as np
 
 from fer.data.dataset import ROLES, EmotionData
-from fer.data.duplicates.copies import Copies, all_copies, exact_copies
+from fer.data.duplicates.copies import Duplicates, find_duplicates, find_exact_duplicates
 from fer.data.splits import hide_test_labels, indices
 
+# Recorded in manifests as the reason for dropping images.
 LEAKS = "copies of validation or test images in train"
 
 
-def check_copies(data: EmotionData, drop: bool) -> tuple[EmotionData, dict[str, Any] | None]:
-    """Report the copies in a set, and drop those from train that give val or test away.
+def check_duplicates(data: EmotionData, drop: bool) -> tuple[EmotionData, dict[str, Any] | None]:
+    """Report the duplicates in a data set, and optionally drop train images that leak val or test images.
 
-    Exact copies are counted in every run. Near ones take seconds to find, so they are looked for only if they
-    are to be dropped; pictures that stay on disk would all have to be decoded, so there exact ones wait too.
+    Exact duplicates are counted in every run. The search for near duplicates takes seconds, so it runs only
+    with ``drop``. For images that stay on disk, exact duplicates are not counted without ``drop`` either,
+    because all files would have to be decoded.
 
     Args:
-        data: The set.
-        drop: Drop from train every exact or near copy of a val or test image.
+        data: The data set.
+        drop: Drop from train every exact or near duplicate of a val or test image.
 
     Returns:
-        The data, and what `describe` says of it before anything was dropped; None where nothing was
-        looked for.
+        The data, and the `duplicate_report` of it before the drop; None if nothing was searched.
     """
     images = data.images
     if not drop:
-        return data, describe(data, exact_copies(images)) if isinstance(images, np.ndarray) else None
-    copies = all_copies(images)
-    return drop_leaks(data, copies), describe(data, copies)
+        return data, duplicate_report(data, find_exact_duplicates(images)) if isinstance(
+            images, np.ndarray
+        ) else None
+    duplicates = find_duplicates(images)
+    return drop_leaks(data, duplicates), duplicate_report(data, duplicates)
 
 
-def drop_leaks(data: EmotionData, copies: Copies) -> EmotionData:
-    """Leave out of train what has a copy in val or test. Labels play no part.
+def drop_leaks(data: EmotionData, duplicates: Duplicates) -> EmotionData:
+    """Return the data without the train images that have a duplicate in val or test. Labels are ignored.
 
-    The images keep their rows; their split is one without a role. ``dropped`` counts them.
+    The images keep their rows, but move to a split without a role. ``dropped`` counts them.
     """
     leaks = np.zeros(len(data), bool)
     for role in {"val", "test"} & data.roles.keys():
-        leaks |= _part(data, "train") & _has_copy(data, copies.groups, role)
+        leaks |= _part(data, "train") & _has_duplicate(data, duplicates.groups, role)
     if not leaks.any():
         return data
     split = data.split.copy()
@@ -53,42 +56,42 @@ def drop_leaks(data: EmotionData, copies: Copies) -> EmotionData:
     return replace(data, split=split, split_names=names, dropped=dropped)
 
 
-def describe(data: EmotionData, copies: Copies) -> dict[str, Any]:
-    """Tell the copies in plain JSON values.
+def duplicate_report(data: EmotionData, duplicates: Duplicates) -> dict[str, Any]:
+    """Return a report on duplicates as JSON values. Test labels are not used.
 
     Returns:
-        ``images``; ``exact`` and (None where not looked for) ``near_or_exact``, each with the number of
-        ``groups``, of ``surplus`` images beyond one a group, and ``images`` of one role with a copy in
-        another, ``{"train": {"train": …, "val": …}, …}``; ``near_pairs``; ``conflicts``, the groups whose
-        known labels differ; ``groups``, the rows of each. Rows count from 0. Labels of the test part are
-        never looked at.
+        ``images``: number of images. ``exact`` and ``near_or_exact`` (None if not searched), each with the
+        number of ``groups``, of ``surplus`` images beyond one per group, and of ``images`` of one role with a
+        duplicate in another, ``{"train": {"train": …, "val": …}, …}``. ``near_pairs``: number of pairs.
+        ``conflicts``: groups whose known labels differ. ``groups``: the rows of each, from 0.
     """
-    near = copies.pairs is not None
-    groups, labelled = _groups(copies.groups), hide_test_labels(data)
-    conflicts = [_conflict(labelled, copies, rows) for rows in groups]
+    near = duplicates.pairs is not None
+    groups, labelled = _groups(duplicates.groups), hide_test_labels(data)
+    conflicts = [_conflict(labelled, duplicates, rows) for rows in groups]
     return {
         "source": data.source,
         "images": len(data),
-        "exact": _count(data, copies.exact),
-        "near_or_exact": _count(data, copies.groups) if near else None,
-        "near_pairs": None if copies.pairs is None else len(copies.pairs),
+        "exact": _count(data, duplicates.exact),
+        "near_or_exact": _count(data, duplicates.groups) if near else None,
+        "near_pairs": None if duplicates.pairs is None else len(duplicates.pairs),
         "conflicts": [conflict for conflict in conflicts if conflict],
-        "groups": [{"kind": _kind(copies, rows), "rows": rows.tolist()} for rows in groups],
+        "groups": [{"kind": _kind(duplicates, rows), "rows": rows.tolist()} for rows in groups],
     }
 
 
-def table(report: Mapping[str, Any]) -> list[str]:
-    """Return the counts of a report as lines for people."""
+def format_report(report: Mapping[str, Any]) -> list[str]:
+    """Return the counts of a report as lines of text."""
     lines = [f"{report['images']:,} images"]
     for kind in ("exact", "near_or_exact"):
         if counts := report[kind]:
             name = kind.replace("_", " ")
             lines.append(
-                f"{name} copies: {counts['groups']:,} groups, {counts['surplus']:,} images beyond one each"
+                f"{name} duplicates: {counts['groups']:,} groups, "
+                f"{counts['surplus']:,} images beyond one per group"
             )
             for role, others in counts["images"].items():
                 cells = ", ".join(f"{number:,} in {other}" for other, number in others.items())
-                lines.append(f"  {role} images with a copy: {cells}")
+                lines.append(f"  {role} images with a duplicate: {cells}")
     kinds = [entry["kind"] for entry in report["conflicts"]]
     lines.append(
         f"groups with conflicting labels: {kinds.count('exact'):,} exact, {kinds.count('near'):,} near"
@@ -96,20 +99,20 @@ def table(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def announcement(report: Mapping[str, Any] | None) -> list[str]:
-    """Return what a run says of a report, as whole lines: the table, or the exact copies across splits."""
+def format_summary(report: Mapping[str, Any] | None) -> list[str]:
+    """Return the lines that a run prints: the report, or only the exact duplicates across splits."""
     if report is None:
         return []
     if report["near_or_exact"]:
-        return [f"{line}\n" for line in table(report)]
+        return [f"{line}\n" for line in format_report(report)]
     copied = report["exact"]["images"]["train"]
-    found = ", ".join(f"{copied[role]:,} of {role}" for role in ("val", "test") if copied.get(role))
-    advice = "datamodule.drop_leaks=true drops these and near copies"
-    return [f"images of train that are exact copies: {found}; {advice}\n"] if found else []
+    leaks = ", ".join(f"{copied[role]:,} in {role}" for role in ("val", "test") if copied.get(role))
+    advice = "datamodule.drop_leaks=true drops these and near duplicates"
+    return [f"train images with an exact duplicate: {leaks}; {advice}\n"] if leaks else []
 
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:
-    """Write a report as JSON, a group a line."""
+    """Write a report as JSON, with one group per line."""
     entries = [f"{json.dumps(name)}: {_lines(value)}" for name, value in report.items()]
     path.write_text("{\n" + ",\n".join(entries) + "\n}\n", encoding="utf-8")
 
@@ -121,20 +124,20 @@ def _lines(value: Any) -> str:
 
 
 def _part(data: EmotionData, role: str) -> np.ndarray:
-    """Return which images have a role, bool ``(N,)``."""
+    """Return the mask of images with a role, bool ``(N,)``."""
     return np.isin(np.arange(len(data)), indices(data, role))
 
 
-def _has_copy(data: EmotionData, numbers: np.ndarray, role: str) -> np.ndarray:
-    """Return which images have a copy other than themselves in a role, bool ``(N,)``."""
+def _has_duplicate(data: EmotionData, group_ids: np.ndarray, role: str) -> np.ndarray:
+    """Return the mask of images with a duplicate, other than themselves, in a role, bool ``(N,)``."""
     part = _part(data, role)
-    return np.bincount(numbers, weights=part, minlength=len(data))[numbers] > part
+    return np.bincount(group_ids, weights=part, minlength=len(data))[group_ids] > part
 
 
-def _count(data: EmotionData, numbers: np.ndarray) -> dict[str, Any]:
-    sizes = np.bincount(numbers)
+def _count(data: EmotionData, group_ids: np.ndarray) -> dict[str, Any]:
+    sizes = np.bincount(group_ids)
     roles = [role for role in ROLES if role in data.roles]
-    copied = {role: _has_copy(data, numbers, role) for role in roles}
+    copied = {role: _has_duplicate(data, group_ids, role) for role in roles}
     return {
         "groups": int((sizes > 1).sum()),
         "surplus": int((sizes[sizes > 1] - 1).sum()),
@@ -144,28 +147,28 @@ def _count(data: EmotionData, numbers: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _groups(numbers: np.ndarray) -> list[np.ndarray]:
+def _groups(group_ids: np.ndarray) -> list[np.ndarray]:
     """Return the rows of each group of two or more."""
-    order = np.argsort(numbers, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+    order = np.argsort(group_ids, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(group_ids[order])) + 1)
     return [rows for rows in parts if len(rows) > 1]
 
 
-def _kind(copies: Copies, rows: np.ndarray) -> str:
-    return "exact" if (copies.exact[rows] == copies.exact[rows[0]]).all() else "near"
+def _kind(duplicates: Duplicates, rows: np.ndarray) -> str:
+    return "exact" if (duplicates.exact[rows] == duplicates.exact[rows[0]]).all() else "near"
 
 
-def _conflict(data: EmotionData, copies: Copies, rows: np.ndarray) -> dict[str, Any] | None:
-    """Return a group's labelled rows and their labels where these differ.
+def _conflict(data: EmotionData, duplicates: Duplicates, rows: np.ndarray) -> dict[str, Any] | None:
+    """Return a group's labelled rows and their labels if these differ, else None.
 
-    It is called exact where images of the same pixels differ, whatever near copies the group holds.
+    The kind is "exact" if images with the same pixels differ, even if the group has near duplicates too.
     """
     rows = rows[data.targets[rows] >= 0]
     targets = data.targets[rows]
     if len(np.unique(targets)) < 2:
         return None
-    same = len(np.unique(copies.exact[rows])) == len(
-        np.unique(np.column_stack([copies.exact[rows], targets]), axis=0)
+    exact_agree = len(np.unique(duplicates.exact[rows])) == len(
+        np.unique(np.column_stack([duplicates.exact[rows], targets]), axis=0)
     )
     names = [data.labels.names[target] for target in targets]
-    return {"kind": "near" if same else "exact", "rows": rows.tolist(), "labels": names}
+    return {"kind": "near" if exact_agree else "exact", "rows": rows.tolist(), "labels": names}

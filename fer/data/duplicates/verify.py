@@ -1,8 +1,8 @@
-"""Whether two images show the same photograph: their fine detail must agree somewhere within a few pixels.
+"""Confirm that two images show the same photograph, by the correlation of their fine detail.
 
-Plain correlation cannot tell: two faces before a dark wall reach 0.95. What is finer than a facial feature
-(creases, teeth, strands of hair, the edge of a shadow) differs between photographs and survives another crop,
-light, watermark or recompression.
+Correlation of the pixels is not enough: two faces in front of a dark wall reach 0.95. Detail finer than a
+facial feature (creases, teeth, strands of hair, edges of shadows) differs between photographs, and survives
+another crop, brightness, watermark or compression.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-MIN_DETAIL = 0.75  # docs/decisions/0005-duplicates.md
-_MAX_SHIFT = 6  # px of 48 either way, along each axis
-_FINE, _BROAD, _AROUND = 1.0, 2.0, 4.0  # px: the band of detail, and the neighbourhood that sets its contrast
-_NOISE = 3.0  # gray levels: contrast below it is not amplified
-_PORTION = 512
+# docs/decisions/0005-duplicates.md
+MIN_DETAIL = 0.75
+# Pixels of 48, in both directions along each axis.
+_MAX_SHIFT = 6
+# Sigmas in pixels: limits of the band of detail, and the neighborhood for contrast normalization.
+_FINE_SIGMA, _COARSE_SIGMA, _CONTRAST_SIGMA = 1.0, 2.0, 4.0
+# Gray levels. Contrast below it is not amplified.
+_NOISE = 3.0
+_PAIRS_PER_TASK = 512
 
 
-def correlations(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Return how well the detail of each pair agrees, where it does so best.
+def detail_correlations(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return the correlation of each pair's fine detail, at the shift where it is highest.
 
     Args:
         thumbnails: uint8 ``(N, 48, 48)``.
@@ -27,27 +31,27 @@ def correlations(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     Returns:
         float32 ``(P,)`` in [-1, 1].
     """
-    details = {int(i): detail(thumbnails[i]) for i in np.unique(pairs[:, :2])}
+    details = {int(i): fine_detail(thumbnails[i]) for i in np.unique(pairs[:, :2])}
 
-    def compare(portion: np.ndarray) -> list[float]:
-        return [_agreement(details[i], details[j], bool(turned)) for i, j, turned in portion.tolist()]
+    def compare(chunk: np.ndarray) -> list[float]:
+        return [_max_correlation(details[i], details[j], bool(mirror)) for i, j, mirror in chunk.tolist()]
 
     with ThreadPoolExecutor() as threads:
-        portions = [pairs[start : start + _PORTION] for start in range(0, len(pairs), _PORTION)]
-        return np.array([value for part in threads.map(compare, portions) for value in part], np.float32)
+        chunks = [pairs[start : start + _PAIRS_PER_TASK] for start in range(0, len(pairs), _PAIRS_PER_TASK)]
+        return np.array([value for part in threads.map(compare, chunks) for value in part], np.float32)
 
 
-def detail(image: np.ndarray) -> np.ndarray:
-    """Return an image's band of fine detail at even contrast, float32 ``(48, 48)``."""
+def fine_detail(image: np.ndarray) -> np.ndarray:
+    """Return an image's band of fine detail with normalized local contrast, float32 ``(48, 48)``."""
     pixels = image.astype(np.float32)
-    band = cv2.GaussianBlur(pixels, (0, 0), _FINE) - cv2.GaussianBlur(pixels, (0, 0), _BROAD)
-    contrast = cv2.sqrt(cv2.GaussianBlur(band * band, (0, 0), _AROUND))
+    band = cv2.GaussianBlur(pixels, (0, 0), _FINE_SIGMA) - cv2.GaussianBlur(pixels, (0, 0), _COARSE_SIGMA)
+    contrast = cv2.sqrt(cv2.GaussianBlur(band * band, (0, 0), _CONTRAST_SIGMA))
     return band / (contrast + _NOISE)
 
 
-def _agreement(first: np.ndarray, second: np.ndarray, turned: bool) -> float:
-    """Return the largest correlation of the second's middle with any place of the first."""
+def _max_correlation(first: np.ndarray, second: np.ndarray, mirror: bool) -> float:
+    """Return the highest correlation of the second's center with the first, over all shifts."""
     inner = slice(_MAX_SHIFT, -_MAX_SHIFT)
-    middle = second[inner, inner]
-    middle = cv2.flip(middle, 1) if turned else middle
-    return float(cv2.matchTemplate(first, middle, cv2.TM_CCOEFF_NORMED).max())
+    center = second[inner, inner]
+    center = cv2.flip(center, 1) if mirror else center
+    return float(cv2.matchTemplate(first, center, cv2.TM_CCOEFF_NORMED).max())

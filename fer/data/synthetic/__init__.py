@@ -1,4 +1,4 @@
-"""Synthetic faces: drawn by parameters, labelled by construction, no download and no real person."""
+"""Synthetic faces: rendered from parameters, labelled by construction, without real people."""
 
 from fer.data.synthetic.drawing import SPLITS, face_at
 from fer.data.synthetic.parameters import HAIR_STYLES, OCCLUDERS, FaceParameters
@@ -6,7 +6,8 @@ from fer.data.synthetic.reader import read_synthetic
 from fer.data.synthetic.render import render_face
 from fer.data.synthetic.sampling import sample_parameters
 
-VERSION = 1  # of the pictures; a new number makes caches of older ones stale
+# Increase it whenever the rendered images change: cached data sets of other versions are rebuilt.
+VERSION = 1
 
 __all__ = [
     "HAIR_STYLES",

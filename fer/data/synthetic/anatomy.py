@@ -1,7 +1,7 @@
-"""Where the parts of a face lie, and how muscle actions move them: control points on the head's front.
+"""Control points of the parts of a face, and how muscle actions move them.
 
 Units are half face widths: the face spans x from -1 to 1, the eye line is y = 0, y points down.
-Functions give the right half of the picture (x > 0), from the parameters of `half_face`.
+Functions return the right half of the image (x > 0), for the parameters of `half_face`.
 """
 
 from dataclasses import replace
@@ -17,7 +17,7 @@ _PAIRED = (
 
 
 def half_face(p: FaceParameters, side: int) -> FaceParameters:
-    """The parameters that one side acts by: the weaker side of an asymmetric face acts with less strength."""
+    """Return the parameters of one side; the weaker side of an asymmetric face has weaker muscle actions."""
     weaker = 1 - 0.4 * max(0.0, -side * p.asymmetry)
     if weaker == 1:
         return p
@@ -39,16 +39,16 @@ _BROW_WIDTH = _column(0.045, 0.062, 0.056, 0.042, 0.012)
 
 
 def brow(p: FaceParameters) -> np.ndarray:
-    """Outline (10, 2) of a brow."""
-    # A raised inner brow holds against the frown, which then only draws it inwards (grief: AU1+4).
+    """Return the outline (10, 2) of a brow."""
+    # A raised inner brow counteracts the frown, which then only pulls it inwards (sadness: AU1+4).
     lower = p.brow_lower * (1 - 0.75 * p.inner_brow_raise) + 0.35 * p.nose_wrinkle
     line = _BROW.copy()
     line[:, 1] += -0.2 * p.inner_brow_raise * _INNER_RAISE - 0.17 * p.outer_brow_raise * _OUTER_RAISE
     line[:, 1] += 0.17 * lower * _LOWER - 0.05 * p.brow_height
     line[:, 0] -= 0.06 * (p.brow_lower + 0.3 * p.nose_wrinkle) * _TOGETHER
-    # The frown also lifts the tail a little, which makes the slant.
+    # The frown also lifts the tail slightly, which slants the brow.
     line[-2:, 1] -= 0.05 * lower
-    # Grief lets the tail sink.
+    # In sadness the tail sinks.
     line[2:, 1] += 0.06 * p.inner_brow_raise * max(0.0, 1 - 1.5 * p.outer_brow_raise) * _column(0.2, 0.7, 1)
     width = _BROW_WIDTH * (1 + 0.4 * p.brow_thickness)
     upper, under = line.copy(), line[::-1].copy()
@@ -58,40 +58,40 @@ def brow(p: FaceParameters) -> np.ndarray:
 
 
 def eye(p: FaceParameters) -> tuple[np.ndarray, np.ndarray]:
-    """Upper and lower lid margin, each (5, 2) from the inner to the outer corner."""
+    """Return the upper and the lower lid margin, each (5, 2) from the inner to the outer corner."""
     raised, shut = p.upper_lid_raise, min(1.0, p.lid_droop)
     squint = 0.55 * p.lid_tighten + 0.3 * p.cheek_raise + 0.25 * p.nose_wrinkle
     top = (-0.135 - 0.075 * raised + 0.045 * squint) * (1 - 0.92 * shut) + 0.06 * shut
     bottom = 0.088 + 0.015 * raised - 0.075 * p.cheek_raise - 0.045 * p.lid_tighten - 0.035 * p.nose_wrinkle
     bottom = bottom * (1 - shut) + 0.07 * shut
     frown = p.brow_lower * (1 - 0.8 * p.inner_brow_raise)
-    grief = p.inner_brow_raise * (1 - 0.7 * p.outer_brow_raise)
-    inner, outer = 0.02, -0.015 + 0.03 * grief
+    sadness = p.inner_brow_raise * (1 - 0.7 * p.outer_brow_raise)
+    inner, outer = 0.02, -0.015 + 0.03 * sadness
     upper = _points(
         (0.2, inner),
-        (0.285, 0.62 * top + 0.05 * frown - 0.02 * grief),
+        (0.285, 0.62 * top + 0.05 * frown - 0.02 * sadness),
         (0.41, top + 0.015 * frown),
-        (0.545, 0.74 * top + 0.035 * grief - 0.01 * frown),
+        (0.545, 0.74 * top + 0.035 * sadness - 0.01 * frown),
         (0.645, outer),
     )
     lower = _points((0.2, inner), (0.3, 0.6 * bottom), (0.42, bottom), (0.55, 0.75 * bottom), (0.645, outer))
-    return _sized(p, upper), _sized(p, lower)
+    return _scale_eye(p, upper), _scale_eye(p, lower)
 
 
-def _sized(p: FaceParameters, points: np.ndarray) -> np.ndarray:
-    centre = np.array([0.42, 0.0])
-    return centre + (points - centre) * (1.12 + 0.13 * p.eye_size)
+def _scale_eye(p: FaceParameters, points: np.ndarray) -> np.ndarray:
+    center = np.array([0.42, 0.0])
+    return center + (points - center) * (1.12 + 0.13 * p.eye_size)
 
 
 def mouth_corner(p: FaceParameters) -> tuple[float, float]:
-    """Place of the right corner of the mouth."""
+    """Return the position (x, y) of the right mouth corner."""
     smile, sad, wide, jaw = p.lip_corner_pull, p.lip_corner_depress, p.lip_stretch, p.jaw_drop
     x = 0.385 + 0.05 * p.mouth_width + 0.13 * smile - 0.02 * sad + 0.12 * wide - 0.08 * p.lip_tighten
     return x - 0.15 * jaw * (1 - wide), 0.806 - 0.13 * smile + 0.11 * sad + 0.08 * wide + 0.17 * jaw
 
 
 def mouth(p: FaceParameters) -> dict[str, np.ndarray]:
-    """One half of the lips: ``outer_upper``, ``inner_upper``, ``inner_lower``, ``outer_lower``, (n, 2) each.
+    """Return half of the lips: ``outer_upper``, ``inner_upper``, ``inner_lower``, ``outer_lower``, (n, 2).
 
     Upper curves run from the middle to the corner, lower ones from the corner to the middle.
     """
@@ -102,8 +102,9 @@ def mouth(p: FaceParameters) -> dict[str, np.ndarray]:
     top, bottom = middle - 0.35 * part - 0.03 * jaw, middle + 0.65 * part + 0.4 * jaw
     full = (1 + 0.3 * p.lip_fullness) * (1 - 0.65 * p.lip_tighten) * (1 - 0.25 * max(smile, wide))
     x, y = mouth_corner(p)
-    side = 0.3 * max(wide, 0.6 * jaw)  # an open or stretched mouth is squarer than an almond
-    # At the middle, at 0.3 and at 0.74 of the way to the corner.
+    # An open or stretched mouth is closer to a rectangle than to an almond.
+    side = 0.3 * max(wide, 0.6 * jaw)
+    # At the middle, and at 0.3 and 0.74 of the distance to the corner.
     upper = [
         top - 0.25 * sneer,
         y + 0.95 * (top - y) - 0.45 * sneer,
@@ -120,7 +121,7 @@ def mouth(p: FaceParameters) -> dict[str, np.ndarray]:
 def _lips(
     x: float, y: float, upper: list[float], lower: list[float], full: float, sneer: float, pout: float
 ) -> dict[str, np.ndarray]:
-    """Lips of a given fullness about the opening, whose heights are ``upper`` and ``lower``."""
+    """Return lips of a given fullness around the opening, whose heights are ``upper`` and ``lower``."""
     near, far = 0.3 * x, 0.74 * x
     dip = upper[0] - 0.085 * full - 0.4 * sneer
     bow = upper[1] - 0.105 * full - 0.75 * sneer
@@ -145,8 +146,8 @@ _OUTLINE = _points(
 _OUTLINE_DEPTH = _column(0.08, 0.08, 0.08, 0.08, 0.1, 0.16, 0.28, 0.42, 0.52, 0.55)
 
 
-def outline(p: FaceParameters) -> np.ndarray:
-    """Right half of the head's silhouette, (10, 3) from the crown to the chin."""
+def head_outline(p: FaceParameters) -> np.ndarray:
+    """Return the right half of the head's silhouette, (10, 3) from the crown to the chin."""
     line = _OUTLINE.copy()
     below = np.clip((line[:, 1] + 0.1) / 1.4, 0, 1)
     line[:, 0] *= 1 + 0.07 * p.jaw_width * np.sin(np.pi * below) + 0.1 * p.jaw_width * (below > 0.7)
@@ -160,19 +161,19 @@ _NOSTRIL = _points((0.045, 0.5), (0.085, 0.475), (0.125, 0.49), (0.09, 0.51))
 
 
 def nose(p: FaceParameters) -> dict[str, np.ndarray]:
-    """``wing`` (4, 2) and ``nostril`` (4, 2)."""
+    """Return the curves ``wing`` (4, 2) and ``nostril`` (4, 2)."""
     stretch = np.array([1 + 0.18 * p.nose_width + 0.1 * p.nose_wrinkle + 0.06 * p.lip_corner_pull, 1])
     drop = np.array([0, 0.05 * p.nose_length - 0.05 * p.nose_wrinkle])
     return {"wing": _WING * stretch + drop, "nostril": _NOSTRIL * stretch + drop}
 
 
 def nose_tip(p: FaceParameters) -> np.ndarray:
-    """Place of the tip of the nose, (1, 2)."""
+    """Return the position of the nose tip, (1, 2)."""
     return _points((0, 0.4 + 0.05 * p.nose_length - 0.02 * p.nose_wrinkle))
 
 
 def fold(p: FaceParameters) -> np.ndarray:
-    """Nasolabial fold (4, 2), from the wing of the nose to beside the mouth."""
+    """Return the nasolabial fold (4, 2), from the wing of the nose to the side of the mouth."""
     smile = p.lip_corner_pull
     line = _points((0.2, 0.4), (0.33, 0.53), (0.42, 0.68), (0.46, 0.86))
     line[:, 0] += smile * _column(0.02, 0.06, 0.1, 0.1) + 0.05 * p.lip_stretch * _column(0, 0.5, 1, 1)
@@ -197,13 +198,13 @@ EAR = np.column_stack(
         np.full(6, -0.08),
     ]
 )
-# Right halves, from the top to the bottom.
+# Right halves, from top to bottom.
 BODY = {
     "torso": _points((0.45, 1.72), (1.0, 1.88), (1.5, 2.08), (1.85, 2.5), (2.0, 4.0)),
     "neck": _points((0.5, 0.6), (0.52, 1.2), (0.56, 1.6), (0.62, 1.8), (0.35, 2.0)),
 }
-_AROUND = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-LENS = np.column_stack([0.43 + 0.29 * np.cos(_AROUND), 0.03 + 0.23 * np.sin(_AROUND)])
+_LENS_ANGLES = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+LENS = np.column_stack([0.43 + 0.29 * np.cos(_LENS_ANGLES), 0.03 + 0.23 * np.sin(_LENS_ANGLES)])
 BEARD = _points(
     (-1.1, 0.1),
     (-0.92, 0.32),

@@ -1,4 +1,4 @@
-"""Draw a set of faces, on several processors: `python -m fer.data.synthetic.worker` draws each share."""
+"""Render the faces of a data set, in several processes of `python -m fer.data.synthetic.worker`."""
 
 import json
 import os
@@ -15,12 +15,13 @@ from fer.data.synthetic.sampling import sample_parameters
 from fer.labels import FER7
 
 SPLITS = ("train", "val", "test")
-_WORTH_A_PROCESS = 300  # faces; starting Python takes about as long as drawing these at 48 pixels
+# Starting Python takes about as long as rendering this many faces at 48 pixels.
+_MIN_FACES_PER_PROCESS = 300
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What a set is made of; arguments as in `read_synthetic`."""
+class DatasetSpec:
+    """The specification of a data set; fields as the arguments of `read_synthetic`."""
 
     counts: tuple[int, int, int]
     size: int
@@ -28,22 +29,22 @@ class Recipe:
     seed: int
     difficulty: float
 
-    def places(self) -> list[tuple[int, int]]:
-        """Split and position of every face, in the order of the set."""
-        return [(split, at) for split, count in enumerate(self.counts) for at in range(count)]
+    def positions(self) -> list[tuple[int, int]]:
+        """Return the split and the position in it of every face, in the order of the data set."""
+        return [(split, position) for split, count in enumerate(self.counts) for position in range(count)]
 
 
 def emotion_at(seed: int, split: int, position: int) -> int:
-    """Class number of one face: every seven in a row show the seven emotions, in a random order."""
-    block, place = divmod(position, len(FER7))
-    return int(np.random.default_rng([seed, split, 0, block]).permutation(len(FER7))[place])
+    """Return the class number of one face. Every block of seven has all emotions, in a random order."""
+    block, offset = divmod(position, len(FER7))
+    return int(np.random.default_rng([seed, split, 0, block]).permutation(len(FER7))[offset])
 
 
 def face_at(seed: int, split: int, position: int, difficulty: float = 1.0) -> tuple[FaceParameters, int]:
-    """The parameters and the class number of one face of a set; they depend on nothing else.
+    """Return the parameters and the class number of one face, which depend only on the arguments.
 
     Args:
-        seed: Seed of the set.
+        seed: Seed of the data set.
         split: Position in `SPLITS`.
         position: Position in the split.
         difficulty: See `sample_parameters`.
@@ -52,38 +53,44 @@ def face_at(seed: int, split: int, position: int, difficulty: float = 1.0) -> tu
     return sample_parameters(emotion, np.random.default_rng([seed, split, 1, position]), difficulty), emotion
 
 
-def draw_share(recipe: Recipe, first: int, step: int) -> np.ndarray:
-    """Every ``step``-th face of a set from ``first`` on, uint8 (N, size, size, 1 or 3)."""
-    share = recipe.places()[first::step]
-    images = np.empty((len(share), recipe.size, recipe.size, 3 if recipe.color else 1), np.uint8)
-    for row, (split, position) in enumerate(share):
-        parameters, _ = face_at(recipe.seed, split, position, recipe.difficulty)
-        images[row] = render_face(parameters, recipe.size, recipe.color)[0]
+def render_part(spec: DatasetSpec, first: int, step: int) -> np.ndarray:
+    """Render every ``step``-th face of a data set from ``first`` on, uint8 (N, size, size, 1 or 3)."""
+    part = spec.positions()[first::step]
+    images = np.empty((len(part), spec.size, spec.size, 3 if spec.color else 1), np.uint8)
+    for row, (split, position) in enumerate(part):
+        parameters, _ = face_at(spec.seed, split, position, spec.difficulty)
+        images[row] = render_face(parameters, spec.size, spec.color)[0]
     return images
 
 
-def draw_set(recipe: Recipe, num_workers: int | None) -> np.ndarray:
-    """All faces of a set, uint8 (N, size, size, 1 or 3)."""
-    total = sum(recipe.counts)
-    most = os.cpu_count() or 1 if num_workers is None else num_workers
-    step = max(1, min(most, total // _WORTH_A_PROCESS))
-    if step == 1:
-        return draw_share(recipe, 0, 1)
-    images = np.empty((total, recipe.size, recipe.size, 3 if recipe.color else 1), np.uint8)
+def render_dataset(spec: DatasetSpec, num_workers: int | None) -> np.ndarray:
+    """Render all faces of a data set, uint8 (N, size, size, 1 or 3).
+
+    Args:
+        spec: The specification of the data set.
+        num_workers: Maximum number of processes; one per CPU if None.
+    """
+    total = sum(spec.counts)
+    max_workers = os.cpu_count() or 1 if num_workers is None else num_workers
+    num_parts = max(1, min(max_workers, total // _MIN_FACES_PER_PROCESS))
+    if num_parts == 1:
+        return render_part(spec, 0, 1)
+    images = np.empty((total, spec.size, spec.size, 3 if spec.color else 1), np.uint8)
 
     def collect(first: int) -> None:
-        share = images[first::step]
-        share[:] = np.frombuffer(_draw_elsewhere(recipe, first, step), np.uint8).reshape(share.shape)
+        part = images[first::num_parts]
+        pixels = _render_in_subprocess(spec, first, num_parts)
+        part[:] = np.frombuffer(pixels, np.uint8).reshape(part.shape)
 
-    with ThreadPoolExecutor(step) as pool:
-        list(pool.map(collect, range(step)))
+    with ThreadPoolExecutor(num_parts) as pool:
+        list(pool.map(collect, range(num_parts)))
     return images
 
 
-def _draw_elsewhere(recipe: Recipe, first: int, step: int) -> bytes:
-    """Run a worker and take its pixels."""
-    # A plain command: a forked pool can hang beside other threads, and a spawned one needs a main guard.
-    job = json.dumps({"recipe": asdict(recipe), "first": first, "step": step})
+def _render_in_subprocess(spec: DatasetSpec, first: int, step: int) -> bytes:
+    """Run a worker process and return its pixels."""
+    # Not multiprocessing: fork can deadlock with other threads, and spawn needs a main guard.
+    job = json.dumps({"spec": asdict(spec), "first": first, "step": step})
     command = [sys.executable, "-m", "fer.data.synthetic.worker", job]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout

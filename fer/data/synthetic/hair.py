@@ -1,4 +1,4 @@
-"""Hair styles: what lies behind the head, and what falls from the scalp to the hairline.
+"""Control points of the hair styles: the hair behind the head, and that between scalp and hairline.
 
 Units as in `anatomy`: half face widths, y down from the eye line.
 """
@@ -8,7 +8,7 @@ import numpy as np
 from fer.data.synthetic.parameters import FaceParameters
 
 _VOLUME = {"short": 0.16, "parted": 0.14, "fringe": 0.13, "long": 0.14, "bun": 0.06, "curly": 0.2}
-# Right half of the hairline, from above the middle of the forehead to beside the ear.
+# Right half of the hairline, from the middle of the forehead to the ear.
 _HAIRLINE = {
     "short": [(0, -0.9), (0.36, -0.98), (0.68, -0.84), (0.84, -0.5), (0.95, -0.08)],
     "fringe": [(0, -0.66), (0.32, -0.6), (0.6, -0.64), (0.83, -0.48), (0.92, -0.15), (0.98, 0.2)],
@@ -16,7 +16,7 @@ _HAIRLINE = {
     "bun": [(0, -1.02), (0.35, -0.98), (0.68, -0.8), (0.88, -0.5), (0.97, -0.15)],
     "curly": [(0, -0.9), (0.3, -0.92), (0.6, -0.8), (0.82, -0.55), (0.88, -0.2), (0.97, 0.15)],
 }
-# A parting lies off the middle, so this one is no mirror image: from the left to the right.
+# A parting is off center, so this hairline is not symmetric: from left to right.
 _PARTED = [
     (-0.95, -0.1), (-0.88, -0.5), (-0.72, -0.82), (-0.45, -1.08), (-0.1, -0.9), (0.32, -0.73), (0.7, -0.63),
     (0.88, -0.42), (0.95, -0.08),
@@ -40,21 +40,21 @@ def _flat(points: list[tuple[float, float]], depth: float) -> np.ndarray:
 
 
 def _across(half: np.ndarray) -> np.ndarray:
-    """From the left to the right, out of the right half that starts in the middle."""
+    """Return the curve from left to right for the right half, which starts in the middle."""
     return np.concatenate([half[:0:-1] * [-1, 1, 1], half])
 
 
 def _hairline(style: str) -> np.ndarray:
     line = _flat(_PARTED, 0) if style == "parted" else _across(_flat(_HAIRLINE[style], 0))
-    # The middle of the forehead lies in front of the silhouette, so that turning moves it further.
+    # The middle of the forehead is in front of the silhouette, so turning the head moves it further.
     line[:, 2] = 0.62 * np.sqrt(np.clip(1 - np.abs(line[:, 0]) / 1.0, 0, 1))
     return line
 
 
-def outlines(p: FaceParameters, half_head: np.ndarray) -> dict[str, np.ndarray]:
-    """Control points of ``scalp`` and ``hairline``, from left to right, and of the closed curve ``back``.
+def hair_outlines(p: FaceParameters, half_head: np.ndarray) -> dict[str, np.ndarray]:
+    """Return control points of ``scalp`` and ``hairline``, from left to right, and of the closed ``back``.
 
-    Nothing when bald; ``back`` only in the styles that show behind the head.
+    Empty for a bald head; ``back`` only for the styles that are visible behind the head.
     """
     if p.hair_style == "bald":
         return {}

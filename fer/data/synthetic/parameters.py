@@ -1,4 +1,4 @@
-"""What a synthetic face is described by: expression, identity, pose, light and what spoils the picture."""
+"""Parameters of a synthetic face: expression, identity, pose, light and image degradations."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -19,11 +19,10 @@ def _choice(default: str, options: tuple[str, ...]) -> Any:
 
 @dataclass(frozen=True)
 class FaceParameters:
-    """One drawn face. Every default gives an average, neutral, frontal, evenly lit face.
+    """The parameters of one synthetic face. The defaults give an average, neutral, frontal, evenly lit face.
 
-    Muscle actions carry their number in the Facial Action Coding System (Ekman & Friesen 1978) and a strength
-    in [0, 1], 1 being the strongest. Traits run from -1 to 1 about an average of 0. Left and right are the
-    viewer's.
+    Each muscle action has its number in the Facial Action Coding System (Ekman & Friesen 1978) and a strength
+    in [0, 1]. Traits range from -1 to 1 with an average of 0. Left and right are the viewer's.
 
     Raises:
         FerError: A value outside its range, or an unknown hair style or occluder.
@@ -45,8 +44,8 @@ class FaceParameters:
     lip_tighten: float = _number(0, 0, 1)  # AU23
     lips_part: float = _number(0, 0, 1)  # AU25
     jaw_drop: float = _number(0, 0, 1)  # AU26
-    lid_droop: float = _number(0, 0, 1)  # AU43; 1 shuts the eyes
-    asymmetry: float = _number(0, -1, 1)  # 1: the right half acts stronger by 40 %, the left weaker
+    lid_droop: float = _number(0, 0, 1)  # AU43; 1 closes the eyes
+    asymmetry: float = _number(0, -1, 1)  # -1 / 1: the right / left half is 40 % weaker
     gaze_x: float = _number(0, -1, 1)  # 1: as far right as the iris goes
     gaze_y: float = _number(0, -1, 1)  # 1: as far down
 
@@ -69,38 +68,39 @@ class FaceParameters:
     eye_tone: float = _number(0.7, 0, 1)  # 0 blue, 1 dark brown
     beard: float = _number(0, 0, 1)  # 0 shaven, 1 full
     age: float = _number(0.2, 0, 1)  # depth of the folds
-    clothes_tone: float = _number(0.5, 0, 1)  # once around the colour circle
+    clothes_tone: float = _number(0.5, 0, 1)  # hue, once around the color circle
 
     # Pose and framing
-    yaw: float = _number(0, -40, 40)  # degrees; positive turns the face to the right of the picture
+    yaw: float = _number(0, -40, 40)  # degrees; positive turns the face to the right of the image
     pitch: float = _number(0, -30, 30)  # degrees; positive lifts the chin
     roll: float = _number(0, -45, 45)  # degrees; positive turns clockwise
-    scale: float = _number(1, 0.5, 1.5)  # 1: the head fills nine tenths of the picture's height
-    shift_x: float = _number(0, -0.25, 0.25)  # of the picture's side, to the right
-    shift_y: float = _number(0, -0.25, 0.25)  # of the picture's side, down
+    scale: float = _number(1, 0.5, 1.5)  # 1: the head fills 90 % of the image's height
+    shift_x: float = _number(0, -0.25, 0.25)  # fraction of the image's side, to the right
+    shift_y: float = _number(0, -0.25, 0.25)  # fraction of the image's side, down
 
     # Light
     light_azimuth: float = _number(-25, -80, 80)  # degrees; positive: from the right
     light_elevation: float = _number(30, -30, 70)  # degrees; positive: from above
-    light_strength: float = _number(0.55, 0, 1)  # part of the light that has a direction
+    light_strength: float = _number(0.55, 0, 1)  # fraction of the light that is directional
     light_warmth: float = _number(0, -1, 1)  # -1 bluish, 1 yellowish
-    brightness: float = _number(0, -0.5, 0.5)  # of full scale
-    contrast: float = _number(1, 0.3, 1.7)  # about mid-gray
+    brightness: float = _number(0, -0.5, 0.5)  # fraction of full scale
+    contrast: float = _number(1, 0.3, 1.7)  # around mid-gray
 
-    # What spoils the picture
+    # Degradations
     glasses: float = _number(0, 0, 1)  # opacity of the frame; 0 for none
     occluder: str = _choice("none", OCCLUDERS)
-    occluder_size: float = _number(0.4, 0, 1)  # how far it reaches in; 1 covers about half the face
-    occluder_angle: float = _number(120, -180, 180)  # degrees; where it comes from, 0 right, 90 below
-    blur: float = _number(0, 0, 0.05)  # standard deviation, of the picture's side
+    occluder_size: float = _number(0.4, 0, 1)  # how far it extends; 1 covers about half the face
+    occluder_angle: float = _number(120, -180, 180)  # degrees; side that it comes from, 0 right, 90 below
+    blur: float = _number(0, 0, 0.05)  # standard deviation, fraction of the image's side
     noise: float = _number(0, 0, 40)  # standard deviation, gray levels of 255
     texture_seed: int = field(default=0, metadata={"range": (0, 2**32 - 1)})  # background, strands and noise
 
     def __post_init__(self) -> None:
-        """Check every value."""
+        """Validate every value."""
         for name, (low, high) in _RANGES.items():
-            if not low <= getattr(self, name) <= high:  # NaN is caught, too
-                value = getattr(self, name)
+            value = getattr(self, name)
+            # Also catches NaN.
+            if not low <= value <= high:
                 raise FerError(
                     f"face parameter {name}: expected a number from {low} to {high}, got {value!r}."
                 )

@@ -1,7 +1,6 @@
-"""Soft shading: bumps and hollows on a dome, lit from one side.
+"""The relief of a face: bumps and hollows on the dome of the head, as a sum of round Gaussians.
 
-The relief is a sum of round Gaussians. Each separates into a column and a row, so the whole sum over a
-picture is one matrix product, and so is its slope.
+Each Gaussian is separable, so the sum over an image is one matrix product, and so is its slope.
 """
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from fer.data.synthetic import anatomy
 from fer.data.synthetic.parameters import FaceParameters
 
-# x, y, radius, height, darkness, redness; mirrored where x is not 0. Lengths in half face widths.
+# x, y, radius, height, darkness, redness; mirrored if x is not 0. Lengths in half face widths.
 _FIXED = [
     (0.0, -0.18, 0.08, 0.045, 0.0, 0.0),  # bridge of the nose
     (0.0, -0.05, 0.08, 0.055, 0.0, 0.0),
@@ -25,8 +24,8 @@ _FIXED = [
 ]
 
 
-def bumps(p: FaceParameters) -> tuple[np.ndarray, np.ndarray]:
-    """Places (N, 2) on the face, and radius, height, darkness and redness (N, 4) there."""
+def relief_bumps(p: FaceParameters) -> tuple[np.ndarray, np.ndarray]:
+    """Return the centers (N, 2) of the bumps, and their radius, height, darkness and redness (N, 4)."""
     half = [*_FIXED, *_nose(p), *_mouth(p), *_cheek(p), *_folds(p), *_frown(p)]
     table = np.array(half)
     mirrored = table[table[:, 0] != 0] * [-1, 1, 1, 1, 1, 1]
@@ -76,7 +75,7 @@ def _cheek(p: FaceParameters) -> list[tuple[float, ...]]:
 
 
 def _folds(p: FaceParameters) -> list[tuple[float, ...]]:
-    """Nasolabial folds: grooves along the line that the drawn fold follows."""
+    """Return the nasolabial folds: grooves along `anatomy.fold`."""
     pulled = max(p.lip_corner_pull, 0.9 * p.nose_wrinkle, p.upper_lip_raise, 0.6 * p.lip_stretch)
     depth = 0.15 + 0.3 * p.age + 0.6 * pulled
     line = anatomy.fold(p)
@@ -86,7 +85,7 @@ def _folds(p: FaceParameters) -> list[tuple[float, ...]]:
 
 
 def _frown(p: FaceParameters) -> list[tuple[float, ...]]:
-    """The swelling and the shadow between drawn brows."""
+    """Return the swelling and the shadow between contracted brows."""
     frown = max(p.brow_lower, 0.7 * p.nose_wrinkle)
     return [
         (0.1, -0.3, 0.07, -0.02 * frown, 0.16 * frown, 0.0),

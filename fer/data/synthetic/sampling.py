@@ -1,4 +1,4 @@
-"""Random faces for an emotion: expressions after FACS prototypes, and all that varies beside them.
+"""Sample random faces of an emotion: expressions from FACS prototypes, and everything else at random.
 
 Prototypes follow Ekman & Friesen, "Unmasking the Face" (1975), and EMFACS (Friesen & Ekman 1983): happy
 AU6+12, sad AU1+4+15, surprise AU1+2+5+26, fear AU1+2+4+5+20+25, angry AU4+5+7+23, disgust AU9+10+15.
@@ -12,7 +12,7 @@ from fer.labels import FER7
 
 _Range = tuple[float, float]
 
-# Strengths of muscle actions at full intensity, drawn evenly from each range.
+# Strengths of muscle actions at full intensity, drawn uniformly from each range.
 _PROTOTYPES: dict[str, dict[str, _Range]] = {
     "angry": {
         "brow_lower": (0.8, 1.0), "upper_lid_raise": (0.2, 0.6), "lid_tighten": (0.5, 1.0),
@@ -48,17 +48,17 @@ _TRAITS = (
 )  # fmt: skip
 _FRACTIONS = ("skin_tone", "hair_tone", "eye_tone", "age", "clothes_tone")
 
-Drawn = dict[str, float | str | int]
+Values = dict[str, float | str | int]
 
 
 def sample_parameters(emotion: int, rng: np.random.Generator, difficulty: float = 1.0) -> FaceParameters:
-    """Draw a random face.
+    """Return the parameters of a random face.
 
     Args:
         emotion: Class number in `fer.labels.FER7`.
-        rng: Source of all chance.
-        difficulty: 0 to 1. At 0 the expression is strong, and the face frontal, centred, well lit, clear and
-            in full view; at 1 all of that varies. Identity varies at any difficulty.
+        rng: Random generator.
+        difficulty: 0 to 1. At 0 the expression is strong, and the face is frontal, centered, well lit, sharp
+            and not occluded; at 1 all of this varies. Identity varies at any difficulty.
 
     Raises:
         FerError: An unknown emotion, or a difficulty outside [0, 1].
@@ -67,27 +67,27 @@ def sample_parameters(emotion: int, rng: np.random.Generator, difficulty: float 
         names = ", ".join(f"{number} {name}" for number, name in enumerate(FER7.names))
         raise FerError(f"synthetic faces: expected an emotion from {names}; got {emotion!r}.")
     check_difficulty(difficulty)
-    drawn = {
+    values = {
         **_expression(FER7.names[emotion], rng, difficulty),
         **_identity(rng),
         **_pose(rng, difficulty),
         **_light(rng, difficulty),
-        **_spoilers(rng, difficulty),
+        **_degradations(rng, difficulty),
     }
-    return FaceParameters(**drawn)  # type: ignore[arg-type]
+    return FaceParameters(**values)  # type: ignore[arg-type]
 
 
 def check_difficulty(difficulty: float) -> None:
-    """Raise FerError unless the difficulty lies in [0, 1]."""
+    """Raise FerError unless the difficulty is in [0, 1]."""
     if not 0 <= difficulty <= 1:
         raise FerError(f"synthetic faces: expected a difficulty from 0 to 1, got {difficulty!r}.")
 
 
-def _expression(name: str, rng: np.random.Generator, difficulty: float) -> Drawn:
+def _expression(name: str, rng: np.random.Generator, difficulty: float) -> Values:
     prototype = _PROTOTYPES[name]
     intensity = 1 - difficulty * rng.uniform(0, 0.2)
-    drawn: Drawn = {action: intensity * rng.uniform(*span) for action, span in prototype.items()}
-    # No face is quite at rest: every other muscle may twitch a little.
+    values: Values = {action: intensity * rng.uniform(*bounds) for action, bounds in prototype.items()}
+    # No face is completely at rest: other muscles may be slightly active.
     for action in (
         "inner_brow_raise",
         "outer_brow_raise",
@@ -95,26 +95,26 @@ def _expression(name: str, rng: np.random.Generator, difficulty: float) -> Drawn
         "lip_corner_pull",
         "lip_corner_depress",
     ):
-        drawn.setdefault(action, 0.12 * difficulty * rng.random())
-    drawn["asymmetry"] = 0.5 * difficulty * rng.uniform(-1, 1)
-    drawn["gaze_x"], drawn["gaze_y"] = (0.1 + 0.6 * difficulty) * rng.uniform(-1, 1, 2)
-    return drawn
+        values.setdefault(action, 0.12 * difficulty * rng.random())
+    values["asymmetry"] = 0.5 * difficulty * rng.uniform(-1, 1)
+    values["gaze_x"], values["gaze_y"] = (0.1 + 0.6 * difficulty) * rng.uniform(-1, 1, 2)
+    return values
 
 
-def _identity(rng: np.random.Generator) -> Drawn:
-    drawn: Drawn = dict(zip(_TRAITS, rng.uniform(-1, 1, len(_TRAITS)).tolist(), strict=True))
-    drawn |= dict(zip(_FRACTIONS, rng.random(len(_FRACTIONS)).tolist(), strict=True))
-    # Dark skin seldom comes with fair hair or light eyes.
+def _identity(rng: np.random.Generator) -> Values:
+    values: Values = dict(zip(_TRAITS, rng.uniform(-1, 1, len(_TRAITS)).tolist(), strict=True))
+    values |= dict(zip(_FRACTIONS, rng.random(len(_FRACTIONS)).tolist(), strict=True))
+    # Dark skin is rarely combined with fair hair or light eyes.
     for name in ("hair_tone", "eye_tone"):
-        drawn[name] = max(float(drawn[name]), min(1.0, 1.5 * float(drawn["skin_tone"]) - 0.25))
-    drawn["hair_style"] = HAIR_STYLES[rng.integers(len(HAIR_STYLES))]
-    drawn["hair_gray"] = rng.random() if rng.random() < 0.15 else 0.0
-    has_beard = drawn["hair_style"] in ("bald", "short", "parted", "curly") and rng.random() < 0.3
-    drawn["beard"] = (rng.uniform(0.1, 0.3), rng.uniform(0.7, 1))[rng.integers(2)] if has_beard else 0.0
-    return drawn
+        values[name] = max(float(values[name]), min(1.0, 1.5 * float(values["skin_tone"]) - 0.25))
+    values["hair_style"] = HAIR_STYLES[rng.integers(len(HAIR_STYLES))]
+    values["hair_gray"] = rng.random() if rng.random() < 0.15 else 0.0
+    has_beard = values["hair_style"] in ("bald", "short", "parted", "curly") and rng.random() < 0.3
+    values["beard"] = (rng.uniform(0.1, 0.3), rng.uniform(0.7, 1))[rng.integers(2)] if has_beard else 0.0
+    return values
 
 
-def _pose(rng: np.random.Generator, difficulty: float) -> Drawn:
+def _pose(rng: np.random.Generator, difficulty: float) -> Values:
     yaw, pitch, roll, x, y = (difficulty * rng.uniform(-1, 1, 5)).tolist()
     return {
         "yaw": 17 * yaw,
@@ -126,7 +126,7 @@ def _pose(rng: np.random.Generator, difficulty: float) -> Drawn:
     }
 
 
-def _light(rng: np.random.Generator, difficulty: float) -> Drawn:
+def _light(rng: np.random.Generator, difficulty: float) -> Values:
     around, above, strength, warmth = rng.uniform(-1, 1, 4).tolist()
     return {
         "light_azimuth": (30 + 35 * difficulty) * around,
@@ -138,7 +138,7 @@ def _light(rng: np.random.Generator, difficulty: float) -> Drawn:
     }
 
 
-def _spoilers(rng: np.random.Generator, difficulty: float) -> Drawn:
+def _degradations(rng: np.random.Generator, difficulty: float) -> Values:
     kind = ("hand", "panel")[rng.integers(2)] if rng.random() < 0.12 * difficulty else "none"
     return {
         "glasses": rng.uniform(0.6, 1) if rng.random() < 0.15 else 0.0,

@@ -1,10 +1,10 @@
-"""Light on the relief of a face: one direction, the surrounding light, and warm shadows."""
+"""Shade the relief of a face: directional light, ambient light, and warm shadows."""
 
 import math
 
 import numpy as np
 
-from fer.data.synthetic.geometry import Face
+from fer.data.synthetic.geometry import FaceGeometry
 from fer.data.synthetic.parameters import FaceParameters
 
 _VIEW = np.array([0, 0, 1], np.float32)
@@ -12,26 +12,26 @@ _DOME_X, _DOME_Y = 1.13, 1.62
 
 
 def light_direction(p: FaceParameters) -> np.ndarray:
-    """Unit vector towards the light; x right, y down, z to the viewer."""
+    """Return the unit vector towards the light; x right, y down, z to the viewer."""
     azimuth, elevation = np.radians([p.light_azimuth, p.light_elevation])
     return np.array(
         [np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
     )
 
 
-def _bells(centres: np.ndarray, radii: np.ndarray, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussians (N, size) along one axis and their slopes, in 1 / pixel."""
+def _gaussians(centers: np.ndarray, radii: np.ndarray, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Gaussians (N, size) along one axis, and their slopes in 1 / pixel."""
     radii = radii[:, None]
-    offset = (grid - centres.astype(np.float32)[:, None]) / radii
-    bell = np.exp(-0.5 * offset * offset)
-    return bell, -offset / radii * bell
+    offset = (grid - centers.astype(np.float32)[:, None]) / radii
+    gaussian = np.exp(-0.5 * offset * offset)
+    return gaussian, -offset / radii * gaussian
 
 
-def _dome_slope(p: FaceParameters, face: Face, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Slope of the head itself, rounder towards its rim than an ellipsoid."""
+def _dome_slope(p: FaceParameters, face: FaceGeometry, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the slope of the head without relief; its edge is rounder than an ellipsoid's."""
     cos, sin = math.cos(math.radians(p.roll)), math.sin(math.radians(p.roll))
-    across = ((grid - face.centre[0]) / face.unit).astype(np.float32)[None]
-    down = ((grid - face.centre[1]) / face.unit).astype(np.float32)[:, None]
+    across = ((grid - face.center[0]) / face.unit).astype(np.float32)[None]
+    down = ((grid - face.center[1]) / face.unit).astype(np.float32)[:, None]
     u = (across * cos + down * sin) / _DOME_X
     v = (down * cos - across * sin + 0.05) / _DOME_Y
     r2 = u * u + v * v
@@ -40,15 +40,15 @@ def _dome_slope(p: FaceParameters, face: Face, grid: np.ndarray) -> tuple[np.nda
     return u * cos - v * sin, u * sin + v * cos
 
 
-def shade(p: FaceParameters, face: Face, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Light on a face at the places ``grid`` (S,), float32, in pixels along both axes.
+def shade(p: FaceParameters, face: FaceGeometry, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the light on a face at the coordinates ``grid`` (S,), float32, in pixels along both axes.
 
     Returns:
-        Factors for the colours, float32 (S, S, 3), and gloss in [0, 1], (S, S).
+        Factors for the colors, float32 (S, S, 3), and gloss in [0, 1], (S, S).
     """
-    places, (radii, height, dark, red) = face.curves["bumps"], face.bumps.T.astype(np.float32)
-    row, row_slope = _bells(places[:, 0], radii * np.float32(face.unit), grid)
-    column, column_slope = _bells(places[:, 1], radii * np.float32(face.unit), grid)
+    centers, (radii, height, dark, red) = face.curves["bumps"], face.bumps.T.astype(np.float32)
+    row, row_slope = _gaussians(centers[:, 0], radii * np.float32(face.unit), grid)
+    column, column_slope = _gaussians(centers[:, 1], radii * np.float32(face.unit), grid)
     lift = (height * face.unit)[:, None].astype(np.float32)
     dome_x, dome_y = _dome_slope(p, face, grid)
     slope_x = dome_x - column.T @ (lift * row_slope)
@@ -61,16 +61,17 @@ def shade(p: FaceParameters, face: Face, grid: np.ndarray) -> tuple[np.ndarray, 
     flush = column.T @ (red[:, None] * row)
     half_way = (light + _VIEW) / np.linalg.norm(light + _VIEW)
     gloss = np.maximum((slope_x * half_way[0] + slope_y * half_way[1] + half_way[2]) * facing, 0)
+    # To the 16th power, for a broad highlight. Squaring is much cheaper than np.power.
     for _ in range(4):
-        gloss = gloss * gloss  # to the 16th: a broad highlight, and much cheaper than a power
+        gloss = gloss * gloss
     return _tint(p, amount * hollow, flush), gloss * p.light_strength
 
 
 def _amount(p: FaceParameters, lit: np.ndarray, frontal: float) -> np.ndarray:
-    """Light on the surface about 1, wrapped a little around the edge as skin does."""
+    """Return the amount of light, 1 on a surface that faces the viewer (wrapped diffuse shading)."""
     wrapped = np.maximum((lit + 0.3) / 1.3, 0)
-    usual = ((max(frontal, 0.0) + 0.3) / 1.3) ** 0.7
-    return 1 - p.light_strength + p.light_strength * wrapped / usual
+    frontal_light = ((max(frontal, 0.0) + 0.3) / 1.3) ** 0.7
+    return 1 - p.light_strength + p.light_strength * wrapped / frontal_light
 
 
 def _tint(p: FaceParameters, amount: np.ndarray, flush: np.ndarray) -> np.ndarray:

@@ -1,19 +1,20 @@
-"""A process that draws one share of a set and writes its pixels to standard output."""
+"""A worker process that renders one part of a data set and writes its pixels to standard output."""
 
 import json
 import sys
 
 import cv2
 
-from fer.data.synthetic.drawing import Recipe, draw_share
+from fer.data.synthetic.drawing import DatasetSpec, render_part
 
 
 def main() -> None:
-    """Read the job, JSON, from the first argument."""
+    """Render the part that the first argument, JSON, specifies."""
     job = json.loads(sys.argv[1])
-    cv2.setNumThreads(1)  # the workers share the processors out among themselves
-    recipe = Recipe(**{**job["recipe"], "counts": tuple(job["recipe"]["counts"])})
-    sys.stdout.buffer.write(draw_share(recipe, job["first"], job["step"]).tobytes())
+    # One thread, because there is a worker for each CPU.
+    cv2.setNumThreads(1)
+    spec = DatasetSpec(**{**job["spec"], "counts": tuple(job["spec"]["counts"])})
+    sys.stdout.buffer.write(render_part(spec, job["first"], job["step"]).tobytes())
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The sweep: Optuna behind ``fer-train -m sweep=…``, on one machine or many."""
+"""Hyperparameter sweeps: Optuna behind ``fer-train -m sweep=…``, on one machine or several."""

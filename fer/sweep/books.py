@@ -1,8 +1,8 @@
-"""The study behind a sweep: its trials, handed out once each, and what became of them.
+"""The Optuna study of a sweep, shared by all its workers.
 
-All trials of a sweep are put into the storage as waiting ones when it begins. A worker takes one, and when
-its process dies the trial waits again, its number and parameters as before. So none is lost, and none is
-done twice. What changes the books is done under one lock.
+All trials are enqueued in the storage when the sweep starts. A worker claims a waiting trial. If its process
+dies, the trial waits again with the same number and parameters. So no trial is lost and none is done twice.
+Every change is made under one lock.
 """
 
 import time
@@ -15,21 +15,23 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from fer.sweep.liveness import is_gone, this_process
+from fer.sweep.liveness import is_dead, this_process
 from fer.sweep.plan import Plan
 from fer.sweep.search import build_pruner, build_sampler
 from fer.sweep.space import Value, suggest
 from fer.sweep.storage import lock, open_storage
 
-OWNER, PULSE, DEATHS, SESSION = "fer:owner", "fer:pulse", "fer:deaths", "fer:session"
-REPORTS = "fer:reports"  # that it had given when its process last died
-MAX_DEATHS = 3  # a trial whose process died as often, and came no further, is likely to be the reason
+# Names of trial attributes in the storage. REPORTS: number of reports when the trial's process last died.
+OWNER, HEARTBEAT, SESSION = "fer:owner", "fer:pulse", "fer:session"
+PROCESS_DEATHS, REPORTS = "fer:deaths", "fer:reports"
+# A trial whose process died this often without any progress is probably the cause itself, so it fails.
+MAX_PROCESS_DEATHS = 3
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 @dataclass(frozen=True)
-class Tally:
-    """How many trials have ended how, and how many have not."""
+class TrialCounts:
+    """Number of trials in each state."""
 
     finished: int
     pruned: int
@@ -39,21 +41,21 @@ class Tally:
 
     @property
     def ended(self) -> int:
-        """Return how many have ended."""
+        """Return the number of finished, pruned and failed trials."""
         return self.finished + self.pruned + self.failed
 
     @property
-    def all(self) -> int:
-        """Return how many there are."""
+    def total(self) -> int:
+        """Return the number of all trials."""
         return self.ended + self.running + self.waiting
 
 
-class Books:
-    """A sweep's study, and all that a worker does to it.
+class SweepStudy:
+    """A sweep's Optuna study with the operations of its workers.
 
     Args:
-        plan: Of the sweep.
-        storage: Opened already, where the caller has it.
+        plan: Plan of the sweep.
+        storage: Its storage; opened here if None.
     """
 
     def __init__(self, plan: Plan, storage: BaseStorage | None = None) -> None:
@@ -68,54 +70,54 @@ class Books:
         """Return all trials, by number."""
         return self.study.get_trials(deepcopy=False)
 
-    def tally(self) -> Tally:
-        """Count them."""
+    def counts(self) -> TrialCounts:
+        """Return the number of trials in each state."""
         states = [trial.state for trial in self.trials()]
         order = (
             TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING,
         )  # fmt: skip
-        return Tally(*(states.count(state) for state in order))
+        return TrialCounts(*(states.count(state) for state in order))
 
     def too_many_failed(self) -> bool:
-        """Return whether the sweep should stop for its failures."""
-        tally = self.tally()
-        return tally.failed > self.plan.max_failed_share * tally.all
+        """Return whether the failed trials exceed ``sweep.max_failed_share``."""
+        counts = self.counts()
+        return counts.failed > self.plan.max_failed_share * counts.total
 
-    def busy(self) -> int:
-        """Return how many workers of this session are at a trial."""
+    def busy_workers(self) -> int:
+        """Return how many workers of this session are training a trial."""
         running = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
         return sum(trial.system_attrs.get(SESSION) == self.plan.session for trial in running)
 
-    def take(self, idle: bool = False) -> tuple[Trial, dict[str, Value]] | None:
-        """Take a waiting trial; None where none waits, or too many have failed.
+    def claim(self, idle: bool = False) -> tuple[Trial, dict[str, Value]] | None:
+        """Claim a waiting trial for this process; None if none waits or too many have failed.
 
         Args:
-            idle: This process is at no trial: one that is its own, as where the storage went away while it
-                was being taken, waits again first.
+            idle: Whether this process works on no trial. A trial that it owns all the same (the storage
+                failed during an earlier claim) is then requeued first.
 
         Returns:
-            The trial, this process its owner, and its value for each key of the config.
+            The trial, and its value for each key of the config.
         """
         with lock(self.plan.address, self.plan.name):
-            self.revive(own=idle)
+            self.requeue_abandoned(include_own=idle)
             waiting = [trial.number for trial in self.trials() if trial.state == TrialState.WAITING]
             if not waiting or self.too_many_failed():
                 return None
             self.study.sampler = build_sampler(self.plan.sampler, self.plan.seed, waiting[0])
             trial = self.study.ask()
-            self._mark(trial._trial_id, OWNER, this_process())
-            self._mark(trial._trial_id, SESSION, self.plan.session)
-            self.beat(trial)
+            self._set_attribute(trial._trial_id, OWNER, this_process())
+            self._set_attribute(trial._trial_id, SESSION, self.plan.session)
+            self.send_heartbeat(trial)
             return trial, suggest(trial, self.plan.space)
 
-    def beat(self, trial: Trial) -> None:
-        """Note that a trial's process is alive."""
-        self._mark(trial._trial_id, PULSE, time.time())
+    def send_heartbeat(self, trial: Trial) -> None:
+        """Record that the process of a trial is alive."""
+        self._set_attribute(trial._trial_id, HEARTBEAT, time.time())
 
     def owns(self, trial: Trial) -> bool:
-        """Return whether a trial is still this process's, and was not given to another in its absence."""
-        own = self.storage.get_trial(trial._trial_id)
-        return own.state == TrialState.RUNNING and own.system_attrs.get(OWNER) == this_process()
+        """Return whether a trial still belongs to this process and was not given to another one."""
+        stored = self.storage.get_trial(trial._trial_id)
+        return stored.state == TrialState.RUNNING and stored.system_attrs.get(OWNER) == this_process()
 
     def tell(
         self,
@@ -124,16 +126,16 @@ class Books:
         value: float | None = None,
         notes: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Write down how a trial ended, unless it is another's by now.
+        """Store how a trial ended, unless it belongs to another process by now.
 
         Args:
             trial: The trial.
-            state: Complete, pruned, failed; or waiting, to put it back.
-            value: Of a complete one.
+            state: Complete, pruned or failed; waiting to requeue it.
+            value: The objective of a complete trial.
             notes: User attributes to set.
 
         Returns:
-            Whether it was written down.
+            Whether it was stored.
         """
         with lock(self.plan.address, self.plan.name):
             if not self.owns(trial):
@@ -146,45 +148,49 @@ class Books:
                 self.study.tell(trial, value, state)
             return True
 
-    def revive(self, own: bool = False) -> None:
-        """Let trials of dead processes wait again, those that died too often fail; under the lock.
+    def requeue_abandoned(self, include_own: bool = False) -> None:
+        """Requeue the trials of dead processes, and fail those whose process died too often.
+
+        The caller holds the lock.
 
         Args:
-            own: Those of this process as well, as its worker has ended and could not write down how. They
-                count as no deaths.
+            include_own: Also requeue the trials of this process, whose worker has stopped without storing a
+                result. This does not count as a process death.
         """
         for trial in self.trials():
             owner = trial.system_attrs.get(OWNER)
-            is_mine = own and owner == this_process()
-            if trial.state == TrialState.RUNNING and (is_mine or is_gone(owner, _pulse(trial))):
-                deaths = _deaths(trial) + (not is_mine)
-                self._mark(trial._trial_id, DEATHS, deaths)
-                self._mark(trial._trial_id, REPORTS, len(trial.intermediate_values))
-                if deaths < MAX_DEATHS:
+            is_own = include_own and owner == this_process()
+            if trial.state == TrialState.RUNNING and (is_own or is_dead(owner, _last_heartbeat(trial))):
+                deaths = _process_deaths(trial) + (not is_own)
+                self._set_attribute(trial._trial_id, PROCESS_DEATHS, deaths)
+                self._set_attribute(trial._trial_id, REPORTS, len(trial.intermediate_values))
+                if deaths < MAX_PROCESS_DEATHS:
                     self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
                     continue
-                words = f"its process died {deaths} times, killed perhaps for the memory it took"
-                self.storage.set_trial_user_attr(trial._trial_id, "error", words)
+                message = f"its process died {deaths} times, perhaps killed for the memory that it used"
+                self.storage.set_trial_user_attr(trial._trial_id, "error", message)
                 self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
-    def revive_own(self) -> None:
-        """Let trials that this process lost wait again; its worker must be at none."""
+    def requeue_own(self) -> None:
+        """Requeue the trials that this process owns; its worker must not be training."""
         with lock(self.plan.address, self.plan.name):
-            self.revive(own=True)
+            self.requeue_abandoned(include_own=True)
 
-    def _mark(self, trial_id: int, key: str, value: Any) -> None:
+    def _set_attribute(self, trial_id: int, key: str, value: Any) -> None:
         self.storage.set_trial_system_attr(trial_id, key, value)
 
 
-def _deaths(trial: FrozenTrial) -> int:
-    """Return how often a trial's process died since it last came further.
+def _process_deaths(trial: FrozenTrial) -> int:
+    """Return how often the trial's process died since the trial last made progress.
 
-    Those that go on from their checkpoints are not the reason: others of their machine are, or its owner.
+    A trial that progresses from its checkpoints is not the cause: another process of the machine is, or its
+    owner.
     """
-    came_further = len(trial.intermediate_values) > trial.system_attrs.get(REPORTS, 0)
-    return 0 if came_further else int(trial.system_attrs.get(DEATHS, 0))
+    progressed = len(trial.intermediate_values) > trial.system_attrs.get(REPORTS, 0)
+    return 0 if progressed else int(trial.system_attrs.get(PROCESS_DEATHS, 0))
 
 
-def _pulse(trial: FrozenTrial) -> float:
-    begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0  # by that machine's time zone
-    return float(trial.system_attrs.get(PULSE, begun))
+def _last_heartbeat(trial: FrozenTrial) -> float:
+    # datetime_start is in the time zone of the machine that started the trial
+    started = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    return float(trial.system_attrs.get(HEARTBEAT, started))

@@ -1,4 +1,4 @@
-"""Is the process of a trial gone? It is looked for where it can be seen; elsewhere its pulse tells."""
+"""Whether the process of a trial is alive: looked up on this machine, judged by heartbeats elsewhere."""
 
 import contextlib
 import os
@@ -9,53 +9,61 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PULSE_SECONDS = 10.0
-GRACE_SECONDS = 60.0  # without a pulse, and a process that cannot be seen counts as gone
+HEARTBEAT_SECONDS = 10.0
+GRACE_SECONDS = 60.0  # without a heartbeat, after which a process of another machine counts as dead
 
 
 def this_process() -> dict[str, Any]:
-    """Return what names this process among all: machine, boot and process namespace; number and start."""
-    return {"place": _place(), "host": socket.gethostname(), "pid": os.getpid(), "start": _start(os.getpid())}
+    """Return what identifies this process across machines.
+
+    ``place`` is the machine's boot and the process namespace, ``host`` its name, ``pid`` and ``start`` the
+    process number and start time.
+    """
+    return {
+        "place": _namespace(), "host": socket.gethostname(), "pid": os.getpid(),
+        "start": _start_time(os.getpid()),
+    }  # fmt: skip
 
 
-def is_gone(owner: dict[str, Any] | None, pulse: float) -> bool:
-    """Return whether the process that had a trial is gone.
+def is_dead(owner: dict[str, Any] | None, last_heartbeat: float) -> bool:
+    """Return whether the process that owned a trial is dead.
 
     Args:
-        owner: What `this_process` returned there; None where it was killed before it said so.
-        pulse: When it was last known to be alive, in seconds since 1970.
+        owner: `this_process` of that process; None if it was killed before it stored that.
+        last_heartbeat: When it was last known to be alive, in seconds since 1970.
     """
-    place = _place()
-    if owner is not None and place is not None and owner["place"] == place:
-        return owner["start"] is None or owner["start"] != _start(owner["pid"])
-    return time.time() - pulse > GRACE_SECONDS
+    namespace = _namespace()
+    if owner is not None and namespace is not None and owner["place"] == namespace:
+        return owner["start"] is None or owner["start"] != _start_time(owner["pid"])
+    return time.time() - last_heartbeat > GRACE_SECONDS
 
 
-class Pulse:
-    """Call ``beat`` every ten seconds from a thread, while a trial is at work."""
+class Heartbeat:
+    """Context manager that calls ``beat`` every ten seconds from a thread, while a trial is training."""
 
     def __init__(self, beat: Callable[[], None]) -> None:
         self._beat, self._stop = beat, threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "Pulse":
-        """Begin."""
+    def __enter__(self) -> "Heartbeat":
+        """Start the thread."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End."""
+        """Stop the thread."""
         self._stop.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(PULSE_SECONDS):
-            with contextlib.suppress(Exception):  # a storage out of reach for a while; there is a next beat
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            # the storage may be unreachable for a while; the next heartbeat tries again
+            with contextlib.suppress(Exception):
                 self._beat()
 
 
-def _place() -> str | None:
-    """Return the running kernel and the process namespace; None where there is no /proc to tell them."""
+def _namespace() -> str | None:
+    """Return the kernel's boot id and the process namespace; None on a system without /proc."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -63,8 +71,8 @@ def _place() -> str | None:
         return None
 
 
-def _start(pid: int) -> int | None:
-    """Return when a process began, in clock ticks since boot; None where there is none, or but a zombie."""
+def _start_time(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot; None if it does not exist or is a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

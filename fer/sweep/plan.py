@@ -1,4 +1,4 @@
-"""The plan of a sweep: ``sweep`` of the config, read and checked."""
+"""The plan of a sweep: the ``sweep`` node of the config, read and checked."""
 
 import re
 import secrets
@@ -13,29 +13,29 @@ from fer.sweep.space import Parameter, parse_space
 
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("asha", "hyperband", "median", "none")
-DEFAULT_TRIALS = 27  # 3^3: successive halving by 3 then has whole numbers
+DEFAULT_TRIALS = 27  # 3^3, so that successive halving by 3 divides evenly
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep is, for the process that starts it and for every worker.
+    """Settings of a sweep, for the process that starts it and for every worker.
 
     Attributes:
-        name: Of the study, and of its folder.
-        folder: ``outputs/multirun/<name>``; a trial's run lies in it by its number.
-        address: Of the storage, in full.
-        objective: The validation metric that is searched for.
-        space: What may be tried.
-        n_trials: How many trials; for a grid, None is all of it.
+        name: Name of the study and of its folder.
+        folder: ``outputs/multirun/<name>``, with one run folder for each trial number.
+        address: Complete address of the storage.
+        objective: The validation metric that is optimised.
+        space: The search space.
+        n_trials: Number of trials; None takes a whole grid.
         sampler: One of `SAMPLERS`.
         pruner: ``name`` (one of `PRUNERS`), ``min_share``, ``reduction``, ``startup_trials``.
-        seed: Of the sampler.
-        max_failed_share: Of the trials; with more failures the sweep stops.
-        keep_pruned: Keep the checkpoints of pruned trials.
-        words: The command line without its search, as every trial is composed from it.
-        workers: Workers at a time.
-        share_of_cores: By how many workers the cores of a machine are shared.
-        session: A word for this start of it, to know its own workers by.
+        seed: Seed of the sampler.
+        max_failed_share: Fraction of failed trials above which the sweep stops.
+        keep_pruned: Whether the checkpoints of pruned trials are kept.
+        overrides: The command line, from which every trial is composed.
+        workers: Number of workers at a time.
+        workers_per_machine: Number of workers that share the cores of a machine.
+        session: Random id of this start of the sweep, to recognise its own workers.
     """
 
     name: str
@@ -49,21 +49,23 @@ class Plan:
     seed: int
     max_failed_share: float
     keep_pruned: bool
-    words: list[str]
+    overrides: list[str]
     workers: int
-    share_of_cores: int
+    workers_per_machine: int
     session: str
 
 
-def make_plan(options: Mapping[str, Any], folder: Path, words: list[str], workers: int, share: int) -> Plan:
-    """Read ``sweep`` of a config.
+def make_plan(
+    options: Mapping[str, Any], folder: Path, overrides: list[str], workers: int, workers_per_machine: int
+) -> Plan:
+    """Read the ``sweep`` node of a config.
 
     Args:
         options: The node, as plain values.
         folder: The sweep's folder.
-        words: The command line's.
-        workers: Workers at a time.
-        share: By how many workers the cores of a machine are shared.
+        overrides: The command line's.
+        workers: Number of workers at a time.
+        workers_per_machine: Number of workers that share the cores of a machine.
 
     Raises:
         FerError: A name is unknown, a number out of range, or the space wrong.
@@ -79,24 +81,24 @@ def make_plan(options: Mapping[str, Any], folder: Path, words: list[str], worker
         _check_number("n_trials", n_trials, 1, None, whole=True)
     elif options["sampler"] != "grid":
         n_trials = DEFAULT_TRIALS
-    kept = ("sampler", "pruner", "seed", "max_failed_share", "keep_pruned", "objective")
+    copied = ("sampler", "pruner", "seed", "max_failed_share", "keep_pruned", "objective")
     return Plan(
         name=str(options["name"]), folder=folder, address=full_address(options["storage"], folder),
-        space=parse_space(options["space"]), words=words, workers=workers, share_of_cores=share,
-        session=secrets.token_hex(4), n_trials=n_trials,
-        **{key: options[key] for key in kept},
+        space=parse_space(options["space"]), overrides=overrides, workers=workers,
+        workers_per_machine=workers_per_machine, session=secrets.token_hex(4), n_trials=n_trials,
+        **{key: options[key] for key in copied},
     )  # fmt: skip
 
 
-def first_look(pruner: Mapping[str, Any], trainer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``sweep.pruner`` that begins with the first validation, where it would begin before.
+def align_first_rung(pruner: Mapping[str, Any], trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``sweep.pruner`` with a ``min_share`` that is not before the first validation.
 
-    Successive halving judges a trial on every rung that it has passed: with rungs before its first report, it
-    would be judged twice and more on that.
+    Successive halving judges a trial on every rung that it has passed. With rungs before its first report, it
+    would be judged several times on that one report.
 
     Args:
-        pruner: As the config has it.
-        trainer: Of the config that every trial varies.
+        pruner: The node ``sweep.pruner``.
+        trainer: The node ``trainer`` of the config that every trial varies.
     """
     epochs, every = trainer["max_epochs"], trainer["check_val_every_n_epoch"]
     if not epochs or epochs < 0 or trainer["val_check_interval"] is not None:
@@ -106,7 +108,9 @@ def first_look(pruner: Mapping[str, Any], trainer: Mapping[str, Any]) -> dict[st
 
 def _check_pruner(pruner: Any) -> None:
     if not isinstance(pruner, Mapping):
-        raise FerError(f"sweep.pruner: expected a name and settings, got {pruner!r}. Say sweep.pruner.name=…")
+        raise FerError(
+            f"sweep.pruner: expected a name and settings, got {pruner!r}. Set sweep.pruner.name=…."
+        )
     _check_name("pruner.name", pruner["name"], PRUNERS)
     _check_number("pruner.min_share", pruner["min_share"], 0.001, 1)
     _check_number("pruner.reduction", pruner["reduction"], 2, None, whole=True)
@@ -121,8 +125,8 @@ def _check_name(key: str, name: object, known: tuple[str, ...]) -> None:
 
 def _check_number(key: str, value: object, low: float, high: float | None, whole: bool = False) -> None:
     kind: Any = int if whole else int | float
-    fits = isinstance(value, kind) and not isinstance(value, bool)
-    if not fits or value < low or (high is not None and value > high):  # type: ignore[operator]
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if not is_number or value < low or (high is not None and value > high):  # type: ignore[operator]
         noun = "a whole number" if whole else "a number"
         limits = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise FerError(f"sweep.{key}: expected {noun} {limits}, got {value!r}.")

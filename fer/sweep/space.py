@@ -1,4 +1,4 @@
-"""What a sweep may try: choices and ranges for keys of the config, some only beside a certain choice."""
+"""Search spaces: choices and ranges for keys of the config, some of them only with a certain choice."""
 
 import itertools
 import math
@@ -13,8 +13,8 @@ _RANGE_KEYS = ("low", "high", "log", "step")
 _EXAMPLES = "a list ([adamw, sgd]) or a range ({low: 1e-4, high: 1e-2, log: true})"
 
 
-class Suggests(Protocol):
-    """What is asked for values: an Optuna trial."""
+class Suggester(Protocol):
+    """The interface of an Optuna trial that a space needs."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Return one of the choices."""
@@ -23,55 +23,55 @@ class Suggests(Protocol):
         """Return a number from a range."""
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
-        """Return a whole number from a range."""
+        """Return an integer from a range."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values."""
+    """A list of values, of which a trial takes one."""
 
     values: tuple[Value, ...]
 
-    def suggest(self, trial: Suggests, name: str) -> Value:
-        """Ask for one."""
+    def suggest(self, trial: Suggester, name: str) -> Value:
+        """Return a trial's value."""
         return trial.suggest_categorical(name, self.values)
 
     def grid(self) -> list[Value]:
-        """Return all of them."""
+        """Return all values."""
         return list(self.values)
 
-    ends = grid
+    limits = grid
 
 
 @dataclass(frozen=True)
 class Range:
-    """A number from ``low`` to ``high``, both included; whole where both are, and the step."""
+    """A number from ``low`` to ``high``, both included; an integer if these and the step are integers."""
 
     low: float
     high: float
     log: bool = False
     step: float | None = None
 
-    def suggest(self, trial: Suggests, name: str) -> Value:
-        """Ask for one."""
-        if self.is_whole():
+    def suggest(self, trial: Suggester, name: str) -> Value:
+        """Return a trial's value."""
+        if self.is_integer():
             low, high, step = int(self.low), int(self.high), int(self.step or 1)
             return trial.suggest_int(name, low, high, step=step, log=self.log)
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
 
-    def is_whole(self) -> bool:
-        """Return whether its numbers are whole ones."""
+    def is_integer(self) -> bool:
+        """Return whether its values are integers."""
         return all(isinstance(number, int) for number in (self.low, self.high, self.step or 1))
 
     def grid(self) -> list[Value]:
-        """Return the steps of it; none where it has no step."""
+        """Return its values; empty if it has no step."""
         if self.step is None:
             return []
         count = int((self.high - self.low) / self.step + 1e-9) + 1
         return [round(self.low + index * self.step, 12) for index in range(count)]
 
-    def ends(self) -> list[Value]:
-        """Return its two ends."""
+    def limits(self) -> list[Value]:
+        """Return the lowest and the highest value."""
         return [self.low, self.high]
 
 
@@ -80,43 +80,43 @@ Domain = Choice | Range
 
 @dataclass(frozen=True)
 class Parameter:
-    """A key of the config and where its values come from.
+    """A key of the config with its domain, or with one domain for each choice of another key.
 
     Attributes:
-        key: The key, or the group.
-        domains: Name in the study -> domain. Several where it depends on another's choice.
-        parent: That other's key; None where the parameter is always there.
+        key: The key, or the config group.
+        domains: Name in the study -> domain; several if it depends on the choice of a parent.
+        parent: Key of the parent; None if the parameter is unconditional.
         names: Choice of the parent -> name in the study.
-        strays: Choices that it has a domain for and the parent does not list, as where that was narrowed.
+        unlisted: Choices with a domain that the parent does not list, e.g. because its list was shortened.
     """
 
     key: str
     domains: dict[str, Domain]
     parent: str | None
     names: dict[Value, str]
-    strays: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
     def domain(self, chosen: Mapping[str, Value]) -> tuple[str, Domain] | None:
-        """Return name and domain beside the values chosen so far; None where it has no place there."""
+        """Return name and domain for the values chosen so far; None if it does not apply to them."""
         name = self.key if self.parent is None else self.names.get(chosen.get(self.parent))
         return None if name is None else (name, self.domains[name])
 
 
 def parse_space(space: object) -> list[Parameter]:
-    """Read ``sweep.space``: groups first, then their keys, else in the order given.
+    """Return the parameters of ``sweep.space``: groups first, then their keys, otherwise in the given order.
 
-    An entry is a list, a range, or a dict of either by the choices of another entry: the nearest above it
-    (``optimizer`` for ``optimizer.lr``) or the one that ``given`` names. ``"adam, adamw": …`` is one
-    parameter that both share.
+    An entry is a list, a range, or a dict of these by the choices of a parent entry: the nearest prefix of
+    its key (``optimizer`` for ``optimizer.lr``), or the key that ``given`` names. ``"adam, adamw": …`` is one
+    parameter that both choices share.
 
     Raises:
-        FerError: An entry is neither list nor range, is empty or reversed, or depends on a choice that is
-            not there.
+        FerError: An entry is neither a list nor a range, is empty or reversed, or depends on a key that is
+            not before it in the space.
     """
     if not isinstance(space, Mapping) or not space:
         raise FerError(f"sweep.space: expected keys of the config with {_EXAMPLES} each, got {space!r}.")
-    if strange := [key for key in space if not isinstance(key, str)]:
-        raise FerError(f"sweep.space: expected keys of the config, got {strange[0]!r}.")
+    if invalid := [key for key in space if not isinstance(key, str)]:
+        raise FerError(f"sweep.space: expected keys of the config, got {invalid[0]!r}.")
     entries = dict(sorted(space.items(), key=lambda entry: entry[0].count(".")))
     keys = list(entries)
     return [
@@ -125,12 +125,12 @@ def parse_space(space: object) -> list[Parameter]:
     ]
 
 
-def suggest(trial: Suggests, space: Sequence[Parameter]) -> dict[str, Value]:
-    """Return key -> value as a trial (or whatever suggests) has it."""
+def suggest(trial: Suggester, space: Sequence[Parameter]) -> dict[str, Value]:
+    """Return key of the config -> value of a trial."""
     chosen: dict[str, Value] = {}
     for parameter in space:
-        if (found := parameter.domain(chosen)) is not None:
-            name, domain = found
+        if (active := parameter.domain(chosen)) is not None:
+            name, domain = active
             chosen[parameter.key] = domain.suggest(trial, name)
     return chosen
 
@@ -139,9 +139,10 @@ def grid(space: Sequence[Parameter]) -> list[dict[str, Value]]:
     """Return every combination, as name in the study -> value.
 
     Raises:
-        FerError: A range has no step, so that it has no end of values.
+        FerError: A range has no step, so its values cannot be listed.
     """
-    points: list[tuple[dict[str, Value], dict[str, Value]]] = [({}, {})]  # by key, by name
+    # each point is (values by key of the config, values by name in the study)
+    points: list[tuple[dict[str, Value], dict[str, Value]]] = [({}, {})]
     for parameter in space:
         points = list(itertools.chain.from_iterable(_extended(parameter, *point) for point in points))
     return [by_name for _, by_name in points]
@@ -150,13 +151,14 @@ def grid(space: Sequence[Parameter]) -> list[dict[str, Value]]:
 def _extended(
     parameter: Parameter, by_key: dict[str, Value], by_name: dict[str, Value]
 ) -> list[tuple[dict[str, Value], dict[str, Value]]]:
-    found = parameter.domain(by_key)
-    if found is None:
+    active = parameter.domain(by_key)
+    if active is None:
         return [(by_key, by_name)]
-    name, domain = found
+    name, domain = active
     if not (values := domain.grid()):
         raise FerError(
-            f"sweep.space, {name}: a grid needs values. Give a list, or the range a step; or sampler=random."
+            f"sweep.space, {name}: a grid needs values, got a range without a step. Give a list, or add a "
+            "step to the range, or set sweep.sampler=random."
         )
     return [({**by_key, parameter.key: value}, {**by_name, name: value}) for value in values]
 
@@ -165,23 +167,23 @@ def _parameter(key: str, entry: object, before: Mapping[str, object]) -> Paramet
     where = f"sweep.space, {key}"
     if not isinstance(entry, Mapping) or {"low", "high"} & set(entry):
         return Parameter(key, {key: _domain(entry, where)}, None, {})
-    if not (branches := {several: domain for several, domain in entry.items() if several != "given"}):
+    if not (branches := {choice: domain for choice, domain in entry.items() if choice != "given"}):
         raise FerError(f"{where}: expected {_EXAMPLES}, got {dict(entry)!r}.")
     nearest = next((name for name in _prefixes(key) if name in before), None)
     parent = entry.get("given", nearest)
     if parent not in before:
         raise FerError(
-            f"{where}: expected {_EXAMPLES}, or these by the choices of a key that stands before it in the "
-            f"space, got {sorted(map(str, branches))[0]!r} of {parent or 'none'}. Another key than the "
-            "nearest above is named by given: KEY."
+            f"{where}: expected {_EXAMPLES}, or these by the choices of a key that is before it in the "
+            f"space, got {sorted(map(str, branches))[0]!r} of {parent or 'none'}. To name a key that is not "
+            "a prefix, add given: KEY."
         )
     return _conditional(key, branches, str(parent), _choices(before[str(parent)]))
 
 
 def _choices(entry: object) -> list[Any]:
-    """Return what an earlier entry may choose from, in all of its branches together."""
+    """Return the choices of an earlier entry, of all its branches together."""
     if isinstance(entry, Mapping):
-        branches = [domain for several, domain in entry.items() if several != "given"]
+        branches = [domain for choice, domain in entry.items() if choice != "given"]
         return list(dict.fromkeys(value for domain in branches for value in _choices(domain)))
     return list(entry) if isinstance(entry, Sequence) and not isinstance(entry, str) else []
 
@@ -189,22 +191,24 @@ def _choices(entry: object) -> list[Any]:
 def _conditional(key: str, branches: Mapping[Any, object], parent: str, choices: Sequence[Any]) -> Parameter:
     domains: dict[str, Domain] = {}
     names: dict[Value, str] = {}
-    strays: list[str] = []
-    by_word = {str(choice): choice for choice in choices}
-    for several, domain in branches.items():
-        name = f"{key}[{several}]"
-        words = [word.strip() for word in str(several).split(",")]
-        strays += [word for word in words if word not in by_word]
-        known = [by_word[word] for word in words if word in by_word]
-        read = _domain(domain, f"sweep.space, {name}")
-        if known:
-            domains[name] = read
-            names |= dict.fromkeys(known, name)
-    return Parameter(key, domains, parent, names, tuple(strays))
+    unlisted: list[str] = []
+    by_text = {str(choice): choice for choice in choices}
+    for branch, entry in branches.items():
+        name = f"{key}[{branch}]"
+        texts = [
+            text.strip() for text in str(branch).split(",")
+        ]  # "adam, adamw" is one branch for two choices
+        unlisted += [text for text in texts if text not in by_text]
+        listed = [by_text[text] for text in texts if text in by_text]
+        domain = _domain(entry, f"sweep.space, {name}")
+        if listed:
+            domains[name] = domain
+            names |= dict.fromkeys(listed, name)
+    return Parameter(key, domains, parent, names, tuple(unlisted))
 
 
 def _prefixes(key: str) -> list[str]:
-    """Return the keys above a key, the nearest first."""
+    """Return the prefixes of a dotted key, the longest first."""
     parts = key.split(".")
     return [".".join(parts[:length]) for length in range(len(parts) - 1, 0, -1)]
 
@@ -215,17 +219,17 @@ def _domain(entry: object, where: str) -> Domain:
     if isinstance(entry, str) or not isinstance(entry, Sequence):
         raise FerError(f"{where}: expected {_EXAMPLES}, got {entry!r}.")
     if not entry or not all(isinstance(value, Value) for value in entry):
-        raise FerError(f"{where}: expected a list of words or numbers, at least one, got {list(entry)!r}.")
+        raise FerError(f"{where}: expected a list of at least one string or number, got {list(entry)!r}.")
     if len(set(map(repr, entry))) < len(entry):
-        raise FerError(f"{where}: a value is there twice in {list(entry)!r}. Leave one out.")
+        raise FerError(f"{where}: expected different values, got one twice in {list(entry)!r}. Remove one.")
     return Choice(tuple(entry))
 
 
 def _range(entry: Mapping[Any, Any], where: str) -> Range:
-    if strange := [key for key in entry if key not in _RANGE_KEYS]:
+    if unknown := [key for key in entry if key not in _RANGE_KEYS]:
         raise FerError(
-            f"{where}: a range has {', '.join(_RANGE_KEYS)}, not {strange[0]!r}."
-            + did_you_mean(str(strange[0]), _RANGE_KEYS)
+            f"{where}: expected a range with {', '.join(_RANGE_KEYS)}, got {unknown[0]!r}."
+            + did_you_mean(str(unknown[0]), _RANGE_KEYS)
         )
     numbers: Any = [entry.get(key) for key in _RANGE_KEYS]
     low, high, log, step = numbers
@@ -233,10 +237,10 @@ def _range(entry: Mapping[Any, Any], where: str) -> Range:
         raise FerError(f"{where}: expected numbers as low, high and step, got {dict(entry)!r}.")
     if low >= high:
         raise FerError(
-            f"{where}: low ({low}) must lie below high ({high}); a single value is a list, [{low}]."
+            f"{where}: low ({low}) must be below high ({high}). For a single value give a list, [{low}]."
         )
     if log and low <= 0:
-        raise FerError(f"{where}: a log range must lie above 0, got low: {low}.")
+        raise FerError(f"{where}: a log range must be above 0, got low: {low}.")
     if step is not None and (log or not 0 < step <= high - low):
         raise FerError(f"{where}: expected a step above 0, of at most {high - low}, without log, got {step}.")
     return Range(low, high, bool(log), step)

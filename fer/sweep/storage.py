@@ -1,4 +1,4 @@
-"""The storage behind a sweep: opened, locked, and its troubles in plain words."""
+"""The Optuna storage of a sweep: opening, locking, retries and error messages."""
 
 import fcntl
 import hashlib
@@ -11,71 +11,72 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fer.errors import FerError
-from fer.sweep.address import file_of
+from fer.sweep.address import storage_file
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 T = TypeVar("T")
-CONNECT_SECONDS = 3  # to reach a server, by each of the addresses that its name has
-BUSY_SECONDS = 60  # that a SQLite file may be held by others
-_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds; a server that starts anew is back by then
+CONNECT_SECONDS = 3  # timeout for each network address of a server
+BUSY_SECONDS = 60  # how long to wait for a SQLite file that another process has locked
+_RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # a minute in all: enough for a server to restart
 
 
 class StorageError(FerError):
     """A storage cannot be reached."""
 
 
-def patiently(call: Callable[[], T]) -> T:
-    """Return what a call to a storage returns; while that is away, call again, for a minute.
+def with_retries(call: Callable[[], T]) -> T:
+    """Return the result of a storage operation; retry it for a minute while the storage is unreachable.
 
     Args:
-        call: May be called again after it failed in the middle.
+        call: The operation. It may be repeated after it failed halfway.
 
     Raises:
-        StorageError: It is still away, or one of Optuna's or SQLAlchemy's errors.
+        StorageError: The storage is still unreachable. Errors of Optuna and SQLAlchemy are raised as they
+            are.
     """
-    for pause in _PAUSES:
+    for seconds in _RETRY_SECONDS:
         try:
             return call()
-        except _lost():
-            time.sleep(pause)
+        except _connection_errors():
+            time.sleep(seconds)
     try:
         return call()
-    except away():
+    except storage_errors():
         raise
-    except _lost() as error:
-        raise StorageError(f"The storage of the sweep is away: {_first_line(error)}") from error
+    except _connection_errors() as error:
+        raise StorageError(f"The storage of the sweep cannot be reached: {_first_line(error)}") from error
 
 
-def away() -> tuple[type[Exception], ...]:
-    """Return what is raised while a storage is away."""
+def storage_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions of an unreachable storage."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
     return StorageError, StorageInternalError, SQLAlchemyError
 
 
-def _lost() -> tuple[type[Exception], ...]:
-    """Return `away` and what a disk or a server that goes away raises by itself."""
+def _connection_errors() -> tuple[type[Exception], ...]:
+    """Return `storage_errors` and the exceptions that a disk or a database driver raises itself."""
     server = [sys.modules["psycopg"].Error] if "psycopg" in sys.modules else []
-    return (*away(), OSError, *server)
+    return (*storage_errors(), OSError, *server)
 
 
 def open_storage(address: str) -> "BaseStorage":
-    """Open a storage, made where there is none yet; to be called under `lock` the first time.
+    """Open a storage, or create it; the first call must hold the `lock`.
 
     Args:
-        address: As `fer.sweep.address.full_address` returns it.
+        address: As returned by `fer.sweep.address.full_address`.
 
     Raises:
-        FerError: It cannot be reached, or is something else.
+        FerError: It cannot be reached, or is not a storage.
     """
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
 
     with _explained(address):
-        file = file_of(address)
+        file = storage_file(address)
         if address.startswith("journal:"):
             return JournalStorage(JournalFileBackend(str(file)))
         if file is not None:
@@ -88,12 +89,12 @@ def open_storage(address: str) -> "BaseStorage":
 
 @contextmanager
 def lock(address: str, name: str) -> Iterator[None]:
-    """Keep all others, on this and other machines, from the books of a study; the lock dies with its holder.
+    """Lock a study against all other processes, on every machine; released when the process dies.
 
     Raises:
         FerError: The storage cannot be reached.
     """
-    file = file_of(address)
+    file = storage_file(address)
     with _lock_server(address, name) if file is None else _lock_file(file, address):
         yield
 
@@ -124,20 +125,21 @@ def _lock_server(address: str, name: str) -> Iterator[None]:
 
 @contextmanager
 def _explained(address: str) -> Iterator[None]:
-    """Put what opening a storage may raise into one message."""
+    """Turn any exception of opening a storage into a `StorageError`."""
     try:
         yield
     except Exception as error:
         reason = _first_line(error)
-        raise StorageError(
-            f"sweep.storage: {address} cannot be opened: {reason}{_advice(address)}"
-        ) from error
+        raise StorageError(f"sweep.storage: {address} cannot be opened: {reason}{_hint(address)}") from error
 
 
-def _advice(address: str) -> str:
+def _hint(address: str) -> str:
     if not address.startswith("postgresql:"):
-        return " Is it the file of a sweep, and may you write there?"
-    return " Is the server up, and are user and database right? A password: PGPASSWORD or ~/.pgpass."
+        return " Check that it is the file of a sweep, and that you have permission to write to it."
+    return (
+        " Check that the server is running, and user and database. The password is read from PGPASSWORD or "
+        "~/.pgpass."
+    )
 
 
 def _first_line(error: BaseException) -> str:

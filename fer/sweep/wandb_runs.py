@@ -1,4 +1,4 @@
-"""A sweep in W&B: trials grouped under its name with their parameters, and the best of them marked."""
+"""A sweep in W&B: trials in one group with their parameters, and a tag on the best one."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,54 +6,57 @@ from typing import Any
 
 import yaml
 
-from fer.sweep.books import Books
+from fer.sweep.books import SweepStudy
 from fer.sweep.compose import trial_folder
 from fer.training.loggers import finish_wandb, start_wandb
 from fer.training.run_folder import read_record
 
-MARKED = "wandb_best"  # of the study: the number of the trial that is marked
-TAG = "sweep"  # of every trial: W&B takes a run's last tag away only by putting others in its place
+BEST_MARK = "wandb_best"  # study attribute: number of the trial that is tagged
+# Tag of every trial. W&B removes a run's tag only by replacing the list with a non-empty one, so there must
+# be another tag besides "best".
+TAG = "sweep"
 
 
-def names_of(
-    books: Books, number: int, chosen: Mapping[str, Any], options: Mapping[str, Any]
+def trial_run_options(
+    sweep_study: SweepStudy, number: int, parameters: Mapping[str, Any], options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what a trial is called in W&B: ``id``, ``name``, ``group``, ``tags``, ``config`` of its values.
+    """Return a trial's W&B options: ``id``, ``name``, ``group``, ``tags``, and ``config`` of its parameters.
 
-    Parameters stand under ``trial``, as ``trial.optimizer/lr``: W&B takes a dot for a nested key, and the
-    choice of a group is no single value of the run's config.
+    Parameters are logged under ``trial``, as ``trial.optimizer/lr``: W&B reads a dot as a nested key, and the
+    choice of a group is not a single value of the run's config.
 
     Args:
-        books: Of the sweep.
-        number: Of the trial.
-        chosen: Its value for each key of the config.
-        options: ``logger.wandb`` of the config; its group and tags are the user's.
+        sweep_study: The sweep.
+        number: Number of the trial.
+        parameters: Its value for each key of the config.
+        options: ``logger.wandb`` of the config, with the user's group and tags.
     """
-    name = f"{books.plan.name}_{number}"
-    key = books.study.user_attrs.get("key", "")  # so that two sweeps of a name keep their runs apart
-    parameters = {key.replace(".", "/"): value for key, value in chosen.items()}
+    name = f"{sweep_study.plan.name}_{number}"
+    # part of the run id, so that two sweeps of the same name do not share runs
+    study_key = sweep_study.study.user_attrs.get("key", "")
+    logged = {key.replace(".", "/"): value for key, value in parameters.items()}
     return {
-        "id": f"{books.plan.name}_{key}_{number}" if key else name,
+        "id": f"{sweep_study.plan.name}_{study_key}_{number}" if study_key else name,
         "name": name,
-        "group": options["group"] or books.plan.name,
+        "group": options["group"] or sweep_study.plan.name,
         "tags": [*options["tags"], TAG],
-        "config": {"trial": {"number": number, **parameters}},
+        "config": {"trial": {"number": number, **logged}},
     }
 
 
-def mark_best(books: Books, number: int) -> None:
-    """Tag a trial's W&B run as the best of the sweep, and take the tag from the one before it."""
-    before = books.study.user_attrs.get(MARKED)
+def mark_best(sweep_study: SweepStudy, number: int) -> None:
+    """Tag a trial's W&B run as the best of the sweep, and remove the tag from the previous best."""
+    before = sweep_study.study.user_attrs.get(BEST_MARK)
     if before == number:
         return
     if before is not None:
-        _mark(trial_folder(books.plan.folder, before), is_best=False)
-    if _mark(trial_folder(books.plan.folder, number), is_best=True):
-        books.study.set_user_attr(MARKED, number)
+        _mark(trial_folder(sweep_study.plan.folder, before), is_best=False)
+    if _mark(trial_folder(sweep_study.plan.folder, number), is_best=True):
+        sweep_study.study.set_user_attr(BEST_MARK, number)
 
 
 def _mark(folder: Path, is_best: bool) -> bool:
-    """Go on with a run for a moment; return whether it was one of W&B's."""
+    """Resume a trial's W&B run to set its tags; return whether the trial has such a run."""
     path = folder / "config.yaml"
     config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     options = config.get("logger", {}).get("wandb")
@@ -67,7 +70,7 @@ def _mark(folder: Path, is_best: bool) -> bool:
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    """Return what a run's summary says of its outcome: an offline run's second part may replace its first."""
+    """Return the outcome of a run, to be logged again: an offline run's second part may replace its first."""
     record = read_record(folder)
     best = {f"best/{key.removeprefix('val/')}": value for key, value in (record.get("best") or {}).items()}
     return {"status": record.get("status"), **best}

@@ -1,1 +1,1 @@
-"""What became of a sweep: a page, a summary, and its best recipes trained again over new seeds."""
+"""The report of a sweep: a page, a printed summary, and the best recipes confirmed over new seeds."""

@@ -4,7 +4,7 @@ for (const button of document.querySelectorAll(".copy")) {
     try {
       await navigator.clipboard.writeText(code.textContent);
       button.textContent = "Copied";
-    } catch { // a browser that does not let pages copy: the words are selected instead
+    } catch { // the browser does not let pages copy: select the text instead
       getSelection().selectAllChildren(code);
       button.textContent = "Selected";
     }

@@ -1,4 +1,4 @@
-"""Optuna's own plots of a sweep, fitted to the page."""
+"""Optuna's plots of a sweep, styled for the page."""
 
 import warnings
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from optuna.visualization import (
     plot_slice,
 )
 
-from fer.sweep.search import STEPS
-from fer.sweep_reporting.found import FoundSweep
-from fer.sweep_reporting.retold import early, reached, reached_by_key
-from fer.sweep_reporting.written import percent
+from fer.sweep.search import SCHEDULE_STEPS
+from fer.sweep_reporting.found import SweepResults
+from fer.sweep_reporting.retold import best_value_study, early_value_study, merged_key_study
+from fer.sweep_reporting.written import format_percent
 
-ENOUGH = 10  # trials, below which importances are noise
-BEST, OTHER, STOPPED = "#1f5fa8", "#8fa3b8", "#c8ced6"
+MIN_TRIALS = 10  # with fewer, importances are noise
+BEST, OTHER, PRUNED = "#1f5fa8", "#8fa3b8", "#c8ced6"
 _FONT = {"family": "Inter, system-ui, Segoe UI, Roboto, Helvetica, Arial, sans-serif", "size": 13}
 
 
@@ -31,9 +31,9 @@ class Chart:
     """A plot on the page.
 
     Attributes:
-        figure: Of plotly.
-        alt: What it shows, for those who cannot see it.
-        width: In CSS pixels below which it scrolls instead of shrinking further.
+        figure: A plotly figure.
+        alt: Text alternative.
+        width: Minimum width in CSS pixels, below which the plot scrolls.
     """
 
     figure: Any
@@ -41,48 +41,48 @@ class Chart:
     width: int = 0
 
 
-def history(sweep: FoundSweep) -> Chart:
-    """Return how the best value grew, with the pruned trials where they were stopped."""
+def history(sweep: SweepResults) -> Chart:
+    """Return the value of each trial in turn, with the best so far; pruned trials at their best value."""
     figure = plot_optimization_history(sweep.study, target_name=sweep.objective)
-    pruned = [trial for trial in sweep.judged if trial.state == TrialState.PRUNED]
+    pruned = [trial for trial in sweep.measured if trial.state == TrialState.PRUNED]
     figure.add_scatter(
-        x=[trial.number for trial in pruned], y=[sweep.reached(trial) for trial in pruned],
-        mode="markers", name="pruned, best until then", marker={"symbol": "circle-open", "color": OTHER},
+        x=[trial.number for trial in pruned], y=[sweep.best_value(trial) for trial in pruned],
+        mode="markers", name="pruned, at their best", marker={"symbol": "circle-open", "color": OTHER},
     )  # fmt: skip
     figure.for_each_trace(_name_and_color)
     figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
-    return Chart(_fitted(figure, 380), f"{sweep.objective} of each trial in turn")
+    return Chart(_styled(figure, 380), f"{sweep.objective} of each trial in turn")
 
 
 def _name_and_color(trace: Any) -> None:
-    """Say what Optuna's traces are; hide those without a trial."""
+    """Rename and colour Optuna's traces; hide empty ones."""
     if trace.name == "Best Value":
-        trace.update(name="best until then", line={"color": OTHER, "shape": "hv"})
+        trace.update(name="best so far", line={"color": OTHER, "shape": "hv"})
     elif trace.mode == "markers" and "pruned" not in trace.name:
         trace.update(name="finished", marker={"color": BEST, "size": 8})
     trace.update(visible=trace.x is not None and len(trace.x) > 0)
 
 
-def curves(sweep: FoundSweep) -> Chart:
-    """Return each trial's values along its schedule; a cross ends those that were stopped early."""
+def curves(sweep: SweepResults) -> Chart:
+    """Return each trial's values along its schedule; a cross marks where it was pruned."""
     figure = plot_intermediate_values(sweep.study)
     best = sweep.ranking[0].number if sweep.ranking else None
-    drawn = {f"Trial{trial.number}": trial for trial in sweep.trials if trial.intermediate_values}
+    by_trace = {f"Trial{trial.number}": trial for trial in sweep.trials if trial.intermediate_values}
     for trace in figure.data:
-        _draw_curve(trace, drawn[trace.name], drawn[trace.name].number == best)
-    figure.data = sorted(figure.data, key=lambda trace: trace.line.width)  # the best lies on top
-    figure.update_xaxes(title="part of the schedule, %", range=[0, 102])
+        _style_curve(trace, by_trace[trace.name], by_trace[trace.name].number == best)
+    figure.data = sorted(figure.data, key=lambda trace: trace.line.width)  # the best is on top
+    figure.update_xaxes(title="schedule, %", range=[0, 102])
     figure.update_yaxes(title=sweep.objective)
-    return Chart(_fitted(figure, 440), f"{sweep.objective} of each trial along its schedule")
+    return Chart(_styled(figure, 440), f"{sweep.objective} of each trial along its schedule")
 
 
-def _draw_curve(trace: Any, trial: FrozenTrial, is_best: bool) -> None:
+def _style_curve(trace: Any, trial: FrozenTrial, is_best: bool) -> None:
     is_pruned = trial.state == TrialState.PRUNED
-    color = BEST if is_best else STOPPED if is_pruned else OTHER
+    color = BEST if is_best else PRUNED if is_pruned else OTHER
     last = "x" if is_pruned else "circle"
     count = len(trace.x)
     trace.update(
-        x=[100 * step / STEPS for step in trace.x],
+        x=[100 * step / SCHEDULE_STEPS for step in trace.x],
         line={"color": color, "width": 3 if is_best else 1.5},
         marker={"symbol": ["circle"] * (count - 1) + [last], "size": [4] * (count - 1) + [7]},
         name=f"trial {trial.number}",
@@ -90,81 +90,81 @@ def _draw_curve(trace: Any, trial: FrozenTrial, is_best: bool) -> None:
     )
 
 
-def importance(sweep: FoundSweep) -> tuple[Chart | None, str]:
-    """Return how much each parameter mattered and a sentence on it; no plot where there is nothing to say."""
-    study, share = early(sweep)
+def importance(sweep: SweepResults) -> tuple[Chart | None, str]:
+    """Return the importance of each parameter and a paragraph on it; no plot if there are too few trials."""
+    study, fraction = early_value_study(sweep)
     number = len(study.trials)
-    if number < ENOUGH:
+    if number < MIN_TRIALS:
         return None, (
-            f"How much each parameter mattered is not shown: {number} of the at least {ENOUGH} trials that "
-            "it takes have been measured."
+            f"Parameter importance is not shown: it needs at least {MIN_TRIALS} measured trials, "
+            f"got {number}."
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on choices that few trials made; the sentence says so
-        found = get_param_importances(study)
+        warnings.simplefilter("ignore")  # about choices of few trials; the paragraph says so
+        importances = get_param_importances(study)
         figure = plot_param_importances(study, target_name=sweep.objective)
-    if len(found) < 2:
-        return None, "There is one parameter, so none matters more than another."
+    if len(importances) < 2:
+        return None, "There is only one parameter, so there is no importance to compare."
     figure.update_layout(showlegend=False)
     figure.update_traces(marker_color=BEST)
     figure.update_yaxes(title="")
-    figure.update_xaxes(title="share", range=[0, 1.2 * max(found.values())])  # room for the numbers
-    words = (
-        f"Judged where all {number} measured trials have been, after {percent(share)} of their schedules: "
-        "later only those are left that did well, and trials stopped early would be blamed for that. So it "
-        "says what matters for a good start. Rough with fewer than about fifty trials. PED-ANOVA "
-        "(Watanabe et al. 2023, arXiv:2304.10255), for parameters that go with a choice as in "
-        "arXiv:2601.20800."
+    figure.update_xaxes(title="importance", range=[0, 1.2 * max(importances.values())])  # room for the labels
+    paragraph = (
+        f"Computed from the values of all {number} measured trials after {format_percent(fraction)} of their "
+        "schedules, a point that each of them reached. Later values exist only for good trials, and would "
+        "penalise the pruned ones. So the plot shows what matters for a good start. It is rough with fewer "
+        "than about fifty trials. Method: PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255); conditional "
+        "parameters as in arXiv:2601.20800."
     )
-    return Chart(_fitted(figure, 120 + 34 * len(found)), "importance of each parameter"), words
+    return Chart(_styled(figure, 120 + 34 * len(importances)), "importance of each parameter"), paragraph
 
 
-def parallel(sweep: FoundSweep) -> Chart | None:
-    """Return a line a trial through its parameters; None where no trial was measured."""
-    study = reached_by_key(sweep)
+def parallel(sweep: SweepResults) -> Chart | None:
+    """Return parallel coordinates, a line for each trial; None if no trial was measured."""
+    study = merged_key_study(sweep)
     if not study.trials:
         return None
     figure = plot_parallel_coordinate(study, target_name=sweep.objective)
     names = [sweep.objective, *sorted({name for trial in study.trials for name in trial.params})]
-    figure = _fitted(figure, 460)
-    figure.update_xaxes(ticktext=[_broken(name) for name in names], tickangle=0)
+    figure = _styled(figure, 460)
+    figure.update_xaxes(ticktext=[_wrapped(name) for name in names], tickangle=0)
     figure.update_layout(margin={"l": 50, "b": 60})
     return Chart(figure, "each trial as a line through its parameters", 125 * len(names))
 
 
-def slices(sweep: FoundSweep) -> Iterator[Chart]:
-    """Yield, for each parameter, the value reached against it; pruned trials are hollow."""
-    study = reached(sweep)
-    there = {name for trial in study.trials for name in trial.params}
-    for name in search_names(sweep):
-        if name in there:
+def slices(sweep: SweepResults) -> Iterator[Chart]:
+    """Yield, for each parameter, the best value of each trial against it; pruned trials are hollow."""
+    study = best_value_study(sweep)
+    used = {name for trial in study.trials for name in trial.params}
+    for name in parameter_names(sweep):
+        if name in used:
             figure = plot_slice(study, params=[name], target_name=sweep.objective)
-            figure.for_each_trace(lambda trace: _draw_points(trace, study))
-            yield Chart(_fitted(figure, 300), f"{sweep.objective} against {name}")
+            figure.for_each_trace(lambda trace: _style_points(trace, study))
+            yield Chart(_styled(figure, 300), f"{sweep.objective} against {name}")
 
 
-def _draw_points(trace: Any, study: Study) -> None:
-    numbers = trace.marker.color  # of their trials, in the plot's own order
+def _style_points(trace: Any, study: Study) -> None:
+    numbers = trace.marker.color  # Optuna colours points by the number of their trial
     if isinstance(numbers, str) or numbers is None:
         return
     pruned = [study.trials[number].user_attrs["pruned"] for number in numbers]
     symbols = ["circle-open" if hollow else "circle" for hollow in pruned]
-    look = {"symbol": symbols, "showscale": False, "color": BEST, "size": 8, "line": {"width": 1.5}}
-    trace.update(marker=look)
+    marker = {"symbol": symbols, "showscale": False, "color": BEST, "size": 8, "line": {"width": 1.5}}
+    trace.update(marker=marker)
 
 
-def search_names(sweep: FoundSweep) -> list[str]:
-    """Return the names of the parameters in the study, in the order of the space."""
+def parameter_names(sweep: SweepResults) -> list[str]:
+    """Return the names of the parameters in the study, in the order of the search space."""
     return list(sweep.study.user_attrs["search"]["space"])
 
 
-def _broken(name: str) -> str:
-    """Break ``optimizer.lr[adamw, adam]`` into the lines that fit below an axis."""
+def _wrapped(name: str) -> str:
+    """Return ``optimizer.lr[adamw, adam]`` with line breaks, to fit below an axis."""
     return name.replace(".", "<br>.").replace("[", "<br>[").replace("/", "/<br>")
 
 
-def _fitted(figure: Any, height: int) -> Any:
-    """Return a figure as wide as its place, without a title: the page has one above it."""
+def _styled(figure: Any, height: int) -> Any:
+    """Return a figure at full width and without a title, as the page has a heading above it."""
     figure.update_layout(
         title=None, width=None, height=height, autosize=True, template="plotly_white", font=_FONT,
         margin={"l": 10, "r": 10, "t": 30, "b": 10}, paper_bgcolor="#fff", plot_bgcolor="#fff",

@@ -1,10 +1,4 @@
-"""By how much the best of many trials was flattered by luck.
-
-The value that a trial was chosen by is the largest of many, each with a chance of its own (seed, order of the
-images), so it is expected to lie above what its recipe reaches on average. Runs of the same recipe over new
-seeds were not chosen by anything; the difference to their mean is what the choice had added. Both are
-measured on the same validation split: luck of the images stays in both, and in neither figure for new people.
-"""
+"""The selection bias of the best of many trials, estimated from its recipe's runs over new seeds."""
 
 import math
 import statistics
@@ -15,16 +9,16 @@ from scipy.special import stdtrit
 
 
 @dataclass(frozen=True)
-class Flattery:
-    """The search's value of a recipe against its runs over new seeds.
+class SelectionBias:
+    """The value of a recipe in the search, compared with its runs over new seeds.
 
     Attributes:
-        searched: The value it was chosen by.
-        mean: Over the new seeds.
-        value: How much better the search made it look; above 0 it flattered.
-        low: Lower end of the 95 % interval of ``value``; None with a single run of each recipe.
-        high: Upper end.
-        seeds: How many.
+        searched: The value that it was selected by.
+        mean: Mean over the new seeds.
+        value: How much better the value in the search is; above 0 the search was too optimistic.
+        low: Lower limit of the 95 % interval of ``value``; None if no recipe has two runs.
+        high: Upper limit.
+        seeds: Number of new seeds.
     """
 
     searched: float
@@ -35,26 +29,33 @@ class Flattery:
     seeds: int
 
 
-def flattery(searched: Sequence[float], values: Sequence[Sequence[float]], sign: int) -> list[Flattery]:
-    """Compare what a search said with runs over new seeds.
+def selection_bias(
+    searched: Sequence[float], values: Sequence[Sequence[float]], sign: int
+) -> list[SelectionBias]:
+    """Return the selection bias of each recipe.
 
-    The interval is a t-interval of the mean over seeds. Its variance is pooled over the recipes, which holds
-    if seeds scatter alike under each: three seeds alone say little about their spread.
+    The value that a trial was selected by is the largest of many, so it is expected to be above what the
+    recipe reaches on average. Runs over new seeds were not selected; the difference to their mean is the
+    bias. Both are measured on the same validation split, whose sampling noise stays in both.
+
+    The interval is a t-interval of the mean over seeds. Its variance is pooled over the recipes, which
+    assumes the same variance over seeds for each: three seeds alone say little about it.
 
     Args:
-        searched: Of each recipe, the value it was chosen by.
-        values: Of each recipe, those over new seeds.
-        sign: 1 where more is better, else -1.
+        searched: For each recipe, the value that it was selected by.
+        values: For each recipe, the values over new seeds.
+        sign: 1 if higher is better, else -1.
     """
-    freedom = sum(len(seeds) - 1 for seeds in values)
+    degrees_of_freedom = sum(len(seeds) - 1 for seeds in values)
     squares = sum((value - statistics.mean(seeds)) ** 2 for seeds in values for value in seeds)
-    found = []
+    biases = []
     for before, seeds in zip(searched, values, strict=True):
         mean = statistics.mean(seeds)
         difference = sign * (before - mean)
         low = high = None
-        if freedom:
-            reach = float(stdtrit(freedom, 0.975)) * math.sqrt(squares / freedom / len(seeds))
-            low, high = difference - reach, difference + reach
-        found.append(Flattery(before, mean, difference, low, high, len(seeds)))
-    return found
+        if degrees_of_freedom:
+            error = math.sqrt(squares / degrees_of_freedom / len(seeds))
+            half_width = float(stdtrit(degrees_of_freedom, 0.975)) * error
+            low, high = difference - half_width, difference + half_width
+        biases.append(SelectionBias(before, mean, difference, low, high, len(seeds)))
+    return biases

@@ -1,29 +1,29 @@
-"""How a sweep's values are written."""
+"""Formats of a sweep's values."""
 
-_PLAIN = ("loss", "ece")  # no shares: four decimals instead of per cent
+_NOT_PERCENT = ("loss", "ece")  # metrics with four decimals instead of per cent
 
 
-def shown(objective: str, value: float | None) -> str:
-    """Write a value of the objective: ``59.1 %``, or ``1.0432`` of a loss."""
+def format_value(objective: str, value: float | None) -> str:
+    """Return a value of the objective as text: ``59.1 %``, or ``1.0432`` for a loss."""
     if value is None:
         return "–"
-    return f"{value:.4f}" if _is_plain(objective) else f"{100 * value:.1f} %"
+    return f"{100 * value:.1f} %" if _is_percent(objective) else f"{value:.4f}"
 
 
-def shown_difference(objective: str, value: float) -> str:
-    """Write a difference: ``+1.2`` points of a per cent, or ``+0.0432`` of a loss."""
-    return f"{value:+.4f}" if _is_plain(objective) else f"{100 * value:+.1f}"
+def format_difference(objective: str, value: float) -> str:
+    """Return a difference as text: ``+1.2`` percentage points, or ``+0.0432`` for a loss."""
+    return f"{100 * value:+.1f}" if _is_percent(objective) else f"{value:+.4f}"
 
 
 def unit(objective: str) -> str:
-    """Return what differences of the objective are counted in."""
-    return "" if _is_plain(objective) else " points"
+    """Return the unit of differences of the objective, with a leading blank; empty for a loss."""
+    return " points" if _is_percent(objective) else ""
 
 
-def percent(share: float) -> str:
-    """Write a share: ``11 %``."""
-    return f"{100 * share:.0f} %"
+def format_percent(fraction: float) -> str:
+    """Return a fraction as text: ``11 %``."""
+    return f"{100 * fraction:.0f} %"
 
 
-def _is_plain(objective: str) -> bool:
-    return objective.rsplit("/", 1)[-1] in _PLAIN
+def _is_percent(objective: str) -> bool:
+    return objective.rsplit("/", 1)[-1] not in _NOT_PERCENT

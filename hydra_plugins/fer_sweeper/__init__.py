@@ -1,4 +1,4 @@
-"""Where Hydra looks for sweepers: ``hydra/sweeper=fer``. All else is in `fer.sweep`, loaded when needed."""
+"""Registers ``hydra/sweeper=fer`` where Hydra searches for plugins; imports `fer.sweep` only when used."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 @dataclass
 class FerSweeperConf:
-    """The node ``hydra.sweeper``: what is searched is said under ``sweep``."""
+    """The node ``hydra.sweeper``; the search itself is configured under ``sweep``."""
 
     _target_: str = "hydra_plugins.fer_sweeper.FerSweeper"
 
@@ -23,11 +23,11 @@ class FerSweeper(Sweeper):
     """Search with Optuna: see `fer.sweep.sweeper`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what a sweep is made from."""
+        """Keep Hydra's context and the config."""
         self.hydra_context, self.config = hydra_context, config
 
     def sweep(self, arguments: list[str]) -> Sequence[None]:
-        """Run the whole sweep; ``arguments`` are the words of the command line."""
+        """Run the whole sweep; ``arguments`` are the overrides of the command line."""
         from fer.sweep.sweeper import run_sweep
 
         assert self.hydra_context is not None

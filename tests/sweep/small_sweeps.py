@@ -1,4 +1,4 @@
-"""Sweeps of a few seconds: a tiny net, a few drawn faces."""
+"""Helpers for sweeps of a few seconds: a tiny net, a few synthetic faces."""
 
 import sys
 import time
@@ -15,8 +15,8 @@ SMALL = (*NET, *FACES)
 RATES = "sweep.space={optimizer.lr:{low:1e-4,high:1e-2,log:true}}"
 
 
-def command(output, *words):
-    return [sys.executable, "-m", "fer.train", f"output_dir={output}", *SMALL, *words]
+def command(output, *overrides):
+    return [sys.executable, "-m", "fer.train", f"output_dir={output}", *SMALL, *overrides]
 
 
 def plan_for(folder, address, n_trials=4, space=None, **changes):
@@ -25,8 +25,8 @@ def plan_for(folder, address, n_trials=4, space=None, **changes):
         "space": parse_space(space or {"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}),
         "n_trials": n_trials, "sampler": "tpe",
         "pruner": {"name": "asha", "min_share": 0.3, "reduction": 3, "startup_trials": 5}, "seed": 0,
-        "max_failed_share": 0.5, "keep_pruned": False, "words": [], "workers": 1, "share_of_cores": 1,
-        "session": "one",
+        "max_failed_share": 0.5, "keep_pruned": False, "overrides": [], "workers": 1,
+        "workers_per_machine": 1, "session": "one",
     }  # fmt: skip
     return Plan(**(values | changes))
 

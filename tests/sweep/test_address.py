@@ -1,4 +1,4 @@
-"""Where a study is kept, and that its password is written nowhere."""
+"""Storage addresses, and that no password is written to a file or message."""
 
 import errno
 import os
@@ -8,12 +8,12 @@ import pytest
 
 from fer.errors import FerError
 from fer.sweep import storage
-from fer.sweep.address import file_of, full_address, without_password
+from fer.sweep.address import full_address, storage_file, without_password
 from fer.sweep.compose import override
 
 
 @pytest.mark.parametrize(
-    ("given", "left", "password"),
+    ("text", "expected", "password"),
     [
         ("postgresql://me:secret@host:5432/db", "postgresql://me@host:5432/db", "secret"),
         ("sweep.storage=postgres://me:p%40ss@host/db", "sweep.storage=postgres://me@host/db", "p@ss"),
@@ -29,27 +29,27 @@ from fer.sweep.compose import override
         ("name=a:b@c", "name=a:b@c", None),
     ],
 )
-def test_a_password_goes_to_the_environment(given, left, password, monkeypatch):
+def test_password_moves_to_the_environment(text, expected, password, monkeypatch):
     monkeypatch.delenv("PGPASSWORD", raising=False)
-    assert without_password(given) == left
+    assert without_password(text) == expected
     assert os.environ.get("PGPASSWORD") == password
 
 
-def test_addresses_in_full(tmp_path, monkeypatch):
+def test_full_addresses(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert full_address(None, Path("sweep")) == f"sqlite:///{tmp_path}/sweep/sweep.db"
     assert full_address("sqlite:///own.db", tmp_path) == f"sqlite:///{tmp_path}/own.db"
     assert full_address("journal:own.log", tmp_path) == f"journal:{tmp_path}/own.log"
     assert full_address("postgres://me@host/db", tmp_path) == "postgresql://me@host/db"
-    assert file_of("journal:/a/b") == Path("/a/b")
-    assert file_of("sqlite:////a/b") == Path("/a/b")
-    assert file_of("postgresql://host/db") is None
+    assert storage_file("journal:/a/b") == Path("/a/b")
+    assert storage_file("sqlite:////a/b") == Path("/a/b")
+    assert storage_file("postgresql://host/db") is None
 
 
 @pytest.mark.parametrize(
     "address", ["mysql://host/db", "sweep.db", "journal:", "sqlite:", "journal:/no/such/a", 5, ["sweep.db"]]
 )
-def test_other_addresses_are_refused(address, tmp_path):
+def test_unknown_addresses_are_rejected(address, tmp_path):
     with pytest.raises(FerError, match=r"^sweep\.storage"):
         full_address(address, tmp_path)
 
@@ -63,15 +63,15 @@ def test_other_addresses_are_refused(address, tmp_path):
         "me:s3cret@h",
     ],
 )
-def test_a_refusal_does_not_tell_a_password(address, tmp_path):
-    with pytest.raises(FerError, match=r"\*\*\*") as found:
+def test_error_does_not_contain_the_password(address, tmp_path):
+    with pytest.raises(FerError, match=r"\*\*\*") as caught:
         full_address(address, tmp_path)
-    assert "s3cret" not in str(found.value)
+    assert "s3cret" not in str(caught.value)
 
 
-def test_a_disk_that_comes_back_is_waited_for(monkeypatch):
-    waited = []
-    monkeypatch.setattr(storage.time, "sleep", waited.append)
+def test_storage_operation_is_retried_until_the_disk_is_back(monkeypatch):
+    pauses = []
+    monkeypatch.setattr(storage.time, "sleep", pauses.append)
     answers = iter([OSError("Stale file handle"), OSError("Stale file handle"), None])
 
     def call():
@@ -79,35 +79,35 @@ def test_a_disk_that_comes_back_is_waited_for(monkeypatch):
             raise error
         return "here"
 
-    assert storage.patiently(call) == "here"
-    assert waited == [1.0, 2.0]
+    assert storage.with_retries(call) == "here"
+    assert pauses == [1.0, 2.0]
 
 
-def test_a_password_of_a_key_is_refused_and_not_told(tmp_path):
-    with pytest.raises(FerError, match=r"sslpassword= .*service=NAME") as found:
+def test_key_password_is_rejected_and_not_in_the_error(tmp_path):
+    with pytest.raises(FerError, match=r"sslpassword= .*service=NAME") as caught:
         full_address("postgresql://me@h/db?sslpassword=s3cret", tmp_path)
-    assert "s3cret" not in str(found.value)
+    assert "s3cret" not in str(caught.value)
 
 
-def test_a_disk_that_stays_away_is_a_storage_that_is(monkeypatch):
+def test_disk_that_stays_unreachable_is_a_storage_error(monkeypatch):
     monkeypatch.setattr(storage.time, "sleep", lambda _: None)
 
     def call():
         raise OSError("Stale file handle")
 
     with pytest.raises(storage.StorageError, match="Stale file handle"):
-        storage.patiently(call)
+        storage.with_retries(call)
 
 
-def test_letters_of_any_language_reach_the_config():
+def test_non_ascii_letters_reach_the_config():
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    word = override("output_dir", "/tmp/jörg’s run")
-    (parsed,) = OverridesParser.create().parse_overrides([word])
+    item = override("output_dir", "/tmp/jörg’s run")
+    (parsed,) = OverridesParser.create().parse_overrides([item])
     assert parsed.value() == "/tmp/jörg’s run"
 
 
-def test_a_disk_without_locks_is_told_in_words(tmp_path, monkeypatch):
+def test_disk_without_locks_is_explained(tmp_path, monkeypatch):
     def no_locks(handle, kind):
         raise OSError(errno.ENOLCK, "No locks available")
 

@@ -1,4 +1,4 @@
-"""Each launcher starts workers of one sweep, and Hydra's own grid too."""
+"""Each launcher starts the workers of a sweep, and runs Hydra's own grid."""
 
 import optuna
 import pytest
@@ -8,7 +8,7 @@ from small_sweeps import RATES, SMALL
 
 from fer.sweep import worker
 
-WORDS = (*SMALL, "trainer.max_epochs=1", "sweep=custom", "sweep.name=some", RATES, "sweep.n_trials=4")
+OVERRIDES = (*SMALL, "trainer.max_epochs=1", "sweep=custom", "sweep.name=some", RATES, "sweep.n_trials=4")
 
 
 @pytest.mark.parametrize(
@@ -16,9 +16,9 @@ WORDS = (*SMALL, "trainer.max_epochs=1", "sweep=custom", "sweep.name=some", RATE
 )
 def test_workers_of_a_launcher_share_the_trials(launcher, jobs, fer_train, tmp_path, monkeypatch, capfd):
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.removesuffix('_local')}_launcher")
-    if not jobs:  # then one a core
+    if not jobs:  # then one for each core
         monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
-    assert fer_train(*WORDS, f"hydra/launcher={launcher}", *jobs).status == 0
+    assert fer_train(*OVERRIDES, f"hydra/launcher={launcher}", *jobs).status == 0
     assert "4 trials, 2 workers" in capfd.readouterr().out
     folder = tmp_path / "outputs" / "multirun" / "some"
     study = optuna.load_study(study_name="some", storage=f"sqlite:///{folder}/sweep.db")
@@ -28,10 +28,10 @@ def test_workers_of_a_launcher_share_the_trials(launcher, jobs, fer_train, tmp_p
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_a_plain_grid_is_hydra_s_own(launcher, fer_train, tmp_path):
+def test_grid_without_a_sweep_is_run_by_hydra(launcher, fer_train, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    words = (*SMALL, "trainer.max_epochs=1", "optimizer=adamw,sgd", f"hydra/launcher={launcher}")
-    assert fer_train(*words, "-m").status == 0
+    overrides = (*SMALL, "trainer.max_epochs=1", "optimizer=adamw,sgd", f"hydra/launcher={launcher}")
+    assert fer_train(*overrides, "-m").status == 0
     assert len(list(tmp_path.glob("outputs/multirun/*/*/run.json"))) == 2
 
 
@@ -42,12 +42,12 @@ def test_workers_of_a_machine_share_its_cores_and_gpus(monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    for workers, number, mine in ((2, 0, "0"), (16, 4, "1")):
-        worker._share_machine(workers, number)
-        assert worker.os.environ.pop("CUDA_VISIBLE_DEVICES") == mine
+    for workers, number, expected in ((2, 0, "0"), (16, 4, "1")):
+        worker._divide_machine(workers, number)
+        assert worker.os.environ.pop("CUDA_VISIBLE_DEVICES") == expected
     assert threads == [4, 1]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    worker._share_machine(2, 1)
+    worker._divide_machine(2, 1)
     assert worker.os.environ["CUDA_VISIBLE_DEVICES"] == "7"
-    worker._share_machine(1, 0)
+    worker._divide_machine(1, 0)
     assert worker.os.environ["CUDA_VISIBLE_DEVICES"] == "7"

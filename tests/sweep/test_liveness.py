@@ -1,4 +1,4 @@
-"""Dead processes are told from live ones, here and on other machines."""
+"""Dead and live processes, on this and on other machines."""
 
 import json
 import subprocess
@@ -6,9 +6,9 @@ import sys
 import time
 
 from fer.sweep import liveness
-from fer.sweep.liveness import Pulse, is_gone, this_process
+from fer.sweep.liveness import Heartbeat, is_dead, this_process
 
-SAY = """
+PRINT_PROCESS = """
 import json, time
 from fer.sweep.liveness import this_process
 print(json.dumps(this_process()), flush=True)
@@ -16,38 +16,38 @@ time.sleep(60)
 """
 
 
-def test_a_process_here_is_gone_when_it_is_dead():
-    child = subprocess.Popen([sys.executable, "-c", SAY], stdout=subprocess.PIPE, text=True)
+def test_local_process_is_looked_up():
+    child = subprocess.Popen([sys.executable, "-c", PRINT_PROCESS], stdout=subprocess.PIPE, text=True)
     owner = json.loads(child.stdout.readline())
-    assert not is_gone(owner, pulse=0.0)  # it is seen: its pulse does not matter
+    assert not is_dead(owner, last_heartbeat=0.0)  # it is visible, so its heartbeat does not matter
     child.kill()
     time.sleep(0.2)
-    assert is_gone(owner, pulse=time.time())  # a zombie still
+    assert is_dead(owner, last_heartbeat=time.time())  # still a zombie
     child.wait()
-    assert is_gone(owner, pulse=time.time())
+    assert is_dead(owner, last_heartbeat=time.time())
 
 
-def test_another_process_with_the_same_number_is_not_it():
-    assert is_gone(this_process() | {"start": 1}, pulse=time.time())
-    assert not is_gone(this_process(), pulse=0.0)
+def test_reused_process_number_is_another_process():
+    assert is_dead(this_process() | {"start": 1}, last_heartbeat=time.time())
+    assert not is_dead(this_process(), last_heartbeat=0.0)
 
 
-def test_elsewhere_the_pulse_tells():
+def test_process_of_another_machine_is_judged_by_its_heartbeat():
     elsewhere = this_process() | {"place": "another machine"}
-    assert not is_gone(elsewhere, time.time() - liveness.GRACE_SECONDS + 5)
-    assert is_gone(elsewhere, time.time() - liveness.GRACE_SECONDS - 5)
-    assert is_gone(None, time.time() - liveness.GRACE_SECONDS - 5)
+    assert not is_dead(elsewhere, time.time() - liveness.GRACE_SECONDS + 5)
+    assert is_dead(elsewhere, time.time() - liveness.GRACE_SECONDS - 5)
+    assert is_dead(None, time.time() - liveness.GRACE_SECONDS - 5)
 
 
-def test_a_pulse_beats_and_outlives_a_missed_beat(monkeypatch):
-    monkeypatch.setattr(liveness, "PULSE_SECONDS", 0.01)
+def test_heartbeat_continues_after_an_error(monkeypatch):
+    monkeypatch.setattr(liveness, "HEARTBEAT_SECONDS", 0.01)
     beats = []
 
     def beat():
         beats.append(len(beats))
-        raise OSError("the storage is away")
+        raise OSError("the storage is unreachable")
 
-    with Pulse(beat):
+    with Heartbeat(beat):
         deadline = time.monotonic() + 10
         while len(beats) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL, if there is one here: two launchers at once, a password, and nowhere a trace of it."""
+"""A PostgreSQL server, if it is installed: two launchers at once, and a password that is never written."""
 
 import os
 import shutil
@@ -10,17 +10,19 @@ import pytest
 from optuna.trial import TrialState
 from small_sweeps import RATES, command, plan_for
 
-from fer.sweep.beginning import begin
-from fer.sweep.books import Books
+from fer.sweep.beginning import create_or_open
+from fer.sweep.books import SweepStudy
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 PASSWORD = "s3cret-pass"
-pytestmark = pytest.mark.skipif(not PROGRAMS, reason="no PostgreSQL server here: apt-get install postgresql")
+pytestmark = pytest.mark.skipif(
+    not PROGRAMS, reason="PostgreSQL is not installed: apt-get install postgresql"
+)
 
 
 @pytest.fixture(scope="module")
 def server():
-    """Start a server of its own on loopback; return where it listens, without the password."""
+    """Start a server on loopback; return its address without the password."""
     pytest.importorskip("psycopg")
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     folder = Path(
@@ -30,9 +32,9 @@ def server():
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
 
-    def call(program, *words):
-        full = [*as_user, str(PROGRAMS[0] / program), *words]
-        subprocess.run(full, check=True, stdout=subprocess.DEVNULL, cwd="/", timeout=60)
+    def call(program, *arguments):
+        command = [*as_user, str(PROGRAMS[0] / program), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", timeout=60)
 
     subprocess.run(
         [*as_user, "tee", f"{folder}/pw"], input=PASSWORD, text=True, check=True, stdout=subprocess.DEVNULL
@@ -48,22 +50,22 @@ def server():
 def test_two_launchers_at_once(server, tmp_path, monkeypatch):
     monkeypatch.delenv("PGPASSWORD", raising=False)
     address = server.replace("me@", f"me:{PASSWORD}@")
-    words = (
+    overrides = (
         "sweep=custom", "sweep.name=both", RATES, "sweep.n_trials=6", "trainer.max_epochs=1", "logger=wandb",
         f"sweep.storage=postgresql://{address}",
     )  # fmt: skip
-    more = ((), ("hydra/launcher=submitit_local", "sweep.jobs=1"))
+    launchers = ((), ("hydra/launcher=submitit_local", "sweep.jobs=1"))
     both = [
         subprocess.Popen(
-            command(tmp_path, *words, *own), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command(tmp_path, *overrides, *more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        for own in more
+        for more in launchers
     ]
     outputs = [process.communicate(timeout=250)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
-    books = Books(plan_for(tmp_path, f"postgresql://{server}", name="both"))
-    trials = books.trials()
+    sweep_study = SweepStudy(plan_for(tmp_path, f"postgresql://{server}", name="both"))
+    trials = sweep_study.trials()
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
     assert len({trial.system_attrs["fer:owner"]["pid"] for trial in trials}) == 2
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -73,16 +75,18 @@ def test_two_launchers_at_once(server, tmp_path, monkeypatch):
     assert PASSWORD not in "".join(outputs)
 
 
-def test_taken_once_and_done_again(server, tmp_path, monkeypatch):
+def test_trial_is_claimed_once_and_requeued(server, tmp_path, monkeypatch):
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     plan = plan_for(tmp_path, f"postgresql://{server}")
-    books, exists = begin(plan, {}, {}, "max", may_exist=True)
+    sweep_study, exists = create_or_open(plan, {}, {}, "max", may_exist=True)
     assert not exists
-    trial, chosen = books.take()
-    other = Books(plan)
-    assert other.take()[0].number == 1
-    books.storage.set_trial_system_attr(trial._trial_id, "fer:owner", {"place": "x", "pid": 1, "start": 1})
-    books.storage.set_trial_system_attr(trial._trial_id, "fer:pulse", 0.0)
+    trial, parameters = sweep_study.claim()
+    other = SweepStudy(plan)
+    assert other.claim()[0].number == 1
+    sweep_study.storage.set_trial_system_attr(
+        trial._trial_id, "fer:owner", {"place": "x", "pid": 1, "start": 1}
+    )
+    sweep_study.storage.set_trial_system_attr(trial._trial_id, "fer:pulse", 0.0)
     monkeypatch.setattr("fer.sweep.liveness.GRACE_SECONDS", -1.0)
-    again, the_same = other.take()
-    assert (again.number, the_same) == (0, chosen)
+    again, same_parameters = other.claim()
+    assert (again.number, same_parameters) == (0, parameters)

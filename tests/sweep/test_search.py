@@ -1,21 +1,21 @@
-"""Samplers and pruners: rungs by shares of the schedule, medians between trials of different length."""
+"""Samplers and pruners: rungs by fraction of the schedule, medians of trials with different lengths."""
 
 import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from fer.sweep.plan import first_look
-from fer.sweep.search import STEPS, build_pruner, build_sampler, step_at
+from fer.sweep.plan import align_first_rung
+from fer.sweep.search import SCHEDULE_STEPS, build_pruner, build_sampler, step_at
 
 ASHA = {"name": "asha", "min_share": 0.037, "reduction": 3, "startup_trials": 5}
 
 
 def study_of(curves, pruner, direction="maximize"):
-    """Return a study of finished trials, each a list of (share, value)."""
+    """Return a study of finished trials, each a list of (fraction of the schedule, value)."""
     study = optuna.create_study(direction=direction, pruner=pruner)
     for curve in curves:
-        values = {step_at(share): value for share, value in curve}
+        values = {step_at(fraction): value for fraction, value in curve}
         study.add_trial(
             optuna.trial.create_trial(
                 state=TrialState.COMPLETE, value=curve[-1][1], intermediate_values=values
@@ -25,16 +25,16 @@ def study_of(curves, pruner, direction="maximize"):
 
 
 def prunes(study, curve):
-    trial, said = study.ask(), False
-    for share, value in curve:
-        trial.report(value, step_at(share))
-        said = trial.should_prune()
-    return said
+    trial, pruned = study.ask(), False
+    for fraction, value in curve:
+        trial.report(value, step_at(fraction))
+        pruned = trial.should_prune()
+    return pruned
 
 
-def test_halving_by_three_has_its_rungs_at_1_3_9_and_27_epochs_of_27():
+def test_rungs_of_halving_by_three_are_at_1_3_9_and_27_epochs_of_27():
     study = optuna.create_study(direction="maximize", pruner=build_pruner(ASHA))
-    assert not prunes(study, [(epoch / 27, 0.5) for epoch in range(1, 28)])  # the first has nobody to lose to
+    assert not prunes(study, [(epoch / 27, 0.5) for epoch in range(1, 28)])  # the first has no competitors
     pruned_at = set()
     for stop in range(1, 28):  # the best so far, up to an epoch in which it is the worst
         trial = study.ask()
@@ -57,7 +57,7 @@ def test_median_compares_trials_of_different_length(direction, sign):
     assert not prunes(study_of(tens[:2], pruner, direction), [(0.5, sign * -9)])  # too few have ended
 
 
-def test_median_takes_no_account_of_what_is_no_number():
+def test_median_ignores_nan():
     pruner = build_pruner({"name": "median", "min_share": 0.25, "reduction": 3, "startup_trials": 3})
     study = study_of([[(0.5, 0.4), (1.0, 0.4)]] * 3, pruner)
     study.add_trial(optuna.trial.create_trial(value=0.1, intermediate_values={500: float("nan")}))
@@ -66,7 +66,7 @@ def test_median_takes_no_account_of_what_is_no_number():
     assert prunes(study, [(0.5, float("nan"))])
 
 
-def test_none_prunes_nothing():
+def test_pruner_none_prunes_nothing():
     assert not prunes(study_of([[(1.0, 1.0)]] * 9, build_pruner({**ASHA, "name": "none"})), [(0.9, -9.0)])
 
 
@@ -87,13 +87,13 @@ def pruned_at(name):
     return epochs
 
 
-def test_hyperband_is_halving_that_begins_at_different_times():
+def test_hyperband_is_halving_with_different_first_rungs():
     halving, hyperband = pruned_at("asha"), pruned_at("hyperband")
     assert {1, 3, 9} <= set(hyperband)
     assert 0 < hyperband.count(1) < halving.count(1) / 2
 
 
-def test_each_trial_draws_by_its_own_number():
+def test_sampler_is_seeded_by_the_trial_number():
     def draw(seed, number):
         study = optuna.create_study(sampler=build_sampler("tpe", seed, number))
         return study.ask().suggest_float("x", 0, 1)
@@ -102,12 +102,12 @@ def test_each_trial_draws_by_its_own_number():
     assert len({draw(0, 3), draw(0, 4), draw(1, 3)}) == 3
 
 
-def test_steps_reach_from_the_first_share_to_the_last():
-    assert (step_at(1.0), step_at(1 / 3), step_at(0.37)) == (STEPS, 334, 370)
+def test_steps_cover_the_schedule():
+    assert (step_at(1.0), step_at(1 / 3), step_at(0.37)) == (SCHEDULE_STEPS, 334, 370)
 
 
 @pytest.mark.parametrize(
-    ("trainer", "share"),
+    ("trainer", "min_share"),
     [
         ({"max_epochs": 4}, 0.25),
         ({"max_epochs": 27}, 0.037037),
@@ -118,9 +118,9 @@ def test_steps_reach_from_the_first_share_to_the_last():
         ({"max_epochs": 1, "check_val_every_n_epoch": 2}, 1.0),
     ],
 )
-def test_the_first_rung_is_no_earlier_than_the_first_validation(trainer, share):
+def test_first_rung_is_not_before_the_first_validation(trainer, min_share):
     trainer = {"check_val_every_n_epoch": 1, "val_check_interval": None, **trainer}
     pruner = {"name": "asha", "min_share": 0.037, "reduction": 3, "startup_trials": 5}
-    found = first_look(pruner, trainer)
-    assert found.pop("min_share") == pytest.approx(share, abs=1e-6)
-    assert found == {key: value for key, value in pruner.items() if key != "min_share"}
+    aligned = align_first_rung(pruner, trainer)
+    assert aligned.pop("min_share") == pytest.approx(min_share, abs=1e-6)
+    assert aligned == {key: value for key, value in pruner.items() if key != "min_share"}

@@ -1,4 +1,4 @@
-"""Search spaces: what they may be, what is asked of a trial, every combination of a grid."""
+"""Search spaces: valid and invalid ones, values of a trial, points of a grid."""
 
 import itertools
 
@@ -18,7 +18,7 @@ OPTIMIZERS = {
 
 
 class Fixed:
-    """A trial that takes the values it is given, and notes what it was asked."""
+    """A trial with fixed values, which records the domains that it was asked for."""
 
     def __init__(self, values):
         self.values, self.asked = values, {}
@@ -34,14 +34,14 @@ class Fixed:
     suggest_int = suggest_float
 
 
-def test_a_trial_is_asked_only_for_what_belongs_to_its_choice():
+def test_only_parameters_of_the_choice_are_suggested():
     trial = Fixed({"optimizer": "adam", "optimizer.lr[adam, adamw]": 3e-3, "model.dropout": 0.2})
-    chosen = suggest(trial, parse_space(OPTIMIZERS))
-    assert chosen == {"optimizer": "adam", "optimizer.lr": 3e-3, "model.dropout": 0.2}
+    parameters = suggest(trial, parse_space(OPTIMIZERS))
+    assert parameters == {"optimizer": "adam", "optimizer.lr": 3e-3, "model.dropout": 0.2}
     assert trial.asked["optimizer.lr[adam, adamw]"] == (1e-4, 1e-2, None, True)
 
 
-def test_a_grid_has_every_combination_once():
+def test_grid_has_every_combination_once():
     space = {**OPTIMIZERS, "optimizer.lr": [1e-3, 1e-2]}
     points = grid(parse_space(space))
     plain = itertools.product(["adamw", "adam"], [1e-3, 1e-2], [0.0, 0.2, 0.4])
@@ -53,7 +53,7 @@ def test_a_grid_has_every_combination_once():
     )
 
 
-def test_whole_numbers_stay_whole():
+def test_integers_stay_integers():
     (parameter,) = parse_space({"a": {"low": 16, "high": 256, "log": True}})
     assert suggest(Fixed({"a": 32}), [parameter]) == {"a": 32}
     (stepped,) = parse_space({"a": {"low": 1, "high": 5, "step": 2}})
@@ -62,14 +62,14 @@ def test_whole_numbers_stay_whole():
     ]  # fmt: skip
 
 
-def test_a_broken_step_makes_broken_numbers_of_whole_ends():
+def test_fractional_step_gives_real_numbers_between_integer_limits():
     (parameter,) = parse_space({"a": {"low": 0, "high": 1, "step": 0.25}})
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
-    drawn = {suggest(study.ask(), [parameter])["a"] for _ in range(50)}
-    assert drawn == {0.0, 0.25, 0.5, 0.75, 1.0} == {point["a"] for point in grid([parameter])}
+    suggested = {suggest(study.ask(), [parameter])["a"] for _ in range(50)}
+    assert suggested == {0.0, 0.25, 0.5, 0.75, 1.0} == {point["a"] for point in grid([parameter])}
 
 
-def test_given_names_another_parent():
+def test_given_sets_the_parent():
     space = parse_space(
         {"imbalance": ["none", "oversample"], "loss": {"given": "imbalance", "none": ["focal"]}}
     )
@@ -81,30 +81,30 @@ def test_given_names_another_parent():
     ("space", "message"),
     [
         ({}, "expected keys of the config"),
-        ({"a": []}, "at least one"),
-        ({"a": [[1], [2]]}, "a list of words or numbers"),
-        ({"a": [1, 1]}, "there twice"),
+        ({"a": []}, "a list of at least one"),
+        ({"a": [[1], [2]]}, "a list of at least one string or number"),
+        ({"a": [1, 1]}, "got one twice"),
         ({"a": 3}, "expected a list"),
-        ({"a": {"low": 2, "high": 1}}, "low (2) must lie below high (1)"),
-        ({"a": {"low": 1, "high": 1}}, "a single value is a list, [1]"),
-        ({"a": {"low": 0, "high": 1, "log": True}}, "a log range must lie above 0"),
+        ({"a": {"low": 2, "high": 1}}, "low (2) must be below high (1)"),
+        ({"a": {"low": 1, "high": 1}}, "For a single value give a list, [1]"),
+        ({"a": {"low": 0, "high": 1, "log": True}}, "a log range must be above 0"),
         ({"a": {"low": "x", "high": 1}}, "expected numbers"),
         ({"a": {"low": float("nan"), "high": 1}}, "expected numbers"),
         ({"a": {"low": 0, "high": float("inf")}}, "expected numbers"),
         ({"a": {"low": 0, "hihg": 1}}, "Did you mean 'high'?"),
         ({"a": {"low": 0, "high": 1, "step": 2}}, "expected a step"),
-        ({"o.lr": {"sgd": [1]}}, "by the choices of a key that stands before it"),
+        ({"o.lr": {"sgd": [1]}}, "by the choices of a key that is before it"),
         ({"o": ["sgd"], "o.lr": {"sgd": {"low": 3, "high": 1}}}, "o.lr[sgd]: low (3)"),
         ({"o": ["sgd"], "o.lr": {"given": "o"}}, "expected a list"),
     ],
 )
-def test_what_is_no_space_is_refused(space, message):
+def test_invalid_space_is_rejected(space, message):
     with pytest.raises(FerError, match=r"^sweep\.space") as caught:
         parse_space(space)
     assert message in str(caught.value)
 
 
-def test_a_grid_of_a_range_without_steps_is_refused():
+def test_grid_of_a_range_without_step_is_rejected():
     with pytest.raises(FerError, match="a grid needs values"):
         grid(parse_space({"a": {"low": 0.0, "high": 1.0}}))
 
@@ -112,7 +112,7 @@ def test_a_grid_of_a_range_without_steps_is_refused():
 @pytest.mark.parametrize(
     "value", ["adamw", "a b", "null", "", "a,b", "it's", 'a"b', "a=b", None, True, 3, 1e-7, 0.1 + 0.2]
 )
-def test_hydra_reads_an_override_as_it_was_meant(value):
+def test_override_is_parsed_back_to_its_value(value):
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     assert OverridesParser.create().parse_override(override("key", value)).value() == value

@@ -65,7 +65,7 @@ def test_every_space_fits_the_default_config(choice, fer_train, tmp_path, capsys
         (("sweep.storage=mysql://h/d",), "expected null (a SQLite file)"),
         (("hydra/launcher=jobli",), "Did you mean 'joblib'?"),
         (("sweep.space={optimizer.rl:[1]}",), "the config has no optimizer.rl. Did you mean 'optimizer.lr'?"),
-        (("sweep.space={optimizer:[adamq]}",), "expected one of adam, adamw, muon, sam, sgd, timm, got 'adamq'"),
+        (("sweep.space={optimizer:[adamq]}",), "adam, adamw, muon, sam, sgd, timm, got 'adamq'"),
         (
             ("sweep.space={optimizer:[adamw,sgd],optimizer.momentum:[0.9]}",),
             "with optimizer=adamw. List the choices that have it: optimizer.momentum: {sgd: …}.",

@@ -1,4 +1,4 @@
-"""Sweeps through fer-train's own door: what they leave, how trials end, how they go on."""
+"""Sweeps started by fer-train: their files, how trials end, how sweeps are resumed."""
 
 import json
 import shlex
@@ -10,20 +10,20 @@ import yaml
 from optuna.trial import TrialState
 from small_sweeps import RATES, SMALL
 
-from fer.sweep.books import Books
+from fer.sweep.books import SweepStudy
 from fer.training import run as training
 from fer.training import run_data
 
-GRID = "sweep.space={optimizer.lr:[1e-3,1e30]}"  # at the second the loss is no number
+GRID = "sweep.space={optimizer.lr:[1e-3,1e30]}"  # at the second value the loss is not finite
 CUSTOM = ("sweep=custom", "sweep.name=some", "trainer.max_epochs=1")
 
 
 @pytest.fixture
 def sweep(fer_train, tmp_path):
-    """Run a small sweep; return its exit status and its study, if it came to one."""
+    """Run a small sweep; return its exit status and its study, None if none was created."""
 
-    def run(*words):
-        status = fer_train(*SMALL, *words).status
+    def run(*overrides):
+        status = fer_train(*SMALL, *overrides).status
         databases = list(tmp_path.glob("outputs/multirun/*/sweep.db"))
         if not databases:
             return status, None
@@ -68,17 +68,17 @@ def test_pruned_and_finished_trials(sweep, tmp_path, capsys):
     )
 
 
-def test_the_best_trial_can_be_trained_again_as_it_says(sweep, fer_train, tmp_path, capsys):
+def test_best_trial_is_reproduced_by_the_printed_command(sweep, fer_train, tmp_path, capsys):
     _, study = sweep("sweep=smoke", "sweep.n_trials=2")
-    (again,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("again")]
-    run = fer_train(*shlex.split(again)[2:])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("retrain")]
+    run = fer_train(*shlex.split(line)[2:])
     assert run.record["best"]["val/accuracy"] == study.best_value
     config = yaml.safe_load((run.folder / "config.yaml").read_text())
     trained = yaml.safe_load((folder_of(tmp_path, study.best_trial, "smoke") / "config.yaml").read_text())
     assert {**config, "name": ""} == {**trained, "name": ""}
 
 
-def test_pruned_checkpoints_may_be_kept_and_the_run_resumed(sweep, fer_train, tmp_path):
+def test_pruned_checkpoints_can_be_kept_and_the_run_resumed(sweep, fer_train, tmp_path):
     _, study = sweep("sweep=smoke", "sweep.n_trials=5", "sweep.keep_pruned=true")
     pruned = next(trial for trial in study.trials if trial.state == TrialState.PRUNED)
     folder = folder_of(tmp_path, pruned, "smoke")
@@ -86,7 +86,7 @@ def test_pruned_checkpoints_may_be_kept_and_the_run_resumed(sweep, fer_train, tm
     assert json.loads((folder / "run.json").read_text())["epochs"] == 3
 
 
-def test_a_trial_that_fails_does_not_end_the_sweep(sweep, tmp_path):
+def test_failed_trial_does_not_end_the_sweep(sweep, tmp_path):
     status, study = sweep(
         *CUSTOM, GRID, "sweep.sampler=grid", "sweep.n_trials=null", "sweep.max_failed_share=0.5"
     )
@@ -96,26 +96,26 @@ def test_a_trial_that_fails_does_not_end_the_sweep(sweep, tmp_path):
     assert "FerError" in (folder_of(tmp_path, study.trials[1]) / "error.txt").read_text()
 
 
-def test_too_many_failures_end_it(sweep, capsys):
-    words = (*CUSTOM, "sweep.space={optimizer.lr:[1e30],seed:[0,1,2,3]}", "sweep.sampler=grid")
-    status, study = sweep(*words)
+def test_too_many_failures_end_the_sweep(sweep, capsys):
+    overrides = (*CUSTOM, "sweep.space={optimizer.lr:[1e30],seed:[0,1,2,3]}", "sweep.sampler=grid")
+    status, study = sweep(*overrides)
     assert status == 2
     assert [trial.state.name for trial in study.trials] == ["FAIL", "FAIL", "WAITING", "WAITING"]
     error = capsys.readouterr().err
     assert "2 of 4 trials failed, more than sweep.max_failed_share=0.25" in error
     assert "The loss became NaN" in error
-    status, study = sweep(*words, "sweep.resume=true", "sweep.max_failed_share=1")
+    status, study = sweep(*overrides, "sweep.resume=true", "sweep.max_failed_share=1")
     assert [trial.state.name for trial in study.trials] == ["FAIL"] * 4
 
 
-def test_out_of_memory_is_one_trial_s_failure(sweep, monkeypatch):
-    whole, calls = training.run, []
+def test_out_of_memory_fails_one_trial(sweep, monkeypatch):
+    original, calls = training.run, []
 
     def run(*arguments, **options):
         calls.append(1)
         if len(calls) == 1:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return whole(*arguments, **options)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(training, "run", run)
     status, study = sweep(*CUSTOM, RATES, "sweep.n_trials=2", "sweep.max_failed_share=0.5")
@@ -124,99 +124,99 @@ def test_out_of_memory_is_one_trial_s_failure(sweep, monkeypatch):
     assert study.trials[1].state == TrialState.COMPLETE
 
 
-def test_an_objective_that_is_no_number_is_one_trial_s_failure(sweep, monkeypatch):
+def test_objective_that_is_not_finite_fails_one_trial(sweep, monkeypatch):
     monkeypatch.setattr(training, "run", lambda *_, **__: {"val/accuracy": float("nan")})
     status, study = sweep(*CUSTOM, RATES, "sweep.n_trials=1", "sweep.max_failed_share=1")
     assert status == 0
-    assert study.trials[0].user_attrs["error"].startswith("val/accuracy is no number")
+    assert study.trials[0].user_attrs["error"].startswith("val/accuracy: expected a finite value")
 
 
 @pytest.mark.timeout(120)
-def test_a_storage_that_fails_for_a_moment_does_not_hang_the_sweep(sweep, monkeypatch):
-    whole, calls = Books.tell, []
+def test_storage_failure_does_not_hang_the_sweep(sweep, monkeypatch):
+    original, calls = SweepStudy.tell, []
 
     def tell(*arguments):
         calls.append(1)
         if len(calls) == 1:
             raise optuna.exceptions.StorageInternalError("database is locked")
-        return whole(*arguments)
+        return original(*arguments)
 
-    monkeypatch.setattr(Books, "tell", tell)
+    monkeypatch.setattr(SweepStudy, "tell", tell)
     status, study = sweep(*CUSTOM, RATES, "sweep.n_trials=2")
     assert status == 0
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
 
 
-def test_a_storage_that_is_away_during_a_report_costs_no_trial(sweep, monkeypatch):
-    whole, calls = Books.owns, []
+def test_storage_failure_during_a_report_costs_no_trial(sweep, monkeypatch):
+    original, calls = SweepStudy.owns, []
 
     def owns(*arguments):
         calls.append(1)
         if len(calls) == 1:
             raise optuna.exceptions.StorageInternalError("server closed the connection unexpectedly")
-        return whole(*arguments)
+        return original(*arguments)
 
-    monkeypatch.setattr(Books, "owns", owns)
+    monkeypatch.setattr(SweepStudy, "owns", owns)
     status, study = sweep(*CUSTOM, RATES, "sweep.n_trials=2")
     assert status == 0
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
     assert not any("fer:deaths" in trial.system_attrs for trial in study.trials)
 
 
-def test_a_pruned_trial_whose_process_dies_before_it_can_tell_is_pruned(sweep, monkeypatch, tmp_path):
-    whole, calls = Books.tell, []
+def test_pruned_trial_stays_pruned_if_its_process_dies_before_tell(sweep, monkeypatch, tmp_path):
+    original, calls = SweepStudy.tell, []
 
-    def tell(books, trial, state, *more):
+    def tell(sweep_study, trial, state, *more):
         if state == TrialState.PRUNED and not calls:
             calls.append(trial.number)
             raise RuntimeError("killed here")
-        return whole(books, trial, state, *more)
+        return original(sweep_study, trial, state, *more)
 
-    monkeypatch.setattr(Books, "tell", tell)
+    monkeypatch.setattr(SweepStudy, "tell", tell)
     status, study = sweep("sweep=smoke", "sweep.n_trials=5")
     assert status == 0
     trial = study.trials[calls[0]]
     assert trial.state == TrialState.PRUNED
     record = json.loads((folder_of(tmp_path, trial, "smoke") / "run.json").read_text())
-    assert (record["epochs"], record.get("resumes", 0)) == (1, 0)  # it was not trained on
+    assert (record["epochs"], record.get("resumes", 0)) == (1, 0)  # it was not trained further
     assert trial.user_attrs["share"] == pytest.approx(1 / 3, abs=0.01)
 
 
-def test_ctrl_c_puts_the_trial_back_and_the_sweep_goes_on_later(sweep, monkeypatch, capsys):
+def test_ctrl_c_requeues_the_trial_and_the_sweep_can_be_resumed(sweep, monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    words = (*CUSTOM, RATES, "sweep.n_trials=2")
+    overrides = (*CUSTOM, RATES, "sweep.n_trials=2")
     with monkeypatch.context() as patch:
         patch.setattr(training, "run", interrupt)
-        status, study = sweep(*words)
+        status, study = sweep(*overrides)
     assert status == 130
     assert [trial.state.name for trial in study.trials] == ["WAITING", "WAITING"]
     before = study.trials[0].params
-    assert sweep(*words)[0] == 2
-    assert "0 of its 2 trials done. sweep.resume=true goes on with it" in capsys.readouterr().err
-    status, study = sweep(*words, "sweep.resume=true")
+    assert sweep(*overrides)[0] == 2
+    assert "0 of its 2 trials done. Set sweep.resume=true to resume it" in capsys.readouterr().err
+    status, study = sweep(*overrides, "sweep.resume=true")
     assert status == 0
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 2
     assert study.trials[0].params == before
 
 
-def test_the_data_is_read_once(sweep, monkeypatch):
-    whole, calls = run_data.read_data, []
-    monkeypatch.setattr(run_data, "read_data", lambda config: calls.append(1) or whole(config))
+def test_data_is_read_once(sweep, monkeypatch):
+    original, calls = run_data.read_data, []
+    monkeypatch.setattr(run_data, "read_data", lambda config: calls.append(1) or original(config))
     sweep(*CUSTOM, "sweep.space={datamodule.batch_size:[8,16]}", "sweep.sampler=grid")
     assert len(calls) == 1
 
 
-def test_the_objective_steers_the_trials(sweep, tmp_path):
+def test_objective_is_the_monitor_of_the_trials(sweep, tmp_path):
     _, study = sweep(*CUSTOM, RATES, "sweep.n_trials=1", "sweep.objective=val/loss", "sweep.sampler=random")
     assert study.direction == optuna.study.StudyDirection.MINIMIZE
     config = yaml.safe_load((folder_of(tmp_path, study.trials[0]) / "config.yaml").read_text())
     assert config["monitor"] == "val/loss"
 
 
-def test_a_tag_made_of_a_choice_is_that_of_its_own_trial(sweep, tmp_path):
-    words = (
+def test_interpolated_tag_is_resolved_for_each_trial(sweep, tmp_path):
+    overrides = (
         "sweep=custom",
         "sweep.name=some",
         "sweep.n_trials=4",
@@ -225,7 +225,7 @@ def test_a_tag_made_of_a_choice_is_that_of_its_own_trial(sweep, tmp_path):
     )
     tags = 'logger.wandb.tags=["${hydra:runtime.choices.optimizer}"]'
     space = "sweep.space={optimizer:[sgd,adamw],seed:[0,1]}"
-    assert sweep(*words, space, "logger=wandb", tags)[0] == 0
+    assert sweep(*overrides, space, "logger=wandb", tags)[0] == 0
     configs = [
         yaml.safe_load(file.read_text()) for file in tmp_path.glob("outputs/multirun/some/*/config.yaml")
     ]
@@ -234,13 +234,13 @@ def test_a_tag_made_of_a_choice_is_that_of_its_own_trial(sweep, tmp_path):
         assert config["logger"]["wandb"]["tags"] == [config["optimizer"]["name"], "sweep"]
 
 
-def test_a_trial_that_died_at_its_very_end_has_done_its_whole_schedule(sweep, monkeypatch):
-    """The process dies after the last epoch, before it tells the study; nothing is left to train."""
-    told = Books.tell
-    monkeypatch.setattr(Books, "tell", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-    words = ("sweep=smoke", "sweep.n_trials=1", "sweep.resume=true")
-    assert sweep(*words)[0] != 0
-    monkeypatch.setattr(Books, "tell", told)
-    status, study = sweep(*words)
+def test_trial_that_died_after_its_last_epoch_has_a_complete_schedule(sweep, monkeypatch):
+    """The process dies after the last epoch and before tell; nothing is left to train."""
+    original = SweepStudy.tell
+    monkeypatch.setattr(SweepStudy, "tell", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    overrides = ("sweep=smoke", "sweep.n_trials=1", "sweep.resume=true")
+    assert sweep(*overrides)[0] != 0
+    monkeypatch.setattr(SweepStudy, "tell", original)
+    status, study = sweep(*overrides)
     assert (status, study.trials[0].state) == (0, TrialState.COMPLETE)
     assert study.trials[0].user_attrs["share"] == 1.0

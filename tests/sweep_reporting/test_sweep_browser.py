@@ -1,35 +1,35 @@
 """The page of a sweep in a real browser: `apt-get install chromium`, or Chrome."""
 
 import pytest
-from told_sweeps import MANY, tell
+from told_sweeps import MANY, write_sweep
 
 from fer.sweep_report import main
-from fer.sweep_reporting.found import find_sweep
+from fer.sweep_reporting.found import load_sweep
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tell(tmp_path_factory.mktemp("sweep") / "some", MANY)
+    folder = write_sweep(tmp_path_factory.mktemp("sweep") / "some", MANY)
     with pytest.raises(SystemExit):
         main([str(folder)])
     return folder
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_every_plot_is_drawn_and_the_page_does_not_scroll_sideways(browser, folder, width):
+def test_every_plot_is_rendered_and_the_page_does_not_scroll_sideways(browser, folder, width):
     browser.open(folder / "report.html", width)
-    drawn = browser.evaluate(
+    rendered = browser.evaluate(
         "[...document.querySelectorAll('.chart')].map(e => !!e.querySelector('.main-svg'))"
     )
-    assert drawn == [True] * 7  # history, importance, parallel, three slices, curves
+    assert rendered == [True] * 7  # history, importance, parallel, three slices, curves
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
-    outside = [url for url in browser.requests if not url.startswith(("data:", "blob:"))]
-    assert outside == [(folder / "report.html").as_uri()]
+    external = [url for url in browser.requests if not url.startswith(("data:", "blob:"))]
+    assert external == [(folder / "report.html").as_uri()]
 
 
 def test_the_command_is_copied_or_selected(browser, folder):
     browser.open(folder / "report.html", 1280)
-    sweep = find_sweep(folder, None, None)
+    sweep = load_sweep(folder, None, None)
     command = sweep.command(sweep.ranking[0])
     assert browser.evaluate("document.querySelector('.command code').textContent") == command
     script = """(async () => { const button = document.querySelector('.copy'); button.click();

@@ -1,16 +1,16 @@
-"""The report: every state of a sweep gives a page; what it says is what the study has."""
+"""The report: every state of a sweep has a page, which agrees with the study."""
 
 import html
 import re
 
 import optuna
 import pytest
-from told_sweeps import BATCH, MANY, SOME, STEPS_AN_EPOCH, rising, tell
+from told_sweeps import BATCH, MANY, SOME, STEPS_AN_EPOCH, rising, write_sweep
 
 from fer.sweep_report import main
 from fer.sweep_reporting import chapters, figures
-from fer.sweep_reporting.cost import both
-from fer.sweep_reporting.found import find_sweep
+from fer.sweep_reporting.cost import sweep_costs
+from fer.sweep_reporting.found import load_sweep
 
 EPOCH_IMAGES = BATCH * STEPS_AN_EPOCH
 STATES = {
@@ -18,26 +18,26 @@ STATES = {
     "some": SOME,
     "one": [("finished", rising(0.5))],
     "all failed": [("failed", [])] * 3,
-    "no number": [("pruned", [float("nan")])],
+    "not finite": [("pruned", [float("nan")])],
     "all pruned": [("pruned", rising(0.1, 1))] * 11,
     "unfinished": [*SOME, ("waiting", []), ("running", [])],
-    "not begun": [("waiting", [])] * 2,
+    "not started": [("waiting", [])] * 2,
 }
 
 
-def report(folder, *words):
+def report(folder, *options):
     with pytest.raises(SystemExit) as exit_:
-        main([str(folder), *words])
+        main([str(folder), *options])
     return exit_.value.code
 
 
-def live(folder):
+def open_study(folder):
     return optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder}/sweep.db")
 
 
 @pytest.mark.parametrize("trials", STATES.values(), ids=STATES)
 def test_every_state_has_a_page(trials, tmp_path, capsys):
-    folder = tell(tmp_path / "some", trials)
+    folder = write_sweep(tmp_path / "some", trials)
     assert report(folder) == 0
     page = (folder / "report.html").read_text()
     assert page.endswith("</html>\n")
@@ -47,28 +47,28 @@ def test_every_state_has_a_page(trials, tmp_path, capsys):
     assert str(folder / "report.html") in capsys.readouterr().out
 
 
-def test_the_summary_says_what_matters(tmp_path, capsys):
-    folder = tell(tmp_path / "some", STATES["unfinished"])
+def test_summary_has_the_main_results(tmp_path, capsys):
+    folder = write_sweep(tmp_path / "some", STATES["unfinished"])
     assert report(folder) == 0
     out = capsys.readouterr().out
     assert "best     trial 0, val/accuracy 60.0 % (validation, selection split)" in out
-    assert "again    fer-train datamodule=fer2013 'datamodule.path=a folder/fer2013.csv'" in out
+    assert "retrain  fer-train datamodule=fer2013 'datamodule.path=a folder/fer2013.csv'" in out
     assert "2 of 7 trials have not ended" in out
     assert "1 of 7 trials failed, trial 4 with: The loss became NaN." in out
     assert "61 % of the image passes and 68 % of the time" in out  # 22 of 36 epochs; 44 of 65 s
     page = html.unescape((folder / "report.html").read_text())
-    assert find_sweep(folder, None, None).command(find_sweep(folder, None, None).ranking[0]) in page
+    assert load_sweep(folder, None, None).command(load_sweep(folder, None, None).ranking[0]) in page
 
 
-def test_nothing_that_a_trial_says_is_run_by_a_browser(tmp_path):
-    folder = tell(tmp_path / "some", SOME)
-    live(folder).set_user_attr("command", ["</code><script>x()</script>"])
+def test_text_of_a_trial_is_escaped(tmp_path):
+    folder = write_sweep(tmp_path / "some", SOME)
+    open_study(folder).set_user_attr("command", ["</code><script>x()</script>"])
     assert report(folder) == 0
     assert "<script>x()" not in (folder / "report.html").read_text()
 
 
-def test_pruned_curves_end_where_they_were_pruned(tmp_path):
-    sweep = find_sweep(tell(tmp_path / "some", SOME), None, None)
+def test_curves_end_where_the_trial_was_pruned(tmp_path):
+    sweep = load_sweep(write_sweep(tmp_path / "some", SOME), None, None)
     traces = {trace.name: trace for trace in figures.curves(sweep).figure.data}
     assert traces["trial 0"].x[-1] == 100
     assert traces["trial 2"].x[-1] == pytest.approx(33.4)
@@ -76,65 +76,69 @@ def test_pruned_curves_end_where_they_were_pruned(tmp_path):
     assert traces["trial 0"].line.width > traces["trial 1"].line.width
 
 
-def test_plots_are_of_the_moment_in_which_the_sweep_was_read(tmp_path):
-    folder = tell(tmp_path / "some", [*SOME, ("running", [])])
-    sweep = find_sweep(folder, None, None)
-    live(folder)._storage.set_trial_intermediate_value(live(folder).trials[5]._trial_id, 112, 0.4)
+def test_plots_show_the_sweep_as_it_was_loaded(tmp_path):
+    folder = write_sweep(tmp_path / "some", [*SOME, ("running", [])])
+    sweep = load_sweep(folder, None, None)
+    open_study(folder)._storage.set_trial_intermediate_value(open_study(folder).trials[5]._trial_id, 112, 0.4)
     assert "trial 5" not in {trace.name for trace in figures.curves(sweep).figure.data}
     assert figures.history(sweep).figure.data
-    assert "trial 5" in {trace.name for trace in figures.curves(find_sweep(folder, None, None)).figure.data}
+    assert "trial 5" in {trace.name for trace in figures.curves(load_sweep(folder, None, None)).figure.data}
 
 
-def test_what_is_no_number_is_left_out(tmp_path):
+def test_values_that_are_not_finite_are_left_out(tmp_path):
     values = [0.1, float("nan"), 0.3]
-    sweep = find_sweep(tell(tmp_path / "some", [("finished", rising(0.6)), ("pruned", values)]), None, None)
-    assert sweep.reached(sweep.trials[1]) == 0.3
+    sweep = load_sweep(
+        write_sweep(tmp_path / "some", [("finished", rising(0.6)), ("pruned", values)]), None, None
+    )
+    assert sweep.best_value(sweep.trials[1]) == 0.3
     traces = {trace.name: trace for trace in figures.curves(sweep).figure.data}
     assert list(traces["trial 1"].y) == [0.1, 0.3]
-    never = find_sweep(tell(tmp_path / "never", [("pruned", [float("nan")]), *SOME]), None, None)
-    assert both(never)[0].images == EPOCH_IMAGES * (1 + 9 + 9 + 3 + 1)
-    (table,) = chapters.trials(never).tables
+    unmeasured = load_sweep(
+        write_sweep(tmp_path / "unmeasured", [("pruned", [float("nan")]), *SOME]), None, None
+    )
+    assert sweep_costs(unmeasured)[0].images == EPOCH_IMAGES * (1 + 9 + 9 + 3 + 1)
+    (table,) = chapters.trials(unmeasured).tables
     assert [row[0] for row in table.rows] == ["1", "2", "3", "4", "0", "5"]
 
 
-def test_the_page_of_proxies_has_both_commands(tmp_path, capsys):
-    folder = tell(tmp_path / "some", SOME)
-    live(folder).set_user_attr("full_command", ["trainer.max_epochs=12"])
+def test_page_of_proxies_has_both_commands(tmp_path, capsys):
+    folder = write_sweep(tmp_path / "some", SOME)
+    open_study(folder).set_user_attr("full_command", ["trainer.max_epochs=12"])
     assert report(folder) == 0
     page = html.unescape((folder / "report.html").read_text())
-    own = "optimizer=adamw optimizer.lr=0.0001"
-    cheap = f"fer-train datamodule=fer2013 'datamodule.path=a folder/fer2013.csv' {own}"
-    whole = f"fer-train trainer.max_epochs=12 {own}"
-    assert re.findall(r"<code>(fer-train.*?)</code>", page) == [cheap, whole]
-    assert f"whole    {whole}\n" in capsys.readouterr().out
+    parameters = "optimizer=adamw optimizer.lr=0.0001"
+    proxy = f"fer-train datamodule=fer2013 'datamodule.path=a folder/fer2013.csv' {parameters}"
+    full = f"fer-train trainer.max_epochs=12 {parameters}"
+    assert re.findall(r"<code>(fer-train.*?)</code>", page) == [proxy, full]
+    assert f"full     {full}\n" in capsys.readouterr().out
 
 
-def test_slices_show_every_measured_trial_and_which_were_stopped(tmp_path):
-    sweep = find_sweep(tell(tmp_path / "some", SOME), None, None)
+def test_slices_show_every_measured_trial_and_which_were_pruned(tmp_path):
+    sweep = load_sweep(write_sweep(tmp_path / "some", SOME), None, None)
     optimizer, adamw, sgd = figures.slices(sweep)
     (points,) = optimizer.figure.data
     shown = sorted(zip(points.x, points.y, points.marker.symbol, strict=True), key=lambda point: point[1])
-    assert [(place.strip("'"), symbol) for place, _, symbol in shown] == [
+    assert [(value.strip("'"), symbol) for value, _, symbol in shown] == [
         ("sgd", "circle-open"), ("adamw", "circle-open"), ("sgd", "circle"), ("adamw", "circle"),
     ]  # fmt: skip
     assert sorted(adamw.figure.data[0].y) == pytest.approx([0.2, 0.6])
     assert sorted(sgd.figure.data[0].y) == pytest.approx([0.1, 0.5])
 
 
-def test_importance_wants_trials_and_finds_what_matters(tmp_path):
-    few, words = figures.importance(find_sweep(tell(tmp_path / "few", SOME), None, None))
+def test_importance_needs_trials_and_finds_the_important_parameter(tmp_path):
+    few, paragraph = figures.importance(load_sweep(write_sweep(tmp_path / "few", SOME), None, None))
     assert few is None
-    assert "4 of the at least 10 trials" in words
-    # adamw always reaches twice what sgd does, at every rate
+    assert "at least 10 measured trials, got 4" in paragraph
+    # adamw always reaches twice the value of sgd, at every rate
     trials = [("pruned", [0.4 + 0.001 * (number % 3) if number % 2 == 0 else 0.2]) for number in range(40)]
-    chart, words = figures.importance(find_sweep(tell(tmp_path / "many", trials), None, None))
+    chart, paragraph = figures.importance(load_sweep(write_sweep(tmp_path / "many", trials), None, None))
     (bars,) = chart.figure.data
     assert dict(zip(bars.y, bars.x, strict=True))["optimizer"] == max(bars.x)
-    assert "all 40 measured trials have been, after 11 %" in words
+    assert "all 40 measured trials after 11 % of their schedules" in paragraph
 
 
-def test_parallel_joins_the_rates_of_all_optimizers(tmp_path):
-    sweep = find_sweep(tell(tmp_path / "some", SOME), None, None)
+def test_parallel_coordinates_merge_the_rates_of_all_optimizers(tmp_path):
+    sweep = load_sweep(write_sweep(tmp_path / "some", SOME), None, None)
     axis = figures.parallel(sweep).figure.layout.xaxis
     assert list(axis.ticktext) == ["val/<br>accuracy", "optimizer", "optimizer<br>.lr"]
 
@@ -142,8 +146,8 @@ def test_parallel_joins_the_rates_of_all_optimizers(tmp_path):
 def test_mistakes_end_with_status_2(tmp_path, capsys):
     assert report(tmp_path) == 2
     assert "expected the folder of a sweep" in capsys.readouterr().err
-    folder = tell(tmp_path / "some", [("failed", [])])
+    folder = write_sweep(tmp_path / "some", [("failed", [])])
     assert report(folder, "--confirm", "0") == 2
-    assert "--confirm 0: expected a whole number of at least 1" in capsys.readouterr().err
+    assert "--confirm: expected a whole number of at least 1, got 0" in capsys.readouterr().err
     assert report(folder, "--confirm", "2") == 2
     assert "no trial of some has finished" in capsys.readouterr().err

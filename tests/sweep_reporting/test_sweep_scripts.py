@@ -1,4 +1,4 @@
-"""The scripts on sweeps: ASHA replayed, rank correlation, the W&B dashboard as it would be sent."""
+"""The scripts for sweeps: replay of ASHA, rank correlation of proxies, JSON of the W&B dashboard."""
 
 import importlib.util
 import json
@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import optuna
 import pytest
 from optuna.trial import TrialState
-from told_sweeps import EPOCHS, SOME, rising, tell
+from told_sweeps import EPOCHS, SOME, rising, write_sweep
 
-from fer.sweep_reporting.found import find_sweep
+from fer.sweep_reporting.found import load_sweep
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -25,26 +25,26 @@ def load(name):
     return module
 
 
-def test_replayed_asha_stops_what_is_worse_from_its_first_look(tmp_path, capsys):
+def test_replayed_asha_prunes_worse_trials_at_the_first_rung(tmp_path, capsys):
     """Curves of falling quality: the first is trained to its end, each later one for an epoch."""
     trials = [("finished", rising(0.6 - 0.05 * number)) for number in range(8)]
-    tell(tmp_path / "multirun" / "unpruned", trials)
+    write_sweep(tmp_path / "multirun" / "unpruned", trials)
     options = Namespace(output=tmp_path, epochs=EPOCHS, first=1, orders=5)
     load("benchmark_sweep").replay(options)
     out = capsys.readouterr().out
     assert f"{(9 + 7) / (8 * 9):.1%} of the image passes" in out
     assert "7 of 8 pruned; best 60.00%, unpruned 60.00%: +0.00 points" in out
-    assert "the best falls short by 0.00 points, by at most half a point in 100%" in out
+    assert "the best is 0.00 points worse, at most half a point in 100% of the orders" in out
 
 
-def test_a_late_bloomer_is_lost_in_the_replay(tmp_path, capsys):
+def test_replay_prunes_a_trial_that_improves_late(tmp_path, capsys):
     late = [0.01] * 8 + [0.9]
-    tell(tmp_path / "multirun" / "unpruned", [("finished", rising(0.6)), ("finished", late)])
+    write_sweep(tmp_path / "multirun" / "unpruned", [("finished", rising(0.6)), ("finished", late)])
     load("benchmark_sweep").replay(Namespace(output=tmp_path, epochs=EPOCHS, first=1, orders=0))
     assert "best 60.00%, unpruned 90.00%: -30.00 points" in capsys.readouterr().out
 
 
-def test_the_table_of_proxies():
+def test_table_of_proxies():
     script = load("measure_proxies")
     whole, cheap = [0.5, 0.6, 0.4, 0.55, 0.3], [0.2, 0.4, 0.3, 0.35, 0.1]
     entries = {}
@@ -62,21 +62,21 @@ def test_the_table_of_proxies():
 
 @pytest.fixture
 def proxies(tmp_path, monkeypatch):
-    """Call the script; return the words of each training that it started, of which some fail."""
+    """Call the script; return the overrides of each training that it started, of which some fail."""
     script, calls, failing = load("measure_proxies"), [], []
 
     def run(command, **_):
         calls.append(command[3:])
         record = {"best": {"val/accuracy": 0.5 + 0.01 * len(calls)}, "fit_seconds": 2.0}
         (tmp_path / "run.json").write_text(json.dumps(record))
-        status = int(any(word in failing for word in command))
+        status = int(any(item in failing for item in command))
         return SimpleNamespace(returncode=status, stdout=f"run   {tmp_path}\n", stderr="error: no\n")
 
-    def call(*words, fail=()):
+    def call(*more, fail=()):
         calls.clear()
         failing[:] = fail
-        own = ["x.csv", "--recipes", "2", "--proxies", "subset", "--output", str(tmp_path / "out"), *words]
-        monkeypatch.setattr(sys, "argv", ["measure_proxies.py", *own])
+        arguments = ["x.csv", "--recipes", "2", "--proxies", "subset", "--output", str(tmp_path / "out")]
+        monkeypatch.setattr(sys, "argv", ["measure_proxies.py", *arguments, *more])
         script.main()
         return list(calls)
 
@@ -84,81 +84,81 @@ def proxies(tmp_path, monkeypatch):
     return call
 
 
-def test_what_was_trained_is_kept_and_what_failed_is_tried_again(proxies):
+def test_results_are_kept_and_failed_trainings_are_repeated(proxies):
     first = proxies(fail=["proxy=subset"])
-    assert len(first) == 6  # two recipes: whole, by the proxy, again
+    assert len(first) == 6  # two recipes: in full, with the proxy, again
     again = proxies()
-    assert again == [words for words in first if "proxy=subset" in words]
+    assert again == [overrides for overrides in first if "proxy=subset" in overrides]
     assert proxies() == []
 
 
-def test_other_words_are_other_trainings(proxies, capsys):
+def test_other_overrides_are_other_trainings(proxies, capsys):
     proxies()
     assert len(proxies("--", "trainer.max_epochs=1")) == 6
     assert len(proxies("--recipes", "1", "--", "trainer.max_epochs=2")) == 3
-    assert "| subset | 1 |" in capsys.readouterr().out  # those of other words take no part
+    assert "| subset | 1 |" in capsys.readouterr().out  # trainings with other overrides are left out
     assert proxies() == []
 
 
-def timed(folder, trials):
-    """Write a sweep of trials ``(state, begun, ended, trained, watched)``, in seconds."""
-    tell(folder, [], runs=False)
+def write_timed_sweep(folder, trials):
+    """Write a sweep of trials ``(state, start, end, training, callback)``, in seconds."""
+    write_sweep(folder, [], runs=False)
     study = optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder}/sweep.db")
-    for number, (state, begun, ended, trained, watched) in enumerate(trials):
+    for number, (state, start, end, training, callback) in enumerate(trials):
         trial = optuna.trial.create_trial(
             state=state, value=0.5 if state == TrialState.COMPLETE else None,
-            user_attrs={"watch_seconds": watched},
+            user_attrs={"watch_seconds": callback},
         )  # fmt: skip
         trial.datetime_start, trial.datetime_complete = (
-            datetime(2026, 1, 1) + timedelta(seconds=at) for at in (begun, ended)
+            datetime(2026, 1, 1) + timedelta(seconds=at) for at in (start, end)
         )
         study.add_trial(trial)
         (folder / str(number)).mkdir()
-        (folder / str(number) / "run.json").write_text(json.dumps({"fit_seconds": trained}))
-    return find_sweep(folder, None, None)
+        (folder / str(number) / "run.json").write_text(json.dumps({"fit_seconds": training}))
+    return load_sweep(folder, None, None)
 
 
-def test_a_trial_costs_what_is_no_training_and_what_the_study_takes_within_it(tmp_path):
+def test_overhead_includes_the_callback_and_not_the_training(tmp_path):
     done = TrialState.COMPLETE
     trials = [
         (done, 0, 12, 10.0, 0.0), (TrialState.PRUNED, 12, 18, 5.0, 0.5), (done, 18, 29, 10.0, 0.25),
         (done, 500, 512, 11.0, 0.0),  # after a pause
     ]  # fmt: skip
-    beyond = load("benchmark_sweep").seconds_beyond_training(timed(tmp_path / "some", trials))
-    assert beyond == pytest.approx([6 - 5 + 0.5, 11 - 10 + 0.25])
+    overheads = load("benchmark_sweep").overhead_seconds(write_timed_sweep(tmp_path / "some", trials))
+    assert overheads == pytest.approx([6 - 5 + 0.5, 11 - 10 + 0.25])
 
 
-def test_trials_an_hour_are_those_that_finished(tmp_path):
-    done, stopped = TrialState.COMPLETE, TrialState.PRUNED
-    trials = [(done, 0, 100, 0.0, 0.0), (done, 100, 360, 0.0, 0.0), (stopped, 360, 400, 0.0, 0.0)]
-    sweep = timed(tmp_path / "some", [*trials, (TrialState.FAIL, 400, 900, 0.0, 0.0)])
-    assert load("benchmark_sweep").trials_an_hour(sweep) == pytest.approx(20)  # two in 360 s
+def test_trials_per_hour_are_finished_trials(tmp_path):
+    done, pruned = TrialState.COMPLETE, TrialState.PRUNED
+    trials = [(done, 0, 100, 0.0, 0.0), (done, 100, 360, 0.0, 0.0), (pruned, 360, 400, 0.0, 0.0)]
+    sweep = write_timed_sweep(tmp_path / "some", [*trials, (TrialState.FAIL, 400, 900, 0.0, 0.0)])
+    assert load("benchmark_sweep").trials_per_hour(sweep) == pytest.approx(20)  # two in 360 s
 
 
 @pytest.mark.parametrize(
     ("trials", "done"),
     [(SOME, True), ([*SOME, ("waiting", [])], False), ([*SOME, ("running", [])], False), (None, False)],
 )
-def test_a_sweep_is_done_when_all_its_trials_have_ended(trials, done, tmp_path):
+def test_sweep_is_done_when_all_its_trials_have_ended(trials, done, tmp_path):
     if trials is not None:
-        tell(tmp_path / "multirun" / "some", trials)
+        write_sweep(tmp_path / "multirun" / "some", trials)
     assert load("benchmark_sweep").is_done(Namespace(output=tmp_path), "some") == done
 
 
-def test_recipes_are_drawn_the_same_each_time():
+def test_recipes_are_the_same_every_time():
     script = load("measure_proxies")
-    first = script.draw_recipes("optimizers", 3)
-    assert first == script.draw_recipes("optimizers", 3)
-    assert all(words[0].startswith("optimizer=") for words in first)
+    first = script.sample_recipes("optimizers", 3)
+    assert first == script.sample_recipes("optimizers", 3)
+    assert all(recipe[0].startswith("optimizer=") for recipe in first)
 
 
 @pytest.fixture
 def dashboard(tmp_path, monkeypatch, capsys):
-    """Return both views as they would be sent."""
-    folder = tell(tmp_path / "some", SOME)
+    """Return both views as they would be sent to W&B."""
+    folder = write_sweep(tmp_path / "some", SOME)
 
-    def views(*words):
-        monkeypatch.setattr(sys, "argv", ["", str(folder), "--entity", "me", "--dry-run", *words])
+    def views(*options):
+        monkeypatch.setattr(sys, "argv", ["", str(folder), "--entity", "me", "--dry-run", *options])
         with pytest.raises(SystemExit) as exit_:
             load("wandb_workspace").main()
         assert exit_.value.code == 0
@@ -167,7 +167,7 @@ def dashboard(tmp_path, monkeypatch, capsys):
     return views
 
 
-def test_the_dashboard_of_a_sweep_in_a_group_of_another_name(dashboard):
+def test_dashboard_of_a_sweep_with_its_own_group(dashboard):
     for view in dashboard("--group", "thesis"):
         (runs,) = view["spec"]["section"]["runSets"]
         assert (runs["filters"]["filters"][0]["key"]["name"], runs["filters"]["filters"][0]["value"]) == (
@@ -175,7 +175,7 @@ def test_the_dashboard_of_a_sweep_in_a_group_of_another_name(dashboard):
         )  # fmt: skip
 
 
-def test_the_dashboard_without_an_account(dashboard):
+def test_dashboard_without_an_account(dashboard):
     every, best = dashboard()
     (runs,) = every["spec"]["section"]["runSets"]
     assert [(one["key"]["name"], one["value"]) for one in runs["filters"]["filters"]] == [("group", "some")]
@@ -186,9 +186,9 @@ def test_the_dashboard_without_an_account(dashboard):
         "Parallel Coordinates Plot", "Parameter Importance", "Run History Line Plot"
     ]  # fmt: skip
     assert section["panels"][1]["config"]["targetKey"] == "best/accuracy"
-    (marked,) = best["spec"]["section"]["runSets"]
+    (best_runs,) = best["spec"]["section"]["runSets"]
     assert {"section": "summary", "name": "sweep/best"} in [
-        one["key"] for one in marked["filters"]["filters"]
+        one["key"] for one in best_runs["filters"]["filters"]
     ]
     (section,) = best["spec"]["section"]["panelBankConfig"]["sections"]
     assert section["panels"][0]["config"]["mediaKeys"] == ["val/confusion_picture"]

@@ -1,4 +1,4 @@
-"""Sweeps written down as fer-train writes them, made in a moment: no training."""
+"""Writes sweeps as fer-train does, without any training."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ BATCH, STEPS_AN_EPOCH, EPOCHS = 16, 10, 9
 STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
-def tell(folder, trials, direction="maximize", objective="val/accuracy", storage=None, runs=True):
+def write_sweep(folder, trials, direction="maximize", objective="val/accuracy", storage=None, runs=True):
     """Write a study with a trial for each ``(state, values by epoch)``, and its run folders."""
     folder.mkdir(parents=True)
     study = optuna.create_study(

@@ -40,7 +40,8 @@ def best(sweep: SweepResults) -> PageSection:
     paragraphs = [
         f"Trial {trial.number} reached {sweep.objective} {value}{at_epoch}. It is the best of "
         f"{len(sweep.measured)} trials on the split that it is measured on (validation, selection split), so "
-        "its value is probably too optimistic (selection bias). fer-sweep-report --confirm 3 measures by how much."
+        "its value is probably too optimistic (selection bias). fer-sweep-report --confirm 3 measures by "
+        "how much."
     ]
     commands = [sweep.command(trial)]
     if sweep.is_proxy:

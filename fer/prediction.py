@@ -1,4 +1,4 @@
-"""What the model says of one face."""
+"""The model's prediction for one face."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,19 +7,21 @@ import numpy as np
 
 from fer.faces.face import Face
 
-TINY = 24  # pixels: half of what FER2013 models look at; a smaller face is mostly made up by enlarging
+# Shorter side of a face box in pixels below which most of the model's input is interpolated: half of
+# FER2013's 48.
+TINY_FACE = 24
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
-    """The answer on one face.
+    """The prediction for one face.
 
     Attributes:
-        face: Where it is.
-        probabilities: Of each emotion, 0 to 1, in the order of the model's card; they sum to 1.
-        label: The emotion of the highest probability.
+        face: Where the face is.
+        probabilities: Probability of each emotion, in the order of the model's labels; they sum to 1.
+        label: The emotion with the highest probability.
         confidence: That probability.
-        uncertain: Whether it is below the card's threshold; never where none was measured.
+        uncertain: Whether it is below the card's threshold; False if the card has none.
     """
 
     face: Face
@@ -30,11 +32,11 @@ class Prediction:
 
     @property
     def tiny(self) -> bool:
-        """Return whether the face is so small (below `TINY` pixels) that the answer is worth little."""
-        return min(self.face.box[2:]) < TINY
+        """Return whether the face is smaller than `TINY_FACE`, so that the prediction is unreliable."""
+        return min(self.face.box[2:]) < TINY_FACE
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values: lengths in pixels to a hundredth, probabilities to six digits."""
+        """Return JSON values: lengths in pixels, rounded to 0.01; probabilities rounded to six digits."""
         points = self.face.points
         return {
             "box": [round(float(value), 2) for value in self.face.box],
@@ -47,8 +49,8 @@ class Prediction:
         }
 
     def __repr__(self) -> str:
-        """Return the answer in a line, e.g. ``<happy 93 %, face of 120 x 120 pixels at (64, 40)>``."""
+        """Return one line, e.g. ``<happy 93 %, face of 120 x 120 pixels at (64, 40)>``."""
         left, top, width, height = (round(value) for value in self.face.box)
-        doubt = ", uncertain" if self.uncertain else ""
-        where = f"face of {width} x {height} pixels at ({left}, {top})"
-        return f"<{self.label} {100 * self.confidence:.0f} %{doubt}, {where}>"
+        uncertain = ", uncertain" if self.uncertain else ""
+        position = f"face of {width} x {height} pixels at ({left}, {top})"
+        return f"<{self.label} {100 * self.confidence:.0f} %{uncertain}, {position}>"

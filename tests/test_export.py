@@ -185,7 +185,7 @@ def test_metrics_from_the_training_record(fer_export, run_without_data):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nowhere",), "no such run"),
+        (("nowhere",), "expected a run"),
         (("RUN", "--name", "../up"), "--name"),
         (("RUN", "--int8", "--calibration", "nowhere.csv"), "nowhere.csv"),
     ],
@@ -239,7 +239,7 @@ def test_the_input_size_is_that_of_the_data_set(fer_export, tmp_path, fer2013_cs
     assert bundle.card.image_size == 48
     assert bundle.card.export["parity"]["max_difference"] <= 1e-5
     scored = load_run(run)
-    scene = EvaluationData(scored, "val")
-    expected = score(scored, scene.split, scene.provenance(scored).about).predictions
-    found = OnnxClassifier(bundle)(np.repeat(scene.split.data.images, 3, axis=3))
-    assert (found.argmax(1) == expected.preds).all()
+    evaluation = EvaluationData(scored, "val")
+    expected = score(scored, evaluation.split, evaluation.provenance(scored).about).predictions
+    probs = OnnxClassifier(bundle)(np.repeat(evaluation.split.data.images, 3, axis=3))
+    assert (probs.argmax(1) == expected.preds).all()

@@ -1,4 +1,4 @@
-"""fer-models through its own main."""
+"""fer-models, called through its main function."""
 
 import json
 
@@ -21,48 +21,48 @@ def folder(tmp_path):
 
 @pytest.fixture
 def fer_models(folder, capsys):
-    def call(*words):
+    def call(*arguments):
         with pytest.raises(SystemExit) as exit_:
-            main(["--registry", str(folder), *map(str, words)])
-        said = capsys.readouterr()
-        return exit_.value.code, said.out, said.err
+            main(["--registry", str(folder), *map(str, arguments)])
+        captured = capsys.readouterr()
+        return exit_.value.code, captured.out, captured.err
 
     return call
 
 
 def test_list_shows_versions_newest_first(fer_models):
     fer_models("promote", "tiny:1")
-    status, said, _ = fer_models("list")
-    head, second, first = said.splitlines()
+    status, output, _ = fer_models("list")
+    head, second, first = output.splitlines()
     assert status == 0
     assert head.split()[:2] == ["model", "network"]
     assert all(word in first for word in ("tiny:1", "61.2 %", "59.2 to 63.2", "3,589", "best", "fp32"))
     assert all(word in second for word in ("tiny:2", "65.5 %", "latest", "int8"))
 
 
-def test_an_empty_registry_says_how_to_fill_it(tmp_path, capsys):
+def test_an_empty_registry_names_the_export_command(tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["--registry", str(tmp_path / "none"), "list"])
     assert exit_.value.code == 0
     assert "fer-export RUN --register" in capsys.readouterr().out
 
 
-def test_show_says_everything(fer_models, folder):
-    status, said, _ = fer_models("show", "tiny:1")
+def test_show_prints_the_card(fer_models, folder):
+    status, output, _ = fer_models("show", "tiny:1")
     assert status == 0
-    assert "# tiny, version 1" in said
-    assert "3. happy" in said
-    assert str(folder / "tiny" / "1") in said
+    assert "# tiny, version 1" in output
+    assert "3. happy" in output
+    assert str(folder / "tiny" / "1") in output
 
 
-def test_one_card_that_cannot_be_read_hides_no_other(fer_models, folder):
+def test_an_unreadable_card_does_not_hide_others(fer_models, folder):
     card = sorted(folder.glob("*/*/card.json"))[0]
     content = json.loads(card.read_text())
     card.write_text(json.dumps(content | {"schema_version": 99}))
     status, out, err = fer_models("list")
     assert status == 2
-    assert "expected schema 1 or older, got 99" in err
-    assert len(out.splitlines()) == len(list(folder.glob("*/*/card.json")))  # a head, and all but one
+    assert "schema_version: expected 1 or older, got 99" in err
+    assert len(out.splitlines()) == len(list(folder.glob("*/*/card.json")))  # a header, and all but one
 
 
 def test_the_model_of_the_package_is_shown_by_name(fer_models):
@@ -71,49 +71,50 @@ def test_the_model_of_the_package_is_shown_by_name(fer_models):
     assert out.startswith("# fer2013")
 
 
-def test_promote_says_what_was_before(fer_models, folder):
-    assert "it is new" in fer_models("promote", "tiny:1")[1]
-    assert "tiny:best is version 2; it was 1 before" in fer_models("promote", "tiny:2")[1]
+def test_promote_prints_the_previous_version(fer_models, folder):
+    assert "a new alias" in fer_models("promote", "tiny:1")[1]
+    assert "tiny:best is now version 2 (previously version 1)" in fer_models("promote", "tiny:2")[1]
     assert Registry(folder).aliases("tiny")["best"] == 2
 
 
-def test_compare_sets_figures_side_by_side(fer_models):
-    status, said, _ = fer_models("compare", "tiny:1", "tiny:2")
+def test_compare_prints_metrics_in_one_table(fer_models):
+    status, output, _ = fer_models("compare", "tiny:1", "tiny:2")
     assert status == 0
-    assert "61.2 %" in said
-    assert "65.5 %" in said
-    assert "*" not in said
-    assert "chosen on these images" in said
+    assert "61.2 %" in output
+    assert "65.5 %" in output
+    assert "*" not in output
+    assert "selected on these images" in output
 
 
 @pytest.mark.parametrize("name", HASHES)
-def test_figures_of_other_images_are_marked(fer_models, tmp_path, name):
+def test_metrics_on_other_images_are_marked(fer_models, tmp_path, name):
     other = write_bundle(tmp_path / "c", accuracy=0.9, hashes=HASHES | {name: "f" * 64})
-    status, said, _ = fer_models("compare", "tiny:1", other.folder)
+    status, output, _ = fer_models("compare", "tiny:1", other.folder)
     assert status == 0
-    assert "90.0 %*" in said
-    assert "61.2 %*" not in said
-    assert "not to be compared with it" in said.replace("\n", " ")
+    assert "90.0 %*" in output
+    assert "61.2 %*" not in output
+    assert "Not comparable with tiny:1" in output
 
 
-def test_figures_of_unknown_images_are_marked(fer_models, tmp_path):
+def test_metrics_on_unknown_images_are_marked(fer_models, tmp_path):
     other = write_bundle(tmp_path / "c", metrics={})
     assert "-*" in fer_models("compare", "tiny:1", other.folder)[1]
 
 
-def test_other_emotions_are_said(fer_models, tmp_path):
+def test_different_emotions_are_noted(fer_models, tmp_path):
     other = write_bundle(tmp_path / "c", labels=FERPLUS8)
     assert "same emotions" in fer_models("compare", "tiny:1", other.folder)[1]
 
 
 @pytest.mark.parametrize(
-    "words", [("show", "tinny"), ("promote", "tiny:7"), ("compare", "tiny:1", "other"), ("compare", "tiny:1")]
+    "arguments",
+    [("show", "tinny"), ("promote", "tiny:7"), ("compare", "tiny:1", "other"), ("compare", "tiny:1")],
 )
-def test_mistakes_end_in_one_line(fer_models, words):
-    status, said, complaint = fer_models(*words)
-    assert (status, said) == (2, "")
-    assert complaint.startswith("error: ")
-    assert complaint.count("\n") == 1
+def test_errors_are_one_line(fer_models, arguments):
+    status, output, error = fer_models(*arguments)
+    assert (status, output) == (2, "")
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -131,12 +132,12 @@ def test_mistakes_end_in_one_line(fer_models, words):
     ],
 )
 @pytest.mark.parametrize("action", ["show", "compare"])
-def test_a_card_that_was_edited_by_hand_is_one_clear_message(fer_models, tmp_path, change, action):
+def test_an_invalid_card_is_one_error_message(fer_models, tmp_path, change, action):
     path = write_bundle(tmp_path / "c").folder / CARD
     card = json.loads(path.read_text())
     change(card)
     path.write_text(json.dumps(card))
-    status, said, complaint = fer_models(action, *[path.parent] * (2 if action == "compare" else 1))
-    assert (status, said) == (2, "")
-    assert complaint.startswith(f"error: {path}: expected the card of a model")
-    assert complaint.count("\n") == 1
+    status, output, error = fer_models(action, *[path.parent] * (2 if action == "compare" else 1))
+    assert (status, output) == (2, "")
+    assert error.startswith(f"error: {path}: expected a model card")
+    assert error.count("\n") == 1

@@ -31,7 +31,7 @@ def predictor(folder):
     return Predictor(folder, PatchDetector(), threads=2)
 
 
-def test_each_face_has_the_probabilities_of_its_colour(predictor):
+def test_each_face_gets_the_probabilities_of_its_colour(predictor):
     answers = predictor(patches(RED, None, MUD, BLUE))
     assert [answer.face.box[0] for answer in answers] == [0, 64, 96]
     for answer, colour in zip(answers, (RED, MUD, BLUE), strict=True):
@@ -41,20 +41,20 @@ def test_each_face_has_the_probabilities_of_its_colour(predictor):
     assert [answer.label for answer in answers] == ["angry", "neutral", "sad"]
 
 
-def test_uncertain_is_what_lies_below_the_threshold_of_the_card(predictor, tmp_path):
+def test_uncertain_is_below_the_threshold_of_the_card(predictor, tmp_path):
     assert [answer.uncertain for answer in predictor(patches(RED, MUD, BLACK))] == [False, True, False]
-    silent = Predictor(write_bundle(tmp_path / "m", abstain_below=None), PatchDetector())
-    assert not silent(patches(MUD))[0].uncertain
+    without_threshold = Predictor(write_bundle(tmp_path / "m", abstain_below=None), PatchDetector())
+    assert not without_threshold(patches(MUD))[0].uncertain
 
 
-def test_a_picture_may_come_in_any_form(predictor, tmp_path):
+def test_images_may_be_paths_bytes_arrays_or_pillow(predictor, tmp_path):
     array = patches(GREEN, BLACK)
     image, path, content = Image.fromarray(array), tmp_path / "two.png", io.BytesIO()
     image.save(path)
     image.save(content, "PNG")
-    wanted = [answer.to_dict() for answer in predictor(array)]
-    for picture in (image, path, str(path), content.getvalue()):
-        assert [answer.to_dict() for answer in predictor(picture)] == wanted
+    expected_values = [answer.to_dict() for answer in predictor(array)]
+    for source in (image, path, str(path), content.getvalue()):
+        assert [answer.to_dict() for answer in predictor(source)] == expected_values
 
 
 def test_no_face_is_an_empty_list(predictor):
@@ -64,18 +64,18 @@ def test_no_face_is_an_empty_list(predictor):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 32])
-def test_many_pictures_keep_their_order(predictor, batch_size):
+def test_many_images_keep_their_order(predictor, batch_size):
     rng = np.random.default_rng(0)
     colours = [RED, GREEN, BLUE, BLACK, MUD, None]
-    pictures = [patches(*(colours[i] for i in rng.integers(0, 6, rng.integers(1, 5)))) for _ in range(40)]
-    told = list(predictor.predict_many(iter(pictures), batch_size))
-    for answers, picture in zip(told, pictures, strict=True):
-        for answer, alone in zip(answers, predictor(picture), strict=True):
+    images = [patches(*(colours[i] for i in rng.integers(0, 6, rng.integers(1, 5)))) for _ in range(40)]
+    results = list(predictor.predict_many(iter(images), batch_size))
+    for answers, image in zip(results, images, strict=True):
+        for answer, alone in zip(answers, predictor(image), strict=True):
             assert answer.face.box == alone.face.box
             assert answer.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
 
 
-def test_a_picture_that_cannot_be_read_does_not_stop_the_others(predictor, tmp_path):
+def test_an_unreadable_image_does_not_stop_the_others(predictor, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8 cut off")
     sources = [patches(RED), tmp_path / "bad.jpg", patches(BLUE), tmp_path / "absent.png", b""]
     first, bad, second, absent, empty = predictor.predict_many(sources, batch_size=2)
@@ -86,36 +86,36 @@ def test_a_picture_that_cannot_be_read_does_not_stop_the_others(predictor, tmp_p
         predictor(tmp_path / "absent.png")
 
 
-def test_pictures_are_taken_as_they_are_needed(predictor):
+def test_images_are_consumed_lazily(predictor):
     taken = itertools.count()
     endless = (patches(RED) for _ in taken)
-    told = predictor.predict_many(endless, batch_size=4)
-    assert [next(told)[0].label for _ in range(10)] == ["angry"] * 10
-    told.close()
+    results = predictor.predict_many(endless, batch_size=4)
+    assert [next(results)[0].label for _ in range(10)] == ["angry"] * 10
+    results.close()
     assert next(taken) <= 12 + 2 * 4 + 1
 
 
-def test_threads_get_the_answers_that_one_alone_gets(predictor):
+def test_threads_give_the_same_predictions(predictor):
     rng = np.random.default_rng(1)
-    pictures = [patches(*map(tuple, rng.integers(0, 255, (3, 3)))) for _ in range(64)]
-    alone = [[answer.to_dict() for answer in predictor(picture)] for picture in pictures]
+    images = [patches(*map(tuple, rng.integers(0, 255, (3, 3)))) for _ in range(64)]
+    alone = [[answer.to_dict() for answer in predictor(image)] for image in images]
     with ThreadPoolExecutor(8) as pool:
-        together = [[answer.to_dict() for answer in told] for told in pool.map(predictor, pictures)]
+        together = [[answer.to_dict() for answer in results] for results in pool.map(predictor, images)]
     assert together == alone
 
 
-def test_an_answer_is_plain_json_and_reads_well(predictor):
+def test_a_prediction_as_json_and_repr(predictor):
     (answer,) = predictor(patches(None, RED))
-    told = json.loads(json.dumps(answer.to_dict()))
-    assert told["box"] == [32, 0, 32, 32]
-    assert told["points"] is None
-    assert told["label"] == "angry"
-    assert sum(told["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    content = json.loads(json.dumps(answer.to_dict()))
+    assert content["box"] == [32, 0, 32, 32]
+    assert content["points"] is None
+    assert content["label"] == "angry"
+    assert sum(content["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     assert repr(answer) == "<angry 98 %, face of 32 x 32 pixels at (32, 0)>"
     assert not answer.tiny
 
 
-def test_a_bundle_is_found_by_folder_by_name_or_as_the_shipped_one(folder, monkeypatch, tmp_path):
+def test_a_bundle_is_found_by_folder_or_name_or_default(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(finding, "ZOO", tmp_path / "nothing")
     with pytest.raises(FerError, match="No model comes with"):
         Predictor(detector=PatchDetector())
@@ -136,7 +136,7 @@ def test_a_version_of_the_registry_is_found_by_name(folder, monkeypatch, tmp_pat
         Predictor("colours:7", PatchDetector())
 
 
-def test_an_altered_model_is_refused(tmp_path):
+def test_a_changed_model_is_an_error(tmp_path):
     folder = write_bundle(tmp_path / "m")
     with (folder / "model.onnx").open("ab") as file:
         file.write(b"\0")
@@ -144,7 +144,7 @@ def test_an_altered_model_is_refused(tmp_path):
         Predictor(folder, PatchDetector())
 
 
-def test_the_package_hands_out_the_predictor():
+def test_predictor_is_exported_by_the_package():
     assert fer.Predictor is Predictor
     with pytest.raises(AttributeError, match="Predicter"):
         fer.Predicter  # noqa: B018
@@ -162,7 +162,7 @@ HEAVY = "{'torch', 'pytorch_lightning', 'hydra', 'wandb', 'matplotlib', 'rich', 
         ("import fer.predicting.sources, fer.annotate, fer.video.run", HEAVY),
     ],
 )
-def test_what_is_not_needed_is_not_loaded(code, absent):
+def test_unneeded_modules_are_not_imported(code, absent):
     code = f"import sys; {code}; print(sorted({absent} & set(sys.modules)))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

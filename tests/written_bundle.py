@@ -1,4 +1,4 @@
-"""Bundles made in a moment, without torch: the mean colour of a face decides."""
+"""Write small bundles without torch, whose model classifies by the mean colour of the face."""
 
 import json
 from datetime import UTC, datetime
@@ -12,21 +12,30 @@ from fer.bundle.files import MODEL, read_bundle, sha256, write_card
 from fer.labels import FER7
 
 SIDE = 48
-CROP = CropRule("drawn", ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)), True, 1.1, 0.02)
+CROP = CropRule("synthetic", ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)), True, 1.1, 0.02)
 HASHES = {"pixels_sha256": "a" * 64, "labels_sha256": "b" * 64}
 
 
 def write_bundle(
-    folder, labels=FER7, told=None, attention=False, seed=0, accuracy=0.6, hashes=HASHES, by=None, **card
+    folder,
+    labels=FER7,
+    graph_labels=None,
+    attention=False,
+    seed=0,
+    accuracy=0.6,
+    hashes=HASHES,
+    weights=None,
+    **card,
 ):
     """Write a bundle.
 
-    ``told`` are the labels in the ONNX file, where they are not to be the card's; ``by`` are weights (3, K)
-    and bias (K,) of the mean colour, where they are not to be drawn by ``seed``.
+    Args:
+        graph_labels: Labels in the ONNX file; None: those of the card.
+        weights: Weights ``(3, K)`` and bias ``(K,)`` of the mean colour; None: random from ``seed``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    by = by or (model_weights(len(labels), seed), np.zeros(len(labels), np.float32))
-    write_model(folder / MODEL, told or labels, attention, by, card.get("image_size", SIDE))
+    weights = weights or (model_weights(len(labels), seed), np.zeros(len(labels), np.float32))
+    write_model(folder / MODEL, graph_labels or labels, attention, weights, card.get("image_size", SIDE))
     content = {
         "name": "tiny", "version": 0, "labels": labels, "image_size": SIDE, "crop": CROP, "temperature": 1.2,
         "abstain_below": 0.5, "attention": attention, "precision": "fp32",
@@ -54,15 +63,15 @@ def training():
 
 
 def export():
-    parity = {"images": 256, "pictures": "drawn faces", "batch_sizes": [1, 2, 7], "tolerance": 1e-5,
+    parity = {"images": 256, "pictures": "synthetic faces", "batch_sizes": [1, 2, 7], "tolerance": 1e-5,
               "max_difference": 0.0, "same_answer": 256}  # fmt: skip
     return {"versions": {}, "opset": 18, "parity": parity, "calibration": {"split": "PublicTest"},
             "quantisation": None}  # fmt: skip
 
 
-def write_model(path, labels, attention, by, side):
-    """Write softmax(mean colour @ weights + bias); the map of the attention is the red channel."""
-    weights, bias = by
+def write_model(path, labels, attention, parameters, side):
+    """Write softmax(mean colour @ weights + bias); the attention map is the red channel."""
+    weights, bias = parameters
     nodes = [
         helper.make_node("Cast", ["faces"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["pixels", "scale"], ["scaled"]),
@@ -89,7 +98,7 @@ def model_weights(num_classes, seed=0):
 
 
 def expected_probs(faces, num_classes, seed=0):
-    """What the model must answer, in plain NumPy."""
+    """Return the expected probabilities, computed in NumPy."""
     logits = (faces.astype(np.float64) / 255).mean((1, 2)) @ model_weights(num_classes, seed)
     powers = np.exp(logits - logits.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)

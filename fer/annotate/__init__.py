@@ -1,4 +1,4 @@
-"""Draw into a picture what the model says of its faces."""
+"""Draw predictions into an image."""
 
 from fer.annotate.drawing import draw
 

@@ -1,4 +1,4 @@
-"""Live pictures of a camera: faces followed, judged and drawn in, as many frames as there is time for."""
+"""Live prediction on a visitor's camera: face tracking, classification, annotation, recording."""
 
 import threading
 from collections import deque
@@ -10,175 +10,183 @@ import numpy as np
 
 from fer.annotate import draw
 from fer.app.history import History
-from fer.app.limits import MAX_FACES
+from fer.app.limits import MAX_FACES_PER_FRAME
 from fer.app.recording import Recording
 from fer.predict import Predictor
 from fer.prediction import Prediction
-from fer.video.follow import Follower
+from fer.video.follow import FaceTracker
 
-SPAN, STEP = 30.0, 0.5  # seconds of the rolling time line, and of one of its points
-_PAUSE = 2.0  # seconds without a frame after which the camera was off, and is not just slow
-_RATE_OVER = 3.0  # seconds over which frames a second are counted
-Turn = Callable[[], AbstractContextManager[object]]
+# Length and step of the rolling chart.
+HISTORY_SECONDS, STEP_SECONDS = 30.0, 0.5
+# A longer gap between frames means that the camera was off; a shorter one, that it is slow.
+_MAX_GAP_SECONDS = 2.0
+# The frame rate is averaged over this time.
+_RATE_SECONDS = 3.0
+Slot = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a session sees at this moment.
+    """State of a live session at one moment.
 
     Attributes:
-        frames: That were looked at.
-        dropped: That were not, because newer ones had come.
-        rate: Frames looked at a second, over the last three seconds.
+        processed: Frames that were processed.
+        dropped: Frames that were not, because newer ones had arrived.
+        rate: Processed frames per second, over the last three seconds.
         seconds: Time of the newest frame.
-        faces: Number and steadied answer of each face of the newest frame.
-        known: Numbers of the faces of the last half minute, those seen longest first.
-        recording: Whether answers are recorded now.
-        recorded: Faces in the recording, that is rows of its CSV.
-        full: Whether the recording has reached its bound.
+        faces: Number and smoothed prediction of each face in the newest frame.
+        recent_faces: Numbers of the faces of the last 30 seconds, those seen longest first.
+        recording: Whether predictions are being recorded.
+        recorded_rows: Rows in the recording: one per face and frame.
+        recording_full: Whether the recording has reached its maximal length.
     """
 
-    frames: int
+    processed: int
     dropped: int
     rate: float
     seconds: float
     faces: tuple[tuple[int, Prediction], ...]
-    known: tuple[int, ...]
+    recent_faces: tuple[int, ...]
     recording: bool
-    recorded: int
-    full: bool
+    recorded_rows: int
+    recording_full: bool
 
 
 class BusyError(Exception):
-    """No processor is free just now, and the next frame will do as well."""
+    """No compute slot is free; the frame is dropped."""
 
 
 class LiveSession:
-    """The camera of one visitor. Safe to use from several threads.
+    """The camera session of one visitor. Thread-safe.
 
-    A frame that comes while another is looked at is not queued: it is shown with the boxes known last, and
-    counts as dropped. Otherwise each frame is shown with its own boxes, a few milliseconds late, so that
-    boxes sit on the faces.
+    A frame that arrives while another is processed is not queued: it is shown with the latest known boxes
+    and counted as dropped. Other frames are shown with their own boxes, a few milliseconds late, so that the
+    boxes match the faces.
 
     Args:
-        predictor: Finds and judges the faces; may be shared.
-        turn: Gives a context within which the processor may be used; see `fer.app.serving.prompt_turn`.
-        smooth: Seconds over which the answers of a face are averaged, see `fer.video.smoothing.Smoother`.
+        predictor: Detects and classifies the faces; may be shared between sessions.
+        compute_slot: Returns a context manager within which a frame may be computed, see
+            `fer.app.serving.try_compute_slot`.
+        smooth: Seconds over which the probabilities of a face are averaged, see
+            `fer.video.smoothing.Smoother`.
 
     Attributes:
         bars: Draw the probability of every emotion beside the faces.
-        points: Draw eyes, nose and corners of the mouth.
-        mirror: Show and judge the picture as in a mirror.
+        points: Draw the landmarks: eyes, nose and mouth corners.
+        mirror: Mirror the frames before prediction.
     """
 
-    def __init__(self, predictor: Predictor, turn: Turn, smooth: float = 0.5) -> None:
+    def __init__(self, predictor: Predictor, compute_slot: Slot, smooth: float = 0.5) -> None:
         self.bars, self.points, self.mirror = True, False, True
-        self._predictor, self._turn = predictor, turn
-        self._follower = Follower(smooth, predictor.card.abstain_below)
-        self._history = History(predictor.card.labels.names, STEP, SPAN, _PAUSE)
+        self._predictor, self._compute_slot = predictor, compute_slot
+        self._tracker = FaceTracker(smooth, predictor.card.abstain_below)
+        self._history = History(predictor.card.labels.names, STEP_SECONDS, HISTORY_SECONDS, _MAX_GAP_SECONDS)
         self._recording: Recording | None = None
         self._recording_on = False
-        self._looking = threading.Lock()  # held by who looks at a frame
-        self._state = threading.Lock()  # held for moments, by who reads or writes what follows
+        # Held while a frame is predicted.
+        self._predict_lock = threading.Lock()
+        # Guards the attributes below, the history and the recording; held only briefly.
+        self._state_lock = threading.Lock()
         self._faces: tuple[tuple[int, Prediction], ...] = ()
         self._times: deque[float] = deque()
-        self._frames = self._dropped = 0
+        self._processed = self._dropped = 0
         self._seconds = 0.0
 
     def process(self, frame: np.ndarray, seconds: float) -> np.ndarray:
-        """Look at a frame, unless one is being looked at.
+        """Predict on a frame, unless another frame is being processed, and return it annotated.
 
         Args:
             frame: RGB, uint8 ``(H, W, 3)``.
-            seconds: Its time, on a clock that never goes back.
+            seconds: Time of the frame on a monotonic clock.
 
         Returns:
-            The frame with what is known of its faces, uint8 ``(H, W, 3)``.
+            The frame with the latest known boxes, uint8 ``(H, W, 3)``.
         """
         if self.mirror:
             frame = np.ascontiguousarray(frame[:, ::-1])
-        if self._looking.acquire(blocking=False):
+        if self._predict_lock.acquire(blocking=False):
             try:
-                self._look(frame, seconds)
+                self._predict(frame, seconds)
             finally:
-                self._looking.release()
+                self._predict_lock.release()
         else:
-            self.drop(1)
-        return self._draw(frame)
+            self.count_dropped(1)
+        return self._annotate(frame)
 
-    def _look(self, frame: np.ndarray, seconds: float) -> None:
+    def _predict(self, frame: np.ndarray, seconds: float) -> None:
         try:
-            with self._turn():
-                answers = self._predictor.classify(frame, self._predictor.find(frame)[:MAX_FACES])
+            with self._compute_slot():
+                faces = self._predictor.detect(frame)[:MAX_FACES_PER_FRAME]
+                predictions = self._predictor.classify(frame, faces)
         except BusyError:
-            return self.drop(1)
-        seen = self._follower.update(answers, seconds)
-        with self._state:
-            self._keep(seen, seconds)
+            return self.count_dropped(1)
+        tracked = self._tracker.update(predictions, seconds)
+        with self._state_lock:
+            self._update_state(tracked, seconds)
 
-    def _keep(self, seen: Sequence[tuple[int, Prediction]], seconds: float) -> None:
-        self._faces, self._seconds = tuple(seen), seconds
-        self._frames += 1
+    def _update_state(self, faces: Sequence[tuple[int, Prediction]], seconds: float) -> None:
+        self._faces, self._seconds = tuple(faces), seconds
+        self._processed += 1
         self._times.append(seconds)
-        while seconds - self._times[0] > _RATE_OVER:
+        while seconds - self._times[0] > _RATE_SECONDS:
             self._times.popleft()
-        self._history.add(seen, seconds)
+        self._history.add(faces, seconds)
         if self._recording is not None and self._recording_on:
-            self._recording.add(seen, seconds)
+            self._recording.add(faces, seconds)
             self._recording_on = not self._recording.full
 
-    def _draw(self, frame: np.ndarray) -> np.ndarray:
-        with self._state:
+    def _annotate(self, frame: np.ndarray) -> np.ndarray:
+        with self._state_lock:
             faces = self._faces
         names = [f"#{number}" for number, _ in faces]
-        return draw(frame, [answer for _, answer in faces], self.points, names, self.bars)
+        return draw(frame, [prediction for _, prediction in faces], self.points, names, self.bars)
 
-    def drop(self, frames: int) -> None:
-        """Count frames that are never looked at."""
-        with self._state:
+    def count_dropped(self, frames: int) -> None:
+        """Count frames that are not processed."""
+        with self._state_lock:
             self._dropped += frames
 
     def snapshot(self) -> Snapshot:
-        """Return what is seen now; boxes are as `process` shows them."""
-        with self._state:
+        """Return the current state."""
+        with self._state_lock:
             span = self._seconds - self._times[0] if self._times else 0.0
             return Snapshot(
-                frames=self._frames,
+                processed=self._processed,
                 dropped=self._dropped,
                 rate=(len(self._times) - 1) / span if span > 0 else 0.0,
                 seconds=self._seconds,
                 faces=self._faces,
-                known=tuple(self._history.faces()),
+                recent_faces=tuple(self._history.faces()),
                 recording=self._recording_on,
-                recorded=self._recording.rows if self._recording else 0,
-                full=self._recording is not None and self._recording.full,
+                recorded_rows=self._recording.rows if self._recording else 0,
+                recording_full=self._recording is not None and self._recording.full,
             )
 
-    def shares(self, face: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return what a face showed in the last half minute.
+    def recent_probabilities(self, face: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean probabilities of a face in the last 30 seconds.
 
         Args:
             face: Its number.
 
         Returns:
-            Seconds before the newest frame, -30 to 0, float ``(T,)``, and mean probabilities of the model's
-            emotions, float ``(T, K)``, NaN where the face was not seen.
+            Seconds relative to the newest frame, -30 to 0, float ``(T,)``, and mean probabilities, float
+            ``(T, K)``, NaN where the face was not seen.
         """
-        with self._state:
-            times, probs = self._history.shares(face)
-            return np.minimum(times - self._seconds, 0.0), probs
+        with self._state_lock:
+            times, probabilities = self._history.probabilities(face)
+            return np.minimum(times - self._seconds, 0.0), probabilities
 
     def start_recording(self) -> None:
-        """Record answers from now on; an earlier recording is dropped."""
-        with self._state:
+        """Start a new recording; an earlier one is discarded."""
+        with self._state_lock:
             self._recording, self._recording_on = Recording(self._history.emotions), True
 
     def stop_recording(self) -> None:
-        """Record no more; what was recorded is kept until the next recording starts."""
-        with self._state:
+        """Stop recording; the recording is kept until the next one starts."""
+        with self._state_lock:
             self._recording_on = False
 
-    def csv(self) -> str:
-        """Return what was recorded: a row a face and frame, see `fer.video.timeline`."""
-        with self._state:
+    def to_csv(self) -> str:
+        """Return the recording as CSV, a row per face and frame; empty if there is none."""
+        with self._state_lock:
             return self._recording.to_csv() if self._recording else ""

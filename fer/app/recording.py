@@ -1,49 +1,56 @@
-"""What the camera saw, kept as CSV in memory until it is downloaded."""
+"""Webcam predictions recorded as CSV in memory."""
 
 from collections.abc import Sequence
 
 from fer.prediction import Prediction
 from fer.video.follow import to_row
-from fer.video.timeline import csv_head, csv_lines
+from fer.video.timeline import csv_header, csv_lines
 
-MAX_ROWS = 36_000  # of faces: 20 minutes of one face at 30 frames a second, some 5 MB
+# One row per face and frame: 20 minutes of one face at 30 frames per second, about 5 MB.
+MAX_ROWS = 36_000
 
 
 class Recording:
-    """A time line in memory, of bounded length.
+    """A timeline in memory, with a maximal number of rows.
 
     Args:
         emotions: In the order of the columns.
-        max_rows: Rows after which it is full.
+        max_rows: Rows after which the recording is full.
 
     Attributes:
-        rows: Faces written so far.
+        rows: Number of rows so far.
     """
 
     def __init__(self, emotions: Sequence[str], max_rows: int = MAX_ROWS) -> None:
         self._emotions = tuple(emotions)
         self._max_rows = max_rows
-        self._parts = [csv_head(emotions)]
+        self._parts = [csv_header(emotions)]
         self._start: float | None = None
         self._frames = self.rows = 0
 
     @property
     def full(self) -> bool:
-        """Return whether nothing more is taken."""
+        """Whether the maximal number of rows is reached."""
         return self.rows >= self._max_rows
 
-    def add(self, seen: Sequence[tuple[int, Prediction]], seconds: float) -> None:
-        """Add the faces of a frame, number and answer of each; times are written from the first frame on."""
+    def add(self, faces: Sequence[tuple[int, Prediction]], seconds: float) -> None:
+        """Add a frame; times in the CSV are relative to the first frame.
+
+        Args:
+            faces: Number and prediction of each face.
+            seconds: Time of the frame.
+        """
         if self.full:
             return
         if self._start is None:
             self._start = seconds
-        rows = [to_row(self._frames, seconds - self._start, number, answer) for number, answer in seen]
+        time = seconds - self._start
+        rows = [to_row(self._frames, time, number, prediction) for number, prediction in faces]
         rows = rows[: self._max_rows - self.rows]
         self._frames, self.rows = self._frames + 1, self.rows + len(rows)
         self._parts.append(csv_lines(rows, self._emotions))
 
     def to_csv(self) -> str:
-        """Return all of it; see `fer.video.timeline` for the columns."""
+        """Return the recording; see `fer.video.timeline` for the columns."""
         self._parts = ["".join(self._parts)]
         return self._parts[0]

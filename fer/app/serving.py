@@ -1,4 +1,4 @@
-"""What serves all visitors of a process: one detector, each model once, a few computations at a time."""
+"""Resources shared by all visitors of a process: detector, models, model versions, compute slots."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -12,29 +12,32 @@ from fer.app.live import BusyError
 from fer.app.settings import Settings, settings
 from fer.bundle.card import Card, model_name, read_card
 from fer.bundle.files import CARD, Bundle, read_bundle
-from fer.bundle.find import ZOO, find_bundle, shipped
+from fer.bundle.find import ZOO, find_bundle, packaged_models
 from fer.bundle.registry import Registry
 from fer.errors import FerError
 from fer.faces.choose import choose_detector
 from fer.faces.face import Detector
-from fer.predict import Predictor, cores
+from fer.predict import Predictor, available_cores
 
-_MODELS = 8  # that are kept in memory at most
-_TURNS = threading.BoundedSemaphore(cores())
-# A film is decoded, drawn in and compressed outside the turns of its frames: films are counted as a whole.
-_FILMS = threading.BoundedSemaphore(cores())
-_PROMPT = 0.2  # seconds that a camera waits
-_LOOKS_UP = 0.5  # seconds between two looks of a visitor who waits with a film
+_MAX_LOADED_MODELS = 8
+_COMPUTE_SLOTS = threading.BoundedSemaphore(available_cores())
+# Decoding, annotation and encoding of a video happen outside the compute slots of its frames: videos have
+# slots of their own.
+_VIDEO_SLOTS = threading.BoundedSemaphore(available_cores())
+# Seconds that a camera frame waits for a compute slot.
+_FRAME_TIMEOUT = 0.2
+# Seconds between two attempts to get a video slot.
+_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Version:
-    """A model that a visitor may choose.
+    """A model version that a visitor can choose.
 
     Attributes:
-        reference: What `predictor` takes; None is the one that the app was started with.
-        title: What it is called on a page; never a path.
-        card: What it is.
+        reference: Argument for `get_predictor`; None is the model that the app was started with.
+        title: Display name; never a path.
+        card: Model card.
     """
 
     reference: str | None
@@ -43,94 +46,97 @@ class Version:
 
 
 @contextmanager
-def turn() -> Iterator[None]:
-    """Wait until a processor is free: of many visitors' computations only so many run at a time."""
-    with _TURNS:
+def compute_slot() -> Iterator[None]:
+    """Wait for a compute slot: there are as many as CPU cores."""
+    with _COMPUTE_SLOTS:
         yield
 
 
 @contextmanager
-def prompt_turn() -> Iterator[None]:
-    """Wait a moment for a free processor: a camera's frame is of no use later, and its thread must not hang.
+def try_compute_slot() -> Iterator[None]:
+    """Wait at most 0.2 s for a compute slot: a late camera frame is useless, and its thread must not block.
 
     Raises:
-        BusyError: None is free.
+        BusyError: No slot is free.
     """
-    if not _TURNS.acquire(timeout=_PROMPT):
+    if not _COMPUTE_SLOTS.acquire(timeout=_FRAME_TIMEOUT):
         raise BusyError
     try:
         yield
     finally:
-        _TURNS.release()
+        _COMPUTE_SLOTS.release()
 
 
 @contextmanager
-def film_turn(waiting: Callable[[], object]) -> Iterator[None]:
-    """Wait until a film may be judged: as many at a time as there are processors.
+def video_slot(waiting: Callable[[], object]) -> Iterator[None]:
+    """Wait for a video slot: as many videos are analysed at a time as there are CPU cores.
 
     Args:
-        waiting: Called again and again while other films are judged; what it raises ends the wait.
+        waiting: Called repeatedly while no slot is free; an exception that it raises ends the wait.
     """
-    while not _FILMS.acquire(timeout=_LOOKS_UP):
+    while not _VIDEO_SLOTS.acquire(timeout=_POLL_SECONDS):
         waiting()
     try:
         yield
     finally:
-        _FILMS.release()
+        _VIDEO_SLOTS.release()
 
 
-def predictor(model: str | None = None) -> Predictor:
-    """Return what judges faces, the same object for all visitors; loaded when it is first asked for.
+def get_predictor(model: str | None = None) -> Predictor:
+    """Return the predictor of a model; loaded on first use and shared by all visitors.
 
     Args:
-        model: The reference of a `Version`; None takes the model that the app was started with.
+        model: Reference of a `Version`; None is the model that the app was started with.
 
     Raises:
-        FerError: There is no such model or detector, or its files do not fit.
+        FerError: The model or detector does not exist, or its files do not match.
     """
     return _load(model, settings())
 
 
-def versions() -> list[Version]:
-    """Return the models that can be chosen: the app's own first, then those of the registry, newest first.
+def list_versions() -> list[Version]:
+    """Return the models to choose from: the app's model, those of the package, then those of the registry.
 
-    A version whose card is damaged is left out.
+    Registry versions are listed newest first. A version with a damaged card is left out.
     """
-    here = settings()
-    own = _load(None, here).card  # the model that answers, whatever the registry made of its name since
-    cards = {name: ZOO / name / CARD for name in shipped()}  # of the models that come with the package
-    registry = Registry(here.models)
+    current = settings()
+    # The card of the loaded model: an alias in the registry may have moved since.
+    app_card = _load(None, current).card
+    cards = {name: ZOO / name / CARD for name in packaged_models()}
+    registry = Registry(current.models)
     for name in registry.names():
         for number in reversed(registry.versions(name)):
             cards[f"{name}:{number}"] = registry.folder / name / str(number) / CARD
-    others = [Version(reference, reference, card) for reference, card in _readable(cards)]
-    return [Version(None, model_name(own), own), *(other for other in others if other.card != own)]
+    others = [Version(reference, reference, card) for reference, card in _readable_cards(cards)]
+    return [Version(None, model_name(app_card), app_card), *(one for one in others if one.card != app_card)]
 
 
-def bundle_of(model: str | None, here: Settings) -> Bundle:
-    """Open the bundle that a reference means under these settings.
+def open_bundle(model: str | None, current: Settings) -> Bundle:
+    """Return the bundle of a version's reference.
 
     Raises:
-        FerError: There is none, or it cannot be used.
+        FerError: The bundle does not exist or cannot be used.
     """
-    if model in shipped():  # a bare name in the list of versions; those of the registry have their number
+    # In the list of versions, a bare name is a model of the package; those of the registry have a number.
+    if model in packaged_models():
         return read_bundle(ZOO / model)
-    wanted = model if model is not None else here.model
-    if wanted is not None and wanted.partition(":")[0] in Registry(here.models).names():
-        return Registry(here.models).find(wanted)
-    return find_bundle(wanted)
+    reference = model if model is not None else current.model
+    if reference is not None and reference.partition(":")[0] in Registry(current.models).names():
+        return Registry(current.models).load(reference)
+    return find_bundle(reference)
 
 
-def _readable(cards: Mapping[str, Path]) -> Iterator[tuple[str, Card]]:
-    for reference, path in cards.items():
-        with suppress(FerError):  # one damaged card does not hide the others
+def _readable_cards(paths: Mapping[str, Path]) -> Iterator[tuple[str, Card]]:
+    for reference, path in paths.items():
+        with suppress(FerError):
             yield reference, read_card(path)
 
 
-@st.cache_resource(max_entries=_MODELS, show_spinner=False)
-def _load(model: str | None, here: Settings) -> Predictor:
-    # A thread a computation: two visitors are served side by side rather than one after the other.
-    return Predictor(bundle_of(model, here), _detector(here.detector, here.detector_model), threads=1)
+@st.cache_resource(max_entries=_MAX_LOADED_MODELS, show_spinner=False)
+def _load(model: str | None, current: Settings) -> Predictor:
+    # One thread per computation: visitors are served in parallel rather than one after another.
+    detector = _detector(current.detector, current.detector_model)
+    return Predictor(open_bundle(model, current), detector, threads=1)
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,1 +1,1 @@
-"""What leaves the lab: a model with its card, its versions, and what runs it. No torch."""
+"""Exported models ("bundles"): card, files, registry, and ONNX inference. No torch."""

@@ -1,6 +1,7 @@
-"""The card of a model: everything that one has to know to run it, to believe it, and to leave it alone.
+"""Model cards (`card.json`): how to run an exported model, how it was trained and evaluated, and its licence.
 
-A card is plain JSON. Its fields are described in `card.schema.json` beside this file.
+A card is plain JSON, described by `card.schema.json` in this folder. It contains the crop rule (`CropRule`):
+how faces are cut out of an image for this model.
 """
 
 import json
@@ -13,10 +14,12 @@ from fer.errors import FerError
 from fer.labels import LabelSpace, from_dict, to_dict
 
 SCHEMA_VERSION = 1
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a model
-NAME_FORM = "letters, digits and ._- alone, a letter or digit first"
-UNMEASURED = "whole"  # the crop rule of pictures in which nobody measured how faces lie
-_KINDS: dict[str, tuple[type, ...]] = {
+# A model's name becomes a folder of the registry.
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME_RULE = "only letters, digits and . _ -, starting with a letter or digit"
+# The crop rule for data sets in which the position of faces was not measured.
+UNMEASURED = "whole"
+_FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "name": (str,),
     "version": (int,),
     "labels": (dict,),
@@ -33,33 +36,34 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "licence": (dict,),
     "created": (str,),
 }
-_PARTS: dict[str, dict[str, type]] = {
+_NESTED_TYPES: dict[str, dict[str, type]] = {
     "model": {"sha256": str, "bytes": int, "parameters": int, "architecture": str},
     "licence": {"data": str, "weights": str},
 }
 RESIZE = {"smaller": "mean over areas", "larger": "bilinear", "beyond_the_edge": "repeat the edge"}
-_MEASURED: dict[str, type] = {"split": str, "n": int, "selection_split": bool, "figures": dict}
+_SPLIT_TYPES: dict[str, type] = {"split": str, "n": int, "selection_split": bool, "figures": dict}
 
 
-# A face at rest that looks ahead: medians of YuNet's points on 1,390 FER2013 training pictures, as shares of
-# the picture's side, made symmetrical. Right and left eye, tip of the nose, right and left mouth corner.
-AT_REST = ((0.321, 0.395), (0.679, 0.395), (0.5, 0.593), (0.348, 0.742), (0.652, 0.742))
+# Landmarks of a neutral frontal face: medians of YuNet's landmarks on 1,390 FER2013 training images, as
+# fractions of the image side, made symmetric. Right eye, left eye, nose tip, right and left mouth corner.
+REFERENCE_LANDMARKS = ((0.321, 0.395), (0.679, 0.395), (0.5, 0.593), (0.348, 0.742), (0.652, 0.742))
 
 
 @dataclass(frozen=True)
 class CropRule:
-    """Where a face lies in the pictures that a model was trained on, so that it is cut out alike again.
+    """How to cut a face out of an image so that it is aligned as in the model's training images.
 
     Attributes:
-        name: Of the data set whose pictures were measured.
-        points: Right eye, left eye, tip of the nose, right and left corner of the mouth (the person's own
-            right, so at the left of the picture), each ``(x, y)`` as shares of the side, from the top left.
-            Empty: go by the box, whatever the detector finds.
-        upright: Turn the face until it is upright, where a detector gives its points: onto ``points``, or
-            where there are none by the angle alone that lays it on `AT_REST`.
-        box_scale: By the box: side of the square over the longer side of the detector's box.
-        box_shift: By the box: how far the square's centre lies below the box's, as a share of that side.
-        resize: How pixels become fewer, how more, and what lies beyond the picture's edge.
+        name: Data set on which the rule was measured.
+        points: Target landmarks: right eye, left eye, nose tip, right and left mouth corner (the person's own
+            right, so on the left of the image), each ``(x, y)`` as fractions of the side from the top left.
+            Empty: crop by the detector's box, even if the detector gives landmarks.
+        upright: If the detector gives landmarks, rotate the face upright: by the similarity transform onto
+            ``points`` or, without ``points``, by the rotation angle of the one onto `REFERENCE_LANDMARKS`.
+        box_scale: For crops by box: side of the square divided by the longer side of the detector's box.
+        box_shift: For crops by box: vertical offset of the square's centre from the box's centre, positive
+            downwards, as a fraction of the square's side.
+        resize: Filters for downscaling and upscaling, and the padding beyond the image edge.
     """
 
     name: str
@@ -72,27 +76,27 @@ class CropRule:
 
 @dataclass(frozen=True)
 class Card:
-    """What `card.json` of a bundle says.
+    """The content of a bundle's `card.json`.
 
     Attributes:
-        name: Of the model, letters, digits and ``._-``.
-        version: Counted from 1 within a name by a registry (`fer.bundle.registry`); 0 in none.
+        name: Name of the model; see `NAME_RULE`.
+        version: Version in a registry (`fer.bundle.registry`), counted from 1; 0 outside a registry.
         labels: Emotions in the order of the probabilities.
-        image_size: Side of the square pictures that go in, in pixels.
-        crop: How the face is cut out before.
-        temperature: That the logits are divided by; it is part of the graph already.
-        abstain_below: Call an answer uncertain when its highest probability is lower; None: never measured,
-            or (of a calibrated model) no confidence was enough.
-        attention: Whether the second output is a map of the attention over the picture, ``(N, S, S)`` in 0 to
-            1, S the `image_size`.
+        image_size: Side of the square input images, in pixels.
+        crop: How faces are cut out of an image.
+        temperature: Divisor of the logits, already part of the ONNX graph.
+        abstain_below: A prediction is uncertain if its highest probability is below this threshold. None: not
+            calibrated, or calibrated but no threshold reached the target accuracy.
+        attention: Whether the model has a second output, the attention map over the image: ``(N, S, S)`` in
+            [0, 1], S = `image_size`.
         precision: ``fp32``, ``fp16`` or ``int8``.
         model: ``file``, ``sha256``, ``bytes``, ``parameters``, ``architecture`` of `model.onnx`.
-        metrics: By split: published name, n, whether the split selected the model, figures with intervals,
-            and ``confusion``, K rows of K counts (a row a true emotion), which older cards lack.
-        training: Command, experiment, seed, epochs, commit, manifest of the data; of a mean of several models
-            those of the first, with the others in ``members``.
-        export: Versions, parity with torch, calibration, quantisation: what was measured, and when.
-        licence: Of the ``weights`` and of the ``data``.
+        metrics: By split: published name, n, whether the split selected the model, metrics with intervals,
+            and ``confusion``, K rows of K counts (one row per true emotion), which older cards lack.
+        training: Command, experiment, seed, epochs, commit, manifest of the data. For an ensemble those of
+            the first model, with the other models in ``members``.
+        export: Package versions, parity with torch, calibration and quantisation results.
+        licence: Terms of the ``weights`` and of the ``data``.
         created: UTC, ISO 8601.
     """
 
@@ -115,29 +119,29 @@ class Card:
 
 
 def model_name(card: Card) -> str:
-    """Return the name of a model with its version, as a registry counts it, e.g. ``fast:3``."""
+    """Return the model's name, in a registry with its version, e.g. ``fast:3``."""
     return f"{card.name}:{card.version}" if card.version else card.name
 
 
 def to_json(card: Card) -> str:
-    """Return the text of `card.json`."""
+    """Return the card as the text of `card.json`."""
     content = asdict(card) | {"labels": to_dict(card.labels)}
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_card(path: Path) -> Card:
-    """Read a `card.json`.
+    """Read and validate a `card.json`.
 
     Raises:
-        FerError: It is missing, no JSON, of a newer schema, or lacks a field; the message names it.
+        FerError: The file is missing, not JSON, of a newer schema, or a field is missing or invalid.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise FerError(f"{path}: there is no card of a model that can be read ({error.strerror}).") from error
+        raise FerError(f"{path}: expected a model card, cannot read it ({error.strerror}).") from error
     except ValueError as error:
         raise FerError(
-            f"{path}: expected the card of a model, but it is cut off or damaged: {error}."
+            f"{path}: expected a model card, got truncated or damaged JSON: {error}. Export the model again."
         ) from error
     try:
         _check(content)
@@ -145,69 +149,69 @@ def read_card(path: Path) -> Card:
         crop = CropRule(**crop | {"points": tuple((float(x), float(y)) for x, y in crop["points"])})
         _check_crop(crop)
         labels = from_dict(content["labels"])
-        _check_figures(content["metrics"])
+        _check_metrics(content["metrics"])
         if not isinstance(content["export"].get("quantisation"), dict | None):
-            raise FerError("export.quantisation: expected a table or null. Export the model again.")
+            raise FerError("export.quantisation: expected an object or null. Export the model again.")
         members = content["training"].get("members", [])
-        if not (isinstance(members, list) and all(isinstance(one, dict) for one in members)):
-            raise FerError("training.members: expected a list of tables. Export the model again.")
+        if not (isinstance(members, list) and all(isinstance(member, dict) for member in members)):
+            raise FerError("training.members: expected a list of objects. Export the model again.")
         _check_confusion(content["metrics"], len(labels))
         return Card(**content | {"labels": labels, "crop": crop})
     except (ValueError, TypeError, KeyError) as error:
-        raise FerError(f"{path}: expected the card of a model, but it does not fit: {error}") from error
+        raise FerError(f"{path}: expected a model card, got invalid content: {error}") from error
 
 
 def _check(content: Any) -> None:
-    """Refuse what is no card, or one that a newer version of this package wrote."""
+    """Check the schema version, and that all fields are there and of the right type."""
     if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
-        raise FerError("it does not say of which schema it is. Export the model again.")
+        raise FerError("schema_version: expected a whole number. Export the model again.")
     if content["schema_version"] > SCHEMA_VERSION:
         raise FerError(
-            f"expected schema {SCHEMA_VERSION} or older, got {content['schema_version']}. "
+            f"schema_version: expected {SCHEMA_VERSION} or older, got {content['schema_version']}. "
             "Install a newer version of this package."
         )
-    wrong = [name for name, kind in _KINDS.items() if not isinstance(content.get(name, ...), kind)]
-    wrong += [f"{part}.{name}" for part, kinds in _PARTS.items() if part not in wrong
+    wrong = [name for name, kind in _FIELD_TYPES.items() if not isinstance(content.get(name, ...), kind)]
+    wrong += [f"{part}.{name}" for part, kinds in _NESTED_TYPES.items() if part not in wrong
               for name, kind in kinds.items() if not isinstance(content[part].get(name), kind)]  # fmt: skip
     if wrong:
-        raise FerError(f"missing or of another kind: {', '.join(wrong)}. Export the model again.")
-    if not NAME.fullmatch(content["name"]):  # it becomes a folder of a registry
-        raise FerError(f"name {content['name']!r}: expected {NAME_FORM}. Export the model again.")
+        raise FerError(f"missing or of the wrong type: {', '.join(wrong)}. Export the model again.")
+    if not NAME_PATTERN.fullmatch(content["name"]):
+        raise FerError(f"name: expected {NAME_RULE}, got {content['name']!r}. Export the model again.")
 
 
 def _check_crop(crop: CropRule) -> None:
-    """Refuse a rule by which no face could be cut out."""
+    """Check that the crop rule has zero or five landmarks and a positive scale."""
     if len(crop.points) not in (0, 5) or not crop.box_scale > 0:
         raise FerError(
-            f"crop: expected five points or none, and a box_scale above 0, got {len(crop.points)} points and "
-            f"{crop.box_scale}. Export the model again."
+            f"crop: expected five points or none, and box_scale > 0, got {len(crop.points)} points and "
+            f"box_scale {crop.box_scale}. Export the model again."
         )
 
 
-def _check_figures(metrics: dict[str, Any]) -> None:
-    """Refuse figures that could not be told: a card may have been edited by hand."""
+def _check_metrics(metrics: dict[str, Any]) -> None:
+    """Check the metrics of each split: a card may have been edited by hand."""
     for role, part in metrics.items():
         if not isinstance(part, dict):
-            raise FerError(f"metrics.{role}: expected figures of a split. Export the model again.")
-        wrong = [name for name, kind in _MEASURED.items() if not isinstance(part.get(name), kind)]
+            raise FerError(f"metrics.{role}: expected the metrics of a split. Export the model again.")
+        wrong = [name for name, kind in _SPLIT_TYPES.items() if not isinstance(part.get(name), kind)]
         if "figures" not in wrong:
-            wrong += [f"figures.{name}" for name, one in part["figures"].items() if not _is_figure(one)]
+            wrong += [f"figures.{name}" for name, value in part["figures"].items() if not _is_estimate(value)]
         if wrong:
             names = ", ".join(f"metrics.{role}.{name}" for name in wrong)
-            raise FerError(f"missing or of another kind: {names}. Export the model again.")
+            raise FerError(f"missing or of the wrong type: {names}. Export the model again.")
 
 
-def _is_figure(figure: Any) -> bool:
-    """Whether this is a number, or none, with both ends of an interval or none."""
-    if not isinstance(figure, dict) or "value" not in figure:
+def _is_estimate(entry: Any) -> bool:
+    """Return whether this is a number or null, with both bounds of an interval or neither."""
+    if not isinstance(entry, dict) or "value" not in entry:
         return False
-    ends = [figure.get("low"), figure.get("high")]
-    known = [value for value in (figure["value"], *ends) if value is not None]
-    return ends.count(None) != 1 and all(isinstance(value, int | float) for value in known)
+    bounds = [entry.get("low"), entry.get("high")]
+    known = [value for value in (entry["value"], *bounds) if value is not None]
+    return bounds.count(None) != 1 and all(isinstance(value, int | float) for value in known)
 
 
 def _check_confusion(metrics: dict[str, Any], num_classes: int) -> None:
-    """Refuse a confusion matrix that is not of the card's emotions; a card may have none."""
+    """Check that each confusion matrix has the shape ``(K, K)``; the matrix is optional."""
     for role, part in metrics.items():
         rows = part.get("confusion")
         if rows is not None and not _is_square(rows, num_classes):
@@ -218,7 +222,7 @@ def _check_confusion(metrics: dict[str, Any], num_classes: int) -> None:
 
 
 def _is_square(rows: Any, side: int) -> bool:
-    """Whether these are as many rows as columns of counts."""
+    """Return whether this is a ``side`` x ``side`` matrix of counts."""
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         return False
     counts = [count for row in rows for count in row]

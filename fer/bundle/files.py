@@ -1,4 +1,4 @@
-"""A bundle: `model.onnx`, `card.json` and `README.md` in a folder. What leaves the lab."""
+"""Read and write bundles: folders with `model.onnx`, `card.json` and `README.md`."""
 
 import hashlib
 import shutil
@@ -14,16 +14,17 @@ from fer.errors import FerError
 
 MODEL, CARD, README = "model.onnx", "card.json", "README.md"
 FILES = {MODEL, CARD, README}
-_EARLIER = "earlier"  # a bundle that is about to be replaced, beside its draft
+# Name of the previous bundle inside the staging folder while it is being replaced.
+_PREVIOUS = "earlier"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model that can be run.
+    """An exported model.
 
     Attributes:
-        folder: Where its files lie.
-        card: What they are.
+        folder: Folder with the bundle's files.
+        card: The content of its `card.json`.
     """
 
     folder: Path
@@ -36,10 +37,10 @@ class Bundle:
 
 
 def read_bundle(folder: str | Path) -> Bundle:
-    """Open a bundle and make sure that its model is the one that the card was written for.
+    """Open a bundle and check that its model is the one that the card describes.
 
     Raises:
-        FerError: A file is missing, the card does not fit, or the model's SHA-256 is another.
+        FerError: A file is missing, the card is invalid, or the model's SHA-256 differs from the card.
     """
     folder = Path(folder)
     if not (folder / CARD).is_file():
@@ -47,99 +48,99 @@ def read_bundle(folder: str | Path) -> Bundle:
     bundle = Bundle(folder, read_card(folder / CARD))
     if not bundle.model_path.is_file():
         raise FerError(f"{bundle.model_path}: the card is there, but its model is missing. Export it again.")
-    found = sha256(bundle.model_path)
-    if found != bundle.card.model["sha256"]:
+    digest = sha256(bundle.model_path)
+    if digest != bundle.card.model["sha256"]:
         raise FerError(
             f"{bundle.model_path}: expected SHA-256 {bundle.card.model['sha256'][:12]}… as on the card, "
-            f"got {found[:12]}…. The file was changed or cut off; export or download it again."
+            f"got {digest[:12]}…. The file was changed or truncated; export or download it again."
         )
     return bundle
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_card(folder: Path, card: Card) -> None:
-    """Write `card.json` and the `README.md` that says the same in words."""
+    """Write `card.json` and the `README.md` generated from it."""
     (folder / CARD).write_text(to_json(card), encoding="utf-8")
     (folder / README).write_text(readme(card), encoding="utf-8")
 
 
 @contextmanager
-def draft(target: Path) -> Iterator[Path]:
-    """Give an empty folder beside ``target`` that takes its place when the block ends without an error.
+def staging_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder next to ``target`` that replaces it if the block ends without an error.
 
-    So a reader never sees half of a bundle, and an earlier bundle stays until the new one is whole.
+    Readers never see a partly written bundle, and the previous bundle stays until the new one is complete.
 
     Args:
-        target: Folder of the bundle; made anew, or in the place of an earlier bundle.
+        target: Folder of the bundle: a new folder, or a previous bundle to be replaced.
 
     Raises:
-        FerError: ``target`` holds something else than a bundle, or cannot be written.
+        FerError: ``target`` is not a bundle, or cannot be written.
     """
     target = target.resolve()
     check_replaceable(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     except OSError as error:
-        raise FerError(f"{target}: cannot be written ({error.strerror}). Choose another place.") from error
+        raise FerError(f"{target}: cannot be written ({error.strerror}). Choose another folder.") from error
     try:
-        folder = place / target.name
+        folder = staging / target.name
         folder.mkdir()
         yield folder
     except BaseException:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
         raise
-    _put(folder, target, place)
-    shutil.rmtree(place, ignore_errors=True)
+    _replace(folder, target, staging)
+    shutil.rmtree(staging, ignore_errors=True)
 
 
 def check_replaceable(target: Path) -> None:
-    """Make sure that nothing but an earlier bundle would give way to a new one.
+    """Check that ``target`` is new or a previous bundle, so that nothing else is overwritten.
 
     Raises:
-        FerError: It is a file, or a folder with other things in it.
+        FerError: It is a file, the current folder, or a folder that contains other files.
     """
     if not target.exists():
         return
     if target == Path.cwd():
-        raise FerError(f"{target}: expected another folder than the one you are in. Name one inside it.")
+        raise FerError(f"{target}: expected a folder other than the current one. Name a folder inside it.")
     others = {path.name for path in target.iterdir()} - FILES if target.is_dir() else {target.name}
     if others:
         raise FerError(
-            f"{target}: expected a new folder or an earlier bundle, found {', '.join(sorted(others)[:3])}. "
+            f"{target}: expected a new folder or a previous bundle, got {', '.join(sorted(others)[:3])}. "
             "Choose another folder with --output."
         )
 
 
-def _put(folder: Path, target: Path, place: Path) -> None:
-    """Move a whole folder to its place; what was there goes aside first, and back if that fails.
+def _replace(folder: Path, target: Path, staging: Path) -> None:
+    """Move ``folder`` to ``target``; the previous bundle moves to ``staging`` and, on failure, back.
 
-    If that fails too, ``place`` stays, as the earlier bundle is nowhere but in it.
+    If moving it back fails too, ``staging`` is kept, as it then holds the only copy of the previous bundle.
     """
-    aside = place / _EARLIER
+    backup = staging / _PREVIOUS
     try:
         if target.exists():
-            target.rename(aside)
+            target.rename(backup)
         folder.rename(target)
     except OSError as error:
-        kept = f" The earlier bundle is kept in {aside}: move it back."
-        if _put_back(aside, target):
-            kept = ""
-            shutil.rmtree(place, ignore_errors=True)
-        raise FerError(f"{target}: cannot be written ({error.strerror}). Try again.{kept}") from error
+        hint = f" The previous bundle is kept in {backup}: move it back."
+        if _restore(backup, target):
+            hint = ""
+            shutil.rmtree(staging, ignore_errors=True)
+        raise FerError(f"{target}: cannot be written ({error.strerror}). Try again.{hint}") from error
 
 
-def _put_back(aside: Path, target: Path) -> bool:
-    """Move an earlier bundle back, if it went aside; return whether one stands there, or none had stood.
+def _restore(backup: Path, target: Path) -> bool:
+    """Move the previous bundle back; return whether ``target`` exists again or there was none before.
 
-    What stands there may be another writer's, who was faster.
+    ``target`` may also exist because another process has written it in the meantime.
     """
-    if aside.exists() and not target.exists():
+    if backup.exists() and not target.exists():
         with suppress(OSError):
-            aside.rename(target)
-    return target.exists() or not aside.exists()
+            backup.rename(target)
+    return target.exists() or not backup.exists()

@@ -1,4 +1,4 @@
-"""Which bundle is meant: the one in the package, a folder, or a name."""
+"""Find a bundle by folder, by its name in the registry, or by its name in the package (``fer/zoo``)."""
 
 from pathlib import Path
 
@@ -7,64 +7,65 @@ from fer.bundle.registry import Registry
 from fer.errors import FerError, did_you_mean
 
 ZOO = Path(__file__).parent.parent / "zoo"
-REGISTRY = Path("models")  # where fer-export --register puts them
+# Default registry, to which fer-export --register adds models.
+REGISTRY = Path("models")
 
 
 def find_bundle(model: str | Path | Bundle | None = None) -> Bundle:
-    """Open the bundle that is meant.
+    """Open a bundle.
 
     Args:
-        model: A bundle, its folder, ``NAME``, ``NAME:N`` or ``NAME:ALIAS`` of the registry in ``models/``, or
-            the name of one that comes with the package, unless the registry has one of that name; None takes
-            the one that comes with the package.
+        model: A bundle; the folder of one; ``NAME``, ``NAME:N`` or ``NAME:ALIAS`` in the registry
+            ``models/``; or the name of a model that comes with the package, if the registry has none of that
+            name. None: the default model of the package.
 
     Raises:
-        FerError: There is none, or it cannot be used (see `read_bundle`).
+        FerError: There is no such bundle, or it is invalid (see `read_bundle`).
     """
     if isinstance(model, Bundle):
         return model
     if model is None:
-        return read_bundle(_only_shipped())
+        return read_bundle(_default_model())
     try:
         if isinstance(model, str) and "/" not in model and not (Path(model) / CARD).is_file():
-            return _named(model)
+            return _find_by_name(model)
         return read_bundle(model)
-    except OSError as error:  # no right to look there, or a name that is too long
-        raise FerError(f"{str(model)[:200]}: cannot be looked up ({error.strerror}).") from error
+    except OSError as error:  # no permission, or the name is too long
+        raise FerError(f"{str(model)[:200]}: cannot be opened ({error.strerror}).") from error
 
 
-def shipped() -> list[str]:
+def packaged_models() -> list[str]:
     """Return the names of the models that come with the package."""
     return [card.parent.name for card in sorted(ZOO.glob(f"*/{CARD}"))]
 
 
-def _only_shipped() -> Path:
-    if not shipped():
+def _default_model() -> Path:
+    if not packaged_models():
         raise FerError(
             "No model comes with this installation. Name one: --model RUN/bundle (see fer-export)."
         )
-    return ZOO / shipped()[0]
+    return ZOO / packaged_models()[0]
 
 
-def place_of(name: str, registry: Registry) -> Path | None:
-    """Return the folder of a model by its name: of the registry before the package; ``None``: of neither.
+def model_folder(name: str, registry: Registry) -> Path | None:
+    """Return the folder of a model by name, from the registry or else the package; None if neither has it.
 
     Raises:
         FerError: The registry has the model, but not this version or alias of it.
     """
     if name.partition(":")[0] in registry.names():
-        return registry.place(name)
-    return ZOO / name if name in shipped() else None
+        return registry.resolve(name)
+    return ZOO / name if name in packaged_models() else None
 
 
-def _named(name: str) -> Bundle:
+def _find_by_name(name: str) -> Bundle:
     registry = Registry(REGISTRY)
-    if (place := place_of(name, registry)) is not None:
-        return read_bundle(place)
+    if (folder := model_folder(name, registry)) is not None:
+        return read_bundle(folder)
     if Path(name).exists():
-        return read_bundle(name)  # which says what it lacks
-    known = [*shipped(), *registry.names()]
+        return read_bundle(name)  # raises, and names the missing file
+    known = [*packaged_models(), *registry.names()]
     raise FerError(
-        f"{name}: expected the folder of a bundle, or a model by name: {', '.join(known) or 'there is none'}."
+        f"{name}: expected the folder of a bundle, or one of these models: {', '.join(known) or 'none'}."
         f"{did_you_mean(name, known)}"
     )

@@ -1,43 +1,47 @@
-"""README.md of a bundle: its card in words, for somebody who has nothing but this folder."""
+"""Generate a bundle's README.md from its card, so that the model can be used without this package."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fer.bundle.card import AT_REST, UNMEASURED, Card, CropRule
+from fer.bundle.card import REFERENCE_LANDMARKS, UNMEASURED, Card, CropRule
 
-_SHOWN = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR (balanced accuracy)"}
-_NO_FEELING = (
-    "An expression is not a feeling. The model says which emotion people would most likely name when they "
-    "see this face; it does not know what the person feels. Do not decide about people with it: not in "
-    "hiring, school, policing, insurance or medicine."
+_METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR (balanced accuracy)"}
+_INTENDED_USE = (
+    "An expression is not a feeling. The model predicts which emotion people would most likely name when "
+    "they see this face; it does not know what the person feels. Do not use it to make decisions about "
+    "people: not in hiring, school, policing, insurance or medicine."
 )
 _RESIZE = (
-    "Shrinking takes the mean over areas, enlarging is bilinear, and what lies beyond the picture repeats "
-    "its edge. Other ways of resizing change up to one answer in ten on large faces."
+    "Downscale by area averaging, upscale bilinearly, and replicate the edge beyond the image. Other filters "
+    "change up to one prediction in ten on large faces."
 )
 
 
 def readme(card: Card) -> str:
     """Return the text of `README.md`."""
-    parts = [_head(card), _use(card), _input(card), _output(card), _numbers(card), _making(card), _end(card)]
-    return "\n\n".join(parts) + "\n"
+    sections = [
+        _title(card), _usage(card), _input(card), _output(card), _metrics(card), _training_section(card),
+        _licence(card),
+    ]  # fmt: skip
+    return "\n\n".join(sections) + "\n"
 
 
-def _head(card: Card) -> str:
+def _title(card: Card) -> str:
     version = f", version {card.version}" if card.version else ""
     size = f"{card.model['bytes'] / 1e6:.1f} MB, {card.model['parameters'] / 1e6:.2f} million parameters"
     return (
         f"# {card.name}{version}\n\n"
-        f"A model that names the emotion that a face shows: {card.model['architecture']}, {size}, "
-        f"{card.precision}. `model.onnx` holds all of it, `card.json` describes it.\n\n{_NO_FEELING}"
+        f"A classifier for facial expressions: {card.model['architecture']}, {size}, {card.precision}. "
+        "`model.onnx` is the complete model, `card.json` its machine-readable "
+        f"description.\n\n{_INTENDED_USE}"
     )
 
 
-def _use(card: Card) -> str:
-    return f"""## Use
+def _usage(card: Card) -> str:
+    return f"""## Usage
 
-With this package: `fer-predict photo.jpg --model FOLDER`. With ONNX Runtime and Pillow alone, on a picture
-that is cut out already:
+With this package: `fer-predict photo.jpg --model FOLDER`. With ONNX Runtime and Pillow alone, on a face that
+is already cropped:
 
 ```python
 import json
@@ -57,11 +61,10 @@ print(dict(zip(card["labels"]["names"], probabilities.round(3).tolist())))
 
 def _input(card: Card) -> str:
     side = card.image_size
-    return f"""## What goes in
+    return f"""## Input
 
-`faces`: whole numbers 0 to 255 (uint8), shape (N, {side}, {side}, 3), red, green and blue in this order,
-any number N of faces. Gray pictures repeat their one channel three times. Scaling and normalisation happen
-inside.
+`faces`: uint8 (0 to 255), shape (N, {side}, {side}, 3), RGB, any batch size N. For grayscale images, repeat
+the channel three times. Scaling and normalisation are part of the model.
 
 {_crop(card)}"""
 
@@ -69,103 +72,116 @@ inside.
 def _crop(card: Card) -> str:
     crop = card.crop
     if not crop.points:
-        known = f"Faces are cut out as in {crop.name}: "
+        intro = f"Crop faces as in {crop.name}: "
         if crop.name == UNMEASURED:
-            known = "How faces lay in the training pictures was not measured. This package cuts them out so: "
-        turned = (
-            "It is turned until the face is upright, where the detector shows eyes, nose and mouth: by the "
-            "angle of the similarity (least squares) that lays these on those of a face at rest, below. "
+            intro = "The position of faces in the training images was not measured. This package crops "
+        rotation = (
+            "If the detector gives landmarks, rotate the face upright: by the rotation angle of the "
+            "similarity transform (least squares) from its landmarks onto those of a neutral frontal face, "
+            "below. "
             if crop.upright
             else ""
         )
-        points = f"\n\n{_table(AT_REST)}" if crop.upright else ""
-        return f"{known}{_by_the_box(crop)}. {turned}{_RESIZE}{points}"
-    level = "with level eyes, " if crop.upright else ""
+        points = f"\n\n{_landmark_table(REFERENCE_LANDMARKS)}" if crop.upright else ""
+        return f"{intro}{_crop_by_box(crop)}. {rotation}{_RESIZE}{points}"
+    rotation = "rotated upright, " if crop.upright else ""
     return (
-        f"Each is a square cut around the face ({level}as in {crop.name}) so that these points lie here, as "
-        "shares of the side from the top left (right and left are the person's own):\n\n"
-        f"{_table(crop.points)}\n\n"
-        f"Without points: {_by_the_box(crop)}. {_RESIZE}"
+        f"Crop a square around each face ({rotation}as in {crop.name}) so that its landmarks are at these "
+        "positions, as fractions of the side from the top left (right and left are the person's own):\n\n"
+        f"{_landmark_table(crop.points)}\n\n"
+        f"Without landmarks: {_crop_by_box(crop)}. {_RESIZE}"
     )
 
 
-def _table(points: Sequence[tuple[float, float]]) -> str:
-    names = ("right eye", "left eye", "tip of the nose", "right corner of the mouth", "left corner")
+def _landmark_table(points: Sequence[tuple[float, float]]) -> str:
+    names = ("right eye", "left eye", "nose tip", "right mouth corner", "left mouth corner")
     rows = [f"| {name} | {x:.3f} | {y:.3f} |" for name, (x, y) in zip(names, points, strict=True)]
-    return "\n".join(["| point | from the left | from the top |", "|---|---|---|", *rows])
+    return "\n".join(["| landmark | from the left | from the top |", "|---|---|---|", *rows])
 
 
-def _by_the_box(crop: CropRule) -> str:
+def _crop_by_box(crop: CropRule) -> str:
     square = f"a square of {crop.box_scale:g} times the longer side of the detector's box"
     if not crop.box_shift:
-        return f"{square}, around its centre"
-    way = "below" if crop.box_shift > 0 else "above"
-    return f"{square}, its centre {abs(crop.box_shift):g} of that side {way} the box's"
+        return f"{square}, centred on the box"
+    direction = "below" if crop.box_shift > 0 else "above"
+    return f"{square}, its centre {abs(crop.box_shift):g} of that side {direction} the centre of the box"
 
 
 def _output(card: Card) -> str:
-    names = "\n".join(f"{place}. {name}" for place, name in enumerate(card.labels.names))
+    names = "\n".join(f"{index}. {name}" for index, name in enumerate(card.labels.names))
     text = (
-        f"## What comes out\n\n`probabilities`: (N, {len(card.labels)}), one number for each emotion; they "
-        f"sum to 1. In this order, counted from 0:\n\n{names}\n\n{_calibrated(card)}"
+        f"## Output\n\n`probabilities`: float32 (N, {len(card.labels)}), the probability of each emotion; "
+        f"rows sum to 1. The order, counted from 0:\n\n{names}\n\n{_calibration(card)}"
     )
     if card.abstain_below is not None:
-        text += f" Call an answer uncertain when its highest probability is below {card.abstain_below:.2f}."
+        text += (
+            f" Treat a prediction as uncertain if its highest probability is below {card.abstain_below:.2f}."
+        )
     elif card.export.get("calibration") is not None:
-        text += " No confidence was high enough on validation to be relied on: take all answers as uncertain."
+        text += (
+            " No confidence threshold reached the target accuracy on validation: treat every prediction as "
+            "uncertain."
+        )
     if card.attention:
-        text += f"\n\n`attention`: (N, {card.image_size}, {card.image_size}), where the model looks, 0 to 1."
+        text += (
+            f"\n\n`attention`: float32 (N, {card.image_size}, {card.image_size}), the model's attention over "
+            "the image, 0 to 1."
+        )
     return text
 
 
-def _calibrated(card: Card) -> str:
+def _calibration(card: Card) -> str:
     if card.export.get("calibration") is None:
-        return "They are not calibrated: they say which emotion is more likely, not how likely it is."
-    return f"They are calibrated: the logits are divided by {card.temperature:.3f} inside the model."
+        return "They are not calibrated: they rank the emotions, but are not the chance of being right."
+    return f"They are calibrated: the model divides the logits by a temperature of {card.temperature:.3f}."
 
 
-def _numbers(card: Card) -> str:
+def _metrics(card: Card) -> str:
     rows = [row for part in card.metrics.values() for row in _rows(part)]
     if not rows:
-        return "## How good it is\n\nThat was not measured."
-    table = "\n".join(["| images | n | figure | value | 95 % interval |", "|---|---|---|---|---|", *rows])
+        return "## Metrics\n\nThe metrics were not measured."
+    table = "\n".join(["| images | n | metric | value | 95 % interval |", "|---|---|---|---|---|", *rows])
     warning = ""
     if any(part["selection_split"] for part in card.metrics.values()):
-        warning = "\n\nThe model was chosen on the selection split, so figures on it flatter."
-    return f"## How good it is\n\n{table}{warning}"
+        warning = (
+            "\n\nThe model was selected on the selection split, so its metrics there are optimistic "
+            "(selection bias)."
+        )
+    return f"## Metrics\n\n{table}{warning}"
 
 
 def _rows(part: Mapping[str, Any]) -> Iterator[str]:
     name = part["split"] + (", selection split" if part["selection_split"] else "")
     name += f" ({part['of']})" if part.get("of") else ""
-    for key, title in _SHOWN.items():
-        figure = part["figures"].get(key)
-        if figure is None or figure["value"] is None:
+    for key, title in _METRICS.items():
+        estimate = part["figures"].get(key)
+        if estimate is None or estimate["value"] is None:
             continue
-        low, high = figure.get("low"), figure.get("high")
+        low, high = estimate.get("low"), estimate.get("high")
         interval = "not measured" if low is None else f"{100 * low:.1f} to {100 * high:.1f} %"
-        yield f"| {name} | {part['n']:,} | {title} | {100 * figure['value']:.1f} % | {interval} |"
+        yield f"| {name} | {part['n']:,} | {title} | {100 * estimate['value']:.1f} % | {interval} |"
 
 
-def _making(card: Card) -> str:
+def _training_section(card: Card) -> str:
     members = [card.training, *card.training.get("members", [])]
-    parts = ["## How it was made"]
+    parts = ["## Training"]
     if len(members) > 1:
-        parts.append(f"Its answer is the mean of the probabilities of {len(members)} models.")
-    for number, one in enumerate(members, 1):
-        parts += [f"Model {number}:", _training(one)] if len(members) > 1 else [_training(one)]
-    if said := (card.export.get("quantisation") or {}).get("said"):
-        parts.append(f"Quantisation: {said}")
+        parts.append(f"An ensemble: the mean of the probabilities of {len(members)} models.")
+    for number, member in enumerate(members, 1):
+        parts += [f"Model {number}:", _training(member)] if len(members) > 1 else [_training(member)]
+    if summary := (card.export.get("quantisation") or {}).get("said"):
+        parts.append(f"Quantisation: {summary}")
     return "\n\n".join(parts)
 
 
-def _training(about: Mapping[str, Any]) -> str:
-    known = ("command", "experiment", "run", "seed", "epoch", "commit", "data")
-    rows = [f"- {name}: {about[name]}" for name in known if about.get(name) is not None]
-    if origin := about.get("init_from"):
-        rows.append(f"- first weights: {origin['path']}, trained on {', '.join(origin.get('data') or ['?'])}")
+def _training(training: Mapping[str, Any]) -> str:
+    keys = ("command", "experiment", "run", "seed", "epoch", "commit", "data")
+    rows = [f"- {key}: {training[key]}" for key in keys if training.get(key) is not None]
+    if origin := training.get("init_from"):
+        data = ", ".join(origin.get("data") or ["unknown data"])
+        rows.append(f"- initial weights: {origin['path']}, trained on {data}")
     return "\n".join(rows)
 
 
-def _end(card: Card) -> str:
+def _licence(card: Card) -> str:
     return f"## Licence\n\nData: {card.licence['data']}\n\nWeights: {card.licence['weights']}"

@@ -1,8 +1,8 @@
-"""Versions of models in a folder: ``models/<name>/<n>/``, with aliases. Several may write to it at once.
+"""A registry of bundles: ``models/<name>/<n>/`` with aliases. Several processes may write to it at once.
 
-There is no lock that a killed process could leave behind. A version is written beside its place and renamed
-to its number, which one writer alone can take; the next one tries the next number. An alias is a small file
-of its own, replaced as a whole. ``latest`` is the highest number, and in no file.
+There are no lock files that a killed process could leave behind. A version is written to a temporary folder
+and renamed to its number, which succeeds for one writer only; the others try the next number. An alias is a
+small JSON file, replaced atomically. ``latest`` is the highest number and is not stored.
 """
 
 import json
@@ -28,7 +28,7 @@ class Registry:
     """A folder of models and their versions.
 
     Attributes:
-        folder: It is made with the first version.
+        folder: Root folder; created with the first version.
     """
 
     folder: Path
@@ -37,28 +37,28 @@ class Registry:
         """Copy a bundle into the registry as the next version of its name.
 
         Returns:
-            The bundle of the registry; its card says which version it is.
+            The registered bundle; its card has the version.
 
         Raises:
             FerError: The registry cannot be written.
         """
-        place = self.folder / bundle.card.name
-        with _draft(place) as draft:
+        model = self.folder / bundle.card.name
+        with _temporary_folder(model) as draft:
             shutil.copyfile(bundle.model_path, draft / MODEL)
             version = self._next(bundle.card.name)
             while True:
                 write_card(draft, replace(bundle.card, version=version))
-                if _take(draft, place / str(version)):
-                    return read_bundle(place / str(version))
+                if _claim(draft, model / str(version)):
+                    return read_bundle(model / str(version))
                 version += 1
 
     def _next(self, name: str) -> int:
-        """Return the number after the highest; one that an alias stands for is never given again."""
-        named = []
+        """Return the next version: above all versions, also above deleted ones that an alias still names."""
+        aliased = []
         for file in (self.folder / name).glob("*.json"):
             with suppress(FerError):
-                named.append(_read_alias(file))
-        return max([*self.versions(name), *named], default=0) + 1
+                aliased.append(_read_alias(file))
+        return max([*self.versions(name), *aliased], default=0) + 1
 
     def names(self) -> list[str]:
         """Return the names of all models that have a version."""
@@ -66,102 +66,106 @@ class Registry:
         return [folder.name for folder in folders if self.versions(folder.name)]
 
     def versions(self, name: str) -> list[int]:
-        """Return the versions of a model, ascending; none where there is no such model."""
-        place = self.folder / name
-        found = place.iterdir() if place.is_dir() else iter(())
-        return sorted(int(path.name) for path in found if path.name.isdecimal() and (path / CARD).is_file())
+        """Return the versions of a model in ascending order; empty if there is no such model."""
+        model = self.folder / name
+        paths = model.iterdir() if model.is_dir() else iter(())
+        return sorted(int(path.name) for path in paths if path.name.isdecimal() and (path / CARD).is_file())
 
     def aliases(self, name: str) -> dict[str, int]:
-        """Return the version that each alias of a model stands for; damaged ones are left out."""
-        found = {LATEST: self.versions(name)[-1]}
+        """Return the version of each alias of a model; damaged alias files are skipped."""
+        aliases = {LATEST: self.versions(name)[-1]}
         for file in sorted((self.folder / name).glob("*.json")):
             with suppress(FerError):
-                found[file.stem] = _read_alias(file)
-        return found
+                aliases[file.stem] = _read_alias(file)
+        return aliases
 
-    def place(self, reference: str) -> Path:
+    def resolve(self, reference: str) -> Path:
         """Return the folder of a version.
 
         Args:
-            reference: ``NAME:N``, ``NAME:ALIAS``, or ``NAME``, which is its latest version.
+            reference: ``NAME:N``, ``NAME:ALIAS``, or ``NAME`` for the latest version.
 
         Raises:
-            FerError: There is no such model, version or alias; the message names those that are there.
+            FerError: There is no such model, version or alias; the message lists the existing ones.
         """
         name, _, which = reference.partition(":")
         if name not in self.names():
             known = self.names()
             hint = did_you_mean(name, known)
             raise FerError(
-                f"{self.folder}: no model {name!r}; there are: {', '.join(known) or 'none'}.{hint}"
+                f"{self.folder}: expected one of these models: {', '.join(known) or 'none'}, got "
+                f"{name!r}.{hint}"
             )
         versions = self.versions(name)
         version = int(which) if which.isdecimal() else self._version_of(name, which or LATEST)
         if version not in versions:
             known = [*map(str, versions), *self.aliases(name)]
-            raise FerError(f"{self.folder}: {name} has no version {which!r}; there are: {', '.join(known)}.")
+            raise FerError(
+                f"{self.folder}: {name} has no version {which!r}. It has these: {', '.join(known)}."
+            )
         return self.folder / name / str(version)
 
     def _version_of(self, name: str, alias: str) -> int | None:
-        """Return what an alias stands for; None where there is no such one. Others may be damaged."""
+        """Return the version of an alias; None if there is no such alias. Reads that alias file only."""
         if alias == LATEST:
             return self.versions(name)[-1]
         file = self.folder / name / f"{alias}.json"
         return _read_alias(file) if _ALIAS.fullmatch(alias) and file.is_file() else None
 
-    def find(self, reference: str) -> Bundle:
-        """Open a version, see `place`.
+    def load(self, reference: str) -> Bundle:
+        """Open a version; see `resolve`.
 
         Raises:
-            FerError: There is none, or its files are not whole.
+            FerError: There is no such version, or its files are invalid.
         """
-        return read_bundle(self.place(reference))
+        return read_bundle(self.resolve(reference))
 
     def promote(self, reference: str, alias: str = BEST) -> int | None:
-        """Let an alias stand for a version.
+        """Point an alias to a version.
 
         Returns:
-            The version that it stood for before.
+            The version that the alias pointed to before; None if it is new or was damaged.
 
         Raises:
-            FerError: There is no such version, or the alias cannot be chosen.
+            FerError: There is no such version, or the alias is not allowed.
         """
         if not _ALIAS.fullmatch(alias) or alias == LATEST:
             raise FerError(
-                f"--alias {alias}: expected a word of small letters, digits and ._- that begins with a "
-                "letter, and not 'latest', which is always the highest version."
+                f"--alias {alias}: expected lower-case letters, digits and . _ -, starting with a letter, "
+                "and not 'latest', which is always the highest version. Choose another name."
             )
-        bundle = self.find(reference)
+        bundle = self.load(reference)
         name, before = bundle.folder.parent.name, None
-        with suppress(FerError):  # a damaged one is mended by this
+        with suppress(FerError):  # a damaged alias file is replaced below
             before = self._version_of(name, alias)
         _write_alias(self.folder / name / f"{alias}.json", int(bundle.folder.name))
         return before
 
 
 @contextmanager
-def _draft(place: Path) -> Iterator[Path]:
-    """Give a folder to write a version into; it is gone afterwards, unless it was taken."""
+def _temporary_folder(parent: Path) -> Iterator[Path]:
+    """Yield a folder to write a version into; it is removed afterwards unless it was renamed."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".draft-", dir=place))
-        folder.chmod(0o755)  # mkdtemp's are for one user alone
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".draft-", dir=parent))
+        # mkdtemp makes folders that only their owner can read.
+        folder.chmod(0o755)
     except OSError as error:
-        raise _unwritable(place, error) from error
+        raise _not_writable(parent, error) from error
     try:
         yield folder
-    except OSError as error:  # a full disk
-        raise _unwritable(place, error) from error
+    except OSError as error:  # e.g. the disk is full
+        raise _not_writable(parent, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unwritable(place: Path, error: OSError) -> FerError:
-    return FerError(f"{place}: the registry cannot be written ({error.strerror}).")
+def _not_writable(path: Path, error: OSError) -> FerError:
+    return FerError(f"{path}: the registry cannot be written ({error.strerror}).")
 
 
-def _take(draft: Path, target: Path) -> bool:
-    """Move a whole version to its number; False where somebody else was quicker."""
+def _claim(draft: Path, target: Path) -> bool:
+    """Rename a complete version to its number; return False if another process took the number first."""
     try:
         draft.rename(target)
     except OSError:
@@ -176,7 +180,7 @@ def _read_alias(file: Path) -> int:
         return int(json.loads(file.read_text(encoding="utf-8"))["version"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FerError(
-            f"{file}: expected the version of an alias, but it is damaged. Promote again."
+            f"{file}: expected the version of an alias, got damaged JSON. Promote again."
         ) from error
 
 
@@ -188,4 +192,4 @@ def _write_alias(file: Path, version: int) -> None:
         draft.replace(file)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise _unwritable(file, error) from error
+        raise _not_writable(file, error) from error

@@ -1,4 +1,4 @@
-"""Tables of models in plain text: what there is, and figures side by side where they may stand so."""
+"""Plain-text tables of registered models: a list, and a comparison that marks metrics on different images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,38 +8,41 @@ from fer.bundle.files import CARD
 from fer.bundle.registry import Registry
 from fer.errors import FerError
 
-_HEAD = ("model", "network", "px", "precision", "MB", "images", "accuracy", "95 %", "macro-F1")
-_SHARED = ("pixels_sha256", "files_sha256", "labels_sha256")  # of a manifest: equal ones mean equal images
+_HEADER = ("model", "network", "px", "precision", "MB", "images", "accuracy", "95 %", "macro-F1")
+# Manifest keys; two splits with equal hashes have the same images and labels.
+_MANIFEST_HASHES = ("pixels_sha256", "files_sha256", "labels_sha256")
 MARK = "*"
 
 Rows = list[tuple[str, ...]]
 
 
 def list_rows(registry: Registry) -> tuple[Rows, list[str]]:
-    """Return a row a version, newest first within a name, head first; and what could not be read."""
-    rows: Rows = [(*_HEAD, "aliases", "made")]
-    unreadable = []
+    """Return a header and a row per version, newest first within a name, and errors of unreadable cards."""
+    rows: Rows = [(*_HEADER, "aliases", "made")]
+    errors = []
     for name in registry.names():
         aliases = registry.aliases(name)
         for version in reversed(registry.versions(name)):
             try:
                 card = read_card(registry.folder / name / str(version) / CARD)
             except FerError as error:
-                unreadable.append(str(error))
+                errors.append(str(error))
                 continue
-            called = ", ".join(alias for alias, number in aliases.items() if number == version)
-            rows.append((*_row(f"{name}:{version}", card), called, card.created[:10]))
-    return rows, unreadable
+            names = ", ".join(alias for alias, number in aliases.items() if number == version)
+            rows.append((*_row(f"{name}:{version}", card), names, card.created[:10]))
+    return rows, errors
 
 
 def compare_rows(cards: Sequence[tuple[str, Card]]) -> tuple[Rows, list[str]]:
-    """Return a row a model, and notes; figures on other images than the first model's are marked.
+    """Return a header and one row per model, and notes.
+
+    Metrics on other images than those of the first model are marked.
 
     Args:
-        cards: What each model is called, and its card.
+        cards: Display name and card of each model.
     """
     first = cards[0][1]
-    rows: Rows = [_HEAD]
+    rows: Rows = [_HEADER]
     for name, card in cards:
         *start, images, accuracy, interval, f1 = _row(name, card)
         mark = "" if same_images(first, card) else MARK
@@ -48,10 +51,10 @@ def compare_rows(cards: Sequence[tuple[str, Card]]) -> tuple[Rows, list[str]]:
 
 
 def same_images(first: Card, second: Card) -> bool:
-    """Whether two models were validated on the same images under the same labels."""
-    one, other = (_validation(card).get("manifest", {}) for card in (first, second))
-    known = [name for name in _SHARED if name in one]
-    return bool(known) and all(one[name] == other.get(name) for name in known)
+    """Return whether two models were validated on the same images with the same labels."""
+    manifests = [_validation(card).get("manifest", {}) for card in (first, second)]
+    known = [key for key in _MANIFEST_HASHES if key in manifests[0]]
+    return bool(known) and all(manifests[0][key] == manifests[1].get(key) for key in known)
 
 
 def _notes(cards: Sequence[tuple[str, Card]]) -> list[str]:
@@ -59,13 +62,15 @@ def _notes(cards: Sequence[tuple[str, Card]]) -> list[str]:
     notes = []
     if not all(same_images(first, card) for _, card in cards):
         notes.append(
-            f"{MARK} of other images or labels than {first_name}'s, or not known: not to be compared "
-            "with it. fer-evaluate RUN --data scores a model on another set."
+            f"{MARK} Not comparable with {first_name}: measured on other images or labels, or not known on "
+            "which. fer-evaluate RUN --data scores a model on another data set."
         )
     if any(card.labels.names != first.labels.names for _, card in cards):
-        notes.append("The models do not name the same emotions in the same order.")
+        notes.append("The models do not have the same emotions in the same order.")
     if any(_validation(card).get("selection_split") for _, card in cards):
-        notes.append("Validation figures: each model was chosen on these images, which flatters it.")
+        notes.append(
+            "Validation, selection split: each model was selected on these images (optimistic bias)."
+        )
     return notes
 
 
@@ -87,13 +92,13 @@ def _row(name: str, card: Card) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _percent(figure: Mapping[str, Any]) -> str:
-    value = figure.get("value")
+def _percent(estimate: Mapping[str, Any]) -> str:
+    value = estimate.get("value")
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows with aligned columns; the first is the head."""
+    """Print rows with aligned columns; the first row is the header."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,1 +1,1 @@
-"""Why a model of a bundle answers as it does: heat over a face, without gradients and without torch."""
+"""Explain a prediction by a saliency map over the face: attention or occlusion. No gradients, no torch."""

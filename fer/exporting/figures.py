@@ -37,9 +37,9 @@ def measure_metrics(
         ``confusion``: K rows of K counts, one row per true emotion, one column per predicted emotion.
     """
     split = evaluation.split
-    figures = score(target, probs, labels.names)
+    metrics = score(target, probs, labels.names)
     counts = confusion_counts(target, probs.argmax(1), len(labels))
-    entry = _entry(split.name, split.manifest(), True, to_json_values(figures), "model.onnx")
+    entry = _entry(split.name, split.manifest(), True, to_json_values(metrics), "model.onnx")
     return entry | {"n": len(target), "confusion": counts.tolist()}
 
 
@@ -75,13 +75,13 @@ def _copies_in_training(run: TrainedRun) -> int | None:
 def _from_report(run: TrainedRun, folder: Path) -> dict[str, Any] | None:
     try:
         report = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        about, figures = report["about"], report["scores"]
+        about, metrics = report["about"], report["scores"]
         matches = about["model_sha256"] == run.model_sha256 and not about["other_data"] and not about["tta"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not matches:
         return None
-    values = {key: value for key, value in figures.items() if key not in _UNCALIBRATED_IN_REPORTS}
+    values = {key: value for key, value in metrics.items() if key not in _UNCALIBRATED_IN_REPORTS}
     entry = _entry(
         about["split"], about["manifest"], about["role"] == "val", values, "report of fer-evaluate"
     )
@@ -102,15 +102,15 @@ def _from_record(run: TrainedRun, folder: Path) -> dict[str, Any]:
     best, part = record.get("best") or {}, run.checkpoint.manifest["splits"].get("val")
     if part is None or best.get("epoch") != run.checkpoint.epoch:
         return {}
-    figures = {key.removeprefix("val/"): {"value": value} for key, value in best.items() if key != "epoch"}
+    metrics = {key.removeprefix("val/"): {"value": value} for key, value in best.items() if key != "epoch"}
     low, high = record.get("accuracy_95") or (None, None)
-    figures["accuracy"] |= {"low": low, "high": high}
-    values = {key: value for key, value in figures.items() if key in ("accuracy", "macro_f1", "uar")}
+    metrics["accuracy"] |= {"low": low, "high": high}
+    values = {key: value for key, value in metrics.items() if key in ("accuracy", "macro_f1", "uar")}
     return {"val": _entry(part["split"], part, True, values, "run.json of the training")}
 
 
 def _entry(
-    split: str, manifest: Mapping[str, Any], selection: bool, figures: Mapping[str, Any], source: str
+    split: str, manifest: Mapping[str, Any], selection: bool, metrics: Mapping[str, Any], source: str
 ) -> dict[str, Any]:
     hashes = {key: value for key, value in manifest.items() if key.endswith("_sha256")}
     return {
@@ -119,7 +119,7 @@ def _entry(
         "selection_split": selection,
         "source": source,
         "manifest": hashes,
-        "figures": {key: _estimate(value) for key, value in figures.items() if _is_exported(key)},
+        "figures": {key: _estimate(value) for key, value in metrics.items() if _is_exported(key)},
     }
 
 

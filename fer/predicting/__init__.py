@@ -1,1 +1,1 @@
-"""What fer-predict does: see what was given; answer in the terminal, in JSONL, in annotated copies."""
+"""What fer-predict does: find the inputs, predict, and write terminal output, JSONL and annotated images."""

@@ -1,9 +1,9 @@
-"""Emotions in films and from a webcam: frames in, faces followed, an annotated film and a time line out."""
+"""Predict on videos and webcams: read frames, track faces, write an annotated video and a timeline."""
 
-from fer.video.cuts import CutFinder
-from fer.video.follow import Follower
+from fer.video.cuts import CutDetector
+from fer.video.follow import FaceTracker
 from fer.video.smoothing import Smoother
 from fer.video.timeline import Row, Timeline, read_timeline
-from fer.video.tracking import Tracker
+from fer.video.tracking import BoxTracker
 
-__all__ = ["CutFinder", "Follower", "Row", "Smoother", "Timeline", "Tracker", "read_timeline"]
+__all__ = ["BoxTracker", "CutDetector", "FaceTracker", "Row", "Smoother", "Timeline", "read_timeline"]

@@ -1,4 +1,4 @@
-"""Frames from a thread of their own, so that decoding and looking for faces go on at the same time."""
+"""Prefetch frames in a background thread, so that decoding and face detection run in parallel."""
 
 import threading
 from collections import deque
@@ -7,52 +7,57 @@ from collections.abc import Iterable, Iterator
 from fer.errors import FerError
 from fer.video.frames import Frame
 
-_DEPTH = 4  # frames ahead; enough to even out, and 4K frames are 25 MB each
-_GOODBYE = 2.0  # seconds that a camera may take to give its last picture
+# Frames held in memory: enough to even out delays; a 4K frame takes 25 MB.
+_DEPTH = 4
+# Seconds that a camera may take for its last frame when it is closed.
+_JOIN_TIMEOUT = 2.0
 
 
-class Feed:
+class FramePrefetcher:
     """Frames, read ahead by a thread.
 
     Args:
-        frames: Where they come from; iterated in the thread.
-        newest: Give the newest frame only, and drop those that came meanwhile. Otherwise none is lost, and
-            reading waits.
-        patience: Seconds that the next frame may take; None waits for ever.
+        frames: Source of the frames; iterated in the thread.
+        latest_only: Yield only the latest frame and drop older ones, for cameras. Otherwise no frame is
+            dropped, and reading waits for the consumer.
+        timeout: Seconds to wait for the next frame; None: no limit.
 
     Attributes:
-        dropped: Frames that were never given out.
+        dropped: Number of frames that were dropped.
     """
 
-    def __init__(self, frames: Iterable[Frame], newest: bool = False, patience: float | None = None) -> None:
+    def __init__(
+        self, frames: Iterable[Frame], latest_only: bool = False, timeout: float | None = None
+    ) -> None:
         self.dropped = 0
-        self._newest, self._patience = newest, patience
-        self._waiting: deque[Frame] = deque()
+        self._latest_only, self._timeout = latest_only, timeout
+        self._queue: deque[Frame] = deque()
         self._changed = threading.Condition()
-        self._over = self._closed = False
+        self._finished = self._closed = False
         self._error: Exception | None = None
-        # A daemon: a camera that hangs must not keep the program from ending.
+        # A daemon thread, so that a camera that hangs cannot keep the program from exiting.
         self._thread = threading.Thread(target=self._fill, args=(frames,), daemon=True)
         self._thread.start()
 
     def _fill(self, frames: Iterable[Frame]) -> None:
         try:
             for frame in frames:
-                if not self._offer(frame):
+                if not self._put(frame):
                     break
         except Exception as error:
             self._error = error
         with self._changed:
-            self._over = True
+            self._finished = True
             self._changed.notify_all()
 
-    def _offer(self, frame: Frame) -> bool:
+    def _put(self, frame: Frame) -> bool:
+        """Queue a frame; return False after `close`."""
         with self._changed:
-            if self._newest:
-                self.dropped += len(self._waiting)
-                self._waiting.clear()
-            self._changed.wait_for(lambda: len(self._waiting) < _DEPTH or self._closed)
-            self._waiting.append(frame)
+            if self._latest_only:
+                self.dropped += len(self._queue)
+                self._queue.clear()
+            self._changed.wait_for(lambda: len(self._queue) < _DEPTH or self._closed)
+            self._queue.append(frame)
             self._changed.notify_all()
             return not self._closed
 
@@ -60,7 +65,8 @@ class Feed:
         """Yield the frames.
 
         Raises:
-            FerError: None came in time, or reading failed; frames read before were given out.
+            FerError: No frame came within the timeout, or reading failed; frames read before are yielded
+                first.
         """
         while (frame := self._take()) is not None:
             yield frame
@@ -69,16 +75,19 @@ class Feed:
 
     def _take(self) -> Frame | None:
         with self._changed:
-            if not self._changed.wait_for(lambda: self._waiting or self._over, self._patience):
-                raise FerError(f"No picture came for {self._patience:.0f} s. Is the camera still connected?")
-            frame = self._waiting.popleft() if self._waiting else None
+            if not self._changed.wait_for(lambda: self._queue or self._finished, self._timeout):
+                raise FerError(
+                    f"Camera: expected a frame, got none for {self._timeout:.0f} s. Check that it is "
+                    "connected."
+                )
+            frame = self._queue.popleft() if self._queue else None
             self._changed.notify_all()
             return frame
 
     def close(self) -> bool:
-        """Stop reading; return whether the thread has ended, so that what it reads from may be closed."""
+        """Stop reading; return whether the thread has ended, so that its source may be closed."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(_GOODBYE)
+        self._thread.join(_JOIN_TIMEOUT)
         return not self._thread.is_alive()

@@ -1,4 +1,4 @@
-"""Frames of a film or a webcam, one at a time: memory does not grow with the length of the film."""
+"""Read the frames of a video file or webcam one at a time, with constant memory."""
 
 import math
 import os
@@ -12,44 +12,47 @@ import numpy as np
 
 from fer.errors import FerError
 
-# FFmpeg's and OpenCV's own complaints stay off the screen: ours name the file and say what to do.
+# Silence the messages of FFmpeg and OpenCV: ours name the file and say what to do.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-USUAL_RATE = 25.0  # frames a second, where a film does not say
-_LONGEST_GAP = 600.0  # seconds from one frame to the next; a clock that says more is damaged
-_FASTEST = 480.0  # slow motion of phones; what claims more is a time base, not a frame rate
-# A header may promise a frame or so more than there is, as its duration is rounded.
-_ROUNDING_FRAMES, _ROUNDING_SHARE = 2, 0.02
+# Frames per second, if a video does not say.
+DEFAULT_FPS = 25.0
+# A timestamp more than this many seconds after the previous one is damaged.
+_MAX_GAP = 600.0
+# Slow motion of phones reaches 480 frames per second; a larger value is the time base, not the frame rate.
+_MAX_FPS = 480.0
+# A header may claim a few frames more than there are, because its duration is rounded.
+_MISSING_FRAMES, _MISSING_FRACTION = 2, 0.02
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture and its time.
+    """An image and its time.
 
     Attributes:
-        index: Counted from 0, frames that were never looked at included.
-        seconds: Since the beginning.
-        picture: RGB, uint8 ``(H, W, 3)``, upright.
+        index: Counted from 0, including dropped frames.
+        seconds: Time since the start.
+        image: RGB, uint8 ``(H, W, 3)``, upright.
     """
 
     index: int
     seconds: float
-    picture: np.ndarray
+    image: np.ndarray
 
 
-class Film:
+class VideoFile:
     """A video file.
 
     Attributes:
-        name: Of the file.
-        rate: Frames a second, on average; `USUAL_RATE` where the file does not say.
-        count: Frames that the file says it has, which may be wrong; None where it does not say.
+        name: Name of the file.
+        fps: Average frames per second; `DEFAULT_FPS` if the file does not say.
+        frame_count: Number of frames according to the file, which may be wrong; None if it does not say.
         live: False.
-        read: Frames that were read so far.
+        read: Number of frames read so far.
 
     Raises:
-        FerError: There is no such file, it is no film, or its codec cannot be decoded here.
+        FerError: The file does not exist, is not a video, or its codec is not supported.
     """
 
     live = False
@@ -58,57 +61,57 @@ class Film:
         self.path = Path(path)
         self.name, self.read, self._last = self.path.name, 0, 0.0
         self._capture = _open_file(self.path)
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate if 0 < rate <= _FASTEST else USUAL_RATE
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 0 < fps <= _MAX_FPS else DEFAULT_FPS
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        if rate > _FASTEST:  # the ticks of its clock, and their number
-            count *= self.rate / rate
-        self.count = math.ceil(count) if 0 < count < 2**53 else None
+        if fps > _MAX_FPS:  # both values are in ticks of the time base
+            count *= self.fps / fps
+        self.frame_count = math.ceil(count) if 0 < count < 2**53 else None
         self._first = self._decode()
         if self._first is None:
             raise FerError(f"{self.path}: {_undecodable(self._capture)}")
         self._start = self._clock()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames, each once."""
-        picture, seconds, before = self._first, 0.0, 0.0
+        """Yield each frame once."""
+        image, seconds, before = self._first, 0.0, 0.0
         self._first = None
-        while picture is not None:
+        while image is not None:
             index, self.read, self._last = self.read, self.read + 1, seconds
-            yield Frame(index, seconds, picture)
-            picture, before = self._decode(), seconds
+            yield Frame(index, seconds, image)
+            image, before = self._decode(), seconds
             seconds = self._time_after(before)
 
     def _decode(self) -> np.ndarray | None:
-        there, picture = self._capture.read()
-        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if there else None
+        success, image = self._capture.read()
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if success else None
 
     def _time_after(self, before: float) -> float:
-        """Return the time of the frame just decoded: phones film at a rate that varies.
+        """Return the time of the frame just decoded, from its timestamp: phones record at a variable rate.
 
-        A film whose clock stands still, runs backwards or leaps ahead is timed by its rate.
+        If the timestamp does not increase, or jumps ahead, the time follows from the frame rate.
         """
         seconds = self._clock() - self._start
-        return seconds if before < seconds < before + _LONGEST_GAP else before + 1 / self.rate
+        return seconds if before < seconds < before + _MAX_GAP else before + 1 / self.fps
 
     def _clock(self) -> float:
         return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
 
-    def shortfall(self) -> str | None:
-        """Say what is missing, once all frames were read; None where the film was whole.
+    def truncation_message(self) -> str | None:
+        """Return, after all frames were read, what is missing at the end; None if the video is complete.
 
-        Where the rate varies, the number of frames that a file claims is its length times its highest rate:
-        only a film that ends too early as well was cut off.
+        At a variable frame rate, the frame count of a file is its duration times its highest rate. So a video
+        is truncated only if it has fewer frames and also ends too early.
         """
-        if self.count is None:
+        if self.frame_count is None:
             return None
-        allowed = max(_ROUNDING_FRAMES, _ROUNDING_SHARE * self.count)
-        length, end = self.count / self.rate, self._last + 1 / self.rate
-        if self.count - self.read <= allowed or length - end <= allowed / self.rate:
+        tolerance = max(_MISSING_FRAMES, _MISSING_FRACTION * self.frame_count)
+        duration, end = self.frame_count / self.fps, self._last + 1 / self.fps
+        if self.frame_count - self.read <= tolerance or duration - end <= tolerance / self.fps:
             return None
         return (
-            f"{self.path}: ends in the middle: expected about {length:.1f} s, could read {end:.1f} s "
-            f"({self.read:,} frames). These were done; the file looks cut off or damaged."
+            f"{self.path}: expected about {duration:.1f} s, could read only {end:.1f} s ({self.read:,} "
+            "frames), which were processed. The file is truncated or damaged."
         )
 
     def close(self) -> None:
@@ -117,70 +120,72 @@ class Film:
 
 
 class Webcam:
-    """A camera; attributes as of `Film`. Frames come until `close`, or until it is pulled out.
+    """A camera, with the attributes of `VideoFile`. It yields frames until `close` or until it is unplugged.
 
     Raises:
         FerError: There is no such camera, or another program uses it.
     """
 
     live = True
-    count: int | None = None
+    frame_count: int | None = None
 
     def __init__(self, number: int) -> None:
         self.name = f"webcam {number}"
         self._number = number
         self._capture = _open_camera(number)
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate if 1 <= rate <= 120 else USUAL_RATE
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 1 <= fps <= 120 else DEFAULT_FPS
         self._closed = False
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield what the camera sees.
+        """Yield the frames of the camera.
 
         Raises:
-            FerError: It stopped giving pictures.
+            FerError: The camera stopped giving frames.
         """
         start, index = time.monotonic(), 0
         while not self._closed:
-            there, picture = self._capture.read()
-            if not there:
-                raise FerError(f"{self.name}: gives no picture any more. Was it pulled out?")
-            yield Frame(index, time.monotonic() - start, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+            success, image = self._capture.read()
+            if not success:
+                raise FerError(
+                    f"{self.name}: expected a frame, got none. Check that the camera is connected."
+                )
+            yield Frame(index, time.monotonic() - start, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
             index += 1
 
-    def shortfall(self) -> str | None:
-        """Return None: a camera has no end that could be missed."""
+    def truncation_message(self) -> str | None:
+        """Return None: a camera has no end."""
         return None
 
     def close(self) -> None:
-        """Switch the camera off."""
+        """Release the camera."""
         self._closed = True
         self._capture.release()
 
 
-def open_source(source: str | Path) -> Film | Webcam:
-    """Open a film by its path, or a webcam by its number, ``"0"`` being the first.
+def open_source(source: str | Path) -> VideoFile | Webcam:
+    """Open a video by its path, or a webcam by its number, counted from ``"0"``.
 
-    A `Path` is always a file; a text that is a number is a webcam, and a file of that name ``./0``.
+    A `Path` is always a file. A string of digits is a webcam; a file with such a name is ``./0``.
 
     Raises:
         FerError: It cannot be opened.
     """
     text = "" if isinstance(source, Path) else str(source)
-    return Webcam(int(text)) if text.isascii() and text.isdigit() else Film(source)
+    return Webcam(int(text)) if text.isascii() and text.isdigit() else VideoFile(source)
 
 
 def _open_file(path: Path) -> cv2.VideoCapture:
     if not path.is_file():
-        what = "a folder" if path.is_dir() else "nothing"
-        raise FerError(f"{path}: expected a film, found {what}. Check the path; 0 is the first webcam.")
-    # The absolute path: FFmpeg would take the part before a colon for a protocol.
+        kind = "a folder" if path.is_dir() else "a path that does not exist"
+        raise FerError(f"{path}: expected a video, got {kind}. Check the path; 0 is the first webcam.")
+    # An absolute path, because FFmpeg takes the part before a colon for a protocol.
     capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
-        reason = "is empty" if path.stat().st_size == 0 else "is no film, is damaged, or lacks its end"
+        reason = "an empty file" if path.stat().st_size == 0 else "a file that is not a video or is truncated"
         raise FerError(
-            f"{path}: expected a film (MP4, MOV, AVI, MKV, WebM), but the file {reason}. "
-            "Try it in a player; an intact one of another kind: ffmpeg -i IN -c:v libx264 OUT.mp4"
+            f"{path}: expected a video (MP4, MOV, AVI, MKV, WebM), got {reason}. Try it in a player; convert "
+            "other formats with ffmpeg -i IN -c:v libx264 OUT.mp4"
         )
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     return capture
@@ -189,9 +194,9 @@ def _open_file(path: Path) -> cv2.VideoCapture:
 def _undecodable(capture: cv2.VideoCapture) -> str:
     number = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
     codec = number.to_bytes(4, "little").decode("latin-1")
-    named = f" (codec {codec})" if codec.isprintable() and codec.strip() else ""
+    name = f" (codec {codec})" if codec.isprintable() and codec.strip() else ""
     return (
-        f"opened, but no frame of it can be decoded{named}. "
+        f"expected a video, got one of which no frame can be decoded{name}. "
         "If it plays elsewhere, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
     )
 
@@ -200,10 +205,11 @@ def _open_camera(number: int) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(number)
     if not capture.isOpened():
         devices = sorted(str(device) for device in Path("/dev").glob("video*"))
-        seen = f"This system shows {', '.join(devices)}." if devices else "This system shows no camera."
+        available = f"This system has {', '.join(devices)}." if devices else "This system has no camera."
         raise FerError(
-            f"webcam {number}: cannot be opened. {seen} Connect it, close other programs that use it, and "
-            "allow this one to; a film is given by its path."
+            f"webcam {number}: cannot be opened. {available} Connect it, close other programs that use it, "
+            "and allow access to it; a video is given by its path."
         )
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest picture, not the oldest that waits
+    # Return the latest frame, not the oldest one in the buffer.
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return capture

@@ -1,4 +1,4 @@
-"""The loop from a film or a webcam to its annotated copy and its time line."""
+"""Run a predictor on a video or webcam, and write an annotated video and a timeline."""
 
 import sys
 import time
@@ -9,15 +9,17 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from fer.predict import Prediction, Predictor
-from fer.video.cuts import CutFinder
-from fer.video.feed import Feed
-from fer.video.follow import Follower
-from fer.video.frames import Film, Frame, Webcam, open_source
+from fer.video.cuts import CutDetector
+from fer.video.feed import FramePrefetcher
+from fer.video.follow import FaceTracker
+from fer.video.frames import Frame, VideoFile, Webcam, open_source
 from fer.video.outputs import Outputs, Sink
 from fer.video.summary import Summary
 
-_MOST_THREADS = 8  # each holds a frame, 25 MB in 4K
-_PATIENCE = 10.0  # seconds without a picture after which a camera counts as gone
+# Each thread holds a frame, 25 MB in 4K.
+_MAX_THREADS = 8
+# Seconds without a frame after which a camera counts as disconnected.
+_CAMERA_TIMEOUT = 10.0
 
 
 def run_video(
@@ -32,42 +34,42 @@ def run_video(
     bars: bool = False,
     show: bool = True,
 ) -> Summary:
-    """Say what the faces of a film or before a webcam express, frame by frame.
+    """Predict the emotions of the faces in a video or from a webcam, frame by frame.
 
-    No frame of a film is left out; of a webcam the newest frame is looked at, and those that came meanwhile
-    are dropped. The copy shows each frame at its time, also where a film's frames come unevenly. Memory does
-    not grow with the length. Ctrl-C ends a webcam in good order; of a film it keeps what was done, an
+    Every frame of a video is processed; of a webcam the latest frame is processed, and older ones are
+    dropped. The annotated copy shows each frame at its time, also if the frame rate is variable. Memory does
+    not grow with the duration. Ctrl-C ends a webcam normally. For a video it keeps what was done, an
     unfinished copy as ``NAME.part.mp4``.
 
     Args:
-        source: A film, or the number of a webcam (``"0"``); a `Path` is always a film.
-        predictor: What finds and judges the faces.
-        annotate: Film to write with the answers drawn in, without sound; None for none.
-        timeline: JSONL or CSV file to write, a row a face and frame; None for none.
-        smooth: Seconds over which the answers of a face are averaged; 0 for none.
-        threads: Frames that are looked at at a time, 8 at most; None takes the predictor's. A
-            predictor of one thread and frames in several are fastest: 18 ms of processor time a frame
-            against 24 with two threads each.
-        points: Draw eyes, nose and mouth corners.
+        source: A video, or the number of a webcam (``"0"``); a `Path` is always a video.
+        predictor: Detects and classifies the faces.
+        annotate: Video file to write with the predictions drawn in, without sound; None: no annotated video.
+        timeline: JSONL or CSV file to write, one row per face and frame; None: no timeline.
+        smooth: Time constant in seconds of the smoothing of each face's probabilities; 0: no smoothing.
+        threads: Frames processed in parallel, at most 8; None: the predictor's threads. A predictor with one
+            thread and several frames in parallel is fastest: 18 ms of CPU time per frame, against 24 ms with
+            two threads each.
+        points: Draw the landmarks (eyes, nose, mouth corners).
         bars: Draw the probability of every emotion.
-        show: Write progress, the faces before a webcam and a summary to the terminal.
+        show: Print progress (of a webcam: the current faces) and a summary.
 
     Returns:
-        What was done and seen.
+        What was processed, and the emotions of each face.
 
     Raises:
         FerError: The source cannot be opened, or an output cannot be written.
-        KeyboardInterrupt: A film was stopped by Ctrl-C; its outputs are closed.
+        KeyboardInterrupt: Ctrl-C stopped a video; its outputs are closed.
     """
     outputs = Outputs(_path(annotate), _path(timeline), points, bars, show)
     outputs.check(Path(source))
-    film = open_source(source)
-    summary = Summary(film.name)
+    video = open_source(source)
+    summary = Summary(video.name)
     try:
-        _go_through(film, predictor, smooth, outputs, summary, threads or predictor.threads)
+        _process(video, predictor, smooth, outputs, summary, threads or predictor.threads)
     finally:
         if show and summary.frames:
-            _tell(summary)
+            _print_summary(summary)
     return summary
 
 
@@ -75,14 +77,14 @@ def _path(name: str | Path | None) -> Path | None:
     return None if name is None else Path(name)
 
 
-def _tell(summary: Summary) -> None:
+def _print_summary(summary: Summary) -> None:
     print(summary)
-    if summary.shortfall:
-        print(f"warning: {summary.shortfall}", file=sys.stderr)
+    if summary.warning:
+        print(f"warning: {summary.warning}", file=sys.stderr)
 
 
-def _go_through(
-    film: Film | Webcam,
+def _process(
+    video: VideoFile | Webcam,
     predictor: Predictor,
     smooth: float,
     outputs: Outputs,
@@ -90,62 +92,66 @@ def _go_through(
     threads: int,
 ) -> None:
     start = time.monotonic()
-    follower = Follower(smooth, predictor.card.abstain_below)
+    tracker = FaceTracker(smooth, predictor.card.abstain_below)
     with ExitStack() as stack:
-        feed = stack.enter_context(_reading(film))
-        sinks = [summary.add, *outputs.open(stack, film, predictor.card.labels.names)]
+        frames = stack.enter_context(_prefetch(video))
+        sinks = [summary.add, *outputs.open(stack, video, predictor.card.labels.names)]
         try:
-            with closing(
-                _answers(feed, predictor, 1 if film.live else min(threads, _MOST_THREADS))
-            ) as answers:
-                _pass_on(answers, follower, sinks, cuts=not film.live)
+            parallel = 1 if video.live else min(threads, _MAX_THREADS)
+            with closing(_predictions(frames, predictor, parallel)) as predictions:
+                _send(predictions, tracker, sinks, detect_cuts=not video.live)
         except KeyboardInterrupt:
-            if not film.live:  # the usual end of a webcam, but a film is not whole
+            # Ctrl-C is the normal end of a webcam; a video is then incomplete.
+            if not video.live:
                 raise
         finally:
-            summary.dropped, summary.elapsed = feed.dropped, time.monotonic() - start
-    summary.shortfall = film.shortfall()
+            summary.dropped, summary.elapsed = frames.dropped, time.monotonic() - start
+    summary.warning = video.truncation_message()
 
 
 @contextmanager
-def _reading(film: Film | Webcam) -> Iterator[Feed]:
-    """Read frames in a thread, which has ended when the film is closed."""
-    feed = Feed(film, newest=film.live, patience=_PATIENCE if film.live else None)
+def _prefetch(video: VideoFile | Webcam) -> Iterator[FramePrefetcher]:
+    """Yield prefetched frames; the reading thread ends before the video is closed."""
+    frames = FramePrefetcher(video, latest_only=video.live, timeout=_CAMERA_TIMEOUT if video.live else None)
     try:
-        yield feed
+        yield frames
     finally:
-        if feed.close():
-            film.close()  # a camera that hangs is left alone: closing it while it reads can crash
+        # A camera that hangs is not closed: closing it while a thread reads from it can crash.
+        if frames.close():
+            video.close()
 
 
-def _pass_on(
-    answers: Iterator[tuple[Frame, list[Prediction]]], follower: Follower, sinks: list[Sink], cuts: bool
+def _send(
+    predictions: Iterator[tuple[Frame, list[Prediction]]],
+    tracker: FaceTracker,
+    sinks: list[Sink],
+    detect_cuts: bool,
 ) -> None:
-    is_cut = CutFinder()
-    for frame, predictions in answers:
-        # Before a webcam a sudden change is the light that was switched on.
-        cut = cuts and is_cut(frame.picture)
-        seen = follower.update(predictions, frame.seconds, cut)
+    is_cut = CutDetector()
+    for frame, frame_predictions in predictions:
+        # With a webcam a sudden change is not a cut, but e.g. a light that is switched on.
+        cut = detect_cuts and is_cut(frame.image)
+        faces = tracker.update(frame_predictions, frame.seconds, cut)
         for sink in sinks:
-            sink(frame, seen)
+            sink(frame, faces)
 
 
-def _answers(
+def _predictions(
     frames: Iterable[Frame], predictor: Predictor, threads: int
 ) -> Generator[tuple[Frame, list[Prediction]]]:
-    """Yield frames and the answers on their faces in order, several frames being looked at at a time."""
+    """Yield frames and their predictions in order, with several frames processed in parallel."""
 
-    def look(frame: Frame) -> tuple[Frame, list[Prediction]]:
-        return frame, predictor.classify(frame.picture, predictor.find(frame.picture))
+    def predict(frame: Frame) -> tuple[Frame, list[Prediction]]:
+        return frame, predictor.classify(frame.image, predictor.detect(frame.image))
 
     if threads == 1:
-        yield from map(look, frames)
+        yield from map(predict, frames)
         return
     pending: deque[Future[tuple[Frame, list[Prediction]]]] = deque()
     pool = ThreadPoolExecutor(threads, "frames")
     try:
         for frame in frames:
-            pending.append(pool.submit(look, frame))
+            pending.append(pool.submit(predict, frame))
             if len(pending) > threads:
                 yield pending.popleft().result()
         while pending:

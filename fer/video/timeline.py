@@ -1,4 +1,4 @@
-"""The time line of a film: a row a face and frame, written as they come."""
+"""The timeline of a video: one row per face and frame, written frame by frame as JSONL or CSV."""
 
 import csv
 import io
@@ -14,22 +14,22 @@ from fer.errors import FerError
 
 SUFFIXES = (".jsonl", ".csv")
 _BOX = ("left", "top", "width", "height")
-_HEAD = ("frame", "seconds", "face", *_BOX, "label", "confidence", "uncertain")
+_COLUMNS = ("frame", "seconds", "face", *_BOX, "label", "confidence", "uncertain")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was seen of one face in one frame.
+    """One face in one frame.
 
     Attributes:
-        frame: Counted from 0.
-        seconds: Since the beginning.
-        face: Number that stays with the face.
+        frame: Index of the frame, from 0.
+        seconds: Time since the start.
+        face: Number of the face, constant over frames.
         box: Left, top, width, height in pixels.
-        label: The likeliest emotion.
+        label: The predicted emotion.
         confidence: Its probability.
-        uncertain: Whether that is too low to go by.
-        probabilities: Of each emotion; they sum to 1.
+        uncertain: Whether that is below the model's threshold.
+        probabilities: Probability of each emotion; they sum to 1.
     """
 
     frame: int
@@ -43,41 +43,41 @@ class Row:
 
 
 class Timeline:
-    """A JSONL or CSV file (by its suffix) of `Row`\\ s. Every frame is on disk before the next is looked at.
+    """Writes `Row`\\ s to a JSONL or CSV file, depending on its suffix, and flushes after each frame.
 
     Args:
-        path: Where to; an earlier file there is replaced.
-        emotions: In the order of the columns of a CSV file.
+        path: File to write; an existing file is replaced.
+        emotions: The emotions, in the order of the columns of a CSV file.
 
     Raises:
-        FerError: The suffix is neither, or the file cannot be written.
+        FerError: The suffix is not supported, or the file cannot be written.
     """
 
     def __init__(self, path: str | Path, emotions: Sequence[str]) -> None:
         self.path = Path(path)
         self._emotions = list(emotions)
-        self._csv = check_suffix(self.path) == ".csv"
+        self._csv = check_timeline_suffix(self.path) == ".csv"
         try:
             self._file: TextIO = self.path.open("w", encoding="utf-8", newline="")
         except OSError as error:
             raise FerError(
-                f"{self.path}: cannot be written ({error.strerror}). Choose another place."
+                f"{self.path}: cannot be written ({error.strerror}). Choose another path."
             ) from error
         if self._csv:
-            self._put(csv_head(self._emotions))
+            self._write(csv_header(self._emotions))
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Add the faces of a frame.
+        """Write the faces of a frame.
 
         Raises:
-            FerError: The disk is full; what was written before is kept.
+            FerError: Writing failed, e.g. because the disk is full; earlier rows are kept.
         """
         if self._csv:
-            self._put(csv_lines(rows, self._emotions))
+            self._write(csv_lines(rows, self._emotions))
         else:
-            self._put("".join(json.dumps(_plain(row), ensure_ascii=False) + "\n" for row in rows))
+            self._write("".join(json.dumps(_json_values(row), ensure_ascii=False) + "\n" for row in rows))
 
-    def _put(self, text: str) -> None:
+    def _write(self, text: str) -> None:
         if not text:
             return
         try:
@@ -85,12 +85,12 @@ class Timeline:
             self._file.flush()
         except OSError as error:
             raise FerError(
-                f"{self.path}: cannot be written on ({error.strerror}). The rows before are kept; "
-                "free some space."
+                f"{self.path}: writing failed ({error.strerror}). The rows written before are kept. Free "
+                "some disk space."
             ) from error
 
     def close(self) -> None:
-        """Close the file. All was written by then, or its failure told."""
+        """Close the file; a failed write has been reported by `write` before."""
         with suppress(OSError):
             self._file.close()
 
@@ -99,52 +99,53 @@ class Timeline:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close the file, whatever happened."""
+        """Close the file."""
         self.close()
 
 
-def check_suffix(path: Path) -> str:
-    """Return the suffix of a time line, in lower case.
+def check_timeline_suffix(path: Path) -> str:
+    """Return the suffix of a timeline in lower case.
 
     Raises:
-        FerError: It is none of `SUFFIXES`.
+        FerError: It is not one of `SUFFIXES`.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise FerError(
-            f"{path}: expected a time line named .jsonl or .csv, got {path.suffix or 'no suffix'!r}."
+            f"{path}: expected a timeline ending in .jsonl or .csv, got {path.suffix or 'no suffix'!r}. "
+            "Rename it."
         )
     return path.suffix.lower()
 
 
 def read_timeline(path: str | Path) -> Iterator[Row]:
-    """Yield the rows of a time line that `Timeline` wrote, one at a time.
+    """Yield the rows of a timeline written by `Timeline`, one at a time.
 
     Raises:
-        FerError: There is no such file, or a line is none of a time line.
+        FerError: The file does not exist, or a line is not a valid row.
     """
     path = Path(path)
-    parse = _from_csv if check_suffix(path) == ".csv" else _from_jsonl
+    parse = _from_csv if check_timeline_suffix(path) == ".csv" else _from_jsonl
     try:
         with path.open(encoding="utf-8", newline="") as file:
             yield from parse(file)
     except OSError as error:
-        raise FerError(f"{path}: expected a time line, cannot read it ({error.strerror}).") from error
+        raise FerError(f"{path}: expected a timeline, cannot read it ({error.strerror}).") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise FerError(
-            f"{path}: expected a time line in UTF-8, but it is damaged or of another kind ({error}). "
-            "Write it again."
+            f"{path}: expected a timeline in UTF-8, got a damaged or different file ({error}). "
+            "Run fer-predict again."
         ) from error
     except _BadLineError as error:
         raise FerError(
-            f"{path}, line {error.args[0]}: expected a row of a time line, got one that does not fit "
-            f"({error.__cause__}). It looks cut off or edited; remove the line."
+            f"{path}, line {error.args[0]}: expected a timeline row, got an invalid one "
+            f"({error.__cause__}). It is truncated or edited; remove the line."
         ) from error
 
 
 class _BadLineError(Exception):
-    """The line of this number does not fit."""
+    """The line with this number is not a valid row."""
 
 
 def _from_jsonl(file: TextIO) -> Iterator[Row]:
@@ -165,7 +166,7 @@ def _from_csv(file: TextIO) -> Iterator[Row]:
 
 
 def _from_cells(cells: dict[str, str]) -> Row:
-    emotions = [name for name in cells if name not in _HEAD]
+    emotions = [name for name in cells if name not in _COLUMNS]
     return Row(
         int(cells["frame"]),
         float(cells["seconds"]),
@@ -183,8 +184,8 @@ def _box(values: Sequence[float]) -> tuple[float, float, float, float]:
     return left, top, width, height
 
 
-def _plain(row: Row) -> dict[str, Any]:
-    """Return the values of a row: seconds to a thousandth, pixels to a tenth, shares to a millionth."""
+def _json_values(row: Row) -> dict[str, Any]:
+    """Return JSON values, rounded: seconds to 0.001, pixels to 0.1, probabilities to six digits."""
     return {
         "frame": row.frame,
         "seconds": round(row.seconds, 3),
@@ -193,26 +194,34 @@ def _plain(row: Row) -> dict[str, Any]:
         "label": row.label,
         "confidence": round(float(row.confidence), 6),
         "uncertain": bool(row.uncertain),
-        "probabilities": {name: round(float(share), 6) for name, share in row.probabilities.items()},
+        "probabilities": {name: round(float(value), 6) for name, value in row.probabilities.items()},
     }
 
 
-def csv_head(emotions: Sequence[str]) -> str:
-    """Return the first line of a time line as CSV."""
-    return _to_csv([[*_HEAD, *emotions]])
+def csv_header(emotions: Sequence[str]) -> str:
+    """Return the header line of a CSV timeline."""
+    return _to_csv([[*_COLUMNS, *emotions]])
 
 
 def csv_lines(rows: Sequence[Row], emotions: Sequence[str]) -> str:
-    """Return a line of CSV for each row, the probabilities in the order of these emotions."""
+    """Return one CSV line per row, with the probabilities in the order of these emotions."""
     return _to_csv([_cells(row, emotions) for row in rows])
 
 
 def _cells(row: Row, emotions: Sequence[str]) -> list[Any]:
-    plain = _plain(row)
-    shares = [plain["probabilities"][emotion] for emotion in emotions]
+    values = _json_values(row)
+    probabilities = [values["probabilities"][emotion] for emotion in emotions]
     uncertain = str(row.uncertain).lower()
-    head = [row.frame, plain["seconds"], row.face, *plain["box"], row.label, plain["confidence"], uncertain]
-    return [*head, *shares]
+    head = [
+        row.frame,
+        values["seconds"],
+        row.face,
+        *values["box"],
+        row.label,
+        values["confidence"],
+        uncertain,
+    ]
+    return [*head, *probabilities]
 
 
 def _to_csv(lines: Sequence[Sequence[Any]]) -> str:

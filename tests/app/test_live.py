@@ -5,160 +5,165 @@ from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
-from films import SquareFinder, scene
+from films import SquarePredictor, render_frame
 
 from fer.annotate import draw
 from fer.app import serving
 from fer.app.live import LiveSession
 from fer.app.recording import Recording
-from fer.video import Follower
+from fer.video import FaceTracker
 
 
-def session(finder=None, **options):
-    live = LiveSession(finder or SquareFinder(), nullcontext, **options)
+def session(predictor=None, **options):
+    live = LiveSession(predictor or SquarePredictor(), nullcontext, **options)
     live.mirror = False
     return live
 
 
-def test_frames_are_judged_followed_and_drawn_in():
-    live, finder, follower = session(), SquareFinder(), Follower(0.5)
+def test_frames_are_classified_tracked_and_annotated():
+    live, predictor, tracker = session(), SquarePredictor(), FaceTracker(0.5)
     for index in range(5):
         seconds = 100 + index / 10
-        shown = live.process(scene(index), seconds)
-        answers = follower.update(finder.classify(scene(index), finder.find(scene(index))), seconds)
-        names = [f"#{number}" for number, _ in answers]
-        np.testing.assert_array_equal(
-            shown, draw(scene(index), [answer for _, answer in answers], False, names, True)
+        shown = live.process(render_frame(index), seconds)
+        tracked = tracker.update(
+            predictor.classify(render_frame(index), predictor.detect(render_frame(index))), seconds
         )
-    now = live.snapshot()
-    assert [(number, answer.label) for number, answer in now.faces] == [(1, "happy"), (2, "sad")]
-    assert (now.frames, now.dropped) == (5, 0)
-    assert now.rate == pytest.approx(10)
+        names = [f"#{number}" for number, _ in tracked]
+        np.testing.assert_array_equal(
+            shown, draw(render_frame(index), [prediction for _, prediction in tracked], False, names, True)
+        )
+    snapshot = live.snapshot()
+    assert [(number, prediction.label) for number, prediction in snapshot.faces] == [(1, "happy"), (2, "sad")]
+    assert (snapshot.processed, snapshot.dropped) == (5, 0)
+    assert snapshot.rate == pytest.approx(10)
 
 
-def test_what_is_shown_is_a_copy():
-    frame = scene(0)
+def test_the_annotated_frame_is_a_copy():
+    frame = render_frame(0)
     session().process(frame, 0.0)
-    np.testing.assert_array_equal(frame, scene(0))
+    np.testing.assert_array_equal(frame, render_frame(0))
 
 
-def test_a_mirror_turns_the_picture_before_it_is_judged():
+def test_frames_are_mirrored_before_prediction():
     live = session()
     live.mirror, live.bars = True, False
-    live.process(scene(0, sad=False), 0.0)
-    ((_, answer),) = live.snapshot().faces
-    assert answer.face.box[0] == 160 - 10 - 24  # films.scene: 10 from the left, 24 wide, of 160
+    live.process(render_frame(0, sad=False), 0.0)
+    ((_, prediction),) = live.snapshot().faces
+    # In `render_frame`: 10 pixels from the left, 24 wide, in a frame of 160.
+    assert prediction.face.box[0] == 160 - 10 - 24
 
 
-class Slow(SquareFinder):
-    """Takes until it is told to go on."""
+class BlockingPredictor(SquarePredictor):
+    """Blocks in `detect` until it is released."""
 
     def __init__(self):
         super().__init__()
-        self.began, self.go_on = threading.Event(), threading.Event()
+        self.started, self.release = threading.Event(), threading.Event()
 
-    def find(self, picture):
-        self.began.set()
-        assert self.go_on.wait(10)
-        return super().find(picture)
+    def detect(self, picture):
+        self.started.set()
+        assert self.release.wait(10)
+        return super().detect(picture)
 
 
-def test_a_frame_that_comes_while_one_is_looked_at_is_dropped_not_queued():
-    finder = Slow()
-    live = session(finder)
-    thread = threading.Thread(target=live.process, args=(scene(0), 0.0))
+def test_a_frame_that_arrives_during_prediction_is_dropped():
+    predictor = BlockingPredictor()
+    live = session(predictor)
+    thread = threading.Thread(target=live.process, args=(render_frame(0), 0.0))
     thread.start()
-    assert finder.began.wait(10)
-    np.testing.assert_array_equal(live.process(scene(1), 0.1), scene(1))  # at once, nothing known yet
-    assert live.snapshot().frames == 0  # nor does looking on have to wait
-    finder.go_on.set()
+    assert predictor.started.wait(10)
+    np.testing.assert_array_equal(
+        live.process(render_frame(1), 0.1), render_frame(1)
+    )  # at once, nothing known yet
+    assert live.snapshot().processed == 0  # nor does looking on have to wait
+    predictor.release.set()
     thread.join(10)
-    now = live.snapshot()
-    assert (now.frames, now.dropped, now.seconds) == (1, 1, 0.0)
+    snapshot = live.snapshot()
+    assert (snapshot.processed, snapshot.dropped, snapshot.seconds) == (1, 1, 0.0)
 
 
-def test_many_threads_leave_consistent_figures():
+def test_counts_are_consistent_with_many_threads():
     live = session()
     live.start_recording()
     clock = iter(range(10_000))
 
     def work():
         for _ in range(50):
-            live.process(scene(3), next(clock) / 10)
-            live.shares(1)
+            live.process(render_frame(3), next(clock) / 10)
+            live.recent_probabilities(1)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    now = live.snapshot()
-    assert now.frames + now.dropped == 200
-    assert now.recorded == 2 * now.frames
+    snapshot = live.snapshot()
+    assert snapshot.processed + snapshot.dropped == 200
+    assert snapshot.recorded_rows == 2 * snapshot.processed
 
 
-def test_the_processor_is_used_in_turn_only():
-    inside = []
+def test_prediction_runs_within_a_compute_slot():
+    active = []
 
     @contextmanager
-    def turn():
-        inside.append(True)
+    def compute_slot():
+        active.append(True)
         yield
-        inside.pop()
+        active.pop()
 
-    class Watched(SquareFinder):
-        def find(self, picture):
-            assert inside == [True]
-            return super().find(picture)
+    class CheckedPredictor(SquarePredictor):
+        def detect(self, picture):
+            assert active == [True]
+            return super().detect(picture)
 
-    LiveSession(Watched(), turn).process(scene(0), 0.0)
-    assert inside == []
+    LiveSession(CheckedPredictor(), compute_slot).process(render_frame(0), 0.0)
+    assert active == []
 
 
-def test_a_frame_without_a_free_processor_is_dropped(monkeypatch):
-    """A camera's thread that waited would lose its stream, and hold up all others when it is stopped."""
-    monkeypatch.setattr(serving, "_TURNS", threading.BoundedSemaphore(1))
-    monkeypatch.setattr(serving, "_PROMPT", 0.01)
-    live = LiveSession(SquareFinder(), serving.prompt_turn)
+def test_a_frame_without_a_free_compute_slot_is_dropped(monkeypatch):
+    """A camera thread that waits would lose its stream, and block all others when it is stopped."""
+    monkeypatch.setattr(serving, "_COMPUTE_SLOTS", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(serving, "_FRAME_TIMEOUT", 0.01)
+    live = LiveSession(SquarePredictor(), serving.try_compute_slot)
     live.mirror = False
-    with serving.turn():
-        np.testing.assert_array_equal(live.process(scene(1), 0.0), scene(1))
-    assert (live.snapshot().frames, live.snapshot().dropped) == (0, 1)
-    live.process(scene(1), 0.1)
-    assert live.snapshot().frames == 1
+    with serving.compute_slot():
+        np.testing.assert_array_equal(live.process(render_frame(1), 0.0), render_frame(1))
+    assert (live.snapshot().processed, live.snapshot().dropped) == (0, 1)
+    live.process(render_frame(1), 0.1)
+    assert live.snapshot().processed == 1
 
 
-def test_the_last_half_minute_is_told_from_now_backwards():
+def test_probabilities_cover_the_last_30_seconds():
     live = session(smooth=0.0)
     for index in range(400):
-        live.process(scene(0, happy=index >= 350), 1000 + index / 10)
-    times, probs = live.shares(2)  # the happy one, who came 5 s ago
+        live.process(render_frame(0, happy=index >= 350), 1000 + index / 10)
+    times, probabilities = live.recent_probabilities(2)  # the happy one, who came 5 s ago
     assert -30 <= times.min() < times.max() <= 0
-    assert np.isnan(probs[times < -5.5]).all()
-    np.testing.assert_allclose(probs[times > -4.5], [[0.9, 0.1]] * (times > -4.5).sum())
+    assert np.isnan(probabilities[times < -5.5]).all()
+    np.testing.assert_allclose(probabilities[times > -4.5], [[0.9, 0.1]] * (times > -4.5).sum())
 
 
-def test_while_the_camera_was_off_nothing_is_known_of_a_face():
+def test_probabilities_are_nan_while_the_camera_was_off():
     live = session(smooth=0.0)
     for seconds in (100.0, 100.5, 101.0, 121.0, 121.5):
-        live.process(scene(0, sad=False), seconds)
-    times, probs = live.shares(1)
+        live.process(render_frame(0, sad=False), seconds)
+    times, probabilities = live.recent_probabilities(1)
     off = (times > 101.6 - 121.5) & (times < 120.9 - 121.5)
     assert off.sum() > 30
-    assert np.isnan(probs[off]).all()
-    assert not np.isnan(probs[-1]).any()
+    assert np.isnan(probabilities[off]).all()
+    assert not np.isnan(probabilities[-1]).any()
 
 
-def test_recording_starts_and_stops_when_told():
+def test_recording_starts_and_stops():
     live = session()
-    live.process(scene(0), 1.0)
-    assert live.csv() == ""
+    live.process(render_frame(0), 1.0)
+    assert live.to_csv() == ""
     live.start_recording()
     for index in range(3):
-        live.process(scene(index), 2.0 + index)
+        live.process(render_frame(index), 2.0 + index)
     live.stop_recording()
-    live.process(scene(3), 9.0)
-    rows = list(csv.DictReader(io.StringIO(live.csv())))
+    live.process(render_frame(3), 9.0)
+    rows = list(csv.DictReader(io.StringIO(live.to_csv())))
     assert [(row["frame"], row["seconds"], row["face"], row["label"]) for row in rows] == [
         (str(frame), str(float(frame)), str(face), label)
         for frame in range(3)
@@ -166,15 +171,15 @@ def test_recording_starts_and_stops_when_told():
     ]
     assert all(float(row["happy"]) + float(row["sad"]) == pytest.approx(1) for row in rows)
     live.start_recording()
-    assert live.snapshot().recorded == 0  # the new one replaces the old one
+    assert live.snapshot().recorded_rows == 0  # the new one replaces the old one
 
 
-def test_a_recording_is_bounded():
+def test_a_recording_has_a_maximal_length():
     recording = Recording(("happy", "sad"), max_rows=3)
-    finder = SquareFinder()
-    seen = list(enumerate(finder.classify(scene(0), finder.find(scene(0))), 1))
+    predictor = SquarePredictor()
+    faces = list(enumerate(predictor.classify(render_frame(0), predictor.detect(render_frame(0))), 1))
     for index in range(5):
-        recording.add(seen, float(index))
+        recording.add(faces, float(index))
     assert recording.full
     assert recording.rows == 3
     assert len(recording.to_csv().splitlines()) == 1 + 3

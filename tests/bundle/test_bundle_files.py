@@ -1,4 +1,4 @@
-"""Bundles: what is altered, missing or half is refused; what is written is whole."""
+"""Bundles are checked when they are read, and written atomically."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from written_bundle import write_bundle
 
-from fer.bundle.files import CARD, FILES, MODEL, README, draft, read_bundle
+from fer.bundle.files import CARD, FILES, MODEL, README, read_bundle, staging_folder
 from fer.bundle.find import ZOO, find_bundle
 from fer.bundle.registry import Registry
 from fer.errors import FerError
@@ -21,14 +21,14 @@ def bundle(tmp_path):
     return write_bundle(tmp_path / "bundle")
 
 
-def test_a_bundle_reads_back(bundle):
+def test_bundle_round_trip(bundle):
     assert {path.name for path in bundle.folder.iterdir()} == FILES
     assert read_bundle(bundle.folder) == bundle
     assert read_bundle(str(bundle.folder)).card.labels.names[3] == "happy"
 
 
 @pytest.mark.parametrize("at", [0, 100, -1])
-def test_one_altered_byte_is_noticed(bundle, at):
+def test_a_changed_byte_is_an_error(bundle, at):
     content = bytearray(bundle.model_path.read_bytes())
     content[at] ^= 1
     bundle.model_path.write_bytes(content)
@@ -36,30 +36,30 @@ def test_one_altered_byte_is_noticed(bundle, at):
         read_bundle(bundle.folder)
 
 
-def test_a_model_that_was_cut_off_is_noticed(bundle):
+def test_a_truncated_model_is_an_error(bundle):
     bundle.model_path.write_bytes(bundle.model_path.read_bytes()[:-10])
-    with pytest.raises(FerError, match="changed or cut off"):
+    with pytest.raises(FerError, match="changed or truncated"):
         read_bundle(bundle.folder)
 
 
-@pytest.mark.parametrize(("name", "said"), [(MODEL, "model is missing"), (CARD, "expected a bundle")])
-def test_a_missing_file_is_named(bundle, name, said):
+@pytest.mark.parametrize(("name", "message"), [(MODEL, "model is missing"), (CARD, "expected a bundle")])
+def test_a_missing_file_is_named_in_the_error(bundle, name, message):
     (bundle.folder / name).unlink()
-    with pytest.raises(FerError, match=said):
+    with pytest.raises(FerError, match=message):
         read_bundle(bundle.folder)
 
 
-def test_people_may_lose_the_readme(bundle):
+def test_the_readme_is_optional(bundle):
     (bundle.folder / README).unlink()
     assert read_bundle(bundle.folder).card == bundle.card
 
 
-def test_a_folder_that_is_not_there_says_what_writes_one(tmp_path):
+def test_a_missing_folder_names_the_export_command(tmp_path):
     with pytest.raises(FerError, match="fer-export RUN"):
         read_bundle(tmp_path / "nowhere")
 
 
-def write_three(folder, text):
+def write_files(folder, text):
     for name in FILES:
         (folder / name).write_text(text)
 
@@ -68,23 +68,23 @@ def texts(folder):
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
-def test_a_draft_takes_the_place_of_an_earlier_bundle(tmp_path):
+def test_a_new_bundle_replaces_the_previous_one(tmp_path):
     for text in ("first", "second"):
-        with draft(tmp_path / "bundle") as folder:
-            write_three(folder, text)
+        with staging_folder(tmp_path / "bundle") as folder:
+            write_files(folder, text)
             if text == "second":
                 assert texts(tmp_path / "bundle") == dict.fromkeys(FILES, "first")
     assert texts(tmp_path / "bundle") == dict.fromkeys(FILES, "second")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_an_error_leaves_the_earlier_bundle_and_no_draft(tmp_path):
-    with draft(tmp_path / "bundle") as folder:
-        write_three(folder, "first")
+def test_an_error_keeps_the_previous_bundle_and_removes_the_staging_folder(tmp_path):
+    with staging_folder(tmp_path / "bundle") as folder:
+        write_files(folder, "first")
 
     def fail():
-        with draft(tmp_path / "bundle") as folder:
-            write_three(folder, "second")
+        with staging_folder(tmp_path / "bundle") as folder:
+            write_files(folder, "second")
             raise FerError("no")
 
     with pytest.raises(FerError):
@@ -94,11 +94,11 @@ def test_an_error_leaves_the_earlier_bundle_and_no_draft(tmp_path):
 
 
 @pytest.mark.parametrize("failing", [{"bundle"}, {"bundle", "earlier"}])
-def test_an_earlier_bundle_outlives_a_disk_that_refuses_to_move_folders(tmp_path, monkeypatch, failing):
-    """The new bundle cannot take its place; in the second case the earlier one cannot come back, either."""
+def test_the_previous_bundle_survives_failing_renames(tmp_path, monkeypatch, failing):
+    """The new bundle cannot be moved into place; in the second case the previous one cannot be restored."""
     target, rename = tmp_path / "bundle", Path.rename
-    with draft(target) as folder:
-        write_three(folder, "first")
+    with staging_folder(target) as folder:
+        write_files(folder, "first")
 
     def refuse(path, to):
         if path.name in failing and to == target:
@@ -106,75 +106,78 @@ def test_an_earlier_bundle_outlives_a_disk_that_refuses_to_move_folders(tmp_path
         return rename(path, to)
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(FerError, match="Input/output error") as told, draft(target) as folder:
-        write_three(folder, "second")
-    kept = next(tmp_path.glob(".bundle-*/earlier")) if "earlier" in failing else target
-    assert texts(kept) == dict.fromkeys(FILES, "first")
-    assert ("is kept in" in str(told.value)) == ("earlier" in failing)
-    assert ("earlier" not in failing) or str(kept) in str(told.value)
+    with pytest.raises(FerError, match="Input/output error") as raised, staging_folder(target) as folder:
+        write_files(folder, "second")
+    backup = next(tmp_path.glob(".bundle-*/earlier")) if "earlier" in failing else target
+    assert texts(backup) == dict.fromkeys(FILES, "first")
+    assert ("is kept in" in str(raised.value)) == ("earlier" in failing)
+    assert ("earlier" not in failing) or str(backup) in str(raised.value)
 
 
-def test_another_writer_may_be_faster(tmp_path, monkeypatch):
-    """A bundle stands there, so nothing has to be moved back by hand."""
+def test_another_process_may_write_the_target_first(tmp_path, monkeypatch):
+    """There is a bundle then, so nothing has to be restored by hand."""
     target, rename = tmp_path / "bundle", Path.rename
-    with draft(target) as folder:
-        write_three(folder, "first")
+    with staging_folder(target) as folder:
+        write_files(folder, "first")
 
-    def overtaken(path, to):
+    def write_first(path, to):
         if path.name == "bundle" and to == target:
             target.mkdir()
-            write_three(target, "other")
+            write_files(target, "other")
             raise OSError(39, "Directory not empty")
         return rename(path, to)
 
-    monkeypatch.setattr(Path, "rename", overtaken)
-    with pytest.raises(FerError, match=r"Directory not empty\). Try again\.$"), draft(target) as folder:
-        write_three(folder, "second")
+    monkeypatch.setattr(Path, "rename", write_first)
+    with (
+        pytest.raises(FerError, match=r"Directory not empty\). Try again\.$"),
+        staging_folder(target) as folder,
+    ):
+        write_files(folder, "second")
     assert texts(target) == dict.fromkeys(FILES, "other")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_what_is_said_to_be_kept_is_kept(tmp_path, monkeypatch):
-    """Another writer comes just after the earlier bundle could not be moved back."""
+def test_the_backup_named_in_the_error_exists(tmp_path, monkeypatch):
+    """Another process writes the target just after restoring the previous bundle failed."""
     target, rename = tmp_path / "bundle", Path.rename
-    with draft(target) as folder:
-        write_three(folder, "first")
+    with staging_folder(target) as folder:
+        write_files(folder, "first")
 
     def refuse(path, to):
         if to == target:
             raise OSError(5, "Input/output error")
         return rename(path, to)
 
-    def late(aside, to):
+    def write_late(backup, to):
         to.mkdir()
         return False
 
     monkeypatch.setattr(Path, "rename", refuse)
-    monkeypatch.setattr("fer.bundle.files._put_back", late)
-    with pytest.raises(FerError, match="is kept in") as told, draft(target) as folder:
-        write_three(folder, "second")
-    (kept,) = tmp_path.glob(".bundle-*/earlier")
-    assert str(kept) in str(told.value)
-    assert texts(kept) == dict.fromkeys(FILES, "first")
+    monkeypatch.setattr("fer.bundle.files._restore", write_late)
+    with pytest.raises(FerError, match="is kept in") as raised, staging_folder(target) as folder:
+        write_files(folder, "second")
+    (backup,) = tmp_path.glob(".bundle-*/earlier")
+    assert str(backup) in str(raised.value)
+    assert texts(backup) == dict.fromkeys(FILES, "first")
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_what_is_no_bundle_is_never_replaced(tmp_path, kind):
+def test_only_bundles_are_replaced(tmp_path, kind):
     target = tmp_path / "thesis"
     if kind == "file":
         target.write_text("years of work")
     else:
         target.mkdir()
         (target / "chapter.txt").write_text("years of work")
-    with pytest.raises(FerError, match="Choose another folder"), draft(target) as folder:
-        write_three(folder, "bundle")
+    with pytest.raises(FerError, match="Choose another folder"), staging_folder(target) as folder:
+        write_files(folder, "bundle")
     assert "years of work" in (target if kind == "file" else target / "chapter.txt").read_text()
 
 
-def test_a_killed_writer_leaves_no_half_bundle(bundle, tmp_path):
+def test_a_killed_writer_leaves_no_partial_bundle(bundle, tmp_path):
     code = (
-        "import os, signal, sys; from pathlib import Path; from fer.bundle.files import draft\n"
-        "with draft(Path(sys.argv[1])) as folder:\n"
+        "import os, signal, sys; from pathlib import Path; from fer.bundle.files import staging_folder\n"
+        "with staging_folder(Path(sys.argv[1])) as folder:\n"
         "    (folder / 'model.onnx').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
     )
     for target in (bundle.folder, tmp_path / "fresh"):
@@ -190,14 +193,17 @@ def test_the_card_is_plain_json(bundle):
     assert card["crop"]["points"][0] == [0.3, 0.4]
 
 
-def test_the_folder_one_is_in_gives_way_to_no_bundle(tmp_path, monkeypatch):
+def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FerError, match="expected another folder than the one you are in"), draft(Path()):
+    with (
+        pytest.raises(FerError, match="expected a folder other than the current one"),
+        staging_folder(Path()),
+    ):
         pass
     assert not list(tmp_path.parent.glob(f".{tmp_path.name}-*"))
 
 
-def test_a_model_of_ones_own_goes_before_the_packages(tmp_path, monkeypatch):
+def test_the_registry_takes_precedence_over_the_package(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_bundle("fer2013").folder == ZOO / "fer2013"
     (tmp_path / "fer2013").mkdir()  # data, say
@@ -210,7 +216,7 @@ def test_a_model_of_ones_own_goes_before_the_packages(tmp_path, monkeypatch):
         find_bundle("empty")
 
 
-def test_an_older_card_does_not_say_how_to_resize(bundle):
+def test_an_older_card_without_resize_is_valid(bundle):
     path = bundle.folder / CARD
     content = json.loads(path.read_text())
     assert content["crop"].pop("resize")["smaller"] == "mean over areas"

@@ -1,4 +1,4 @@
-"""Cards: their schema holds for what is written, and every way to be broken has one clear message."""
+"""Cards are valid in their schema, and every invalid card gives a clear error."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def schema():
     return jsonschema.Draft202012Validator(content)
 
 
-def test_a_written_card_fits_the_schema(path):
+def test_a_written_card_is_valid_in_the_schema(path):
     schema().validate(json.loads(path.read_text()))
 
 
@@ -45,12 +45,12 @@ def test_a_written_card_fits_the_schema(path):
     ],
     ids=str,
 )  # fmt: skip
-def test_the_schema_refuses(path, wrong):
+def test_the_schema_rejects_invalid_fields(path, wrong):
     change(path, **wrong)
     assert not schema().is_valid(json.loads(path.read_text()))
 
 
-def test_schema_and_code_name_the_same_fields():
+def test_schema_and_code_have_the_same_fields():
     content = json.loads(SCHEMA.read_text())
     assert set(content["properties"]) == set(content["required"]) == set(Card.__dataclass_fields__)
     assert set(content["properties"]["crop"]["properties"]) == set(CropRule.__dataclass_fields__)
@@ -58,7 +58,7 @@ def test_schema_and_code_name_the_same_fields():
 
 
 @pytest.mark.parametrize("field", [name for name in Card.__dataclass_fields__ if name != "schema_version"])
-def test_a_missing_field_is_named(path, field):
+def test_a_missing_field_is_named_in_the_error(path, field):
     content = json.loads(path.read_text())
     del content[field]
     path.write_text(json.dumps(content))
@@ -66,62 +66,62 @@ def test_a_missing_field_is_named(path, field):
         read_card(path)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
-def test_a_card_that_was_cut_off_is_noticed(path, share):
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.9, 0.999])
+def test_a_truncated_card_is_an_error(path, fraction):
     text = path.read_text()
-    path.write_text(text[: int(share * len(text.rstrip()))])
-    with pytest.raises(FerError, match="cut off or damaged"):
+    path.write_text(text[: int(fraction * len(text.rstrip()))])
+    with pytest.raises(FerError, match="truncated or damaged"):
         read_card(path)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"schema_version": SCHEMA_VERSION + 1}, "Install a newer version"),
-        ({"schema_version": None}, "which schema"),
-        ({"name": "../../escaped"}, "letters, digits and"),
+        ({"schema_version": None}, "schema_version: expected"),
+        ({"name": "../../escaped"}, "only letters, digits"),
         ({"model": {}}, "model.sha256"),
         ({"model": []}, "model"),
         ({"licence": {}}, "licence.data, licence.weights"),
-        ({"crop": CROP | {"box_scale": 0}}, "box_scale above 0"),
+        ({"crop": CROP | {"box_scale": 0}}, "box_scale > 0"),
         ({"crop": CROP | {"points": CROP["points"][:3]}}, "five points or none"),
-        ({"crop": {"name": "x"}}, "does not fit"),
+        ({"crop": {"name": "x"}}, "invalid content"),
         ({"labels": {"name": "fer7", "names": ["happy", "sad"]}}, "angry, disgust"),
         ({"surprise": 1}, "surprise"),
         ({"training": {"members": None}}, "training.members"),
         ({"training": {"members": ["a run"]}}, "training.members"),
     ],
 )
-def test_what_does_not_fit_is_said_with_the_file(path, fields, said):
+def test_an_invalid_field_is_named_with_the_file(path, fields, message):
     change(path, **fields)
-    with pytest.raises(FerError, match=said) as found:
+    with pytest.raises(FerError, match=message) as raised:
         read_card(path)
-    assert str(path) in str(found.value)
+    assert str(path) in str(raised.value)
 
 
-def test_a_list_is_no_card(path):
+def test_a_list_is_not_a_card(path):
     path.write_text("[1, 2]")
     with pytest.raises(FerError, match="schema"):
         read_card(path)
 
 
-def test_binary_is_no_card(path):
+def test_a_binary_file_is_not_a_card(path):
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(FerError, match="cut off or damaged"):
+    with pytest.raises(FerError, match="truncated or damaged"):
         read_card(path)
 
 
-def test_the_readme_says_what_the_card_says(path):
+def test_the_readme_has_the_content_of_the_card(path):
     card = read_card(path)
     text = readme(card)
-    for place, emotion in enumerate(card.labels.names):
-        assert f"\n{place}. {emotion}\n" in text
+    for index, emotion in enumerate(card.labels.names):
+        assert f"\n{index}. {emotion}\n" in text
     for fact in ("60.0 %", "58.0 to 62.0 %", "3,589", "selection split", "0.300 | 0.400", "below 0.50"):
         assert fact in text
     assert "not a feeling" in text.replace("\n", " ")
 
 
-def test_the_readme_says_that_nothing_was_measured(path):
+def test_the_readme_says_if_nothing_was_measured(path):
     change(path, metrics={}, abstain_below=None)
     change(path, export=json.loads(path.read_text())["export"] | {"calibration": None})
     text = readme(read_card(path))
@@ -139,7 +139,7 @@ def with_confusion(path, confusion):
     change(path, metrics=metrics)
 
 
-def test_a_confusion_matrix_travels_with_the_card_and_need_not(path):
+def test_a_card_may_have_a_confusion_matrix(path):
     assert "confusion" not in read_card(path).metrics["val"]
     with_confusion(path, MATRIX)
     schema().validate(json.loads(path.read_text()))
@@ -156,15 +156,15 @@ def test_a_confusion_matrix_travels_with_the_card_and_need_not(path):
         "many",
         [1] * 7,
     ],
-    ids=("six rows", "six columns", "shares", "negative", "a word", "flat"),
+    ids=("six rows", "six columns", "fractions", "negative", "string", "flat"),
 )
-def test_a_confusion_matrix_of_other_emotions_is_refused(path, wrong):
+def test_a_confusion_matrix_of_the_wrong_shape_is_an_error(path, wrong):
     with_confusion(path, wrong)
     with pytest.raises(FerError, match="7 rows of 7 counts"):
         read_card(path)
 
 
-def test_figures_that_are_none_are_refused(path):
+def test_metrics_of_the_wrong_type_are_an_error(path):
     change(path, metrics={"val": [0.5]})
     with pytest.raises(FerError, match=r"metrics\.val"):
         read_card(path)

@@ -1,4 +1,4 @@
-"""The registry: numbers are taken once, whoever writes, and whatever dies."""
+"""The registry: each version number is used once, with concurrent writers and killed ones."""
 
 import errno
 import os
@@ -25,7 +25,7 @@ for _ in range(int(sys.argv[3])):
 DIE = """
 import os, signal
 import fer.bundle.registry
-fer.bundle.registry._take = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+fer.bundle.registry._claim = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -49,24 +49,24 @@ def test_versions_count_from_one(registry, bundle):
     assert "version 2" in (second.folder / "README.md").read_text()
 
 
-def test_a_number_that_an_alias_stands_for_is_never_given_again(registry, bundle):
+def test_the_number_of_a_deleted_version_with_an_alias_is_not_reused(registry, bundle):
     registry.register(bundle)
     registry.register(bundle)
     registry.promote("tiny:2")
     shutil.rmtree(registry.folder / "tiny" / "2")
     assert registry.register(bundle).card.version == 3
     with pytest.raises(FerError, match="no version 'best'"):
-        registry.find("tiny:best")
+        registry.load("tiny:best")
 
 
-def test_a_damaged_alias_hides_no_other(registry, bundle):
+def test_a_damaged_alias_does_not_hide_others(registry, bundle):
     registry.register(bundle)
     registry.promote("tiny:1")
     (registry.folder / "tiny" / "old.json").write_text("{")
     assert registry.aliases("tiny") == {"latest": 1, "best": 1}
 
 
-def test_what_is_in_the_registry_is_found(registry, bundle, tmp_path):
+def test_versions_are_found_by_number_and_alias(registry, bundle, tmp_path):
     for _ in range(3):
         registry.register(bundle)
     other = write_bundle(tmp_path / "other", name="other")
@@ -75,23 +75,23 @@ def test_what_is_in_the_registry_is_found(registry, bundle, tmp_path):
     assert registry.names() == ["other", "tiny"]
     assert registry.aliases("tiny") == {"latest": 3, "best": 2}
     for reference, version in {"tiny": 3, "tiny:1": 1, "tiny:best": 2, "tiny:latest": 3}.items():
-        assert registry.find(reference).card.version == version
+        assert registry.load(reference).card.version == version
 
 
 @pytest.mark.parametrize(
-    ("reference", "said"),
+    ("reference", "message"),
     [("tinny", "Did you mean 'tiny'"), ("tiny:9", "1, latest"), ("tiny:best", "1, latest"), ("", "tiny")],
 )
-def test_what_is_not_there_names_what_is(registry, bundle, reference, said):
+def test_an_unknown_reference_lists_the_existing_ones(registry, bundle, reference, message):
     registry.register(bundle)
-    with pytest.raises(FerError, match=said):
-        registry.find(reference)
+    with pytest.raises(FerError, match=message):
+        registry.load(reference)
 
 
-def test_an_empty_registry_says_so(registry):
+def test_an_empty_registry(registry):
     assert registry.names() == []
     with pytest.raises(FerError, match="none"):
-        registry.find("tiny")
+        registry.load("tiny")
 
 
 def test_promotion_moves_an_alias(registry, bundle):
@@ -104,7 +104,7 @@ def test_promotion_moves_an_alias(registry, bundle):
 
 
 @pytest.mark.parametrize("alias", ["latest", "2", "../best", "Best", ""])
-def test_an_alias_is_a_word(registry, bundle, alias):
+def test_invalid_aliases_are_rejected(registry, bundle, alias):
     registry.register(bundle)
     with pytest.raises(FerError, match="--alias"):
         registry.promote("tiny:1", alias)
@@ -119,18 +119,18 @@ def test_a_damaged_version_is_not_promoted(registry, bundle):
     assert registry.aliases("tiny") == {"latest": 1}
 
 
-def test_a_damaged_alias_is_named(registry, bundle):
+def test_a_damaged_alias_is_named_in_the_error(registry, bundle):
     registry.register(bundle)
     registry.promote("tiny:1")
     (registry.folder / "tiny" / "best.json").write_text("{")
     with pytest.raises(FerError, match=r"best\.json.*Promote again"):
-        registry.find("tiny:best")
-    assert registry.find("tiny").card.version == 1  # the others do not suffer
-    assert registry.promote("tiny:1") is None  # and the advice helps
-    assert registry.find("tiny:best").card.version == 1
+        registry.load("tiny:best")
+    assert registry.load("tiny").card.version == 1  # other references still work
+    assert registry.promote("tiny:1") is None  # promoting again repairs it
+    assert registry.load("tiny:best").card.version == 1
 
 
-def test_a_full_disk_takes_no_number(registry, bundle, monkeypatch):
+def test_a_full_disk_makes_no_version(registry, bundle, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -140,16 +140,16 @@ def test_a_full_disk_takes_no_number(registry, bundle, monkeypatch):
     assert registry.versions("tiny") == []
 
 
-def test_writers_side_by_side_take_each_number_once(registry, bundle):
+def test_concurrent_writers_get_different_versions(registry, bundle):
     command = [sys.executable, "-c", REGISTER, str(registry.folder), str(bundle.folder), "8"]
     writers = [subprocess.Popen(command) for _ in range(4)]
     assert [writer.wait() for writer in writers] == [0] * 4
     assert registry.versions("tiny") == list(range(1, 33))
-    assert [registry.find(f"tiny:{n}").card.version for n in range(1, 33)] == list(range(1, 33))
+    assert [registry.load(f"tiny:{n}").card.version for n in range(1, 33)] == list(range(1, 33))
     assert not [path for path in (registry.folder / "tiny").iterdir() if path.name.startswith(".")]
 
 
-def test_a_killed_writer_takes_no_number(registry, bundle):
+def test_a_killed_writer_makes_no_version(registry, bundle):
     registry.register(bundle)
     command = [sys.executable, "-c", DIE + REGISTER, str(registry.folder), str(bundle.folder), "1"]
     assert subprocess.run(command, env=dict(os.environ)).returncode == -signal.SIGKILL
@@ -157,7 +157,7 @@ def test_a_killed_writer_takes_no_number(registry, bundle):
     assert registry.register(bundle).card.version == 2
 
 
-def test_a_registry_that_cannot_be_written_says_so(registry, bundle):
+def test_an_unwritable_registry_is_an_error(registry, bundle):
     registry.folder.parent.mkdir(exist_ok=True)
     registry.folder.write_text("a file in the way")
     with pytest.raises(FerError, match="cannot be written"):

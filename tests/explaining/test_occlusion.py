@@ -1,4 +1,4 @@
-"""The map is hot where the answer comes from, on models that look at one known place only."""
+"""The occlusion map is high where the model looks, for models that use one known patch only."""
 
 import cv2
 import numpy as np
@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer.explaining.occlusion import hide_hottest, occlusion_map
+from fer.explaining.occlusion import hide_most_salient, occlusion_map
 
 SIDE, PATCH = 48, 8
-PLACES = st.integers(0, SIDE - PATCH)
+POSITIONS = st.integers(0, SIDE - PATCH)
 
 
 def sigmoid(value):
@@ -17,7 +17,7 @@ def sigmoid(value):
 
 
 class OnePatch:
-    """Says 1 the more, the more contrast there is in one patch; blind to the rest."""
+    """Predicts class 1 by the contrast of one patch, and ignores the rest."""
 
     def __init__(self, top, left, sign=1.0):
         self.rows, self.columns = slice(top, top + PATCH), slice(left, left + PATCH)
@@ -36,28 +36,28 @@ def noise(seed=0):
 
 
 @settings(max_examples=25, deadline=None)
-@given(top=PLACES, left=PLACES, seed=st.integers(0, 9))
-def test_the_maximum_lies_in_the_patch_that_the_model_looks_at(top, left, seed):
-    heat = occlusion_map(OnePatch(top, left), noise(seed), 1)
-    row, column = np.unravel_index(heat.argmax(), heat.shape)
-    reach = SIDE / 8  # half a window: a square hides the patch from as far away
+@given(top=POSITIONS, left=POSITIONS, seed=st.integers(0, 9))
+def test_the_maximum_is_in_the_patch_that_the_model_uses(top, left, seed):
+    saliency = occlusion_map(OnePatch(top, left), noise(seed), 1)
+    row, column = np.unravel_index(saliency.argmax(), saliency.shape)
+    reach = SIDE / 8  # half a window: squares up to this distance cover the patch
     assert top - reach <= row < top + PATCH + reach
     assert left - reach <= column < left + PATCH + reach
-    inside = heat[top : top + PATCH, left : left + PATCH].mean()
-    far = np.ones_like(heat, bool)
+    inside = saliency[top : top + PATCH, left : left + PATCH].mean()
+    far = np.ones_like(saliency, bool)
     far[max(0, top - 16) : top + PATCH + 16, max(0, left - 16) : left + PATCH + 16] = False
     assert inside > 0
-    assert (heat[far] == 0).all()  # no square that hides these touches the patch
+    assert (saliency[far] == 0).all()  # no square that covers these touches the patch
 
 
-def test_heat_is_below_zero_where_hiding_raises_the_answer():
-    for_it = occlusion_map(OnePatch(20, 20), noise(), 1)
-    against = occlusion_map(OnePatch(20, 20), noise(), 0)
-    np.testing.assert_allclose(for_it, -against, atol=1e-4)
-    assert against.min() < 0 < for_it.max()
+def test_saliency_is_negative_where_hiding_raises_the_probability():
+    positive = occlusion_map(OnePatch(20, 20), noise(), 1)
+    negative = occlusion_map(OnePatch(20, 20), noise(), 0)
+    np.testing.assert_allclose(positive, -negative, atol=1e-4)
+    assert negative.min() < 0 < positive.max()
 
 
-def test_all_is_asked_in_one_call_and_nothing_is_left_to_chance():
+def test_the_map_takes_one_call_and_is_deterministic():
     model = OnePatch(5, 30)
     first = occlusion_map(model, noise(), 1, cells=9)
     assert (model.calls, model.faces) == (1, 9 * 9 + 1)
@@ -72,26 +72,26 @@ def test_every_pixel_is_hidden_by_some_square(cells, window):
         yes = sigmoid(faces.astype(float).std((1, 2, 3)) / 50 - 1)
         return np.stack([1 - yes, yes], axis=1)
 
-    heat = occlusion_map(brightness, noise(), 1, cells, window)
-    assert np.isfinite(heat).all()
-    assert (heat > 0).mean() > 0.9  # all of the face has contrast, so hiding any of it tells
+    saliency = occlusion_map(brightness, noise(), 1, cells, window)
+    assert np.isfinite(saliency).all()
+    assert (saliency > 0).mean() > 0.9  # the whole face has contrast, so hiding any part lowers it
 
 
 def test_the_mean_over_the_squares_is_right_for_a_single_pixel():
     face, model = noise(3), OnePatch(12, 12)
-    heat = occlusion_map(model, face, 1, cells=4, window=0.25)  # squares side by side: 12 pixels each
+    saliency = occlusion_map(model, face, 1, cells=4, window=0.25)  # squares side by side: 12 pixels each
     hidden = face.copy()
     soft = cv2.GaussianBlur(face, (0, 0), SIDE / 8, borderType=cv2.BORDER_REPLICATE)
     hidden[12:24, 12:24] = soft[12:24, 12:24]
     before, after = (model(one[None])[0, 1].astype(float) for one in (face, hidden))
-    odds = [np.log(share / (1 - share)) for share in (before, after)]
-    assert heat[14, 14] == pytest.approx(odds[0] - odds[1], abs=1e-3)
+    odds = [np.log(prob / (1 - prob)) for prob in (before, after)]
+    assert saliency[14, 14] == pytest.approx(odds[0] - odds[1], abs=1e-3)
 
 
-def test_the_hottest_pixels_and_no_others_are_hidden():
-    heat = np.zeros((SIDE, SIDE), np.float32)
-    heat[10:20, 10:20] = np.linspace(1, 2, 100).reshape(10, 10)
+def test_only_the_most_salient_pixels_are_hidden():
+    saliency = np.zeros((SIDE, SIDE), np.float32)
+    saliency[10:20, 10:20] = np.linspace(1, 2, 100).reshape(10, 10)
     face = noise()
-    changed = (hide_hottest(face, heat, 100 / SIDE**2) != face).any(2)
-    assert not changed[heat == 0].any()
-    assert changed[heat > 0].mean() > 0.9
+    changed = (hide_most_salient(face, saliency, 100 / SIDE**2) != face).any(2)
+    assert not changed[saliency == 0].any()
+    assert changed[saliency > 0].mean() > 0.9

@@ -1,14 +1,14 @@
-"""fp16: half the file, nearly the same answers."""
+"""fp16 export: half the file size, nearly the same outputs."""
 
 import numpy as np
 import onnx
 import pytest
-from lively import lively
+from lively import random_network
 from onnx import TensorProto, numpy_helper
 
 from fer.data.synthetic import read_synthetic
-from fer.exporting.graph import Deployed
-from fer.exporting.half import halve
+from fer.exporting.graph import ExportModel
+from fer.exporting.half import convert_to_fp16
 from fer.exporting.onnx_file import metadata, write_onnx
 from fer.exporting.parity import check_parity
 from fer.labels import FER7
@@ -16,26 +16,26 @@ from fer.labels import FER7
 
 @pytest.fixture(scope="module")
 def network():
-    return lively("fast_cnn", 48)
+    return random_network("fast_cnn", 48)
 
 
 @pytest.fixture
 def path(network, tmp_path):
-    write_onnx(Deployed(network, True, 1.2, 48), tmp_path / "model.onnx", metadata("tiny", FER7, 1))
+    write_onnx(ExportModel(network, True, 1.2, 48), tmp_path / "model.onnx", metadata("tiny", FER7, 1))
     return tmp_path / "model.onnx"
 
 
-def test_the_file_is_half_as_large_and_answers_nearly_alike(network, path, tmp_path):
+def test_the_file_is_half_as_large_with_similar_outputs(network, path, tmp_path):
     small = tmp_path / "small.onnx"
-    halve(path, small)
+    convert_to_fp16(path, small)
     assert small.stat().st_size < 0.6 * path.stat().st_size
-    pictures = np.asarray(read_synthetic(64, 0, 0, 48, num_workers=1).images)
-    report = check_parity(small, network, pictures, 1.2, "fp16")
+    images = np.asarray(read_synthetic(64, 0, 0, 48, num_workers=1).images)
+    report = check_parity(small, network, images, 1.2, "fp16")
     assert 1e-7 < report["max_difference"] < 0.01
     onnx.checker.check_model(onnx.load(small), full_check=True)
 
 
-def test_numbers_beyond_half_precision_stay_whole(path, tmp_path):
+def test_values_beyond_half_precision_stay_fp32(path, tmp_path):
     model = onnx.load(path)
     largest = max(
         (w for w in model.graph.initializer if w.data_type == TensorProto.FLOAT),
@@ -45,6 +45,6 @@ def test_numbers_beyond_half_precision_stay_whole(path, tmp_path):
     values.flat[0] = 1e6
     largest.CopyFrom(numpy_helper.from_array(values, largest.name))
     onnx.save(model, path)
-    halve(path, tmp_path / "small.onnx")
+    convert_to_fp16(path, tmp_path / "small.onnx")
     kept = {weights.name: weights for weights in onnx.load(tmp_path / "small.onnx").graph.initializer}
     np.testing.assert_array_equal(numpy_helper.to_array(kept[largest.name]), values)

@@ -1,33 +1,33 @@
-"""int8: it works, and it ships only where it is worth it."""
+"""int8 export: quantisation works, and int8 is kept only if it is faster and as accurate."""
 
 import numpy as np
 import onnx
 import pytest
-from lively import lively
+from lively import random_network
 
 from fer.data.synthetic import read_synthetic
 from fer.exporting import int8
-from fer.exporting.graph import Deployed
+from fer.exporting.graph import ExportModel
 from fer.exporting.onnx_file import metadata, write_onnx
 from fer.labels import FER7
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     return np.asarray(read_synthetic(192, 0, 0, 48, num_workers=1).images)
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory, pictures):
+def files(tmp_path_factory, images):
     folder = tmp_path_factory.mktemp("int8")
-    network = lively("fast_cnn", 48)
-    write_onnx(Deployed(network, True, 1.2, 48), folder / "fp32.onnx", metadata("tiny", FER7, 1))
-    int8.quantise(folder / "fp32.onnx", folder / "int8.onnx", pictures[:128])
+    network = random_network("fast_cnn", 48)
+    write_onnx(ExportModel(network, True, 1.2, 48), folder / "fp32.onnx", metadata("tiny", FER7, 1))
+    int8.quantise(folder / "fp32.onnx", folder / "int8.onnx", images[:128])
     return folder / "fp32.onnx", folder / "int8.onnx"
 
 
-def test_whole_numbers_answer_nearly_alike(files, pictures):
-    plain, small = (int8.answers(path, pictures[128:]) for path in files)
+def test_int8_outputs_are_similar(files, images):
+    plain, small = (int8.predict_probabilities(path, images[128:]) for path in files)
     assert (plain.argmax(1) == small.argmax(1)).mean() > 0.9
     assert 0 < np.abs(plain - small).mean() < 0.05
     assert files[1].stat().st_size < 0.5 * files[0].stat().st_size
@@ -42,46 +42,46 @@ def test_weights_are_quantised_by_channel(files):
 
 
 @pytest.mark.parametrize(
-    ("faster", "right", "kept", "said"),
+    ("speedups", "accuracy", "kept", "message"),
     [
-        ((1.6, 1.7), 1.0, True, "int8 ships"),
-        ((1.6, 1.4), 1.0, False, "1.40 times as fast with 64"),
-        ((1.2, 2.0), 1.0, False, "1.20 times as fast with 1"),
+        ((1.6, 1.7), 1.0, True, "int8 is used"),
+        ((1.6, 1.4), 1.0, False, "1.40 times as fast at batch size 64"),
+        ((1.2, 2.0), 1.0, False, "1.20 times as fast at batch size 1"),
         ((2.0, 2.0), 0.99, False, "-1.00 points"),
         ((2.0, 2.0), 0.998, True, "-0.20 points"),
     ],
 )
-def test_only_what_is_faster_and_as_right_ships(faster, right, kept, said, monkeypatch, files):
-    """Speeds are told; accuracies come from told answers, of which some are made wrong."""
-    speeds = dict(zip((1, 64), faster, strict=True))
-    told = {"fp32_ms": 2.0, "int8_ms": 1.0}
-    monkeypatch.setattr(int8, "compare_speed", lambda *_: told | {"times_faster": speeds[_[3]]})
+def test_int8_is_kept_only_if_faster_and_as_accurate(speedups, accuracy, kept, message, monkeypatch, files):
+    """Speeds are faked; accuracies come from fake outputs, of which some are made wrong."""
+    speeds = dict(zip((1, 64), speedups, strict=True))
+    fake = {"fp32_ms": 2.0, "int8_ms": 1.0}
+    monkeypatch.setattr(int8, "compare_speed", lambda *_: fake | {"times_faster": speeds[_[3]]})
     target = np.zeros(1000, np.int64)
-    wrong = round(1000 * (1 - right))
+    wrong = round(1000 * (1 - accuracy))
 
     def answers(path, _):
         probs = np.eye(7)[np.zeros(1000, np.int64)]
         probs[: wrong if path == files[1] else 0] = np.eye(7)[1]
         return probs
 
-    monkeypatch.setattr(int8, "answers", answers)
-    verdict = int8.judge(*files, np.zeros((1000, 48, 48, 1), np.uint8), target)
-    assert verdict.kept is kept
-    assert said in verdict.report["said"]
-    assert ("ships instead" in verdict.report["said"]) is not kept
-    assert verdict.report["accuracy"] == {"fp32": 1.0, "int8": pytest.approx(right)}
+    monkeypatch.setattr(int8, "predict_probabilities", answers)
+    result = int8.evaluate_int8(*files, np.zeros((1000, 48, 48, 1), np.uint8), target)
+    assert result.kept is kept
+    assert message in result.report["said"]
+    assert ("fp32 is used" in result.report["said"]) is not kept
+    assert result.report["accuracy"] == {"fp32": 1.0, "int8": pytest.approx(accuracy)}
 
 
-def test_speed_is_the_median_of_turns_that_both_take(files, pictures, monkeypatch):
-    """A turn in which the machine was busy with something else changes nothing."""
-    turns = iter([[2.0, 1.0]] * 7 + [[90.0, 1.0]] + [[3.0, 1.0]] * 7)
+def test_speed_is_the_median_over_alternating_rounds(files, images, monkeypatch):
+    """One round under other load does not change the result."""
+    rounds = iter([[2.0, 1.0]] * 7 + [[90.0, 1.0]] + [[3.0, 1.0]] * 7)
     swaps = []
 
-    def turn(calls, repeats, swapped):
+    def time_round(calls, repeats, swapped):
         swaps.append(swapped)
-        return next(turns)
+        return next(rounds)
 
-    monkeypatch.setattr(int8, "_turn", turn)
-    found = int8.compare_speed(*files, pictures, 4)
-    assert found == {"fp32_ms": 3000.0, "int8_ms": 1000.0, "times_faster": 3.0}
+    monkeypatch.setattr(int8, "_time_round", time_round)
+    speed = int8.compare_speed(*files, images, 4)
+    assert speed == {"fp32_ms": 3000.0, "int8_ms": 1000.0, "times_faster": 3.0}
     assert swaps == [False, True] * 7 + [False]

@@ -17,8 +17,8 @@ from fer.faces.rules import CROP_RULES
 
 def run_of(datamodule, name="fer2013_fast_s0_85e0", pretrained=False, init_from=None):
     config = {"datamodule": datamodule, "name": name, "model": {"pretrained": pretrained}}
-    trained = SimpleNamespace(config=config, init_from=init_from)
-    return SimpleNamespace(name="12-00-00_" + name, trained=trained)
+    checkpoint = SimpleNamespace(config=config, init_from=init_from)
+    return SimpleNamespace(name="12-00-00_" + name, checkpoint=checkpoint)
 
 
 def runs_of(*datamodules, **initial):

@@ -18,8 +18,9 @@ LOG = """
 import sys
 from pathlib import Path
 from fer.bundle.files import read_bundle
-from fer.exporting.wandb_artifact import send
-send(read_bundle(sys.argv[1]), Path(sys.argv[2]), {"logger": {"wandb": None}}, ["latest", "version-1"])
+from fer.exporting.wandb_artifact import log_artifact
+bundle, folder = read_bundle(sys.argv[1]), Path(sys.argv[2])
+log_artifact(bundle, folder, {"logger": {"wandb": None}}, ["latest", "version-1"])
 """
 
 

@@ -20,32 +20,32 @@ def run(smoother, answers, times, face=1):
 
 
 @pytest.mark.parametrize("constant", [0.1, 0.5, 3.0])
-def test_even_frames_agree_with_a_filter_of_scipy(constant):
+def test_regular_frames_agree_with_scipy(constant):
     answers, step = probs(50), 0.04
     weight = 1 - np.exp(-step / constant)
     past = (1 - weight) * answers[:1]
     expected, _ = lfilter([weight], [1, weight - 1], answers, axis=0, zi=past)
-    found = run(Smoother(constant), answers, step * np.arange(50))
-    np.testing.assert_allclose(found, expected, atol=1e-12)
+    smoothed = run(Smoother(constant), answers, step * np.arange(50))
+    np.testing.assert_allclose(smoothed, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("rate", [7, 25, 240])
-def test_a_change_takes_as_long_at_every_frame_rate(rate):
+def test_the_response_does_not_depend_on_the_frame_rate(rate):
     times = np.arange(0, 2 * rate + 1) / rate
     answers = np.where(times[:, None] == 0, [[1.0, 0.0]], [[0.0, 1.0]])
-    found = run(Smoother(0.5), answers, times)
-    np.testing.assert_allclose(found[:, 0], np.exp(-times / 0.5), atol=1e-12)
+    smoothed = run(Smoother(0.5), answers, times)
+    np.testing.assert_allclose(smoothed[:, 0], np.exp(-times / 0.5), atol=1e-12)
 
 
 @given(st.floats(0, 10), st.lists(st.floats(0, 3), min_size=1, max_size=20), st.integers(0, 1000))
-def test_shares_still_sum_to_one(constant, steps, seed):
+def test_probabilities_still_sum_to_one(constant, steps, seed):
     answers = probs(len(steps), 7, np.random.default_rng(seed))
-    found = run(Smoother(constant), answers, np.cumsum(steps))
-    assert (found >= 0).all()
-    np.testing.assert_allclose(found.sum(1), 1, atol=1e-12)
+    smoothed = run(Smoother(constant), answers, np.cumsum(steps))
+    assert (smoothed >= 0).all()
+    np.testing.assert_allclose(smoothed.sum(1), 1, atol=1e-12)
 
 
-def test_zero_leaves_every_answer():
+def test_zero_is_no_smoothing():
     answers = probs(5)
     np.testing.assert_array_equal(run(Smoother(0), answers, np.arange(5.0)), answers)
 
@@ -53,8 +53,8 @@ def test_zero_leaves_every_answer():
 def test_faces_do_not_mix():
     smoother, (one, two, three) = Smoother(0.5), probs(3)
     smoother.update([1, 2], np.array([one, two]), 0.0)
-    found = smoother.update([2, 3, 1], np.array([two, three, one]), 0.1)
-    np.testing.assert_allclose(found, [two, three, one], atol=1e-12)
+    smoothed = smoother.update([2, 3, 1], np.array([two, three, one]), 0.1)
+    np.testing.assert_allclose(smoothed, [two, three, one], atol=1e-12)
 
 
 def test_the_past_weighs_less_after_a_gap():
@@ -65,14 +65,14 @@ def test_the_past_weighs_less_after_a_gap():
     assert smoother.update([1], second, 1.0)[0, 0] == pytest.approx(np.exp(-2))
 
 
-def test_a_clock_that_runs_backwards_changes_nothing():
+def test_time_that_decreases_changes_nothing():
     first, second = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])
     smoother = Smoother(0.5)
     smoother.update([1], first, 5.0)
     np.testing.assert_allclose(smoother.update([1], second, 4.0), first)
 
 
-def test_faces_long_gone_are_forgotten():
+def test_old_tracks_are_forgotten():
     smoother = Smoother(0.1)
     for face in range(1000):
         smoother.update([face], probs(1), face * 0.1)

@@ -10,13 +10,13 @@ from fer.errors import FerError
 from fer.video.timeline import Row, Timeline, read_timeline
 
 EMOTIONS = ("angry", "happy", "neutral")
-BOTH = pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+ALL_SUFFIXES = pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
 
 
 def row(frame=3, face=1, uncertain=False, happy=0.75):
     rest = round((1 - happy) / 2, 6)
-    shares = {"angry": rest, "happy": happy, "neutral": rest}
-    return Row(frame, frame / 25, face, (10.5, -2.0, 30.0, 40.0), "happy", happy, uncertain, shares)
+    probabilities = {"angry": rest, "happy": happy, "neutral": rest}
+    return Row(frame, frame / 25, face, (10.5, -2.0, 30.0, 40.0), "happy", happy, uncertain, probabilities)
 
 
 numbers = st.integers(0, 10**6)
@@ -25,10 +25,10 @@ rows = st.lists(
 )
 
 
-@BOTH
+@ALL_SUFFIXES
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(frames=st.lists(rows, max_size=4))
-def test_what_is_written_is_read_back(tmp_path, suffix, frames):
+def test_timeline_round_trip(tmp_path, suffix, frames):
     path = tmp_path / f"out{suffix}"
     with Timeline(path, EMOTIONS) as timeline:
         for faces in frames:
@@ -59,29 +59,29 @@ def test_csv_is_read_by_any_csv_reader(tmp_path):
     )
 
 
-@BOTH
+@ALL_SUFFIXES
 def test_a_frame_is_on_disk_before_the_next(tmp_path, suffix):
     timeline = Timeline(tmp_path / f"out{suffix}", EMOTIONS)
     for frame in range(3):
         timeline.write([row(frame)])
-        assert [found.frame for found in read_timeline(timeline.path)] == list(range(frame + 1))
+        assert [read.frame for read in read_timeline(timeline.path)] == list(range(frame + 1))
     timeline.close()
 
 
-@BOTH
-def test_a_line_that_was_cut_off_is_named(tmp_path, suffix):
+@ALL_SUFFIXES
+def test_a_truncated_line_is_named(tmp_path, suffix):
     path = tmp_path / f"out{suffix}"
     with Timeline(path, EMOTIONS) as timeline:
         timeline.write([row(0), row(1), row(2)])
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines)[: -len(lines[-1]) // 2])
-    with pytest.raises(FerError, match=rf"line {len(lines)}: expected a row"):
+    with pytest.raises(FerError, match=rf"line {len(lines)}: expected a timeline row"):
         list(read_timeline(path))
 
 
-@BOTH
+@ALL_SUFFIXES
 @pytest.mark.parametrize("text", ["something else\n", '{"frame": 1}\n', "frame,seconds\n1,2\n", "[1]\n1\n"])
-def test_another_file_is_refused(tmp_path, suffix, text):
+def test_other_files_are_rejected(tmp_path, suffix, text):
     (tmp_path / f"out{suffix}").write_text(text + text)
     with pytest.raises(FerError, match="line"):
         list(read_timeline(tmp_path / f"out{suffix}"))
@@ -90,32 +90,34 @@ def test_another_file_is_refused(tmp_path, suffix, text):
 @pytest.mark.parametrize(
     ("suffix", "content"), [(".jsonl", b"\xff\xfe{"), (".csv", b"\xff"), (".csv", b'frame,"a\n1')]
 )
-def test_a_file_in_another_encoding_or_quoting_is_told(tmp_path, suffix, content):
+def test_wrong_encoding_or_quoting_is_an_error(tmp_path, suffix, content):
     (tmp_path / f"out{suffix}").write_bytes(content)
-    with pytest.raises(FerError, match="expected a time line in UTF-8"):
+    with pytest.raises(FerError, match="expected a timeline in UTF-8"):
         list(read_timeline(tmp_path / f"out{suffix}"))
 
 
-def test_a_missing_file_is_told(tmp_path):
-    with pytest.raises(FerError, match=r"none\.csv: expected a time line"):
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(FerError, match=r"none\.csv: expected a timeline"):
         list(read_timeline(tmp_path / "none.csv"))
 
 
 def test_the_suffix_must_be_known(tmp_path):
-    with pytest.raises(FerError, match=r"out\.txt: expected a time line named \.jsonl or \.csv, got '\.txt'"):
+    with pytest.raises(
+        FerError, match=r"out\.txt: expected a timeline ending in \.jsonl or \.csv, got '\.txt'"
+    ):
         Timeline(tmp_path / "out.txt", EMOTIONS)
 
 
-def test_a_folder_in_its_place_is_told(tmp_path):
+def test_a_folder_as_path_is_an_error(tmp_path):
     (tmp_path / "out.csv").mkdir()
     with pytest.raises(FerError, match="cannot be written"):
         Timeline(tmp_path / "out.csv", EMOTIONS)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_is_told(tmp_path):
+def test_a_full_disk_is_an_error(tmp_path):
     (tmp_path / "out.jsonl").symlink_to("/dev/full")
     timeline = Timeline(tmp_path / "out.jsonl", EMOTIONS)
-    with pytest.raises(FerError, match="cannot be written on"):
+    with pytest.raises(FerError, match="writing failed"):
         timeline.write([row()])
-    timeline.close()  # what could not be written is not tried, and told, again
+    timeline.close()  # closing does not raise the error again

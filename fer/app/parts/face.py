@@ -1,91 +1,95 @@
-"""A judged picture and what is known of one of its faces."""
+"""An analysed image, the prediction on one of its faces, and the saliency map of that prediction."""
 
 import streamlit as st
 
-from fer.app.intake import escaped
-from fer.app.judging import Judged
-from fer.app.parts.bars import percent, show_bars
-from fer.app.parts.images import boxed, choose_by_picture
-from fer.app.parts.why import show_why
-from fer.app.serving import predictor
+from fer.app.intake import escape_markdown
+from fer.app.judging import ImageAnalysis
+from fer.app.parts.bars import format_percent, show_bars
+from fer.app.parts.images import annotated_image, choose_by_thumbnail
+from fer.app.parts.why import show_explanation
+from fer.app.serving import get_predictor
 from fer.bundle.card import Card
-from fer.prediction import TINY, Prediction
+from fer.prediction import TINY_FACE, Prediction
 
-_FEW = 24  # faces that can be chosen; further ones are in the table
+# Faces that can be selected; the table has all of them.
+_MAX_FACE_TILES = 24
 
 
-def show_picture(judged: Judged) -> None:
-    """Show a picture with its faces boxed, and the answers on the one that the visitor chooses."""
+def show_image_result(analysis: ImageAnalysis) -> None:
+    """Show the annotated image, and the prediction on the face that the visitor selects."""
     left, right = st.columns([11, 9], gap="large")
     with left:
-        room = st.empty()
-        points = _offer_points(judged)
-        room.image(boxed(judged, points), width="stretch", output_format="JPEG", alt=_in_words(judged))
-        st.caption(_about(judged))
+        placeholder = st.empty()
+        image = annotated_image(analysis, _landmarks_toggle(analysis))
+        placeholder.image(image, width="stretch", output_format="JPEG", alt=_alt_text(analysis))
+        st.caption(_image_caption(analysis))
     with right:
-        if not judged.predictions:
-            st.info(
-                "No face was found. A face that looks into the camera and is not too small is found best."
-            )
+        if not analysis.predictions:
+            st.info("No face was detected. Detection works best on large frontal faces.")
             return
-        number = _choose_face(judged)
-        _show_answer(judged.predictions[number])
-    show_why(judged, number)
+        number = _select_face(analysis)
+        _show_prediction(analysis.predictions[number])
+    show_explanation(analysis, number)
 
 
-def _offer_points(judged: Judged) -> bool:
-    if all(answer.face.points is None for answer in judged.predictions):
+def _landmarks_toggle(analysis: ImageAnalysis) -> bool:
+    if all(prediction.face.points is None for prediction in analysis.predictions):
         return False
-    return st.toggle("Show eyes, nose and mouth as they were found", key="points")
+    return st.toggle("Show landmarks: eyes, nose and mouth corners", key="points")
 
 
-def _about(judged: Judged) -> str:
-    faces = f"{len(judged.predictions)} faces" if len(judged.predictions) != 1 else "1 face"
-    width, height = judged.size
-    milliseconds = max(1, round(1000 * judged.seconds))
-    return f"{escaped(judged.name)} · {width:,} × {height:,} pixels · {faces} · {milliseconds} ms"
+def _image_caption(analysis: ImageAnalysis) -> str:
+    count = f"{len(analysis.predictions)} faces" if len(analysis.predictions) != 1 else "1 face"
+    width, height = analysis.size
+    milliseconds = max(1, round(1000 * analysis.seconds))
+    name = escape_markdown(analysis.name)
+    return f"{name} · {width:,} × {height:,} pixels · {count} · {milliseconds} ms"
 
 
-def _in_words(judged: Judged) -> str:
-    answers = ", ".join(
-        f"face {number} {answer.label} {percent(answer.confidence)}"
-        for number, answer in enumerate(judged.predictions, 1)
+def _alt_text(analysis: ImageAnalysis) -> str:
+    predictions = ", ".join(
+        f"face {number} {prediction.label} {format_percent(prediction.confidence)}"
+        for number, prediction in enumerate(analysis.predictions, 1)
     )
-    return f"{judged.name}: {answers or 'no face found'}"
+    return f"{analysis.name}: {predictions or 'no face detected'}"
 
 
-def _choose_face(judged: Judged) -> int:
-    if len(judged.predictions) == 1:
+def _select_face(analysis: ImageAnalysis) -> int:
+    if len(analysis.predictions) == 1:
         return 0
-    titles = [_title(number, answer) for number, answer in enumerate(judged.predictions[:_FEW], 1)]
-    chosen = choose_by_picture("Which face", list(judged.cuts[:_FEW]), titles, "face", required=True)
+    shown = analysis.predictions[:_MAX_FACE_TILES]
+    titles = [_face_title(number, prediction) for number, prediction in enumerate(shown, 1)]
+    crops = list(analysis.crops[:_MAX_FACE_TILES])
+    chosen = choose_by_thumbnail("Select a face", crops, titles, "face", required=True)
     return chosen or 0
 
 
-def _title(number: int, answer: Prediction) -> str:
-    return f"#{number} {escaped(answer.label)}{'?' if answer.uncertain else ''}"
+def _face_title(number: int, prediction: Prediction) -> str:
+    return f"#{number} {escape_markdown(prediction.label)}{'?' if prediction.uncertain else ''}"
 
 
-def _show_answer(answer: Prediction) -> None:
-    st.subheader(f"{escaped(answer.label.capitalize())}, {percent(answer.confidence)}", anchor=False)
-    card = predictor().card
-    least = card.abstain_below
-    if answer.uncertain and least is not None:
+def _show_prediction(prediction: Prediction) -> None:
+    confidence = format_percent(prediction.confidence)
+    st.subheader(f"{escape_markdown(prediction.label.capitalize())}, {confidence}", anchor=False)
+    card = get_predictor().card
+    threshold = card.abstain_below
+    if prediction.uncertain and threshold is not None:
         st.warning(
-            f"Uncertain: below {percent(least)} this model is wrong too often to be relied on.",
+            f"Uncertain: the confidence is below {format_percent(threshold)}. Such predictions of this model "
+            "are often wrong.",
             icon=":material/help:",
         )
-    if answer.tiny:
-        st.warning(f"The face has fewer than {TINY} pixels a side: the answer is worth little.")
-    show_bars(answer.probabilities, answer.uncertain)
-    st.caption(_worth(card, percent(answer.confidence)))
+    if prediction.tiny:
+        st.warning(f"The face is smaller than {TINY_FACE} pixels: the prediction is unreliable.")
+    show_bars(prediction.probabilities, prediction.uncertain)
+    st.caption(_calibration_note(card, confidence))
 
 
-def _worth(card: Card, share: str) -> str:
-    """Return what a percentage of this model means."""
+def _calibration_note(card: Card, confidence: str) -> str:
+    """Return what a probability of this model means."""
     if card.export.get("calibration") is None:
-        return "This model's percentages are not calibrated: they rank emotions, no more."
+        return "This model's probabilities are not calibrated: they only rank the emotions."
     return (
-        f"Calibrated: on pictures like those it was validated on, about {share} of the answers given with "
-        f"{share} are right."
+        f"Calibrated: on images like the validation images, about {confidence} of the predictions made with "
+        f"{confidence} are correct."
     )

@@ -1,4 +1,4 @@
-"""Why this answer: heat over the face, how to read it, and how far to trust it."""
+"""Saliency map of a prediction: which parts of the face it depends on, and how strongly."""
 
 from html import escape
 
@@ -6,97 +6,119 @@ import cv2
 import numpy as np
 import streamlit as st
 
-from fer.app.intake import escaped
-from fer.app.judging import Judged
-from fer.app.parts.bars import percent
-from fer.app.parts.images import data_address
-from fer.app.serving import predictor, turn
-from fer.explaining.why import Why, why
+from fer.app.intake import escape_markdown
+from fer.app.judging import ImageAnalysis
+from fer.app.parts.bars import format_percent
+from fer.app.parts.images import data_url
+from fer.app.serving import compute_slot, get_predictor
+from fer.explaining.why import Explanation, explain
 
-_SIDE = 288  # pixels
-_SHOWS = 0.8  # opacity of the greatest heat
-_WORDS = {
-    "occlusion": "Found by hiding one part of the face after the other (occlusion): the warmer a place, the "
-    "more the answer falls when it is hidden.",
-    "attention": "The model's own attention map: the warmer a place, the more the model weighs it. It is the "
-    "same for every emotion.",
+# Pixels of the displayed maps.
+_MAP_SIDE = 288
+# Opacity of the highest saliency.
+_MAX_OPACITY = 0.8
+_METHODS = {
+    "occlusion": "Occlusion map: each part of the face is covered in turn. The brighter a region, the more "
+    "the probability drops when it is covered.",
+    "attention": "Attention map of the model: the brighter a region, the higher its weight. It is the same "
+    "for every emotion.",
 }
-_NOWHERE = "No single part decides: hiding any one of them does not lower the answer."
+_NO_SALIENCY = "No single region matters: covering any one of them does not lower the probability."
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
 
 
-def show_why(judged: Judged, number: int) -> None:
-    """Offer to explain the answer on a face, and do it where that is wished."""
-    answer = judged.predictions[number]
-    label = escaped(answer.label)
-    if not st.toggle(f"Why {label}? Show the parts of the face that the answer rests on", key="why"):
+def show_explanation(analysis: ImageAnalysis, number: int) -> None:
+    """Show a toggle and, if it is on, the saliency map of the prediction on a face."""
+    prediction = analysis.predictions[number]
+    label = escape_markdown(prediction.label)
+    if not st.toggle(f"Explain {label}: show the saliency map of this prediction", key="explain"):
         return
-    serving = predictor()
-    with turn():
-        found = why(serving.classifier, judged.cuts[number], serving.card.labels.index(answer.label))
+    predictor = get_predictor()
+    crop = analysis.crops[number]
+    with compute_slot():
+        explanation = explain(predictor.classifier, crop, predictor.card.labels.index(prediction.label))
     left, right = st.columns([11, 9], gap="large", vertical_alignment="center")
-    left.html(figure(judged.cuts[number], found, answer.label))
+    left.html(saliency_html(crop, explanation, prediction.label))
     with right:
-        tell(found, label)
+        show_saliency_text(explanation, label)
 
 
-def tell(found: Why, label: str) -> None:
-    """Say how to read the heat, and how far to trust it; ``label`` is Markdown."""
-    if not found.heat.any():
-        st.markdown(_NOWHERE)
-        return
-    st.markdown(_WORDS[found.method])
-    before, after = (escaped(percent(share)) for share in (found.before, found.after))
-    st.markdown(
-        f"The greatest heat is in the **{place(found.heat)}** of the face. With the hottest tenth of the "
-        f"face hidden, *{label}* goes from {before} to **{after}**."
-    )
-    st.caption("It tells what the model looks at, not whether it is right to do so.")
-
-
-def figure(face: np.ndarray, found: Why, label: str) -> str:
-    """Return the face as the model sees it, the heat over it, and the scale, in HTML."""
-    large = cv2.resize(face, (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
-    words = f"Heat over the face; greatest in the {place(found.heat)}" if found.heat.any() else _NOWHERE
-    return (
-        "<div class='fer-why'><figure>"
-        f"<img src='{data_address(large)}' alt='The face as the model sees it'>"
-        "<figcaption>what the model sees</figcaption></figure><figure>"
-        f"<img src='{data_address(overlaid(face, found.heat))}' alt='{words}'>"
-        f"<figcaption>what {escape(label)} rests on</figcaption></figure>"
-        f"<div class='fer-scale'><span>little</span><i style='background:linear-gradient(90deg,{_ramp()})'>"
-        "</i><span>most</span></div></div>"
-    )
-
-
-def overlaid(face: np.ndarray, heat: np.ndarray, side: int = _SIDE) -> np.ndarray:
-    """Return a gray face with its heat in colour over it, uint8 ``(side, side, 3)``.
+def show_saliency_text(explanation: Explanation, label: str) -> None:
+    """Show how to read the saliency map, and how the probability drops when its peak is covered.
 
     Args:
-        face: uint8 ``(S, S, 3)``.
-        heat: 0 to 1, ``(S, S)``.
+        explanation: The saliency map.
+        label: The predicted emotion, as Markdown.
+    """
+    if not explanation.saliency.any():
+        st.markdown(_NO_SALIENCY)
+        return
+    st.markdown(_METHODS[explanation.method])
+    before, after = (
+        escape_markdown(format_percent(one))
+        for one in (explanation.confidence, explanation.confidence_hidden)
+    )
+    st.markdown(
+        f"The saliency is highest in the **{describe_peak(explanation.saliency)}** of the face. With the "
+        f"most salient 10 % of the face covered, the probability of *{label}* changes from {before} to "
+        f"**{after}**."
+    )
+    st.caption("The map shows what the model uses, not whether the prediction is correct.")
+
+
+def saliency_html(face: np.ndarray, explanation: Explanation, label: str) -> str:
+    """Return the model's input, the saliency map over it, and the colour scale, as HTML.
+
+    Args:
+        face: uint8 RGB ``(S, S, 3)``.
+        explanation: The saliency map.
+        label: The predicted emotion, not escaped.
+    """
+    enlarged = cv2.resize(face, (_MAP_SIDE, _MAP_SIDE), interpolation=cv2.INTER_CUBIC)
+    alt = _NO_SALIENCY
+    if explanation.saliency.any():
+        alt = f"Saliency map over the face; highest in the {describe_peak(explanation.saliency)}"
+    scale = f"background:linear-gradient(90deg,{_scale_colors()})"
+    return (
+        "<div class='fer-saliency'><figure>"
+        f"<img src='{data_url(enlarged)}' alt='Input of the model: the cropped face'>"
+        "<figcaption>input of the model</figcaption></figure><figure>"
+        f"<img src='{data_url(overlay_saliency(face, explanation.saliency))}' alt='{alt}'>"
+        f"<figcaption>saliency for {escape(label)}</figcaption></figure>"
+        f"<div class='fer-scale'><span>low</span><i style='{scale}'></i><span>high</span></div></div>"
+    )
+
+
+def overlay_saliency(face: np.ndarray, saliency: np.ndarray, side: int = _MAP_SIDE) -> np.ndarray:
+    """Return the face in grey with the saliency map over it in colour, uint8 RGB ``(side, side, 3)``.
+
+    Args:
+        face: uint8 RGB ``(S, S, 3)``.
+        saliency: 0 to 1, ``(S, S)``.
         side: In pixels.
     """
-    gray = cv2.cvtColor(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    gray = cv2.resize(gray, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.float32)
-    warm = np.clip(cv2.resize(heat, (side, side), interpolation=cv2.INTER_CUBIC), 0, 1)[..., None]
-    return np.rint(gray * (1 - _SHOWS * warm) + _SHOWS * warm * _colors(warm[..., 0])).astype(np.uint8)
+    grey = cv2.cvtColor(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    grey = cv2.resize(grey, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    resized = np.clip(cv2.resize(saliency, (side, side), interpolation=cv2.INTER_CUBIC), 0, 1)[..., None]
+    opacity = _MAX_OPACITY * resized
+    return np.rint(grey * (1 - opacity) + opacity * _saliency_colors(resized[..., 0])).astype(np.uint8)
 
 
-def place(heat: np.ndarray) -> str:
-    """Return in words where the greatest heat is, e.g. ``"lower centre"``, left as the viewer sees it."""
-    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-    return f"{_ROWS[3 * row // len(heat)]} {_COLUMNS[3 * column // len(heat)]}"
+def describe_peak(saliency: np.ndarray) -> str:
+    """Return the region of the highest saliency, e.g. ``"lower centre"``; left is the viewer's left."""
+    row, column = np.unravel_index(int(saliency.argmax()), saliency.shape)
+    return f"{_ROWS[3 * row // len(saliency)]} {_COLUMNS[3 * column // len(saliency)]}"
 
 
-def _colors(heat: np.ndarray) -> np.ndarray:
-    """Return the colours of heat, which differ in lightness too: nobody needs to tell hues apart."""
-    levels = np.rint(255 * heat).astype(np.uint8)
+def _saliency_colors(saliency: np.ndarray) -> np.ndarray:
+    """Return the colour of each value; colours also differ in lightness, for colour-blind viewers."""
+    levels = np.rint(255 * saliency).astype(np.uint8)
     return cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1].astype(np.float32)
 
 
-def _ramp() -> str:
-    """Return the scale as it looks over a middle gray."""
+def _scale_colors() -> str:
+    """Return the colours of the scale over middle grey, as a CSS list."""
     steps = np.linspace(0, 1, 9, dtype=np.float32)[None]
-    mixed = 128 * (1 - _SHOWS * steps[..., None]) + _SHOWS * steps[..., None] * _colors(steps)
+    opacity = _MAX_OPACITY * steps[..., None]
+    mixed = 128 * (1 - opacity) + opacity * _saliency_colors(steps)
     return ",".join(f"rgb({red},{green},{blue})" for red, green, blue in mixed[0].round().astype(int))

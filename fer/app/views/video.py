@@ -1,4 +1,4 @@
-"""Video: emotions along a film, its annotated copy, and both to download."""
+"""Video page: emotions over time in an uploaded video, its annotated copy, and downloads."""
 
 import time
 from collections import Counter
@@ -8,164 +8,173 @@ from typing import Any
 
 import streamlit as st
 
-from fer.app.film import FilmJob, JudgedFilm
-from fer.app.film_kind import SUFFIXES
-from fer.app.intake import escaped, plain_name
+from fer.app.film import VideoAnalysis, VideoJob
+from fer.app.film_kind import VIDEO_SUFFIXES
+from fer.app.intake import display_name, escape_markdown
 from fer.app.limits import MAX_VIDEO_SECONDS
-from fer.app.parts.emotion_lines import show_emotion_lines
+from fer.app.parts.emotion_lines import show_emotion_chart
 from fer.app.safety import show_error
-from fer.app.serving import film_turn, predictor, turn
+from fer.app.serving import compute_slot, get_predictor, video_slot
 from fer.app.settings import settings
 from fer.errors import FerError
-from fer.video.screen import clock
+from fer.video.screen import format_duration
 
-_EVERY = 0.2  # seconds between two steps of the progress bar
-_WAITING = "Other visitors' films are being looked at; yours comes after them …"
-_MOST_FACES = 6  # that have a chart; all are in the downloads
+# Seconds between two updates of the progress bar.
+_UPDATE_SECONDS = 0.2
+_WAITING = "Videos of other visitors are being analysed; yours is waiting in the queue …"
+# All faces are in the downloads.
+_MAX_FACES_SHOWN = 6
 
 
 def page() -> None:
-    """Take a film, judge it, and show what its faces express."""
-    st.title("How do emotions change along a film?")
+    """Upload a video, analyse it, and show the emotions of its faces."""
+    st.title("How do emotions change during a video?")
     st.markdown(
-        f"Films of up to {clock(MAX_VIDEO_SECONDS)} minutes and {settings().max_upload_mb} MB. "
-        "The copy on disk is deleted as soon as it has been looked at; the film and its annotated copy stay "
-        "in memory until you remove the film, or half a minute after you close this tab."
+        f"Videos of up to {format_duration(MAX_VIDEO_SECONDS)} minutes and {settings().max_upload_mb} MB. "
+        "A temporary copy on disk is deleted after the analysis. The video and its annotated copy stay in "
+        "memory until you remove the video, or until 30 seconds after you close this tab."
     )
-    upload = st.file_uploader("Choose a film", SUFFIXES, key="film_upload")
+    upload = st.file_uploader("Choose a video", VIDEO_SUFFIXES, key="video_upload")
     if upload is None:
-        st.session_state.pop("film", None)
+        st.session_state.pop("video", None)
         return
-    done = st.session_state.get("film")
-    if done is None or done[0] != upload.file_id:
-        st.session_state.pop("film", None)
-        _offer(upload)
+    result = st.session_state.get("video")
+    if result is None or result[0] != upload.file_id:
+        st.session_state.pop("video", None)
+        _show_options(upload)
     else:
-        _show(done[1], Path(plain_name(upload.name)).stem)
+        _show_result(result[1], Path(display_name(upload.name)).stem)
 
 
-def _offer(upload: Any) -> None:
-    """Show what can be chosen, and judge the film when that is asked for."""
-    place = st.empty()
-    with place.container():
+def _show_options(upload: Any) -> None:
+    """Show the options, and analyse the video when the button is clicked."""
+    placeholder = st.empty()
+    with placeholder.container():
         with st.container(horizontal=True, gap="medium"):
-            with_bars = st.toggle("Bars", True, help="Draw the probability of every emotion beside each face")
-            with_points = st.toggle("Landmarks", False, help="Draw eyes, nose and corners of the mouth")
-        started = st.button("Find the emotions", type="primary")
+            bars = st.toggle("Bars", True, help="Draw the probability of every emotion next to each face")
+            points = st.toggle("Landmarks", False, help="Draw eyes, nose and mouth corners")
+        started = st.button("Analyse the video", type="primary")
     if started:
-        place.empty()
-        _judge(upload, with_bars, with_points)
+        placeholder.empty()
+        _analyse(upload, bars, points)
 
 
-def _judge(upload: Any, bars: bool, points: bool) -> None:
-    place = st.empty()
-    with place.container():
-        bar = st.progress(0.0, "Opening the film …")
-        st.button("Cancel", key="film_cancel")  # a click anywhere ends this run, and with it the work
-    job = FilmJob(predictor(), turn, _progress(bar), points=points, bars=bars)
+def _analyse(upload: Any, bars: bool, points: bool) -> None:
+    placeholder = st.empty()
+    with placeholder.container():
+        bar = st.progress(0.0, "Opening the video …")
+        # Any click ends this run of the script, and with it the analysis.
+        st.button("Cancel", key="video_cancel")
+    job = VideoJob(get_predictor(), compute_slot, _progress_callback(bar), points=points, bars=bars)
     try:
-        with film_turn(lambda: bar.progress(0.0, _WAITING)):
-            judged = job.judge(upload.name, upload)
+        with video_slot(lambda: bar.progress(0.0, _WAITING)):
+            analysis = job.run(upload.name, upload)
     except FerError as error:
-        place.empty()
+        placeholder.empty()
         show_error(error)
         return
-    st.session_state["film"] = (upload.file_id, judged)
+    st.session_state["video"] = (upload.file_id, analysis)
     st.rerun()
 
 
-def _progress(bar: Any) -> Callable[[int, int | None], None]:
-    """Return what shows how far the work is; Streamlit ends it there when the visitor goes elsewhere."""
-    first = shown = 0.0
+def _progress_callback(bar: Any) -> Callable[[int, int | None], None]:
+    """Return a function that updates the progress bar; Streamlit raises in it when the visitor leaves."""
+    first = updated = 0.0
 
-    def show(done: int, total: int | None) -> None:
-        nonlocal first, shown
+    def update(done: int, total: int | None) -> None:
+        nonlocal first, updated
         now = time.monotonic()
-        first = first or now  # opening the film does not count
-        if now - shown >= _EVERY:
-            shown = now
-            share = min(1.0, done / total) if total else 0.0
-            bar.progress(share, progress_text(done, total, now - first))
+        # Timed from the first frame: opening the video does not count.
+        first = first or now
+        if now - updated >= _UPDATE_SECONDS:
+            updated = now
+            fraction = min(1.0, done / total) if total else 0.0
+            bar.progress(fraction, progress_text(done, total, now - first))
 
-    return show
+    return update
 
 
 def progress_text(done: int, total: int | None, elapsed: float) -> str:
     """Return e.g. ``Frame 151 of 301, about 0:02 left``.
 
     Args:
-        done: Frames, the last of them just now.
-        total: Frames expected; None where unknown.
-        elapsed: Seconds since the first.
+        done: Number of frames done.
+        total: Number of frames expected; None if unknown.
+        elapsed: Seconds since the first frame.
     """
     if not total:
         return f"Frame {done:,}"
     if done < 2:
         return f"Frame {done:,} of {total:,}"
     left = elapsed / (done - 1) * max(0, total - done)
-    return f"Frame {done:,} of {total:,}, about {clock(left)} left"
+    return f"Frame {done:,} of {total:,}, about {format_duration(left)} left"
 
 
-def _show(judged: JudgedFilm, stem: str) -> None:
-    """Show the annotated film, what was found, the downloads, and the course of each face."""
-    if judged.warning:
-        st.warning(escaped(judged.warning))
-    film, found = st.columns([3, 2], gap="large")
-    film.video(judged.film, format="video/mp4", muted=True)
-    with found:
-        _tell(judged)
-        _downloads(judged, stem)
-    faces = _faces(judged)
+def _show_result(analysis: VideoAnalysis, stem: str) -> None:
+    """Show the annotated video, a summary, the downloads, and a chart per face."""
+    if analysis.warning:
+        st.warning(escape_markdown(analysis.warning))
+    left, right = st.columns([3, 2], gap="large")
+    left.video(analysis.video, format="video/mp4", muted=True)
+    with right:
+        _show_summary(analysis)
+        _show_downloads(analysis, stem)
+    faces = _shown_faces(analysis)
     if not faces:
         return
     st.subheader("Emotions over time")
-    for face in faces[:_MOST_FACES]:
-        _course(judged, face)
-    if len(faces) > _MOST_FACES:
-        more = len(faces) - _MOST_FACES
-        st.caption(f"{more:,} more faces were seen more shortly; they are in the downloads.")
+    for face in faces[:_MAX_FACES_SHOWN]:
+        _show_chart(analysis, face)
+    if len(faces) > _MAX_FACES_SHOWN:
+        more = len(faces) - _MAX_FACES_SHOWN
+        st.caption(f"{more:,} more faces were visible for a shorter time; the downloads contain all faces.")
 
 
-def _tell(judged: JudgedFilm) -> None:
-    """Say in words what was found."""
-    faces = _faces(judged)
-    number = len(judged.summary.faces) + judged.summary.passed
-    named = "1 face" if number == 1 else f"{number:,} faces"
-    st.caption(f"{judged.summary.frames:,} frames, {clock(judged.summary.seconds)} minutes, {named}")
+def _show_summary(analysis: VideoAnalysis) -> None:
+    """Show the number of frames and faces, and the most frequent emotions of each face."""
+    faces, summary = _shown_faces(analysis), analysis.summary
+    number = len(summary.faces) + summary.forgotten
+    count = "1 face" if number == 1 else f"{number:,} faces"
+    st.caption(f"{summary.frames:,} frames, {format_duration(summary.seconds)} minutes, {count}")
     if not faces:
-        st.info("No face was found in this film. Faces are found best from the front and not too small.")
-    for face in faces[:_MOST_FACES]:
-        st.markdown(f"**Face {face}**: {escaped(shares(judged.summary.faces[face]))}")
+        st.info("No face was detected in this video. Detection works best on large frontal faces.")
+    for face in faces[:_MAX_FACES_SHOWN]:
+        st.markdown(f"**Face {face}**: {escape_markdown(emotion_frequencies(summary.faces[face]))}")
 
 
-def _faces(judged: JudgedFilm) -> list[int]:
-    """Return the faces seen longest, the longest first; of very many, only these are still known."""
-    return [face for face in judged.history.faces() if face in judged.summary.faces]
+def _shown_faces(analysis: VideoAnalysis) -> list[int]:
+    """Return the faces seen longest first; of very many, the summary forgets those seen only briefly."""
+    return [face for face in analysis.history.faces() if face in analysis.summary.faces]
 
 
-def shares(emotions: Counter[str]) -> str:
-    """Return what a face showed most, e.g. ``happy in 80 % of 120 frames, neutral in 20 %``."""
+def emotion_frequencies(emotions: Counter[str]) -> str:
+    """Return the most frequent emotions, e.g. ``happy in 80 % of 120 frames, neutral in 20 %``."""
     total = emotions.total()
     (first, count), *others = emotions.most_common(3)
     rest = "".join(f", {name} in {100 * number / total:.0f} %" for name, number in others)
     return f"{first} in {100 * count / total:.0f} % of {total:,} frames{rest}"
 
 
-def _course(judged: JudgedFilm, face: int) -> None:
-    times, probs = judged.history.shares(face)
+def _show_chart(analysis: VideoAnalysis, face: int) -> None:
+    times, probabilities = analysis.history.probabilities(face)
     st.markdown(f"**Face {face}**")
-    ends = (0.0, float(times[-1] + judged.history.step / 2))
-    show_emotion_lines(times, probs, judged.history.emotions, ends)
+    domain = (0.0, float(times[-1] + analysis.history.step / 2))
+    show_emotion_chart(times, probabilities, analysis.history.emotions, domain)
 
 
-def _downloads(judged: JudgedFilm, stem: str) -> None:
+def _show_downloads(analysis: VideoAnalysis, stem: str) -> None:
     files = (
-        ("Annotated film (MP4)", judged.film, "mp4", "video/mp4"),
-        ("Table (CSV)", judged.csv, "csv", "text/csv"),
-        ("Table (JSONL)", judged.jsonl, "jsonl", "application/jsonl"),
+        ("Annotated video (MP4)", analysis.video, "mp4", "video/mp4"),
+        ("Table (CSV)", analysis.csv, "csv", "text/csv"),
+        ("Table (JSONL)", analysis.jsonl, "jsonl", "application/jsonl"),
     )
-    for label, content, suffix, kind in files:
+    for label, content, suffix, mime in files:
         st.download_button(
-            label, content, f"{stem}_emotions.{suffix}", kind, on_click="ignore", width="stretch",
+            label,
+            content,
+            f"{stem}_emotions.{suffix}",
+            mime,
+            on_click="ignore",
+            width="stretch",
             icon=":material/download:",
-        )  # fmt: skip
+        )

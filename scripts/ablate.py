@@ -185,7 +185,8 @@ def done(options: argparse.Namespace) -> dict[tuple[str, int], Entry]:
 def render(entries: list[Entry]) -> str:
     """Return the table: accuracy over seeds, differences to the baseline, cost."""
     lines = [
-        "| method | overrides | seeds | accuracy | accuracy, points | macro-F1, points | UAR, points | cost |",
+        "| method | overrides | seeds | accuracy "
+        "| accuracy, points | macro-F1, points | UAR, points | cost |",
         "|---|---|---|---|---|---|---|---|",
     ]
     spreads = {name: pooled(entries, name) for name in SHOWN}

@@ -1,6 +1,6 @@
-"""Photograph the app for docs/app.md and the README: drawn faces only.
+"""Take screenshots of the app for docs/app.md and the README; they show synthetic faces only.
 
-uv run python scripts/app_pictures.py --models models/          # two versions or more; see docs/app.md
+uv run python scripts/app_pictures.py --models models/          # at least two versions, see docs/app.md
 """
 
 import argparse
@@ -15,47 +15,47 @@ SIZE = {"width": 1280, "height": 900}
 
 
 def open_page(context, url, page):
-    """Open a page and wait until it is whole."""
+    """Open a page and wait until it has loaded."""
     tab = context.new_page()
     tab.goto(f"{url}/{page}")
-    tab.wait_for_selector(".fer-foot", timeout=60_000)
+    tab.wait_for_selector(".fer-footer", timeout=60_000)
     return tab
 
 
-def shoot(tab, path, bottom):
-    """Photograph a page from its top down to the lower end of an element, in few colours."""
+def screenshot(tab, path, bottom):
+    """Save a screenshot from the top of a page to the bottom of an element, with 256 colours."""
     tab.wait_for_timeout(2000)
     tab.set_viewport_size({**SIZE, "height": 3000})
     tab.wait_for_timeout(1500)
     box = tab.locator(bottom).last.bounding_box()
     clip = {"x": 0, "y": 0, "width": SIZE["width"], "height": box["y"] + box["height"] + 4}
     tab.screenshot(path=path, clip=clip)
-    picture = Image.open(path).convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE)
-    picture.save(path, optimize=True)
+    image = Image.open(path).convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE)
+    image.save(path, optimize=True)
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", type=Path, required=True, help="registry with two versions or more")
-    parser.add_argument("--detector", default="auto", help="what finds the faces")
-    parser.add_argument("--output", type=Path, default=IMAGES, help="folder of the pictures")
-    request = parser.parse_args()
+    parser.add_argument("--models", type=Path, required=True, help="registry with at least two versions")
+    parser.add_argument("--detector", default="auto", help="face detector")
+    parser.add_argument("--output", type=Path, default=IMAGES, help="output folder")
+    options = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
-    words = ["--models", str(request.models), "--detector", request.detector]
-    with server(words) as (url, _), sync_playwright() as driver:
+    arguments = ["--models", str(options.models), "--detector", options.detector]
+    with server(arguments) as (url, _), sync_playwright() as driver:
         program = shutil.which("chromium") or shutil.which("google-chrome")
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         context = browser.new_context(viewport=SIZE, color_scheme="light")
         tab = open_page(context, url, "")
         tab.get_by_text("three faces", exact=True).click()
         tab.wait_for_selector(".fer-bars", timeout=60_000)
-        shoot(tab, request.output / "app_upload.png", ".fer-bars")
+        screenshot(tab, options.output / "app_upload.png", ".fer-bars")
         tab = open_page(context, url, "compare")
         tab.wait_for_selector(".fer-scroll", timeout=60_000)
-        shoot(tab, request.output / "app_compare.png", ".fer-scroll")
+        screenshot(tab, options.output / "app_compare.png", ".fer-scroll")
         browser.close()
 
 

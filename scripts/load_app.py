@@ -1,10 +1,10 @@
-"""Let many visitors send pictures to the app at once; say how long they wait, and what memory it takes.
+"""Load test of the app: many visitors send images at once; reports waiting times and memory.
 
-uv run python scripts/load_app.py                                      # starts a server of its own
+uv run python scripts/load_app.py                                      # starts its own server
 uv run python scripts/load_app.py --url http://localhost:8501 --pid 4711
 
-Each visitor speaks to the server as a browser does (see send_to_app.py) and sends drawn faces. A wait is from
-the click to the last part of the page that shows the answer. Ends with status 1 when an upload failed.
+Each visitor uses the protocol of a browser (see send_to_app.py) and sends synthetic faces. A waiting time is
+measured from the upload to the complete page with the prediction. Exits with status 1 if an upload failed.
 """
 
 import argparse
@@ -22,29 +22,30 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from send_to_app import PATIENCE, Visitor
+from send_to_app import TIMEOUT, Visitor
 
 from fer.data.synthetic import face_at, render_face
 
-ANSWER = "How probable each emotion is"  # only on a page with an answer
+# Appears only on a page with a prediction.
+PREDICTION = "Probability of each emotion"
 
 
-def pictures(number, size):
-    """Draw JPEGs of a face in a room, ``size`` (width, height) in pixels."""
+def images(number, size):
+    """Yield JPEG files of a synthetic face on a background, ``size`` (width, height) in pixels."""
     width, height = size
     ramp = np.linspace(150, 220, width, dtype=np.uint8)
     for position in range(number):
-        scene = np.repeat(np.tile(ramp, (height, 1))[..., None], 3, axis=2)
+        image = np.repeat(np.tile(ramp, (height, 1))[..., None], 3, axis=2)
         side = height // 2
         face = render_face(face_at(5, 0, position, difficulty=0.2)[0], min(side, 512))[0]
         face = cv2.resize(face, (side, side))
         left = (width - side) * position // max(1, number)
-        scene[side // 2 : side // 2 + side, left : left + side] = face
-        yield cv2.imencode(".jpg", scene[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
+        image[side // 2 : side // 2 + side, left : left + side] = face
+        yield cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
 
 
 async def visit(url, contents, every, end, waits, failures):
-    """Send a picture every so many seconds until the end."""
+    """Upload an image every ``every`` seconds until the end."""
     await asyncio.sleep(random.uniform(0, every))
     try:
         async with Visitor(url) as visitor:
@@ -52,16 +53,17 @@ async def visit(url, contents, every, end, waits, failures):
             while (begin := time.monotonic()) < end:
                 taken = await visitor.upload(f"face {number}.jpg", contents[number % len(contents)])
                 waits.append((begin, taken))
-                if not any(ANSWER in text for text in visitor.texts):
-                    failures.append(f"no answer on the page: {' '.join(visitor.texts)[:300]}")
+                if not any(PREDICTION in text for text in visitor.texts):
+                    failures.append(f"no prediction on the page: {' '.join(visitor.texts)[:300]}")
                 number += 1
                 await asyncio.sleep(max(0.0, begin + every - time.monotonic()))
-    except Exception as error:  # a lost visitor is what this looks for
+    # Any failure of a visitor is counted.
+    except Exception as error:
         failures.append(f"{type(error).__name__}: {error}")
 
 
-async def watch(pid, end, samples):
-    """Note the memory of the server every few seconds."""
+async def sample_memory(pid, end, samples):
+    """Append the memory of the server to ``samples`` every 5 seconds."""
     while time.monotonic() < end:
         samples.extend([megabytes(pid)] if pid else [])
         await asyncio.sleep(5)
@@ -73,29 +75,34 @@ def megabytes(pid):
     return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) / 1024
 
 
-async def load(url, pid, request):
-    """Return what came after the warm-up: waits, failures, samples of the memory, processor seconds."""
-    contents = list(pictures(8, tuple(request.size)))
-    waits, failures, samples, work = [], [], [], []
-    warm = time.monotonic() + request.warm_up
-    end = warm + request.seconds
+async def load(url, pid, options):
+    """Return waiting times after the warm-up, failures, memory samples in MB, and CPU seconds."""
+    contents = list(images(8, tuple(options.size)))
+    waits, failures, samples, cpu_seconds = [], [], [], []
+    measured_from = time.monotonic() + options.warm_up
+    end = measured_from + options.seconds
     visits = [
-        visit(url, contents[number % 8 :] + contents[: number % 8], request.every, end, waits, failures)
-        for number in range(request.sessions)
+        visit(url, contents[number % 8 :] + contents[: number % 8], options.every, end, waits, failures)
+        for number in range(options.sessions)
     ]
 
-    async def watch_later():
-        await asyncio.sleep(request.warm_up)
-        work.append(processor_seconds(pid))
-        await watch(pid, end, samples)
-        work.append(processor_seconds(pid))
+    async def measure_server():
+        await asyncio.sleep(options.warm_up)
+        cpu_seconds.append(cpu_time(pid))
+        await sample_memory(pid, end, samples)
+        cpu_seconds.append(cpu_time(pid))
 
-    await asyncio.gather(*visits, watch_later())
-    return [taken for begin, taken in waits if begin >= warm], failures, samples, work[1] - work[0]
+    await asyncio.gather(*visits, measure_server())
+    return (
+        [taken for begin, taken in waits if begin >= measured_from],
+        failures,
+        samples,
+        cpu_seconds[1] - cpu_seconds[0],
+    )
 
 
-def processor_seconds(pid):
-    """Return the seconds of processor cores that a process has used (Linux)."""
+def cpu_time(pid):
+    """Return the CPU seconds that a process has used (Linux)."""
     if not pid:
         return 0.0
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -103,12 +110,12 @@ def processor_seconds(pid):
 
 
 @contextmanager
-def server(words):
-    """Start the app on a free port; give its address and process number."""
+def server(arguments):
+    """Start the app on a free port; yield its URL and process ID."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "fer.app_cli", "--no-browser", "--port", str(port), *words]
+    command = [sys.executable, "-m", "fer.app_cli", "--no-browser", "--port", str(port), *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
     try:
         url = f"http://localhost:{port}"
@@ -120,54 +127,66 @@ def server(words):
 
 
 def _wait(url, process):
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while time.monotonic() < end and process.poll() is None:
         try:
             urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
             return
         except OSError:
             time.sleep(0.1)
-    raise SystemExit("the server did not start: try fer-app with the same options")
+    raise SystemExit("the server did not start. Run fer-app with the same options to see the error.")
 
 
-def report(waits, failures, samples, work):
-    """Print what was measured."""
+def report(waits, failures, samples, cpu_seconds):
+    """Print the results."""
     print(f"uploads      {len(waits)}, errors {len(failures)}")
     for failure in failures[:5]:
         print(f"             {failure}")
     if len(waits) > 1:
-        shares = statistics.quantiles(waits, n=100)
-        print(f"wait         p50 {shares[49]:.2f} s, p95 {shares[94]:.2f} s, longest {max(waits):.2f} s")
-    if work and waits:
-        print(f"processor    {1000 * work / len(waits):.0f} ms of a core for each upload")
+        percentiles = statistics.quantiles(waits, n=100)
+        p50, p95 = percentiles[49], percentiles[94]
+        print(f"wait         p50 {p50:.2f} s, p95 {p95:.2f} s, longest {max(waits):.2f} s")
+    if cpu_seconds and waits:
+        print(f"CPU          {1000 * cpu_seconds / len(waits):.0f} ms of one core per upload")
     if samples:
         change = 100 * (samples[-1] / samples[0] - 1)
-        ends = f"{samples[0]:.0f} MB at the start, {samples[-1]:.0f} MB at the end ({change:+.1f} %)"
-        print(f"memory       {ends}, most {max(samples):.0f} MB")
+        trend = f"{samples[0]:.0f} MB at the start, {samples[-1]:.0f} MB at the end ({change:+.1f} %)"
+        print(f"memory       {trend}, maximum {max(samples):.0f} MB")
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--url", help="of a server that runs (default: start one)")
-    parser.add_argument("--pid", type=int, help="its process, to watch its memory")
-    parser.add_argument("--sessions", type=int, default=20, help="visitors at once (default: 20)")
-    parser.add_argument("--every", type=float, default=5, help="seconds from upload to upload (default: 5)")
-    parser.add_argument("--seconds", type=float, default=180, help="that are measured (default: 180)")
-    parser.add_argument("--warm-up", type=float, default=20, help="seconds before them (default: 20)")
+    parser.add_argument("--url", help="URL of a running server (default: start one)")
+    parser.add_argument("--pid", type=int, help="process ID of that server, to measure its memory")
+    parser.add_argument("--sessions", type=int, default=20, help="concurrent visitors (default: 20)")
     parser.add_argument(
-        "--size", type=int, nargs=2, default=(1280, 960), metavar=("W", "H"), help="of the pictures"
+        "--every", type=float, default=5, help="seconds between uploads of a visitor (default: 5)"
     )
-    parser.add_argument("--detector", default="auto", help="of a server that is started")
-    request = parser.parse_args()
-    if request.url:
-        found = asyncio.run(load(request.url, request.pid, request))
+    parser.add_argument(
+        "--seconds", type=float, default=180, help="duration of the measurement (default: 180)"
+    )
+    parser.add_argument(
+        "--warm-up", type=float, default=20, help="seconds before the measurement (default: 20)"
+    )
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        default=(1280, 960),
+        metavar=("W", "H"),
+        help="size of the images in pixels",
+    )
+    parser.add_argument("--detector", default="auto", help="detector of the server that is started")
+    options = parser.parse_args()
+    if options.url:
+        results = asyncio.run(load(options.url, options.pid, options))
     else:
-        with server(["--detector", request.detector]) as (url, pid):
-            found = asyncio.run(load(url, pid, request))
-    report(*found)
-    sys.exit(1 if found[1] else 0)
+        with server(["--detector", options.detector]) as (url, pid):
+            results = asyncio.run(load(url, pid, options))
+    report(*results)
+    sys.exit(1 if results[1] else 0)
 
 
 if __name__ == "__main__":

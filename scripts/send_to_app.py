@@ -1,8 +1,8 @@
-"""Send pictures to the app as a browser does, and print what the page says of each.
+"""Upload images to the app as a browser does, and print the texts of the page after each.
 
 uv run python scripts/send_to_app.py http://localhost:8501 photo.jpg ...
 
-Without a browser: a web socket for the page, HTTP for the file.
+No browser is needed: the page is received over a web socket, the file is sent over HTTP.
 """
 
 import argparse
@@ -18,14 +18,15 @@ from streamlit.proto.Common_pb2 import FileURLsRequest
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import connect
 
-PATIENCE = 60  # seconds that a visitor waits for a page
+# Seconds to wait for a page.
+TIMEOUT = 60
 
 
 class Visitor:
-    """A browser's tab on the page of uploads, without the browser.
+    """A browser tab on the images page, without the browser.
 
     Attributes:
-        texts: What the last run of the page showed: its alerts, Markdown and HTML.
+        texts: Alerts, Markdown and HTML of the page's last run.
     """
 
     def __init__(self, url, page=""):
@@ -44,51 +45,50 @@ class Visitor:
         return self
 
     async def __aexit__(self, *_):
-        """Close it."""
+        """Close the page."""
         await self._socket.close()
 
     async def upload(self, name, content):
-        """Send a file in the place of the one before; return the seconds until the page is complete."""
+        """Upload a file that replaces the previous one; return the seconds until the page is complete."""
         start = time.perf_counter()
-        urls = await self._ask_for_place(name)
+        urls = await self._request_upload_url(name)
         await asyncio.to_thread(self._put, urls.upload_url, name, content)
         await self._run([(name, len(content), urls)])
-        taken = time.perf_counter() - start
+        seconds = time.perf_counter() - start
         if self._last:
             await asyncio.to_thread(self._request, self._last, "DELETE")
         self._last = urls.delete_url
-        return taken
+        return seconds
 
     def _xsrf(self):
-        with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=PATIENCE) as answer:
-            cookies = answer.headers.get_all("Set-Cookie") or []
+        with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=TIMEOUT) as response:
+            cookies = response.headers.get_all("Set-Cookie") or []
         pairs = [cookie.split(";")[0] for cookie in cookies]
         token = next(pair.split("=", 1)[1] for pair in pairs if pair.startswith("_streamlit_xsrf"))
         return "; ".join(pairs), token.strip('"')
 
-    async def _ask_for_place(self, name):
-        wanted = FileURLsRequest(request_id=uuid.uuid4().hex, file_names=[name], session_id=self._session)
-        await self._socket.send(BackMsg(file_urls_request=wanted).SerializeToString())
+    async def _request_upload_url(self, name):
+        request = FileURLsRequest(request_id=uuid.uuid4().hex, file_names=[name], session_id=self._session)
+        await self._socket.send(BackMsg(file_urls_request=request).SerializeToString())
         while True:
             message = await self._receive()
             if message.WhichOneof("type") == "file_urls_response":
                 return message.file_urls_response.file_urls[0]
 
-    def _put(self, place, name, content):
-        border = uuid.uuid4().hex
-        head = (
-            f'--{border}\r\nContent-Disposition: form-data; name="file"; filename={json.dumps(name)}\r\n\r\n'
-        )
-        body = head.encode() + content + f"\r\n--{border}--\r\n".encode()
-        self._request(place, "PUT", body, {"Content-Type": f"multipart/form-data; boundary={border}"})
+    def _put(self, path, name, content):
+        boundary = uuid.uuid4().hex
+        disposition = f'form-data; name="file"; filename={json.dumps(name)}'
+        head = f"--{boundary}\r\nContent-Disposition: {disposition}\r\n\r\n"
+        body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+        self._request(path, "PUT", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
 
-    def _request(self, place, method, body=None, headers=None):
+    def _request(self, path, method, body=None, headers=None):
         headers = {"Cookie": self._cookie, "X-Xsrftoken": self._token} | (headers or {})
-        call = urllib.request.Request(self.url + place, body, headers, method=method)
-        urllib.request.urlopen(call, timeout=PATIENCE).close()
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
+        urllib.request.urlopen(request, timeout=TIMEOUT).close()
 
     async def _run(self, files):
-        """Let the page run with these files, to its end."""
+        """Run the page with these files and wait until it has finished."""
         message = BackMsg()
         message.rerun_script.page_name = self.page
         if self._uploader:
@@ -100,15 +100,15 @@ class Visitor:
                 info.file_urls.CopyFrom(urls)
         await self._socket.send(message.SerializeToString())
         self.texts = []
-        while not self._note(await self._receive()):
+        while not self._handle(await self._receive()):
             pass
 
     async def _receive(self):
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             return ForwardMsg.FromString(await self._socket.recv())
 
-    def _note(self, message):
-        """Keep what matters of a message; return whether it is the last one of a run."""
+    def _handle(self, message):
+        """Store the session ID, uploader ID and texts of a message; return whether the run has finished."""
         if message.WhichOneof("type") == "new_session":
             self._session = message.new_session.initialize.session_id
         element = message.delta.new_element
@@ -121,7 +121,7 @@ class Visitor:
 
 
 async def send(url, files):
-    """Send files one after the other; print the seconds of each, and the texts of the page."""
+    """Upload files one after another; print the seconds and the texts of the page for each."""
     async with Visitor(url) as visitor:
         for file in files:
             seconds = await visitor.upload(file.name, file.read_bytes())
@@ -134,10 +134,10 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("url", help="of the app, http://localhost:8501")
-    parser.add_argument("files", nargs="+", type=Path, help="pictures")
-    request = parser.parse_args()
-    asyncio.run(send(request.url.rstrip("/"), request.files))
+    parser.add_argument("url", help="URL of the app, e.g. http://localhost:8501")
+    parser.add_argument("files", nargs="+", type=Path, help="images")
+    options = parser.parse_args()
+    asyncio.run(send(options.url.rstrip("/"), options.files))
 
 
 if __name__ == "__main__":

@@ -1,23 +1,27 @@
-"""Chromium without a window, through Playwright, for pages that lie on disk."""
+"""Headless Chromium for tests of HTML files, driven by Playwright."""
 
 import shutil
 from pathlib import Path
 
-PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 class Browser:
-    """One tab. ``requests`` holds the address of everything that its page asked for.
+    """One tab of a browser.
 
     Args:
-        chromium: A browser that Playwright started.
+        chromium: A browser started by Playwright.
+
+    Attributes:
+        page: Playwright's page, after `open`.
+        requests: URLs that the page requested.
     """
 
     def __init__(self, chromium):
         self._chromium, self._context, self.requests = chromium, None, []
 
     def open(self, path, width, height=900, dark=False):
-        """Show a file at a width in CSS pixels, as a phone does below 600."""
+        """Open a file at a width in CSS pixels; below 600, as on a phone."""
         self.close()
         self._context = self._chromium.new_context(
             viewport={"width": width, "height": height},
@@ -30,7 +34,7 @@ class Browser:
         self.page.goto(Path(path).as_uri())
 
     def evaluate(self, script):
-        """Return the value of a JavaScript expression; a promise is waited for."""
+        """Return the value of a JavaScript expression; a promise is awaited."""
         return self.page.evaluate(script)
 
     def close(self):

@@ -1,1 +1,1 @@
-"""The app: faces in pictures, films and before the webcam, judged in the browser."""
+"""The Streamlit app: emotions of the faces in images, videos and a webcam."""

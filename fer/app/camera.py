@@ -1,4 +1,4 @@
-"""Between a visitor's camera and `LiveSession`: what streamlit-webrtc wants to be given."""
+"""Adapter between streamlit-webrtc and `LiveSession`: frame processing, media constraints, ICE servers."""
 
 import logging
 import time
@@ -11,8 +11,8 @@ from streamlit_webrtc import VideoProcessorBase
 
 from fer.app.live import LiveSession
 
-# Larger pictures find no more faces before a screen, and take longer to send.
-CONSTRAINTS: dict[str, Any] = {
+# Larger frames do not improve detection at webcam distance, and take longer to send.
+MEDIA_CONSTRAINTS: dict[str, Any] = {
     "video": {
         "width": {"ideal": 640},
         "height": {"ideal": 480},
@@ -25,10 +25,10 @@ _LOG = logging.getLogger("fer.app")
 
 
 class CameraProcessor(VideoProcessorBase):
-    """Gives each newest frame to a session.
+    """Passes the newest camera frame to a `LiveSession`.
 
     Attributes:
-        failed: Whether the last frame could not be looked at; it was shown as it came.
+        failed: Whether prediction failed on the last frame; that frame is shown unchanged.
     """
 
     def __init__(self, live: LiveSession) -> None:
@@ -36,38 +36,40 @@ class CameraProcessor(VideoProcessorBase):
         self.failed = False
 
     async def recv_queued(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
-        """Look at the newest of the frames that came since the last call; the others are dropped."""
-        self._live.drop(len(frames) - 1)
+        """Process the newest of the frames received since the last call; drop the others."""
+        self._live.count_dropped(len(frames) - 1)
         return [self.recv(frames[-1])]
 
     def recv(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """Return a frame with its faces drawn in."""
+        """Return the frame with its faces annotated."""
+        # Every exception is caught: an uncaught one would end the stream without a message.
         try:
-            picture = self._live.process(frame.to_ndarray(format="rgb24"), time.monotonic())
-        except Exception:  # it would end the stream without a word to the visitor
+            image = self._live.process(frame.to_ndarray(format="rgb24"), time.monotonic())
+        except Exception:
             if not self.failed:
-                _LOG.exception("A frame of a camera failed")
+                _LOG.exception("A camera frame could not be processed")
             self.failed = True
             return frame
         self.failed = False
-        return av.VideoFrame.from_ndarray(picture, format="rgb24")
+        return av.VideoFrame.from_ndarray(image, format="rgb24")
 
 
 def ice_servers(addresses: Sequence[str]) -> list[dict[str, Any]]:
-    """Return STUN and TURN servers as browsers want them.
+    """Return STUN and TURN servers as ``RTCIceServer`` dictionaries.
+
+    None are needed if the browser reaches the server directly, e.g. on the same computer.
 
     Args:
-        addresses: ``stun:HOST:PORT``, ``turn:USER:PASSWORD@HOST:PORT`` or ``turns:…``; a name or password
-            may have its special signs percent-encoded. None are needed where the server can be reached
-            directly, as on the same computer.
+        addresses: ``stun:HOST:PORT``, ``turn:USER:PASSWORD@HOST:PORT`` or ``turns:…``. Special characters in
+            the user name and password may be percent-encoded.
     """
     return [_ice_server(address) for address in addresses]
 
 
 def _ice_server(address: str) -> dict[str, Any]:
-    kind, _, rest = address.partition(":")
-    access, at, place = rest.rpartition("@")
-    if not at:
+    scheme, _, rest = address.partition(":")
+    credentials, separator, host = rest.rpartition("@")
+    if not separator:
         return {"urls": [address]}
-    user, _, password = access.partition(":")
-    return {"urls": [f"{kind}:{place}"], "username": unquote(user), "credential": unquote(password)}
+    user, _, password = credentials.partition(":")
+    return {"urls": [f"{scheme}:{host}"], "username": unquote(user), "credential": unquote(password)}

@@ -1,133 +1,153 @@
-"""A model card in words: what the model is, what it was trained on, where it fails, what it is not for."""
+"""A model card as text and formatted values: metrics with confidence intervals, limitations, provenance."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from fer.app.facts import EmotionFacts, figure, made, megabytes, percent, scored_on, trained_on
+from fer.app.facts import (
+    EmotionScores,
+    describe_split,
+    estimate,
+    export_date,
+    format_estimate,
+    format_size,
+    training_data,
+)
 from fer.bundle.card import Card
 
 WARNING = (
-    "**An expression is not a feeling.** The model says which emotion people would most likely name when "
-    "they see this face. It does not know what the person feels. **Do not decide about people with it**: "
-    "not in hiring, school, policing, insurance or medicine."
+    "**An expression is not a feeling.** The model predicts which emotion people would most likely see in "
+    "this face. It does not know what the person feels. **Do not use it to make decisions about people**: "
+    "not in hiring, education, policing, insurance or medicine."
 )
-OVERALL = {
+OVERALL_METRICS = {
     "accuracy": "Accuracy",
     "macro_f1": "Macro-F1",
     "uar": "Balanced accuracy (UAR)",
     "ece_mass": "Calibration error (ECE)",
 }
-_PRECISIONS = {"int8": "8-bit whole numbers", "fp16": "16-bit numbers", "fp32": "32-bit numbers"}
-_FEW = 100  # images of an emotion below which its figures are rough
+# Emotions with fewer images than this have imprecise metrics.
+_FEW_IMAGES = 100
 
 
 def summary(card: Card) -> str:
     """Return what the model is, in two sentences."""
     names = ", ".join(card.labels.names[:-1]) + f" and {card.labels.names[-1]}"
-    precision = _PRECISIONS.get(card.precision, card.precision)
     members = len(card.training.get("members", [])) + 1
-    kind = f"A network of the kind {card.model['architecture']}"
+    model = f"A {card.model['architecture']} network"
     if members > 1:
-        kind = f"The mean of {members} networks ({card.model['architecture']})"
+        model = f"An ensemble of {members} {card.model['architecture']} networks"
     return (
-        f"{kind} that tells {len(card.labels)} emotions apart: {names}. It was trained on "
-        f"{trained_on(card)}, looks at faces of {card.image_size} x {card.image_size} pixels, has "
-        f"{card.model['parameters'] / 1e6:.2f} million parameters in {precision} ({megabytes(card)}), and "
-        f"was made on {made(card)}."
+        f"{model} that classifies faces into {len(card.labels)} emotions: {names}. It was trained on "
+        f"{training_data(card)}, takes faces of {card.image_size} x {card.image_size} pixels, has "
+        f"{card.model['parameters'] / 1e6:.2f} million parameters in {card.precision} ({format_size(card)}), "
+        f"and was exported on {export_date(card)}."
     )
 
 
-def overall(part: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the main figures with their intervals, without those that were not measured."""
-    found = [(title, figure(part, name)) for name, title in OVERALL.items()]
-    return [(title, percent(value)) for title, value in found if value]
+def overall_metrics(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return title and formatted value of the main metrics, without those that were not measured."""
+    values = [(title, estimate(metrics, name)) for name, title in OVERALL_METRICS.items()]
+    return [(title, format_estimate(value)) for title, value in values if value]
 
 
-def on_which_images(part: Mapping[str, Any]) -> str:
-    """Return which images the figures are of, and what that means."""
-    if not part:
-        return "Nothing was measured for this card."
-    flattered = ""
-    if part.get("selection_split"):
-        flattered = (
-            " The model was chosen on them, which flatters it; so was its confidence, where it is calibrated."
+def describe_metrics(metrics: Mapping[str, Any]) -> str:
+    """Return which images the metrics were measured on, and whether they are biased."""
+    if not metrics:
+        return "This card has no metrics."
+    bias = ""
+    if metrics.get("selection_split"):
+        bias = (
+            " The model was selected, and its probabilities calibrated, on these images, so the metrics are "
+            "optimistic (selection bias)."
         )
-    return f"On {scored_on(part)}. In brackets: 95 % intervals.{flattered}"
+    return f"Measured on {describe_split(metrics)}. Brackets: 95 % confidence intervals.{bias}"
 
 
-def confidence(card: Card) -> str:
-    """Return what a percentage on the other pages is worth."""
+def describe_calibration(card: Card) -> str:
+    """Return how far the model's probabilities can be trusted."""
     calibration = card.export.get("calibration")
     if calibration is None:
-        return "Its percentages are not calibrated: they rank emotions, and are no chances of being right."
-    said = f"Its percentages are calibrated on {calibration.get('split', 'validation images')}"
+        return (
+            "The probabilities are not calibrated: they rank the emotions, but do not say how often the "
+            "prediction is correct."
+        )
+    text = f"The probabilities are calibrated on {calibration.get('split', 'validation images')}"
     threshold = calibration.get("threshold") or {}
     if card.abstain_below is None:
-        return f"{said}. No confidence was high enough there to be relied on: take all answers as uncertain."
-    said += f". Below {100 * card.abstain_below:.0f} % an answer is called uncertain"
+        return (
+            f"{text}. No confidence threshold reached the target accuracy there: treat all predictions as "
+            "uncertain."
+        )
+    text += f". A prediction with a confidence below {100 * card.abstain_below:.0f} % is marked uncertain"
     if not {"accuracy", "coverage"} <= set(threshold):
-        return f"{said}."
+        return f"{text}."
     return (
-        f"{said}: there, {100 * threshold['coverage']:.0f} % of the answers were certain, and "
-        f"{100 * threshold['accuracy']:.0f} % of those were right."
+        f"{text}: on those images, {100 * threshold['coverage']:.0f} % of the predictions were certain, and "
+        f"{100 * threshold['accuracy']:.0f} % of the certain ones were correct."
     )
 
 
-def limits(card: Card, emotions: list[EmotionFacts]) -> list[str]:
-    """Return where the model fails or was never tried, a sentence or two each."""
+def limitations(card: Card, emotions: list[EmotionScores]) -> list[str]:
+    """Return the known limitations of the model, one or two sentences each."""
     return [
-        *_weakest(emotions),
-        *_rare(emotions),
-        "Labels are what annotators read into a picture. They disagree often, and so people would with the "
-        "model.",
-        "Faces that are turned away, covered, very small, blurred or drawn were hardly seen in training.",
-        "How well it works for people of different age, sex, skin colour or culture was not measured here. "
-        "Expect differences.",
-        "Only the face counts: not the situation, the voice, the body or what happened before.",
+        *_lowest_f1(emotions),
+        *_few_images(emotions),
+        "The labels are annotators' judgements of an image. Annotators often disagree with each other, and "
+        "people will also disagree with the model.",
+        "The training data has few faces that are turned away, occluded, very small, blurred or drawn.",
+        "Performance by age, sex, skin colour and culture was not measured. Expect differences.",
+        "The model sees only the face: not the situation, the voice, the body or what happened before.",
     ]
 
 
-def _weakest(emotions: list[EmotionFacts]) -> list[str]:
-    known = [emotion for emotion in emotions if emotion.f1]
-    if len(known) < 2:
+def _lowest_f1(emotions: list[EmotionScores]) -> list[str]:
+    scored = [emotion for emotion in emotions if emotion.f1]
+    if len(scored) < 2:
         return []
-    worst = sorted(known, key=lambda emotion: emotion.f1["value"])[:2]
-    words = " and ".join(f"{emotion.name} (F1 {100 * emotion.f1['value']:.0f} %)" for emotion in worst)
-    return [f"Weakest at {words}: answers of these emotions need a second look."]
+    lowest = sorted(scored, key=lambda emotion: emotion.f1["value"])[:2]
+    names = " and ".join(f"{emotion.name} (F1 {100 * emotion.f1['value']:.0f} %)" for emotion in lowest)
+    return [f"Lowest F1: {names}. Check predictions of these emotions yourself."]
 
 
-def _rare(emotions: list[EmotionFacts]) -> list[str]:
-    counted = [(emotion.name, emotion.n) for emotion in emotions if emotion.n is not None]
-    rare = [f"{name} ({n})" for name, n in counted if n < _FEW]
-    return [f"Few images were scored of {', '.join(rare)}: those figures are rough."] if rare else []
+def _few_images(emotions: list[EmotionScores]) -> list[str]:
+    counts = [(emotion.name, emotion.n) for emotion in emotions if emotion.n is not None]
+    rare = [f"{name} ({n})" for name, n in counts if n < _FEW_IMAGES]
+    return [f"Few evaluation images: {', '.join(rare)}. Their metrics are imprecise."] if rare else []
 
 
-def most_confused(names: tuple[str, ...], counts: list[list[int]]) -> str:
-    """Return the most frequent error in a sentence; empty where there is none."""
-    pairs = [
-        (counts[true][said], true, said)
-        for true in range(len(names)) for said in range(len(names)) if true != said and counts[true][said]
-    ]  # fmt: skip
-    if not pairs:
+def most_frequent_error(names: tuple[str, ...], counts: list[list[int]]) -> str:
+    """Return the most frequent confusion as a sentence; empty if there are no errors.
+
+    Args:
+        names: The K emotions.
+        counts: Confusion matrix, K rows (true emotions) of K counts (predicted emotions).
+    """
+    errors = [
+        (counts[true][predicted], true, predicted)
+        for true in range(len(names))
+        for predicted in range(len(names))
+        if true != predicted and counts[true][predicted]
+    ]
+    if not errors:
         return ""
-    count, true, said = max(pairs)
+    count, true, predicted = max(errors)
     return (
-        f"The most frequent error: {names[true]} said to be {names[said]}, {count:,} of "
-        f"{sum(counts[true]):,} images of {names[true]}."
+        f"Most frequent error: {names[true]} predicted as {names[predicted]}, {count:,} of "
+        f"{sum(counts[true]):,} {names[true]} images."
     )
 
 
-def origin(card: Card) -> list[tuple[str, str]]:
-    """Return how the model came about, for those who want to make it again."""
-    known = ("command", "experiment", "run", "seed", "epoch", "epochs", "commit")
+def provenance(card: Card) -> list[tuple[str, str]]:
+    """Return name and value of what is needed to reproduce the model."""
+    fields = ("command", "experiment", "run", "seed", "epoch", "epochs", "commit")
     members = [card.training, *card.training.get("members", [])]
     pairs = [
-        (name if len(members) == 1 else f"{name}, model {number}", str(one[name]))
-        for number, one in enumerate(members, 1)
-        for name in known
-        if one.get(name) is not None
+        (name if len(members) == 1 else f"{name}, model {number}", str(member[name]))
+        for number, member in enumerate(members, 1)
+        for name in fields
+        if member.get(name) is not None
     ]
     parity = card.export.get("parity") or {}
     if "max_difference" in parity and parity.get("precision") == card.precision:
-        pairs.append(("largest difference from training", f"{parity['max_difference']:.1e}"))
-    return [*pairs, ("SHA-256 of the model", card.model["sha256"])]
+        pairs.append(("largest difference from the PyTorch model", f"{parity['max_difference']:.1e}"))
+    return [*pairs, ("SHA-256 of the model file", card.model["sha256"])]

@@ -1,4 +1,4 @@
-"""Whether a file is a film that may be opened at all."""
+"""Checks on an uploaded video before it is decoded: container format and frame size."""
 
 import re
 from pathlib import Path
@@ -8,46 +8,48 @@ import av
 from fer.app.limits import MAX_VIDEO_PIXELS
 from fer.errors import FerError
 
-# First bytes. FFmpeg opens far more, among them play lists that name other files and addresses: a stranger's
-# must not make the server read those.
-_KINDS = re.compile(
+# Only files that start with these signatures are opened. FFmpeg also reads playlists, which can make the
+# server open other files and URLs.
+_SIGNATURES = re.compile(
     rb"....(ftyp|moov|mdat|wide|free|skip|pnot)"  # MP4, MOV
     rb"|\x1a\x45\xdf\xa3"  # MKV, WebM
     rb"|RIFF....AVI ",
     re.DOTALL,
 )
-SUFFIXES = ("mp4", "m4v", "mov", "mkv", "webm", "avi")
-_DAMAGED = "It looks damaged or cut off before its end. Try it in a player, and export it again as MP4."
+VIDEO_SUFFIXES = ("mp4", "m4v", "mov", "mkv", "webm", "avi")
 
 
-def check_film(path: Path) -> None:
-    """Make sure that a file is a film with pictures of a size that can be looked at.
+def check_video(path: Path) -> None:
+    """Check that a file is a video in a supported container, with frames within the size limit.
 
     Raises:
-        FerError: It is something else, damaged, or its pictures are too large.
+        FerError: The file is not a video, it is damaged, or its frames are too large.
     """
     with path.open("rb") as file:
         head = file.read(16)
-    if not _KINDS.match(head):
-        found = "something else" if head else "an empty file"
+    if not _SIGNATURES.match(head):
+        actual = "another file type" if head else "an empty file"
         raise FerError(
-            f"{path}: expected a film (MP4, MOV, MKV, WebM or AVI), got {found}. Choose another file."
+            f"{path}: expected a video (MP4, MOV, MKV, WebM or AVI), got {actual}. Choose another file."
         )
-    width, height = _measure(path)
+    width, height = _frame_size(path)
     if width * height > MAX_VIDEO_PIXELS:
         raise FerError(
-            f"{path}: expected pictures of at most {MAX_VIDEO_PIXELS / 1e6:.0f} megapixels, got {width:,} x "
-            f"{height:,}. Make the film smaller."
+            f"{path}: expected frames of at most {MAX_VIDEO_PIXELS / 1e6:.0f} megapixels, got {width:,} x "
+            f"{height:,} pixels. Reduce the resolution of the video."
         )
 
 
-def _measure(path: Path) -> tuple[int, int]:
-    """Return width and height as the file says, before a picture of it takes memory."""
+def _frame_size(path: Path) -> tuple[int, int]:
+    """Return the declared width and height, without decoding a frame."""
     try:
         with av.open(str(path)) as container:
             sizes = [(stream.width or 0, stream.height or 0) for stream in container.streams.video]
     except (av.FFmpegError, ValueError) as error:
-        raise FerError(f"{path}: expected a film that can be opened, and this cannot. {_DAMAGED}") from error
+        raise FerError(
+            f"{path}: expected a readable video, but it cannot be opened. The file is probably damaged or "
+            "truncated. Try it in a video player, and export it again as MP4."
+        ) from error
     if not sizes:
-        raise FerError(f"{path}: expected a film, got a file without moving pictures. Choose another one.")
+        raise FerError(f"{path}: expected a video, got a file without a video stream. Choose another file.")
     return sizes[0]

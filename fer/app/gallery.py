@@ -1,4 +1,4 @@
-"""Drawn faces for visitors who have no picture at hand: no real person, nothing to download."""
+"""Synthetic faces to try the app with: no real person, nothing to download."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -7,17 +7,19 @@ import numpy as np
 
 from fer.data.synthetic import face_at, render_face
 
-SIZE, THUMBNAIL = 320, 96  # pixels
-_MARGIN = 40  # around a face: a detector looks at what surrounds it, too
-_GROUND = 226
+# In pixels.
+SIZE, THUMBNAIL = 320, 96
+# Detectors need some background around a face.
+_MARGIN = 40
+_BACKGROUND = 226
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture of the gallery.
+    """A synthetic image of the gallery.
 
     Attributes:
-        title: The expression that was drawn, or what is to be seen.
+        title: The rendered expression, or the content of the image.
         faces: Seed and position of each face, see `fer.data.synthetic.face_at`.
     """
 
@@ -38,24 +40,24 @@ SAMPLES = (
 
 
 @cache
-def draw_sample(sample: Sample) -> np.ndarray:
-    """Draw a sample, uint8 ``(H, W, 3)`` RGB; its faces are found by Haar's cascade and by YuNet."""
+def render_sample(sample: Sample) -> np.ndarray:
+    """Return the image of a sample, uint8 RGB ``(H, W, 3)``; Haar and YuNet detect all of its faces."""
     faces = [_face(seed, position, SIZE) for seed, position in sample.faces]
     height, width = SIZE + 2 * _MARGIN, len(faces) * (SIZE + _MARGIN) + _MARGIN
-    scene = np.full((height, width, 3), _GROUND, np.uint8)
+    image = np.full((height, width, 3), _BACKGROUND, np.uint8)
     for number, face in enumerate(faces):
         left = _MARGIN + number * (SIZE + _MARGIN)
-        scene[_MARGIN : _MARGIN + SIZE, left : left + SIZE] = face
-    return scene
+        image[_MARGIN : _MARGIN + SIZE, left : left + SIZE] = face
+    return image
 
 
 @cache
-def draw_thumbnail(sample: Sample) -> np.ndarray:
-    """Draw a sample small, uint8 ``(96, 96, 3)`` RGB; of several faces a part of each."""
+def render_thumbnail(sample: Sample) -> np.ndarray:
+    """Return a thumbnail of a sample, uint8 RGB ``(96, 96, 3)``, with a vertical strip of each face."""
     faces = [_face(seed, position, THUMBNAIL) for seed, position in sample.faces]
-    wide = THUMBNAIL // len(faces)
-    start = (THUMBNAIL - wide) // 2
-    return np.hstack([face[:, start : start + wide] for face in faces])
+    width = THUMBNAIL // len(faces)
+    start = (THUMBNAIL - width) // 2
+    return np.hstack([face[:, start : start + width] for face in faces])
 
 
 def _face(seed: int, position: int, size: int) -> np.ndarray:

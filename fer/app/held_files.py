@@ -1,4 +1,4 @@
-"""The files that visitors sent, in memory: so many and so large for each visitor, and no more."""
+"""Upload store with limits per session: number of files and total size."""
 
 import threading
 
@@ -10,30 +10,34 @@ from fer.app.limits import MAX_SESSION_FILES, MAX_SESSION_MB
 from fer.app.settings import settings
 
 
-class HeldFiles(MemoryUploadedFileManager):
-    """Streamlit's store of uploads, which bounds a file, with a bound for all files of a session.
+class BoundedUploadManager(MemoryUploadedFileManager):
+    """Streamlit's in-memory upload store with a limit on the number and total size of a session's files.
 
-    What a page asks for is only advice to browsers: a program can send as much as it likes.
+    The limits of the page's upload widgets apply in browsers only: a script can bypass them.
     """
 
     def __init__(self, upload_endpoint: str) -> None:
         super().__init__(upload_endpoint)
-        self._adding = threading.Lock()
+        self._limit_lock = threading.Lock()
 
     def add_file(self, session_id: str, file: UploadedFileRec) -> None:
-        """Keep a file.
+        """Store a file.
 
         Raises:
-            HTTPException: With status 413, where the session would have too many files or bytes.
+            HTTPException: Status 413: the session would exceed the limit of files or bytes.
         """
-        with self._adding:
-            held = self.file_storage.get(session_id, {})
-            sizes = [len(other.data) for name, other in list(held.items()) if name != file.file_id]
-            if len(sizes) >= MAX_SESSION_FILES or sum(sizes) + len(file.data) > _max_bytes():
-                raise HTTPException(413, "Too many files, or too large together. Remove some first.")
+        with self._limit_lock:
+            stored = self.file_storage.get(session_id, {})
+            sizes = [len(one.data) for file_id, one in list(stored.items()) if file_id != file.file_id]
+            if len(sizes) >= MAX_SESSION_FILES or sum(sizes) + len(file.data) > _max_session_bytes():
+                raise HTTPException(
+                    413,
+                    f"Upload: expected at most {MAX_SESSION_FILES} files and "
+                    f"{_max_session_bytes() >> 20} MB in total. Remove some files first.",
+                )
             super().add_file(session_id, file)
 
 
-def _max_bytes() -> int:
-    """Return the bytes of a session: a film that replaces another is there before that one has gone."""
+def _max_session_bytes() -> int:
+    """Return the limit of a session: at least two maximal files, as a replaced file is removed only later."""
     return max(MAX_SESSION_MB, 2 * settings().max_upload_mb) << 20

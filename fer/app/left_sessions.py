@@ -1,45 +1,50 @@
-"""What a visitor left behind: kept while the network may only have blinked, and then dropped."""
+"""Session store that deletes the sessions of closed tabs after a delay."""
 
 import asyncio
 import gc
 
 from streamlit.runtime.session_manager import SessionInfo, SessionStorage
 
-LEFT_SECONDS = 30  # a browser that comes back within them finds its pictures still there
+# A browser that reconnects within this time finds its session unchanged.
+SESSION_TTL_SECONDS = 30
 
 
-class LeftSessions(SessionStorage):
-    """Sessions whose browser is gone. Streamlit's own keeps them until somebody else leaves.
+class DisconnectedSessions(SessionStorage):
+    """Sessions whose browser is disconnected, each deleted after a delay.
+
+    Streamlit's own storage deletes them only when another session disconnects.
 
     Args:
-        ttl_seconds: For how long a session is kept.
+        ttl_seconds: Seconds until a session is deleted.
     """
 
     def __init__(self, ttl_seconds: float) -> None:
-        self._seconds = ttl_seconds
-        self._left: dict[str, SessionInfo] = {}
+        self._ttl_seconds = ttl_seconds
+        self._sessions: dict[str, SessionInfo] = {}
 
     def get(self, session_id: str) -> SessionInfo | None:
-        """Return a session that is still there."""
-        return self._left.get(session_id)
+        """Return a session, or None if it was deleted."""
+        return self._sessions.get(session_id)
 
     def save(self, session_info: SessionInfo) -> None:
-        """Keep a session for a while; to be called within the server's event loop."""
-        self._left[session_info.session.id] = session_info
-        asyncio.get_running_loop().call_later(self._seconds, self._drop, session_info)
+        """Store a session and schedule its deletion; must be called within the server's event loop."""
+        self._sessions[session_info.session.id] = session_info
+        asyncio.get_running_loop().call_later(self._ttl_seconds, self._expire, session_info)
 
     def delete(self, session_id: str) -> None:
-        """Let go of a session, as its browser is back."""
-        self._left.pop(session_id, None)
+        """Remove a session from the store, as its browser has reconnected."""
+        self._sessions.pop(session_id, None)
 
     def list(self) -> list[SessionInfo]:
-        """Return all that are still there."""
-        return [*self._left.values()]
+        """Return the stored sessions."""
+        return [*self._sessions.values()]
 
-    def _drop(self, left: SessionInfo) -> None:
-        session = left.session
-        if self._left.get(session.id) is left:  # else its browser came back meanwhile
+    def _expire(self, info: SessionInfo) -> None:
+        session = info.session
+        # Another entry means that the browser reconnected and disconnected again: that one has its own timer.
+        if self._sessions.get(session.id) is info:
             self.delete(session.id)
-            session.shutdown()  # with its uploads
-            session.session_state.clear()  # with its answers
+            # Frees the uploads, then the predictions.
+            session.shutdown()
+            session.session_state.clear()
             gc.collect()

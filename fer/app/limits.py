@@ -1,13 +1,21 @@
-"""How much one visitor may ask for."""
+"""Limits on the resources of one visitor."""
 
-MAX_PICTURES = 20  # at a time
-MAX_PICTURE_MB = 25
-MAX_SESSION_MB = 200  # of all files that a visitor has in memory; a film and its successor at least
+# Images in one upload.
+MAX_IMAGES = 20
+MAX_IMAGE_MB = 25
+# All files that a session has in memory; raised if needed to hold two files of the maximal upload size.
+MAX_SESSION_MB = 200
 MAX_SESSION_FILES = 100
-MIN_SIDE = 16  # pixels; in less, nobody finds a face
+# Pixels; detectors find no face in a smaller image.
+MIN_SIDE = 16
 MAX_VIDEO_SECONDS = 120.0
-MAX_VIDEO_FRAMES = 7_200  # two minutes at 60 a second
-MAX_VIDEO_PIXELS = 10_000_000  # of a frame: 4K
-MAX_CROWD = 200  # faces of a picture, the largest ones: drawing around a thousand takes half a minute
-MAX_FACES = 20  # of a frame of a film or a camera, the largest ones
-SHOWN_SIDE = 1280  # pixels of the longer side of what is kept and shown of a picture
+# Two minutes at 60 frames per second.
+MAX_VIDEO_FRAMES = 7_200
+# Per frame: 4K.
+MAX_VIDEO_PIXELS = 10_000_000
+# The largest faces are kept. Annotating a thousand faces would take half a minute.
+MAX_FACES_PER_IMAGE = 200
+# Of a video or a camera; the largest faces are kept.
+MAX_FACES_PER_FRAME = 20
+# Pixels of the longer side of an image that is kept for display.
+MAX_DISPLAY_SIDE = 1280

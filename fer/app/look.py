@@ -1,4 +1,4 @@
-"""Colours, fonts and corners of the pages, light and dark. The fonts are those of the visitor's system."""
+"""Colours, fonts and corner radius of the pages, for light and dark mode. Only system fonts are used."""
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
 _LIGHT = {

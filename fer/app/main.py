@@ -1,4 +1,4 @@
-"""The frame around all pages. Streamlit runs this file anew for every click of every visitor."""
+"""Streamlit's main script: navigation and frame of all pages. It runs again for every interaction."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -6,39 +6,39 @@ from pathlib import Path
 
 import streamlit as st
 
-from fer.app.safety import explained
+from fer.app.safety import handle_errors
 
-# Module, title, sign. A module is imported with the first visit: the webcam's libraries take a second.
-# They lie in `views`: a folder called `pages` Streamlit would take for its own, and run its files alone.
+# Module, title, icon. A module is imported on the first visit: the webcam's libraries take a second to load.
+# The modules are not in a folder `pages` beside this file: Streamlit would run such files as its own pages.
 PAGES = (
-    ("upload", "Pictures", ":material/image:"),
+    ("upload", "Images", ":material/image:"),
     ("webcam", "Webcam", ":material/videocam:"),
     ("video", "Video", ":material/movie:"),
     ("compare", "Compare", ":material/compare_arrows:"),
     ("card", "Model card", ":material/description:"),
 )
-FOOT = "An expression is not a feeling: do not decide about people with it."
-THEME = Path(__file__).with_name("theme.css")
+FOOTER = "An expression is not a feeling: do not use this app to make decisions about people."
+STYLE_SHEET = Path(__file__).with_name("theme.css")
 LOGO = Path(__file__).with_name("logo.svg").read_text(encoding="utf-8")
 
 
 def main() -> None:
-    """Show the page that was asked for."""
+    """Show the requested page."""
     st.set_page_config(page_title="fer", page_icon=Path(__file__).with_name("logo.svg"), layout="centered")
-    st.html(THEME)
+    st.html(STYLE_SHEET)
     pages = [
         st.Page(_page(module), title=title, icon=icon, url_path=module, default=module == "upload")
         for module, title, icon in PAGES
     ]
     st.logo(LOGO, size="large")
-    with explained():
+    with handle_errors():
         st.navigation(pages, position="top").run()
-    st.html(f'<footer class="fer-foot">{FOOT}</footer>')
+    st.html(f'<footer class="fer-footer">{FOOTER}</footer>')
 
 
 def _page(module: str) -> Callable[[], None]:
     def show() -> None:
-        with explained():
+        with handle_errors():
             import_module(f"fer.app.views.{module}").page()
 
     return show

@@ -1,4 +1,4 @@
-"""What a visitor is told when something goes wrong: a sentence, never a traceback or a path of the server."""
+"""Error messages for visitors: one sentence, without tracebacks or folders of the server."""
 
 import logging
 import re
@@ -8,24 +8,24 @@ from pathlib import Path
 
 import streamlit as st
 
-from fer.app.intake import escaped
+from fer.app.intake import escape_markdown
 from fer.app.settings import Settings, settings
 from fer.errors import FerError
 
-_PART = r"[^\s/\\:'\"<>|]+"
+_PATH_PART = r"[^\s/\\:'\"<>|]+"
 _FOLDERS = re.compile(
-    rf"(?<!\w)(?:[A-Za-z]:|\\)[/\\]+(?:{_PART}[/\\]+)*"  # C:\folder\ and \\server\folder\
-    rf"|(?<![\w/.])(?!(?<=:)//)(?:~|\.{{1,2}})?/(?:{_PART}/)*"  # not the // of https://
+    rf"(?<!\w)(?:[A-Za-z]:|\\)[/\\]+(?:{_PATH_PART}[/\\]+)*"  # C:\folder\ and \\server\folder\
+    rf"|(?<![\w/.])(?!(?<=:)//)(?:~|\.{{1,2}})?/(?:{_PATH_PART}/)*"  # not the // of https://
 )
 _LOG = logging.getLogger("fer.app")
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Show what goes wrong within as a message; the rest of the page stays usable.
+def handle_errors() -> Iterator[None]:
+    """Show exceptions as messages; the rest of the page stays usable.
 
-    A `FerError` is shown without folders of the server; of anything else the visitor learns that it happened,
-    and the server's log the rest.
+    A `FerError` is shown without folders of the server. Other exceptions are logged, and the visitor sees a
+    general message.
     """
     try:
         yield
@@ -33,29 +33,31 @@ def explained() -> Iterator[None]:
         show_error(error)
     except Exception:
         _LOG.exception("A page failed")
-        st.error("Something went wrong on our side; it has been noted. Try again, or reload the page.")
+        st.error("An internal error occurred and was logged. Try again, or reload the page.")
 
 
 def show_error(error: FerError) -> None:
-    """Show a mistake that can be put right."""
-    st.error(escaped(without_folders(str(error))))
+    """Show an error that the visitor can correct."""
+    st.error(escape_markdown(strip_folders(str(error))))
 
 
-def without_folders(text: str) -> str:
-    """Return a message in which every path is cut down to the name of its file.
+def strip_folders(text: str) -> str:
+    """Return a message in which every path is reduced to the file name.
 
-    Folders that the app was started with, or in, are known as they are: they may have blanks, or be relative.
+    Paths in the settings are matched literally first: they may contain spaces or be relative.
     """
-    for place in sorted(_known(), key=lambda place: -len(str(place))):
-        known = rf"(?<![\w./\\-]){re.escape(str(place))}"
-        text = re.sub(rf"{known}(?=[/\\][^\s/\\])", "", text)  # of a path further down the rest goes next
-        text = re.sub(rf"{known}(?![\w-])", place.name.replace("\\", r"\\"), text)
+    for path in sorted(_known_paths(), key=lambda path: -len(str(path))):
+        literal = rf"(?<![\w./\\-]){re.escape(str(path))}"
+        # Of a longer path only this folder is removed here; `_FOLDERS` removes the rest.
+        text = re.sub(rf"{literal}(?=[/\\][^\s/\\])", "", text)
+        text = re.sub(rf"{literal}(?![\w-])", path.name.replace("\\", r"\\"), text)
     return _FOLDERS.sub("", text)
 
 
-def _known() -> set[Path]:
-    """Return places of this machine that messages may name."""
-    places = {*settings().places, Settings.models, Path(__file__).parents[2]}
-    with suppress(OSError, RuntimeError):  # a user without a home, a folder that has been removed
-        places |= {*(place.absolute() for place in places), Path.cwd(), Path.home()}
-    return {place for place in places if place.name}
+def _known_paths() -> set[Path]:
+    """Return the paths of this machine that messages may contain."""
+    paths = {*settings().paths, Settings.models, Path(__file__).parents[2]}
+    # Raised for a user without a home folder, or if the working folder was deleted.
+    with suppress(OSError, RuntimeError):
+        paths |= {*(path.absolute() for path in paths), Path.cwd(), Path.home()}
+    return {path for path in paths if path.name}

@@ -1,4 +1,4 @@
-"""What the app was started with, the same for all who visit it."""
+"""Settings of the app, the same for all visitors, and limits on the resources of one visitor."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,16 +8,16 @@ MAX_UPLOAD_MB = 50
 
 @dataclass(frozen=True)
 class Settings:
-    """The choices of the one who runs the app.
+    """Settings from the command line.
 
     Attributes:
-        model: Folder of a bundle or the name of a model; None takes the one that comes with the package.
+        model: Bundle folder or model name; None is the model of the package.
         models: Folder of a registry, see `fer.bundle.registry`.
         detector: One of `fer.faces.choose.DETECTORS`.
-        detector_model: File of the detector, where it needs one.
+        detector_model: Model file of the detector, if it needs one.
         ice_servers: STUN and TURN servers for the webcam, ``stun:HOST:PORT`` or
             ``turn:USER:PASSWORD@HOST:PORT``.
-        max_upload_mb: Megabytes that a file may have.
+        max_upload_mb: Maximum size of an uploaded file in megabytes.
     """
 
     model: str | None = None
@@ -28,21 +28,21 @@ class Settings:
     max_upload_mb: int = MAX_UPLOAD_MB
 
     @property
-    def places(self) -> tuple[Path, ...]:
-        """Return the files and folders of this machine that were named."""
-        named = (self.model, self.detector_model)
-        return (self.models, *(Path(one) for one in named if one is not None))
+    def paths(self) -> tuple[Path, ...]:
+        """The files and folders in these settings."""
+        names = (self.model, self.detector_model)
+        return (self.models, *(Path(name) for name in names if name is not None))
 
 
-_chosen = Settings()
+_settings = Settings()
 
 
-def use(chosen: Settings) -> None:
-    """Let these be the settings of this process."""
-    global _chosen
-    _chosen = chosen
+def set_settings(new: Settings) -> None:
+    """Set the settings of this process."""
+    global _settings
+    _settings = new
 
 
 def settings() -> Settings:
     """Return the settings of this process."""
-    return _chosen
+    return _settings

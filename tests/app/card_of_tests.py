@@ -1,4 +1,4 @@
-"""Cards with chosen figures, for the pages that show them."""
+"""Model cards with chosen metrics, for tests of the pages that show them."""
 
 from fer.bundle.card import Card, CropRule
 from fer.labels import FER7
@@ -8,16 +8,16 @@ HASHES = {"pixels_sha256": "a" * 64, "labels_sha256": "b" * 64}
 MATRIX = [[40 if row == column else row for column in range(7)] for row in range(7)]
 
 
-def figure(value, half=0.02):
+def estimate(value, half=0.02):
     return {"value": value, "low": value - half, "high": value + half}
 
 
 def split(accuracy=0.6, hashes=HASHES, selection=True, confusion=MATRIX, **figures):
     by_emotion = {
-        f"{key}/{name}": figure(0.3 + 0.08 * place)
-        for key in ("precision", "recall", "f1") for place, name in enumerate(FER7.names)
+        f"{key}/{name}": estimate(0.3 + 0.08 * position)
+        for key in ("precision", "recall", "f1") for position, name in enumerate(FER7.names)
     }  # fmt: skip
-    figures = {"accuracy": figure(accuracy), **by_emotion, **figures}
+    figures = {"accuracy": estimate(accuracy), **by_emotion, **figures}
     part = {"split": "PublicTest", "n": 3589, "selection_split": selection, "source": "model.onnx",
             "manifest": dict(hashes), "figures": figures}  # fmt: skip
     return part | ({"confusion": confusion} if confusion else {})

@@ -1,4 +1,4 @@
-"""A server of the app, a page in a browser, and a folder for what it looks like."""
+"""Fixtures: default settings, a server of the app, a browser page, and a folder for screenshots."""
 
 from pathlib import Path
 
@@ -9,23 +9,23 @@ from fer.app import settings as app_settings
 
 
 @pytest.fixture(autouse=True)
-def _own_settings():
-    """Give every test the settings that the app has without options."""
-    app_settings.use(app_settings.Settings())
+def _default_settings():
+    """Give every test the default settings of the app."""
+    app_settings.set_settings(app_settings.Settings())
     yield
-    app_settings.use(app_settings.Settings())
+    app_settings.set_settings(app_settings.Settings())
 
 
 @pytest.fixture(scope="session")
 def app_url():
-    """Start ``fer-app`` with the model that comes with the package and Haar's cascade."""
+    """Start ``fer-app`` with the model of the package and the Haar detector."""
     with serving() as url:
         yield url
 
 
 @pytest.fixture
 def browser_page(chromium):
-    """Open a page of a usual screen's width, light."""
+    """Open a browser page with a desktop viewport in light mode."""
     context = chromium.new_context(viewport=WIDE, color_scheme="light", accept_downloads=True)
     yield context.new_page()
     context.close()

@@ -1,4 +1,4 @@
-"""A server of the app in a process of its own."""
+"""The app's server in a separate process."""
 
 import os
 import socket
@@ -14,23 +14,23 @@ WIDE = {"width": 1280, "height": 900}
 
 
 @contextmanager
-def serving(*words):
-    """Start ``fer-app`` on a free port and give its address; end it afterwards.
+def serving(*options):
+    """Start ``fer-app`` on a free port, yield its URL, and stop it afterwards.
 
     Args:
-        words: Further ones of its command line; of two equal options the last counts.
+        options: Further command-line options; they override the defaults here.
     """
-    with started(*words) as (url, _):
+    with started(*options) as (url, _):
         yield url
 
 
 @contextmanager
-def started(*words):
-    """Start ``fer-app`` as `serving` does, and give its process too."""
+def started(*options):
+    """Start ``fer-app`` like `serving`, and yield its URL and process."""
     port = free_port()
     command = [sys.executable, "-m", "fer.app_cli", "--no-browser", "--port", str(port)]
     server = subprocess.Popen(
-        [*command, *("--detector", "haar"), *words],
+        [*command, *("--detector", "haar"), *options],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -46,18 +46,18 @@ def started(*words):
             server.communicate(timeout=30)
 
 
-def wait_until_drawn(page, timeout=30_000):
-    """Wait until Streamlit has drawn the page: of a press before, nothing may come.
+def wait_until_rendered(page, timeout=30_000):
+    """Wait until Streamlit has rendered the page: an earlier click might be ignored.
 
     Args:
-        page: Playwright's.
-        timeout: Milliseconds.
+        page: Playwright's page.
+        timeout: In milliseconds.
     """
     page.locator('[data-test-script-state="notRunning"]').wait_for(timeout=timeout)
 
 
 def free_port():
-    """Return a port that nobody has at the moment."""
+    """Return a port that is currently free."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The page of the model card: words, figures and warnings, also of an older card that has less to say."""
+"""The model card page: texts, metrics and warnings, also for an older card with fewer values."""
 
 import json
 
@@ -8,47 +8,47 @@ from streamlit.testing.v1 import AppTest
 from written_bundle import write_bundle
 
 from fer.app import settings as app_settings
-from fer.app.serving import versions
+from fer.app.serving import list_versions
 from fer.bundle.files import CARD
 from fer.bundle.find import ZOO
 from fer.bundle.registry import Registry
 
 
-def start(**chosen):
-    app_settings.use(app_settings.Settings(detector="haar", **chosen))
+def start(**settings):
+    app_settings.set_settings(app_settings.Settings(detector="haar", **settings))
     page = AppTest.from_string("from fer.app.views.card import page\npage()", default_timeout=60).run()
     assert not page.exception
     return page
 
 
-def shown(page):
-    words = [part.value for part in (*page.markdown, *page.warning, *page.header)]
-    return " ".join([*words, *(part.proto.body for part in page.get("html"))]).replace("\\", "")
+def page_text(page):
+    texts = [part.value for part in (*page.markdown, *page.warning, *page.header)]
+    return " ".join([*texts, *(part.proto.body for part in page.get("html"))]).replace("\\", "")
 
 
 @pytest.fixture
-def nothing(tmp_path):
+def no_registry(tmp_path):
     return tmp_path / "none"
 
 
-def test_the_card_warns_first_and_says_its_figures(nothing):
-    page = start(models=nothing)
+def test_the_page_shows_a_warning_and_the_metrics(no_registry):
+    page = start(models=no_registry)
     assert "not a feeling" in page.warning[0].value
-    words = shown(page)
+    text = page_text(page)
     accuracy = json.loads((ZOO / "fer2013" / CARD).read_text())["metrics"]["val"]["figures"]["accuracy"]
     value, low, high = (f"{100 * accuracy[key]:.1f}" for key in ("value", "low", "high"))
-    figure = f"{value} % [{low}, {high}]"
-    for said in ("Do not decide about people", figure, "selection split", "PublicTest", "arxiv"):
-        assert said in words
+    estimate = f"{value} % [{low}, {high}]"
+    for expected in ("Do not use it to make decisions", estimate, "selection split", "PublicTest", "arxiv"):
+        assert expected in text
 
 
-def test_emotions_are_ranked_by_f1(nothing):
-    found = [part.proto.body for part in start(models=nothing).get("html")]
-    (bars,) = [body for body in found if body.startswith('<ul class="fer-scores"')]
+def test_emotions_are_ranked_by_f1(no_registry):
+    bodies = [part.proto.body for part in start(models=no_registry).get("html")]
+    (bars,) = [body for body in bodies if body.startswith('<ul class="fer-scores"')]
     assert bars.index("happy") < bars.index("neutral") < bars.index("fear")
 
 
-def written(folder, confusion):
+def bundle_folder(folder, confusion):
     bundle = write_bundle(folder)
     card = json.loads((folder / CARD).read_text())
     if confusion:
@@ -57,32 +57,34 @@ def written(folder, confusion):
     return str(bundle.folder)
 
 
-def test_the_confusion_matrix_has_its_numbers(tmp_path, nothing):
-    words = shown(start(model=written(tmp_path / "new", MATRIX), models=nothing))
+def test_the_confusion_matrix_is_shown(tmp_path, no_registry):
+    text = page_text(start(model=bundle_folder(tmp_path / "new", MATRIX), models=no_registry))
     total = sum(MATRIX[0])
-    assert f"{100 * MATRIX[0][0] / total:.0f} %<small>{MATRIX[0][0]}</small>" in words
-    assert "The most frequent error" in words
+    assert f"{100 * MATRIX[0][0] / total:.0f} %<small>{MATRIX[0][0]}</small>" in text
+    assert "Most frequent error" in text
 
 
-def test_an_old_card_has_none_and_says_so(tmp_path, nothing):
-    words = shown(start(model=written(tmp_path / "old", None), models=nothing))
-    assert "no confusion matrix" in words
-    assert "60.0 % [58.0, 62.0]" in words
+def test_a_card_without_confusion_matrix_says_so(tmp_path, no_registry):
+    text = page_text(start(model=bundle_folder(tmp_path / "old", None), models=no_registry))
+    assert "no confusion matrix" in text
+    assert "60.0 % [58.0, 62.0]" in text
 
 
-def test_what_a_card_says_is_never_markup(tmp_path, nothing):
-    evil = "<script>alert(1)</script>"
-    folder = tmp_path / "evil"
-    write_bundle(folder, training={"data": evil, "command": evil}, licence={"data": evil, "weights": evil})
-    page = start(model=str(folder), models=nothing)
+def test_texts_of_a_card_are_escaped(tmp_path, no_registry):
+    script = "<script>alert(1)</script>"
+    folder = tmp_path / "script"
+    write_bundle(
+        folder, training={"data": script, "command": script}, licence={"data": script, "weights": script}
+    )
+    page = start(model=str(folder), models=no_registry)
     assert "<script" not in " ".join(part.value for part in page.markdown).replace("\\<script", "")
     assert "<script" not in " ".join(part.proto.body for part in page.get("html"))
 
 
 def test_a_version_of_the_registry_can_be_chosen(tmp_path):
-    books = Registry(tmp_path / "models")
-    books.register(write_bundle(tmp_path / "bundle", accuracy=0.42))
-    page = start(models=books.folder)
-    (wanted,) = [version for version in versions() if version.title == "tiny:1"]
-    page.selectbox[0].set_value(wanted).run()
-    assert "42.0 % [40.0, 44.0]" in shown(page)
+    registry = Registry(tmp_path / "models")
+    registry.register(write_bundle(tmp_path / "bundle", accuracy=0.42))
+    page = start(models=registry.folder)
+    (version,) = [version for version in list_versions() if version.title == "tiny:1"]
+    page.selectbox[0].set_value(version).run()
+    assert "42.0 % [40.0, 44.0]" in page_text(page)

@@ -1,63 +1,63 @@
-"""What a visitor may have in memory: refused is what goes beyond, whatever the browser says."""
+"""Upload limits of a session, enforced on the server."""
 
 import pytest
 from starlette.exceptions import HTTPException
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
 from fer.app import held_files
-from fer.app.held_files import HeldFiles
-from fer.app.settings import Settings, use
+from fer.app.held_files import BoundedUploadManager
+from fer.app.settings import Settings, set_settings
 
 
 @pytest.fixture
 def files(monkeypatch):
-    """A store of 4 MB a visitor."""
+    """A store with a limit of 4 MB per session."""
     monkeypatch.setattr(held_files, "MAX_SESSION_MB", 4)
-    use(Settings(max_upload_mb=1))
-    return HeldFiles("/upload")
+    set_settings(Settings(max_upload_mb=1))
+    return BoundedUploadManager("/upload")
 
 
 def send(files, session, name, megabytes):
     files.add_file(session, UploadedFileRec(name, f"{name}.jpg", "image/jpeg", bytes(megabytes << 20)))
 
 
-def held(files, session):
+def stored(files, session):
     return [file.file_id for file in files.get_files(session, "abcde")]
 
 
-def test_files_beyond_the_total_are_refused_and_others_stay(files):
+def test_a_file_beyond_the_total_is_rejected_and_others_stay(files):
     for name in "abcd":
         send(files, "ann", name, 1)
     with pytest.raises(HTTPException) as caught:
         send(files, "ann", "e", 1)
     assert caught.value.status_code == 413
-    assert held(files, "ann") == [*"abcd"]
+    assert stored(files, "ann") == [*"abcd"]
 
 
-def test_visitors_do_not_take_room_from_each_other(files):
+def test_sessions_have_separate_limits(files):
     send(files, "ann", "a", 4)
     send(files, "bob", "a", 4)
-    assert held(files, "bob") == ["a"]
+    assert stored(files, "bob") == ["a"]
 
 
-def test_what_is_removed_or_replaced_makes_room(files):
+def test_removed_or_replaced_files_free_space(files):
     send(files, "ann", "a", 4)
     send(files, "ann", "a", 3)
     send(files, "ann", "b", 1)
     files.remove_file("ann", "a")
     send(files, "ann", "c", 3)
-    assert held(files, "ann") == ["b", "c"]
+    assert stored(files, "ann") == ["b", "c"]
 
 
-def test_one_large_file_and_its_successor_always_fit(files):
-    use(Settings(max_upload_mb=3))
+def test_two_files_of_maximal_size_always_fit(files):
+    set_settings(Settings(max_upload_mb=3))
     send(files, "ann", "a", 3)
     send(files, "ann", "b", 3)
     with pytest.raises(HTTPException):
         send(files, "ann", "c", 1)
 
 
-def test_files_are_counted_even_if_they_are_empty(files, monkeypatch):
+def test_the_number_of_files_is_limited(files, monkeypatch):
     monkeypatch.setattr(held_files, "MAX_SESSION_FILES", 2)
     send(files, "ann", "a", 0)
     send(files, "ann", "b", 0)

@@ -8,55 +8,57 @@ from fer.prediction import Prediction
 EMOTIONS = ("happy", "sad")
 
 
-def seen(number, happy):
-    shares = {"happy": happy, "sad": 1 - happy}
-    label = max(shares, key=shares.__getitem__)
-    return number, Prediction(Face((0, 0, 9, 9), 1.0), shares, label, shares[label], False)
+def face(number, happy):
+    probabilities = {"happy": happy, "sad": 1 - happy}
+    label = max(probabilities, key=probabilities.__getitem__)
+    return number, Prediction(Face((0, 0, 9, 9), 1.0), probabilities, label, probabilities[label], False)
 
 
-def test_answers_of_a_step_are_averaged_and_gaps_stay_open():
+def test_predictions_of_a_step_are_averaged_and_gaps_are_nan():
     history = History(EMOTIONS, 1.0)
-    history.add([seen(1, 0.2), seen(2, 1.0)], 0.1)
-    history.add([seen(1, 0.6)], 0.9)
+    history.add([face(1, 0.2), face(2, 1.0)], 0.1)
+    history.add([face(1, 0.6)], 0.9)
     history.add([], 1.5)
-    history.add([seen(1, 0.5)], 2.0)
-    times, probs = history.shares(1)
+    history.add([face(1, 0.5)], 2.0)
+    times, probabilities = history.probabilities(1)
     assert times.tolist() == [0.5, 1.5, 2.5]
-    np.testing.assert_allclose(probs, [[0.4, 0.6], [np.nan, np.nan], [0.5, 0.5]])
-    np.testing.assert_allclose(history.shares(2)[1][:, 0], [1.0, np.nan, np.nan])
-    assert history.faces() == [1, 2]  # the longest first
+    np.testing.assert_allclose(probabilities, [[0.4, 0.6], [np.nan, np.nan], [0.5, 0.5]])
+    np.testing.assert_allclose(history.probabilities(2)[1][:, 0], [1.0, np.nan, np.nan])
+    # Sorted by duration.
+    assert history.faces() == [1, 2]
 
 
-def test_a_step_without_a_frame_is_no_gap():
+def test_a_step_without_a_frame_repeats_the_one_before():
     history = History(EMOTIONS, 1.0)
-    history.add([seen(1, 0.2)], 0.5)
-    history.add([seen(1, 0.8)], 3.5)
-    assert history.shares(1)[1][:, 0].tolist() == pytest.approx([0.2, 0.2, 0.2, 0.8])
+    history.add([face(1, 0.2)], 0.5)
+    history.add([face(1, 0.8)], 3.5)
+    assert history.probabilities(1)[1][:, 0].tolist() == pytest.approx([0.2, 0.2, 0.2, 0.8])
 
 
-def test_what_is_older_than_the_span_is_forgotten():
+def test_steps_older_than_the_span_are_dropped():
     history = History(EMOTIONS, 0.5, span=2.0)
     for index in range(1000):
-        history.add([seen(index // 100, 0.5)], index / 10)
-    times, probs = history.shares(9)
+        history.add([face(index // 100, 0.5)], index / 10)
+    times, probabilities = history.probabilities(9)
     assert times.tolist() == [98.25, 98.75, 99.25, 99.75]
-    assert probs.shape == (4, 2)
+    assert probabilities.shape == (4, 2)
     assert history.faces() == [9]
-    assert len(history._looked) == 4  # and memory does not grow
+    # Memory does not grow.
+    assert len(history._steps_with_frames) == 4
 
 
-def test_nothing_seen_yet():
-    times, probs = History(EMOTIONS, 0.5, span=2.0).shares(1)
+def test_empty_history():
+    times, probabilities = History(EMOTIONS, 0.5, span=2.0).probabilities(1)
     assert times.shape == (0,)
-    assert probs.shape == (0, 2)
+    assert probabilities.shape == (0, 2)
 
 
-@pytest.mark.parametrize(("back", "between"), [(4.5, 0.2), (5.5, np.nan), (21.5, np.nan)])
-def test_a_long_pause_is_a_gap_from_its_beginning(back, between):
-    """Frames of the seconds 0 and 1, then none until `back`: two empty seconds are bridged, more are not."""
-    history = History(EMOTIONS, 1.0, span=30.0, pause=2.0)
-    for seconds in (0.5, 1.5, back):
-        history.add([seen(1, 0.2)], seconds)
-    happy = history.shares(1)[1][:, 0]
+@pytest.mark.parametrize(("resumed", "expected"), [(4.5, 0.2), (5.5, np.nan), (21.5, np.nan)])
+def test_a_long_gap_is_nan_from_its_start(resumed, expected):
+    """Frames in the seconds 0 and 1, then none until `resumed`: only gaps of up to 2 s are filled."""
+    history = History(EMOTIONS, 1.0, span=30.0, max_gap=2.0)
+    for seconds in (0.5, 1.5, resumed):
+        history.add([face(1, 0.2)], seconds)
+    happy = history.probabilities(1)[1][:, 0]
     np.testing.assert_allclose(happy[[0, 1, -1]], 0.2)
-    np.testing.assert_allclose(happy[2:-1], between)
+    np.testing.assert_allclose(happy[2:-1], expected)

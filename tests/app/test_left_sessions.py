@@ -1,4 +1,4 @@
-"""What a visitor left is dropped after a while, unless the browser comes back."""
+"""Disconnected sessions are deleted after a delay, unless the browser reconnects."""
 
 import asyncio
 from types import SimpleNamespace
@@ -6,50 +6,51 @@ from types import SimpleNamespace
 import pytest
 from streamlit.runtime.session_manager import SessionInfo
 
-from fer.app.left_sessions import LeftSessions
+from fer.app.left_sessions import DisconnectedSessions
 
 
 class Session:
-    """As much of Streamlit's session as is asked for."""
+    """The part of Streamlit's session that the store uses."""
 
     def __init__(self):
-        self.id, self.is_shut, self.session_state = "ann", False, {"judged": ["a face"]}
+        self.id, self.is_shut_down, self.session_state = "ann", False, {"results": ["a face"]}
 
     def shutdown(self):
-        self.is_shut = True
+        self.is_shut_down = True
 
 
 @pytest.fixture
-def left():
-    return SimpleNamespace(store=LeftSessions(ttl_seconds=0.05), session=Session())
+def disconnected():
+    return SimpleNamespace(store=DisconnectedSessions(ttl_seconds=0.05), session=Session())
 
 
-def leave(left):
-    left.store.save(SessionInfo(client=None, session=left.session, script_run_count=1))
+def disconnect(disconnected):
+    disconnected.store.save(SessionInfo(client=None, session=disconnected.session, script_run_count=1))
 
 
-def test_a_closed_tab_leaves_nothing(left):
+def test_a_closed_tab_is_deleted(disconnected):
     async def visit():
-        leave(left)
-        assert left.store.get("ann").session is left.session
-        assert len(left.store.list()) == 1
+        disconnect(disconnected)
+        assert disconnected.store.get("ann").session is disconnected.session
+        assert len(disconnected.store.list()) == 1
         await asyncio.sleep(0.2)
 
     asyncio.run(visit())
-    assert left.store.list() == []
-    assert left.session.is_shut
-    assert left.session.session_state == {}
+    assert disconnected.store.list() == []
+    assert disconnected.session.is_shut_down
+    assert disconnected.session.session_state == {}
 
 
-def test_who_comes_back_in_time_finds_all_there(left):
+def test_a_reconnected_session_is_kept(disconnected):
     async def visit():
-        leave(left)
-        (first,) = left.store.list()
-        left.store.delete("ann")  # the browser is back
-        leave(left)  # and away again: the first goodbye counts no more
-        left.store._drop(first)
-        assert left.store.get("ann") is not None
+        disconnect(disconnected)
+        (first,) = disconnected.store.list()
+        # The browser reconnects and disconnects again: the first timer must not delete the session.
+        disconnected.store.delete("ann")
+        disconnect(disconnected)
+        disconnected.store._expire(first)
+        assert disconnected.store.get("ann") is not None
 
     asyncio.run(visit())
-    assert not left.session.is_shut
-    assert left.session.session_state == {"judged": ["a face"]}
+    assert not disconnected.session.is_shut_down
+    assert disconnected.session.session_state == {"results": ["a face"]}

@@ -1,4 +1,4 @@
-"""What the app changes in Streamlit before it serves."""
+"""Changes to Streamlit's server: no external requests, upload limits, session storage."""
 
 import gc
 
@@ -10,38 +10,39 @@ from streamlit.web.server import server as streamlit_server
 from streamlit.web.server.server_util import is_url_from_allowed_origins
 
 from fer.app import server
-from fer.app.held_files import HeldFiles
-from fer.app.left_sessions import LeftSessions
-from fer.app.settings import Settings, use
+from fer.app.held_files import BoundedUploadManager
+from fer.app.left_sessions import DisconnectedSessions
+from fer.app.settings import Settings, set_settings
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """Addresses of strangers that are asked, once the server would run."""
-    asked = []
-    for place, name in (
+def requested_urls(monkeypatch):
+    """Start the server without running it; return a list of the external URLs that it requests."""
+    requested_urls = []
+    for owner, name in (
         (net_util, "get_external_ip"),
         (streamlit_server, "MemoryUploadedFileManager"),
         (streamlit_server, "MemorySessionStorage"),
         (MultiPartParser, "spool_max_size"),
     ):
-        monkeypatch.setattr(place, name, getattr(place, name))  # so that it is given back
+        # Restored after the test.
+        monkeypatch.setattr(owner, name, getattr(owner, name))
     monkeypatch.setattr(net_util, "_external_ip", None)
-    monkeypatch.setattr(net_util, "_make_blocking_http_get", lambda url, timeout: asked.append(url))
+    monkeypatch.setattr(net_util, "_make_blocking_http_get", lambda url, timeout: requested_urls.append(url))
     monkeypatch.setattr(gc, "freeze", lambda: None)
     monkeypatch.setattr(bootstrap, "load_config_options", lambda options: None)
     monkeypatch.setattr(bootstrap, "run", lambda *_: None)
-    use(Settings(detector="haar"))
+    set_settings(Settings(detector="haar"))
     server.serve("localhost", 8501, browser=False)
-    return asked
+    return requested_urls
 
 
-def test_a_page_of_another_site_makes_the_server_ask_nobody(asked):
+def test_a_request_from_another_origin_causes_no_external_request(requested_urls):
     assert not is_url_from_allowed_origins("http://elsewhere.example:8501")
-    assert asked == []
+    assert requested_urls == []
 
 
-def test_files_of_visitors_are_bounded(asked, tmp_path):
-    made = streamlit_server.Server(str(server.MAIN), False)
-    assert isinstance(made._runtime.uploaded_file_mgr, HeldFiles)
-    assert isinstance(made._runtime._session_mgr._session_storage, LeftSessions)
+def test_upload_limits_and_session_storage_are_installed(requested_urls, tmp_path):
+    running = streamlit_server.Server(str(server.MAIN), False)
+    assert isinstance(running._runtime.uploaded_file_mgr, BoundedUploadManager)
+    assert isinstance(running._runtime._session_mgr._session_storage, DisconnectedSessions)

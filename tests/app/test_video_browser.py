@@ -1,15 +1,16 @@
-"""The page for films in Chromium."""
+"""The video page in Chromium."""
 
 import csv
 import re
 
 import pytest
 from drawn_camera import view
-from films import write_film
-from serving_app import WIDE, wait_until_drawn
+from films import write_video
+from serving_app import WIDE, wait_until_rendered
 
 pytest.importorskip("av", reason="the video page needs the extra app")
-PATIENCE = 60_000  # milliseconds
+# Milliseconds.
+TIMEOUT = 60_000
 _PLAYED = """async () => {
     const video = document.querySelector('video');
     video.muted = true;
@@ -20,34 +21,34 @@ _PLAYED = """async () => {
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    """A second and a half of a happy and a surprised face."""
-    path = tmp_path_factory.mktemp("films") / "two faces.mp4"
-    return write_film(path, [view(index, "happy", "surprise") for index in range(36)], rate=24)
+def video(tmp_path_factory):
+    """A video of 1.5 s with a happy and a surprised face."""
+    path = tmp_path_factory.mktemp("videos") / "two faces.mp4"
+    return write_video(path, [view(index, "happy", "surprise") for index in range(36)], rate=24)
 
 
 @pytest.fixture
 def page(browser_page, app_url):
     browser_page.set_viewport_size(WIDE | {"height": 1700})
     browser_page.goto(f"{app_url}/video")
-    browser_page.get_by_text("Choose a film").wait_for(timeout=PATIENCE)
-    wait_until_drawn(browser_page)
+    browser_page.get_by_text("Choose a video").wait_for(timeout=TIMEOUT)
+    wait_until_rendered(browser_page)
     return browser_page
 
 
-def judge(page, file):
+def analyse(page, file):
     page.locator("input[type=file]").set_input_files(file)
-    find = page.get_by_role("button", name="Find the emotions")
-    find.wait_for(timeout=PATIENCE)
-    wait_until_drawn(page)
-    find.click()
+    button = page.get_by_role("button", name="Analyse the video")
+    button.wait_for(timeout=TIMEOUT)
+    wait_until_rendered(page)
+    button.click()
 
 
-def test_a_film_is_judged_played_and_taken_home(page, film, shots):
-    judge(page, film)
-    page.get_by_text("Emotions over time").wait_for(timeout=PATIENCE)
+def test_a_video_is_analysed_played_and_downloaded(page, video, shots):
+    analyse(page, video)
+    page.get_by_text("Emotions over time").wait_for(timeout=TIMEOUT)
     assert page.get_by_text("happy in 100 %").count() == page.get_by_text("surprise in 100 %").count() == 1
-    page.wait_for_function("document.querySelector('video').readyState >= 2", timeout=PATIENCE)
+    page.wait_for_function("document.querySelector('video').readyState >= 2", timeout=TIMEOUT)
     seconds, width, error = page.evaluate(_PLAYED)
     assert (seconds, width, error) == (pytest.approx(1.5, abs=0.1), 640, None)
     page.screenshot(path=shots / "video.png")
@@ -60,29 +61,31 @@ def test_a_film_is_judged_played_and_taken_home(page, film, shots):
     assert {row["label"] for row in rows} == {"happy", "surprise"}
 
 
-def test_a_film_can_be_given_up(page, tmp_path, shots):
-    long = write_film(tmp_path / "long.mp4", [view(index, "happy") for index in range(500)])
-    judge(page, long)
-    page.get_by_text(re.compile(r"Frame \d+ of 500, about")).wait_for(timeout=PATIENCE)
+def test_an_analysis_can_be_cancelled(page, tmp_path, shots):
+    long = write_video(tmp_path / "long.mp4", [view(index, "happy") for index in range(500)])
+    analyse(page, long)
+    page.get_by_text(re.compile(r"Frame \d+ of 500, about")).wait_for(timeout=TIMEOUT)
     page.screenshot(path=shots / "video_progress.png")
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Find the emotions").wait_for(timeout=PATIENCE)
-    # cleared at the run's end
-    page.get_by_text(re.compile(r"Frame \d")).wait_for(state="hidden", timeout=PATIENCE)
+    page.get_by_role("button", name="Analyse the video").wait_for(timeout=TIMEOUT)
+    # The progress bar disappears when the script's run ends.
+    page.get_by_text(re.compile(r"Frame \d")).wait_for(state="hidden", timeout=TIMEOUT)
 
 
-def test_damaged_strange_and_long_films_are_refused_in_words(page, film, tmp_path, shots):
-    refused = {
-        "cut.mp4": (film.read_bytes()[:4000], "cut off"),
-        "words.mp4": (b"no film at all, just words", "something else"),
-        "long.mp4": (write_film(tmp_path / "b.mp4", [view(0)] * 140, rate=1.0).read_bytes(), "at most 2:00"),
+def test_damaged_foreign_and_long_videos_are_rejected_with_a_message(page, video, tmp_path, shots):
+    rejected = {
+        "cut.mp4": (video.read_bytes()[:4000], "truncated"),
+        "text.mp4": (b"not a video, only text", "another file type"),
+        "long.mp4": (write_video(tmp_path / "b.mp4", [view(0)] * 140, rate=1.0).read_bytes(), "at most 2:00"),
     }
-    for name, (content, reason) in refused.items():
-        judge(page, {"name": name, "mimeType": "video/mp4", "buffer": content})
+    for name, (content, reason) in rejected.items():
+        analyse(page, {"name": name, "mimeType": "video/mp4", "buffer": content})
         message = page.get_by_role("alert").filter(has_text=reason)
-        message.wait_for(timeout=PATIENCE)
+        message.wait_for(timeout=TIMEOUT)
         assert message.inner_text().startswith(name)
-        assert not re.search(r"/\w", message.inner_text())  # no folder of the server
-    page.screenshot(path=shots / "video_refused.png")
-    judge(page, film)
-    page.get_by_text("Emotions over time").wait_for(timeout=PATIENCE)  # the session lives
+        # The message contains no folder of the server.
+        assert not re.search(r"/\w", message.inner_text())
+    page.screenshot(path=shots / "video_rejected.png")
+    analyse(page, video)
+    # The session still works.
+    page.get_by_text("Emotions over time").wait_for(timeout=TIMEOUT)

@@ -1,16 +1,17 @@
-"""The webcam page in Chromium, whose camera is a film of drawn faces."""
+"""The webcam page in Chromium, with a video of synthetic faces as its camera."""
 
 import csv
 import statistics
 import time
 
 import pytest
-from browser import PROGRAM
+from browser import CHROMIUM
 from drawn_camera import write_mjpeg
 from serving_app import WIDE
 
 pytest.importorskip("streamlit_webrtc", reason="the webcam page needs the extra app")
-SECOND, PATIENCE = 1_000, 60_000  # milliseconds; a busy machine takes long to join a camera
+# Milliseconds; on a busy machine, connecting to the camera takes long.
+SECOND, TIMEOUT = 1_000, 60_000
 _RECEIVED = """async () => {
     const video = document.querySelector('video');
     const before = video.getVideoPlaybackQuality().totalVideoFrames;
@@ -21,18 +22,18 @@ _RECEIVED = """async () => {
 
 @pytest.fixture(scope="module")
 def camera(chromium, tmp_path_factory):
-    """A browser before whose camera are a happy and a surprised face."""
-    film = write_mjpeg(tmp_path_factory.mktemp("camera") / "faces.mjpeg", "happy", "surprise")
+    """A browser whose camera shows a happy and a surprised face."""
+    video = write_mjpeg(tmp_path_factory.mktemp("camera") / "faces.mjpeg", "happy", "surprise")
     fake = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-    words = ["--no-sandbox", *fake, f"--use-file-for-fake-video-capture={film}"]
-    browser = chromium.browser_type.launch(executable_path=PROGRAM, args=words)
+    options = ["--no-sandbox", *fake, f"--use-file-for-fake-video-capture={video}"]
+    browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=options)
     yield browser
     browser.close()
 
 
 @pytest.fixture
 def visit(camera, app_url):
-    """Open the webcam page, of a size and colour scheme."""
+    """Open the webcam page with a viewport and colour scheme."""
     contexts = []
 
     def open_page(**options):
@@ -41,8 +42,8 @@ def visit(camera, app_url):
         page = context.new_page()
         page.goto(f"{app_url}/webcam")
         frame = page.frame_locator("iframe")
-        frame.get_by_role("button", name="Start the camera").click(timeout=PATIENCE)
-        page.get_by_text("Face 2", exact=True).first.wait_for(timeout=PATIENCE)
+        frame.get_by_role("button", name="Start the camera").click(timeout=TIMEOUT)
+        page.get_by_text("Face 2", exact=True).first.wait_for(timeout=TIMEOUT)
         return page
 
     yield open_page
@@ -51,29 +52,31 @@ def visit(camera, app_url):
 
 
 def wait_for_labels(page, *labels):
-    """Wait until the tables beside the picture tell these emotions; they are drawn anew all the time."""
-    found, end = None, time.monotonic() + PATIENCE / 1000
-    while found != sorted(labels) and time.monotonic() < end:
-        found = sorted(page.locator("table.fer-bars tr:first-child th").all_inner_texts())
+    """Wait until the bars show these emotions as the most probable; they are updated every second."""
+    shown, end = None, time.monotonic() + TIMEOUT / 1000
+    while shown != sorted(labels) and time.monotonic() < end:
+        shown = sorted(page.locator("table.fer-bars tr:first-child th").all_inner_texts())
         page.wait_for_timeout(50)
-    assert found == sorted(labels)
+    assert shown == sorted(labels)
 
 
-def test_two_known_faces_are_named_counted_and_recorded(visit, shots, tmp_path):
+def test_two_faces_are_classified_counted_and_recorded(visit, shots, tmp_path):
     page = visit(viewport=WIDE | {"height": 1400}, color_scheme="light")
     wait_for_labels(page, "happy", "surprise")
     before, after, width = _video_frame(page).evaluate(_RECEIVED)
-    assert after - before >= 3  # pictures come back from the server, and go on coming
+    # Frames keep arriving from the server.
+    assert after - before >= 3
     assert width == 640
-    rate = page.get_by_text("frames a second").inner_text().split(" frames")[0]
-    assert float(rate) > 0.5  # also where the machine is slow
+    rate = page.get_by_text("frames per second").inner_text().split(" frames")[0]
+    # A low bound, for slow machines.
+    assert float(rate) > 0.5
     page.get_by_role("button", name="Start recording").click()
-    page.get_by_text("rows so far").wait_for(timeout=PATIENCE)
+    page.get_by_text("rows so far").wait_for(timeout=TIMEOUT)
     page.wait_for_timeout(4 * SECOND)
     page.screenshot(path=shots / "webcam.png")
     page.get_by_role("button", name="Stop recording").click()
-    with page.expect_download(timeout=PATIENCE) as download:
-        page.get_by_role("button", name="Download CSV").click(timeout=PATIENCE)
+    with page.expect_download(timeout=TIMEOUT) as download:
+        page.get_by_role("button", name="Download CSV").click(timeout=TIMEOUT)
     _check_recording(download.value.path())
 
 
@@ -88,17 +91,19 @@ def _check_recording(path):
     assert {row["label"] for row in rows} == {"happy", "surprise"}
     confidences = [float(row["confidence"]) for row in rows]
     assert statistics.median(confidences) > 0.7
-    assert min(confidences) > 0.65  # of a hundred frames that move: 0.70 to 0.73
+    # Measured on a hundred frames: 0.70 to 0.73.
+    assert min(confidences) > 0.65
     assert rows[0]["seconds"] == "0.0"
-    assert len({row["face"] for row in rows}) == 2  # each keeps its number
+    # Each face keeps its number.
+    assert len({row["face"] for row in rows}) == 2
 
 
-def test_stops_and_fits_a_phone_in_the_dark(visit, shots):
+def test_camera_stops_and_page_fits_a_phone_in_dark_mode(visit, shots):
     page = visit(viewport=WIDE, color_scheme="dark")
     page.set_viewport_size({"width": 390, "height": 2000})
-    page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first.wait_for(timeout=PATIENCE)
+    page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first.wait_for(timeout=TIMEOUT)
     page.wait_for_timeout(4 * SECOND)
     page.screenshot(path=shots / "webcam_phone_dark.png")
     assert page.evaluate("document.querySelector('.stMain').scrollWidth") <= 390
     page.frame_locator("iframe").get_by_role("button", name="Stop the camera").click()
-    page.get_by_text("Start the camera to see").wait_for(timeout=PATIENCE)
+    page.get_by_text("Start the camera to see").wait_for(timeout=TIMEOUT)

@@ -1,28 +1,28 @@
-"""The webcam page, driven without a browser or a camera."""
+"""The webcam page, tested without a browser or a camera."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
-from films import SquareFinder, scene
+from films import SquarePredictor, render_frame
 from streamlit.testing.v1 import AppTest
 
 pytest.importorskip("streamlit_webrtc", reason="the webcam page needs the extra app")
 from fer.app.live import LiveSession
-from fer.app.settings import Settings, use
+from fer.app.settings import Settings, set_settings
 from fer.app.views import webcam
 
 
 def script():
-    from fer.app.safety import explained
+    from fer.app.safety import handle_errors
     from fer.app.views.webcam import page
 
-    with explained():
+    with handle_errors():
         page()
 
 
-class Camera:
-    """Stands in for streamlit-webrtc, and remembers how it was called."""
+class FakeStreamer:
+    """Replaces ``webrtc_streamer`` and stores its options."""
 
     def __init__(self, playing):
         processor = SimpleNamespace(failed=False) if playing else None
@@ -35,23 +35,23 @@ class Camera:
 
 @pytest.fixture
 def live():
-    """A session that has seen two faces."""
-    session = LiveSession(SquareFinder(), nullcontext)
+    """A session with two faces."""
+    session = LiveSession(SquarePredictor(), nullcontext)
     for index in range(4):
-        session.process(scene(index), index / 10)
+        session.process(render_frame(index), index / 10)
     return session
 
 
-def opened(monkeypatch, camera, live=None):
+def open_page(monkeypatch, camera, live=None):
     monkeypatch.setattr(webcam, "webrtc_streamer", camera)
-    monkeypatch.setattr(webcam, "predictor", SquareFinder)
+    monkeypatch.setattr(webcam, "get_predictor", SquarePredictor)
     test = AppTest.from_function(script, default_timeout=60)
     if live is not None:
         test.session_state["live"] = live
     return test.run()
 
 
-def words(page):
+def page_text(page):
     return " ".join(element.value for kind in ("markdown", "caption", "info") for element in page.get(kind))
 
 
@@ -59,91 +59,93 @@ def button(page, label):
     return next(button for button in page.button if button.label == label)
 
 
-def test_before_the_camera_is_on(monkeypatch):
-    page = opened(monkeypatch, Camera(playing=False))
+def test_without_camera(monkeypatch):
+    page = open_page(monkeypatch, FakeStreamer(playing=False))
     assert not page.exception
-    assert "Start the camera" in words(page)
+    assert "Start the camera" in page_text(page)
     assert [button.label for button in page.button] == []
 
 
-def test_needs_no_server_of_others_unless_told(monkeypatch):
-    camera = Camera(playing=False)
-    opened(monkeypatch, camera)
+def test_no_ice_server_is_used_by_default(monkeypatch):
+    camera = FakeStreamer(playing=False)
+    open_page(monkeypatch, camera)
     assert camera.options["rtc_configuration"] == {"iceServers": []}
     assert camera.options["media_stream_constraints"]["audio"] is False
-    use(Settings(ice_servers=("stun:stun.example:3478",)))
-    opened(monkeypatch, camera)
+    set_settings(Settings(ice_servers=("stun:stun.example:3478",)))
+    open_page(monkeypatch, camera)
     assert camera.options["rtc_configuration"] == {"iceServers": [{"urls": ["stun:stun.example:3478"]}]}
 
 
-def test_faces_rate_and_course_are_shown(monkeypatch, live):
-    page = opened(monkeypatch, Camera(playing=True), live)
+def test_faces_frame_rate_and_chart_are_shown(monkeypatch, live):
+    page = open_page(monkeypatch, FakeStreamer(playing=True), live)
     assert not page.exception
-    assert "10 frames a second" in words(page)
-    assert "4 looked at" in words(page)
-    assert "**Face 1**" in words(page)
-    assert "**Face 2**" in words(page)
-    assert page.subheader[0].value == "The last 30 seconds"
+    assert "10 frames per second" in page_text(page)
+    assert "4 frames analysed" in page_text(page)
+    assert "**Face 1**" in page_text(page)
+    assert "**Face 2**" in page_text(page)
+    assert page.subheader[0].value == "Last 30 seconds"
 
 
 def test_recording_from_start_to_download(monkeypatch, live):
-    page = opened(monkeypatch, Camera(playing=True), live)
+    page = open_page(monkeypatch, FakeStreamer(playing=True), live)
     button(page, "Start recording").click().run()
-    live.process(scene(5), 1.0)
+    live.process(render_frame(5), 1.0)
     page.run()
-    assert "2 rows so far" in words(page)
+    assert "2 rows so far" in page_text(page)
     button(page, "Stop recording").click().run()
     assert not page.exception
-    assert "2 rows recorded" in words(page)
-    assert [found.label for found in page.get("download_button")] == ["Download CSV"]
+    assert "2 rows recorded" in page_text(page)
+    assert [one.label for one in page.get("download_button")] == ["Download CSV"]
 
 
-def test_what_is_drawn_can_be_chosen(monkeypatch, live):
-    page = opened(monkeypatch, Camera(playing=True), live)
-    for wanted in ((False, False, True), (True, True, False)):
+def test_toggles_set_the_options_of_the_session(monkeypatch, live):
+    page = open_page(monkeypatch, FakeStreamer(playing=True), live)
+    for expected in ((False, False, True), (True, True, False)):
         for toggle in page.toggle:
             toggle.set_value(not toggle.value)
         page.run()
-        assert (live.mirror, live.bars, live.points) == wanted
+        assert (live.mirror, live.bars, live.points) == expected
 
 
-def test_leaving_the_page_does_not_undo_what_was_chosen(monkeypatch, live):
+def test_options_survive_leaving_the_page(monkeypatch, live):
     live.mirror = False
-    page = opened(monkeypatch, Camera(playing=True), live)
+    page = open_page(monkeypatch, FakeStreamer(playing=True), live)
     assert [toggle.value for toggle in page.toggle] == [False, True, False]
 
 
-def part():
+def run_fragment():
     import streamlit as st
 
-    show, *arguments = st.session_state["part"]
+    show, *arguments = st.session_state["fragment"]
     show(*arguments)
 
 
-def test_a_camera_whose_pictures_fail_later_is_told_by_the_part_that_is_renewed(monkeypatch, live):
-    parts, camera = {}, Camera(playing=True)
-    camera.context.video_processor = None  # pictures do not yet flow when the page is made
+def test_a_camera_that_fails_later_is_reported_by_the_fragment(monkeypatch, live):
+    fragments, camera = {}, FakeStreamer(playing=True)
+    # No frames have arrived when the page is built.
+    camera.context.video_processor = None
 
     def fragment(show, run_every):
-        return lambda *arguments: parts.update({(show.__name__, run_every): (show, *arguments)})
+        return lambda *arguments: fragments.update({(show.__name__, run_every): (show, *arguments)})
 
     monkeypatch.setattr(webcam.st, "fragment", fragment)
-    opened(monkeypatch, camera, live)
+    open_page(monkeypatch, camera, live)
     monkeypatch.undo()
-    renewed = AppTest.from_function(part, default_timeout=60)
-    renewed.session_state["part"] = parts["_figures", 1.0]
-    assert not renewed.run().error
+    fragment_page = AppTest.from_function(run_fragment, default_timeout=60)
+    fragment_page.session_state["fragment"] = fragments["_show_current", 1.0]
+    assert not fragment_page.run().error
     camera.context.video_processor = SimpleNamespace(failed=False)
-    assert not renewed.run().error
+    assert not fragment_page.run().error
     camera.context.video_processor.failed = True
-    assert "cannot be looked at" in renewed.run().error[0].value
+    assert "cannot be analysed" in fragment_page.run().error[0].value
     camera.context.video_processor.failed = False
-    assert not renewed.run().error
+    assert not fragment_page.run().error
 
 
-def test_nobody_before_the_camera(monkeypatch):
-    live = LiveSession(SquareFinder(), nullcontext)
-    live.process(scene(0, happy=False, sad=False), 0.0)
-    page = opened(monkeypatch, Camera(playing=True), live)
-    assert "No face in sight" in words(page)
-    assert len(page.subheader) == 1  # to record; there is no course of nobody
+def test_no_face_in_front_of_the_camera(monkeypatch):
+    live = LiveSession(SquarePredictor(), nullcontext)
+    live.process(render_frame(0, happy=False, sad=False), 0.0)
+    page = open_page(monkeypatch, FakeStreamer(playing=True), live)
+    assert "No face detected" in page_text(page)
+    # The section for recordings only: there is no chart.
+    assert len(page.subheader) == 1

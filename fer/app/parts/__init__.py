@@ -1,1 +1,1 @@
-"""Pieces that several pages show."""
+"""Components used on several pages: charts, tables, images, downloads."""

@@ -1,4 +1,4 @@
-"""Answers to take home: table, CSV, JSON, and pictures with the answers drawn in. All made in memory."""
+"""Downloads of the predictions on images, made in memory: CSV, JSON, and a ZIP file of annotated images."""
 
 import csv
 import io
@@ -8,74 +8,85 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
-from fer.app.judging import Judged
-from fer.app.parts.images import boxed, to_jpeg
+from fer.app.judging import ImageAnalysis
+from fer.app.parts.images import annotated_image, to_jpeg
 from fer.bundle.card import model_name
 from fer.predict import Predictor
+from fer.prediction import Prediction
 
 Rows = list[dict[str, Any]]
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets would compute
+# A cell that starts with one of these would be run as a formula by spreadsheet programs.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def table(judged: Sequence[Judged]) -> Rows:
-    """Return a row a face: picture, number, answer, place in pixels, and each emotion's probability."""
+def result_rows(results: Sequence[ImageAnalysis]) -> Rows:
+    """Return a row per face: file name, face number, prediction, probabilities, and box in pixels."""
     return [
-        {"picture": one.name, "face": number, **_answer(answer)}
-        for one in judged
-        for number, answer in enumerate(one.predictions, 1)
+        {"picture": result.name, "face": number, **_prediction_cells(prediction)}
+        for result in results
+        for number, prediction in enumerate(result.predictions, 1)
     ]
 
 
-def _answer(answer: Any) -> dict[str, Any]:
-    told = answer.to_dict()
-    left, top, width, height = told["box"]
-    place = {"left": left, "top": top, "width": width, "height": height}
-    first = {name: told[name] for name in ("label", "confidence", "uncertain")}
-    return {"emotion": first.pop("label"), **first, **told["probabilities"], **place}
+def _prediction_cells(prediction: Prediction) -> dict[str, Any]:
+    fields = prediction.to_dict()
+    left, top, width, height = fields["box"]
+    return {
+        "emotion": fields["label"],
+        "confidence": fields["confidence"],
+        "uncertain": fields["uncertain"],
+        **fields["probabilities"],
+        "left": left,
+        "top": top,
+        "width": width,
+        "height": height,
+    }
 
 
 def to_csv(rows: Rows) -> str:
-    """Return a table as CSV. A name that a spreadsheet would compute gets an apostrophe before it."""
+    """Return the rows as CSV. A file name that looks like a formula is prefixed with an apostrophe."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["picture"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: _harmless(value) for key, value in row.items()} for row in rows)
+    writer.writerows({key: _without_formula(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 
-def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+def _without_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
 
 
-def to_json(judged: Sequence[Judged], predictor: Predictor) -> str:
-    """Return the answers as fer-predict writes them, an entry a picture."""
+def to_json(results: Sequence[ImageAnalysis], predictor: Predictor) -> str:
+    """Return the predictions in the format of fer-predict, an entry per image."""
     model = model_name(predictor.card)
     entries = [
         {
-            "file": one.name,
-            "size": one.size,
-            "faces": [answer.to_dict() for answer in one.predictions],
+            "file": result.name,
+            "size": result.size,
+            "faces": [prediction.to_dict() for prediction in result.predictions],
             "model": model,
             "detector": predictor.detector.name,
         }
-        for one in judged
+        for result in results
     ]
     return json.dumps(entries, indent=1, ensure_ascii=False)
 
 
-def to_zip(judged: Sequence[Judged]) -> bytes:
-    """Return a ZIP file of the pictures, as large as they are shown, with the answers drawn in, as JPEG."""
+def to_zip(results: Sequence[ImageAnalysis]) -> bytes:
+    """Return a ZIP file with the annotated images as JPEG, in display size."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
-        taken: set[str] = set()
-        for one in judged:
-            archive.writestr(_unused(PurePath(one.name).stem, taken), to_jpeg(boxed(one, points=True), 92))
+        used: set[str] = set()
+        for result in results:
+            name = _unique_name(PurePath(result.name).stem, used)
+            archive.writestr(name, to_jpeg(annotated_image(result, points=True), 92))
     return content.getvalue()
 
 
-def _unused(stem: str, taken: set[str]) -> str:
+def _unique_name(stem: str, used: set[str]) -> str:
+    # Compared in lower case: some file systems ignore case.
     name, number = f"{stem}.jpg", 2
-    while name.lower() in taken:  # some systems do not tell capitals apart
+    while name.lower() in used:
         name, number = f"{stem}_{number}.jpg", number + 1
-    taken.add(name.lower())
+    used.add(name.lower())
     return name

@@ -1,86 +1,89 @@
-"""The page of the model card: what the model is, how good, where it fails, and what it is not for."""
+"""Model card page: what the model is, its metrics, errors, limitations and licence."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
-from fer.app import card_words as words
-from fer.app.comparing import distinct
-from fer.app.facts import by_emotion, main_part
-from fer.app.intake import escaped
+from fer.app import card_words as card_text
+from fer.app.comparing import unique_versions
+from fer.app.facts import primary_metrics, scores_by_emotion
+from fer.app.intake import escape_markdown
 from fer.app.parts import tables
-from fer.app.serving import Version, versions
+from fer.app.serving import Version, list_versions
 from fer.bundle.card import Card
 
 
 def page() -> None:
-    """Show the card of the app's own model, or of a version that the visitor chooses."""
+    """Show the card of the app's model, or of a version that the visitor selects."""
     st.html(tables.STYLE)
     st.title("Model card")
-    card = _choose(distinct(versions())).card
-    part = main_part(card)
-    st.warning(words.WARNING, icon=":material/warning:")
-    st.markdown(escaped(words.summary(card)))
-    st.markdown(escaped(words.confidence(card)))
-    _show_figures(part)
-    _show_emotions(card, part)
-    _show_confusion(card, part)
-    _show_limits(card, part)
-    _show_origin(card)
+    card = _select(unique_versions(list_versions())).card
+    metrics = primary_metrics(card)
+    st.warning(card_text.WARNING, icon=":material/warning:")
+    st.markdown(escape_markdown(card_text.summary(card)))
+    st.markdown(escape_markdown(card_text.describe_calibration(card)))
+    _show_metrics(metrics)
+    _show_emotions(card, metrics)
+    _show_confusion(card, metrics)
+    _show_limitations(card, metrics)
+    _show_provenance(card)
 
 
-def _choose(known: list[Version]) -> Version:
-    """Return the version to show; there is nothing to choose where there is but one."""
-    if len(known) == 1:
-        st.caption(escaped(known[0].title))
-        return known[0]
-    return st.selectbox("Model", known, format_func=lambda version: version.title)
+def _select(versions: list[Version]) -> Version:
+    """Return the version to show; a single one needs no selection."""
+    if len(versions) == 1:
+        st.caption(escape_markdown(versions[0].title))
+        return versions[0]
+    return st.selectbox("Model", versions, format_func=lambda version: version.title)
 
 
-def _show_figures(part: Mapping[str, Any]) -> None:
-    st.header("How good it is")
-    st.markdown(escaped(words.on_which_images(part)))
-    found = words.overall(part)
-    if found:
-        st.html(tables.facts(found))
+def _show_metrics(metrics: Mapping[str, Any]) -> None:
+    st.header("Metrics")
+    st.markdown(escape_markdown(card_text.describe_metrics(metrics)))
+    values = card_text.overall_metrics(metrics)
+    if values:
+        st.html(tables.facts(values))
 
 
-def _show_emotions(card: Card, part: Mapping[str, Any]) -> None:
-    emotions = by_emotion(card, part)
+def _show_emotions(card: Card, metrics: Mapping[str, Any]) -> None:
+    emotions = scores_by_emotion(card, metrics)
     if not emotions:
         return
-    st.header("By emotion")
+    st.header("Metrics by emotion")
     st.markdown(
-        "F1 joins two questions: of the faces called so, how many were (precision), and of those that were, "
-        "how many were found (recall). The thin line is the 95 % interval."
+        "Precision: the fraction of the predictions of an emotion that are correct. Recall: the fraction of "
+        "the images of an emotion that are predicted as such. F1: their harmonic mean. The thin line is the "
+        "95 % confidence interval."
     )
     st.html(tables.emotion_bars(emotions))
 
 
-def _show_confusion(card: Card, part: Mapping[str, Any]) -> None:
-    st.header("What is taken for what")
-    counts = part.get("confusion")
+def _show_confusion(card: Card, metrics: Mapping[str, Any]) -> None:
+    st.header("Confusion matrix")
+    counts = metrics.get("confusion")
     if not counts:
-        st.markdown("This card has no confusion matrix: it is of an older export. Export the model again.")
+        st.markdown(
+            "This card has no confusion matrix: it was written by an older version. Export the model again."
+        )
         return
-    st.markdown(escaped(words.most_confused(card.labels.names, counts)))
+    st.markdown(escape_markdown(card_text.most_frequent_error(card.labels.names, counts)))
     caption = (
-        "Confusion matrix: a row for each emotion shown, a column for each answer. Percent of the row, below "
-        "it the images; right answers are framed."
+        "Confusion matrix: a row for each true emotion, a column for each predicted emotion. Each cell has "
+        "the percentage of its row and the number of images; correct predictions are outlined."
     )
     st.html(tables.confusion(card.labels.names, counts, caption))
 
 
-def _show_limits(card: Card, part: Mapping[str, Any]) -> None:
-    st.header("Limits")
-    st.markdown("\n".join(f"- {escaped(limit)}" for limit in words.limits(card, by_emotion(card, part))))
+def _show_limitations(card: Card, metrics: Mapping[str, Any]) -> None:
+    st.header("Limitations")
+    limitations = card_text.limitations(card, scores_by_emotion(card, metrics))
+    st.markdown("\n".join(f"- {escape_markdown(text)}" for text in limitations))
     st.header("Licence")
-    st.markdown(
-        f"**Data.** {escaped(card.licence['data'])}\n\n**Weights.** {escaped(card.licence['weights'])}"
-    )
+    data, weights = (escape_markdown(card.licence[key]) for key in ("data", "weights"))
+    st.markdown(f"**Data.** {data}\n\n**Weights.** {weights}")
 
 
-def _show_origin(card: Card) -> None:
-    with st.expander("How it was made"):
-        st.html(tables.facts(words.origin(card)))
+def _show_provenance(card: Card) -> None:
+    with st.expander("How the model was trained"):
+        st.html(tables.facts(card_text.provenance(card)))

@@ -1,4 +1,4 @@
-"""Pictures: a visitor's own, drawn ones, or a snapshot."""
+"""Images page: emotions of the faces in uploaded images, synthetic samples, or a camera snapshot."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -7,65 +7,63 @@ import numpy as np
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from fer.app.gallery import SAMPLES, draw_sample, draw_thumbnail
+from fer.app.gallery import SAMPLES, render_sample, render_thumbnail
 from fer.app.intake import read_upload
-from fer.app.judging import Judged, judge
-from fer.app.limits import MAX_PICTURE_MB, MAX_PICTURES, MAX_SESSION_MB
-from fer.app.parts.downloads import table, to_csv, to_json, to_zip
-from fer.app.parts.face import show_picture
-from fer.app.parts.images import choose_by_picture
+from fer.app.judging import ImageAnalysis, analyse_image
+from fer.app.limits import MAX_IMAGE_MB, MAX_IMAGES, MAX_SESSION_MB
+from fer.app.parts.downloads import result_rows, to_csv, to_json, to_zip
+from fer.app.parts.face import show_image_result
+from fer.app.parts.images import choose_by_thumbnail
 from fer.app.safety import show_error
-from fer.app.serving import predictor, turn
+from fer.app.serving import compute_slot, get_predictor
 from fer.app.settings import settings
 from fer.errors import FerError
 from fer.picture import SUFFIXES
 
 _FILES, _CAMERA = "Files", "Camera"
-Source = tuple[str, str, Callable[[], np.ndarray]]  # what tells it from others, its name, its pixels
+# Identifier, file name, and a function that returns the pixels.
+Source = tuple[str, str, Callable[[], np.ndarray]]
 
 
 def page() -> None:
     """Show the page."""
     st.title("Which emotion does this face show?", anchor=False)
-    st.markdown("Pictures stay in this server's memory, and are gone half a minute after you close this tab.")
-    judged = _judge_all(_sources())
-    if not judged:
+    st.markdown("Images stay in the server's memory and are deleted 30 seconds after you close this tab.")
+    results = _analyse_all(_sources())
+    if not results:
         return
-    chosen = _choose(judged)
-    if chosen.left_out:
-        st.info(f"{chosen.left_out:,} more faces, the smallest, were found and not looked at.")
-    show_picture(chosen)
-    _show_results(judged)
+    selected = _select(results)
+    if selected.num_skipped:
+        st.info(f"{selected.num_skipped:,} more faces were detected but not analysed, the smallest ones.")
+    show_image_result(selected)
+    _show_table(results)
 
 
 def _sources() -> list[Source]:
     with st.container(key="sources"):
-        place = st.segmented_control(
-            "Where the pictures come from", (_FILES, _CAMERA), default=_FILES, required=True,
-            label_visibility="collapsed",
-        )  # fmt: skip
-        return _snapshot() if place == _CAMERA else _files() or _samples()
+        source = st.segmented_control(
+            "Image source", (_FILES, _CAMERA), default=_FILES, required=True, label_visibility="collapsed"
+        )
+        return _snapshot() if source == _CAMERA else _files() or _samples()
 
 
 def _snapshot() -> list[Source]:
-    taken = st.camera_input("Take a picture of a face", label_visibility="collapsed")
-    return [] if taken is None else [(taken.file_id, "snapshot.jpg", partial(_read, taken))]
+    photo = st.camera_input("Take a photo of a face", label_visibility="collapsed")
+    return [] if photo is None else [(photo.file_id, "snapshot.jpg", partial(_read, photo))]
 
 
 def _files() -> list[Source]:
-    most = min(MAX_PICTURE_MB, settings().max_upload_mb)
+    max_mb = min(MAX_IMAGE_MB, settings().max_upload_mb)
     files = st.file_uploader(
-        f"Drop pictures here: up to {MAX_PICTURES}, of {most} MB each, {MAX_SESSION_MB} MB together",
+        f"Drop images here: up to {MAX_IMAGES} files, {max_mb} MB each, {MAX_SESSION_MB} MB in total",
         type=sorted(suffix[1:] for suffix in SUFFIXES),
         accept_multiple_files=True,
-        max_upload_size=most,
+        max_upload_size=max_mb,
         key="files",
     )
-    if len(files) > MAX_PICTURES:
-        st.warning(
-            f"{len(files)} pictures are more than this page takes: these are the first {MAX_PICTURES}."
-        )
-    return [(file.file_id, file.name, partial(_read, file)) for file in files[:MAX_PICTURES]]
+    if len(files) > MAX_IMAGES:
+        st.warning(f"Too many images: got {len(files)}, only the first {MAX_IMAGES} are shown.")
+    return [(file.file_id, file.name, partial(_read, file)) for file in files[:MAX_IMAGES]]
 
 
 def _read(file: UploadedFile) -> np.ndarray:
@@ -73,58 +71,68 @@ def _read(file: UploadedFile) -> np.ndarray:
 
 
 def _samples() -> list[Source]:
-    st.markdown("**No picture at hand?** Click a drawn face. Its name is the expression that was drawn.")
-    titles = [sample.title for sample in SAMPLES]
-    chosen = choose_by_picture("Drawn faces", [draw_thumbnail(one) for one in SAMPLES], titles, "sample")
+    st.markdown("**No image at hand?** Click a synthetic face. The name is the expression that was rendered.")
+    thumbnails, titles = [render_thumbnail(one) for one in SAMPLES], [one.title for one in SAMPLES]
+    chosen = choose_by_thumbnail("Synthetic faces", thumbnails, titles, "sample")
     if chosen is None:
         return []
     sample = SAMPLES[chosen]
-    return [(f"sample {chosen}", f"{sample.title}.png", partial(draw_sample, sample))]
+    return [(f"sample {chosen}", f"{sample.title}.png", partial(render_sample, sample))]
 
 
-def _judge_all(sources: Sequence[Source]) -> list[Judged]:
-    """Judge what is new, and forget what is no longer there."""
-    before: dict[str, Judged | FerError] = st.session_state.get("judged", {})
-    now: dict[str, Judged | FerError] = {}
-    with st.spinner("Looking for faces …"):
+def _analyse_all(sources: Sequence[Source]) -> list[ImageAnalysis]:
+    """Analyse new images, reuse earlier results, and drop those of removed images."""
+    earlier: dict[str, ImageAnalysis | FerError] = st.session_state.get("results", {})
+    results: dict[str, ImageAnalysis | FerError] = {}
+    with st.spinner("Detecting faces …"):
         for identity, name, read in sources:
-            now[identity] = before[identity] if identity in before else _judge(name, read)
-    st.session_state["judged"] = now
-    for answer in now.values():
-        if isinstance(answer, FerError):
-            show_error(answer)
-    return [answer for answer in now.values() if isinstance(answer, Judged)]
+            results[identity] = earlier[identity] if identity in earlier else _analyse(name, read)
+    st.session_state["results"] = results
+    for result in results.values():
+        if isinstance(result, FerError):
+            show_error(result)
+    return [result for result in results.values() if isinstance(result, ImageAnalysis)]
 
 
-def _judge(name: str, read: Callable[[], np.ndarray]) -> Judged | FerError:
-    serving = predictor()
-    with turn():
+def _analyse(name: str, read: Callable[[], np.ndarray]) -> ImageAnalysis | FerError:
+    predictor = get_predictor()
+    with compute_slot():
         try:
-            return judge(name, read(), serving)
+            return analyse_image(name, read(), predictor)
         except FerError as error:
             return error
 
 
-def _choose(judged: Sequence[Judged]) -> Judged:
-    if len(judged) == 1:
-        return judged[0]
-    names = [f"{number}. {one.name}" for number, one in enumerate(judged, 1)]
-    chosen = st.selectbox(f"Picture, of {len(judged)}", range(len(judged)), format_func=names.__getitem__)
-    return judged[chosen or 0]
+def _select(results: Sequence[ImageAnalysis]) -> ImageAnalysis:
+    if len(results) == 1:
+        return results[0]
+    names = [f"{number}. {one.name}" for number, one in enumerate(results, 1)]
+    chosen = st.selectbox(f"Image (of {len(results)})", range(len(results)), format_func=names.__getitem__)
+    return results[chosen or 0]
 
 
-def _show_results(judged: Sequence[Judged]) -> None:
-    rows = table(judged)
+def _show_table(results: Sequence[ImageAnalysis]) -> None:
+    rows = result_rows(results)
     if not rows:
         return
-    st.subheader("All answers", anchor=False)
-    shares = {name: st.column_config.NumberColumn(format="percent") for name in ("confidence",)}
-    st.dataframe(rows, hide_index=True, column_config=shares, alt="A row for each face, with its answer")
+    st.subheader("All predictions", anchor=False)
+    columns = {
+        "picture": st.column_config.TextColumn("image"),
+        "confidence": st.column_config.NumberColumn(format="percent"),
+    }
+    st.dataframe(rows, hide_index=True, column_config=columns, alt="One row per face with its prediction")
     with st.container(horizontal=True):
         _button("Table (CSV)", lambda: to_csv(rows), "answers.csv", "text/csv")
-        _button("Answers (JSON)", lambda: to_json(judged, predictor()), "answers.json", "application/json")
-        _button("Pictures (ZIP)", lambda: to_zip(judged), "pictures.zip", "application/zip")
+        _button(
+            "Predictions (JSON)",
+            lambda: to_json(results, get_predictor()),
+            "answers.json",
+            "application/json",
+        )
+        _button("Annotated images (ZIP)", lambda: to_zip(results), "pictures.zip", "application/zip")
 
 
-def _button(label: str, make: Callable[[], str | bytes], name: str, kind: str) -> None:
-    st.download_button(label, make, file_name=name, mime=kind, on_click="ignore", icon=":material/download:")
+def _button(label: str, content: Callable[[], str | bytes], name: str, mime: str) -> None:
+    st.download_button(
+        label, content, file_name=name, mime=mime, on_click="ignore", icon=":material/download:"
+    )

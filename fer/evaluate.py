@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from fer.cli import run_command
 
 _EXAMPLES = """examples:
-  fer-evaluate outputs/train/DATE/RUN --split val                 the data that the run was trained on
-  fer-evaluate RUN --split test --tta flip                        recorded in outputs/test_ledger.jsonl
-  fer-evaluate RUN --data folder:$HOME/data/CK+ --split all       another data set, in the emotions of the
-  model fer-evaluate RUN_SEED_0 RUN_SEED_1 RUN_SEED_2                   several seeds of one recipe
-  fer-evaluate RUN_A RUN_B --ensemble                             the mean of their probabilities
+  fer-evaluate outputs/train/DATE/RUN --split val             the data that the run was trained on
+  fer-evaluate RUN --split test --tta flip                    recorded in outputs/test_ledger.jsonl
+  fer-evaluate RUN --data folder:$HOME/data/CK+ --split all   another data set, in the model's emotions
+  fer-evaluate RUN_SEED_0 RUN_SEED_1 RUN_SEED_2               several seeds of one recipe
+  fer-evaluate RUN_A RUN_B --ensemble                         the mean of their probabilities
 
 The report is written to RUN/report/SPLIT: index.html, report.md, metrics.json and predictions.npz.
-An expression is not a feeling: do not use this to make decisions about people."""
+A facial expression is not an emotion: do not make decisions about people with it."""
 
 
 def parser() -> argparse.ArgumentParser:

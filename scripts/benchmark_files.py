@@ -1,12 +1,12 @@
-"""How fast a folder of pictures is listed and read, and whether memory stays flat meanwhile.
+"""Benchmark of image folders: speed of listing and reading, and memory over the batches.
 
     uv run python scripts/benchmark_files.py [--pictures 20000] [--batches 100] [--workers 2]
 
-Makes a folder of drawn faces (a few files and hard links to them) and prints seconds to list it, against a
-bare ``os.walk``; images/s of the loader, with and without augmentation, against a bare ``cv2.imread`` loop on
-one core; and the memory of this process and of its workers near the first and at the last of the batches.
-Both sides of a pair take turns, and the best of each counts. The files are in the system's cache: a slow disk
-adds its own time to both.
+Creates a folder of synthetic faces (a few files and hard links to them). Prints the seconds to list it,
+compared with ``os.walk``; the images/s of the loader, with and without augmentation, compared with a
+``cv2.imread`` loop on one core; and the memory of this process and its workers after a tenth of the batches
+and after all. Compared functions take turns, and the best time of each counts. The files are in the page
+cache: a slow disk adds the same time to both.
 """
 
 import argparse
@@ -36,99 +36,103 @@ FACES, SIDE, BATCH = 70, 112, 64
 OPTIONS = {"val_fraction": 0.1, "split_seed": 0, "memory_gb": 0, "skip_corrupt": False}
 
 
-def make_folder(root: Path, pictures: int) -> None:
-    """Write ``train/<emotion>/*.jpg``: drawn faces, and links to them until there are enough."""
+def make_folder(root: Path, num_images: int) -> None:
+    """Write ``train/<emotion>/*.jpg``: synthetic faces, and hard links to them up to the number of images."""
     data = read_synthetic(FACES, 0, 0, size=SIDE, color=True)
     for i, (image, target) in enumerate(zip(data.images, data.targets, strict=True)):
         folder = root / "train" / data.labels.names[target]
         folder.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / f"{i:07}.jpg"), image[..., ::-1])
-        for copy in range(i + FACES, pictures, FACES):
+        for copy in range(i + FACES, num_images, FACES):
             os.link(folder / f"{i:07}.jpg", folder / f"{copy:07}.jpg")
 
 
-def in_turns(*runs: Callable[[], object], times: int = 3) -> list[float]:
-    """Return the least seconds of each of several things that take turns."""
-    seconds: list[list[float]] = [[] for _ in runs]
+def in_turns(*functions: Callable[[], object], times: int = 3) -> list[float]:
+    """Return the minimum seconds of each function; they take turns."""
+    seconds: list[list[float]] = [[] for _ in functions]
     for _ in range(times):
-        for run, taken in zip(runs, seconds, strict=True):
+        for function, times_taken in zip(functions, seconds, strict=True):
             start = time.perf_counter()
-            run()
-            taken.append(time.perf_counter() - start)
+            function()
+            times_taken.append(time.perf_counter() - start)
     return list(map(min, seconds))
 
 
 def walk(root: Path) -> list[str]:
-    """List the files as Python's library does."""
+    """List the files with ``os.walk``."""
     return [f"{folder}/{name}" for folder, _, names in os.walk(root) for name in names]
 
 
-def read_plainly(images: ImageFiles, rows: np.ndarray) -> None:
-    """Decode some pictures one after the other, at their own size."""
+def read_with_opencv(images: ImageFiles, rows: np.ndarray) -> None:
+    """Decode images one after the other, at their original size."""
     for row in rows:
         cv2.imread(images.files.path(row), cv2.IMREAD_COLOR)
 
 
-def loader(data: EmotionData, recipe: AugmentationConfig, workers: int) -> Iterator[object]:
+def loader(data: EmotionData, augmentation: AugmentationConfig, workers: int) -> Iterator[object]:
     """Return the training batches of an epoch."""
     assert isinstance(data.images, ImageFiles)
     rows = indices(data, "train")
     order = BatchSampler(len(rows), BATCH, shuffle=True)
-    return iter(file_backed_loader(data.images, rows, order, recipe, 0, workers))
+    return iter(file_backed_loader(data.images, rows, order, augmentation, 0, workers))
 
 
 def memory() -> tuple[float, float]:
-    """Return MB resident in this process, and the unshared and shared parts of all its children (Linux)."""
-    own, children = os.getpid(), 0.0
+    """Return the resident MB of this process, and the unshared MB of all its children (Linux)."""
+    pid, children = os.getpid(), 0.0
     for status in Path("/proc").glob("[0-9]*/status"):
         fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        if int(fields["PPid"]) == own:
+        if int(fields["PPid"]) == pid:
             children += int(fields["RssAnon"].split()[0]) / 1e3
-    mine = dict(
+    fields = dict(
         line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line
     )
-    return int(mine["VmRSS"].split()[0]) / 1e3, children
+    return int(fields["VmRSS"].split()[0]) / 1e3, children
 
 
-def measure_listing(root: Path, pictures: int) -> EmotionData:
-    """Print seconds to list the folder, and to make the set of it that training holds."""
+def measure_listing(root: Path, num_images: int) -> EmotionData:
+    """Print the seconds to list the folder and to prepare it for training; return its data set."""
     seconds, bare = in_turns(lambda: read_folder(root, SIDE, color=True), lambda: walk(root))
-    print(f"list {pictures:,} files: {seconds:.2f} s, os.walk {bare:.2f} s, ratio {seconds / bare:.1f}")
+    print(f"list {num_images:,} files: {seconds:.2f} s, os.walk {bare:.2f} s, ratio {seconds / bare:.1f}")
     start = time.perf_counter()
     data = prepare_image_set(read_folder(root, SIDE, color=True), OPTIONS)
     print(f"list, check and carve out validation: {time.perf_counter() - start:.2f} s")
     return data
 
 
-def measure_reading(data: EmotionData, recipe: AugmentationConfig, name: str, workers: int, batches: int) -> None:
-    """Print images/s of the loader in this process and with workers."""
+def measure_reading(
+    data: EmotionData, augmentation: AugmentationConfig, name: str, workers: int, batches: int
+) -> None:
+    """Print the images/s of the loader in this process and with workers."""
     images, rows, portion = data.images, indices(data, "train"), max(1, batches // 4)
     assert isinstance(images, ImageFiles)
     num_images = BATCH * portion
     for number in dict.fromkeys((0, workers)):
-        stream = loader(data, recipe, number)
-        for _ in range(2 * number + 1):  # start the workers and fill their queue
+        stream = loader(data, augmentation, number)
+        for _ in range(2 * number + 1):  # starts the workers and fills their queue
             next(stream)
         seconds, bare = in_turns(
             lambda stream=stream: [next(stream) for _ in range(portion)],
-            lambda: read_plainly(images, rows[:num_images]),
+            lambda: read_with_opencv(images, rows[:num_images]),
         )
         print(
             f"augmentation={name}, {number} workers: {num_images / seconds:,.0f} images/s, "
-            f"cv2.imread {num_images / bare:,.0f}, share {bare / seconds:.2f}"
+            f"cv2.imread {num_images / bare:,.0f}, ratio {bare / seconds:.2f}"
         )
 
 
-def measure_memory(data: EmotionData, recipe: AugmentationConfig, name: str, workers: int, batches: int) -> None:
-    """Print the memory after a tenth of the batches and after all."""
-    stream = loader(data, recipe, workers)
+def measure_memory(
+    data: EmotionData, augmentation: AugmentationConfig, name: str, workers: int, batches: int
+) -> None:
+    """Print the memory after a tenth of the batches and after all batches."""
+    stream = loader(data, augmentation, workers)
     for number in range(1, batches + 1):
         next(stream)
         if number in (max(1, batches // 10), batches):
-            mine, children = memory()
+            process, children = memory()
             print(
-                f"augmentation={name}, {workers} workers, batch {number}: this process {mine:.1f} MB, "
-                f"its workers' own pages {children:.1f} MB"
+                f"augmentation={name}, {workers} workers, batch {number}: this process {process:.1f} MB, "
+                f"unshared by its workers {children:.1f} MB"
             )
 
 
@@ -136,21 +140,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pictures", type=int, default=20_000)
+    parser.add_argument("--pictures", type=int, default=20_000, help="number of images (default 20,000)")
     parser.add_argument("--batches", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--augmentation", nargs="*", default=["none", "standard"])
-    asked = parser.parse_args()
-    recipes = {name: yaml.safe_load((CONFIG_DIR / "augmentation" / f"{name}.yaml").read_text())
-               for name in asked.augmentation}  # fmt: skip
-    if BATCH * (asked.batches + 2 * asked.workers + 1) > 0.9 * asked.pictures:
-        sys.exit(f"error: {asked.pictures} pictures are too few for {asked.batches} batches of {BATCH}")
+    options = parser.parse_args()
+    configs = {name: yaml.safe_load((CONFIG_DIR / "augmentation" / f"{name}.yaml").read_text())
+               for name in options.augmentation}  # fmt: skip
+    if BATCH * (options.batches + 2 * options.workers + 1) > 0.9 * options.pictures:
+        sys.exit(f"error: {options.pictures} images are too few for {options.batches} batches of {BATCH}")
     with tempfile.TemporaryDirectory() as folder:
-        make_folder(Path(folder), asked.pictures)
-        data = measure_listing(Path(folder), asked.pictures)
-        for name, numbers in recipes.items():
-            measure_reading(data, AugmentationConfig(**numbers), name, asked.workers, asked.batches)
-            measure_memory(data, AugmentationConfig(**numbers), name, asked.workers, asked.batches)
+        make_folder(Path(folder), options.pictures)
+        data = measure_listing(Path(folder), options.pictures)
+        for name, values in configs.items():
+            measure_reading(data, AugmentationConfig(**values), name, options.workers, options.batches)
+            measure_memory(data, AugmentationConfig(**values), name, options.workers, options.batches)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How fast and how large is prediction? Photographs in, a table with the goals out.
+"""Benchmark of prediction: time and memory on photographs, compared with the goals.
 
     python scripts/benchmark_inference.py PHOTOS [--model BUNDLE] [--run RUN] [--detector-model FILE]
 
-Everything is measured in this one run, in turns where two things are compared, and given as medians: figures
-of another hour or machine do not compare. With --run, a training run, its network is timed in torch too.
+All times are medians. Compared functions take turns in the same process: times of another hour or machine are
+not comparable. With --run, the network of a training run is timed in torch too.
 """
 
 import argparse
@@ -34,21 +34,24 @@ print(peak / (2**20 if sys.platform == "darwin" else 2**10))  # bytes on macOS, 
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("photos", type=Path, help="folder of photographs with faces")
-    words.add_argument("--model", help="bundle (default: the one in the package)")
-    words.add_argument("--run", type=Path, help="training run of the same network, to time torch on it")
-    words.add_argument("--detector", default="auto")
-    words.add_argument("--detector-model")
-    words.add_argument("--turns", type=int, default=5)
-    words.add_argument("--folder", type=int, default=1000, help="photographs in the folder (copies)")
-    request = words.parse_args(arguments)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", type=Path, help="folder of photographs with faces")
+    parser.add_argument("--model", help="bundle (default: the model of the package)")
+    parser.add_argument("--run", type=Path, help="training run of the same network, to time torch")
+    parser.add_argument("--detector", default="auto")
+    parser.add_argument("--detector-model")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--folder", type=int, default=1000, help="number of photographs (copies)")
+    request = parser.parse_args(arguments)
     predictor = Predictor(request.model, request.detector, request.detector_model)
     files = list_image_files(request.photos)
     print(f"model {predictor.card.name} ({predictor.card.precision}), detector {predictor.detector.name}, "
           f"{len(files)} photographs, {predictor.threads} cores, {request.turns} turns")  # fmt: skip
     print(f"{'':<46}{'measured':>12}{'goal':>12}")
-    weigh(files, request)  # first: a process takes over the peak of the one that started it, torch and all
+    # First: a child process inherits the peak memory of its parent, and torch would raise it.
+    measure_memory(files, request)
     time_model(predictor, request)
     time_frame(predictor, files, request.turns)
     time_command(files, request)
@@ -61,46 +64,46 @@ def row(name: str, value: float, unit: str, goal: float | None = None, more_is_b
     print(f"{name:<46}{value:>12,.2f}{bound:>12}  {unit}{'  MISSED' if missed else ''}", flush=True)
 
 
-def seconds(work: Callable[[], object], repeats: int = 1) -> float:
+def seconds(function: Callable[[], object], repeats: int = 1) -> float:
     start = time.perf_counter()
     for _ in range(repeats):
-        work()
+        function()
     return (time.perf_counter() - start) / repeats
 
 
-def in_turns(works: dict[str, Callable[[], object]], turns: int, repeats: int) -> dict[str, float]:
-    """Return the median seconds of each work; they take turns, and an untimed one comes first."""
-    times: dict[str, list[float]] = {name: [] for name in works}
+def in_turns(functions: dict[str, Callable[[], object]], turns: int, repeats: int) -> dict[str, float]:
+    """Return the median seconds of each function; they take turns, after one untimed turn."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
     for turn in range(turns + 1):
-        for name, work in works.items():
-            taken = seconds(work, repeats)
+        for name, function in functions.items():
+            taken = seconds(function, repeats)
             if turn:
                 times[name].append(taken)
     return {name: median(taken) for name, taken in times.items()}
 
 
 def time_model(predictor: Predictor, request: argparse.Namespace) -> None:
-    """Time the model alone: a face at a time on one core, 64 at a time on two."""
+    """Time the model alone: one face on one core, a batch of 64 on two cores."""
     from fer.bundle.find import find_bundle
 
     bundle, side = find_bundle(request.model), predictor.card.image_size
     faces = np.random.default_rng(0).integers(0, 256, (64, side, side, 3), dtype=np.uint8)
     for batch, threads, repeats in ((1, 1, 200), (64, 2, 10)):
         classifier, part = OnnxClassifier(bundle, threads), faces[:batch]
-        works: dict[str, Callable[[], object]] = {"ours": lambda model=classifier, part=part: model(part)}
+        functions: dict[str, Callable[[], object]] = {"ours": lambda model=classifier, part=part: model(part)}
         if request.run:
-            works["torch"] = torch_work(request.run, batch, threads)
-        found = in_turns(works, request.turns, repeats)
+            functions["torch"] = torch_function(request.run, batch, threads)
+        times = in_turns(functions, request.turns, repeats)
         if batch == 1:
-            row("model, a face at a time, one core", 1000 * found["ours"], "ms a face", 1.5)
+            row("model, one face at a time, one core", 1000 * times["ours"], "ms per face", 1.5)
         else:
-            row("model, 64 faces at a time, two cores", 64 / found["ours"], "faces/s", 1500, True)
+            row("model, batches of 64 faces, two cores", 64 / times["ours"], "faces/s", 1500, True)
         if request.run:
-            row("  torch eager, the same network: takes", found["torch"] / found["ours"], "times as long")
+            row("  torch eager, the same network", times["torch"] / times["ours"], "times as long")
 
 
-def torch_work(run: Path, batch: int, threads: int) -> Callable[[], object]:
-    """Return a call of the run's network in torch, on floats that are prepared already."""
+def torch_function(run: Path, batch: int, threads: int) -> Callable[[], object]:
+    """Return a function that calls the run's network in torch on a random float batch."""
     import torch
 
     from fer.checkpoint import find_checkpoint, load_checkpoint
@@ -110,23 +113,23 @@ def torch_work(run: Path, batch: int, threads: int) -> Callable[[], object]:
     image = torch.randn(batch, weight.shape[1], side, side)
 
     @torch.inference_mode()
-    def work() -> object:
+    def function() -> object:
         torch.set_num_threads(threads)
         return checkpoint.model(image)
 
-    return work
+    return function
 
 
 def time_frame(predictor: Predictor, files: Sequence[Path], turns: int) -> None:
-    """Time detector and classifier on frames of 640 x 480 that hold a photograph."""
+    """Time detector and classifier on 640 x 480 frames, each with a photograph."""
     frames = [frame_of(read_image(file)) for file in files[:20]]
-    works = {
+    functions = {
         "all": lambda: [predictor(frame) for frame in frames],
-        "find": lambda: [predictor.detect(frame) for frame in frames],
+        "detect": lambda: [predictor.detect(frame) for frame in frames],
     }
-    found = in_turns(works, turns, 1)
-    row("a 640 x 480 frame, detector and model", 1000 * found["all"] / len(frames), "ms", 15)
-    row("  of it the detector", 1000 * found["find"] / len(frames), "ms")
+    times = in_turns(functions, turns, 1)
+    row("a 640 x 480 frame, detector and model", 1000 * times["all"] / len(frames), "ms", 15)
+    row("  of which the detector", 1000 * times["detect"] / len(frames), "ms")
 
 
 def frame_of(photo: np.ndarray) -> np.ndarray:
@@ -136,59 +139,61 @@ def frame_of(photo: np.ndarray) -> np.ndarray:
     return frame
 
 
-def command(request: argparse.Namespace, *words: str) -> list[str]:
-    chosen = ["--detector", request.detector]
-    chosen += ["--model", request.model] if request.model else []
-    chosen += ["--detector-model", request.detector_model] if request.detector_model else []
-    return [sys.executable, "-m", "fer.predict_cli", *chosen, *words]
+def command(request: argparse.Namespace, *arguments: str) -> list[str]:
+    options = ["--detector", request.detector]
+    options += ["--model", request.model] if request.model else []
+    options += ["--detector-model", request.detector_model] if request.detector_model else []
+    return [sys.executable, "-m", "fer.predict_cli", *options, *arguments]
 
 
-def run_quietly(words: Sequence[str]) -> None:
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+def run_quietly(command: Sequence[str]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def time_command(files: Sequence[Path], request: argparse.Namespace) -> None:
-    taken = in_turns({"it": lambda: run_quietly(command(request, str(files[0])))}, request.turns, 1)["it"]
-    row("fer-predict photo.jpg, from shell to answer", taken, "s", 2.5)
+    taken = in_turns({"command": lambda: run_quietly(command(request, str(files[0])))}, request.turns, 1)[
+        "command"
+    ]
+    row("fer-predict photo.jpg, from shell to result", taken, "s", 2.5)
 
 
 def time_folder(predictor: Predictor, files: Sequence[Path], request: argparse.Namespace) -> None:
-    """Time a folder against the detector alone on decoded pictures, with the same threads."""
-    with tempfile.TemporaryDirectory() as place:
-        paths = copies(files, request.folder, Path(place))
-        pictures = [read_image(path) for path in files]
-        decoded = [pictures[i % len(pictures)] for i in range(len(paths))]
-        works = {
-            "find": lambda: find_all(predictor, decoded),
-            "many": lambda: list(predictor.predict_many(paths)),
-            "command": lambda: run_quietly(command(request, place, "--json", os.devnull)),
+    """Time a folder, compared with the detector alone on decoded images with as many threads."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = copies(files, request.folder, Path(folder))
+        images = [read_image(path) for path in files]
+        decoded = [images[i % len(images)] for i in range(len(paths))]
+        functions = {
+            "detect": lambda: detect_all(predictor, decoded),
+            "predict_many": lambda: list(predictor.predict_many(paths)),
+            "command": lambda: run_quietly(command(request, folder, "--json", os.devnull)),
         }
-        found = in_turns(works, min(3, request.turns), 1)
+        times = in_turns(functions, min(3, request.turns), 1)
     count = f"{len(paths):,} photographs"
-    row(f"{count}, detector alone, {predictor.threads} threads", found["find"], "s")
-    row(f"{count}, predict_many, over detector", found["many"] / found["find"], "times", 1.5)
-    row(f"{count}, fer-predict FOLDER, over detector", found["command"] / found["find"], "times", 1.5)
+    row(f"{count}, detector alone, {predictor.threads} threads", times["detect"], "s")
+    row(f"{count}, predict_many / detector", times["predict_many"] / times["detect"], "times", 1.5)
+    row(f"{count}, fer-predict FOLDER / detector", times["command"] / times["detect"], "times", 1.5)
 
 
-def find_all(predictor: Predictor, pictures: Sequence[np.ndarray]) -> None:
+def detect_all(predictor: Predictor, images: Sequence[np.ndarray]) -> None:
     with ThreadPoolExecutor(predictor.threads) as pool:
-        for _ in pool.map(predictor.detect, pictures):
+        for _ in pool.map(predictor.detect, images):
             pass
 
 
-def copies(files: Sequence[Path], number: int, place: Path) -> list[Path]:
-    paths = [place / f"{i:06d}{files[i % len(files)].suffix}" for i in range(number)]
+def copies(files: Sequence[Path], number: int, folder: Path) -> list[Path]:
+    paths = [folder / f"{i:06d}{files[i % len(files)].suffix}" for i in range(number)]
     for i, path in enumerate(paths):
         path.write_bytes(files[i % len(files)].read_bytes())
     return paths
 
 
-def weigh(files: Sequence[Path], request: argparse.Namespace) -> None:
-    """Measure the peak memory of a predictor in a process of its own, without torch."""
+def measure_memory(files: Sequence[Path], request: argparse.Namespace) -> None:
+    """Measure the peak memory of a predictor in a separate process, without torch."""
     code = _MEMORY.format(model=request.model, detector=request.detector, file=request.detector_model)
-    words = [sys.executable, "-c", code, *map(str, files[:50])]
-    told = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    row("peak memory of a predictor", float(told), "MB", 300)
+    command = [sys.executable, "-c", code, *map(str, files[:50])]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    row("peak memory of a predictor", float(output), "MB", 300)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""How fast scores with bootstrap intervals are, against a plain loop over resampled rows with scikit-learn.
+"""Benchmark of metrics with bootstrap intervals, compared with a loop over resamples with scikit-learn.
 
     uv run python scripts/benchmark_scores.py [--images 3589] [--resamples 2000] [--loop-resamples 20]
 
-Prints processor seconds of each on one core, from the same run. The loop takes a few resamples and is
-scaled up; it computes what it can of the same scores: those of counts, log loss and Brier.
-AUROC is apart on both sides.
+Prints the CPU seconds of both on one core. The loop takes a few resamples, and its time is extrapolated. It
+computes the same metrics as far as scikit-learn has them: metrics of the confusion matrix, log loss and Brier
+score. AUROC is timed separately on both sides.
 """
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy loads: one core for both
+# One core for both; must be set before numpy is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import time
@@ -22,16 +23,17 @@ from fer.analysis.count_scores import count_estimates
 from fer.analysis.probability_scores import probability_estimates
 from fer.labels import FER7
 
-SHARES = (0.13, 0.016, 0.138, 0.249, 0.182, 0.116, 0.169)  # of the emotions in FER2013's PublicTest
+# Class frequencies of FER2013's PublicTest
+FREQUENCIES = (0.13, 0.016, 0.138, 0.249, 0.182, 0.116, 0.169)
 
 
 def draw_predictions(n):
-    """Return targets and probabilities that are right about six times in ten."""
+    """Return random targets and probabilities with an accuracy of about 60 %."""
     rng = np.random.default_rng(0)
-    target = rng.choice(7, n, p=SHARES)
+    target = rng.choice(7, n, p=FREQUENCIES)
     logits = rng.normal(size=(n, 7)) + 1.6 * np.eye(7)[target]
-    powers = np.exp(logits)
-    return target, powers / powers.sum(1, keepdims=True)
+    exponentials = np.exp(logits)
+    return target, exponentials / exponentials.sum(1, keepdims=True)
 
 
 def sklearn_scores(target, probs):
@@ -52,7 +54,7 @@ def sklearn_auroc(target, probs):
 
 
 def loop(target, probs, resamples, scores):
-    """Return seconds of resampling rows within each emotion and scoring them anew, resample by resample."""
+    """Return the seconds of a loop that draws each resample, stratified by emotion, and scores it."""
     rng = np.random.default_rng(0)
     members = [np.flatnonzero(target == k) for k in range(7)]
     start = time.process_time()
@@ -73,18 +75,18 @@ def main():
     parser.add_argument("--images", type=int, default=3589)
     parser.add_argument("--resamples", type=int, default=2000)
     parser.add_argument("--loop-resamples", type=int, default=20)
-    words = parser.parse_args()
-    target, probs = draw_predictions(words.images)
-    sklearn_scores(target, probs)  # lazily imported parts are loaded once
+    options = parser.parse_args()
+    target, probs = draw_predictions(options.images)
+    sklearn_scores(target, probs)  # loads lazily imported modules
     rng = np.random.default_rng(0)
-    counts = timed(count_estimates, target, probs, FER7.names, words.resamples, rng)
-    sums = timed(probability_estimates, target, probs, words.resamples, rng)
-    scale = words.resamples / words.loop_resamples
-    plain = scale * loop(target, probs, words.loop_resamples, sklearn_scores)
-    ranks = scale * loop(target, probs, words.loop_resamples, sklearn_auroc)
+    counts = timed(count_estimates, target, probs, FER7.names, options.resamples, rng)
+    sums = timed(probability_estimates, target, probs, options.resamples, rng)
+    scale = options.resamples / options.loop_resamples
+    plain = scale * loop(target, probs, options.loop_resamples, sklearn_scores)
+    ranks = scale * loop(target, probs, options.loop_resamples, sklearn_auroc)
     area = timed(auroc_estimates, target, probs, FER7.names)
-    print(f"{words.images:,} images, {words.resamples:,} resamples, one core")
-    print(f"scores of counts               {counts:8.2f} s")
+    print(f"{options.images:,} images, {options.resamples:,} resamples, one core")
+    print(f"metrics of the confusion matrix{counts:8.2f} s")
     print(f"log loss, Brier, both ECE      {sums:8.2f} s")
     print(f"together                       {counts + sums:8.2f} s")
     print(f"scikit-learn, without ECE      {plain:8.2f} s, {plain / (counts + sums):.0f} times as long")

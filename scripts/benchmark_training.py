@@ -1,11 +1,12 @@
-"""How much of a bare PyTorch loop's speed a run of fer-train keeps, and what else a run costs.
+"""Benchmark of fer-train: reading, augmentation, and training compared with a bare PyTorch loop.
 
     uv run python scripts/benchmark_training.py $HOME/data/fer2013.csv [--experiment NAME] [--epochs 2]
 
-Prints reading (bare file, first, cached), augmentation (images/s on one core), and fit: `fer-train` against a
-loop with the same net, optimizer, batch, precision and augmentation that validates as often and does nothing
-else. Each fit is a process of its own; they take turns, and the median ratio counts.
-`--curve` prints instead the seconds of fit until validation accuracy reached 60, 65 and 70 %.
+Prints the time to read the data (bare file, first read, cached read), the speed of augmentation (images/s on
+one core), and the speed of `fer-train` relative to a loop with the same network, optimizer, batch size,
+precision and augmentation that validates as often and does nothing else. Each fit runs in a separate process;
+they take turns, and the median ratio counts.
+`--curve` prints instead the seconds of training until validation accuracy reaches 60, 65 and 70 %.
 """
 
 import argparse
@@ -21,8 +22,8 @@ from pathlib import Path
 SCRIPT = Path(__file__).resolve()
 
 
-def compose(experiment, path, *words):
-    """Return the plain config that fer-train would compose."""
+def compose(experiment, path, *overrides):
+    """Return the config of fer-train as a dict."""
     import hydra
     from omegaconf import OmegaConf
 
@@ -30,13 +31,13 @@ def compose(experiment, path, *words):
 
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         config = hydra.compose(
-            "train", [f"experiment={experiment}", f"datamodule.path={path}", "name=benchmark", *words]
+            "train", [f"experiment={experiment}", f"datamodule.path={path}", "name=benchmark", *overrides]
         )
     return OmegaConf.to_container(config, resolve=True)
 
 
 class BareLoop:
-    """A plain PyTorch training of what a config says: net, optimizer, batch, precision, augmentation."""
+    """A bare PyTorch training loop with the network, optimizer, batch size and precision of a config."""
 
     def __init__(self, config):
         import torch
@@ -67,7 +68,7 @@ class BareLoop:
         import torch
 
         stages = [(0.0, self.config["model"]["image_size"]), *self.config["progressive"]]
-        size = [side for share, side in stages if share <= epoch / self.epochs + 1e-9][-1]
+        size = [side for fraction, side in stages if fraction <= epoch / self.epochs + 1e-9][-1]
         image = self.data.augment(self.train["image"][rows], size)
         return image.contiguous(memory_format=torch.channels_last)
 
@@ -81,7 +82,7 @@ class BareLoop:
         self.scheduler.step()
 
     def fit(self):
-        """Train and validate for all epochs; return seconds."""
+        """Train and validate all epochs; return the seconds."""
         import torch
 
         start = time.perf_counter()
@@ -92,10 +93,10 @@ class BareLoop:
                 self.step(rows, epoch)
             self.model.eval()
             with torch.inference_mode(), self.mixed:
-                int(sum(self.hits(rows) for rows in torch.arange(len(self.val["image"])).split(512)))
+                int(sum(self.count_correct(rows) for rows in torch.arange(len(self.val["image"])).split(512)))
         return time.perf_counter() - start
 
-    def hits(self, rows):
+    def count_correct(self, rows):
         from fer.data.augment import to_float
 
         image = to_float(self.val["image"][rows], self.config["model"]["image_size"])
@@ -103,39 +104,39 @@ class BareLoop:
 
 
 def run_bare(config):
-    """Print the seconds of the bare loop, from a process of its own."""
+    """Train the bare loop and print its seconds as JSON; called in a separate process."""
     import torch
 
     torch.manual_seed(config["seed"])
     print(json.dumps({"fit_seconds": BareLoop(config).fit()}))
 
 
-def in_process(command, environment=None):
+def run_command(command, environment=None):
     """Run a command; return its standard output and its peak memory in MB."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        sys.exit(f"{' '.join(map(str, command))} failed with status {process.returncode}")
+        sys.exit(f"{' '.join(map(str, command))} failed with exit status {process.returncode}")
     return output, usage.ru_maxrss / 1024
 
 
-def fit_ours(arguments, folder, *words):
-    """Run fer-train as a user does; return its run.json, its metrics and its peak memory in MB."""
+def run_fer_train(arguments, folder, *overrides):
+    """Run fer-train as a user does; return its run.json, its metrics file and its peak memory in MB."""
     command = [sys.executable, "-m", "fer.train", f"experiment={arguments.experiment}"]
-    command += [f"datamodule.path={arguments.data}", f"output_dir={folder}", *words]
-    _, memory = in_process(command)
+    command += [f"datamodule.path={arguments.data}", f"output_dir={folder}", *overrides]
+    _, memory = run_command(command)
     record = max(Path(folder).glob("train/*/*/run.json"), key=lambda file: file.stat().st_mtime)
     return json.loads(record.read_text()), record.parent / "metrics.csv", memory
 
 
 def compare_fits(arguments):
-    """Let fer-train and the bare loop take turns."""
+    """Train with fer-train and the bare loop in turns, and print the ratios."""
     ratios, memories = [], []
-    words = [f"trainer.max_epochs={arguments.epochs}"]
+    overrides = [f"trainer.max_epochs={arguments.epochs}"]
     for turn in range(arguments.turns):
-        output, bare_memory = in_process(
+        output, bare_memory = run_command(
             [
                 sys.executable,
                 SCRIPT,
@@ -148,7 +149,7 @@ def compare_fits(arguments):
         )
         bare = json.loads(output.splitlines()[-1])["fit_seconds"]
         with tempfile.TemporaryDirectory() as folder:
-            record, _, memory = fit_ours(arguments, folder, *words)
+            record, _, memory = run_fer_train(arguments, folder, *overrides)
         ratios.append(bare / record["fit_seconds"])
         memories.append(memory - bare_memory)
         print(
@@ -161,33 +162,33 @@ def compare_fits(arguments):
 
 
 def time_reading(path):
-    """Print bare read, first read beyond it, and cached read."""
+    """Print the seconds of reading the bare file, of the first read beyond that, and of a cached read."""
     from fer.data.sources import read_dataset
 
     options = {"name": "fer2013", "path": str(path)}
     with tempfile.TemporaryDirectory() as folder:
         before, os.environ["FER_CACHE_DIR"] = os.environ.get("FER_CACHE_DIR"), folder
         bare, first, cached = (
-            seconds(call) for call in (path.read_bytes, lambda: read_dataset(options), lambda: read_dataset(options))
+            seconds(call)
+            for call in (path.read_bytes, lambda: read_dataset(options), lambda: read_dataset(options))
         )
     os.environ.pop("FER_CACHE_DIR") if before is None else os.environ.update(FER_CACHE_DIR=before)
-    print(
-        f"read: bare file {bare:.2f} s, first read {first - bare:+.2f} s beyond it, "
-        f"cached read {cached:.3f} s"
-    )
+    print(f"read: bare file {bare:.2f} s, first read {first - bare:+.2f} s more, cached read {cached:.3f} s")
 
 
 def time_augmentation(config):
-    """Print images/s of the recipe ``standard`` on one core or the GPU, and its share of a training step."""
+    """Print the images/s of ``augmentation=standard`` on a core or GPU, and its part of a training step."""
     import torch
 
     torch.set_num_threads(1)
     loop = BareLoop(config)
     on_gpu, rows = loop.device.type == "cuda", torch.arange(loop.batch)
-    wait = torch.cuda.synchronize if on_gpu else bool  # a GPU is asked, and answers later
+    # A GPU runs asynchronously.
+    wait = torch.cuda.synchronize if on_gpu else bool
     augment = min(seconds(lambda: (loop.augment(rows), wait())) for _ in range(50))
-    planned = loop.steps * loop.epochs  # the schedule ends there
-    step = min(seconds(lambda: (loop.step(rows), wait())) for _ in range(min(20, planned)))
+    # The schedule ends after these steps.
+    num_steps = loop.steps * loop.epochs
+    step = min(seconds(lambda: (loop.step(rows), wait())) for _ in range(min(20, num_steps)))
     print(
         f"augmentation (standard): {len(rows) / augment:,.0f} images/s on one {'GPU' if on_gpu else 'core'}, "
         f"{augment / step:.1%} of a step of {config['model']['name']}"
@@ -201,11 +202,11 @@ def seconds(call):
 
 
 def print_curve(arguments):
-    """Print the seconds of fit until validation accuracy reached 60, 65 and 70 %."""
+    """Print the seconds of training until validation accuracy reaches 60, 65 and 70 %."""
     import csv
 
     with tempfile.TemporaryDirectory() as folder:
-        record, metrics, _ = fit_ours(arguments, folder)
+        record, metrics, _ = run_fer_train(arguments, folder)
         rows = list(csv.DictReader(metrics.open()))
     for goal in (0.60, 0.65, 0.70):
         reached = [float(row["perf/fit_seconds"]) for row in rows if float(row["val/accuracy"]) >= goal]
@@ -219,10 +220,10 @@ def main():
     )
     parser.add_argument("data", help="fer2013.csv")
     parser.add_argument("--experiment", default="fer2013_fast")
-    parser.add_argument("--epochs", type=int, default=2, help="of each fit (default 2)")
-    parser.add_argument("--turns", type=int, default=3, help="fits of each kind (default 3)")
+    parser.add_argument("--epochs", type=int, default=2, help="epochs of each fit (default 2)")
+    parser.add_argument("--turns", type=int, default=3, help="number of fits with each program (default 3)")
     parser.add_argument(
-        "--curve", action="store_true", help="seconds to 60, 65 and 70 %% of the whole experiment"
+        "--curve", action="store_true", help="print the seconds of the experiment to 60, 65 and 70 %%"
     )
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

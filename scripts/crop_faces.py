@@ -1,10 +1,11 @@
-"""Turn a folder of photographs into a data set of faces, cut out alike, and say what was missed.
+"""Crop the faces of a folder of photographs into a data set, and report photographs without a face.
 
 uv run python scripts/crop_faces.py ~/photos ~/faces --size 48
 uv run python scripts/crop_faces.py ~/photos ~/faces --rule fer2013 --detector-model yunet.onnx
 
-Folders stay as they are (one for each emotion, or none); of each photograph the largest face is kept, as
-PNG. `faces.csv` in the new folder tells what came of each: how many faces, the score, or why not.
+The subfolders are the same as those of the photographs. The largest face of each photograph is written as
+PNG. `faces.csv` in the new folder lists each photograph with its number of faces and the detection score, or
+the reason why it was not cropped.
 """
 
 import argparse
@@ -22,11 +23,11 @@ from fer.places import expand_user
 
 LIST = "faces.csv"
 COLUMNS = ("photograph", "result", "faces", "score", "face", "reason")
-CUT, NO_FACE, UNREADABLE = "cut", "no face", "unreadable"
+CROPPED, NO_FACE, UNREADABLE = "cut", "no face", "unreadable"
 
 
 def crop(source, path, target, detector, rule, size):
-    """Cut the largest face out of a photograph, and return its row of the list."""
+    """Crop and write the largest face of a photograph, and return its row of the list."""
     from PIL import Image
 
     from fer.faces.crop import crop_faces
@@ -34,19 +35,24 @@ def crop(source, path, target, detector, rule, size):
 
     row = dict.fromkeys(COLUMNS, "") | {"photograph": str(path.relative_to(source))}
     try:
-        picture = read_image(path)
+        image = read_image(path)
     except FerError as error:
         return row | {"result": UNREADABLE, "reason": str(error)}
-    faces = detector(picture)
+    faces = detector(image)
     if not faces:
         return row | {"result": NO_FACE, "faces": 0}
     target.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(crop_faces(picture, faces[:1], rule, size)[0]).save(target)
-    return row | {"result": CUT, "faces": len(faces), "score": f"{faces[0].score:.3f}", "face": target.name}
+    Image.fromarray(crop_faces(image, faces[:1], rule, size)[0]).save(target)
+    return row | {
+        "result": CROPPED,
+        "faces": len(faces),
+        "score": f"{faces[0].score:.3f}",
+        "face": target.name,
+    }
 
 
 def targets(files, source, into):
-    """Return where each face goes; photographs that differ in their suffix alone keep it in the name."""
+    """Yield the output path of each face; its name includes the suffix if stems are not unique."""
     stems, taken = Counter(path.with_suffix("") for path in files), set()
     for path in files:
         name = path.stem if stems[path.with_suffix("")] == 1 else path.name
@@ -57,15 +63,18 @@ def targets(files, source, into):
 
 
 def prepare(source, into):
-    """Return the photographs.
+    """Create the output folder and return the paths of the photographs.
 
     Raises:
-        FerError: There are none, or the new folder holds something or lies among them.
+        FerError: There are no photographs, or the output folder is not empty or is inside their folder.
     """
     from fer.picture import list_image_files
 
     if into.resolve().is_relative_to(source.resolve()):
-        raise FerError(f"{into}: lies among the photographs of {source}. Choose a folder elsewhere.")
+        raise FerError(
+            f"{into}: expected a folder outside {source}, got one that lies among the photographs. "
+            "Choose another."
+        )
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise FerError(f"{into}: expected a new or empty folder. Choose another name, or remove it.")
     files = list_image_files(source)
@@ -81,7 +90,7 @@ def run(arguments):
     detector = choose_detector(arguments.detector, arguments.detector_model)
     source, into = expand_user(arguments.photographs), expand_user(arguments.into)
     files = prepare(source, into)
-    print(f"{len(files):,} photographs, faces found by {detector.name}")
+    print(f"{len(files):,} photographs, detector {detector.name}")
     jobs = zip(files, targets(files, source, into), strict=True)
     rule, counts, unreadable = CROP_RULES[arguments.rule], Counter(), []
     with (
@@ -95,31 +104,34 @@ def run(arguments):
         for row in rows:
             writer.writerow(row)
             counts[row["result"]] += 1
-            counts["several"] += row["result"] == CUT and row["faces"] > 1
+            counts["several"] += row["result"] == CROPPED and row["faces"] > 1
             unreadable += [row["reason"]] if row["result"] == UNREADABLE else []
             show_progress(counts, len(files), start)
     report(counts, unreadable, count_other_files(source), into)
 
 
 def show_progress(counts, total, start):
-    done = counts[CUT] + counts[NO_FACE] + counts[UNREADABLE]
+    done = counts[CROPPED] + counts[NO_FACE] + counts[UNREADABLE]
     if done == total or done % 100 == 0:
-        print(f"{done:,} of {total:,}, {done / (time.monotonic() - start):.0f} a second", flush=True)
+        print(f"{done:,} of {total:,}, {done / (time.monotonic() - start):.0f} per second", flush=True)
 
 
 def report(counts, unreadable, others, into):
-    print(f"{counts[CUT]:,} faces in {into} ({counts['several']:,} of photographs with several: the largest)")
-    print(f"{counts[NO_FACE]:,} photographs without a face that was found, {len(unreadable):,} unreadable")
+    print(
+        f"{counts[CROPPED]:,} faces in {into} ({counts['several']:,} from photographs "
+        "with several faces: the largest)"
+    )
+    print(f"{counts[NO_FACE]:,} photographs without a detected face, {len(unreadable):,} unreadable")
     for reason in unreadable[:20]:
         print(f"  {reason}")
     if len(unreadable) > 20:
         print(f"  and {len(unreadable) - 20:,} more")
     if others:
         kinds = ", ".join(f"{number:,} {suffix}" for suffix, number in others.items())
-        print(f"passed over: {kinds}; save pictures as JPEG or PNG")
-    print(f"Each photograph is listed in {into / LIST}")
-    if not counts[CUT]:
-        raise FerError(f"{into}: not one face was found. Try another --detector.")
+        print(f"skipped: {kinds}; convert images to JPEG or PNG")
+    print(f"Results of all photographs: {into / LIST}")
+    if not counts[CROPPED]:
+        raise FerError(f"{into}: no face was detected in any photograph. Try another --detector.")
 
 
 def main():
@@ -129,17 +141,17 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("photographs", type=Path, help="folder; searched at any depth")
+    parser.add_argument("photographs", type=Path, help="folder of photographs, with its subfolders")
     parser.add_argument("into", type=Path, help="new folder for the faces")
     parser.add_argument("--size", type=int, default=48, help="side of the faces in pixels (default 48)")
     parser.add_argument("--rule", choices=CROP_RULES, default="fer2013",
-                        help="lay faces as in this set (default fer2013: square, loose)")  # fmt: skip
-    parser.add_argument("--detector", choices=DETECTORS, default="auto", help="what finds faces")
-    parser.add_argument("--detector-model", type=Path, help="YuNet's file")
+                        help="crop rule of this data set (default fer2013: square, loose)")  # fmt: skip
+    parser.add_argument("--detector", choices=DETECTORS, default="auto", help="face detector (default auto)")
+    parser.add_argument("--detector-model", type=Path, help="model file of YuNet")
     arguments = parser.parse_args()
     if not 8 <= arguments.size <= 4096:
-        parser.error("--size: expected 8 to 4096 pixels")
-    sys.stdout.reconfigure(errors="backslashreplace")  # file names in no encoding
+        parser.error(f"--size: expected 8 to 4096 pixels, got {arguments.size}")
+    sys.stdout.reconfigure(errors="backslashreplace")  # file names may not be valid text
     raise SystemExit(run_command(lambda: run(arguments)))
 
 

@@ -1,11 +1,11 @@
-"""Count the copies in a set: exact and near, within and across its splits, and where their labels differ.
+"""Count exact and near copies in a data set, within and across splits, and copies with conflicting labels.
 
 uv run python scripts/find_duplicates.py datamodule=fer2013 datamodule.path=$HOME/data/fer2013.csv
 uv run python scripts/find_duplicates.py datamodule=folder datamodule.path=$HOME/data/CK+ --json copies.json
 uv run python scripts/find_duplicates.py datamodule=... --sheet pairs.png --between 0.75 0.80
 
-The sheet shows pairs drawn by chance, each with its rows and the agreement of its detail, for counting by eye
-how many are one photograph. Labels of the test part are never looked at.
+The sheet shows random pairs with their rows and the correlation of their fine detail, to check by eye how
+many show the same photograph. Labels of the test split are never used.
 """
 
 import argparse
@@ -28,41 +28,44 @@ from fer.data.sources import read_dataset
 from fer.errors import FerError
 from fer.options import CONFIG_DIR, complete_sources, explain_hydra_error
 
-COLUMNS = 8  # pairs
+# Pairs per row of the sheet.
+COLUMNS = 8
 
 
-def read_set(words):
-    """Read the set that these words name, as fer-train would."""
+def read_data(overrides):
+    """Read the data set of these overrides, as fer-train does."""
     try:
         with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            config = hydra.compose("train", overrides=words)
+            config = hydra.compose("train", overrides=overrides)
         complete_sources(config)
         return read_dataset(OmegaConf.to_container(config.datamodule, resolve=True, throw_on_missing=True))
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain_hydra_error(error, words) from error
+        raise explain_hydra_error(error, overrides) from error
 
 
 def draw_sheet(data, copies, arguments):
-    """Draw pairs side by side; a mirror image is turned back."""
+    """Plot pairs side by side; a mirrored image is flipped back."""
     low, high = arguments.between
-    among = np.flatnonzero((copies.correlation >= low) & (copies.correlation <= high))
-    if not len(among):
-        raise FerError(f"--between {low} {high}: no near copies agree by so much. Widen the range.")
-    chosen = np.random.default_rng(0).permutation(among)[: arguments.pairs]
+    candidates = np.flatnonzero((copies.correlation >= low) & (copies.correlation <= high))
+    if not len(candidates):
+        raise FerError(
+            f"--between {low} {high}: expected a range with near copies, got one with none. Widen the range."
+        )
+    chosen = np.random.default_rng(0).permutation(candidates)[: arguments.pairs]
     chosen = chosen[np.argsort(copies.correlation[chosen])]
     images, titles = [], []
     for (first, second, mirrored), value in zip(
         copies.pairs[chosen], copies.correlation[chosen], strict=True
     ):
-        other = data.images[int(second)]
-        images += [data.images[int(first)], other[:, ::-1] if mirrored else other]
+        second_image = data.images[int(second)]
+        images += [data.images[int(first)], second_image[:, ::-1] if mirrored else second_image]
         titles += [f"{first}, {value:.2f}", f"{second}{' mirrored' if mirrored else ''}"]
-    title = f"{len(chosen)} of {len(among):,} near copies, agreement {low:g} to {high:g}"
+    title = f"{len(chosen)} of {len(candidates):,} near copies, correlation {low:g} to {high:g}"
     save_figure(plot_image_grid(np.stack(images), titles, 2 * COLUMNS, title), arguments.sheet)
 
 
 def count(arguments):
-    data = read_set(arguments.words)
+    data = read_data(arguments.overrides)
     start = time.perf_counter()
     copies = find_in_scan(scan_images(data.images)) if arguments.fresh else find_duplicates(data.images)
     seconds = time.perf_counter() - start
@@ -78,13 +81,13 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("words", nargs="+", help="datamodule=... and its options, as for fer-train")
-    parser.add_argument("--fresh", action="store_true", help="look again, whatever the cache holds")
-    parser.add_argument("--json", type=Path, help="write all groups and conflicts here")
-    parser.add_argument("--sheet", type=Path, help="draw pairs into this PNG")
-    parser.add_argument("--pairs", type=int, default=48, help="pairs on the sheet (default 48)")
+    parser.add_argument("overrides", nargs="+", help="datamodule=... and its options, as for fer-train")
+    parser.add_argument("--fresh", action="store_true", help="ignore the cache and search again")
+    parser.add_argument("--json", type=Path, help="write all groups and conflicts to this file")
+    parser.add_argument("--sheet", type=Path, help="write a sheet of pairs to this PNG")
+    parser.add_argument("--pairs", type=int, default=48, help="number of pairs on the sheet (default 48)")
     parser.add_argument("--between", type=float, nargs=2, default=(-1.0, 1.0), metavar=("LOW", "HIGH"),
-                        help="agreement of the pairs on the sheet")  # fmt: skip
+                        help="correlation of the pairs on the sheet")  # fmt: skip
     arguments = parser.parse_args()
     raise SystemExit(run_command(lambda: count(arguments)))
 

@@ -1,11 +1,11 @@
-"""Damage pictures at random and open them: each must come as pixels or as one clear message.
+"""Fuzz test of image reading: each damaged file must give pixels or one clear error message.
 
 uv run python scripts/fuzz_pictures.py --minutes 10
 
-Drawn faces are written in every format and kind that is read, and their bytes changed, cut, doubled and
-mixed, with numbers that break things in their headers. Reports what came of it, the slowest picture and the
-highest memory. Exit status 1 where anything else than a `FerError` was raised, one took over 10 seconds, or
-memory passed 1 GB. What fails is written into --keep.
+Synthetic faces are written in every supported format and mode. Their bytes are changed, truncated, duplicated
+and mixed, and boundary values are written into their headers. Prints the outcomes, the slowest file and the
+peak memory. The exit status is 1 if anything but a `FerError` was raised, a file took over 10 seconds, or
+memory exceeded 1 GB. Files that fail are written to --keep.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from PIL import Image
 from fer.errors import FerError
 from fer.picture import read_image
 
-SLOW_S, MOST_MB = 10.0, 1000
-BREAKING = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF]
-WAYS = (
+MAX_SECONDS, MAX_MB = 10.0, 1000
+BOUNDARY_VALUES = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF]
+FORMATS = (
     ("PNG", "1 L P RGB RGBA I;16", {}),
     ("PNG", "RGB RGBA", {"interlace": 1}),
-    ("JPEG", "L RGB CMYK", {"exif": b"turned"}),
+    ("JPEG", "L RGB CMYK", {"exif": b"rotated"}),
     ("JPEG", "RGB", {"progressive": True}),
     ("WEBP", "RGB RGBA", {}),
     ("WEBP", "RGBA", {"lossless": True}),
@@ -45,34 +45,34 @@ WAYS = (
 )
 
 
-def seeds():
-    """Return pictures in every kind, by name."""
+def make_files():
+    """Return name -> content of an image file, for every format and mode."""
     from fer.data.synthetic import face_at, render_face
 
     face = Image.fromarray(render_face(face_at(0, 0, 0)[0], 64)[0])
-    return {f"{name} {mode} {options}": written(face, name, mode, dict(options))
-            for name, modes, options in WAYS for mode in modes.split()}  # fmt: skip
+    return {f"{name} {mode} {options}": encode(face, name, mode, dict(options))
+            for name, modes, options in FORMATS for mode in modes.split()}  # fmt: skip
 
 
-def written(face, name, mode, options):
+def encode(face, name, mode, options):
     if mode in ("I;16", "I"):
         wide = np.asarray(face.convert("L")).astype(np.uint16 if mode == "I;16" else np.int32) * 257
-        picture = Image.fromarray(wide)
+        image = Image.fromarray(wide)
     else:
-        picture = face.convert(mode)
+        image = face.convert(mode)
     if options.pop("animated", False):
-        options |= {"save_all": True, "append_images": [picture.rotate(90), picture.rotate(180)]}
+        options |= {"save_all": True, "append_images": [image.rotate(90), image.rotate(180)]}
     if options.pop("exif", None):
         exif = Image.Exif()
         exif[0x0112] = 6
         options["exif"] = exif
     file = BytesIO()
-    picture.save(file, name, **options)
+    image.save(file, name, **options)
     return file.getvalue()
 
 
-def damaged(content, other, rng):
-    """Return bytes with one to eight changes."""
+def damage(content, other, rng):
+    """Return the content with one to eight random changes."""
     content = bytearray(content)
     for _ in range(rng.integers(1, 9)):
         change = CHANGES[rng.integers(len(CHANGES))]
@@ -80,22 +80,22 @@ def damaged(content, other, rng):
     return bytes(content)
 
 
-def flip(content, other, rng):
+def flip_bit(content, other, rng):
     content[rng.integers(len(content))] ^= 1 << rng.integers(8)
     return content
 
 
-def put_number(content, other, rng):
-    """Write a breaking number somewhere, in the header more often than not."""
+def write_number(content, other, rng):
+    """Write a boundary value at a random position, in 60 % of cases in the header."""
     width, order = int(rng.choice([1, 2, 4])), ("little", "big")[rng.integers(2)]
-    number = BREAKING[rng.integers(len(BREAKING))] & (256**width - 1)
+    number = BOUNDARY_VALUES[rng.integers(len(BOUNDARY_VALUES))] & (256**width - 1)
     end = min(len(content), 128) if rng.random() < 0.6 else len(content)
     at = int(rng.integers(end))
     content[at : at + width] = number.to_bytes(width, order)
     return content
 
 
-def cut(content, other, rng):
+def truncate(content, other, rng):
     return content[: rng.integers(1, len(content) + 1)]
 
 
@@ -104,7 +104,7 @@ def drop(content, other, rng):
     return content[:at] + content[at + int(rng.integers(1, 65)) :]
 
 
-def double(content, other, rng):
+def duplicate(content, other, rng):
     at, length = int(rng.integers(len(content))), int(rng.integers(1, 257))
     return content[: at + length] + content[at : at + length] + content[at + length :]
 
@@ -119,17 +119,27 @@ def noise(content, other, rng):
     return content
 
 
-CHANGES = (flip, flip, put_number, put_number, cut, drop, double, splice, noise)
+CHANGES = (
+    flip_bit,
+    flip_bit,
+    write_number,
+    write_number,
+    truncate,
+    drop,
+    duplicate,
+    splice,
+    noise,
+)
 
 
-def attempt(content):
-    """Open one picture; return what came of it: opened, refused, or the defect."""
+def read(content):
+    """Read one file; return `opened`, `refused`, or a description of the defect."""
     try:
-        picture = read_image(content)
+        image = read_image(content)
     except FerError as error:
         return "refused" if str(error) and "\n" not in str(error) else f"message {str(error)!r}"
-    sound = picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
-    return "opened" if sound and picture.flags.c_contiguous else f"array {picture.shape} {picture.dtype}"
+    is_rgb = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+    return "opened" if is_rgb and image.flags.c_contiguous else f"array {image.shape} {image.dtype}"
 
 
 def memory_mb():
@@ -137,39 +147,39 @@ def memory_mb():
 
 
 def fuzz(arguments):
-    """Return whether anything went wrong."""
+    """Fuzz until the time is over; return whether there was a defect."""
     rng = np.random.default_rng(arguments.seed)
-    pictures = seeds()
-    names, counts, slowest, bad = list(pictures), Counter(), 0.0, 0
+    files = make_files()
+    names, counts, slowest, bad = list(files), Counter(), 0.0, 0
     start = time.monotonic()
     while time.monotonic() - start < 60 * arguments.minutes:
         name, other = (names[i] for i in rng.integers(len(names), size=2))
-        content = damaged(pictures[name], pictures[other], rng)
-        (arguments.keep / "last.bin").write_bytes(content)  # what a crash would leave behind
+        content = damage(files[name], files[other], rng)
+        (arguments.keep / "last.bin").write_bytes(content)  # available after a crash
         before = time.monotonic()
         try:
-            outcome = attempt(content)
+            outcome = read(content)
         except Exception as error:
             outcome = f"{type(error).__name__}: {error}"
         took = time.monotonic() - before
         slowest = max(slowest, took)
         counts[outcome if outcome in ("opened", "refused") else "defect"] += 1
-        if outcome not in ("opened", "refused") or took > SLOW_S:
+        if outcome not in ("opened", "refused") or took > MAX_SECONDS:
             bad += 1
             (arguments.keep / f"bad_{bad:04d}.bin").write_bytes(content)
             print(f"bad_{bad:04d}.bin, from {name}, {took:.1f} s: {outcome[:200]}", flush=True)
-    print(f"{counts.total():,} pictures of {len(names)} kinds: {dict(counts)}")
-    print(f"the slowest took {slowest:.2f} s; highest memory {memory_mb():.0f} MB")
-    return bool(bad) or memory_mb() > MOST_MB
+    print(f"{counts.total():,} files of {len(names)} kinds: {dict(counts)}")
+    print(f"slowest file {slowest:.2f} s; peak memory {memory_mb():.0f} MB")
+    return bool(bad) or memory_mb() > MAX_MB
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=1.0, help="how long (default 1)")
+    parser.add_argument("--minutes", type=float, default=1.0, help="duration (default 1)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, default=Path("outputs/fuzz"), help="folder for what fails")
+    parser.add_argument("--keep", type=Path, default=Path("outputs/fuzz"), help="folder for files that fail")
     arguments = parser.parse_args()
     arguments.keep.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")

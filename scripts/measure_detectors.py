@@ -1,10 +1,10 @@
-"""Compare the face detectors on photographs and on drawn faces: found, time, and where they put the points.
+"""Compare the face detectors on photographs and synthetic faces: detections, time, and landmark error.
 
 uv run python scripts/measure_detectors.py ~/photos --detector-model yunet.onnx
-uv run python scripts/measure_detectors.py ~/photos --sheet faces.png      # the faces as fer2013 has them
+uv run python scripts/measure_detectors.py ~/photos --sheet faces.png      # faces cropped as in FER2013
 
-Times are processor time of one thread, the median over photographs. Distances of points are shares of the
-distance between the eyes.
+Times are the CPU time of one thread, as the median over photographs. Distances of landmarks are fractions of
+the distance between the eyes.
 """
 
 import argparse
@@ -21,101 +21,107 @@ from fer.errors import FerError
 EYES = slice(0, 2)
 
 
-def look(detector, pictures):
-    """Return the faces of each picture, and the milliseconds that each took."""
-    found, times = [], []
-    detector(pictures[0])  # the first one waits for memory
-    for picture in pictures:
+def detect_all(detector, images):
+    """Return the faces of each image, and the milliseconds per image."""
+    faces, times = [], []
+    detector(images[0])  # warm-up: the first call allocates memory
+    for image in images:
         start = time.thread_time()
-        found.append(detector(picture))
+        faces.append(detector(image))
         times.append(1000 * (time.thread_time() - start))
-    return found, times
+    return faces, times
 
 
 def distance(points, truth):
-    """Return how far five points lie from five others, as shares of the distance between the eyes."""
+    """Return the distances of landmarks from the true ones, as fractions of the distance between the eyes."""
     eyes = np.linalg.norm(np.subtract(*truth[EYES]))
     return np.linalg.norm(points - truth, axis=1) / eyes
 
 
-def detectors(model_file):
+def load_detectors(model_file):
     from fer.faces.choose import choose_detector
 
-    chosen = {"haar": choose_detector("haar")}
+    by_name = {"haar": choose_detector("haar")}
     try:
-        chosen = {"yunet": choose_detector("yunet", model_file)} | chosen
-        chosen["mtcnn"] = choose_detector("mtcnn")
+        by_name = {"yunet": choose_detector("yunet", model_file)} | by_name
+        by_name["mtcnn"] = choose_detector("mtcnn")
     except FerError as error:
         print(error)
-    return chosen
+    return by_name
 
 
-def compare(found, name, other):
-    pairs = [(a[0].points, b[0].points) for a, b in zip(found[name], found[other], strict=True) if a and b]
-    gaps = np.array([distance(*pair) for pair in pairs])
+def compare(detected, name, other):
+    pairs = [
+        (a[0].points, b[0].points) for a, b in zip(detected[name], detected[other], strict=True) if a and b
+    ]
+    distances = np.array([distance(*pair) for pair in pairs])
     print(f"{name} and {other}: {len(pairs)} faces, median distance of "
-          f"eyes {np.median(gaps[:, :2]):.3f}, nose {np.median(gaps[:, 2]):.3f}, "
-          f"mouth {np.median(gaps[:, 3:]):.3f} of that between the eyes")  # fmt: skip
+          f"eyes {np.median(distances[:, :2]):.3f}, nose {np.median(distances[:, 2]):.3f}, "
+          f"mouth {np.median(distances[:, 3:]):.3f} of the distance between the eyes")  # fmt: skip
 
 
-def on_photographs(chosen, pictures):
-    found = {}
-    for name, detector in chosen.items():
-        found[name], times = look(detector, pictures)
-        hits = sum(bool(faces) for faces in found[name])
-        more = sum(max(0, len(faces) - 1) for faces in found[name])
-        print(f"{name:6} a face in {hits} of {len(pictures)} photographs, {more} more faces, "
+def on_photographs(by_name, images):
+    detected = {}
+    for name, detector in by_name.items():
+        detected[name], times = detect_all(detector, images)
+        hits = sum(bool(faces) for faces in detected[name])
+        more = sum(max(0, len(faces) - 1) for faces in detected[name])
+        print(f"{name:6} detects a face in {hits} of {len(images)} photographs, {more} more faces, "
               f"{np.median(times):.1f} ms")  # fmt: skip
-    if {"yunet", "mtcnn"} <= set(found):
-        compare(found, "mtcnn", "yunet")
-    return found
+    if {"yunet", "mtcnn"} <= set(detected):
+        compare(detected, "mtcnn", "yunet")
+    return detected
 
 
-def on_drawn(chosen, count):
-    """Drawn faces, frontal and clear, inside a larger picture."""
+def on_synthetic(by_name, count):
+    """Print detections and landmark error on synthetic faces, frontal and clear, inside a larger image."""
     from fer.data.synthetic import face_at, render_face
 
-    drawn = [render_face(face_at(0, 0, place, 0.0)[0], 192) for place in range(count)]
-    framed = [cv2.copyMakeBorder(picture, *[64] * 4, cv2.BORDER_REPLICATE) for picture, _ in drawn]
-    for name, detector in chosen.items():
-        found, _ = look(detector, framed)
+    rendered = [render_face(face_at(0, 0, position, 0.0)[0], 192) for position in range(count)]
+    framed = [cv2.copyMakeBorder(image, *[64] * 4, cv2.BORDER_REPLICATE) for image, _ in rendered]
+    for name, detector in by_name.items():
+        detected, _ = detect_all(detector, framed)
         pairs = [
-            (faces[0].points, points + 64.5) for faces, (_, points) in zip(found, drawn, strict=True) if faces
+            (faces[0].points, points + 64.5)
+            for faces, (_, points) in zip(detected, rendered, strict=True)
+            if faces
         ]
-        line = f"{name:6} {len(pairs)} of {count} drawn faces"
+        line = f"{name:6} {len(pairs)} of {count} synthetic faces"
         if pairs and pairs[0][0] is not None:
-            gaps = np.array([distance(*pair) for pair in pairs])
+            distances = np.array([distance(*pair) for pair in pairs])
             shift = np.mean([points - truth for points, truth in pairs], axis=(0, 1))
-            line += f", points off by a median of {np.median(gaps):.3f} of the distance between the eyes"
-            line += f", together by {shift.round(2).tolist()} pixels of 320"
+            line += f", landmark error: median {np.median(distances):.3f} of the distance between the eyes"
+            line += f", mean offset {shift.round(2).tolist()} pixels of 320"
         print(line)
 
 
-def on_frames(chosen, pictures):
-    """Photographs inside a frame of 640 x 480, at several heights."""
+def on_frames(by_name, images):
+    """Print detections and time for photographs of several heights inside a 640 x 480 frame."""
     for height in (240, 100, 70):
-        frames = [frame(picture, height) for picture in pictures]
-        for name, detector in chosen.items():
-            found, times = look(detector, frames)
-            hits = sum(bool(faces) for faces in found)
-            print(f"{name:6} 640 x 480, photographs {height} high: {hits} found, {np.median(times):.1f} ms")
+        frames = [frame(image, height) for image in images]
+        for name, detector in by_name.items():
+            detected, times = detect_all(detector, frames)
+            hits = sum(bool(faces) for faces in detected)
+            print(
+                f"{name:6} 640 x 480, photographs {height} high: {hits} detected, {np.median(times):.1f} ms"
+            )
 
 
-def frame(picture, height):
-    scale = height / max(picture.shape[:2])
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+def frame(image, height):
+    scale = height / max(image.shape[:2])
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     empty = np.full((480, 640, 3), 127, np.uint8)
     top, left = 240 - len(small) // 2, 320 - small.shape[1] // 2
     empty[top : top + small.shape[0], left : left + small.shape[1]] = small
     return empty
 
 
-def draw_sheet(pictures, found, path):
+def draw_sheet(images, detected, path):
     from fer.faces.crop import crop_faces
     from fer.faces.rules import CROP_RULES
 
-    faces = [crop_faces(picture, each[:1], CROP_RULES["fer2013"], 48)[0]
-             for picture, each in zip(pictures, found, strict=True) if each]  # fmt: skip
+    faces = [crop_faces(image, each[:1], CROP_RULES["fer2013"], 48)[0]
+             for image, each in zip(images, detected, strict=True) if each]  # fmt: skip
     faces += [np.zeros((48, 48, 3), np.uint8)] * (-len(faces) % 12)
     Image.fromarray(np.vstack([np.hstack(faces[at : at + 12]) for at in range(0, len(faces), 12)])).save(path)
 
@@ -124,13 +130,13 @@ def measure(arguments):
     from fer.picture import list_image_files, read_image
 
     cv2.setNumThreads(1)
-    pictures = [read_image(path) for path in list_image_files(arguments.photographs)]
-    chosen = detectors(arguments.detector_model)
-    found = on_photographs(chosen, pictures)
+    images = [read_image(path) for path in list_image_files(arguments.photographs)]
+    by_name = load_detectors(arguments.detector_model)
+    detected = on_photographs(by_name, images)
     if arguments.sheet:
-        draw_sheet(pictures, next(iter(found.values())), arguments.sheet)
-    on_drawn(chosen, 100)
-    on_frames(chosen, pictures)
+        draw_sheet(images, next(iter(detected.values())), arguments.sheet)
+    on_synthetic(by_name, 100)
+    on_frames(by_name, images)
 
 
 def main():
@@ -138,8 +144,10 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("photographs", type=Path, help="folder of photographs with one face each")
-    parser.add_argument("--detector-model", type=Path, help="YuNet's file")
-    parser.add_argument("--sheet", type=Path, help="write the faces cut out by the first detector here")
+    parser.add_argument("--detector-model", type=Path, help="model file of YuNet")
+    parser.add_argument(
+        "--sheet", type=Path, help="write the faces cropped by the first detector to this file"
+    )
     arguments = parser.parse_args()
     raise SystemExit(run_command(lambda: measure(arguments)))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Column, Table as RichTable
 
 from fer.analysis.figure import Estimate, format_with_interval
 from fer.analysis.report.headline import describe_split
@@ -51,10 +51,10 @@ def _headline(estimates: Mapping[str, Any]) -> str:
     return "   ".join(metrics) + "   (%)"
 
 
-def _emotion_table(estimates: Mapping[str, Estimate]) -> Table:
+def _emotion_table(estimates: Mapping[str, Estimate]) -> RichTable:
     names = [key.removeprefix("recall/") for key in estimates if key.startswith("recall/")]
     columns = (Column(name, justify="right") for name in ("images", *_EMOTION_METRICS))
-    table = Table("emotion", *columns, box=SIMPLE)
+    table = RichTable("emotion", *columns, box=SIMPLE)
     for name in names:
         cells = [format_with_interval(estimates[f"{metric}/{name}"]) or "-" for metric in _EMOTION_METRICS]
         count = f"{estimates[f'recall/{name}'].n:,}"

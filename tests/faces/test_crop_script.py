@@ -54,7 +54,7 @@ def test_faces_with_the_same_name_are_all_kept(photographs, tmp_path):
     result = crop(photographs, tmp_path / "faces", "--detector", "haar")
     assert result.returncode == 0, result.stderr
     assert len(list((tmp_path / "faces" / "happy").iterdir())) == 3
-    assert "passed over: 1 .heic" in result.stdout
+    assert "skipped: 1 .heic" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from fer.data.synthetic.colours import mix_colors
 from fer.data.synthetic.geometry import SIDES, FaceGeometry
 from fer.data.synthetic.parameters import FaceParameters
 
-_BLACK, _WHITE = (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)
+_BLACK = (0.0, 0.0, 0.0)
+_WHITE = (255.0, 255.0, 255.0)
 
 
 def paint_background(size: int, rng: np.random.Generator) -> np.ndarray:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fer.predict import Predictor
+    from fer.predict.predictor import Predictor
 
 __all__ = ["Predictor"]
 
@@ -11,7 +11,7 @@ __all__ = ["Predictor"]
 def __getattr__(name: str) -> Any:
     """Import `Predictor`, and with it OpenCV and ONNX Runtime, on first use: training does not need them."""
     if name == "Predictor":
-        from fer.predict import Predictor
+        from fer.predict.predictor import Predictor
 
         return Predictor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -153,7 +153,7 @@ def run(row: Method, seed: int, options: argparse.Namespace) -> None:
     overrides += [f"output_dir={options.output}", *row.overrides, f"seed={seed}"]
     print(f"{row.name}, seed {seed}: fer-train {' '.join(overrides)}", flush=True)
     with subprocess.Popen(
-        [sys.executable, "-m", "fer.train", *overrides], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "fer.training.cli", *overrides], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         output = process.stdout.read()

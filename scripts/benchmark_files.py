@@ -21,16 +21,15 @@ import cv2
 import numpy as np
 import yaml
 
+from fer.core.paths import CONFIG_DIR
 from fer.data.augment import AugmentationConfig
 from fer.data.dataset import EmotionData
-from fer.data.file_backed import file_backed_loader
-from fer.data.folder import read_folder
-from fer.data.loader import BatchSampler
-from fer.data.picture_set import prepare_image_set
-from fer.data.pictures import ImageFiles
+from fer.data.image_files import ImageFiles
+from fer.data.loaders import BatchSampler, file_backed_loader
+from fer.data.readers.factory import prepare_image_set
+from fer.data.readers.folder import read_folder
 from fer.data.splits import indices
 from fer.data.synthetic import read_synthetic
-from fer.options import CONFIG_DIR
 
 FACES, SIDE, BATCH = 70, 112, 64
 OPTIONS = {"val_fraction": 0.1, "split_seed": 0, "memory_gb": 0, "skip_corrupt": False}

@@ -21,8 +21,9 @@ import cv2
 import numpy as np
 
 from fer.bundle.runtime import OnnxClassifier
-from fer.picture import list_image_files, read_image
-from fer.predict import Predictor
+from fer.core.image_io import read_image
+from fer.predict.predictor import Predictor
+from fer.predict.sources import list_image_files
 
 _MEMORY = """import resource, sys
 from fer import Predictor
@@ -84,7 +85,7 @@ def in_turns(functions: dict[str, Callable[[], object]], turns: int, repeats: in
 
 def time_model(predictor: Predictor, request: argparse.Namespace) -> None:
     """Time the model alone: one face on one core, a batch of 64 on two cores."""
-    from fer.bundle.find import find_bundle
+    from fer.bundle.registry import find_bundle
 
     bundle, side = find_bundle(request.model), predictor.card.image_size
     faces = np.random.default_rng(0).integers(0, 256, (64, side, side, 3), dtype=np.uint8)
@@ -106,7 +107,7 @@ def torch_function(run: Path, batch: int, threads: int) -> Callable[[], object]:
     """Return a function that calls the run's network in torch on a random float batch."""
     import torch
 
-    from fer.checkpoint import find_checkpoint, load_checkpoint
+    from fer.models.checkpoint import find_checkpoint, load_checkpoint
 
     checkpoint = load_checkpoint(find_checkpoint(run) or run)
     side, weight = checkpoint.config["model"]["image_size"], next(checkpoint.model.parameters())
@@ -143,7 +144,7 @@ def command(request: argparse.Namespace, *arguments: str) -> list[str]:
     options = ["--detector", request.detector]
     options += ["--model", request.model] if request.model else []
     options += ["--detector-model", request.detector_model] if request.detector_model else []
-    return [sys.executable, "-m", "fer.predict_cli", *options, *arguments]
+    return [sys.executable, "-m", "fer.predict.cli", *options, *arguments]
 
 
 def run_quietly(command: Sequence[str]) -> None:

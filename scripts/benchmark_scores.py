@@ -18,10 +18,9 @@ import time
 import numpy as np
 from sklearn import metrics
 
-from fer.analysis.auroc import auroc_estimates
-from fer.analysis.count_scores import count_estimates
-from fer.analysis.probability_scores import probability_estimates
-from fer.labels import FER7
+from fer.analysis.metrics.calibration import probability_estimates
+from fer.analysis.metrics.classification import auroc_estimates, count_estimates
+from fer.core.labels import FER7
 
 # Class frequencies of FER2013's PublicTest
 FREQUENCIES = (0.13, 0.016, 0.138, 0.249, 0.182, 0.116, 0.169)

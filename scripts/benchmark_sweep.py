@@ -33,9 +33,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from fer.sweep.compose import trial_folder
-from fer.sweep.search import build_pruner
-from fer.sweep_reporting.cost import sweep_costs, trial_cost
-from fer.sweep_reporting.found import SweepResults, load_sweep
+from fer.sweep.plan import build_pruner
+from fer.sweep.report.results import SweepResults, load_sweep, sweep_costs, trial_cost
 from fer.training.run_folder import read_record
 
 REDUCTION = 3
@@ -229,7 +228,7 @@ def sweep(
     settings = pruner_options(options, pruner, epochs)
     overrides += [f"sweep.pruner.{key}={value}" for key, value in settings.items()]
     overrides += [f"trainer.limit_train_batches={options.limit}"] if options.limit else []
-    command = [sys.executable, "-m", "fer.train", *overrides]
+    command = [sys.executable, "-m", "fer.training.cli", *overrides]
     core_sets = [{core} for core in cores] or [os.sched_getaffinity(0)]
     processes = [
         subprocess.Popen(command, preexec_fn=partial(os.sched_setaffinity, 0, core_set))

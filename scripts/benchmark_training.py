@@ -27,7 +27,7 @@ def compose(experiment, path, *overrides):
     import hydra
     from omegaconf import OmegaConf
 
-    from fer.options import CONFIG_DIR
+    from fer.core.paths import CONFIG_DIR
 
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         config = hydra.compose(
@@ -43,8 +43,8 @@ class BareLoop:
         import torch
 
         from fer.models import build_model
-        from fer.optim import build_optimizer, build_scheduler
-        from fer.training.run_data import build_datamodule, read_data
+        from fer.training.optim import build_optimizer, build_scheduler
+        from fer.training.run import build_datamodule, read_data
         from fer.training.trainer import choose_precision
 
         self.config, self.device = config, torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -124,7 +124,7 @@ def run_command(command, environment=None):
 
 def run_fer_train(arguments, folder, *overrides):
     """Run fer-train as a user does; return its run.json, its metrics file and its peak memory in MB."""
-    command = [sys.executable, "-m", "fer.train", f"experiment={arguments.experiment}"]
+    command = [sys.executable, "-m", "fer.training.cli", f"experiment={arguments.experiment}"]
     command += [f"datamodule.path={arguments.data}", f"output_dir={folder}", *overrides]
     _, memory = run_command(command)
     record = max(Path(folder).glob("train/*/*/run.json"), key=lambda file: file.stat().st_mtime)
@@ -163,7 +163,7 @@ def compare_fits(arguments):
 
 def time_reading(path):
     """Print the seconds of reading the bare file, of the first read beyond that, and of a cached read."""
-    from fer.data.sources import read_dataset
+    from fer.data.readers.factory import read_dataset
 
     options = {"name": "fer2013", "path": str(path)}
     with tempfile.TemporaryDirectory() as folder:

@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 from measure_crop_rule import framed
 
-from fer.cli import run_command
+from fer.core.command_line import run_command
 
 
 def load_images_and_targets(path):
     from fer.data.cache import cached, file_key
-    from fer.data.fer2013 import VERSION, read_fer2013
+    from fer.data.readers.fer2013 import VERSION, read_fer2013
 
     data = cached(file_key(path, "fer2013", VERSION), lambda: read_fer2013(path))
     rows = np.flatnonzero(data.split == data.split_names.index(data.roles["val"]))
@@ -38,9 +38,8 @@ def rotate(image, degrees):
 
 def croppers(side):
     """Return rule -> function that crops a face, given the image, its border and the face."""
-    from fer.bundle.card import REFERENCE_LANDMARKS
+    from fer.bundle.card import CROP_RULES, REFERENCE_LANDMARKS
     from fer.faces.crop import crop_faces
-    from fer.faces.rules import CROP_RULES
 
     boxes = CROP_RULES["fer2013"]
     rules = {
@@ -63,7 +62,7 @@ def shrink(image, side):
 
 def compare(arguments):
     from fer import Predictor
-    from fer.labels import check_same_labels
+    from fer.core.labels import check_same_labels
 
     predictor = Predictor(arguments.model, detector="yunet", detector_model=arguments.detector_model)
     images, targets, labels = load_images_and_targets(arguments.path)

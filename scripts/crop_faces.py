@@ -17,9 +17,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fer.cli import run_command
-from fer.errors import FerError
-from fer.places import expand_user
+from fer.core.command_line import run_command
+from fer.core.errors import FerError
+from fer.core.paths import expand_user
 
 LIST = "faces.csv"
 COLUMNS = ("photograph", "result", "faces", "score", "face", "reason")
@@ -30,8 +30,8 @@ def crop(source, path, target, detector, rule, size):
     """Crop and write the largest face of a photograph, and return its row of the list."""
     from PIL import Image
 
+    from fer.core.image_io import read_image
     from fer.faces.crop import crop_faces
-    from fer.picture import read_image
 
     row = dict.fromkeys(COLUMNS, "") | {"photograph": str(path.relative_to(source))}
     try:
@@ -68,7 +68,7 @@ def prepare(source, into):
     Raises:
         FerError: There are no photographs, or the output folder is not empty or is inside their folder.
     """
-    from fer.picture import list_image_files
+    from fer.predict.sources import list_image_files
 
     if into.resolve().is_relative_to(source.resolve()):
         raise FerError(
@@ -83,9 +83,9 @@ def prepare(source, into):
 
 
 def run(arguments):
-    from fer.faces.choose import choose_detector
-    from fer.faces.rules import CROP_RULES
-    from fer.picture import count_other_files
+    from fer.bundle.card import CROP_RULES
+    from fer.faces.detectors import choose_detector
+    from fer.predict.sources import count_other_files
 
     detector = choose_detector(arguments.detector, arguments.detector_model)
     source, into = expand_user(arguments.photographs), expand_user(arguments.into)
@@ -135,8 +135,8 @@ def report(counts, unreadable, others, into):
 
 
 def main():
-    from fer.faces.choose import DETECTORS
-    from fer.faces.rules import CROP_RULES
+    from fer.bundle.card import CROP_RULES
+    from fer.faces.detectors import DETECTORS
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

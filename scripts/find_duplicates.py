@@ -18,15 +18,16 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fer.analysis.image_grid import plot_image_grid
-from fer.analysis.plots import save_figure
-from fer.cli import run_command
+from fer.analysis.plots.images import plot_image_grid
+from fer.analysis.plots.style import save_figure
+from fer.core.command_line import run_command
+from fer.core.errors import FerError
+from fer.core.paths import CONFIG_DIR
 from fer.data.duplicates import duplicate_report, find_duplicates, format_report, write_report
-from fer.data.duplicates.copies import find_in_scan
-from fer.data.duplicates.signature import scan_images
-from fer.data.sources import read_dataset
-from fer.errors import FerError
-from fer.options import CONFIG_DIR, complete_sources, explain_hydra_error
+from fer.data.duplicates.hashes import scan_images
+from fer.data.duplicates.search import find_in_scan
+from fer.data.readers.factory import read_dataset
+from fer.training.config import complete_sources, explain_hydra_error
 
 # Pairs per row of the sheet.
 COLUMNS = 8

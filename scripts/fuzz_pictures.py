@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fer.errors import FerError
-from fer.picture import read_image
+from fer.core.errors import FerError
+from fer.core.image_io import read_image
 
 MAX_SECONDS, MAX_MB = 10.0, 1000
 BOUNDARY_VALUES = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF]

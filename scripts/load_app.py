@@ -115,7 +115,7 @@ def server(arguments):
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "fer.app_cli", "--no-browser", "--port", str(port), *arguments]
+    command = [sys.executable, "-m", "fer.app.cli", "--no-browser", "--port", str(port), *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
     try:
         url = f"http://localhost:{port}"

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer.cli import run_command
+from fer.core.command_line import run_command
 
 # Enlargement factor: a face of 48 pixels is small for a detector.
 ENLARGED = 4
@@ -86,7 +86,7 @@ def report_boxes(name, boxes, count):
 
 def load_training_images(path, max_images):
     from fer.data.cache import cached, file_key
-    from fer.data.fer2013 import VERSION, read_fer2013
+    from fer.data.readers.fer2013 import VERSION, read_fer2013
 
     data = cached(file_key(path, "fer2013", VERSION), lambda: read_fer2013(path))
     rows = np.flatnonzero(data.split == data.split_names.index(data.roles["train"]))
@@ -103,8 +103,8 @@ def render_faces(count):
 
 def detectors(arguments):
     """Yield the available detectors."""
-    from fer.errors import FerError
-    from fer.faces.choose import choose_detector
+    from fer.core.errors import FerError
+    from fer.faces.detectors import choose_detector
 
     if arguments.detector_model:
         yield choose_detector("yunet", arguments.detector_model)

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from fer.cli import run_command
-from fer.errors import FerError
+from fer.core.command_line import run_command
+from fer.core.errors import FerError
 
 EYES = slice(0, 2)
 
@@ -39,7 +39,7 @@ def distance(points, truth):
 
 
 def load_detectors(model_file):
-    from fer.faces.choose import choose_detector
+    from fer.faces.detectors import choose_detector
 
     by_name = {"haar": choose_detector("haar")}
     try:
@@ -117,8 +117,8 @@ def frame(image, height):
 
 
 def draw_sheet(images, detected, path):
+    from fer.bundle.card import CROP_RULES
     from fer.faces.crop import crop_faces
-    from fer.faces.rules import CROP_RULES
 
     faces = [crop_faces(image, each[:1], CROP_RULES["fer2013"], 48)[0]
              for image, each in zip(images, detected, strict=True) if each]  # fmt: skip
@@ -127,7 +127,8 @@ def draw_sheet(images, detected, path):
 
 
 def measure(arguments):
-    from fer.picture import list_image_files, read_image
+    from fer.core.image_io import read_image
+    from fer.predict.sources import list_image_files
 
     cv2.setNumThreads(1)
     images = [read_image(path) for path in list_image_files(arguments.photographs)]

@@ -27,7 +27,7 @@ import optuna
 from omegaconf import OmegaConf
 from scipy.stats import norm, spearmanr
 
-from fer.config_dir import CONFIG_DIR
+from fer.core.paths import CONFIG_DIR
 from fer.sweep.compose import override, proxy_keys
 from fer.sweep.space import parse_space, suggest
 
@@ -105,7 +105,9 @@ def fer_train_overrides(kind: str, recipe: list[str], options: argparse.Namespac
 def train(number: int, kind: str, overrides: list[str], metric: str, results: Path) -> dict[str, Any]:
     """Train once in a separate process, and store the result."""
     print(f"recipe {number}, {kind}: fer-train {' '.join(overrides)}", flush=True)
-    done = subprocess.run([sys.executable, "-m", "fer.train", *overrides], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "fer.training.cli", *overrides], capture_output=True, text=True
+    )
     match = re.search(r"^run +(\S.*)$", done.stdout, re.MULTILINE)
     entry: dict[str, Any] = {"recipe": number, "kind": kind, "words": overrides, "value": None}
     if done.returncode or not match:

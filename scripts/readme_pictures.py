@@ -14,10 +14,11 @@ import numpy as np
 from PIL import Image
 
 from fer import Predictor
-from fer.analysis.plots import plot_image_grid, save_figure
-from fer.annotate import draw
+from fer.analysis.plots.images import plot_image_grid
+from fer.analysis.plots.style import save_figure
+from fer.core.labels import FER7
 from fer.data.synthetic import face_at, render_face
-from fer.labels import FER7
+from fer.predict.annotate import draw
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 CHROMIUM_OPTIONS = (

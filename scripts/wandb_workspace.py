@@ -17,9 +17,9 @@ from typing import Any
 import wandb_workspaces.reports.v2 as reports
 import wandb_workspaces.workspaces as workspaces
 
-from fer.cli import run_command
-from fer.errors import FerError
-from fer.sweep_reporting.found import SweepResults, load_sweep, parameters_of
+from fer.core.command_line import run_command
+from fer.core.errors import FerError
+from fer.sweep.report.results import SweepResults, load_sweep, parameters_of
 
 STEP = "trainer/global_step"
 

@@ -50,7 +50,7 @@ def fer_train(tmp_path, monkeypatch, request) -> Callable[..., Run]:
         request.getfixturevalue("no_plots")
 
     def call(*arguments: str) -> Run:
-        from fer.train import main
+        from fer.training.cli import main
 
         output = tmp_path / "outputs"
         before = set(output.glob("train/*/*"))
@@ -87,15 +87,15 @@ def fer2013_csv(tmp_path_factory) -> Path:
 @pytest.fixture
 def fer_evaluate(capsys) -> Command:
     """Return a function that calls fer-evaluate and returns its status and output."""
-    from fer.evaluate import main
+    from fer.evaluation.cli import evaluate_main
 
-    return _command(main, capsys)
+    return _command(evaluate_main, capsys)
 
 
 @pytest.fixture
 def fer_export(capsys) -> Command:
     """Return a function that calls fer-export and returns its status and output."""
-    from fer.export import main
+    from fer.export.cli import main
 
     return _command(main, capsys)
 
@@ -113,7 +113,7 @@ def _command(main: Callable[[list[str]], None], capsys: pytest.CaptureFixture[st
 @pytest.fixture
 def run(tmp_path, fer2013_csv) -> Path:
     """A trained run on a few images of noise."""
-    from written_run import write_run
+    from untrained_run import write_run
 
     return write_run(tmp_path / "outputs", {"name": "fer2013", "path": str(fer2013_csv)})
 
@@ -121,7 +121,7 @@ def run(tmp_path, fer2013_csv) -> Path:
 @pytest.fixture
 def run_without_data(tmp_path, fer2013_csv) -> Path:
     """A trained run whose data has been deleted."""
-    from written_run import write_run
+    from untrained_run import write_run
 
     path = tmp_path / "moved.csv"
     path.write_bytes(fer2013_csv.read_bytes())
@@ -139,9 +139,9 @@ def onnx_files(tmp_path_factory) -> Path:
 @pytest.fixture
 def exported_once(onnx_files, monkeypatch) -> None:
     """Export the same network only once for all tests, as that takes seconds."""
-    from fer.exporting import make
-    from fer.exporting.onnx_file import write_onnx
-    from fer.scoring.runs import hash_model
+    from fer.evaluation.runs import hash_model
+    from fer.export import export
+    from fer.export.graph import write_onnx
 
     def write(network, path, about):
         parts = (hash_model(network.model)[:16], f"{network.temperature:.6f}", network.gray, about["name"])
@@ -150,7 +150,7 @@ def exported_once(onnx_files, monkeypatch) -> None:
             write_onnx(network, file, about)
         shutil.copyfile(file, path)
 
-    monkeypatch.setattr(make, "write_onnx", write)
+    monkeypatch.setattr(export, "write_onnx", write)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-from fer.options import CONFIG_DIR
+from fer.core.paths import CONFIG_DIR
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -12,5 +12,5 @@ def test_wheel_contains_the_configs(tmp_path):
     subprocess.run(command, check=True, timeout=120)
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
     assert {f"fer/conf/{path.relative_to(CONFIG_DIR)}" for path in CONFIG_DIR.rglob("*.yaml")} <= names
-    assert "fer/train.py" in names
+    assert "fer/training/hydra_app.py" in names
     assert not any(name.startswith(("tests/", "outputs/")) for name in names)

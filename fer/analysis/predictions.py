@@ -8,12 +8,12 @@ import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
-from fer.errors import FerError
-from fer.labels import LabelSpace, from_dict, to_dict
+from fer.core.errors import FerError
+from fer.core.labels import LabelSpace, from_dict, to_dict
 
 # Errors of numpy and zipfile on a damaged or foreign file
 _READ_ERRORS = (
@@ -121,3 +121,17 @@ def _read(content: Any) -> dict[str, Any]:
     labels, about = (json.loads(str(content[name])) for name in ("labels", "about"))
     votes = content.get("votes")
     return {**arrays, "votes": votes, "labels": from_dict(labels), "about": about}
+
+
+class Images(Protocol):
+    """uint8 ``(N, H, W, C)``, C 1 or 3 (RGB); in memory or decoded on request."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return ``(N, H, W, C)``."""
+
+    def __len__(self) -> int:
+        """Return N."""
+
+    def __getitem__(self, rows: np.ndarray | slice, /) -> np.ndarray:
+        """Return the selected images, ``(n, H, W, C)``."""

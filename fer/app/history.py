@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fer.prediction import Prediction
+from fer.predict.predictor import Prediction
 
 
 class History:

@@ -1,20 +1,25 @@
 """Live prediction on a visitor's camera: face tracking, classification, annotation, recording."""
 
+import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
 
+import av
 import numpy as np
+from streamlit_webrtc import VideoProcessorBase
 
-from fer.annotate import draw
 from fer.app.history import History
-from fer.app.limits import MAX_FACES_PER_FRAME
-from fer.app.recording import Recording
-from fer.predict import Predictor
-from fer.prediction import Prediction
-from fer.video.follow import FaceTracker
+from fer.app.settings import MAX_FACES_PER_FRAME
+from fer.predict.annotate import draw
+from fer.predict.predictor import Prediction, Predictor
+from fer.predict.video.timeline import csv_header, csv_lines
+from fer.predict.video.tracking import FaceTracker, to_row
 
 # Length and step of the rolling chart.
 HISTORY_SECONDS, STEP_SECONDS = 30.0, 0.5
@@ -23,6 +28,19 @@ _MAX_GAP_SECONDS = 2.0
 # The frame rate is averaged over this time.
 _RATE_SECONDS = 3.0
 Slot = Callable[[], AbstractContextManager[object]]
+# Larger frames do not improve detection at webcam distance, and take longer to send.
+MEDIA_CONSTRAINTS: dict[str, Any] = {
+    "video": {
+        "width": {"ideal": 640},
+        "height": {"ideal": 480},
+        "frameRate": {"ideal": 20, "max": 30},
+        "facingMode": "user",
+    },
+    "audio": False,
+}
+_LOG = logging.getLogger("fer.app")
+# One row per face and frame: 20 minutes of one face at 30 frames per second, about 5 MB.
+MAX_ROWS = 36_000
 
 
 @dataclass(frozen=True)
@@ -68,7 +86,7 @@ class LiveSession:
         compute_slot: Returns a context manager within which a frame may be computed, see
             `fer.app.serving.try_compute_slot`.
         smooth: Seconds over which the probabilities of a face are averaged, see
-            `fer.video.smoothing.Smoother`.
+            `fer.predict.video.tracking.Smoother`.
 
     Attributes:
         bars: Draw the probability of every emotion beside the faces.
@@ -190,3 +208,100 @@ class LiveSession:
         """Return the recording as CSV, a row per face and frame; empty if there is none."""
         with self._state_lock:
             return self._recording.to_csv() if self._recording else ""
+
+
+class CameraProcessor(VideoProcessorBase):
+    """Passes the newest camera frame to a `LiveSession`.
+
+    Attributes:
+        failed: Whether prediction failed on the last frame; that frame is shown unchanged.
+    """
+
+    def __init__(self, live: LiveSession) -> None:
+        self._live = live
+        self.failed = False
+
+    async def recv_queued(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
+        """Process the newest of the frames received since the last call; drop the others."""
+        self._live.count_dropped(len(frames) - 1)
+        return [self.recv(frames[-1])]
+
+    def recv(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Return the frame with its faces annotated."""
+        # Every exception is caught: an uncaught one would end the stream without a message.
+        try:
+            image = self._live.process(frame.to_ndarray(format="rgb24"), time.monotonic())
+        except Exception:
+            if not self.failed:
+                _LOG.exception("A camera frame could not be processed")
+            self.failed = True
+            return frame
+        self.failed = False
+        return av.VideoFrame.from_ndarray(image, format="rgb24")
+
+
+def ice_servers(addresses: Sequence[str]) -> list[dict[str, Any]]:
+    """Return STUN and TURN servers as ``RTCIceServer`` dictionaries.
+
+    None are needed if the browser reaches the server directly, e.g. on the same computer.
+
+    Args:
+        addresses: ``stun:HOST:PORT``, ``turn:USER:PASSWORD@HOST:PORT`` or ``turns:…``. Special characters in
+            the user name and password may be percent-encoded.
+    """
+    return [_ice_server(address) for address in addresses]
+
+
+def _ice_server(address: str) -> dict[str, Any]:
+    scheme, _, rest = address.partition(":")
+    credentials, separator, host = rest.rpartition("@")
+    if not separator:
+        return {"urls": [address]}
+    user, _, password = credentials.partition(":")
+    return {"urls": [f"{scheme}:{host}"], "username": unquote(user), "credential": unquote(password)}
+
+
+class Recording:
+    """A timeline in memory, with a maximal number of rows.
+
+    Args:
+        emotions: In the order of the columns.
+        max_rows: Rows after which the recording is full.
+
+    Attributes:
+        rows: Number of rows so far.
+    """
+
+    def __init__(self, emotions: Sequence[str], max_rows: int = MAX_ROWS) -> None:
+        self._emotions = tuple(emotions)
+        self._max_rows = max_rows
+        self._parts = [csv_header(emotions)]
+        self._start: float | None = None
+        self._frames = self.rows = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the maximal number of rows is reached."""
+        return self.rows >= self._max_rows
+
+    def add(self, faces: Sequence[tuple[int, Prediction]], seconds: float) -> None:
+        """Add a frame; times in the CSV are relative to the first frame.
+
+        Args:
+            faces: Number and prediction of each face.
+            seconds: Time of the frame.
+        """
+        if self.full:
+            return
+        if self._start is None:
+            self._start = seconds
+        time = seconds - self._start
+        rows = [to_row(self._frames, time, number, prediction) for number, prediction in faces]
+        rows = rows[: self._max_rows - self.rows]
+        self._frames, self.rows = self._frames + 1, self.rows + len(rows)
+        self._parts.append(csv_lines(rows, self._emotions))
+
+    def to_csv(self) -> str:
+        """Return the recording; see `fer.predict.video.timeline` for the columns."""
+        self._parts = ["".join(self._parts)]
+        return self._parts[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from fer.app.safety import handle_errors
+from fer.app.uploads import handle_errors
 
 # Module, title, icon. A module is imported on the first visit: the webcam's libraries take a second to load.
 # The modules are not in a folder `pages` beside this file: Streamlit would run such files as its own pages.
@@ -39,7 +39,7 @@ def main() -> None:
 def _page(module: str) -> Callable[[], None]:
     def show() -> None:
         with handle_errors():
-            import_module(f"fer.app.views.{module}").page()
+            import_module(f"fer.app.pages.{module}").page()
 
     return show
 

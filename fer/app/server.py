@@ -1,22 +1,55 @@
 """Streamlit server of the app, with its theme, upload limits and session storage."""
 
+import asyncio
 import gc
+import threading
 from pathlib import Path
 from typing import Any
 
 import cv2
+from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartParser
 from streamlit import net_util
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.session_manager import SessionInfo, SessionStorage
+from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.web import bootstrap
 from streamlit.web.server import server as streamlit_server
 
-from fer.app.held_files import BoundedUploadManager
-from fer.app.left_sessions import SESSION_TTL_SECONDS, DisconnectedSessions
-from fer.app.look import THEME
 from fer.app.serving import get_predictor
-from fer.app.settings import settings
+from fer.app.settings import MAX_SESSION_FILES, MAX_SESSION_MB, settings
 
 MAIN = Path(__file__).with_name("main.py")
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
+_LIGHT = {
+    "primaryColor": "#1f5f8b",
+    "backgroundColor": "#fbfbfa",
+    "secondaryBackgroundColor": "#f0f1ef",
+    "textColor": "#1b1f24",
+    "linkColor": "#1f5f8b",
+    "borderColor": "#d5d8d6",
+}
+_DARK = {
+    "primaryColor": "#7fb8e0",
+    "backgroundColor": "#15181c",
+    "secondaryBackgroundColor": "#1f242a",
+    "textColor": "#e8eaed",
+    "linkColor": "#8fc3e8",
+    "borderColor": "#3a424b",
+}
+THEME = {
+    "font": _FONT,
+    "headingFont": _FONT,
+    "codeFont": "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace",
+    "baseRadius": "8px",
+    "headingFontSizes": ["1.75rem", "1.3rem", "1.1rem"],
+    "headingFontWeights": [650, 600, 600],
+    "showWidgetBorder": True,
+    **{f"light.{name}": value for name, value in _LIGHT.items()},
+    **{f"dark.{name}": value for name, value in _DARK.items()},
+}
+# A browser that reconnects within this time finds its session unchanged.
+SESSION_TTL_SECONDS = 30
 
 
 def serve(address: str, port: int, browser: bool) -> None:
@@ -80,3 +113,77 @@ def _options(address: str, port: int, browser: bool) -> dict[str, Any]:
         "logger.level": "warning",
         **{f"theme.{name}": value for name, value in THEME.items()},
     }
+
+
+class BoundedUploadManager(MemoryUploadedFileManager):
+    """Streamlit's in-memory upload store with a limit on the number and total size of a session's files.
+
+    The limits of the page's upload widgets apply in browsers only: a script can bypass them.
+    """
+
+    def __init__(self, upload_endpoint: str) -> None:
+        super().__init__(upload_endpoint)
+        self._limit_lock = threading.Lock()
+
+    def add_file(self, session_id: str, file: UploadedFileRec) -> None:
+        """Store a file.
+
+        Raises:
+            HTTPException: Status 413: the session would exceed the limit of files or bytes.
+        """
+        with self._limit_lock:
+            stored = self.file_storage.get(session_id, {})
+            sizes = [len(one.data) for file_id, one in list(stored.items()) if file_id != file.file_id]
+            if len(sizes) >= MAX_SESSION_FILES or sum(sizes) + len(file.data) > _max_session_bytes():
+                raise HTTPException(
+                    413,
+                    f"Upload: expected at most {MAX_SESSION_FILES} files and "
+                    f"{_max_session_bytes() >> 20} MB in total. Remove some files first.",
+                )
+            super().add_file(session_id, file)
+
+
+def _max_session_bytes() -> int:
+    """Return the limit of a session: at least two maximal files, as a replaced file is removed only later."""
+    return max(MAX_SESSION_MB, 2 * settings().max_upload_mb) << 20
+
+
+class DisconnectedSessions(SessionStorage):
+    """Sessions whose browser is disconnected, each deleted after a delay.
+
+    Streamlit's own storage deletes them only when another session disconnects.
+
+    Args:
+        ttl_seconds: Seconds until a session is deleted.
+    """
+
+    def __init__(self, ttl_seconds: float) -> None:
+        self._ttl_seconds = ttl_seconds
+        self._sessions: dict[str, SessionInfo] = {}
+
+    def get(self, session_id: str) -> SessionInfo | None:
+        """Return a session, or None if it was deleted."""
+        return self._sessions.get(session_id)
+
+    def save(self, session_info: SessionInfo) -> None:
+        """Store a session and schedule its deletion; must be called within the server's event loop."""
+        self._sessions[session_info.session.id] = session_info
+        asyncio.get_running_loop().call_later(self._ttl_seconds, self._expire, session_info)
+
+    def delete(self, session_id: str) -> None:
+        """Remove a session from the store, as its browser has reconnected."""
+        self._sessions.pop(session_id, None)
+
+    def list(self) -> list[SessionInfo]:
+        """Return the stored sessions."""
+        return [*self._sessions.values()]
+
+    def _expire(self, info: SessionInfo) -> None:
+        session = info.session
+        # Another entry means that the browser reconnected and disconnected again: that one has its own timer.
+        if self._sessions.get(session.id) is info:
+            self.delete(session.id)
+            # Frees the uploads, then the predictions.
+            session.shutdown()
+            session.session_state.clear()
+            gc.collect()

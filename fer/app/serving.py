@@ -12,12 +12,11 @@ from fer.app.live import BusyError
 from fer.app.settings import Settings, settings
 from fer.bundle.card import Card, model_name, read_card
 from fer.bundle.files import CARD, Bundle, read_bundle
-from fer.bundle.find import ZOO, find_bundle, packaged_models
-from fer.bundle.registry import Registry
-from fer.errors import FerError
-from fer.faces.choose import choose_detector
-from fer.faces.face import Detector
-from fer.predict import Predictor, available_cores
+from fer.bundle.registry import ZOO, Registry, find_bundle, packaged_models
+from fer.core.errors import FerError
+from fer.faces.detector import Detector
+from fer.faces.detectors import choose_detector
+from fer.predict.predictor import Predictor, available_cores
 
 _MAX_LOADED_MODELS = 8
 _COMPUTE_SLOTS = threading.BoundedSemaphore(available_cores())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fer.bundle.card import Card, read_card, to_json
 from fer.bundle.readme import readme
-from fer.errors import FerError
+from fer.core.errors import FerError
 
 MODEL, CARD, README = "model.onnx", "card.json", "README.md"
 FILES = {MODEL, CARD, README}

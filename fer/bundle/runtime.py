@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime as ort
 
 from fer.bundle.files import Bundle
-from fer.errors import FerError
+from fer.core.errors import FerError
 
 # Names of the graph's input and outputs.
 FACES, PROBABILITIES, ATTENTION = "faces", "probabilities", "attention"

@@ -2,16 +2,23 @@
 
 Each image gets its own random parameters, computed as vectors without a loop over images. Flip, rotation,
 zoom, shear, translation, crop and enlargement are one affine map, so that each pixel is interpolated once.
-Image files on disk are augmented one at a time in the workers instead (`fer.data.picture_augment`).
+Image files on disk are augmented one at a time in the workers instead (`fer.data.augment`).
 """
 
+import functools
+import hashlib
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the usual alias
 
-from fer.errors import FerError
+from fer.core.errors import FerError
 
 # Uniform numbers per image: 9 for the affine map, 2 for brightness and contrast, 5 for the erased rectangle.
 _NUM_DRAWS = 16
@@ -223,3 +230,106 @@ def _interval_mask(fraction: Tensor, position: Tensor, side: int) -> Tensor:
 def _image_mean(pixels: Tensor) -> Tensor:
     """Return the mean over channels and pixels, ``(B, 1, 1, 1)``."""
     return pixels.mean(dim=(1, 2, 3), keepdim=True)
+
+
+def augment_image(image: np.ndarray, augmentation: AugmentationConfig, seed: str) -> np.ndarray:
+    """Augment an image.
+
+    The options mean the same as for `fer.data.augment.BatchAugmentation`. But each step rounds to integer
+    gray levels, and the crop is a separate step after the affine map.
+
+    Args:
+        image: uint8 ``(S, S, C)`` with C 1 or 3.
+        augmentation: How strongly to augment.
+        seed: Seed of the random numbers, any text; the same text gives the same result in any process.
+
+    Returns:
+        uint8 ``(S, S, C)``.
+
+    Raises:
+        FerError: albumentations is not installed.
+    """
+    if augmentation == AugmentationConfig():
+        return image
+    pipeline = _pipeline(augmentation, image.shape[0])
+    pipeline.set_random_seed(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4]))
+    return pipeline(image=image)["image"].reshape(image.shape)
+
+
+# Building a pipeline takes as long as augmenting a hundred images, so each process caches it.
+@functools.cache
+def _pipeline(augmentation: AugmentationConfig, size: int) -> Any:
+    # Without this variable albumentations queries the network for its latest version.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    try:
+        import albumentations
+    except ModuleNotFoundError:
+        raise FerError(
+            "augmentation: augmenting image files on disk needs albumentations, which is not installed. "
+            "Install fer-lightning[train], keep the dataset in memory (datamodule.memory_gb=…), or use "
+            "augmentation=none."
+        ) from None
+    geometry = _geometry(albumentations, augmentation, size)
+    return albumentations.Compose([*geometry, *_photometry(albumentations, augmentation)])
+
+
+def _geometry(A: Any, augmentation: AugmentationConfig, size: int) -> list[Any]:  # noqa: N803 - usual alias
+    """Return the steps that move pixels: flip, affine map, crop."""
+    shift = (-augmentation.translate, augmentation.translate)
+    shear = (-augmentation.shear, augmentation.shear)
+    steps = [
+        A.HorizontalFlip(p=augmentation.flip),
+        A.Affine(
+            scale=(1 - augmentation.scale, 1 + augmentation.scale),
+            keep_ratio=True,
+            translate_percent={"x": shift, "y": shift},
+            rotate=(-augmentation.rotation, augmentation.rotation),
+            shear={"x": shear, "y": (0.0, 0.0)},
+            interpolation=cv2.INTER_LINEAR,
+            border_mode=cv2.BORDER_REPLICATE,
+            p=1.0,
+        ),
+    ]
+    if augmentation.crop:
+        smallest = max(1, round((1 - augmentation.crop) * size))
+        steps.append(A.RandomSizedCrop((smallest, size), (size, size), p=1.0))
+    return steps
+
+
+def _photometry(A: Any, augmentation: AugmentationConfig) -> list[Any]:  # noqa: N803
+    """Return the steps that change values: contrast around the mean, then brightness, then erasing."""
+
+    class Erase(A.ImageOnlyTransform):
+        """Random erasing with the mean of the image, a fill that A.Erasing does not offer."""
+
+        def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
+            rows, columns = _rectangle(augmentation, img.shape[0], self.py_random.random)
+            erased = img.copy()
+            erased[rows, columns] = round(float(img.mean()))
+            return erased
+
+    contrast, brightness = augmentation.contrast, augmentation.brightness
+    unchanged = {"brightness": (1.0, 1.0), "saturation": (1.0, 1.0), "hue": (0.0, 0.0)}
+    steps = [
+        A.ColorJitter(contrast=(1 - contrast, 1 + contrast), p=1.0, **unchanged) if contrast else None,
+        A.RandomBrightnessContrast((-brightness, brightness), (0.0, 0.0), p=1.0) if brightness else None,
+        Erase(p=augmentation.erase) if augmentation.erase else None,
+    ]
+    return [step for step in steps if step is not None]
+
+
+def _rectangle(
+    augmentation: AugmentationConfig, side: int, uniform: Callable[[], float]
+) -> tuple[slice, slice]:
+    """Return rows and columns of a random rectangle, distributed as in `fer.data.augment.erase`."""
+    area = augmentation.erase_min + uniform() * (augmentation.erase_max - augmentation.erase_min)
+    height = min(1.0, area**0.5 * _MAX_ASPECT ** (uniform() - 0.5))
+    width = min(1.0, area / max(height, 1e-6))
+    return _interval(height, uniform(), side), _interval(width, uniform(), side)
+
+
+def _interval(fraction: float, position: float, side: int) -> slice:
+    """Return a slice over ``fraction`` of ``side``; ``position`` in [0, 1) chooses its start."""
+    length = round(fraction * side)
+    start = int(position * (side - length + 1))
+    return slice(start, start + length)

@@ -9,9 +9,7 @@ pickled.
 import hashlib
 import json
 import math
-import os
 import time
-import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +18,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from fer.core.errors import FerError
+from fer.core.labels import from_dict, to_dict
+from fer.core.paths import atomic_write, cache_folder, expand_user
 from fer.data.dataset import EmotionData
-from fer.errors import FerError
-from fer.labels import from_dict, to_dict
-from fer.places import expand_user
 
 _FORMAT = 2
 # Bytes: the size of a cache line, and a multiple of every item size.
@@ -116,14 +114,6 @@ def cached(key: CacheKey, read: Callable[[], EmotionData]) -> EmotionData:
     return _load(key) or data
 
 
-def cache_folder() -> Path:
-    """Return the cache folder: ``FER_CACHE_DIR``, or ``fer`` in the user's cache folder."""
-    if fer_cache := os.environ.get("FER_CACHE_DIR"):
-        return expand_user(fer_cache)
-    user_cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(user_cache) if user_cache else expand_user("~/.cache")) / "fer"
-
-
 def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -181,13 +171,8 @@ def _store(key: CacheKey, data: EmotionData) -> None:
     """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{key.filename}.{uuid.uuid4().hex}.tmp"
-    try:
-        with temporary.open("xb") as file:
-            _write(file, key, data)
-        os.replace(temporary, folder / key.filename)  # noqa: PTH105 - documented as atomic
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_write(folder / key.filename) as file:
+        _write(file, key, data)
     _remove_stale(folder, key)
 
 

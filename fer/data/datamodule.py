@@ -10,19 +10,25 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fer.core.errors import FerError
 from fer.data.augment import AugmentationConfig, BatchAugmentation, to_float
 from fer.data.dataset import EmotionData
-from fer.data.file_backed import augmented_views, checked_images, file_backed_loader
-from fer.data.loader import BatchSampler, resident_loader, seeded_generator
+from fer.data.loaders import (
+    BatchSampler,
+    augmented_views,
+    checked_images,
+    file_backed_loader,
+    resident_loader,
+    seeded_generator,
+)
 from fer.data.splits import hide_test_labels, indices
-from fer.errors import FerError
 
 
 class EmotionDataModule(pl.LightningDataModule):
     """Training and validation batches of a dataset.
 
     A dataset in memory is moved to the device as ``uint8`` tensors, and a batch is an index into them. Image
-    files on disk (`fer.data.pictures.ImageFiles`) are decoded and augmented by workers instead.
+    files on disk (`fer.data.image_files.ImageFiles`) are decoded and augmented by workers instead.
 
     Args:
         data: The dataset; the labels of its test split are hidden at once.

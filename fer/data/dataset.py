@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from fer.labels import LabelSpace
+from fer.core.labels import LabelSpace
 
 if TYPE_CHECKING:
     # Imports OpenCV.
-    from fer.data.pictures import ImageFiles
+    from fer.data.image_files import ImageFiles
 
 ROLES = ("train", "val", "test")
 

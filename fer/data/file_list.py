@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer.errors import FerError
+from fer.core.errors import FerError
 
 # Files that Windows and macOS create.
 _SYSTEM_FILES = {b"thumbs.db", b"desktop.ini", b"__macosx"}

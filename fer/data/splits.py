@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fer.core.errors import FerError, did_you_mean
+from fer.core.labels import to_dict
 from fer.data.dataset import ROLES, EmotionData
-from fer.errors import FerError, did_you_mean
-from fer.labels import to_dict
 
 if TYPE_CHECKING:
     # Imports OpenCV.
-    from fer.data.pictures import ImageFiles
+    from fer.data.image_files import ImageFiles
 
 _CARVED = "carve-out"
 # Images are hashed in chunks, so that a memory map is never copied in full.

@@ -1,15 +1,17 @@
 """OpenCV's YuNet, a small network that detects faces with five landmarks."""
 
+import hashlib
+import os
+import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from fer.errors import FerError
-from fer.faces.face import Face
-from fer.faces.pool import ObjectPool
-from fer.faces.reduce import MIN_DETECTION_SIZE, detection_size, downscale
-from fer.places import expand_user
+from fer.core.errors import FerError
+from fer.core.paths import atomic_write, expand_user
+from fer.faces.detector import MIN_DETECTION_SIZE, Face, ObjectPool, detection_size, downscale
 
 # Measured by scripts/measure_detectors.py on 77 photographs of one face: 77 are detected at 0.3 to 0.5, 76 at
 # 0.6, 75 at 0.8, and 66 at OpenCV's default of 0.9. There is no false detection at any of them.
@@ -18,6 +20,16 @@ MIN_SCORE = 0.6
 _NMS_THRESHOLD, _TOP_K = 0.3, 5000
 # Pixels. OpenCV can return invalid detections when YuNet's coarsest feature map has only one cell.
 _MIN_SIDE = 96
+# OpenCV's model zoo at one commit (Apache-2.0). The hash is the one in the zoo's Git LFS pointer.
+YUNET_URL = (
+    "https://media.githubusercontent.com/media/opencv/opencv_zoo/82b38c8f98e7b52aa171400f3e4c722352d0669f"
+    "/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
+)
+YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+# Bytes to read at most; the file has 232,589.
+_MAX_BYTES = 10 << 20
+_TIMEOUT_SECONDS = 20.0
+_ADVICE = "Give the file with --detector-model FILE or FER_YUNET_MODEL=FILE, or use --detector haar."
 
 
 class YuNet:
@@ -97,3 +109,61 @@ def _yunet_face(row: np.ndarray, factor: np.ndarray) -> Face:
     left, top, width, height = (row[:4] * np.tile(factor, 2)).tolist()
     points = (row[4:14].reshape(5, 2) * factor).astype(np.float32)
     return Face((left, top, width, height), min(1.0, float(row[14])), points)
+
+
+def yunet_in_cache(sha256: str = YUNET_SHA256) -> Path | None:
+    """Return the path of YuNet's file in the user's cache; None if it is missing or damaged."""
+    try:
+        path = yunet_cache_path()
+        return path if hashlib.sha256(path.read_bytes()).hexdigest() == sha256 else None
+    except (OSError, FerError):
+        # FerError: the user has no home folder.
+        return None
+
+
+def fetch_yunet(url: str = YUNET_URL, sha256: str = YUNET_SHA256) -> Path:
+    """Return the path of YuNet's file in the user's cache, after downloading it if necessary.
+
+    The file is checked against its SHA-256 and written atomically.
+
+    Raises:
+        FerError: No network, a file with another hash, or a cache that cannot be written.
+    """
+    if path := yunet_in_cache(sha256):
+        return path
+    content = _download(url)
+    if (actual := hashlib.sha256(content).hexdigest()) != sha256:
+        raise FerError(
+            f"{url}: expected the face detector YuNet with SHA-256 {sha256[:12]}…, got {actual[:12]}… "
+            f"({len(content):,} bytes). {_ADVICE}"
+        )
+    return _store(content, yunet_cache_path())
+
+
+def yunet_cache_path() -> Path:
+    """Return the path of YuNet's file: in ``FER_CACHE_DIR``, or else in the user's cache folder."""
+    fer_cache, user_cache = os.environ.get("FER_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
+    folder = fer_cache or (Path(user_cache) if user_cache else Path("~/.cache")) / "fer"
+    return expand_user(folder) / YUNET_URL.rsplit("/", 1)[1]
+
+
+def _download(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
+            return response.read(_MAX_BYTES)
+    except (OSError, HTTPException) as error:
+        # URLError and timeouts are OSErrors.
+        reason = getattr(error, "reason", None) or error
+        raise FerError(f"{url}: the face detector YuNet cannot be downloaded: {reason}. {_ADVICE}") from None
+
+
+def _store(content: bytes, path: Path) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise FerError(
+            f"{path}: cannot be written ({error.strerror}). Set FER_CACHE_DIR, or: {_ADVICE}"
+        ) from None
+    return path

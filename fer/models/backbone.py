@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fer.errors import FerError
+from fer.core.errors import FerError
 
 
 class Backbone(nn.Module):
@@ -46,7 +46,7 @@ class TimmBackbone(Backbone):
     Args:
         model: From ``timm.create_model(..., num_classes=0)``, best with ``global_pool=""``.
         input_shape: ``(channels, height, width)`` of the images.
-        stem: The stem that `fer.models.stem.apply_stem` chose.
+        stem: The stem that `fer.models.timm_backbone.apply_stem` chose.
 
     Attributes:
         num_features: Channels of the feature map.

@@ -6,13 +6,11 @@ from typing import Any
 
 from torch import nn
 
-from fer.errors import FerError, did_you_mean
+from fer.core.errors import FerError, did_you_mean
 from fer.models.attention import build_attention
 from fer.models.backbone import Backbone, TimmBackbone, pretrained_config, probe
-from fer.models.baseline_cnn import BaselineCNN
-from fer.models.classifier import EmotionClassifier
-from fer.models.fast_cnn import FastCNN
-from fer.models.pooling import FlattenDense, Pool
+from fer.models.classifier import EmotionClassifier, FlattenDense, Pool
+from fer.models.cnn import BaselineCNN, FastCNN
 
 POOLS = ("auto", "mean", "dense")
 BUILTIN_BACKBONES: dict[str, Callable[..., Any]] = {"baseline_cnn": BaselineCNN, "fast_cnn": FastCNN}
@@ -28,7 +26,7 @@ class ModelConfig:
         in_channels: Input channels of the backbone, 1 or 3; ``None`` for those of the data.
         pretrained: ``True`` (downloaded), ``False``, or the path of a weights file; timm backbones only.
         init_from: Source of initial weights for `fer.training.transfer`; overrides ``pretrained``.
-        freeze_epochs: Epochs for which `fer.training.freezing` keeps the backbone frozen, 0 or more.
+        freeze_epochs: Epochs for which `fer.training.callbacks` keeps the backbone frozen, 0 or more.
         stem: ``auto``, ``default``, ``unpooled`` or ``small``; timm backbones only.
         pool: ``mean`` of the cells, ``dense`` (a dense layer over all cells, which depends on their
             position), or ``auto``: dense for the built-in networks, mean for others.

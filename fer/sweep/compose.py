@@ -10,9 +10,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fer import options
-from fer.config_dir import CONFIG_DIR
-from fer.option_values import flatten
+from fer.core.paths import CONFIG_DIR
+from fer.training import config as train_config
+from fer.training.config import flatten
 
 
 class Composer:
@@ -47,13 +47,13 @@ class Composer:
         Raises:
             FerError: An entry of ``datamodule.sources`` is wrong.
         """
-        groups = options.groups()
+        groups = train_config.groups()
         choices = [override(key, value) for key, value in parameters.items() if key in groups]
         config = self._copy(*choices)
         for key, value in parameters.items():
             if key not in groups:
                 OmegaConf.update(config, key, value)
-        options.complete_sources(config)
+        train_config.complete_sources(config)
         with open_dict(config):
             del config["sweep"]
         values: Any = OmegaConf.to_container(config, resolve=True)

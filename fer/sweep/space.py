@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fer.errors import FerError, did_you_mean
+from fer.core.errors import FerError, did_you_mean
 
 Value = None | bool | int | float | str
 _RANGE_KEYS = ("low", "high", "log", "step")

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fer.errors import FerError
-from fer.sweep.address import storage_file
+from fer.core.command_line import _POSTGRESQL, _masked, without_password
+from fer.core.errors import FerError
+from fer.core.paths import expand_user
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -20,6 +22,8 @@ T = TypeVar("T")
 CONNECT_SECONDS = 3  # timeout for each network address of a server
 BUSY_SECONDS = 60  # how long to wait for a SQLite file that another process has locked
 _RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # a minute in all: enough for a server to restart
+ADDRESS_FORMS = "null (a SQLite file), sqlite:///FILE, journal:FILE or postgresql://USER@HOST/DATABASE"
+_ADDRESS_FILE = "study.address"  # in the sweep's folder, when its study is stored elsewhere
 
 
 class StorageError(FerError):
@@ -67,7 +71,7 @@ def open_storage(address: str) -> "BaseStorage":
     """Open a storage, or create it; the first call must hold the `lock`.
 
     Args:
-        address: As returned by `fer.sweep.address.full_address`.
+        address: As returned by `fer.sweep.storage.full_address`.
 
     Raises:
         FerError: It cannot be reached, or is not a storage.
@@ -146,3 +150,62 @@ def _first_line(error: BaseException) -> str:
     cause: Any = getattr(error, "orig", None) or error.__cause__ or error
     text = " ".join((str(cause).strip() or type(cause).__name__).split())
     return text if text.endswith((".", "?")) else f"{text}."
+
+
+def full_address(text: object, folder: Path) -> str:
+    """Return the complete address: absolute file paths, and a SQLite file in the sweep's folder for null.
+
+    Args:
+        text: The option ``sweep.storage``.
+        folder: The sweep's folder.
+
+    Raises:
+        FerError: The address has none of the known forms, or a password that would be written to files.
+    """
+    if text is None:
+        return f"sqlite:///{folder.resolve() / 'sweep.db'}"
+    if not isinstance(text, str):
+        raise FerError(f"sweep.storage: expected {ADDRESS_FORMS}, got {text!r}.")
+    text = without_password(text)
+    kind, _, path = text.partition(":")
+    if kind == "sqlite" and path.startswith("///"):
+        return f"sqlite:///{_absolute(path[3:])}"
+    if kind == "journal" and path.strip("/"):
+        return f"journal:{_absolute(path)}"
+    if re.match(_POSTGRESQL, text):
+        if "sslpassword=" in text:
+            raise FerError(
+                "sweep.storage: expected an address without sslpassword= because the address is written to "
+                "files. Put that password into ~/.pg_service.conf, and name the service: ?service=NAME."
+            )
+        return re.sub(_POSTGRESQL, "postgresql://", text)
+    raise FerError(f"sweep.storage: expected {ADDRESS_FORMS}, got {_masked(text)!r}.")
+
+
+def save_address(folder: Path, address: str) -> None:
+    """Write a study's address, without a password, into the sweep's folder if it is stored elsewhere."""
+    file = storage_file(address)
+    if file is None or file.parent != folder.resolve():
+        (folder / _ADDRESS_FILE).write_text(address, encoding="utf-8")
+
+
+def saved_address(folder: Path) -> str | None:
+    """Return the address written by `save_address`; None if the study is in the folder itself."""
+    file = folder / _ADDRESS_FILE
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def storage_file(address: str) -> Path | None:
+    """Return the file of a complete address; None for a server."""
+    kind, _, path = address.partition(":")
+    return None if kind == "postgresql" else Path(path.removeprefix("///") if kind == "sqlite" else path)
+
+
+def _absolute(path: str) -> Path:
+    file = expand_user(path).resolve()
+    if not file.parent.is_dir():
+        raise FerError(
+            f"sweep.storage: expected a file in an existing folder, got {file}. Create the folder "
+            f"{file.parent}, or choose another file."
+        )
+    return file

@@ -1,6 +1,9 @@
 """The process that starts a sweep: check everything, create the study, run workers until all trials end."""
 
+import contextlib
 import os
+import shlex
+import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -13,26 +16,29 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, read_write
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
-from fer import options
-from fer.errors import FerError
-from fer.monitor import monitor_mode
-from fer.option_values import flatten
-from fer.sweep.address import without_password
-from fer.sweep.base import check_base, check_data
-from fer.sweep.compose import Composer, full_overrides, proxy_keys, standalone_overrides
-from fer.sweep.fit_space import check_fit
+from fer.core.command_line import without_password
+from fer.core.errors import FerError
+from fer.sweep.compose import Composer, full_overrides, proxy_keys, standalone_overrides, trial_folder
 from fer.sweep.plan import Plan, align_first_rung, make_plan
 from fer.sweep.storage import with_retries
+from fer.sweep.study import SweepStudy
+from fer.sweep.validate import check_base, check_data, check_fit
+from fer.sweep.wandb import mark_best
+from fer.training.config import check_config, flatten
+from fer.training.monitor import monitor_mode
 
 if TYPE_CHECKING:
-    from fer.sweep.books import SweepStudy
+    from fer.sweep.study import SweepStudy
 
 # Keys that may differ between the sessions of one sweep: paths and logging.
 SESSION_KEYS = ("sweep", "output_dir", "name", "datamodule.path", "logger", "resume")
 WAIT_SECONDS = 2.0
 CLUSTER_JOBS = 4  # default of sweep.jobs for workers on other machines, whose cores are not known here
 MAX_IDLE_LAUNCHES = 3  # launches in a row that fail without a trial that ended
+POLL_SECONDS = 1.0
 
 
 def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -> None:
@@ -49,10 +55,10 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -
     HydraConfig.instance().set_config(config)
     plan, compose = _read_plan(config, overrides, context)
     base = compose()
-    options.check_config(base)
+    check_config(base)
     if plan.objective != base.monitor:
         base = compose(f"monitor={plan.objective}")
-        options.check_config(base)
+        check_config(base)
     check_base(base, plan)
     plan = replace(plan, pruner=align_first_rung(plan.pruner, base.trainer))
     check_fit(plan.space, compose, plan.pruner["name"] != "none")
@@ -125,7 +131,7 @@ def _runs_locally(config: DictConfig) -> bool:
 def _open_study(plan: Plan, base: DictConfig, commands: dict[str, list[str] | None], may_exist: bool) -> None:
     plan.folder.mkdir(parents=True, exist_ok=True)
     try:
-        from fer.sweep.beginning import create_or_open
+        from fer.sweep.create import create_or_open
     except ModuleNotFoundError as error:
         raise FerError(
             f"A sweep needs {error.name}, which is not installed: pip install 'fer-lightning[train,sweep]'."
@@ -159,8 +165,9 @@ def _without_paths(values: dict[str, Any]) -> dict[str, Any]:
 
 def _run_workers(plan: Plan, context: HydraContext, config: DictConfig) -> None:
     """Start workers until every trial has ended, also those that other launchers run."""
-    from fer.sweep.books import SweepStudy
-    from fer.sweep.progress import Progress, print_summary
+    from fer.sweep.study import SweepStudy
+
+    pass  # IMPORT_GONE
 
     sweep_study, idle = SweepStudy(plan), 0
     with Progress(plan):
@@ -201,3 +208,87 @@ def work_as_job(plan: Plan, config: DictConfig) -> None:
     from fer.sweep.worker import work
 
     work(plan, config)
+
+
+class Progress:
+    """Context manager that polls the storage every second and prints a line for each trial that has ended.
+
+    Args:
+        plan: Plan of the sweep.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._sweep_study = SweepStudy(plan)  # not shared, because it is used in another thread
+        trials = self._sweep_study.trials()
+        self._printed = {trial.number for trial in trials if trial.state.is_finished()}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Progress":
+        """Start the thread."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the thread, and print what is left."""
+        self._stop.set()
+        self._thread.join()
+        self._print_new()
+
+    def _run(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            # the storage may be unreachable for a while; the next poll tries again
+            with contextlib.suppress(Exception):
+                self._print_new()
+
+    def _print_new(self) -> None:
+        trials = self._sweep_study.trials()
+        new = [trial for trial in trials if trial.state.is_finished() and trial.number not in self._printed]
+        for trial in sorted(new, key=_end_time):
+            self._printed.add(trial.number)
+            line = describe(trial, self._sweep_study.plan.objective)
+            print(f"[{len(self._printed)}/{len(trials)}] {line}", flush=True)
+
+
+def describe(trial: FrozenTrial, objective: str) -> str:
+    """Return a line on how a trial ended."""
+    notes = trial.user_attrs
+    outcome = {
+        TrialState.COMPLETE: f"{objective} {trial.value or 0.0:.4f}",
+        TrialState.PRUNED: f"pruned at {notes.get('share', 0.0):.0%}, {objective} {trial.value or 0.0:.4f}",
+    }.get(trial.state, f"failed: {notes.get('error', 'no error message was saved')}")
+    seconds = f"  {notes['seconds']:.0f} s" if "seconds" in notes else ""
+    overrides = " ".join(notes.get("words", [f"{name}={value}" for name, value in trial.params.items()]))
+    return f"trial {trial.number}  {outcome}{seconds}  {overrides}"
+
+
+def print_summary(sweep_study: SweepStudy) -> None:
+    """Print how the trials ended, which is best and how to retrain it; mark that one in W&B.
+
+    Raises:
+        FerError: The sweep stopped because too many trials failed.
+    """
+    counts, plan = sweep_study.counts(), sweep_study.plan
+    print(f"sweep    {counts.finished} finished, {counts.pruned} pruned, {counts.failed} failed", flush=True)
+    if complete := [trial for trial in sweep_study.trials() if trial.state == TrialState.COMPLETE]:
+        sign = -1 if sweep_study.study.direction == StudyDirection.MAXIMIZE else 1
+        best = min(complete, key=lambda trial: sign * (trial.value or 0.0))
+        command = ["fer-train", *sweep_study.study.user_attrs["command"], *best.user_attrs["words"]]
+        print(
+            f"best     trial {best.number}, {plan.objective} {best.value:.4f} (validation, selection split)"
+        )
+        print(f"retrain  {shlex.join(command)}")
+        print(f"run      {trial_folder(plan.folder, best.number)}", flush=True)
+        mark_best(sweep_study, best.number)
+    if sweep_study.too_many_failed():
+        failed = [trial for trial in sweep_study.trials() if trial.state == TrialState.FAIL]
+        raise FerError(
+            f"sweep {plan.name}: stopped because {counts.failed} of {counts.total} trials failed, more than "
+            f"sweep.max_failed_share={plan.max_failed_share}. The last one: "
+            f"{describe(max(failed, key=_end_time), plan.objective)}. Fix the cause and start another sweep, "
+            "or resume this one with sweep.resume=true and a larger sweep.max_failed_share."
+        )
+
+
+def _end_time(trial: FrozenTrial) -> float:
+    return trial.datetime_complete.timestamp() if trial.datetime_complete else 0.0

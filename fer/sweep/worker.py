@@ -13,23 +13,22 @@ from functools import partial
 from typing import Any
 from zipfile import is_zipfile
 
+import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from optuna.trial import Trial, TrialState
+from pytorch_lightning.callbacks import Callback
 
-from fer.errors import FerError
-from fer.sweep.books import SweepStudy
+from fer.core.errors import FerError
 from fer.sweep.compose import Composer, override, trial_folder
-from fer.sweep.liveness import Heartbeat
-from fer.sweep.plan import Plan
-from fer.sweep.search import SCHEDULE_STEPS
+from fer.sweep.plan import SCHEDULE_STEPS, Plan, step_at
 from fer.sweep.space import Value
 from fer.sweep.storage import storage_errors, with_retries
-from fer.sweep.wandb_runs import trial_run_options
-from fer.sweep.watch import SupersededError, TrialCallback
+from fer.sweep.study import Heartbeat, SweepStudy
+from fer.sweep.wandb import trial_run_options
+from fer.training import run
 from fer.training import run as training
-from fer.training import run_data
 from fer.training.run_folder import read_record
 
 MAX_MESSAGE_LENGTH = 500  # characters of an error that the study stores; error.txt has all of it
@@ -56,15 +55,15 @@ class DatasetCache:
 
     def __init__(self) -> None:
         self._key = ""
-        self._data: run_data.RunData | None = None
+        self._data: run.RunData | None = None
 
-    def get(self, values: Mapping[str, Any]) -> run_data.RunData | None:
-        """Return what `fer.training.run_data.read_data` returns for a config."""
+    def get(self, values: Mapping[str, Any]) -> run.RunData | None:
+        """Return what `fer.training.run.read_data` returns for a config."""
         node = {key: value for key, value in values["datamodule"].items() if not key.endswith("batch_size")}
         key = json.dumps(node, sort_keys=True)
         if key != self._key:
             self._data = None  # freed before the next one is read
-            self._data, self._key = run_data.read_data(values), key
+            self._data, self._key = run.read_data(values), key
         return self._data
 
 
@@ -170,3 +169,50 @@ def _divide_machine(workers: int, number: int) -> None:
     if workers > 1 and (count := torch.cuda.device_count()) > 1:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[number % len(visible)]
+
+
+class SupersededError(Exception):
+    """The trial was given to another process, because this one missed its heartbeats for too long."""
+
+
+class TrialCallback(Callback):
+    """Report each validation at its fraction of the schedule, and stop the training if it is pruned.
+
+    Attributes:
+        ended_as: ``"pruned"`` once the pruner has stopped the trial; None until then.
+        fraction: Fraction of the schedule at the last report.
+        seconds: Time spent on reports and pruning decisions, which is part of the training time.
+
+    Args:
+        trial: The trial.
+        sweep_study: The sweep.
+    """
+
+    def __init__(self, trial: Trial, sweep_study: SweepStudy) -> None:
+        self.trial, self.sweep_study = trial, sweep_study
+        self.ended_as: str | None = None
+        self.fraction = 0.0
+        self.seconds = 0.0
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Report, and ask the pruner; not at the end of the schedule, where pruning saves nothing."""
+        if trainer.sanity_checking:
+            return
+        start = time.perf_counter()
+        try:
+            with_retries(lambda: self._report(trainer))
+        finally:
+            self.seconds += time.perf_counter() - start
+
+    def _report(self, trainer: pl.Trainer) -> None:
+        if not self.sweep_study.owns(self.trial):
+            raise SupersededError
+        self.fraction = min(1.0, trainer.global_step / trainer.estimated_stepping_batches)
+        step = step_at(self.fraction)
+        stored = self.sweep_study.storage.get_trial(self.trial._trial_id)
+        if step not in stored.intermediate_values:
+            value = float(trainer.callback_metrics[self.sweep_study.plan.objective])
+            self.trial.report(value, step)
+        if step < SCHEDULE_STEPS and self.trial.should_prune():
+            self.ended_as = "pruned"
+            trainer.should_stop = True

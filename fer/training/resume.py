@@ -8,8 +8,8 @@ from zipfile import is_zipfile
 
 import yaml
 
-from fer.errors import FerError
-from fer.places import expand_user
+from fer.core.errors import FerError
+from fer.core.paths import expand_user
 from fer.training.run_folder import read_record
 
 # Options that may differ when a run is resumed; the manifest identifies the data, wherever it is stored.

@@ -5,32 +5,48 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import rank_zero_only
 
-from fer import labels
-from fer.analysis.image_grid import plot_image_grid
-from fer.analysis.plots import save_figure
-from fer.checkpoint import load_checkpoint
+from fer.analysis.plots.images import plot_image_grid
+from fer.analysis.plots.style import save_figure
+from fer.core import labels
+from fer.data import splits
+from fer.data.augment import AugmentationConfig
 from fer.data.datamodule import EmotionDataModule
-from fer.data.duplicates import write_report
+from fer.data.dataset import EmotionData
+from fer.data.duplicates import check_duplicates, write_report
+from fer.data.readers.factory import read_dataset
 from fer.models.backbone import probe
-from fer.module import EmotionModule
-from fer.monitor import check_monitor_emotion
-from fer.training.fitting import check_compatibility, explain_fit_error
+from fer.models.checkpoint import load_checkpoint
 from fer.training.loggers import log_plots, log_status, open_loggers
+from fer.training.module import EmotionModule
+from fer.training.monitor import check_monitor_emotion
+from fer.training.progress import print_header, print_summary, save_plots
 from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, check_same_devices, check_same_stem, last_checkpoint
-from fer.training.run_data import RunData, build_datamodule, read_data
 from fer.training.run_folder import command_line, environment, read_record, write_config, write_record
-from fer.training.summary import print_header, print_summary, save_plots
-from fer.training.trainer import build_trainer
+from fer.training.trainer import build_trainer, check_compatibility, explain_fit_error
 from fer.training.transfer import load_initial_weights
 
 Config = Mapping[str, Any]
+
+
+class RunData(NamedTuple):
+    """A data set with its duplicates and manifest, which take seconds to compute.
+
+    Attributes:
+        dataset: Images, labels and splits.
+        duplicates: As `fer.data.duplicates.duplicate_report` returns it; None if not searched for.
+        manifest: As `fer.data.splits.manifest` returns it.
+    """
+
+    dataset: EmotionData
+    duplicates: dict[str, Any] | None
+    manifest: dict[str, Any]
 
 
 def run(
@@ -228,3 +244,27 @@ def _silence_lightning() -> None:
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")
+
+
+def read_data(config: Mapping[str, Any]) -> RunData:
+    """Read the data set of a config, and search it for duplicates."""
+    complete = read_dataset(config["datamodule"])
+    dataset, duplicates = check_duplicates(complete, config["datamodule"]["drop_leaks"])
+    return RunData(dataset, duplicates, splits.manifest(dataset, full_data=complete))
+
+
+def build_datamodule(config: Mapping[str, Any], data: RunData) -> EmotionDataModule:
+    """Build the DataModule of a config."""
+    options = config["datamodule"]
+    return EmotionDataModule(
+        data.dataset,
+        batch_size=options["batch_size"],
+        eval_batch_size=options["eval_batch_size"],
+        image_size=config["model"]["image_size"],
+        augmentation=AugmentationConfig(**config["augmentation"]),
+        progressive=config["progressive"],
+        seed=config["seed"],
+        oversample=config["imbalance"]["name"] == "oversample",
+        duplicates=data.duplicates,
+        workers=options.get("workers", 0),
+    )

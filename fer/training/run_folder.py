@@ -1,5 +1,6 @@
 """The run folder: its name, ``config.yaml`` and ``run.json``."""
 
+import csv
 import json
 import os
 import platform
@@ -8,7 +9,7 @@ import secrets
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -17,8 +18,11 @@ from typing import Any
 import yaml
 
 import fer
+from fer.core.errors import FerError
+from fer.core.paths import atomic_write
 
 PACKAGES = ("fer-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "numpy")
+Rows = Sequence[Mapping[str, float]]
 
 
 def run_name(experiment: str | None, datamodule: str, model: str, seed: int) -> str:
@@ -67,10 +71,8 @@ def environment() -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with atomic_write(path) as file:
+        file.write(text.encode())
 
 
 def _version(name: str) -> str | None:
@@ -96,3 +98,28 @@ def _commit() -> str | None:
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def read_metrics(path: str | Path) -> list[dict[str, float]]:
+    """Read the ``metrics.csv`` of a run. A metric that an epoch lacks is not in its row.
+
+    Raises:
+        FerError: The file is missing or not a table of numbers.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [_numbers(row) for row in csv.DictReader(file)]
+    except OSError as error:
+        reason = error.strerror
+        raise FerError(
+            f"{path}: cannot be read ({reason}). fer-train writes it as RUN/metrics.csv."
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise FerError(
+            f"{path}: expected one row of numbers per epoch, as fer-train writes; {error}."
+        ) from error
+
+
+def _numbers(row: Mapping[str, str]) -> dict[str, float]:
+    return {name: float(value) for name, value in row.items() if value}

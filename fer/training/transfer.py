@@ -7,15 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from fer.checkpoint import TIMM_WEIGHTS, Checkpoint, dataset_names, find_checkpoint, load_checkpoint
-from fer.errors import FerError
-from fer.labels import LabelSpace
+from fer.core.errors import FerError
+from fer.core.labels import LabelSpace
+from fer.core.paths import expand_user
 from fer.models import EmotionClassifier
-from fer.models.adapt import adapt_state_dict, mismatched_keys
 from fer.models.backbone import TimmBackbone, pretrained_config
-from fer.models.pooling import FlattenDense
-from fer.models.weights import load_weights_file
-from fer.places import expand_user
+from fer.models.checkpoint import TIMM_WEIGHTS, Checkpoint, dataset_names, find_checkpoint, load_checkpoint
+from fer.models.classifier import FlattenDense
+from fer.models.pretrained import adapt_state_dict, load_weights_file, mismatched_keys
 
 _KEY = "model.init_from"
 # Split used for the initial weights, how it was used, splits of this run that must not share its images.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fer.analysis.predictions import Predictions
-from fer.errors import FerError
-from fer.labels import FER7
+from fer.core.errors import FerError
+from fer.core.labels import FER7
 
 
 def make_predictions(n=5, votes=True, **about):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from serving_app import WIDE, serving
+from app_server import WIDE, serving
 
 from fer.app import settings as app_settings
 

@@ -8,14 +8,14 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from colour_bundle import PatchDetector, patches, write_bundle
+from color_bundle import PatchDetector, patches, write_bundle
 from PIL import Image
 
-from fer.app.judging import analyse_image
-from fer.app.limits import MAX_DISPLAY_SIDE
-from fer.app.parts.bars import bars_html, format_percent
-from fer.app.parts.downloads import result_rows, to_csv, to_json, to_zip
-from fer.predict import Predictor
+from fer.app.components.charts import bars_html, format_percent
+from fer.app.components.downloads import result_rows, to_csv, to_json, to_zip
+from fer.app.image import analyse_image
+from fer.app.settings import MAX_DISPLAY_SIDE
+from fer.predict.predictor import Predictor
 
 RED, GREEN, GREY = (255, 0, 0), (0, 255, 0), (120, 120, 120)
 
@@ -26,7 +26,7 @@ def predictor(tmp_path_factory):
 
 
 def test_only_the_largest_faces_of_a_crowd_are_analysed(predictor, monkeypatch):
-    monkeypatch.setattr("fer.app.judging.MAX_FACES_PER_IMAGE", 2)
+    monkeypatch.setattr("fer.app.image.MAX_FACES_PER_IMAGE", 2)
     analysis = analyse_image("many.png", patches(RED, GREEN, RED), predictor)
     assert (len(analysis.predictions), analysis.num_skipped) == (2, 1)
 

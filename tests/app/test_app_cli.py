@@ -8,22 +8,22 @@ import urllib.request
 from types import SimpleNamespace
 
 import pytest
-from serving_app import serving, started
+from app_server import serving, started
 
-from fer import app_cli
+from fer.app import cli
 from fer.app.settings import settings
 
 
 def fer_app(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "fer.app_cli", "--no-browser", *arguments],
+        [sys.executable, "-m", "fer.app.cli", "--no-browser", *arguments],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 
 def test_help_imports_no_large_package():
     code = (
-        "import sys, fer.app_cli; fer.app_cli.build_parser().format_help(); "
+        "import sys, fer.app.cli; fer.app.cli.build_parser().format_help(); "
         "print(sorted({'streamlit', 'cv2', 'onnxruntime', 'numpy'} & set(sys.modules)))"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -57,22 +57,22 @@ def test_an_error_is_reported_without_traceback(arguments, message):
 def test_ice_servers_are_accepted():
     servers = ["stun:stun.example:3478", "stuns:[::1]", "turns:ann:p%40ss@turn.example:443?transport=tcp"]
     arguments = [argument for server in servers for argument in ("--ice-server", server)]
-    assert app_cli.build_parser().parse_args(arguments).ice_server == servers
+    assert cli.build_parser().parse_args(arguments).ice_server == servers
 
 
 def test_paths_are_made_absolute(tmp_path, monkeypatch):
     """Settings do not depend on the working folder, and the paths can be removed from messages."""
     (tmp_path / "models").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(app_cli, "check_port", lambda *_: None)
+    monkeypatch.setattr(cli, "check_port", lambda *_: None)
     monkeypatch.setitem(sys.modules, "fer.app.server", SimpleNamespace(serve=lambda *_, **__: None))
     with pytest.raises(SystemExit, match="0"):
-        app_cli.main(["--model", "RUN/bundle", "--models", "models", "--detector-model", "y.onnx"])
+        cli.main(["--model", "RUN/bundle", "--models", "models", "--detector-model", "y.onnx"])
     assert settings().models == tmp_path / "models"
     assert settings().model == str(tmp_path / "RUN" / "bundle")
     assert settings().detector_model == str(tmp_path / "y.onnx")
     with pytest.raises(SystemExit, match="0"):
-        app_cli.main(["--model", "fer2013"])
+        cli.main(["--model", "fer2013"])
     assert settings().model == "fer2013"
     assert settings().models == tmp_path / "models"
 
@@ -90,7 +90,7 @@ def test_a_port_in_use_is_reported_before_the_start():
 
 def test_missing_streamlit_is_reported(tmp_path):
     code = (
-        "import sys; sys.modules['streamlit'] = None; import fer.app_cli; fer.app_cli.main(['--no-browser'])"
+        "import sys; sys.modules['streamlit'] = None; import fer.app.cli; fer.app.cli.main(['--no-browser'])"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert process.returncode == 2
@@ -123,7 +123,7 @@ def test_prediction_imports_no_torch():
     code = """
 import sys
 from streamlit.testing.v1 import AppTest
-page = AppTest.from_string("from fer.app.views import upload; upload.page()", default_timeout=60).run()
+page = AppTest.from_string("from fer.app.pages import upload; upload.page()", default_timeout=60).run()
 page.button_group(key="sample").set_value(0)
 page.run()
 page.toggle(key="explain").set_value(True).run()

@@ -4,13 +4,12 @@ from contextlib import nullcontext
 import av
 import numpy as np
 import pytest
-from films import SquarePredictor, render_frame
+from video_files import SquarePredictor, render_frame
 
 pytest.importorskip("streamlit_webrtc", reason="the webcam page needs the extra app")
 from aiortc import RTCConfiguration, RTCIceServer
 
-from fer.app.camera import CameraProcessor, ice_servers
-from fer.app.live import LiveSession
+from fer.app.live import CameraProcessor, LiveSession, ice_servers
 
 
 def frames(count):

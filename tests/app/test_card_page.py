@@ -3,20 +3,19 @@
 import json
 
 import pytest
-from card_of_tests import MATRIX
+from example_card import MATRIX
 from streamlit.testing.v1 import AppTest
-from written_bundle import write_bundle
+from tiny_bundle import write_bundle
 
 from fer.app import settings as app_settings
 from fer.app.serving import list_versions
 from fer.bundle.files import CARD
-from fer.bundle.find import ZOO
-from fer.bundle.registry import Registry
+from fer.bundle.registry import ZOO, Registry
 
 
 def start(**settings):
     app_settings.set_settings(app_settings.Settings(detector="haar", **settings))
-    page = AppTest.from_string("from fer.app.views.card import page\npage()", default_timeout=60).run()
+    page = AppTest.from_string("from fer.app.pages.card import page\npage()", default_timeout=60).run()
     assert not page.exception
     return page
 

@@ -5,15 +5,15 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
-from written_bundle import HASHES, write_bundle
+from tiny_bundle import HASHES, write_bundle
 
-from fer.app import intake
 from fer.app import settings as app_settings
-from fer.app.gallery import SAMPLES, render_sample
-from fer.app.limits import MAX_DISPLAY_SIDE
-from fer.app.parts.images import to_jpeg
+from fer.app import uploads
+from fer.app.components.images import to_jpeg
+from fer.app.image import SAMPLES, render_sample
+from fer.app.pages import compare
 from fer.app.serving import list_versions
-from fer.app.views import compare
+from fer.app.settings import MAX_DISPLAY_SIDE
 from fer.bundle.registry import Registry
 
 OTHER_HASHES = HASHES | {"labels_sha256": "c" * 64}
@@ -30,7 +30,7 @@ def registry(tmp_path):
 
 def start(**settings):
     app_settings.set_settings(app_settings.Settings(detector="haar", **settings))
-    return AppTest.from_string("from fer.app.views.compare import page\npage()", default_timeout=60).run()
+    return AppTest.from_string("from fer.app.pages.compare import page\npage()", default_timeout=60).run()
 
 
 def page_text(page):
@@ -92,7 +92,7 @@ def test_an_uploaded_image_is_read_once_within_a_compute_slot(registry, monkeypa
 
     def read_upload(name, content):
         reads.append((name, bool(active)))
-        return intake.read_upload(name, content)
+        return uploads.read_upload(name, content)
 
     page = start(models=registry)
     monkeypatch.setattr(compare, "compute_slot", compute_slot)
@@ -112,7 +112,7 @@ def test_an_uploaded_image_is_read_once_within_a_compute_slot(registry, monkeypa
 
 def test_a_file_that_is_not_an_image_is_rejected(registry):
     app_settings.set_settings(app_settings.Settings(detector="haar", models=registry))
-    script = "from fer.app.views.compare import page\nfrom fer.app.safety import handle_errors\n"
+    script = "from fer.app.pages.compare import page\nfrom fer.app.uploads import handle_errors\n"
     page = AppTest.from_string(f"{script}with handle_errors():\n    page()", default_timeout=60).run()
     page.file_uploader[0].set_value(("face.png", b"<svg/>", "image/png")).run()
     # The message is shown again on the next run.

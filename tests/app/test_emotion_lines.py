@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fer.app.parts.emotion_lines import emotion_chart
-from fer.labels import FER7
+from fer.app.components.charts import emotion_chart
+from fer.core.labels import FER7
 
 TIMES = np.array([0.5, 1.5, 2.5])
 

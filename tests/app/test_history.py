@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from fer.app.history import History
-from fer.faces.face import Face
-from fer.prediction import Prediction
+from fer.faces.detector import Face
+from fer.predict.predictor import Prediction
 
 EMOTIONS = ("happy", "sad")
 

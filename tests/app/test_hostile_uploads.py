@@ -14,11 +14,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from app_server import started
 from PIL import Image
-from serving_app import started
 
-from fer.app.gallery import SAMPLES, render_sample
-from fer.app.limits import MAX_SESSION_FILES
+from fer.app.image import SAMPLES, render_sample
+from fer.app.settings import MAX_SESSION_FILES
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))

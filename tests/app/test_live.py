@@ -5,13 +5,12 @@ from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
-from films import SquarePredictor, render_frame
+from video_files import SquarePredictor, render_frame
 
-from fer.annotate import draw
 from fer.app import serving
-from fer.app.live import LiveSession
-from fer.app.recording import Recording
-from fer.video import FaceTracker
+from fer.app.live import LiveSession, Recording
+from fer.predict.annotate import draw
+from fer.predict.video.tracking import FaceTracker
 
 
 def session(predictor=None, **options):

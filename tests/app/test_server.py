@@ -10,8 +10,7 @@ from streamlit.web.server import server as streamlit_server
 from streamlit.web.server.server_util import is_url_from_allowed_origins
 
 from fer.app import server
-from fer.app.held_files import BoundedUploadManager
-from fer.app.left_sessions import DisconnectedSessions
+from fer.app.server import BoundedUploadManager, DisconnectedSessions
 from fer.app.settings import Settings, set_settings
 
 

@@ -5,15 +5,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from colour_bundle import write_bundle
+from color_bundle import write_bundle
 
 from fer.app import serving
 from fer.app.settings import Settings, set_settings
 from fer.bundle.files import CARD, read_bundle
-from fer.bundle.find import packaged_models
-from fer.bundle.registry import Registry
-from fer.errors import FerError
-from fer.predict import available_cores
+from fer.bundle.registry import Registry, packaged_models
+from fer.core.errors import FerError
+from fer.predict.predictor import available_cores
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import io
 import zipfile
 
 import pytest
+from app_server import wait_until_rendered
 from PIL import Image
-from serving_app import wait_until_rendered
 
-from fer.app.gallery import SAMPLES, render_sample
+from fer.app.image import SAMPLES, render_sample
 
 GROUP = SAMPLES[-1]
 PHONE = {"width": 390, "height": 844}

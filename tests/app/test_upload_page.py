@@ -7,22 +7,21 @@ import numpy as np
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
-from written_bundle import write_bundle
+from tiny_bundle import write_bundle
 
 from fer.app import serving
-from fer.app.gallery import SAMPLES, render_sample
-from fer.app.limits import MAX_IMAGES
-from fer.app.settings import Settings, set_settings
-from fer.bundle.find import find_bundle
-from fer.faces.choose import YUNET_ENV_VAR
+from fer.app.image import SAMPLES, render_sample
+from fer.app.settings import MAX_IMAGES, Settings, set_settings
+from fer.bundle.registry import find_bundle
+from fer.faces.detectors import YUNET_ENV_VAR
 
 TITLES = [sample.title for sample in SAMPLES]
 GROUP = TITLES.index("three faces")
 
 
 def script():
-    from fer.app.safety import handle_errors
-    from fer.app.views.upload import page
+    from fer.app.pages.upload import page
+    from fer.app.uploads import handle_errors
 
     with handle_errors():
         page()

@@ -4,9 +4,9 @@ import csv
 import re
 
 import pytest
-from drawn_camera import view
-from films import write_video
-from serving_app import WIDE, wait_until_rendered
+from app_server import WIDE, wait_until_rendered
+from fake_camera import view
+from video_files import write_video
 
 pytest.importorskip("av", reason="the video page needs the extra app")
 # Milliseconds.

@@ -5,18 +5,18 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
-from films import SquarePredictor, render_frame, write_video
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
+from video_files import SquarePredictor, render_frame, write_video
 
 pytest.importorskip("av", reason="the video page needs the extra app")
-from fer.app.views import video
-from fer.video.summary import Summary
+from fer.app.pages import video
+from fer.predict.video.progress import Summary
 
 
 def script():
-    from fer.app.safety import handle_errors
-    from fer.app.views.video import page
+    from fer.app.pages.video import page
+    from fer.app.uploads import handle_errors
 
     with handle_errors():
         page()

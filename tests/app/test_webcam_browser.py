@@ -5,9 +5,9 @@ import statistics
 import time
 
 import pytest
+from app_server import WIDE
 from browser import CHROMIUM
-from drawn_camera import write_mjpeg
-from serving_app import WIDE
+from fake_camera import write_mjpeg
 
 pytest.importorskip("streamlit_webrtc", reason="the webcam page needs the extra app")
 # Milliseconds; on a busy machine, connecting to the camera takes long.

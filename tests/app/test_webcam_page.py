@@ -4,18 +4,18 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
-from films import SquarePredictor, render_frame
 from streamlit.testing.v1 import AppTest
+from video_files import SquarePredictor, render_frame
 
 pytest.importorskip("streamlit_webrtc", reason="the webcam page needs the extra app")
 from fer.app.live import LiveSession
+from fer.app.pages import webcam
 from fer.app.settings import Settings, set_settings
-from fer.app.views import webcam
 
 
 def script():
-    from fer.app.safety import handle_errors
-    from fer.app.views.webcam import page
+    from fer.app.pages.webcam import page
+    from fer.app.uploads import handle_errors
 
     with handle_errors():
         page()

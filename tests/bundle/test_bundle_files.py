@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from written_bundle import write_bundle
+from tiny_bundle import write_bundle
 
 from fer.bundle.files import CARD, FILES, MODEL, README, read_bundle, staging_folder
-from fer.bundle.find import ZOO, find_bundle
-from fer.bundle.registry import Registry
-from fer.errors import FerError
+from fer.bundle.registry import ZOO, Registry, find_bundle
+from fer.core.errors import FerError
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-from written_bundle import CROP as RULE
-from written_bundle import write_bundle
+from tiny_bundle import CROP as RULE
+from tiny_bundle import write_bundle
 
 import fer
 from fer.bundle.card import SCHEMA_VERSION, Card, CropRule, read_card
 from fer.bundle.files import CARD
 from fer.bundle.readme import readme
-from fer.errors import FerError
+from fer.core.errors import FerError
 
 CROP = vars(RULE)
 SCHEMA = Path(fer.__file__).parent / "bundle/card.schema.json"

@@ -8,11 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from written_bundle import write_bundle
+from tiny_bundle import write_bundle
 
 from fer.bundle.files import FILES, MODEL, read_bundle
 from fer.bundle.registry import Registry
-from fer.errors import FerError
+from fer.core.errors import FerError
 
 REGISTER = """
 import sys

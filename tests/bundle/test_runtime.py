@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from written_bundle import SIDE, expected_probs, write_bundle
+from tiny_bundle import SIDE, expected_probs, write_bundle
 
 from fer.bundle.files import MODEL, read_bundle, sha256, write_card
 from fer.bundle.runtime import BATCH_SIZE, OnnxClassifier
-from fer.errors import FerError
-from fer.labels import FER7, FERPLUS8
+from fer.core.errors import FerError
+from fer.core.labels import FER7, FERPLUS8
 
 
 def random_faces(n, seed=0):
@@ -98,7 +98,7 @@ def test_an_invalid_onnx_file_is_an_error_in_one_line(tmp_path):
 
 def test_no_torch_is_imported():
     heavy = {"torch", "pytorch_lightning", "hydra", "wandb", "matplotlib", "scipy", "rich", "onnx"}
-    modules = "fer.bundle.runtime, fer.bundle.registry, fer.models_cli, fer.export"
+    modules = "fer.bundle.runtime, fer.bundle.registry, fer.bundle.cli, fer.export.cli"
     code = f"import sys, {modules}; print(sorted({heavy!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

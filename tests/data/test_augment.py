@@ -12,6 +12,7 @@ import yaml
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import affine
 
+from fer.core.errors import FerError
 from fer.data.augment import (
     AugmentationConfig,
     BatchAugmentation,
@@ -21,7 +22,6 @@ from fer.data.augment import (
     to_float,
     warp,
 )
-from fer.errors import FerError
 
 CONF = Path(__file__).parents[2] / "conf" / "augmentation"
 CONFIGS = {name: AugmentationConfig(**yaml.safe_load((CONF / f"{name}.yaml").read_text())) for name in

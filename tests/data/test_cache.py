@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fer.core.errors import FerError
+from fer.core.labels import FER7, LabelSpace
 from fer.data.cache import CacheKey, cached, file_key, joint_key
 from fer.data.dataset import EmotionData
-from fer.errors import FerError
-from fer.labels import FER7, LabelSpace
 
 KEY = CacheKey("source", "state 1")
 
@@ -205,7 +205,7 @@ import sys, time
 import numpy as np
 from fer.data.cache import CacheKey, cached
 from fer.data.dataset import EmotionData
-from fer.labels import FER7
+from fer.core.labels import FER7
 
 images = np.full((2000, 48, 48, 1), 7, np.uint8)
 targets, split = np.zeros(2000, np.int64), np.zeros(2000, np.uint8)
@@ -238,7 +238,7 @@ def test_processes_that_start_together_all_get_the_data(folder, before):
 def test_real_file_is_mapped_within_a_fifth_of_a_second():
     if "FER_DATA_DIR" not in os.environ:
         pytest.skip("FER_DATA_DIR, the folder of fer2013.csv, is not set")
-    from fer.data.fer2013 import VERSION, read_fer2013
+    from fer.data.readers.fer2013 import VERSION, read_fer2013
 
     path = Path(os.environ["FER_DATA_DIR"]) / "fer2013.csv"
     key = file_key(path, "fer2013", VERSION)

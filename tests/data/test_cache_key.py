@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from fer.data.cache import cache_folder, file_key, generated_key
+from fer.core.paths import cache_folder
+from fer.data.cache import file_key, generated_key
 
 
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):

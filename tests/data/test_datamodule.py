@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from fer.core.errors import FerError
+from fer.core.labels import FER7
 from fer.data.augment import AugmentationConfig
 from fer.data.datamodule import EmotionDataModule
 from fer.data.dataset import EmotionData
-from fer.errors import FerError
-from fer.labels import FER7
 
 
 def make_data(roles=("train", "val", "test"), counts=(20, 11, 6)):

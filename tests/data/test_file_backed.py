@@ -4,16 +4,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from picture_layouts import write_folder
+from image_layouts import write_folder
 
+from fer.core.errors import FerError
 from fer.data.augment import AugmentationConfig
 from fer.data.datamodule import EmotionDataModule
 from fer.data.duplicates import check_duplicates
-from fer.data.folder import read_folder
-from fer.data.picture_set import prepare_image_set
-from fer.errors import FerError
+from fer.data.readers.factory import prepare_image_set
+from fer.data.readers.folder import read_folder
+from fer.evaluation.inference import infer
 from fer.models import build_model
-from fer.scoring.inference import infer
 
 OPTIONS = {"val_fraction": 0.25, "split_seed": 0, "memory_gb": 0, "skip_corrupt": False}
 NET = {"name": "fast_cnn", "image_size": 32, "in_channels": None, "pretrained": False, "init_from": None,

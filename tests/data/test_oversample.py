@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from fer.core.labels import FER7
 from fer.data.augment import AugmentationConfig
 from fer.data.datamodule import EmotionDataModule
 from fer.data.dataset import EmotionData
-from fer.data.loader import BatchSampler
-from fer.labels import FER7
+from fer.data.loaders import BatchSampler
 
 TARGETS = np.repeat(np.arange(7), [700, 10, 200, 400, 60, 30, 600])
 

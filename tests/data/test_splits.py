@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fer.core.errors import FerError
+from fer.core.labels import FER7
 from fer.data.cache import CacheKey, cached
 from fer.data.dataset import EmotionData
 from fer.data.splits import carve_validation, hide_test_labels, indices, manifest
-from fer.errors import FerError
-from fer.labels import FER7
 
 NAMES = ("Training", "PublicTest", "PrivateTest")
 ROLES = dict(zip(("train", "val", "test"), NAMES, strict=True))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer.faces.align import similarity_transform
+from fer.faces.crop import similarity_transform
 
 RNG = np.random.default_rng(0)
 

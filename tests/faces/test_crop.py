@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.data.pictures import decode
+from fer.bundle.card import CROP_RULES
+from fer.data.image_files import decode
 from fer.faces.crop import crop_faces, crop_matrix
-from fer.faces.face import Face
-from fer.faces.rules import CROP_RULES
-from fer.faces.whole import WholeImage
+from fer.faces.detector import Face
+from fer.faces.detectors import WholeImage
 
 RULE = CROP_RULES["synthetic"]
 BOXES = CROP_RULES["fer2013"]

@@ -9,11 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from fer.core.errors import FerError
 from fer.data.synthetic import face_at, render_face
-from fer.errors import FerError
-from fer.faces.choose import choose_detector
-from fer.faces.haar import Haar
-from fer.faces.whole import WholeImage
+from fer.faces.detectors import Haar, WholeImage, choose_detector
 from fer.faces.yunet import YuNet
 
 MODEL = os.environ.get("FER_YUNET_MODEL", "")

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from fer.data.cache import cache_folder
-from fer.errors import FerError
-from fer.faces import download
+from fer.core.errors import FerError
+from fer.core.paths import cache_folder
+from fer.faces import yunet
 
 GOOD = b"a network" * 1000
 HASH = hashlib.sha256(GOOD).hexdigest()
@@ -47,9 +47,9 @@ def cache(tmp_path, monkeypatch):
 
 def test_downloaded_once(cache):
     with server() as address:
-        first = download.fetch_yunet(f"{address}/good", HASH)
-        second = download.fetch_yunet(f"{address}/good", HASH)
-    assert first == second == download.yunet_in_cache(HASH)
+        first = yunet.fetch_yunet(f"{address}/good", HASH)
+        second = yunet.fetch_yunet(f"{address}/good", HASH)
+    assert first == second == yunet.yunet_in_cache(HASH)
     assert first.read_bytes() == GOOD
     assert Handler.requests == 1
     assert [path.name for path in cache.iterdir()] == [first.name]
@@ -60,7 +60,7 @@ def test_downloaded_once(cache):
 )
 def test_failed_downloads_store_nothing(page, message, cache):
     with server() as address, pytest.raises(FerError, match=message) as caught:
-        download.fetch_yunet(f"{address}/{page}", "0" * 64 if page == "other" else HASH)
+        yunet.fetch_yunet(f"{address}/{page}", "0" * 64 if page == "other" else HASH)
     assert "--detector haar" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not cache.exists()
@@ -70,21 +70,21 @@ def test_offline_error_is_one_line():
     with server() as address:
         pass  # the server is closed here
     with pytest.raises(FerError, match="cannot be downloaded") as caught:
-        download.fetch_yunet(f"{address}/good", HASH)
+        yunet.fetch_yunet(f"{address}/good", HASH)
     assert "--detector-model" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_damaged_file_is_downloaded_again():
     with server() as address:
-        path = download.fetch_yunet(f"{address}/good", HASH)
+        path = yunet.fetch_yunet(f"{address}/good", HASH)
         path.write_bytes(GOOD[:50])
-        assert download.yunet_in_cache(HASH) is None
-        assert download.fetch_yunet(f"{address}/good", HASH).read_bytes() == GOOD
+        assert yunet.yunet_in_cache(HASH) is None
+        assert yunet.fetch_yunet(f"{address}/good", HASH).read_bytes() == GOOD
 
 
 def test_is_in_the_cache_folder(monkeypatch):
-    assert download.yunet_cache_path().parent == cache_folder()
+    assert yunet.yunet_cache_path().parent == cache_folder()
     monkeypatch.delenv("FER_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert download.yunet_cache_path().parent == cache_folder()
+    assert yunet.yunet_cache_path().parent == cache_folder()

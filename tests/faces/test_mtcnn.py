@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fer.data.synthetic import face_at, render_face
-from fer.faces.choose import choose_detector
+from fer.faces.detectors import choose_detector
 
 pytest.importorskip("facenet_pytorch", reason="the extra faces is not installed")
 

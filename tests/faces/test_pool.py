@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fer.faces.pool import ObjectPool
+from fer.faces.detector import ObjectPool
 
 
 def test_sequential_threads_share_one_object():

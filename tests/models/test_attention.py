@@ -5,10 +5,15 @@ import timm.layers.cbam
 import torch
 from torch.nn import functional
 
-from fer.errors import FerError
-from fer.models.attention import CBAM, SpatialAttention, build_attention
+from fer.core.errors import FerError
+from fer.models.attention import (
+    CBAM,
+    AttentionHead,
+    MultiHeadAttentionPool,
+    SpatialAttention,
+    build_attention,
+)
 from fer.models.factory import build_model
-from fer.models.multi_head import AttentionHead, MultiHeadAttentionPool
 
 WITH_MASK = ["spatial", "cbam", "multi_head"]
 ATTENTIONS = [*WITH_MASK, "squeeze_excitation"]

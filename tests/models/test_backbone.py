@@ -3,7 +3,7 @@ import timm
 import torch
 from torch import nn
 
-from fer.errors import FerError
+from fer.core.errors import FerError
 from fer.models.backbone import TimmBackbone
 from fer.models.factory import build_model
 from fer.models.timm_backbone import build_timm_backbone

@@ -3,12 +3,11 @@ import numpy as np
 import pytest
 import torch
 
-from fer.errors import FerError
-from fer.models.baseline_cnn import BaselineCNN
+from fer.core.errors import FerError
 from fer.models.classifier import EmotionClassifier, Preprocess
+from fer.models.cnn import BaselineCNN, FastCNN
 from fer.models.factory import build_model
-from fer.models.fast_cnn import FastCNN
-from fer.optim import build_optimizer
+from fer.training.optim import build_optimizer
 
 
 def test_color_becomes_gray_as_in_opencv():

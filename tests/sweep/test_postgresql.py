@@ -10,8 +10,8 @@ import pytest
 from optuna.trial import TrialState
 from small_sweeps import RATES, command, plan_for
 
-from fer.sweep.beginning import create_or_open
-from fer.sweep.books import SweepStudy
+from fer.sweep.create import create_or_open
+from fer.sweep.study import SweepStudy
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 PASSWORD = "s3cret-pass"
@@ -87,6 +87,6 @@ def test_trial_is_claimed_once_and_requeued(server, tmp_path, monkeypatch):
         trial._trial_id, "fer:owner", {"place": "x", "pid": 1, "start": 1}
     )
     sweep_study.storage.set_trial_system_attr(trial._trial_id, "fer:pulse", 0.0)
-    monkeypatch.setattr("fer.sweep.liveness.GRACE_SECONDS", -1.0)
+    monkeypatch.setattr("fer.sweep.study.GRACE_SECONDS", -1.0)
     again, same_parameters = other.claim()
     assert (again.number, same_parameters) == (0, parameters)

@@ -5,7 +5,7 @@ import itertools
 import optuna
 import pytest
 
-from fer.errors import FerError
+from fer.core.errors import FerError
 from fer.sweep.compose import override
 from fer.sweep.space import grid, parse_space, suggest
 

@@ -7,11 +7,11 @@ import time
 import pytest
 from small_sweeps import FACES, NET, RATES, SMALL
 
-from fer.options import choices
+from fer.sweep.report.results import load_sweep
 from fer.sweep.storage import CONNECT_SECONDS
 from fer.sweep.sweeper import _is_fixed, _without_paths
-from fer.sweep_reporting.found import load_sweep
-from fer.train import main
+from fer.training.cli import main
+from fer.training.config import choices
 
 ONE_EPOCH = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1")
 ONE_BATCH = (*ONE_EPOCH, *FACES)

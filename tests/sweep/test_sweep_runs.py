@@ -10,9 +10,9 @@ import yaml
 from optuna.trial import TrialState
 from small_sweeps import RATES, SMALL
 
-from fer.sweep.books import SweepStudy
+from fer.sweep.study import SweepStudy
+from fer.training import run as run_module
 from fer.training import run as training
-from fer.training import run_data
 
 GRID = "sweep.space={optimizer.lr:[1e-3,1e30]}"  # at the second value the loss is not finite
 CUSTOM = ("sweep=custom", "sweep.name=some", "trainer.max_epochs=1")
@@ -202,8 +202,8 @@ def test_ctrl_c_requeues_the_trial_and_the_sweep_can_be_resumed(sweep, monkeypat
 
 
 def test_data_is_read_once(sweep, monkeypatch):
-    original, calls = run_data.read_data, []
-    monkeypatch.setattr(run_data, "read_data", lambda config: calls.append(1) or original(config))
+    original, calls = run_module.read_data, []
+    monkeypatch.setattr(run_module, "read_data", lambda config: calls.append(1) or original(config))
     sweep(*CUSTOM, "sweep.space={datamodule.batch_size:[8,16]}", "sweep.sampler=grid")
     assert len(calls) == 1
 

@@ -9,8 +9,8 @@ import pytest
 from small_sweeps import command, plan_for
 from wandb_file import decode_items, split_records
 
-from fer.sweep.books import SweepStudy
-from fer.sweep.wandb_runs import mark_best
+from fer.sweep.study import SweepStudy
+from fer.sweep.wandb import mark_best
 
 OVERRIDES = ("sweep=custom", "trainer.max_epochs=1", "logger=wandb", "logger.wandb.log_model=false")
 

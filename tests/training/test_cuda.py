@@ -10,13 +10,12 @@ from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Callback
 from torch.nn import functional as F  # noqa: N812
 
-from fer.checkpoint import load_checkpoint
-from fer.config_dir import CONFIG_DIR
+from fer.core.paths import CONFIG_DIR
+from fer.evaluation.inference import infer
 from fer.models import build_model
-from fer.muon import orthogonalise
-from fer.scoring.inference import infer
-from fer.training.run import run
-from fer.training.run_data import read_data
+from fer.models.checkpoint import load_checkpoint
+from fer.training.muon import orthogonalise
+from fer.training.run import read_data, run
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU and FER_TEST_GPU=1")
 

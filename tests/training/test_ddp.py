@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from fer.checkpoint import load_checkpoint
 from fer.data.augment import to_float
-from fer.data.sources import read_dataset
+from fer.data.readers.factory import read_dataset
+from fer.models.checkpoint import load_checkpoint
 
 OPTIONS = (
     "datamodule.num_train=700", "datamodule.num_val=251", "datamodule.num_test=8", "datamodule.size=32",
@@ -23,7 +23,7 @@ TWO_PROCESSES = ("trainer.devices=2", "trainer.strategy=ddp", "datamodule.batch_
 
 
 def train(output, *overrides):
-    command = [sys.executable, "-m", "fer.train", f"output_dir={output}", *OPTIONS, *overrides]
+    command = [sys.executable, "-m", "fer.training.cli", f"output_dir={output}", *OPTIONS, *overrides]
     result = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert result.returncode == 0, result.stdout + result.stderr
     (folder,) = output.glob("train/*/*")

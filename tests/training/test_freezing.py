@@ -7,12 +7,12 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.nn import functional as F  # noqa: N812
 
-from fer.checkpoint import load_checkpoint
-from fer.errors import FerError
+from fer.core.errors import FerError
 from fer.models import build_model
-from fer.module import EmotionModule
-from fer.optim import build_optimizer, build_scheduler
-from fer.training.freezing import FrozenBackbone
+from fer.models.checkpoint import load_checkpoint
+from fer.training.callbacks import FrozenBackbone
+from fer.training.module import EmotionModule
+from fer.training.optim import build_optimizer, build_scheduler
 
 # per epoch
 STEPS = 2

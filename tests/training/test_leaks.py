@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from picture_layouts import write_folder
+from image_layouts import write_folder
 
-from fer.data.folder import read_folder
+from fer.data.readers.folder import read_folder
 from fer.data.splits import carve_validation, manifest
-from fer.training.run_data import read_data
+from fer.training.run import read_data
 from fer.training.transfer import find_leaks
 
 

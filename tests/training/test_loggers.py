@@ -65,7 +65,7 @@ def finished(tmp_path_factory, fer2013_csv) -> FinishedRun:
     overrides = [f"output_dir={home}/outputs", "datamodule=fer2013", f"datamodule.path={fer2013_csv}", *TINY]
     overrides += ["trainer.max_epochs=3", "monitor=val/macro_f1", "logger=all"]
     result = subprocess.run(
-        [sys.executable, "-m", "fer.train", *overrides],
+        [sys.executable, "-m", "fer.training.cli", *overrides],
         env=clean_environment(home) | {"WANDB_MODE": "offline"},
         capture_output=True, text=True, timeout=2 * TIMEOUT, stdin=subprocess.DEVNULL,
     )  # fmt: skip
@@ -231,7 +231,7 @@ def read_when_finished(folder):
 
 
 def test_failed_run_is_marked(fer_train, fer2013_csv, monkeypatch):
-    from fer.module import EmotionModule
+    from fer.training.module import EmotionModule
 
     step = EmotionModule.training_step
     monkeypatch.setattr(

@@ -4,7 +4,7 @@ import safetensors.torch
 import timm
 import torch
 
-from fer.checkpoint import load_checkpoint
+from fer.models.checkpoint import load_checkpoint
 
 
 def test_pretrained_weights_are_loaded_from_a_file(tiny_run, tmp_path):

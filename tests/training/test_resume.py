@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from fer.errors import FerError
+from fer.core.errors import FerError
 from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, load_stopped_run
 
@@ -27,7 +27,7 @@ OPTIONS = (
 
 
 def start(output, *overrides):
-    command = [sys.executable, "-m", "fer.train", f"output_dir={output}", *overrides]
+    command = [sys.executable, "-m", "fer.training.cli", f"output_dir={output}", *overrides]
     # A W&B service process of the test session would survive the kill and keep the run open.
     environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
     return subprocess.Popen(

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 import torch
-from picture_layouts import write_folder
+from image_layouts import write_folder
 from pytorch_lightning.callbacks import Callback
 
 from fer.training.callbacks import SeedEpoch

@@ -5,8 +5,8 @@ import csv
 import pytest
 import torch
 
-from fer.errors import FerError
-from fer.training.fitting import explain_fit_error
+from fer.core.errors import FerError
+from fer.training.trainer import explain_fit_error
 
 
 def test_trainer_options_are_passed_through(tiny_run):

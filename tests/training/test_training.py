@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from picture_layouts import LAYOUTS
+from image_layouts import LAYOUTS
 from PIL import Image
 from torch import nn
 
-from fer.checkpoint import load_checkpoint
+from fer.core.errors import FerError
+from fer.core.labels import FER7
 from fer.data.augment import to_float
-from fer.data.sources import read_dataset
-from fer.errors import FerError
-from fer.labels import FER7
+from fer.data.readers.factory import read_dataset
 from fer.models import build_model, timm_backbone
-from fer.options import choices, groups
+from fer.models.checkpoint import load_checkpoint
+from fer.training.config import choices, groups
 from fer.training.trainer import choose_precision
 
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
@@ -129,7 +129,7 @@ def test_record(tiny_run):
 
 LOAD_CHECKPOINT = """
 import sys, numpy as np, torch
-from fer.checkpoint import load_checkpoint
+from fer.models.checkpoint import load_checkpoint
 loaded = load_checkpoint(sys.argv[1])
 images, out = torch.from_numpy(np.load(sys.argv[2])), sys.argv[3]
 with torch.inference_mode():
@@ -195,7 +195,7 @@ def test_overfits_one_batch(fer_train):
 
 
 def test_nan_loss_stops_the_run_and_keeps_the_last_checkpoint(tiny_run, capsys, monkeypatch):
-    from fer.module import EmotionModule
+    from fer.training.module import EmotionModule
 
     step = EmotionModule.training_step
     monkeypatch.setattr(
@@ -268,7 +268,7 @@ def test_every_trainer_argument_is_an_option():
 
     import pytorch_lightning as pl
 
-    from fer.options import CONFIG_DIR
+    from fer.core.paths import CONFIG_DIR
 
     options = yaml.safe_load((CONFIG_DIR / "trainer" / "default.yaml").read_text()).keys()
     set_in_code = {

@@ -5,11 +5,11 @@ import safetensors.torch
 import timm
 import torch
 
-from fer import labels
-from fer.checkpoint import load_checkpoint
-from fer.errors import FerError
-from fer.labels import FER7, FERPLUS8, RAFDB7
+from fer.core import labels
+from fer.core.errors import FerError
+from fer.core.labels import FER7, FERPLUS8, RAFDB7
 from fer.models import build_model
+from fer.models.checkpoint import load_checkpoint
 from fer.training.transfer import load_initial_weights
 
 NO_SPLITS = {"splits": {}}

@@ -1,15 +1,21 @@
 """Write the three files of a report: HTML page, Markdown and JSON."""
 
+import dataclasses
 import json
-import uuid
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fer.analysis.report.markdown import render_markdown
-from fer.analysis.report.page import render_page
-from fer.analysis.report.plain import to_json_values
-from fer.analysis.section import Section
+import numpy as np
+
+from fer.analysis.report.document import Section, Table, describe_split, find_headlines, format_columns
+from fer.analysis.report.html import render_page
+from fer.core.paths import atomic_write
+
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|~#&$]|^[-+=]")
+UNDEFINED = "not a finite number"
 
 
 def write_report(
@@ -49,9 +55,87 @@ def write_report(
 
 def write_atomically(path: Path, text: str) -> None:
     r"""Write a file completely or not at all. Lone surrogates are written as an escape, ``\udcff``."""
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    try:
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def render_markdown(sections: Sequence[Section], title: str, numbers: Mapping[str, Any]) -> str:
+    """Return the report as GitHub-flavored Markdown; the arguments are those of `render_page`."""
+    blocks = [f"# {_escape(title)}"]
+    for section in (section for section in sections if section.warning):
+        blocks += [f"> **⚠ Warning. {_escape(section.title)}**", *_content(section)]
+    blocks += _headlines(numbers)
+    for section in (section for section in sections if not section.warning):
+        blocks += [f"## {_escape(section.title)}", *_content(section)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _headlines(numbers: Mapping[str, Any]) -> Iterator[str]:
+    headlines = find_headlines(numbers)
+    if headlines:
+        metrics = " · ".join(
+            f"{h.name} **{h.formatted_value}** ({_escape(h.formatted_interval)})" for h in headlines
+        )
+        yield f"{metrics}  \n{_escape(describe_split(numbers))}, n = {headlines[0].n:,}"
+
+
+def _content(section: Section) -> Iterator[str]:
+    yield from map(_escape, section.paragraphs)
+    for table in section.tables:
+        yield _table(table)
+        if table.caption:
+            yield f"*{_escape(table.caption)}*"
+    if section.plots:
+        yield f"*{len(section.plots)} figure{'s' * (len(section.plots) > 1)} in index.html.*"
+
+
+def _table(table: Table) -> str:
+    columns = format_columns(table)
+    head, rule = (
+        [_escape(column.name) for column in columns],
+        ["---:" if c.numeric else "---" for c in columns],
+    )
+    rows = [[_escape(column.cells[index]) for column in columns] for index in range(len(table.rows))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
+
+
+def _escape(text: str) -> str:
+    """Return ``text`` in one line, with all Markdown and HTML syntax escaped."""
+    return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def to_json_values(value: Any) -> Any:
+    """Return ``value`` as JSON values; NaN and infinity become ``None``.
+
+    If the value of an estimate (``value`` and ``note``, see `fer.analysis.metrics.estimate.Estimate`) is ``None`` and
+    its note is empty, the note becomes `UNDEFINED`.
+
+    Args:
+        value: Nested mappings, sequences, dataclasses, numpy arrays and scalars, paths.
+
+    Raises:
+        TypeError: It contains a type that JSON cannot represent.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return _with_note({str(key): to_json_values(content) for key, content in value.items()})
+    if isinstance(value, list | tuple):
+        return [to_json_values(content) for content in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(
+        f"Numbers of a report: expected values that JSON can represent, got {type(value).__name__}."
+    )
+
+
+def _with_note(content: dict[str, Any]) -> dict[str, Any]:
+    if "value" in content and content["value"] is None and content.get("note") == "":
+        content["note"] = UNDEFINED
+    return content

@@ -1,6 +1,5 @@
 """Exact and near duplicates of images: find, count and report them, and drop them from training."""
 
-from fer.data.duplicates.copies import Duplicates, find_duplicates, find_exact_duplicates, merge_groups
 from fer.data.duplicates.report import (
     check_duplicates,
     drop_leaks,
@@ -9,6 +8,7 @@ from fer.data.duplicates.report import (
     format_summary,
     write_report,
 )
+from fer.data.duplicates.search import Duplicates, find_duplicates, find_exact_duplicates, merge_groups
 
 __all__ = [
     "Duplicates",

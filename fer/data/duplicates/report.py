@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fer.data.dataset import ROLES, EmotionData
-from fer.data.duplicates.copies import Duplicates, find_duplicates, find_exact_duplicates
+from fer.data.duplicates.search import Duplicates, find_duplicates, find_exact_duplicates
 from fer.data.splits import hide_test_labels, indices
 
 # Recorded in manifests as the reason for dropping images.

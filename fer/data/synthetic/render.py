@@ -1,18 +1,21 @@
 """Render one synthetic face."""
 
+import math
+
 import cv2
 import numpy as np
 
-from fer.data.synthetic import figure
-from fer.data.synthetic.features import paint_features
+from fer.core.errors import FerError
+from fer.data.synthetic import painting
 from fer.data.synthetic.geometry import FaceGeometry, locate_face
+from fer.data.synthetic.painting import paint_features
 from fer.data.synthetic.parameters import FaceParameters
-from fer.data.synthetic.shading import shade
-from fer.errors import FerError
 
 _MIN_SIZE = 16
 # Smaller images are painted at this size and averaged down.
 _MIN_CANVAS = 96
+_VIEW = np.array([0, 0, 1], np.float32)
+_DOME_X, _DOME_Y = 1.13, 1.62
 
 
 def render_face(p: FaceParameters, size: int, color: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -40,7 +43,7 @@ def render_face(p: FaceParameters, size: int, color: bool = True) -> tuple[np.nd
     image = _apply_lighting(canvas, p, face, size)
     factor = size / canvas_size
     if p.occluder != "none":
-        figure.paint_occluder(image, p, (face.center + 0.5) * factor - 0.5, face.unit * factor, rng)
+        painting.paint_occluder(image, p, (face.center + 0.5) * factor - 0.5, face.unit * factor, rng)
     return _apply_camera(p, image if color else _gray(image), rng), (face.landmarks + 0.5) * factor - 0.5
 
 
@@ -55,13 +58,13 @@ def _gray(image: np.ndarray) -> np.ndarray:
 
 
 def _paint(p: FaceParameters, face: FaceGeometry, size: int, rng: np.random.Generator) -> np.ndarray:
-    canvas = figure.paint_background(size, rng)
-    figure.paint_body(canvas, p, face)
-    figure.paint_head(canvas, p, face)
+    canvas = painting.paint_background(size, rng)
+    painting.paint_body(canvas, p, face)
+    painting.paint_head(canvas, p, face)
     paint_features(canvas, p, face)
-    figure.paint_hair(canvas, p, face, rng)
+    painting.paint_hair(canvas, p, face, rng)
     if p.glasses > 0:
-        figure.paint_glasses(canvas, p, face)
+        painting.paint_glasses(canvas, p, face)
     return canvas
 
 
@@ -69,7 +72,7 @@ def _apply_lighting(canvas: np.ndarray, p: FaceParameters, face: FaceGeometry, s
     """Average the canvas down, and apply the light to the head."""
     image, mask = (
         cv2.resize(full, (size, size), interpolation=cv2.INTER_AREA)
-        for full in (canvas, figure.head_mask(face, len(canvas)))
+        for full in (canvas, painting.head_mask(face, len(canvas)))
     )
     step = np.float32(len(canvas) / size)
     factor, gloss = shade(p, face, (np.arange(size, dtype=np.float32) + 0.5) * step - 0.5)
@@ -87,3 +90,75 @@ def _apply_camera(p: FaceParameters, image: np.ndarray, rng: np.random.Generator
     if p.noise > 0:
         pixels = pixels + p.noise * rng.standard_normal(image.shape, dtype=np.float32)
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
+def light_direction(p: FaceParameters) -> np.ndarray:
+    """Return the unit vector towards the light; x right, y down, z to the viewer."""
+    azimuth, elevation = np.radians([p.light_azimuth, p.light_elevation])
+    return np.array(
+        [np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
+    )
+
+
+def _gaussians(centers: np.ndarray, radii: np.ndarray, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Gaussians (N, size) along one axis, and their slopes in 1 / pixel."""
+    radii = radii[:, None]
+    offset = (grid - centers.astype(np.float32)[:, None]) / radii
+    gaussian = np.exp(-0.5 * offset * offset)
+    return gaussian, -offset / radii * gaussian
+
+
+def _dome_slope(p: FaceParameters, face: FaceGeometry, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the slope of the head without relief; its edge is rounder than an ellipsoid's."""
+    cos, sin = math.cos(math.radians(p.roll)), math.sin(math.radians(p.roll))
+    across = ((grid - face.center[0]) / face.unit).astype(np.float32)[None]
+    down = ((grid - face.center[1]) / face.unit).astype(np.float32)[:, None]
+    u = (across * cos + down * sin) / _DOME_X
+    v = (down * cos - across * sin + 0.05) / _DOME_Y
+    r2 = u * u + v * v
+    steep = (0.35 + 0.65 * r2) / np.sqrt(np.maximum(1 - r2, 0.12))
+    u, v = u * steep / _DOME_X, v * steep / _DOME_Y
+    return u * cos - v * sin, u * sin + v * cos
+
+
+def shade(p: FaceParameters, face: FaceGeometry, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the light on a face at the coordinates ``grid`` (S,), float32, in pixels along both axes.
+
+    Returns:
+        Factors for the colors, float32 (S, S, 3), and gloss in [0, 1], (S, S).
+    """
+    centers, (radii, height, dark, red) = face.curves["bumps"], face.bumps.T.astype(np.float32)
+    row, row_slope = _gaussians(centers[:, 0], radii * np.float32(face.unit), grid)
+    column, column_slope = _gaussians(centers[:, 1], radii * np.float32(face.unit), grid)
+    lift = (height * face.unit)[:, None].astype(np.float32)
+    dome_x, dome_y = _dome_slope(p, face, grid)
+    slope_x = dome_x - column.T @ (lift * row_slope)
+    slope_y = dome_y - column_slope.T @ (lift * row)
+    facing = 1 / np.sqrt(1 + slope_x**2 + slope_y**2)
+    light = light_direction(p).astype(np.float32)
+    lit = (slope_x * light[0] + slope_y * light[1] + light[2]) * facing
+    amount = _amount(p, lit, float(light[2])) * (0.8 + 0.2 * facing)
+    hollow = np.maximum(1 - column.T @ (dark[:, None] * row), 0.3)
+    flush = column.T @ (red[:, None] * row)
+    half_way = (light + _VIEW) / np.linalg.norm(light + _VIEW)
+    gloss = np.maximum((slope_x * half_way[0] + slope_y * half_way[1] + half_way[2]) * facing, 0)
+    # To the 16th power, for a broad highlight. Squaring is much cheaper than np.power.
+    for _ in range(4):
+        gloss = gloss * gloss
+    return _tint(p, amount * hollow, flush), gloss * p.light_strength
+
+
+def _amount(p: FaceParameters, lit: np.ndarray, frontal: float) -> np.ndarray:
+    """Return the amount of light, 1 on a surface that faces the viewer (wrapped diffuse shading)."""
+    wrapped = np.maximum((lit + 0.3) / 1.3, 0)
+    frontal_light = ((max(frontal, 0.0) + 0.3) / 1.3) ** 0.7
+    return 1 - p.light_strength + p.light_strength * wrapped / frontal_light
+
+
+def _tint(p: FaceParameters, amount: np.ndarray, flush: np.ndarray) -> np.ndarray:
+    shadow = 1 - amount
+    red = amount + 0.1 * shadow
+    green = amount * (1 - 0.3 * flush)
+    blue = (amount - 0.05 * shadow) * (1 - 0.25 * flush)
+    warm = 0.06 * p.light_warmth
+    return np.stack([red * (1 + warm), green, blue * (1 - 1.6 * warm)], 2)

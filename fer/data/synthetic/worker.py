@@ -5,7 +5,7 @@ import sys
 
 import cv2
 
-from fer.data.synthetic.drawing import DatasetSpec, render_part
+from fer.data.synthetic.dataset import DatasetSpec, render_part
 
 
 def main() -> None:

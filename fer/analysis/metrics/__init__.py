@@ -1,0 +1,1 @@
+"""Numbers: scores, intervals, tests, calibration. Arrays in, values out."""

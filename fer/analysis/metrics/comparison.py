@@ -1,0 +1,224 @@
+"""Comparison of candidates (recipes or runs) on the same images: ranking, estimates, tests of pairs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from fer.analysis.metrics.classification import MEANS_OVER_EMOTIONS
+from fer.analysis.metrics.estimate import Estimate, rare_emotions_note
+from fer.analysis.metrics.hypothesis_tests import holm, mcnemar
+from fer.analysis.metrics.matching import MatchedImages
+from fer.analysis.metrics.paired import (
+    ALPHA,
+    METRICS,
+    Difference,
+    Scores,
+    SeedVariance,
+    count_discordant,
+    mean_over_seeds,
+    paired_difference,
+    pooled_seed_variance,
+    score_models,
+)
+
+LOWER_IS_BETTER = frozenset({"log_loss"})
+# With five discordant images, even 5 : 0 has a p-value of 0.06
+MIN_DISCORDANT = 6
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recipe with its seeds, or a single run, that is compared. The field names are keys of metrics.json.
+
+    Attributes:
+        name: Short and unique within the comparison.
+        members: Positions of its seeds among the models of `MatchedImages`.
+        runs: Names of their runs.
+        parameters: Number of parameters of one model.
+        megabytes: Size of one checkpoint on disk.
+        images_per_second: Speed of inference, or of training where that was not measured; ``None`` where
+            unknown.
+        fit_seconds: Training time, mean over seeds; ``None`` where unknown.
+    """
+
+    name: str
+    members: tuple[int, ...]
+    runs: tuple[str, ...]
+    parameters: int
+    megabytes: float
+    images_per_second: float | None
+    fit_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two candidates compared on the same images. The field names are keys of metrics.json.
+
+    Attributes:
+        names: Names of A and B; A ranks higher.
+        differences: Metric -> A minus B.
+        only: Number of images that only A, and only B, classifies correctly; ``None`` where one of them is a
+            mean over seeds.
+        mcnemar_p: p-value of McNemar's exact test; ``None`` likewise.
+        p: p-value of the ranking metric: McNemar's for accuracy where every candidate has one seed, else that
+            of the interval.
+        p_holm: The same, corrected for all pairs (Holm).
+        shown: Whether the difference is significant.
+        verdict: The conclusion as text.
+    """
+
+    names: tuple[str, str]
+    differences: dict[str, Difference]
+    only: tuple[int, int] | None
+    mcnemar_p: float | None
+    p: float
+    p_holm: float
+    shown: bool
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Candidates ranked by a metric, best first, with their estimates and all pairs of them."""
+
+    metric: str
+    images: int
+    candidates: list[Candidate]
+    estimates: list[dict[str, Estimate]]
+    pairs: list[Pair]
+
+
+def compare(images: MatchedImages, candidates: Sequence[Candidate], metric: str = "accuracy") -> Comparison:
+    """Compare candidates under one set of labels.
+
+    Args:
+        images: The images with their labels and the predictions of all models.
+        candidates: Two or more.
+        metric: One of `METRICS`, for the ranking and the conclusions.
+    """
+    scores, n = _score(images), len(images.target)
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+    ranked = sorted(candidates, key=lambda c: sign * scores[metric].value[list(c.members)].mean())
+    seeds = {name: pooled_seed_variance(scores[name], [c.members for c in ranked]) for name in METRICS}
+    estimates = [
+        {name: mean_over_seeds(scores[name], list(c.members), n, seeds[name]) for name in METRICS}
+        for c in ranked
+    ]
+    correct = np.stack([table.argmax(1) == images.target for table in images.probs])
+    matchups = list(combinations(ranked, 2))
+    pairs = [_compare_pair(a, b, scores, seeds, correct, metric, len(matchups)) for a, b in matchups]
+    corrected = holm([pair.p for pair in pairs])
+    concluded = [
+        _conclude(pair, float(p), metric, n, len(pairs)) for pair, p in zip(pairs, corrected, strict=True)
+    ]
+    return Comparison(metric, n, list(ranked), estimates, concluded)
+
+
+def _score(images: MatchedImages) -> dict[str, Scores]:
+    """Score all models; means over emotions get no interval where an emotion has only a few images."""
+    scores = score_models(images.target, images.probs)
+    support = np.bincount(images.target, minlength=len(images.labels))
+    reason = rare_emotions_note(support, images.labels.names)
+    return scores | {name: replace(scores[name], no_interval=reason) for name in MEANS_OVER_EMOTIONS}
+
+
+def _compare_pair(
+    a: Candidate,
+    b: Candidate,
+    scores: Mapping[str, Scores],
+    seeds: Mapping[str, SeedVariance],
+    correct: np.ndarray,
+    metric: str,
+    tests: int,
+) -> Pair:
+    """Compare two candidates as one of ``tests`` pairs; `_conclude` adds corrected p and conclusion."""
+    columns, rows = (list(a.members), list(b.members)), [correct[list(c.members)] for c in (a, b)]
+    discordant = count_discordant(*rows)
+    differences = {
+        name: paired_difference(
+            scores[name],
+            *columns,
+            correct.shape[1] if name in LOWER_IS_BETTER else discordant,
+            seeds[name],
+            tests,
+        )
+        for name in METRICS
+    }
+    p, only, exact = differences[metric].p, None, None
+    if len(a.members) == len(b.members) == 1:
+        only_a, only_b, exact = mcnemar(rows[0][0], rows[1][0])
+        only = (only_a, only_b)
+        # McNemar's test does not account for the variance over seeds
+        if metric == "accuracy" and not seeds[metric].degrees_of_freedom:
+            p = exact
+    return Pair((a.name, b.name), differences, only, exact, p, p, False, "")
+
+
+def _conclude(pair: Pair, p: float, metric: str, n: int, tests: int) -> Pair:
+    difference = pair.differences[metric]
+    text = conclusion(pair.names, metric, difference, p, n, tests)
+    return replace(pair, p_holm=p, shown=is_significant(difference, p), verdict=text)
+
+
+def is_significant(difference: Difference, p: float) -> bool:
+    """Return whether a difference is significant: its interval and its corrected ``p`` have to agree."""
+    excludes_zero = difference.low > 0 or difference.high < 0
+    return excludes_zero and p < ALPHA and difference.deciding >= MIN_DISCORDANT
+
+
+def favours_first(metric: str, value: float) -> bool:
+    """Return whether a difference of that sign means that the first of two is better."""
+    return (value > 0) != (metric in LOWER_IS_BETTER)
+
+
+def format_difference(metric: str, value: float, signed: bool = False) -> str:
+    """Return a difference in percentage points, or in nats for the log loss, without the unit."""
+    sign = "+" if signed else ""
+    return f"{value:{sign}.3f}" if metric in LOWER_IS_BETTER else f"{100 * value:{sign}.1f}"
+
+
+def _why_not_significant(p: float, tests: int) -> str:
+    """Return why a difference whose interval excludes 0 is not significant."""
+    if p < ALPHA:
+        return f"Fewer than {MIN_DISCORDANT} images are discordant."
+    if tests > 1:
+        return f"It is not significant after the correction for {tests} pairs (corrected p = {p:.2f})."
+    return f"The exact test does not confirm it (p = {p:.2f})."
+
+
+def conclusion(
+    names: tuple[str, str], metric: str, difference: Difference, p: float, n: int, tests: int = 1
+) -> str:
+    """Return the conclusion on two candidates as one or more sentences.
+
+    Args:
+        names: Names of A and B.
+        metric: One of `fer.analysis.metrics.paired.METRICS`.
+        difference: A minus B.
+        p: Its p-value, corrected where several pairs were tested.
+        n: Number of images.
+        tests: Number of pairs tested.
+    """
+    unit = "nats" if metric in LOWER_IS_BETTER else "points"
+    undecided = f"No significant difference between {names[0]} and {names[1]} on {n:,} images"
+    if difference.no_interval:
+        value = format_difference(metric, difference.value, signed=True)
+        return f"{undecided}: {value} {unit}, {difference.no_interval}."
+    if not is_significant(difference, p):
+        low, value, high = (
+            format_difference(metric, x, signed=True)
+            for x in (difference.low, difference.value, difference.high)
+        )
+        text = f"{undecided}: {value} {unit} [{low}, {high}]."
+        if difference.low > 0 or difference.high < 0:
+            text += f" {_why_not_significant(p, tests)}"
+        if difference.detectable > 0 and difference.deciding >= MIN_DISCORDANT:
+            detectable = f"{format_difference(metric, difference.detectable)} {unit}"
+            text += f" A true difference of {detectable} would be detected with 80 % power."
+        return text
+    better, worse = names if favours_first(metric, difference.value) else names[::-1]
+    low, high = (format_difference(metric, x) for x in sorted((abs(difference.low), abs(difference.high))))
+    size = f"{format_difference(metric, abs(difference.value))} {unit} [{low}, {high}]"
+    return f"{better} is better than {worse} by {size}."

@@ -1,0 +1,65 @@
+"""Hypothesis tests: McNemar's exact test of two models on the same images, and Holm's correction."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import bdtr
+
+MIN_EXPECTED = 5.0
+
+
+def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[int, int, float]:
+    """Test whether models A and B have the same accuracy: McNemar's exact test, two-sided.
+
+    McNemar 1947 (https://doi.org/10.1007/BF02295996), in the exact form: a binomial test on the discordant
+    images, which only one of the models classifies correctly.
+
+    Args:
+        correct_a: bool ``(N,)``, correct predictions of A.
+        correct_b: bool ``(N,)``, of B on the same images.
+
+    Returns:
+        Number of images only A classifies correctly, number only B does, and the p-value.
+    """
+    only_a, only_b = int((correct_a & ~correct_b).sum()), int((correct_b & ~correct_a).sum())
+    return only_a, only_b, min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """Return p-values corrected for multiple testing (Holm 1979, https://www.jstor.org/stable/4615733)."""
+    order = np.argsort(p, kind="stable")
+    steps = (len(order) - np.arange(len(order))) * np.asarray(p, dtype=np.float64)[order]
+    corrected = np.empty(len(order))
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
+    return corrected
+
+
+def mantel_haenszel(group: np.ndarray, hits: np.ndarray, strata: np.ndarray) -> float | None:
+    """Return the two-sided p-value that hits are equally frequent inside and outside ``group``.
+
+    Mantel and Haenszel 1959 (https://doi.org/10.1093/jnci/22.4.719), without continuity correction. Groups
+    are compared within each stratum, so a harder mix of emotions alone makes no difference.
+
+    Args:
+        group: bool ``(N,)``.
+        hits: bool ``(N,)``, e.g. correct predictions.
+        strata: int ``(N,)``, from 0, e.g. true emotions; all 0 for an unstratified comparison.
+
+    Returns:
+        The p-value; None where there are too few images for the normal approximation (Mantel and Fleiss 1980,
+        https://doi.org/10.1093/oxfordjournals.aje.a112966: expected hits less than 5 from a bound).
+    """
+    inside, hit = (_sums(strata, group), _sums(strata, hits))
+    both, total = _sums(strata, group & hits), _sums(strata, np.ones(len(group)))
+    expected = inside * hit / np.maximum(total, 1)
+    low, high = np.maximum(0, inside + hit - total), np.minimum(inside, hit)
+    if min((expected - low).sum(), (high - expected).sum()) < MIN_EXPECTED:
+        return None
+    variance = expected * (total - inside) * (total - hit) / np.maximum(total * (total - 1), 1)
+    return math.erfc(abs((both - expected).sum()) / math.sqrt(2 * variance.sum()))
+
+
+def _sums(strata: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the sum of ``values`` in each stratum."""
+    return np.bincount(strata, weights=values.astype(np.float64))

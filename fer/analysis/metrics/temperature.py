@@ -1,0 +1,209 @@
+"""Temperature scaling, and the calibration file that stores its result beside the checkpoint.
+
+Guo et al. 2017, https://arxiv.org/abs/1706.04599: probabilities are softmax(logits / T), with the T that
+maximises the likelihood of the labels of the validation split. Predictions stay the same; only their
+confidence changes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer.analysis.metrics.intervals import Z95
+from fer.analysis.metrics.selective import Threshold
+from fer.core.errors import FerError
+from fer.core.paths import atomic_write
+
+# A model whose T is outside is correct on every image, or no better than chance
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+NUM_FOLDS = 5
+FILENAME = "calibration.json"
+# Least logit relative to the largest of its row, as minus infinity times 0 is NaN
+_FLOOR = -1e4
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Temperature and confidence thresholds of a model, fitted on the validation split.
+
+    It is stored as calibration.json beside the checkpoint. The field names are its keys; export reads them.
+
+    Attributes:
+        temperature: Divisor of the logits, `MIN_TEMPERATURE` to `MAX_TEMPERATURE`.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        thresholds: Calibrated confidences from which given accuracies are reached.
+        role: Always ``"val"``: nothing is fitted on another split.
+        split: The published name of that split, e.g. ``"PublicTest"``.
+        n: Its number of images.
+        manifest_sha256: SHA-256 of the manifest of these images, as canonical JSON.
+        model_sha256: SHA-256 of the weights that it belongs to; None where unknown.
+    """
+
+    temperature: float
+    low: float
+    high: float
+    thresholds: tuple[Threshold, ...]
+    role: str
+    split: str
+    n: int
+    manifest_sha256: str
+    model_sha256: str | None
+
+
+def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
+    """Return the temperature that minimises the negative log-likelihood.
+
+    Newton's method on 1 / T, in which the log-likelihood is concave, with bisection as fallback.
+
+    Args:
+        logits: ``(N, K)``.
+        target: int ``(N,)``.
+
+    Returns:
+        The temperature; `MIN_TEMPERATURE` where a lower one is always better (every image is correct),
+        `MAX_TEMPERATURE` where a higher one is.
+    """
+    logits, rows = _finite(logits), np.arange(len(target))
+    low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
+    if _slopes(logits, logits[rows, target], low)[0] >= 0:
+        return MAX_TEMPERATURE
+    if _slopes(logits, logits[rows, target], high)[0] <= 0:
+        return MIN_TEMPERATURE
+    inverse = 1.0
+    for _ in range(100):
+        slope, curvature = _slopes(logits, logits[rows, target], inverse)
+        low, high = (low, inverse) if slope > 0 else (inverse, high)
+        step = inverse - slope / curvature if curvature > 0 else low
+        candidate = step if low < step < high else (low + high) / 2
+        if abs(candidate - inverse) < 1e-10 * inverse:
+            break
+        inverse = candidate
+    return 1 / inverse
+
+
+def temperature_interval(logits: np.ndarray, target: np.ndarray, temperature: float) -> tuple[float, float]:
+    """Return the 95 % interval of a fitted temperature.
+
+    From the robust ("sandwich") variance of 1 / T, which is valid for misspecified models too (White 1982,
+    https://doi.org/10.2307/1912526); clipped to `MIN_TEMPERATURE` and `MAX_TEMPERATURE`.
+    """
+    logits, probs = _finite(logits), scaled_probs(logits, temperature)
+    mean = (probs * logits).sum(1)
+    slopes = mean - logits[np.arange(len(target)), target]
+    curvature = (probs * (logits - mean[:, None]) ** 2).sum()
+    half = Z95 * float(np.sqrt((slopes**2).sum()) / max(curvature, np.finfo(float).tiny))
+    low, high = (1 / max(1 / MAX_TEMPERATURE, 1 / temperature + sign * half) for sign in (1, -1))
+    return max(MIN_TEMPERATURE, low), high
+
+
+def _slopes(logits: np.ndarray, target_logits: np.ndarray, inverse: float) -> tuple[float, float]:
+    """Return first and second derivative of the mean negative log-likelihood with respect to 1 / T."""
+    probs = scaled_probs(logits, 1 / inverse)
+    mean = (probs * logits).sum(1)
+    variance = (probs * (logits - mean[:, None]) ** 2).sum(1)
+    return float((mean - target_logits).mean()), float(variance.mean())
+
+
+def scaled_probs(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Return softmax(logits / temperature), float64 ``(N, K)``."""
+    powers = np.exp(_finite(logits) / temperature)
+    return powers / powers.sum(1, keepdims=True)
+
+
+def _finite(logits: np.ndarray) -> np.ndarray:
+    """Return float64 logits with a row maximum of 0 (the softmax is the same) and a minimum of `_FLOOR`."""
+    logits = logits.astype(np.float64)
+    if np.isnan(logits).any():
+        raise FerError(
+            "Calibration: expected logits, got NaN. The model diverged; choose another checkpoint."
+        )
+    return np.maximum(logits - logits.max(1, keepdims=True), _FLOOR)
+
+
+def cross_fitted_probs(
+    logits: np.ndarray, target: np.ndarray, folds: int = NUM_FOLDS, seed: int = 0
+) -> np.ndarray:
+    """Return calibrated probabilities, each image with a temperature that was fitted without it.
+
+    This evaluates calibration without bias on the split that it is fitted on.
+
+    Args:
+        logits: ``(N, K)``.
+        target: int ``(N,)``, N at least ``folds``.
+        folds: Number of random folds, stratified by emotion.
+        seed: Seed of the assignment to folds.
+
+    Returns:
+        float64 ``(N, K)``.
+    """
+    order = np.random.default_rng(seed).permutation(len(target))
+    order = order[np.argsort(target[order], kind="stable")]
+    fold = np.empty(len(target), np.int64)
+    fold[order] = np.arange(len(target)) % folds
+    probs = np.empty(logits.shape, np.float64)
+    for number in range(folds):
+        held_out, rest = fold == number, fold != number
+        probs[held_out] = scaled_probs(logits[held_out], fit_temperature(logits[rest], target[rest]))
+    return probs
+
+
+def write_calibration(folder: str | Path, calibration: Calibration) -> Path:
+    """Write ``calibration.json`` atomically into the checkpoint's folder; return its path.
+
+    Raises:
+        FerError: It was not fitted on the validation split, or the folder is not writable.
+    """
+    path = Path(folder) / FILENAME
+    if calibration.role != "val":
+        raise FerError(
+            f"{path}: expected a temperature fitted on the validation split only, got one of "
+            f"{calibration.role!r}. Run fer-evaluate RUN --split val."
+        )
+    try:
+        with atomic_write(path) as file:
+            file.write(json.dumps(asdict(calibration), indent=2).encode() + b"\n")
+    except OSError as error:
+        raise FerError(
+            f"{path}: cannot be written ({error}). Free disk space or check permissions."
+        ) from error
+    return path
+
+
+def read_calibration(folder: str | Path, model_sha256: str | None = None) -> Calibration | None:
+    """Read ``calibration.json`` from the checkpoint's folder.
+
+    Args:
+        folder: The folder of the checkpoint.
+        model_sha256: SHA-256 of the weights that it must belong to; None accepts any.
+
+    Returns:
+        The calibration; None where there is none, or where it belongs to other weights (e.g. ``last.ckpt``).
+
+    Raises:
+        FerError: The file is damaged or is not a calibration.
+    """
+    path = Path(folder) / FILENAME
+    if not path.is_file():
+        return None
+    try:
+        calibration = _from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FerError(
+            f"{path}: expected a calibration written by fer-evaluate RUN --split val, but the file is "
+            f"damaged ({type(error).__name__}: {error}). Delete it and run fer-evaluate RUN --split val "
+            "again."
+        ) from error
+    return calibration if model_sha256 in (None, calibration.model_sha256) else None
+
+
+def _from_json(content: Mapping[str, Any]) -> Calibration:
+    thresholds = tuple(Threshold(**entry) for entry in content["thresholds"])
+    calibration = Calibration(**{**content, "thresholds": thresholds})
+    if not MIN_TEMPERATURE <= calibration.temperature <= MAX_TEMPERATURE:
+        raise ValueError(f"temperature {calibration.temperature!r}")
+    return calibration

@@ -1,0 +1,1 @@
+"""Matplotlib figures, without pyplot and torch."""

@@ -1,0 +1,132 @@
+"""Confusion matrix plot: correct cells in blue, errors in orange, percentage and count in every cell."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from fer.analysis.plots.style import (
+    BACKGROUND,
+    FOREGROUND,
+    LABEL_SIZE,
+    NO_DATA,
+    SMALL_SIZE,
+    add_text,
+    new_figure,
+    style_axes,
+)
+from fer.core.errors import FerError
+
+# Light enough at full saturation for a text contrast above 4.5 to 1 (WCAG 2.2) in every cell.
+CORRECT_COLOR, ERROR_COLOR = "#6aa6e0", "#f08c5a"
+
+
+Axis = Literal["true", "predicted"]
+
+
+def plot_confusion_matrix(
+    counts: np.ndarray, names: Sequence[str], title: str, normalize: Axis | None = "true"
+) -> Figure:
+    """Plot a confusion matrix: rows are true emotions, columns predicted ones.
+
+    Every cell shows a percentage and a count. Cells of an emotion without images show "n/a", not 0 %.
+
+    Args:
+        counts: Integers ``(K, K)``, rows true, columns predicted.
+        names: The K emotions in the order of ``counts``.
+        title: Title of the figure.
+        normalize: ``"true"``: percentages of each row, recall on the diagonal; ``"predicted"``: of each
+            column, precision on the diagonal; ``None``: colour and large text are counts, small text the
+            percentage of the row.
+
+    Raises:
+        FerError: ``counts`` is not ``(K, K)`` for the K names.
+    """
+    counts = np.asarray(counts)
+    _check_counts(counts, names)
+    support = counts.sum(axis=0, keepdims=True) if normalize == "predicted" else counts.sum(1, keepdims=True)
+    weights = counts / (max(1, counts.max()) if normalize is None else np.maximum(support, 1))
+    support = np.broadcast_to(support, counts.shape)
+    side = max(4.6, 1.5 + 0.8 * len(names))
+    fig = new_figure(side, side + 0.2, title, _accuracy_text(counts))
+    ax = fig.add_subplot()
+    ax.imshow(_cell_colors(weights, support))
+    _label_axes(ax, names, counts, normalize or "true")
+    for row, column in np.ndindex(*counts.shape):
+        texts = _cell_texts(int(counts[row, column]), int(support[row, column]))
+        _write_cell(ax, row, column, texts if normalize else texts[::-1])
+    return fig
+
+
+def _check_counts(counts: np.ndarray, names: Sequence[str]) -> None:
+    if counts.shape != (len(names), len(names)) or not names:
+        raise FerError(
+            f"Confusion matrix: expected counts of shape (K, K) for K names, got {counts.shape} for "
+            f"{len(names)} names ({', '.join(names)}). Pass the emotions of the counts."
+        )
+
+
+def _accuracy_text(counts: np.ndarray) -> str:
+    total = int(counts.sum())
+    return f"accuracy {100 * np.trace(counts) / total:.1f} %  ·  n = {total:,}" if total else "no images"
+
+
+def _cell_colors(weights: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """Return RGB in [0, 1] ``(K, K, 3)``: white at weight 0, blue (diagonal) or orange at 1.
+
+    Cells of a row or column without images are gray.
+    """
+    saturated = np.where(
+        np.eye(len(support), dtype=bool)[..., None], to_rgb(CORRECT_COLOR), to_rgb(ERROR_COLOR)
+    )
+    colors = np.array(to_rgb(BACKGROUND)) + weights[..., None] * (saturated - np.array(to_rgb(BACKGROUND)))
+    colors[support == 0] = to_rgb(NO_DATA)
+    return colors
+
+
+def _cell_texts(count: int, support: int) -> tuple[str, str]:
+    """Return percentage and count; ``0 %`` and ``100 %`` only where they are exact."""
+    if support == 0:
+        return "n/a", ""
+    percent = 100 * count / support
+    if 0 < percent < 0.5:
+        return "<1 %", f"{count:,}"
+    return (">99 %" if 99.5 <= percent < 100 else f"{percent:.0f} %"), f"{count:,}"
+
+
+def _write_cell(ax: Axes, row: int, column: int, texts: tuple[str, str]) -> None:
+    """Write the first text large above the middle of the cell, and the second small below it."""
+    weight = "bold" if row == column else "normal"
+    add_text(ax, column, row + 0.04, texts[0], size=LABEL_SIZE, weight=weight, va="bottom")
+    add_text(ax, column, row + 0.1, texts[1], size=SMALL_SIZE, va="top")
+
+
+def _label_axes(ax: Axes, names: Sequence[str], counts: np.ndarray, counted: Axis) -> None:
+    """Label rows and columns, one of them with numbers of images, and separate the cells by white lines."""
+    positions = np.arange(len(names))
+    by_row = counted == "true"
+    totals = counts.sum(axis=1 if by_row else 0)
+    counted_names = [
+        f"{name}\n{f'{n:,}' if n else 'no images'}" for name, n in zip(names, totals, strict=True)
+    ]
+    style_axes(ax)
+    rotated = max(map(len, names)) > 10
+    columns = names if by_row else counted_names
+    ax.set_xticks(positions, columns, rotation=35 if rotated else 0, ha="right" if rotated else "center")
+    ax.set_yticks(positions, counted_names if by_row else names)
+    ax.grid(False)
+    ax.set_xticks(positions[1:] - 0.5, minor=True)
+    ax.set_yticks(positions[1:] - 0.5, minor=True)
+    ax.grid(which="minor", color=BACKGROUND, linewidth=2)
+    ax.tick_params(which="both", length=0, labelcolor=FOREGROUND)
+    ax.set_axisbelow(False)
+    suffix = ", number of images"
+    ax.set_xlabel(
+        f"predicted emotion{'' if by_row else suffix}", size=LABEL_SIZE, color=FOREGROUND, labelpad=8
+    )
+    ax.set_ylabel(f"true emotion{suffix if by_row else ''}", size=LABEL_SIZE, color=FOREGROUND, labelpad=8)
+    for tick in [*ax.get_xticklabels(), *ax.get_yticklabels()]:
+        tick.set_parse_math(False)

@@ -1,0 +1,274 @@
+"""Grid of images as one figure, for example faces with their augmentations or with saliency maps."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+from fer.analysis.metrics.estimate import format_percent
+from fer.analysis.plots.style import (
+    DPI,
+    FOREGROUND,
+    HEADER_HEIGHT,
+    LABEL_SIZE,
+    MUTED,
+    SMALL_SIZE,
+    add_text,
+    new_figure,
+    shorten,
+)
+from fer.analysis.predictions import Predictions
+from fer.core.errors import FerError
+
+# In pixels: target width of an image, gap, height of an image title, outer margin
+TILE_WIDTH, GAP, TITLE_HEIGHT, MARGIN = 200, 16, 52, 40
+# Target width of an image in pixels: enough for a caption "votes surprise 100 %"
+IMAGE_WIDTH = 288
+# Heights in pixels: a line of a caption, a heading, the space below a row
+_LINE, _HEADING, _SPACE = 32, 52, 20
+# Opacity of the colour at a saliency of 1; the face stays visible
+_MAX_OPACITY = 0.65
+# Its upper half is used, from magenta to yellow
+_COLORMAP = "plasma"
+
+
+def plot_image_grid(images: np.ndarray, titles: Sequence[str] | None, columns: int, title: str) -> Figure:
+    """Plot images in a grid.
+
+    Small images are enlarged by an integer factor, so that pixels stay square and equal; of large images
+    every n-th pixel is shown.
+
+    Args:
+        images: ``(N, H, W, C)`` with C 1 or 3 (RGB), uint8 or float in [0, 1] (values outside are clipped).
+        titles: N short texts, one above each image ("" for none), or None; truncated to the width of the
+            image.
+        columns: Images per row.
+        title: Title of the figure.
+
+    Raises:
+        FerError: Wrong shape, fewer than one column, or a number of titles other than N.
+    """
+    _check_grid(images, titles, columns)
+    tiles = resize_by_integer_factor(to_rgb_bytes(images))
+    labels = list(titles) if titles is not None else [""] * len(tiles)
+    rows = math.ceil(len(tiles) / columns)
+    spaces = [
+        TITLE_HEIGHT if any(labels[row * columns : (row + 1) * columns]) else GAP for row in range(rows)
+    ]
+    canvas, corners = _lay_out(tiles, columns, spaces)
+    count = f"{len(images)} image{'' if len(images) == 1 else 's'}" if len(images) else "no images"
+    fig = figure_for_canvas(canvas, title, count)
+    for (top, left), text in zip(corners, labels, strict=True):
+        label = shorten(text, tiles.shape[2] / DPI, SMALL_SIZE)
+        add_text(fig.axes[0], left, top - 10, label, ha="left", va="bottom", color=FOREGROUND)
+    return fig
+
+
+def _check_grid(images: np.ndarray, titles: Sequence[str] | None, columns: int) -> None:
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape[1:]:
+        raise FerError(f"Image grid: expected images (N, H, W, C) with C 1 or 3, got {images.shape}.")
+    if columns < 1:
+        raise FerError(f"Image grid: expected at least 1 column, got {columns}.")
+    if titles is not None and len(titles) != len(images):
+        raise FerError(f"Image grid: expected {len(images)} titles, one per image, got {len(titles)}.")
+
+
+def to_rgb_bytes(images: np.ndarray) -> np.ndarray:
+    """Return uint8 ``(N, H, W, 3)``; NaN, e.g. in a saliency map of an all-zero gradient, becomes black."""
+    if images.dtype != np.uint8:
+        images = np.round(255 * np.clip(np.nan_to_num(images, nan=0.0), 0, 1)).astype(np.uint8)
+    return np.broadcast_to(images, (*images.shape[:3], 3))
+
+
+def resize_by_integer_factor(images: np.ndarray, width: int = TILE_WIDTH) -> np.ndarray:
+    """Resize images to about ``width`` pixels: repeat each pixel n times, or keep every n-th pixel."""
+    step, scale = max(1, images.shape[2] // width), max(1, round(width / images.shape[2]))
+    return images[:, ::step, ::step].repeat(scale, axis=1).repeat(scale, axis=2)
+
+
+def _lay_out(
+    tiles: np.ndarray, columns: int, spaces: Sequence[int]
+) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Return a white canvas with all tiles, uint8 RGB, and the (top, left) corner of each in pixels.
+
+    ``spaces`` are the heights in pixels above each row.
+    """
+    height, width = tiles.shape[1:3]
+    tops = np.cumsum([0, *(space + height for space in spaces)])
+    canvas_width = min(columns, max(1, len(tiles))) * (width + GAP)
+    canvas = np.full((max(1, int(tops[-1])), canvas_width, 3), 255, np.uint8)
+    corners = []
+    for i, tile in enumerate(tiles):
+        top, left = int(tops[i // columns]) + spaces[i // columns], i % columns * (width + GAP)
+        canvas[top : top + height, left : left + width] = tile
+        corners.append((top, left))
+    return canvas, corners
+
+
+def figure_for_canvas(canvas: np.ndarray, title: str, subtitle: str) -> Figure:
+    """Return a figure that shows ``canvas``, uint8 RGB, pixel by pixel below the header."""
+    height, width = canvas.shape[:2]
+    full_width = max(int(4.5 * DPI), width + 2 * MARGIN - GAP)
+    full_height = height + MARGIN + int(HEADER_HEIGHT * DPI)
+    fig = new_figure(full_width / DPI, full_height / DPI, title, subtitle, constrained=False)
+    ax = fig.add_axes((MARGIN / full_width, MARGIN / full_height, width / full_width, height / full_height))
+    ax.imshow(canvas, interpolation="nearest", aspect="auto")
+    ax.set_axis_off()
+    return fig
+
+
+@dataclass(frozen=True)
+class ImageStrip:
+    """A group of images.
+
+    Attributes:
+        heading: Text above them, "" for none.
+        images: uint8 ``(n, H, W, C)``, C 1 or 3 (RGB).
+        captions: Lines below each image, the same number for all n; the first is dark, the others gray.
+    """
+
+    heading: str
+    images: np.ndarray
+    captions: Sequence[Sequence[str]]
+
+
+@dataclass
+class _Layout:
+    """Positions of images and texts, in pixels from the top left corner."""
+
+    tiles: list[tuple[int, int, np.ndarray]] = field(default_factory=list)
+    texts: list[tuple[int, int, str, dict[str, Any]]] = field(default_factory=list)
+    height: int = 0
+
+
+def plot_contact_sheet(
+    strips: Sequence[ImageStrip], columns: int, title: str, subtitle: str, width: int = IMAGE_WIDTH
+) -> Figure:
+    """Plot strips of images below each other.
+
+    Args:
+        strips: All with images of the same size.
+        columns: Images per row.
+        title: Title of the figure.
+        subtitle: Second line: how to read a caption.
+        width: Target width of an image in pixels; images are enlarged by an integer factor.
+    """
+    layout = _Layout()
+    for strip in strips:
+        _place_strip(layout, strip, columns, width)
+    canvas_width = max([left + tile.shape[1] for left, _, tile in layout.tiles], default=0) + GAP
+    canvas = np.full((max(1, layout.height), canvas_width, 3), 255, np.uint8)
+    for left, top, tile in layout.tiles:
+        canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    fig = figure_for_canvas(canvas, title, subtitle)
+    for left, top, text, style in layout.texts:
+        add_text(fig.axes[0], left, top, text, ha="left", va="top", **style)
+    return fig
+
+
+def _place_strip(layout: _Layout, strip: ImageStrip, columns: int, width: int) -> None:
+    """Add a strip at the bottom of the layout."""
+    if strip.heading:
+        style = {"size": LABEL_SIZE, "weight": "bold"}
+        layout.texts.append((0, layout.height, strip.heading, style))
+        layout.height += _HEADING
+    tiles = resize_by_integer_factor(to_rgb_bytes(strip.images), width) if len(strip.images) else ()
+    for start in range(0, len(tiles), columns):
+        row = slice(start, start + columns)
+        layout.height += _place_row(layout, list(zip(tiles[row], strip.captions[row], strict=True)))
+
+
+def _place_row(layout: _Layout, row: Sequence[tuple[np.ndarray, Sequence[str]]]) -> int:
+    """Add a row of images and captions at the bottom of the layout; return its height in pixels."""
+    height, width = row[0][0].shape[:2]
+    for number, (tile, caption) in enumerate(row):
+        left = number * (width + GAP)
+        layout.tiles.append((left, layout.height, tile))
+        layout.texts += _caption_lines(caption, left, layout.height + height + 4, width)
+    return int(height + 4 + _LINE * max(len(caption) for _, caption in row) + _SPACE)
+
+
+def _caption_lines(
+    caption: Sequence[str], left: int, top: int, width: int
+) -> Iterator[tuple[int, int, str, Any]]:
+    for number, line in enumerate(caption):
+        style = {"size": SMALL_SIZE, "color": MUTED if number else FOREGROUND}
+        # Captions are narrower than the average that `shorten` assumes
+        yield left, top + number * _LINE, shorten(line, 1.1 * width / DPI, SMALL_SIZE), style
+
+
+def overlay_saliency(images: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """Return images with their saliency maps as a colour overlay; pixels with a saliency of 0 stay unchanged.
+
+    Args:
+        images: uint8 ``(N, H, W, C)``, C 1 or 3 (RGB).
+        saliency: ``(N, H, W)`` in [0, 1].
+
+    Returns:
+        uint8 ``(N, H, W, 3)``.
+    """
+    opacity = _MAX_OPACITY * saliency[..., None] ** 1.5
+    colors = colormaps[_COLORMAP](0.45 + 0.55 * saliency)[..., :3]
+    blended = (1 - opacity) * images + opacity * 255 * colors
+    return np.round(blended).astype(np.uint8)
+
+
+def sample_examples(predictions: Predictions, each: int = 2, seed: int = 0) -> list[np.ndarray]:
+    """Return random correctly and wrongly classified images of each emotion.
+
+    Args:
+        predictions: Of a split.
+        each: Maximum number of correct and of wrong images per emotion.
+        seed: Seed of the random choice.
+
+    Returns:
+        For each class the positions of its images, correct ones first.
+    """
+    rng = np.random.default_rng(seed)
+    correct = predictions.preds == predictions.target
+    groups = []
+    for number in range(len(predictions.labels)):
+        rows = rng.permutation(np.flatnonzero(predictions.target == number))
+        groups.append(np.concatenate([rows[correct[rows]][:each], rows[~correct[rows]][:each]]))
+    return groups
+
+
+def plot_saliency(
+    predictions: Predictions,
+    images: np.ndarray,
+    saliency: np.ndarray,
+    groups: Sequence[np.ndarray],
+    title: str,
+    subtitle: str,
+) -> Figure:
+    """Plot a row of images for each emotion, each beside its copy with the saliency map.
+
+    Args:
+        predictions: Of a split.
+        images: uint8 ``(n, H, W, C)``, at the positions in ``groups``, group by group.
+        saliency: ``(n, H, W)`` in [0, 1].
+        groups: Positions in the predictions for each class, as returned by `sample_examples`.
+        title: Title of the figure.
+        subtitle: Second line.
+    """
+    rgb = np.broadcast_to(images, (*images.shape[:3], 3))
+    pairs = np.concatenate([rgb, overlay_saliency(images, saliency)], axis=2)
+    ends = np.cumsum([len(rows) for rows in groups])[:-1]
+    strips = [
+        ImageStrip(name, tiles, [_caption(predictions, row) for row in rows.tolist()])
+        for name, rows, tiles in zip(predictions.labels.names, groups, np.split(pairs, ends), strict=True)
+        if len(rows)
+    ]
+    columns = max((len(rows) for rows in groups), default=1)
+    return plot_contact_sheet(strips, max(1, columns), title, subtitle, width=round(4 / 3 * IMAGE_WIDTH))
+
+
+def _caption(predictions: Predictions, row: int) -> list[str]:
+    predicted = int(predictions.probs[row].argmax())
+    mark = "✓" if predicted == predictions.target[row] else "✗"
+    text = f"{mark} predicted {predictions.labels.names[predicted]}"
+    return [f"{text} {format_percent(float(predictions.probs[row, predicted]))}"]

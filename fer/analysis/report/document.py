@@ -1,0 +1,192 @@
+"""The parts of a report that every analysis returns: sections, tables and plots."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Cell = str | float | int | None
+DASH = "–"
+_BLANK = {DASH, "-", "", "n/a"}
+# 58.9 %   58.9 [57.3, 60.5]   57.3 to 60.5   < 0.001   12 ms
+_NUMBER = re.compile(
+    r"[<>≤≥≈±+−-]?\s?[\d∞][\d.,\s%±–−+\-\[\]()×/]*(to\s[\d.,\s%]+)?\s?(e−\d+|[A-Za-zµ]{0,3})"
+)
+NAMES = {"accuracy": "Accuracy", "macro_f1": "Macro-F1", "uar": "UAR"}
+
+
+"""One value of a table. `None` is shown as a dash, a float with four significant digits."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns.
+
+    Attributes:
+        columns: Heading of each column. The first column names its row.
+        rows: Each as long as `columns`.
+        caption: A sentence below the table, with its n.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Cell, ...]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure of a report.
+
+    Attributes:
+        name: File name without suffix: letters, digits, `-` and `_`; unique in a report.
+        png: Content of the PNG file.
+        alt: Alternative text: what the figure shows, for screen readers.
+        caption: A sentence below the figure, with its n.
+    """
+
+    name: str
+    png: bytes
+    alt: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of a report: paragraphs first, then tables, then plots.
+
+    Attributes:
+        key: Its name in `metrics.json` and its anchor on the page: letters, digits, `-` and `_`.
+        title: Its heading.
+        paragraphs: Plain text, no HTML.
+        tables: Shown in this order.
+        plots: Shown in this order.
+        numbers: The results, under `key` in `metrics.json`: plain values, numpy arrays, dataclasses.
+        warning: Show it in the box at the top of the report, because it affects how to read the numbers.
+    """
+
+    key: str
+    title: str
+    paragraphs: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    plots: list[Plot] = field(default_factory=list)
+    numbers: dict[str, Any] = field(default_factory=dict)
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A formatted column. It is ``numeric``, and right-aligned, if most of its cells are numbers."""
+
+    name: str
+    cells: list[str]
+    numeric: bool
+
+
+def format_columns(table: Table) -> list[Column]:
+    """Format every value of a table.
+
+    Integers have thousands separators. All floats of a column have the same number of decimals: as many as
+    the largest needs for four significant digits, at most three. Missing values are a dash.
+    """
+    columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.columns)
+    return [_column(name, list(cells)) for name, cells in zip(table.columns, columns, strict=True)]
+
+
+def _column(name: str, cells: list[Cell]) -> Column:
+    decimals = _decimals([cell for cell in cells if isinstance(cell, float)])
+    texts = [format_cell(cell, decimals) for cell in cells]
+    filled = [text for text in texts if text not in _BLANK]
+    numbers = [text for text in filled if _NUMBER.fullmatch(text)]
+    return Column(name, texts, 2 * len(numbers) > len(filled))
+
+
+def _decimals(floats: list[float]) -> int:
+    largest = max((abs(value) for value in floats if math.isfinite(value)), default=0)
+    return max(0, 3 - int(math.log10(max(largest, 1))))
+
+
+def format_cell(cell: Cell, decimals: int = 3) -> str:
+    """Format one value. A nonzero float that would round to 0 is shown with two significant digits."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return DASH
+    if isinstance(cell, bool | str):
+        return str(cell)
+    if isinstance(cell, int):
+        return f"{cell:,}".replace("-", "−")
+    text = f"{cell:,.{decimals}f}"
+    if cell and math.isfinite(cell) and float(text.replace(",", "")) == 0:
+        text = f"{cell:.2g}"
+    return text.replace("-", "−").replace("inf", "∞")
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A headline metric; fractions in [0, 1]. ``value`` is ``None`` if it is undefined; ``note`` says why."""
+
+    key: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its display name."""
+        return NAMES[self.key]
+
+    @property
+    def formatted_value(self) -> str:
+        """The value in percent: ``58.9 %``."""
+        return "undefined" if self.value is None else f"{self.value:.1%}".replace("%", " %")
+
+    @property
+    def formatted_interval(self) -> str:
+        """The 95 % interval in percent, followed by the note."""
+        if self.low is None or self.high is None:
+            return self.note or "no interval"
+        text = f"95 % interval {100 * self.low:.1f} to {100 * self.high:.1f} %"
+        return f"{text}; {self.note}" if self.note else text
+
+
+def find_headlines(numbers: Mapping[str, Any]) -> list[Headline]:
+    """Return accuracy, macro-F1 and UAR of the first section that has any of them.
+
+    Args:
+        numbers: Section key -> its numbers, as `to_json_values` returns them.
+    """
+    for content in numbers.values():
+        if headlines := list(_section_headlines(content)):
+            return headlines
+    return []
+
+
+def _section_headlines(content: Any) -> Iterator[Headline]:
+    for key in NAMES:
+        estimate = content.get(key) if isinstance(content, dict) else None
+        if isinstance(estimate, dict) and {"value", "low", "high", "n"} <= estimate.keys():
+            parts = {part: estimate[part] for part in ("value", "low", "high", "n")}
+            yield Headline(key, **parts, note=estimate.get("note", ""))
+
+
+def describe_split(numbers: Mapping[str, Any]) -> str:
+    """Return what kind of split was scored: ``validation, selection split``, or ``test, scored twice``.
+
+    Args:
+        numbers: Of the sections, as for `find_headlines`. The section of `fer.evaluation.sections.protocol` holds the
+            label and, for a test split, the number of earlier scores. Without that section the result is "".
+    """
+    protocol = numbers.get("protocol", {})
+    label = str(protocol.get("standing", ""))
+    earlier = protocol.get("earlier_scores", {}).get("same_recipe")
+    if label != "test" or earlier is None:
+        return label
+    num_seeds = max(1, len(numbers.get("seeds", {}).get("runs", ())))
+    if num_seeds > 1 and not earlier:
+        return f"{label}, each seed scored once"
+    return f"{label}, scored {_times(earlier + num_seeds)}"
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

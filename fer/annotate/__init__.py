@@ -1,5 +1,0 @@
-"""Draw predictions into an image."""
-
-from fer.annotate.drawing import draw
-
-__all__ = ["draw"]

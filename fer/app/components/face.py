@@ -1,0 +1,208 @@
+"""An analysed image, the prediction on one of its faces, and the saliency map of that prediction."""
+
+from html import escape
+
+import cv2
+import numpy as np
+import streamlit as st
+
+from fer.app.components.charts import format_percent, show_bars
+from fer.app.components.images import annotated_image, choose_by_thumbnail, data_url
+from fer.app.image import ImageAnalysis
+from fer.app.serving import compute_slot, get_predictor
+from fer.app.uploads import escape_markdown
+from fer.bundle.card import Card
+from fer.predict.explain import Explanation, explain
+from fer.predict.predictor import TINY_FACE, Prediction
+
+# Faces that can be selected; the table has all of them.
+_MAX_FACE_TILES = 24
+# Pixels of the displayed maps.
+_MAP_SIDE = 288
+# Opacity of the highest saliency.
+_MAX_OPACITY = 0.8
+_METHODS = {
+    "occlusion": "Occlusion map: each part of the face is covered in turn. The brighter a region, the more "
+    "the probability drops when it is covered.",
+    "attention": "Attention map of the model: the brighter a region, the higher its weight. It is the same "
+    "for every emotion.",
+}
+_NO_SALIENCY = "No single region matters: covering any one of them does not lower the probability."
+_ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
+
+
+def show_image_result(analysis: ImageAnalysis) -> None:
+    """Show the annotated image, and the prediction on the face that the visitor selects."""
+    left, right = st.columns([11, 9], gap="large")
+    with left:
+        placeholder = st.empty()
+        image = annotated_image(analysis, _landmarks_toggle(analysis))
+        placeholder.image(image, width="stretch", output_format="JPEG", alt=_alt_text(analysis))
+        st.caption(_image_caption(analysis))
+    with right:
+        if not analysis.predictions:
+            st.info("No face was detected. Detection works best on large frontal faces.")
+            return
+        number = _select_face(analysis)
+        _show_prediction(analysis.predictions[number])
+    show_explanation(analysis, number)
+
+
+def _landmarks_toggle(analysis: ImageAnalysis) -> bool:
+    if all(prediction.face.points is None for prediction in analysis.predictions):
+        return False
+    return st.toggle("Show landmarks: eyes, nose and mouth corners", key="points")
+
+
+def _image_caption(analysis: ImageAnalysis) -> str:
+    count = f"{len(analysis.predictions)} faces" if len(analysis.predictions) != 1 else "1 face"
+    width, height = analysis.size
+    milliseconds = max(1, round(1000 * analysis.seconds))
+    name = escape_markdown(analysis.name)
+    return f"{name} · {width:,} × {height:,} pixels · {count} · {milliseconds} ms"
+
+
+def _alt_text(analysis: ImageAnalysis) -> str:
+    predictions = ", ".join(
+        f"face {number} {prediction.label} {format_percent(prediction.confidence)}"
+        for number, prediction in enumerate(analysis.predictions, 1)
+    )
+    return f"{analysis.name}: {predictions or 'no face detected'}"
+
+
+def _select_face(analysis: ImageAnalysis) -> int:
+    if len(analysis.predictions) == 1:
+        return 0
+    shown = analysis.predictions[:_MAX_FACE_TILES]
+    titles = [_face_title(number, prediction) for number, prediction in enumerate(shown, 1)]
+    crops = list(analysis.crops[:_MAX_FACE_TILES])
+    chosen = choose_by_thumbnail("Select a face", crops, titles, "face", required=True)
+    return chosen or 0
+
+
+def _face_title(number: int, prediction: Prediction) -> str:
+    return f"#{number} {escape_markdown(prediction.label)}{'?' if prediction.uncertain else ''}"
+
+
+def _show_prediction(prediction: Prediction) -> None:
+    confidence = format_percent(prediction.confidence)
+    st.subheader(f"{escape_markdown(prediction.label.capitalize())}, {confidence}", anchor=False)
+    card = get_predictor().card
+    threshold = card.abstain_below
+    if prediction.uncertain and threshold is not None:
+        st.warning(
+            f"Uncertain: the confidence is below {format_percent(threshold)}. Such predictions of this model "
+            "are often wrong.",
+            icon=":material/help:",
+        )
+    if prediction.tiny:
+        st.warning(f"The face is smaller than {TINY_FACE} pixels: the prediction is unreliable.")
+    show_bars(prediction.probabilities, prediction.uncertain)
+    st.caption(_calibration_note(card, confidence))
+
+
+def _calibration_note(card: Card, confidence: str) -> str:
+    """Return what a probability of this model means."""
+    if card.export.get("calibration") is None:
+        return "This model's probabilities are not calibrated: they only rank the emotions."
+    return (
+        f"Calibrated: on images like the validation images, about {confidence} of the predictions made with "
+        f"{confidence} are correct."
+    )
+
+
+def show_explanation(analysis: ImageAnalysis, number: int) -> None:
+    """Show a toggle and, if it is on, the saliency map of the prediction on a face."""
+    prediction = analysis.predictions[number]
+    label = escape_markdown(prediction.label)
+    if not st.toggle(f"Explain {label}: show the saliency map of this prediction", key="explain"):
+        return
+    predictor = get_predictor()
+    crop = analysis.crops[number]
+    with compute_slot():
+        explanation = explain(predictor.classifier, crop, predictor.card.labels.index(prediction.label))
+    left, right = st.columns([11, 9], gap="large", vertical_alignment="center")
+    left.html(saliency_html(crop, explanation, prediction.label))
+    with right:
+        show_saliency_text(explanation, label)
+
+
+def show_saliency_text(explanation: Explanation, label: str) -> None:
+    """Show how to read the saliency map, and how the probability drops when its peak is covered.
+
+    Args:
+        explanation: The saliency map.
+        label: The predicted emotion, as Markdown.
+    """
+    if not explanation.saliency.any():
+        st.markdown(_NO_SALIENCY)
+        return
+    st.markdown(_METHODS[explanation.method])
+    before, after = (
+        escape_markdown(format_percent(one))
+        for one in (explanation.confidence, explanation.confidence_hidden)
+    )
+    st.markdown(
+        f"The saliency is highest in the **{describe_peak(explanation.saliency)}** of the face. With the "
+        f"most salient 10 % of the face covered, the probability of *{label}* changes from {before} to "
+        f"**{after}**."
+    )
+    st.caption("The map shows what the model uses, not whether the prediction is correct.")
+
+
+def saliency_html(face: np.ndarray, explanation: Explanation, label: str) -> str:
+    """Return the model's input, the saliency map over it, and the colour scale, as HTML.
+
+    Args:
+        face: uint8 RGB ``(S, S, 3)``.
+        explanation: The saliency map.
+        label: The predicted emotion, not escaped.
+    """
+    enlarged = cv2.resize(face, (_MAP_SIDE, _MAP_SIDE), interpolation=cv2.INTER_CUBIC)
+    alt = _NO_SALIENCY
+    if explanation.saliency.any():
+        alt = f"Saliency map over the face; highest in the {describe_peak(explanation.saliency)}"
+    scale = f"background:linear-gradient(90deg,{_scale_colors()})"
+    return (
+        "<div class='fer-saliency'><figure>"
+        f"<img src='{data_url(enlarged)}' alt='Input of the model: the cropped face'>"
+        "<figcaption>input of the model</figcaption></figure><figure>"
+        f"<img src='{data_url(overlay_saliency(face, explanation.saliency))}' alt='{alt}'>"
+        f"<figcaption>saliency for {escape(label)}</figcaption></figure>"
+        f"<div class='fer-scale'><span>low</span><i style='{scale}'></i><span>high</span></div></div>"
+    )
+
+
+def overlay_saliency(face: np.ndarray, saliency: np.ndarray, side: int = _MAP_SIDE) -> np.ndarray:
+    """Return the face in grey with the saliency map over it in colour, uint8 RGB ``(side, side, 3)``.
+
+    Args:
+        face: uint8 RGB ``(S, S, 3)``.
+        saliency: 0 to 1, ``(S, S)``.
+        side: In pixels.
+    """
+    grey = cv2.cvtColor(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    grey = cv2.resize(grey, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    resized = np.clip(cv2.resize(saliency, (side, side), interpolation=cv2.INTER_CUBIC), 0, 1)[..., None]
+    opacity = _MAX_OPACITY * resized
+    return np.rint(grey * (1 - opacity) + opacity * _saliency_colors(resized[..., 0])).astype(np.uint8)
+
+
+def describe_peak(saliency: np.ndarray) -> str:
+    """Return the region of the highest saliency, e.g. ``"lower centre"``; left is the viewer's left."""
+    row, column = np.unravel_index(int(saliency.argmax()), saliency.shape)
+    return f"{_ROWS[3 * row // len(saliency)]} {_COLUMNS[3 * column // len(saliency)]}"
+
+
+def _saliency_colors(saliency: np.ndarray) -> np.ndarray:
+    """Return the colour of each value; colours also differ in lightness, for colour-blind viewers."""
+    levels = np.rint(255 * saliency).astype(np.uint8)
+    return cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1].astype(np.float32)
+
+
+def _scale_colors() -> str:
+    """Return the colours of the scale over middle grey, as a CSS list."""
+    steps = np.linspace(0, 1, 9, dtype=np.float32)[None]
+    opacity = _MAX_OPACITY * steps[..., None]
+    mixed = 128 * (1 - opacity) + opacity * _saliency_colors(steps)
+    return ",".join(f"rgb({red},{green},{blue})" for red, green, blue in mixed[0].round().astype(int))

@@ -1,0 +1,128 @@
+"""Prediction on an uploaded image: predictions, face crops, and a reduced image for display."""
+
+import time
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from fer.app.settings import MAX_DISPLAY_SIDE, MAX_FACES_PER_IMAGE
+from fer.app.uploads import display_name
+from fer.data.synthetic import face_at, render_face
+from fer.faces.detector import Face, downscale
+from fer.predict.predictor import Prediction, Predictor
+
+# In pixels.
+SIZE, THUMBNAIL = 320, 96
+# Detectors need some background around a face.
+_MARGIN = 40
+_BACKGROUND = 226
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A synthetic image of the gallery.
+
+    Attributes:
+        title: The rendered expression, or the content of the image.
+        faces: Seed and position of each face, see `fer.data.synthetic.face_at`.
+    """
+
+    title: str
+    faces: tuple[tuple[int, int], ...]
+
+
+SAMPLES = (
+    Sample("happy", ((5, 7),)),
+    Sample("surprise", ((11, 119),)),
+    Sample("angry", ((11, 5),)),
+    Sample("sad", ((5, 92),)),
+    Sample("fear", ((11, 143),)),
+    Sample("disgust", ((5, 0),)),
+    Sample("neutral", ((5, 146),)),
+    Sample("three faces", ((5, 31), (5, 70), (11, 97))),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageAnalysis:
+    """Predictions on the faces of an image, with what the page displays of it.
+
+    Attributes:
+        name: File name as returned by `display_name`.
+        size: Width and height in pixels.
+        predictions: Faces from left to right; coordinates in pixels of the original image.
+        crops: The faces as the model sees them, uint8 ``(N, S, S, 3)``.
+        seconds: Time for detection and classification.
+        num_skipped: Number of faces beyond `MAX_FACES_PER_IMAGE`, the smallest, which were not classified.
+        display_image: The reduced image, uint8 ``(h, w, 3)``.
+        display_predictions: The same predictions; coordinates in pixels of ``display_image``.
+    """
+
+    name: str
+    size: tuple[int, int]
+    predictions: list[Prediction]
+    crops: np.ndarray
+    seconds: float
+    num_skipped: int
+    display_image: np.ndarray
+    display_predictions: list[Prediction]
+
+
+def analyse_image(name: str, image: np.ndarray, predictor: Predictor) -> ImageAnalysis:
+    """Detect and classify the faces of an image.
+
+    Args:
+        name: File name.
+        image: RGB, uint8 ``(H, W, 3)``; no reference to it is kept.
+        predictor: Detector and model.
+    """
+    start = time.perf_counter()
+    detected = predictor.detect(image)
+    faces = sorted(detected[:MAX_FACES_PER_IMAGE], key=lambda face: face.box[0] + face.box[2] / 2)
+    crops = predictor.crop(image, faces)
+    predictions = predictor.classify_crops(faces, crops)
+    seconds = time.perf_counter() - start
+    reduced, factor = downscale(image, MAX_DISPLAY_SIDE)
+    return ImageAnalysis(
+        name=display_name(name),
+        size=(image.shape[1], image.shape[0]),
+        predictions=predictions,
+        crops=crops,
+        seconds=seconds,
+        num_skipped=len(detected) - len(faces),
+        display_image=reduced.copy(),
+        display_predictions=[replace(one, face=_scaled(one.face, factor)) for one in predictions],
+    )
+
+
+def _scaled(face: Face, factor: np.ndarray) -> Face:
+    left, top, width, height = (np.array(face.box) / np.tile(factor, 2)).tolist()
+    points = None if face.points is None else (face.points / factor).astype(np.float32)
+    return replace(face, box=(left, top, width, height), points=points)
+
+
+@cache
+def render_sample(sample: Sample) -> np.ndarray:
+    """Return the image of a sample, uint8 RGB ``(H, W, 3)``; Haar and YuNet detect all of its faces."""
+    faces = [_face(seed, position, SIZE) for seed, position in sample.faces]
+    height, width = SIZE + 2 * _MARGIN, len(faces) * (SIZE + _MARGIN) + _MARGIN
+    image = np.full((height, width, 3), _BACKGROUND, np.uint8)
+    for number, face in enumerate(faces):
+        left = _MARGIN + number * (SIZE + _MARGIN)
+        image[_MARGIN : _MARGIN + SIZE, left : left + SIZE] = face
+    return image
+
+
+@cache
+def render_thumbnail(sample: Sample) -> np.ndarray:
+    """Return a thumbnail of a sample, uint8 RGB ``(96, 96, 3)``, with a vertical strip of each face."""
+    faces = [_face(seed, position, THUMBNAIL) for seed, position in sample.faces]
+    width = THUMBNAIL // len(faces)
+    start = (THUMBNAIL - width) // 2
+    return np.hstack([face[:, start : start + width] for face in faces])
+
+
+def _face(seed: int, position: int, size: int) -> np.ndarray:
+    parameters, _ = face_at(seed, 0, position, difficulty=0.3 if seed == 5 else 0.2)
+    return render_face(parameters, size)[0]

@@ -1,0 +1,183 @@
+"""Comparison page: predictions of several model versions on one face, their metrics, accuracy and speed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from fer.app import comparison
+from fer.app.components import tables
+from fer.app.components.charts import show_bars, speed_chart
+from fer.app.components.images import choose_by_thumbnail
+from fer.app.image import SAMPLES, render_sample, render_thumbnail
+from fer.app.serving import Version, compute_slot, get_predictor, list_versions
+from fer.app.settings import MAX_DISPLAY_SIDE, MAX_IMAGE_MB, settings
+from fer.app.uploads import escape_markdown, read_upload
+from fer.core.errors import FerError
+from fer.core.image_io import SUFFIXES
+from fer.faces.detector import Face, downscale
+
+_VERSIONS_PER_ROW = 3
+# Each selected version stays in memory.
+_MAX_VERSIONS = 6
+# Keys of the session state.
+_SPEEDS, _IMAGE = "speeds of compared versions", "compared image"
+
+
+@dataclass(frozen=True, eq=False)
+class _DetectedImage:
+    """An image and its faces.
+
+    Attributes:
+        image: Reduced for display, uint8 ``(h, w, 3)``.
+        faces: In pixels of ``image``.
+    """
+
+    image: np.ndarray
+    faces: list[Face]
+
+
+def page() -> None:
+    """Compare versions that the visitor selects."""
+    st.html(tables.STYLE)
+    st.title("Compare model versions")
+    versions = comparison.unique_versions(list_versions())
+    if len(versions) < 2:
+        _show_instructions()
+        return
+    selected = st.multiselect(
+        "Versions",
+        versions,
+        default=versions[:2],
+        max_selections=_MAX_VERSIONS,
+        format_func=lambda version: version.title,
+        help="The first version is the reference for the others.",
+    )
+    if len(selected) < 2:
+        st.info("Choose at least two versions.")
+        return
+    _show_predictions(selected)
+    _show_cards(selected)
+    _show_speed(selected)
+
+
+def _show_instructions() -> None:
+    """Explain how to register versions."""
+    st.markdown(
+        "There is only one model here. To compare models, register several versions in a folder: export "
+        "them with `--register`."
+    )
+    st.code(
+        "fer-export outputs/train/DATE/RUN --name smile --register models/\nfer-app --models models/",
+        language="bash",
+    )
+    st.markdown("Start the app with that folder to choose its versions on this page.")
+
+
+def _show_predictions(selected: list[Version]) -> None:
+    st.header("Predictions on the same face")
+    detected = _detect_cached(*_image_source())
+    if not detected.faces:
+        st.image(detected.image, width=240, alt="The image")
+        st.info("No face was detected in this image. Try another one.")
+        return
+    st.markdown("Each model crops the face as in its training data. The small image is its input.")
+    position = 0
+    if len(detected.faces) > 1:
+        position = st.selectbox(
+            "Face", range(len(detected.faces)), format_func=lambda index: f"{index + 1}, by size"
+        )
+    for start in range(0, len(selected), _VERSIONS_PER_ROW):
+        row = selected[start : start + _VERSIONS_PER_ROW]
+        for column, version in zip(st.columns(len(row)), row, strict=True):
+            with column:
+                _show_prediction(version, detected.image, detected.faces[position])
+
+
+def _detect_cached(identity: str, read: Callable[[], np.ndarray]) -> _DetectedImage:
+    """Return an image with its faces; the last one of this session is cached."""
+    cached = st.session_state.get(_IMAGE)
+    if cached is None or cached[0] != identity:
+        st.session_state[_IMAGE] = cached = (identity, _detect(read))
+    if isinstance(cached[1], str):
+        raise FerError(cached[1])
+    return cached[1]
+
+
+def _detect(read: Callable[[], np.ndarray]) -> _DetectedImage | str:
+    """Read an image and detect its faces; return the error message if it cannot be read."""
+    predictor = get_predictor()
+    with compute_slot():
+        try:
+            image = downscale(read(), MAX_DISPLAY_SIDE)[0]
+        except FerError as error:
+            return str(error)
+        return _DetectedImage(image, predictor.detect(image))
+
+
+def _image_source() -> tuple[str, Callable[[], np.ndarray]]:
+    """Return an identifier and a reader of the uploaded image, or of the selected synthetic face."""
+    max_mb = min(MAX_IMAGE_MB, settings().max_upload_mb)
+    types = sorted(suffix[1:] for suffix in SUFFIXES)
+    file = st.file_uploader(
+        f"Your own image, up to {max_mb} MB", type=types, max_upload_size=max_mb, key="compared"
+    )
+    if file is not None:
+        return file.file_id, lambda: read_upload(file.name, file.getvalue())
+    st.markdown("Or a synthetic face. The name is the expression that was rendered:")
+    thumbnails, titles = [render_thumbnail(one) for one in SAMPLES], [one.title for one in SAMPLES]
+    chosen = choose_by_thumbnail("Synthetic faces", thumbnails, titles, "compare_sample", required=True)
+    return f"sample {chosen or 0}", partial(render_sample, SAMPLES[chosen or 0])
+
+
+def _show_prediction(version: Version, image: np.ndarray, face: Face) -> None:
+    predictor = get_predictor(version.reference)
+    with compute_slot():
+        crops = predictor.crop(image, [face])
+        (prediction,) = predictor.classify_crops([face], crops)
+    st.subheader(escape_markdown(version.title), anchor=False)
+    st.image(crops[0], width=120, alt=f"Input of {version.title}: the cropped face")
+    show_bars(prediction.probabilities, prediction.uncertain)
+
+
+def _show_cards(selected: list[Version]) -> None:
+    st.header("Metrics of the model cards")
+    caption = (
+        "Metrics on the validation split with 95 % confidence intervals. ECE: expected calibration error. "
+        "A dash: not on the card."
+    )
+    rows = comparison.comparison_rows(selected, _measured_ms(selected))
+    st.html(tables.table(comparison.COLUMNS, rows, caption))
+    for note in comparison.comparison_notes(selected):
+        st.markdown(f"- {escape_markdown(note)}")
+
+
+def _show_speed(selected: list[Version]) -> None:
+    st.header("Accuracy and speed")
+    st.markdown(
+        "The milliseconds on a card were measured on the machine that exported the model. A measurement here "
+        "runs the models in turn on one face and one CPU core of this server, without face detection."
+    )
+    if st.button("Measure speed here", icon=":material/speed:"):
+        with st.spinner("Measuring for a few seconds …"):
+            st.session_state[_SPEEDS] = (_cache_key(selected), comparison.measure_latencies(selected))
+        # Rerun: the table above shows the measurements too.
+        st.rerun()
+    measured = _measured_ms(selected)
+    points = comparison.accuracy_speed_points(selected, measured)
+    if len(points) < 2:
+        st.markdown("Fewer than two comparable versions have a speed on their card. Measure it here.")
+        return
+    st.altair_chart(speed_chart(points, "measured here" if measured else "from the cards"), width="stretch")
+
+
+def _measured_ms(selected: list[Version]) -> list[float]:
+    """Return the latencies measured in this session for exactly these versions, or an empty list."""
+    key, latencies = st.session_state.get(_SPEEDS, ((), []))
+    return latencies if key == _cache_key(selected) else []
+
+
+def _cache_key(selected: list[Version]) -> tuple[str, ...]:
+    return tuple(version.card.model["sha256"] for version in selected)

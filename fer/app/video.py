@@ -1,0 +1,296 @@
+"""Prediction on an uploaded video: annotated H.264 copy, timeline, summary; temporary files are deleted."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
+from types import TracebackType
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+
+from fer.app.history import History
+from fer.app.settings import MAX_FACES_PER_FRAME, MAX_VIDEO_FRAMES, MAX_VIDEO_PIXELS, MAX_VIDEO_SECONDS
+from fer.app.uploads import display_name
+from fer.core.errors import FerError
+from fer.predict.predictor import Predictor
+from fer.predict.video.progress import Summary, format_duration
+from fer.predict.video.reader import VideoFile
+from fer.predict.video.run import Sink, to_timelines, to_video
+from fer.predict.video.timeline import Timeline
+from fer.predict.video.tracking import CutDetector, FaceTracker
+
+# A chart is about 700 pixels wide: more points would not be visible.
+_MAX_CHART_POINTS = 240
+_MIN_STEP_SECONDS = 0.1
+# Tolerance: a two-minute video may end slightly after the limit.
+_MAX_SECONDS = MAX_VIDEO_SECONDS + 1
+Slot = Callable[[], AbstractContextManager[object]]
+Progress = Callable[[int, int | None], None]
+# Only files that start with these signatures are opened. FFmpeg also reads playlists, which can make the
+# server open other files and URLs.
+_SIGNATURES = re.compile(
+    rb"....(ftyp|moov|mdat|wide|free|skip|pnot)"  # MP4, MOV
+    rb"|\x1a\x45\xdf\xa3"  # MKV, WebM
+    rb"|RIFF....AVI ",
+    re.DOTALL,
+)
+VIDEO_SUFFIXES = ("mp4", "m4v", "mov", "mkv", "webm", "avi")
+# Pixels; larger frames are downscaled.
+MAX_OUTPUT_SIDE = 1280
+# Per second; the usual time base of H.264.
+_TICKS = 90_000
+# As fast as face detection, without visible loss: 3 ms of one core for a frame of 640 x 480.
+_CODEC_OPTIONS = {"preset": "veryfast", "crf": "23", "threads": "1"}
+
+
+@dataclass(frozen=True)
+class VideoAnalysis:
+    """Predictions on a video.
+
+    Attributes:
+        video: The annotated copy, an MP4 file.
+        csv: The timeline as CSV, see `fer.predict.video.timeline`.
+        jsonl: The timeline as JSONL.
+        history: Mean probabilities of each face over time.
+        summary: Frames and faces.
+        warning: What could not be read, e.g. because the file is truncated; None if it was read completely.
+    """
+
+    video: bytes
+    csv: bytes
+    jsonl: bytes
+    history: History
+    summary: Summary
+    warning: str | None
+
+
+@dataclass(frozen=True)
+class VideoJob:
+    """Predictor and options for the analysis of videos.
+
+    Attributes:
+        predictor: Detects and classifies the faces.
+        compute_slot: Returns a context manager within which one frame may be computed.
+        progress: Called with the frames done and the frames expected, the latter None if unknown. An
+            exception that it raises ends the job; temporary files are deleted.
+        smooth: Seconds over which the probabilities of a face are averaged.
+        points: Draw the landmarks: eyes, nose and mouth corners.
+        bars: Draw the probability of every emotion.
+    """
+
+    predictor: Predictor
+    compute_slot: Slot
+    progress: Progress
+    smooth: float = 0.5
+    points: bool = False
+    bars: bool = True
+
+    def run(self, name: str, content: BytesIO) -> VideoAnalysis:
+        """Analyse a video. Beyond the returned video and rows, memory does not grow with its length.
+
+        Args:
+            name: File name given by the sender; only displayed, never used as a path.
+            content: The file. It is copied to a temporary folder for the duration of this call.
+
+        Raises:
+            FerError: The file is not a video, damaged, too long or too large. The message names no folder.
+        """
+        with (
+            TemporaryDirectory(prefix="fer-video-") as temporary,
+            _renamed_in_errors(Path(temporary) / "video", name) as path,
+        ):
+            content.seek(0)
+            with path.open("wb") as file:
+                copyfileobj(content, file)
+            check_video(path)
+            video = VideoFile(path)
+            try:
+                return self._analyse(video, Path(temporary), display_name(name))
+            finally:
+                video.close()
+
+    def _analyse(self, video: VideoFile, folder: Path, name: str) -> VideoAnalysis:
+        _check_length(video)
+        emotions = self.predictor.card.labels.names
+        annotated, csv, jsonl = (folder / one for one in ("annotated.mp4", "rows.csv", "rows.jsonl"))
+        summary, history = Summary("video"), History(emotions, _step_seconds(video))
+        with ExitStack() as stack:
+            timelines = [stack.enter_context(Timeline(path, emotions)) for path in (csv, jsonl)]
+            writer = stack.enter_context(H264Writer(annotated))
+            sinks = [
+                summary.add,
+                lambda frame, faces: history.add(faces, frame.seconds),
+                to_timelines(*timelines),
+                to_video(writer, self.points, self.bars),
+                lambda frame, faces: self.progress(frame.index + 1, video.frame_count),
+            ]
+            complete = self._process_frames(video, sinks)
+        warning = video.truncation_message() if complete else _longer_than_declared(video.path)
+        return VideoAnalysis(
+            annotated.read_bytes(),
+            csv.read_bytes(),
+            jsonl.read_bytes(),
+            history,
+            summary,
+            warning and warning.replace(str(video.path), name),
+        )
+
+    def _process_frames(self, video: VideoFile, sinks: list[Sink]) -> bool:
+        """Predict frame by frame; return False if the limit of length was reached before the end."""
+        tracker, is_cut = FaceTracker(self.smooth, self.predictor.card.abstain_below), CutDetector()
+        for frame in video:
+            if frame.seconds > _MAX_SECONDS or frame.index >= MAX_VIDEO_FRAMES:
+                return False
+            with self.compute_slot():
+                faces = self.predictor.detect(frame.image)[:MAX_FACES_PER_FRAME]
+                predictions = self.predictor.classify(frame.image, faces)
+            tracked = tracker.update(predictions, frame.seconds, is_cut(frame.image))
+            for sink in sinks:
+                sink(frame, tracked)
+        return True
+
+
+@contextmanager
+def _renamed_in_errors(path: Path, name: str) -> Iterator[Path]:
+    """Replace the temporary path by the sender's file name in error messages."""
+    try:
+        yield path
+    except FerError as error:
+        raise FerError(str(error).replace(str(path), display_name(name))) from error
+
+
+def _check_length(video: VideoFile) -> None:
+    if video.frame_count is None:
+        return
+    seconds = video.frame_count / video.fps
+    if seconds > _MAX_SECONDS or video.frame_count > MAX_VIDEO_FRAMES:
+        raise FerError(
+            f"{video.path}: expected a video of at most {format_duration(MAX_VIDEO_SECONDS)} minutes and "
+            f"{MAX_VIDEO_FRAMES:,} frames, got {format_duration(seconds)} minutes and {video.frame_count:,} "
+            "frames. Upload a shorter part, or use fer-predict, which has no limit."
+        )
+
+
+def _longer_than_declared(path: Path) -> str:
+    return (
+        f"{path}: expected the length that the file header declares, got more frames. Only the first "
+        f"{format_duration(MAX_VIDEO_SECONDS)} minutes or {MAX_VIDEO_FRAMES:,} frames were analysed."
+    )
+
+
+def _step_seconds(video: VideoFile) -> float:
+    """Return the time between two points of the chart."""
+    seconds = (
+        MAX_VIDEO_SECONDS
+        if video.frame_count is None
+        else min(MAX_VIDEO_SECONDS, video.frame_count / video.fps)
+    )
+    return max(_MIN_STEP_SECONDS, seconds / _MAX_CHART_POINTS)
+
+
+def check_video(path: Path) -> None:
+    """Check that a file is a video in a supported container, with frames within the size limit.
+
+    Raises:
+        FerError: The file is not a video, it is damaged, or its frames are too large.
+    """
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not _SIGNATURES.match(head):
+        actual = "another file type" if head else "an empty file"
+        raise FerError(
+            f"{path}: expected a video (MP4, MOV, MKV, WebM or AVI), got {actual}. Choose another file."
+        )
+    width, height = _frame_size(path)
+    if width * height > MAX_VIDEO_PIXELS:
+        raise FerError(
+            f"{path}: expected frames of at most {MAX_VIDEO_PIXELS / 1e6:.0f} megapixels, got {width:,} x "
+            f"{height:,} pixels. Reduce the resolution of the video."
+        )
+
+
+def _frame_size(path: Path) -> tuple[int, int]:
+    """Return the declared width and height, without decoding a frame."""
+    try:
+        with av.open(str(path)) as container:
+            sizes = [(stream.width or 0, stream.height or 0) for stream in container.streams.video]
+    except (av.FFmpegError, ValueError) as error:
+        raise FerError(
+            f"{path}: expected a readable video, but it cannot be opened. The file is probably damaged or "
+            "truncated. Try it in a video player, and export it again as MP4."
+        ) from error
+    if not sizes:
+        raise FerError(f"{path}: expected a video, got a file without a video stream. Choose another file.")
+    return sizes[0]
+
+
+class H264Writer:
+    """Writes frames to an MP4 file (H.264, no audio), each with its own timestamp.
+
+    Args:
+        path: Output file; ends in ``.mp4``.
+
+    Attributes:
+        frames_written: Number of frames written so far.
+
+    Raises:
+        FerError: The installed PyAV has no H.264 encoder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # The index is moved to the start of the file, so that a browser can play before the download is done.
+        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
+        self._stream: VideoStream | None = None
+        self._last_tick = -1
+        self.frames_written = 0
+
+    def write(self, image: np.ndarray, seconds: float) -> None:
+        """Append a frame.
+
+        Args:
+            image: RGB, uint8 ``(H, W, 3)``; resized to the size of the first frame.
+            seconds: Time at which the frame is shown; moved forward slightly if it does not increase.
+        """
+        if self._stream is None:
+            self._stream = self._open_stream(image)
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
+        frame = frame.reformat(self._stream.width, self._stream.height, "yuv420p")
+        self._last_tick = max(self._last_tick + 1, round(seconds * _TICKS))
+        frame.pts, frame.time_base = self._last_tick, Fraction(1, _TICKS)
+        self._container.mux(self._stream.encode(frame))
+        self.frames_written += 1
+
+    def _open_stream(self, image: np.ndarray) -> VideoStream:
+        height, width = image.shape[:2]
+        scale = min(1.0, MAX_OUTPUT_SIDE / max(height, width))
+        try:
+            stream = self._container.add_stream("libx264", options=_CODEC_OPTIONS)
+        except ValueError as error:
+            raise FerError(
+                "PyAV: expected an H.264 encoder (libx264), but the installed build has none. Install the "
+                "wheel: pip install --force-reinstall --only-binary av av"
+            ) from error
+        # The pixel format needs even sides.
+        stream.width, stream.height = (max(2, 2 * round(scale * side / 2)) for side in (width, height))
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, _TICKS)
+        return stream
+
+    def __enter__(self) -> "H264Writer":
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Flush the encoder and close the file; after an error, close it without flushing."""
+        if error is None and self._stream is not None:
+            self._container.mux(self._stream.encode())
+        self._container.close()

@@ -1,0 +1,186 @@
+"""fer-models: list, show, compare and promote the versions of exported models."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fer.bundle.card import Card, _validation, read_card, same_images
+from fer.bundle.files import CARD
+from fer.bundle.readme import readme
+from fer.bundle.registry import BEST, Registry, model_folder
+from fer.core.command_line import run_command
+from fer.core.errors import FerError
+from fer.core.paths import expand_user
+
+_EXAMPLES = """examples:
+  fer-models list                                every model and version
+  fer-models show smile:best                     its card: usage, input, output, metrics, training
+  fer-models compare smile:1 smile:2 RUN/bundle  metrics in one table; marked if measured on other images
+  fer-models promote smile:2                     smile:best now points to version 2
+
+Name a model as NAME (its latest version), NAME:N, NAME:ALIAS, or by the folder of its bundle. fer-export RUN
+--register adds a version. fer-compare RUN RUN tests whether the difference of two models is significant."""
+_HEADER = ("model", "network", "px", "precision", "MB", "images", "accuracy", "95 %", "macro-F1")
+MARK = "*"
+Rows = list[tuple[str, ...]]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    command = argparse.ArgumentParser(
+        "fer-models",
+        description="List, show, compare and promote the versions of exported models.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument(
+        "--registry",
+        type=Path,
+        default=Path("models"),
+        metavar="DIR",
+        help="folder of the registry (default: models/)",
+    )
+    actions = command.add_subparsers(dest="action", required=True, metavar="list|show|compare|promote")
+    actions.add_parser("list", help="list every model and version")
+    show = actions.add_parser("show", help="show the card of a model")
+    show.add_argument(
+        "models", nargs=1, metavar="MODEL", help="NAME, NAME:N, NAME:ALIAS or the folder of a bundle"
+    )
+    compare = actions.add_parser("compare", help="compare the metrics of models")
+    compare.add_argument("models", nargs="+", metavar="MODEL", help="two or more models, named as for show")
+    promote = actions.add_parser("promote", help="point an alias to a version")
+    promote.add_argument("model", metavar="NAME:N", help="a version in the registry")
+    promote.add_argument("--alias", default=BEST, help=f"name of the alias (default: {BEST})")
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``fer-models`` and exit."""
+    request = parser().parse_args(arguments)
+    action = {"list": _list, "show": _show, "compare": _compare, "promote": _promote}[request.action]
+    sys.exit(run_command(lambda: action(request, Registry(expand_user(request.registry)))))
+
+
+def _list(request: argparse.Namespace, registry: Registry) -> None:
+    if not registry.names():
+        print(f"{registry.folder}: no models yet. fer-export RUN --register adds one.")
+        return
+    rows, errors = list_rows(registry)
+    print_table(rows)
+    if errors:
+        raise FerError("; ".join(errors))
+
+
+def _show(request: argparse.Namespace, registry: Registry) -> None:
+    folder = _folder(request.models[0], registry)
+    print(readme(read_card(folder / CARD)), end="")
+    print(f"\nfolder: {folder}")
+
+
+def _compare(request: argparse.Namespace, registry: Registry) -> None:
+    if len(request.models) < 2:
+        raise FerError(f"compare: expected two or more models, got only {request.models[0]}. Name another.")
+    cards: list[tuple[str, Card]] = [
+        (model, read_card(_folder(model, registry) / CARD)) for model in request.models
+    ]
+    rows, notes = compare_rows(cards)
+    print_table(rows)
+    for note in notes:
+        print(note)
+
+
+def _promote(request: argparse.Namespace, registry: Registry) -> None:
+    before = registry.promote(request.model, request.alias)
+    folder = registry.resolve(request.model)
+    previous = f"previously version {before}" if before is not None else "a new alias"
+    print(f"{folder.parent.name}:{request.alias} is now version {folder.name} ({previous})")
+
+
+def _folder(model: str, registry: Registry) -> Path:
+    """Return the folder of a model named on the command line; see `find_bundle`."""
+    if (Path(model) / CARD).is_file():
+        return Path(model)
+    return model_folder(model, registry) or registry.resolve(model)
+
+
+def list_rows(registry: Registry) -> tuple[Rows, list[str]]:
+    """Return a header and a row per version, newest first within a name, and errors of unreadable cards."""
+    rows: Rows = [(*_HEADER, "aliases", "made")]
+    errors = []
+    for name in registry.names():
+        aliases = registry.aliases(name)
+        for version in reversed(registry.versions(name)):
+            try:
+                card = read_card(registry.folder / name / str(version) / CARD)
+            except FerError as error:
+                errors.append(str(error))
+                continue
+            names = ", ".join(alias for alias, number in aliases.items() if number == version)
+            rows.append((*_row(f"{name}:{version}", card), names, card.created[:10]))
+    return rows, errors
+
+
+def compare_rows(cards: Sequence[tuple[str, Card]]) -> tuple[Rows, list[str]]:
+    """Return a header and one row per model, and notes.
+
+    Metrics on other images than those of the first model are marked.
+
+    Args:
+        cards: Display name and card of each model.
+    """
+    first = cards[0][1]
+    rows: Rows = [_HEADER]
+    for name, card in cards:
+        *start, images, accuracy, interval, f1 = _row(name, card)
+        mark = "" if same_images(first, card) else MARK
+        rows.append((*start, images + mark, accuracy + mark, interval, f1 + mark))
+    return rows, _notes(cards)
+
+
+def _notes(cards: Sequence[tuple[str, Card]]) -> list[str]:
+    first_name, first = cards[0]
+    notes = []
+    if not all(same_images(first, card) for _, card in cards):
+        notes.append(
+            f"{MARK} Not comparable with {first_name}: measured on other images or labels, or not known on "
+            "which. fer-evaluate RUN --data scores a model on another data set."
+        )
+    if any(card.labels.names != first.labels.names for _, card in cards):
+        notes.append("The models do not have the same emotions in the same order.")
+    if any(_validation(card).get("selection_split") for _, card in cards):
+        notes.append(
+            "Validation, selection split: each model was selected on these images (optimistic bias)."
+        )
+    return notes
+
+
+def _row(name: str, card: Card) -> tuple[str, ...]:
+    part = _validation(card)
+    images = f"{part['split']} {part['n']:,}" if part else "-"
+    accuracy = part.get("figures", {}).get("accuracy", {})
+    low, high = accuracy.get("low"), accuracy.get("high")
+    interval = "-" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+    size = f"{card.model['bytes'] / 1e6:.2f}"
+    architecture = str(card.model["architecture"])
+    return (
+        name, architecture, str(card.image_size), card.precision, size, images, _percent(accuracy), interval,
+        _percent(part.get("figures", {}).get("macro_f1", {})),
+    )  # fmt: skip
+
+
+def _percent(estimate: Mapping[str, Any]) -> str:
+    value = estimate.get("value")
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows with aligned columns; the first row is the header."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Error handling that all command lines share: one clear line and exit status 2 for a user's mistake."""
+
+import os
+import re
+import select
+import sys
+from collections.abc import Callable
+from typing import TextIO
+from urllib.parse import unquote
+
+from fer.core.errors import FerError
+
+USER_ERROR, INTERRUPTED = 2, 130
+# The status that a shell reports for a program killed by SIGPIPE: the output was cut short, so not a success.
+BROKEN_PIPE = 141
+_POSTGRESQL = r"postgres(?:ql)?(?:\+\w+)?://"
+_USER_PASSWORD = re.compile(rf"({_POSTGRESQL}[^:@/]*):(.*?)@([^@?]*(?:\?\w+=.*)?)$")
+# The last password= of an address, which is the one that PostgreSQL uses.
+_PASSWORD_PARAMETER = re.compile(rf"({_POSTGRESQL}.*[?&])password=([^&'\"\s}}]*)&?")
+
+
+def run_command(command: Callable[[], object]) -> int:
+    """Run a command and return its exit status.
+
+    - 0: success.
+    - 2: a `FerError`, printed as ``error: …`` on standard error, or a library that is not installed.
+    - 130: Ctrl-C.
+    - 141: the reader of standard output closed it (``| head``). Nothing is printed.
+
+    Any other exception is a bug and propagates with its traceback, and so does a broken pipe other than
+    standard output. In a distributed run every process prints its own error, with its rank.
+    """
+    try:
+        command()
+        # Write buffered output here, where errors are handled.
+        sys.stdout.flush()
+    except FerError as error:
+        _print_error(f"error: {error}")
+        return USER_ERROR
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "fer":
+            raise
+        _print_error(
+            f"error: {error.name} is not installed. Training, evaluation and sweeps need more packages than "
+            "prediction: pip install 'fer-lightning[train,sweep]', or use uv run in a checkout."
+        )
+        return USER_ERROR
+    except KeyboardInterrupt:
+        _print_error("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        if not _reader_is_gone(sys.stdout):
+            raise
+        # Python flushes standard output once more at exit, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return 0
+
+
+def _reader_is_gone(stream: TextIO) -> bool:
+    """Return whether a stream is a pipe or socket whose other end is closed."""
+    try:
+        events = select.poll()
+        events.register(stream.fileno(), 0)
+    except (AttributeError, OSError):
+        # Windows has no poll, and a stream that a test puts in place has no file descriptor.
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in events.poll(0))
+
+
+def _print_error(text: str) -> None:
+    rank = os.environ.get("LOCAL_RANK", "0")
+    print(text if rank == "0" else f"process {rank}: {text}", file=sys.stderr)
+
+
+def without_password(text: str) -> str:
+    """Return an address, or a command-line override with one, without its password.
+
+    The password is put into the environment variable ``PGPASSWORD``, where PostgreSQL's client library reads
+    it, in this process and in every worker that inherits the environment. No config, log, pickle or W&B run
+    ever contains it.
+    """
+    if match := _USER_PASSWORD.search(text):
+        os.environ["PGPASSWORD"] = unquote(match[2])
+        text = _USER_PASSWORD.sub(r"\1@\3", text)
+    if match := _PASSWORD_PARAMETER.search(text):
+        os.environ["PGPASSWORD"] = unquote(match[2])
+        while _PASSWORD_PARAMETER.search(text):
+            text = re.sub(r"[?&]+(?=['\"\s}]|$)", "", _PASSWORD_PARAMETER.sub(r"\1", text))
+    return text
+
+
+def _masked(text: str) -> str:
+    """Return an address of an unknown form with anything that may be a password replaced by ``***``."""
+    hidden = re.sub(r"((?:^|/)[^:/@\s]+):(?!/).*@", r"\1:***@", text)
+    return re.sub(r"(password=)[^&\s'\"]*", r"\1***", hidden)

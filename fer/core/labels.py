@@ -1,0 +1,213 @@
+"""Emotion names, label spaces and the mappings between them: the single source of truth.
+
+Every data set lists the same emotions in a different order, so a class number means nothing without its
+`LabelSpace`. Every data set, checkpoint and confusion matrix carries its label space. A mismatch is an error
+(`check_same_labels`), never a silent permutation. Class numbers are converted by `mapping` only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fer.core.errors import FerError, did_you_mean
+
+# Spellings of the eight emotions in folder names, column headings and foreign checkpoints.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "angry": ("anger",),
+    "disgust": ("disgusted",),
+    "fear": ("fearful", "afraid", "scared"),
+    "happy": ("happiness", "joy"),
+    "sad": ("sadness",),
+    "surprise": ("surprised",),
+    "neutral": ("neutrality",),
+    "contempt": ("contemptuous",),
+}
+_CANONICAL = {alias: emotion for emotion, aliases in ALIASES.items() for alias in (emotion, *aliases)}
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The emotions of a data set, in the order of its class numbers.
+
+    Attributes:
+        name: Key in `SPACES`, or the name of a custom label space.
+        names: Canonical emotion names; the position is the class number, from 0.
+    """
+
+    name: str
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of classes."""
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        """Return the class number (from 0) of an emotion in any known spelling.
+
+        Raises:
+            FerError: The emotion is not in this label space.
+        """
+        key = name.strip().lower()
+        emotion = _CANONICAL.get(key, key)
+        if emotion not in self.names:
+            hint = did_you_mean(key, self.names)
+            raise FerError(
+                f"Label space {self.name}: expected one of {', '.join(self.names)}, got {name!r}.{hint}"
+            )
+        return self.names.index(emotion)
+
+
+# Orders as published. Class numbers are those in the data set's own files, except for RAF-DB.
+# FER2013, `emotion` column, 0 to 6 (Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414).
+FER7 = LabelSpace("fer7", ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"))
+# FER+, vote columns of fer2013new.csv from the third on, without `unknown` and `NF` (Barsoum et al. 2016,
+# https://arxiv.org/abs/1608.01041).
+FERPLUS8 = LabelSpace(
+    "ferplus8", ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt")
+)
+# AffectNet, `expression`, 0 to 7. Its 8 none, 9 uncertain and 10 no-face are not emotions (Mollahosseini et
+# al. 2017, https://arxiv.org/abs/1708.03985).
+AFFECTNET8 = LabelSpace(
+    "affectnet8", ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")
+)
+# RAF-DB basic. Its list_patition_label.txt counts from 1 (1 surprise ... 7 neutral), so subtract 1 (Li et al.
+# 2017, https://doi.org/10.1109/CVPR.2017.277).
+RAFDB7 = LabelSpace("rafdb7", ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral"))
+SPACES: dict[str, LabelSpace] = {space.name: space for space in (FER7, FERPLUS8, AFFECTNET8, RAFDB7)}
+# Any two differ by at least 27 CIELAB units, also under simulated protanopia, deuteranopia and tritanopia
+# (Machado et al. 2009, https://doi.org/10.1109/TVCG.2009.113).
+EMOTION_COLORS = {
+    "angry": "#a13900",
+    "disgust": "#00674b",
+    "fear": "#85107e",
+    "happy": "#da8c21",
+    "sad": "#412cd6",
+    "surprise": "#4683ff",
+    "neutral": "#9c9c9c",
+    "contempt": "#d088d8",
+}
+# For a label that is not one of these emotions.
+OTHER_COLOR = "#5c636b"
+RGB = tuple[int, int, int]
+DARK_TEXT, WHITE = (22, 24, 28), (255, 255, 255)
+
+
+def canonical_name(name: str) -> str:
+    """Return the project's name of an emotion, e.g. ``"happy"`` for ``"Happiness"``.
+
+    Case and surrounding blanks are ignored.
+
+    Raises:
+        FerError: The name is not a known emotion.
+    """
+    key = name.strip().lower()
+    if key not in _CANONICAL:
+        known = ", ".join(ALIASES)
+        hint = did_you_mean(key, _CANONICAL)
+        raise FerError(f"Expected the name of an emotion ({known}), got {name!r}.{hint}")
+    return _CANONICAL[key]
+
+
+def mapping(source: LabelSpace, target: LabelSpace) -> np.ndarray:
+    """Return the class numbers of ``source`` in ``target``.
+
+    Returns:
+        int64 ``(len(source),)``, -1 where ``target`` lacks the emotion. ``mapping(a, b)[targets_a]`` are the
+        targets in ``b``.
+    """
+    position = {name: i for i, name in enumerate(target.names)}
+    return np.array([position.get(name, -1) for name in source.names], dtype=np.int64)
+
+
+def map_votes(votes: np.ndarray, source: LabelSpace, target: LabelSpace) -> np.ndarray:
+    """Convert votes to another label space, without the votes for emotions that it lacks.
+
+    Args:
+        votes: float ``(N, len(source))``, fractions of the annotators.
+        source: Label space of the votes.
+        target: Label space to convert to.
+
+    Returns:
+        float ``(N, len(target))``; each row sums to 1, or is 0 where no vote is left.
+    """
+    column = mapping(target, source)
+    mapped = np.where(column < 0, votes.dtype.type(0), votes[:, column])
+    total = mapped.sum(1, keepdims=True)
+    return mapped / np.where(total > 0, total, 1)
+
+
+def check_same_labels(expected: LabelSpace, got: LabelSpace, where: str) -> None:
+    """Raise FerError unless two label spaces have the same emotions in the same order.
+
+    Args:
+        expected: Label space that the caller needs.
+        got: Label space that came with the class numbers.
+        where: Source of ``got`` for the message, e.g. a checkpoint's path.
+
+    Raises:
+        FerError: The emotions or their order differ. The names of the label spaces may differ.
+    """
+    if expected.names != got.names:
+        raise FerError(
+            f"{where}: expected the emotions of {expected.name} in this order: {', '.join(expected.names)}; "
+            f"got {got.name}: {', '.join(got.names)}. Class numbers would change their meaning. "
+            "Use data and a model of one label space, or convert with fer.core.labels.mapping."
+        )
+
+
+def to_dict(space: LabelSpace) -> dict[str, Any]:
+    """Return a label space as plain values: ``{"name": str, "names": list[str]}``."""
+    return {"name": space.name, "names": list(space.names)}
+
+
+def from_dict(entry: Mapping[str, Any]) -> LabelSpace:
+    """Return the label space that `to_dict` wrote.
+
+    Raises:
+        FerError: The entry is not a label space, or it gives a known name to another order.
+    """
+    space = _read_entry(entry)
+    if space.name in SPACES:
+        check_same_labels(SPACES[space.name], space, f"label space {space.name!r} read from a file")
+    return space
+
+
+def _read_entry(entry: Mapping[str, Any]) -> LabelSpace:
+    name = entry.get("name") if isinstance(entry, Mapping) else None
+    names = entry.get("names") if isinstance(entry, Mapping) else None
+    is_list = isinstance(names, list | tuple) and all(isinstance(item, str) for item in names)
+    if not isinstance(name, str) or not is_list or not names or len(set(names)) != len(names):
+        raise FerError(
+            f"Expected a label space like {to_dict(FER7)}, got {entry!r}. "
+            "The file is damaged, or was not written by fer."
+        )
+    return LabelSpace(name, tuple(names))
+
+
+def emotion_rgb(label: str) -> RGB:
+    """Return the color of an emotion, red, green and blue from 0 to 255."""
+    code = EMOTION_COLORS.get(label, OTHER_COLOR)
+    red, green, blue = bytes.fromhex(code[1:])
+    return red, green, blue
+
+
+def text_color_on(color: RGB) -> RGB:
+    """Return `DARK_TEXT` or `WHITE`, whichever has more contrast on a background (4.5 or more, WCAG 2.2)."""
+    return max((DARK_TEXT, WHITE), key=lambda text_color: contrast_ratio(text_color, color))
+
+
+def contrast_ratio(one: RGB, other: RGB) -> float:
+    """Return the contrast ratio of two colors, 1 to 21 (https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(color: RGB) -> float:
+    """Return the relative luminance of an sRGB color, 0 to 1."""
+    values = [channel / 255 for channel in color]
+    red, green, blue = (
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,0 +1,69 @@
+"""Paths: user input, the config and cache folders, atomic writes."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from fer.core.errors import FerError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+# A wheel has them inside the package, a checkout beside it.
+CONFIG_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
+
+
+def expand_user(name: str | os.PathLike[str]) -> Path:
+    """Return a path with ``~`` and ``~user`` expanded.
+
+    A file that is literally called ``~x.jpg`` is returned unchanged. Names that are no strings are accepted,
+    because Hydra reads a folder called 2013 as a number.
+
+    Raises:
+        FerError: The user of ``~user`` is unknown, and there is no file of that literal name.
+    """
+    try:
+        return Path(str(name)).expanduser()
+    except RuntimeError as error:
+        if (literal := Path(str(name))).exists():
+            return literal
+        user = literal.parts[0].removeprefix("~") or "the current user"
+        raise FerError(
+            f"{literal}: expected a path, but the home folder of {user} is unknown. Write the path in full."
+        ) from error
+
+
+def list_names(folder: Path) -> list[str]:
+    """Return the sorted names in a folder, for suggestions; ``[]`` where it cannot be listed."""
+    try:
+        return sorted(entry.name for entry in folder.iterdir())
+    except OSError:
+        return []
+
+
+def cache_folder() -> Path:
+    """Return the cache folder: ``FER_CACHE_DIR``, or ``fer`` in the user's cache folder."""
+    if fer_cache := os.environ.get("FER_CACHE_DIR"):
+        return expand_user(fer_cache)
+    user_cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(user_cache) if user_cache else expand_user("~/.cache")) / "fer"
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that replaces ``path`` when the block ends without an error.
+
+    Other processes see the old file or the complete new one. A killed process leaves a file that ends in
+    ``.tmp``; the data cache deletes such files in its folder.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

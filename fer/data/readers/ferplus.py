@@ -1,0 +1,257 @@
+"""Read FER+: FER2013's images with the votes of ten annotators (Barsoum et al. 2016).
+
+``fer2013new.csv`` (``Usage,Image name,neutral,…,contempt,unknown,NF``) gives for each row of
+``fer2013.csv``, in the same order, how many annotators chose each of eight emotions, "unknown", or NF (not a
+face); see https://arxiv.org/abs/1608.01041. Labels follow these rules. The first two are those of the
+authors' released code (https://github.com/microsoft/FERPlus):
+
+1. An option with a single vote is treated as an outlier and set to 0.
+2. The label is the option with more than half of the remaining votes; unknown and NF count as options.
+   Images without such a majority, including all ties, are dropped ("no majority"). So are images whose
+   majority is unknown or NF.
+3. In the label space without contempt, images whose majority is contempt are dropped. They do not get their
+   second choice as label.
+4. ``votes`` are the remaining votes for the emotions of the label space, without unknown and NF, divided by
+   their sum.
+
+When the authors train on distributions, their code also keeps images without a majority, and of each image
+only the strongest options, up to three quarters of its votes. Here all losses train on the same images, so
+that they can be compared, and on all votes that rule 1 leaves. ``ambiguous`` adds the training images
+without a majority whose strongest option is an emotion. A tie goes to the first option in FER+'s order, in
+which the emotions come before unknown and NF. Validation and test images always have a majority, as in the
+authors' code.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fer.core.errors import FerError
+from fer.core.labels import FER7, FERPLUS8, LabelSpace, mapping
+from fer.core.paths import expand_user
+from fer.data.dataset import EmotionData
+from fer.data.readers import ferplus
+from fer.data.readers.fer2013 import USAGES, split_fields
+from fer.data.readers.text_files import open_text
+from fer.data.splits import indices
+
+# Version of the output of this reader; a change invalidates older caches.
+VERSION = 1
+FILENAME = "fer2013new.csv"
+OPTIONS = (
+    "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "nf"
+)  # fmt: skip
+_UNKNOWN, _NO_FACE = OPTIONS.index("unknown"), OPTIONS.index("nf")
+_USAGE_NUMBERS = {usage.encode(): number for number, usage in enumerate(USAGES)}
+_MAX_LINE = 1 << 16
+_EXPECTED = f"FER+'s votes ({FILENAME}: columns Usage, Image name, neutral, …, unknown, NF)"
+
+
+class _Layout(NamedTuple):
+    """Number of columns, position of Usage, and a getter for the ten counts of `OPTIONS` in a row."""
+
+    columns: int
+    usage: int
+    votes: Callable[[list[bytes]], tuple[bytes, ...]]
+
+
+class Votes(NamedTuple):
+    """The rows of ``fer2013new.csv``.
+
+    Attributes:
+        path: The file.
+        usage: uint8 ``(N,)``, position in FER2013's ``USAGES``.
+        counts: int64 ``(N, 10)``, votes for each of `OPTIONS`.
+        lines: int64 ``(N,)``, line number of each row in the file, counted from 1.
+    """
+
+    path: Path
+    usage: np.ndarray
+    counts: np.ndarray
+    lines: np.ndarray
+
+
+def find_files(path: str | Path) -> tuple[Path, Path]:
+    """Return the paths of FER2013's and FER+'s CSV files, given their folder or one of the two files."""
+    path = expand_user(path)
+    folder = path.parent if path.name == FILENAME else path
+    if not folder.is_dir():
+        return path, path.with_name(FILENAME)
+    names = ("fer2013.csv", "icml_face_data.csv")
+    existing = [folder / name for name in names if (folder / name).is_file()]
+    return (existing or [folder / names[0]])[0], folder / FILENAME
+
+
+def read_votes(path: str | Path) -> Votes:
+    """Read ``fer2013new.csv``.
+
+    Raises:
+        FerError: The file is missing, is not a FER+ file, or is damaged; the message names the line.
+    """
+    path = expand_user(path)
+    with open_text(path, _EXPECTED) as file:
+        header = [_to_text(field).lower() for field in split_fields(file.readline(_MAX_LINE))]
+        _check_header(path, header)
+        layout = _Layout(
+            len(header), header.index("usage"), itemgetter(*(header.index(name) for name in OPTIONS))
+        )
+        lines = enumerate(iter(partial(file.readline, _MAX_LINE), b""), 2)
+        rows = [_parse_row(path, i, line, layout) for i, line in lines if not line.isspace()]
+    if not rows:
+        raise _format_error(path, 2, "rows of votes", "none")
+    table = np.array(rows, dtype=np.int64)
+    return Votes(path, table[:, 1].astype(np.uint8), table[:, 2:], table[:, 0])
+
+
+def _to_text(field: bytes) -> str:
+    return field.decode("utf-8", errors="replace")[:60]
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    if any(header.count(name) != 1 for name in ("usage", *OPTIONS)):
+        raise _format_error(path, 1, f"the columns Usage, {', '.join(OPTIONS)}, each once", ", ".join(header))
+
+
+def _parse_row(path: Path, number: int, line: bytes, layout: _Layout) -> list[int]:
+    """Return a line's number, its Usage as a position in `USAGES`, and its votes for `OPTIONS`."""
+    fields = split_fields(line)
+    if len(fields) != layout.columns:
+        raise _format_error(path, number, f"{layout.columns} columns", str(len(fields)))
+    usage, votes = _USAGE_NUMBERS.get(fields[layout.usage]), layout.votes(fields)
+    if usage is None:
+        raise _format_error(path, number, f"Usage {', '.join(USAGES)}", repr(_to_text(fields[layout.usage])))
+    if not all(map(bytes.isdigit, votes)) or max(map(len, votes)) > 2:
+        raise _format_error(path, number, "ten counts of votes", ", ".join(map(_to_text, votes)))
+    return [number, usage, *map(int, votes)]
+
+
+def _format_error(path: Path, number: int, expected: str, got: str) -> FerError:
+    return FerError(f"{path}, line {number}: expected {expected}, got {got}. Download the file again.")
+
+
+def relabel(votes: Votes, images: EmotionData, contempt: bool, ambiguous: bool) -> EmotionData:
+    """Return FER2013's images with FER+'s labels, by the rules in the module docstring.
+
+    Rows are matched by their order, and their Usage must agree. Rows of a Usage that ``images`` does not have
+    (some copies of FER2013 lack PrivateTest) are skipped in ``votes``.
+
+    Args:
+        votes: Output of `read_votes`.
+        images: Output of `fer.data.readers.fer2013.read_fer2013`.
+        contempt: Use eight emotions in FER+'s order; otherwise seven in FER2013's order, without contempt.
+        ambiguous: Also train on images without a majority.
+
+    Returns:
+        The images whose label is an emotion, with ``votes`` over the label space; ``dropped`` counts the
+        others.
+
+    Raises:
+        FerError: The two files do not match; the message names the first mismatch.
+    """
+    counts = _match_rows(votes, images)
+    counts = np.where(counts > 1, counts, 0)
+    is_train, is_test = (images.split == USAGES.index(usage) for usage in ("Training", "PrivateTest"))
+    exclusions = _exclusions(counts, contempt, majority_optional=is_train & ambiguous)
+    space = FERPLUS8 if contempt else FER7
+    labelled = replace(
+        images,
+        targets=mapping(FERPLUS8, space)[np.minimum(counts.argmax(1), len(FERPLUS8) - 1)],
+        labels=space,
+        source=f"{images.source} with {votes.path.name}",
+        votes=_distributions(counts, space),
+        dropped={rule: n for rule, rows in exclusions.items() if (n := int((rows & ~is_test).sum()))},
+    ).take(~np.logical_or.reduce(list(exclusions.values())))
+    if len(np.unique(labelled.targets[indices(labelled, "train")])) < 2:
+        raise FerError(
+            f"{votes.path}: expected Training votes for two emotions or more. Use the complete file."
+        )
+    return labelled
+
+
+def vote_distributions(votes: Votes, images: EmotionData) -> np.ndarray:
+    """Return the fraction of votes for each emotion of the images' label space, with single votes removed.
+
+    Args:
+        votes: Output of `read_votes`.
+        images: All of FER2013's images, in their published order.
+
+    Returns:
+        float32 ``(N, K)``; a row is 0 if no vote for an emotion remains.
+
+    Raises:
+        FerError: The two do not match; the message names the first mismatch.
+    """
+    counts = _match_rows(votes, images)
+    return _distributions(np.where(counts > 1, counts, 0), images.labels)
+
+
+def _match_rows(votes: Votes, images: EmotionData) -> np.ndarray:
+    """Return the votes of each image, int64 ``(N, 10)``."""
+    present = np.isin(votes.usage, np.unique(images.split))
+    usage, counts, lines = (part[present] for part in votes[1:])
+    advice = "Both files must be complete and in their published order."
+    if len(usage) != len(images):
+        raise FerError(
+            f"{votes.path}: expected a row of votes for each of the {len(images)} images of {images.source}, "
+            f"got {len(usage)} rows. {advice}"
+        )
+    if len(mismatches := np.flatnonzero(usage != images.split)):
+        row = mismatches[0]
+        raise FerError(
+            f"{votes.path}, line {lines[row]}: expected Usage {USAGES[images.split[row]]}, as for image "
+            f"{row + 1} of {images.source}, got {USAGES[usage[row]]}. {advice}"
+        )
+    return counts
+
+
+def _exclusions(counts: np.ndarray, contempt: bool, majority_optional: np.ndarray) -> dict[str, np.ndarray]:
+    """Return rule -> images that it drops, bool ``(N,)``; an image is under one rule at most.
+
+    Args:
+        counts: Votes for `OPTIONS`, with single votes removed.
+        contempt: Whether the label space has contempt.
+        majority_optional: Images that need no majority if their strongest option is an emotion, bool
+            ``(N,)``.
+    """
+    top, top_votes = counts.argmax(1), counts.max(1)
+    has_majority = 2 * top_votes > counts.sum(1)
+    labelled = has_majority | (majority_optional & (top_votes > 0) & (top < len(FERPLUS8)))
+    return {
+        "no majority": ~labelled,
+        "mostly unknown": has_majority & (top == _UNKNOWN),
+        "mostly not a face": has_majority & (top == _NO_FACE),
+        "mostly contempt": labelled & (top == FERPLUS8.index("contempt")) & (not contempt),
+    }
+
+
+def _distributions(counts: np.ndarray, space: LabelSpace) -> np.ndarray:
+    """Return the fraction of votes for each emotion of the space, float32 ``(N, K)``; 0 without votes."""
+    emotions = counts[:, mapping(space, FERPLUS8)].astype(np.float32)
+    return emotions / np.maximum(emotions.sum(1, keepdims=True), 1)
+
+
+def with_votes(data: EmotionData, options: Mapping[str, Any]) -> EmotionData:
+    """Return FER2013 with the votes of ``fer2013new.csv``, if that file is in the same folder.
+
+    Votes that do not match the images are ignored, and a line is printed. Other data sets are returned as
+    they are.
+
+    Args:
+        data: A data set.
+        options: The options that it was read with.
+    """
+    if options["name"] != "fer2013":
+        return data
+    path = expand_user(options["path"]).with_name(ferplus.FILENAME)
+    if not path.is_file():
+        return data
+    try:
+        return replace(data, votes=ferplus.vote_distributions(ferplus.read_votes(path), data))
+    except FerError as error:
+        print(f"votes    not used: {error}", flush=True)
+        return data

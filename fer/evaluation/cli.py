@@ -1,0 +1,97 @@
+"""The command line of fer-evaluate: score trained models and write a report."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer.core.command_line import run_command
+
+# These load torch
+if TYPE_CHECKING:
+    pass
+
+_EXAMPLES = """examples:
+  fer-evaluate outputs/train/DATE/RUN --split val             the data that the run was trained on
+  fer-evaluate RUN --split test --tta flip                    recorded in outputs/test_ledger.jsonl
+  fer-evaluate RUN --data folder:$HOME/data/CK+ --split all   another data set, in the model's emotions
+  fer-evaluate RUN_SEED_0 RUN_SEED_1 RUN_SEED_2               several seeds of one recipe
+  fer-evaluate RUN_A RUN_B --ensemble                         the mean of their probabilities
+
+The report is written to RUN/report/SPLIT: index.html, report.md, metrics.json and predictions.npz.
+A facial expression is not an emotion: do not make decisions about people with it."""
+
+
+def evaluate_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    evaluate_parser = argparse.ArgumentParser(
+        "fer-evaluate",
+        description="Score a trained model and write a report.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = evaluate_parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="run folder, or a .ckpt file of a run")
+    add(
+        "--split",
+        default="val",
+        choices=("train", "val", "test", "all"),
+        help="split to score (default: val)",
+    )
+    add("--path", help="new path of the data of the run, if it has moved")
+    add(
+        "--data",
+        metavar="KIND:PATH",
+        help="another data set: folder, fer2013, ferplus, rafdb or affectnet",
+    )
+    add("--tta", choices=("flip", "ten-crop"), help="test-time augmentation")
+    add("--ensemble", action="store_true", help="score the mean of the runs' probabilities")
+    add("--checkpoint", choices=("best", "last"), help="checkpoint of a run folder (default: best)")
+    add("--output", metavar="DIR", help="folder for the report")
+    add("--logger", choices=("wandb",), help="also log metrics, tables and plots there")
+    return evaluate_parser
+
+
+def evaluate_main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``fer-evaluate`` and exit with its status."""
+    request = evaluate_parser().parse_args(arguments)
+
+    def run() -> None:
+        # Imported late: torch takes seconds to load, and --help and usage errors do not need it.
+        from fer.evaluation.evaluate import evaluate
+
+        evaluate(request)
+
+    sys.exit(run_command(run))
+
+
+def compare_main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``fer-compare`` and exit with its status."""
+    request = _compare_parser().parse_args(arguments)
+
+    def run() -> None:
+        # Imported late, as in `evaluate_main`.
+        from fer.evaluation.compare import run as compare
+
+        compare(request)
+
+    sys.exit(run_command(run))
+
+
+def _compare_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fer-compare", description="Compare trained models on the same images, with paired tests."
+    )
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="run folder or .ckpt file; seeds of one recipe count as one")
+    add("--split", default="val", help="train, val, test or all (default: val)")
+    add("--path", help="new path of the data of the runs, if it has moved")
+    add("--metric", default="accuracy", help="accuracy, macro_f1, uar or log_loss (default: accuracy)")
+    add("--output", type=Path, help="folder for the report (default: OUTPUTS/compare/TIME_SPLIT)")
+    add("--no-speed", action="store_true", help="do not measure the speed; show the speed of training")
+    return parser
+
+
+if __name__ == "__main__":
+    evaluate_main()

@@ -1,0 +1,295 @@
+"""Compare trained models on the same images: which is better, and whether the difference is significant."""
+
+import argparse
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer.analysis.report.document import Cell, Table
+from fer.core.errors import FerError, did_you_mean
+
+# These load torch
+if TYPE_CHECKING:
+    from fer.analysis.metrics.comparison import Candidate, Comparison
+    from fer.evaluation.compared_runs import ComparedRun
+
+METRICS = ("accuracy", "macro_f1", "uar", "log_loss")
+# Title of the speed column, by whether the speed was measured
+SPEED_TITLES = {True: "images/s", False: "images/s in training"}
+_RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s(?P<seed>\d+)_(?P<tag>[0-9a-f]{4})")
+SELECTION_NOTE = (
+    "These validation images selected the checkpoint of each run, so all scores are slightly biased upwards."
+)
+ONE_RECIPE_NOTE = (
+    "The runs differ only in the seed: a difference between them is random variation of training."
+)
+CHECKPOINTS_NOTE = (
+    "These are checkpoints of one recipe, some of them of one training run: they also differ in the epoch."
+)
+TRAINED_ON_NOTE = (
+    "These images include training images of the models, so the scores do not show how they perform on new "
+    "images."
+)
+TRAINING_IMAGES_NOTE = (
+    "The recipes were trained on different images, which may explain a difference between them."
+)
+CHANGED_IMAGES_NOTE = "The {} images have changed since the training of {}."
+CHANGED_CODE_NOTE = (
+    "{} scores {:.1%} here, but {:.1%} in its run.json: the code of its network has changed since training."
+)
+# Entries of a manifest that identify images in memory and on disk
+_IMAGE_HASHES = ("pixels_sha256", "files_sha256")
+# Difference of an accuracy that half precision and another batch size can cause: seven images of FER2013
+_ACCURACY_TOLERANCE = 0.002
+_MISSING = "–"
+# Options in the sentence; the table has all of them
+_MAX_OPTIONS = 4
+
+
+def run(request: argparse.Namespace) -> None:
+    """Score runs without stored predictions, compare them, print the result and write the report.
+
+    Args:
+        request: The parsed command line.
+
+    Raises:
+        FerError: A run cannot be scored, or the runs cannot be compared.
+    """
+    _check(request)
+    from fer.evaluation.compared_runs import (
+        drop_equal_weights,
+        earlier_score_notes,
+        load_compared_runs,
+        record_test_scores,
+    )
+    from fer.evaluation.evaluate import check_writable
+    from fer.evaluation.runs import check_distinct_seeds
+
+    if request.output:
+        check_writable(request.output)
+    runs, notes = drop_equal_weights(
+        load_compared_runs(request.runs, request.split, request.path, not request.no_speed)
+    )
+    if _has_several_recipes(runs):
+        check_distinct_seeds((one.training_key, one["seed"], one["checkpoint"]) for one in runs)
+    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{request.split}"
+    folder = check_writable(request.output or runs[0].outputs / "compare" / name)
+    notes += earlier_score_notes(runs)
+    record_test_scores(runs)
+    notes += _notes(runs)
+    report(runs, request.metric, SPEED_TITLES[not request.no_speed], notes, folder)
+
+
+def _check(request: argparse.Namespace) -> None:
+    if request.metric not in METRICS:
+        hint = did_you_mean(request.metric, METRICS)
+        raise FerError(f"--metric {request.metric}: expected one of {', '.join(METRICS)}.{hint}")
+    if len(request.runs) < 2:
+        raise FerError(f"fer-compare: expected two runs or more, got only {request.runs[0]}.")
+
+
+def report(runs: "Sequence[ComparedRun]", metric: str, speed: str, notes: list[str], folder: Path) -> None:
+    """Compare under each set of labels, print the tables and write ``index.html`` and the other files.
+
+    Args:
+        runs: Two or more.
+        metric: One of `METRICS`.
+        speed: Title of the speed column.
+        notes: Shown in the report.
+        folder: Of the report.
+    """
+    from fer.analysis.metrics.comparison import compare
+    from fer.analysis.metrics.matching import images_sha256, match_images
+    from fer.analysis.report import write_report
+    from fer.evaluation.compared_runs import image_keys
+    from fer.evaluation.sections.comparison import comparison_section
+
+    pass  # IMPORT_GONE
+
+    predictions = [one.predictions for one in runs]
+    same_images = len({images_sha256(one) for one in predictions}) == 1
+    matched = match_images(predictions, None if same_images else image_keys(runs))
+    candidates = group_by_recipe(runs)
+    recipes = {candidate.name: runs[candidate.members[0]].recipe for candidate in candidates}
+    several_recipes = _has_several_recipes(runs)
+    notes = [*notes, recipe_sentence(recipes)] if several_recipes else notes
+    sections = []
+    for number, images in enumerate(matched, 1):
+        comparison = compare(images, candidates, metric)
+        key = "compare" if number == 1 else f"compare_{number}"
+        section = comparison_section(key, comparison, images, speed, notes)
+        section.tables.extend([recipe_table(recipes)] if several_recipes else [])
+        sections.append(section)
+        _print(comparison, images.name, section.paragraphs)
+    about = {key: runs[0][key] for key in ("data", "split", "role")}
+    title = f"Comparison of {len(candidates)} {'recipes' if several_recipes else 'runs'}"
+    page = write_report(folder, sections, title, {**about, "run": ", ".join(one["run"] for one in runs)})
+    print(f"report   {page}")
+
+
+def group_by_recipe(runs: "Sequence[ComparedRun]") -> "list[Candidate]":
+    """Group the seeds of each recipe into one candidate; with a single recipe, each run is a candidate."""
+    from fer.analysis.metrics.comparison import Candidate
+
+    groups: dict[Any, list[int]] = {}
+    several_recipes = _has_several_recipes(runs)
+    for index, one in enumerate(runs):
+        groups.setdefault(one.training_key if several_recipes else index, []).append(index)
+    names = unique_names([runs[members[0]] for members in groups.values()])
+    candidates = []
+    for name, members in zip(names, groups.values(), strict=True):
+        group = [runs[i] for i in members]
+        candidates.append(
+            Candidate(
+                name=name,
+                members=tuple(members),
+                runs=tuple(one["run"] for one in group),
+                parameters=group[0]["parameters"],
+                megabytes=group[0].megabytes,
+                images_per_second=_mean(one.speed or one.record.get("images_per_second") for one in group),
+                fit_seconds=_mean(one.record.get("fit_seconds") for one in group),
+            )
+        )
+    return candidates
+
+
+def _has_several_recipes(runs: "Sequence[ComparedRun]") -> bool:
+    return len({one.training_key for one in runs}) > 1
+
+
+def unique_names(runs: "Sequence[ComparedRun]") -> list[str]:
+    """Return a short, unique name for each run: its experiment, with tag, checkpoint or path where needed."""
+    names = [_stem(one["run"]) for one in runs]
+    for longer in (_with_tag, _with_checkpoint, _checkpoint_path):
+        names = [longer(one) if names.count(name) > 1 else name
+                 for name, one in zip(names, runs, strict=True)]  # fmt: skip
+    return names
+
+
+def _stem(run: str) -> str:
+    match = _RUN_NAME.fullmatch(run)
+    return match["stem"] if match else run
+
+
+def _with_tag(run: "ComparedRun") -> str:
+    match = _RUN_NAME.fullmatch(run["run"])
+    return f"{match['stem']} {match['tag']}" if match else str(run["run"])
+
+
+def _with_checkpoint(run: "ComparedRun") -> str:
+    return f"{_with_tag(run)} {Path(str(run['checkpoint'])).stem}"
+
+
+def _checkpoint_path(run: "ComparedRun") -> str:
+    return str(run["checkpoint"])
+
+
+def _mean(values: Any) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _notes(runs: "Sequence[ComparedRun]") -> list[str]:
+    """Return notes on the split, on how runs were grouped, and on what changed since training."""
+    role = runs[0]["role"]
+    notes = [SELECTION_NOTE] if role == "val" else []
+    notes += [TRAINED_ON_NOTE] if role in ("train", "all") else []
+    seeds = [one["seed"] for one in runs]
+    if not _has_several_recipes(runs):
+        notes.append(ONE_RECIPE_NOTE if len(set(seeds)) == len(seeds) else CHECKPOINTS_NOTE)
+    elif len({one.training_key[1:] for one in runs}) > 1:
+        notes.append(TRAINING_IMAGES_NOTE)
+    for one in runs:
+        then, best = one["trained_on"]["splits"].get(role, {}), one.record.get("best") or {}
+        now = one["manifest"]
+        is_changed = any(then[key] != now[key] for key in _IMAGE_HASHES if key in then and key in now)
+        accuracy, recorded = one.accuracy, best.get("val/accuracy", one.accuracy)
+        differs = abs(accuracy - recorded) > _ACCURACY_TOLERANCE
+        if is_changed:
+            notes.append(CHANGED_IMAGES_NOTE.format(role, one["run"]))
+        elif role == "val" and best.get("epoch") == one["epoch"] and differs:
+            notes.append(CHANGED_CODE_NOTE.format(one["run"], accuracy, recorded))
+    return notes
+
+
+def _print(comparison: "Comparison", labels: str, paragraphs: Sequence[str]) -> None:
+    """Print the table and the conclusions."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from fer.evaluation.sections.comparison import TITLES, format_score
+
+    metrics = (comparison.metric, *(name for name in ("accuracy", "macro_f1") if name != comparison.metric))
+    columns = ("seeds", *(TITLES[metric] for metric in metrics), "parameters", "images/s")
+    table = Table("", *(Column(name, justify="right") for name in columns), box=SIMPLE)
+    for candidate, estimates in zip(comparison.candidates, comparison.estimates, strict=True):
+        speed = f"{candidate.images_per_second:,.0f}" if candidate.images_per_second else "-"
+        cells = [format_score(metric, estimates[metric]) for metric in metrics]
+        num_seeds, parameters = str(len(candidate.members)), f"{candidate.parameters:,}"
+        table.add_row(candidate.name, num_seeds, *cells, parameters, speed)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    # A table that is piped to a file, or wider than the terminal, must not be wrapped.
+    console.width = max(console.width, 110)
+    console.print(f"\n{comparison.images:,} images, labels of {labels}")
+    console.print(table)
+    console.print(*paragraphs, sep="\n")
+
+
+def recipe_differences(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return the options that are not the same in all recipes.
+
+    Args:
+        recipes: Name -> nested options, as in a config.
+
+    Returns:
+        Dotted option -> its value in each recipe, in their order; ``"–"`` if a recipe has no such option.
+    """
+    flat = [dict(_flatten(recipe)) for recipe in recipes.values()]
+    options = dict.fromkeys(option for recipe in flat for option in recipe)
+    values = {option: [recipe.get(option, _MISSING) for recipe in flat] for option in options}
+    return {
+        option: in_recipes
+        for option, in_recipes in values.items()
+        if any(value != in_recipes[0] for value in in_recipes)
+    }
+
+
+def _flatten(options: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, value in options.items():
+        is_nested = isinstance(value, Mapping) and value
+        pairs += _flatten(value, f"{prefix}{name}.") if is_nested else [(f"{prefix}{name}", value)]
+    return pairs
+
+
+def recipe_table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return a row for each option in which recipes differ, a column for each recipe."""
+    rows: list[tuple[Cell, ...]] = [
+        (option, *map(_format, values)) for option, values in recipe_differences(recipes).items()
+    ]
+    return Table(("option", *recipes), rows, "Options in which the recipes differ.")
+
+
+def recipe_sentence(recipes: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the first differences as a sentence; for two recipes with the values."""
+    differences = recipe_differences(recipes)
+    with_values = len(recipes) == 2
+    named = [
+        f"{option} ({_join(recipes, values)})" if with_values else option
+        for option, values in list(differences.items())[:_MAX_OPTIONS]
+    ]
+    more = f" and {len(differences) - _MAX_OPTIONS} more" if len(differences) > _MAX_OPTIONS else ""
+    return f"The recipes differ in {', '.join(named)}{more}."
+
+
+def _join(names: Iterable[str], values: Sequence[Any]) -> str:
+    return ", ".join(f"{name}: {_format(value)}" for name, value in zip(names, values, strict=True))
+
+
+def _format(value: Any) -> str:
+    """Format a value as on the command line."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

@@ -1,0 +1,277 @@
+"""The runs of a comparison: predictions, size and speed of each. Each model is freed after it was scored."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fer.analysis.metrics.classification import count_estimates
+from fer.analysis.predictions import Predictions
+from fer.core.errors import FerError
+from fer.core.paths import expand_user
+from fer.data.dataset import EmotionData
+from fer.data.duplicates.hashes import pixel_digests
+from fer.data.image_files import ImageFiles
+from fer.evaluation.data import EvaluationSplit, data_options, read_data, select_split
+from fer.evaluation.inference import infer
+from fer.evaluation.ledger import Ledger, make_entry
+from fer.evaluation.runs import TrainedRun, load_run, make_training_key
+from fer.evaluation.score import score
+from fer.training.run_folder import read_record
+
+if TYPE_CHECKING:
+    pass  # IMPORT_GONE
+
+# Target duration of a timed batch: much longer than the resolution of the clock
+_BATCH_SECONDS = 0.2
+_LEDGER_METRICS = ("accuracy", "macro_f1", "uar")
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """A run that is compared with others.
+
+    Attributes:
+        predictions: For the split.
+        load_split: Returns the images; they are read when it is called.
+        megabytes: Size of its checkpoint.
+        record: Content of its ``run.json``.
+        recipe: Its config without the seed and without options that do not change the training.
+        speed: Images per second; ``None`` if it was not measured.
+        outputs: The folder of all runs.
+        is_new: It was scored now; if not, its stored predictions were used.
+    """
+
+    predictions: Predictions
+    load_split: Callable[[], EvaluationSplit]
+    megabytes: float
+    record: dict[str, Any]
+    recipe: dict[str, Any]
+    speed: float | None
+    outputs: Path
+    is_new: bool
+
+    def __getitem__(self, key: str) -> Any:
+        """Return an entry of ``predictions.about``."""
+        return self.predictions.about[key]
+
+    @property
+    def training_key(self) -> tuple[str, ...]:
+        """Key of a recipe, equal for all its seeds: hashes of recipe, training images and labels."""
+        return make_training_key(self["recipe_sha256"], self["trained_on"])
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction of correct predictions."""
+        return float((self.predictions.preds == self.predictions.target).mean())
+
+
+def load_compared_runs(
+    sources: Sequence[str], split: str, path: str | None, measure: bool
+) -> list[ComparedRun]:
+    """Load runs one after the other, and score those without matching stored predictions.
+
+    Args:
+        sources: Run folders or checkpoints.
+        split: ``train``, ``val``, ``test`` or ``all``.
+        path: Where the data is now; ``None`` if it has not moved.
+        measure: Measure the speed of each architecture once, on this machine.
+
+    Raises:
+        FerError: A run has no checkpoint, its data is missing, or there is no such split.
+    """
+    read = lru_cache(lambda options: read_data(json.loads(options)))
+    select = lru_cache(lambda options, labels: select_split(read(options), split, labels))
+    speeds: dict[str, float] = {}
+    compared = []
+    for source in sources:
+        run = load_run(source)
+        if measure and _architecture(run) not in speeds:
+            speeds[_architecture(run)] = measure_speed(run)
+        compared.append(_score_or_reuse(run, split, path, select, speeds.get(_architecture(run))))
+    return compared
+
+
+def _score_or_reuse(
+    run: TrainedRun,
+    split: str,
+    path: str | None,
+    select: Callable[..., EvaluationSplit],
+    speed: float | None,
+) -> ComparedRun:
+    # The closure must not hold the run, so that its model can be freed.
+    config, labels = run.checkpoint.config, run.checkpoint.labels
+
+    def load_split() -> EvaluationSplit:
+        return select(json.dumps(data_options(config, path), sort_keys=True), labels)
+
+    stored = stored_predictions(run, split)
+    # With --path, predictions of the data at its old path do not count.
+    if stored and path is not None and stored.about["data"] != load_split().data.source:
+        stored = None
+    if stored and not _is_current(stored, load_split):
+        stored = None
+    predictions = stored or _score(run, load_split())
+    record = read_record(run.folder) if run.folder else {}
+    megabytes = run.path.stat().st_size / 1e6
+    is_new = stored is None
+    return ComparedRun(predictions, load_split, megabytes, record, run.recipe, speed, run.outputs, is_new)
+
+
+def _is_current(stored: Predictions, load_split: Callable[[], EvaluationSplit]) -> bool:
+    """Whether images and labels have not changed since these predictions; True if the data is missing."""
+    try:
+        now = load_split().manifest()
+    except FerError:
+        return True
+    before = stored.about["manifest"]
+    return all(before.get(key) == now.get(key) for key in ("pixels_sha256", "files_sha256", "labels_sha256"))
+
+
+def stored_predictions(run: TrainedRun, split: str) -> Predictions | None:
+    """Return the predictions that fer-evaluate stored, if of these weights and on the run's own data."""
+    path = (run.folder or run.path) / "report" / split / "predictions.npz"
+    if not path.is_file():
+        return None
+    predictions = Predictions.load(path)
+    expected = {"model_sha256": run.model_sha256, "tta": None, "role": split, "other_data": False}
+    return (
+        predictions if all(predictions.about.get(key) == value for key, value in expected.items()) else None
+    )
+
+
+def _score(run: TrainedRun, split: EvaluationSplit) -> Predictions:
+    provenance = {
+        "data": split.data.source,
+        "split": split.name,
+        "role": split.role,
+        "has_test": split.has_test,
+        "test_images": split.test_images(),
+        "test_marks": split.sketch(split.in_test),
+        "manifest": split.manifest(),
+        "other_data": False,
+    }
+    return score(run, split, provenance).predictions
+
+
+def earlier_score_notes(runs: Sequence[ComparedRun]) -> list[str]:
+    """Return a note for each run whose recipe was scored on these test images before.
+
+    Call this before `record_test_scores`.
+    """
+    notes = []
+    for run in runs:
+        count = Ledger(run.outputs).history(run.predictions.about).same_recipe if run["has_test"] else 0
+        if count:
+            scores = f"{count} score{'s' if count > 1 else ''}"
+            notes.append(
+                f"{run['run']}: its recipe had {scores} on these test images before this comparison."
+            )
+    return notes
+
+
+def record_test_scores(runs: Sequence[ComparedRun]) -> None:
+    """Record new scores of test images in the ledger; those of stored predictions are already in it."""
+    for run in runs:
+        if run.is_new and run["has_test"]:
+            predictions = run.predictions
+            rng = np.random.default_rng(0)
+            names = predictions.labels.names
+            estimates = count_estimates(predictions.target, predictions.probs, names, 2000, rng)
+            result = {name: vars(estimates[name]) for name in _LEDGER_METRICS}
+            Ledger(run.outputs).append(make_entry(predictions.about, result))
+
+
+def _architecture(run: TrainedRun) -> str:
+    """Return a key of everything that the speed depends on."""
+    config = run.checkpoint.config
+    return json.dumps(
+        [config["model"], config["attention"], run.checkpoint.manifest["image_shape"]], default=str
+    )
+
+
+def measure_speed(run: TrainedRun) -> float:
+    """Return images per second on this machine, including resizing: the median of five batches."""
+    config, shape = run.checkpoint.config, run.checkpoint.manifest["image_shape"]
+
+    def seconds(count: int) -> float:
+        start = time.perf_counter()
+        infer(run.checkpoint.model, _black_images(count, shape, run), config["model"]["image_size"], count)
+        return time.perf_counter() - start
+
+    # Warm-up: the first call includes initialization.
+    seconds(8)
+    count = int(np.clip(8 * _BATCH_SECONDS / seconds(8), 8, 512))
+    return count / statistics.median(seconds(count) for _ in range(5))
+
+
+def _black_images(count: int, shape: Sequence[int], run: TrainedRun) -> EmotionData:
+    """Return black images; the speed does not depend on their content."""
+    images, targets = np.zeros((count, *shape), np.uint8), np.zeros(count, np.int64)
+    split, roles = targets.astype(np.uint8), {"val": "all"}
+    return EmotionData(images, targets, split, ("all",), roles, run.checkpoint.labels, "speed")
+
+
+def drop_equal_weights(runs: Sequence[ComparedRun]) -> tuple[list[ComparedRun], list[str]]:
+    """Return the runs with different weights, and a note for each of the others.
+
+    Raises:
+        FerError: Fewer than two are left.
+    """
+    by_weights: dict[str, ComparedRun] = {}
+    notes = []
+    for run in runs:
+        first = by_weights.setdefault(run["model_sha256"], run)
+        if first is not run:
+            notes.append(f"{run['run']} has the same weights as {first['run']}; they count as one run.")
+    if len(by_weights) < 2:
+        reason = f" {notes[0]}" if notes else ""
+        raise FerError(
+            f"fer-compare: expected two or more different models, got one.{reason} Name another run."
+        )
+    return list(by_weights.values()), notes
+
+
+def image_keys(runs: Sequence["ComparedRun"]) -> list[np.ndarray]:
+    """Return keys of the scored images of each run, ``(N,)`` each; equal keys are the same image.
+
+    For data in memory, hashes of the pixels; if the images of one path are held in several sizes or colours,
+    their rows. For data on disk, hashes of the files, or names and sizes if there are many.
+
+    Raises:
+        FerError: The data sets are held in ways that cannot be matched.
+    """
+    splits = [run.load_split() for run in runs]
+    keys = _split_keys(splits, [str(run["run"]) for run in runs])
+    # Images that could not be read have no prediction.
+    is_scored = [np.isin(split.index, run.predictions.index) for split, run in zip(splits, runs, strict=True)]
+    return [key[mask] for key, mask in zip(keys, is_scored, strict=True)]
+
+
+def _split_keys(splits: Sequence[EvaluationSplit], runs: Sequence[str]) -> list[np.ndarray]:
+    images = [split.data.images for split in splits]
+    in_memory = [part for part in images if isinstance(part, np.ndarray)]
+    on_disk = [part for part in images if isinstance(part, ImageFiles)]
+    if not in_memory:
+        return [np.array(list(part.files.content_hashes(np.arange(len(part))))) for part in on_disk]
+    names = " and ".join(dict.fromkeys(runs))
+    if on_disk:
+        raise FerError(
+            f"{names}: expected all images in memory or all on disk, got both, so they cannot be matched. "
+            "Score the runs again with the same datamodule.memory_gb."
+        )
+    if len({part.shape[1:] for part in in_memory}) == 1:
+        return [np.array(pixel_digests(part)) for part in in_memory]
+    if len({expand_user(split.data.source).resolve() for split in splits}) == 1:
+        return [split.index for split in splits]
+    sizes = " and ".join(dict.fromkeys("x".join(map(str, part.shape[1:])) for part in in_memory))
+    raise FerError(
+        f"{names}: expected images of one size or from one path, got {sizes} from several paths, so they "
+        "cannot be matched. Name one path that has the data of all runs with --path."
+    )

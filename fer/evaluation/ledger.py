@@ -1,0 +1,201 @@
+"""The ledger of test scores: an append-only file with one line for every evaluation of a test split."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from fer.core.errors import FerError
+
+FILENAME = "test_ledger.jsonl"
+# Overlap, as a proportion of the smaller set, from which two sets count as the same test images. Less overlap
+# comes from single duplicates between two sets.
+MIN_OVERLAP = 0.1
+SKETCH_SIZE = 256
+# Bytes of a hash. Among 10,000 images a collision occurs by chance in one of 5 million sets.
+_HASH_BYTES = 6
+
+
+@dataclass(frozen=True)
+class History:
+    """Earlier scores of a recipe on the same test images. The field names are keys of metrics.json.
+
+    Attributes:
+        same_model: Earlier scores of these exact weights on these images.
+        same_recipe: Earlier scores of the recipe on these images: ``same_model`` and other seeds.
+        recipes: Number of different recipes with a score on these images.
+        damaged: Lines that cannot be read, so that there may be more scores.
+    """
+
+    same_model: int
+    same_recipe: int
+    recipes: int
+    damaged: int
+
+
+class Ledger:
+    """An append-only file with a JSON object on each line. Several processes can write at the same time.
+
+    Args:
+        folder: The folder of all runs, ``outputs``.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.path = Path(folder) / FILENAME
+
+    def append(self, *entries: Mapping[str, Any]) -> Self:
+        """Append complete lines, all in one write.
+
+        Args:
+            entries: What `make_entry` returns.
+
+        Raises:
+            FerError: The file cannot be written. The score must then not be shown.
+        """
+        lines = "".join(f"{json.dumps(dict(entry), sort_keys=True)}\n" for entry in entries)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                _write_locked(file, lines.encode())
+            finally:
+                os.close(file)  # this also releases the lock
+        except OSError as error:
+            raise FerError(
+                f"{self.path}: the score of a test split must be recorded here, but the file cannot be "
+                f"written ({error.strerror}). Make it writable, or copy the run to a writable folder."
+            ) from error
+        return self
+
+    def entries(self) -> tuple[list[dict[str, Any]], int]:
+        """Return all entries, oldest first, and the number of lines that cannot be read."""
+        try:
+            lines = self.path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return [], 0
+        except OSError as error:
+            raise FerError(f"{self.path}: cannot be read ({error.strerror}).") from error
+        parsed = [_parse(line) for line in lines if line.strip()]
+        entries = [entry for entry in parsed if entry is not None]
+        return entries, len(parsed) - len(entries)
+
+    def history(self, about: Mapping[str, Any]) -> History:
+        """Count the earlier scores on the same test images.
+
+        Args:
+            about: Of the predictions: ``model_sha256``, ``recipe_sha256``, ``test_images``, ``test_marks``,
+                ``manifest``, and for an ensemble ``members``, whose scores count as its own.
+        """
+        entries, damaged = self.entries()
+        models = (about, *about.get("members", ()))
+        recipe_hashes, model_hashes = (
+            {model[key] for model in models} for key in ("recipe_sha256", "model_sha256")
+        )
+        same_images = [entry for entry in entries if _has_same_images(entry, about)]
+        same_recipe = [entry for entry in same_images if entry.get("recipe_sha256") in recipe_hashes]
+        same_model = [entry for entry in same_recipe if entry.get("model_sha256") in model_hashes]
+        recipes = {entry.get("recipe_sha256") for entry in same_images}
+        return History(len(same_model), len(same_recipe), len(recipes), damaged)
+
+
+def make_entry(about: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ledger entry of a score.
+
+    Args:
+        about: Of the predictions.
+        result: Metric -> plain values, with n and interval.
+    """
+    keys = (
+        "run",
+        "checkpoint",
+        "seed",
+        "model_sha256",
+        "recipe_sha256",
+        "data",
+        "split",
+        "role",
+        "manifest",
+        "test_images",
+        "test_marks",
+        "tta",
+    )
+    return {"when": about["created"], **{key: about.get(key) for key in keys}, "result": dict(result)}
+
+
+def _write_locked(file: int, lines: bytes) -> None:
+    """Append to a file under an exclusive lock, starting on a new line."""
+    _lock(file)
+    size = os.fstat(file).st_size
+    # The last line is incomplete if its writer was killed or the disk was full.
+    if size and _last_byte(file, size) != b"\n":
+        lines = b"\n" + lines
+    while lines:
+        lines = lines[os.write(file, lines) :]
+    os.fsync(file)
+
+
+def _last_byte(file: int, size: int) -> bytes:
+    os.lseek(file, size - 1, os.SEEK_SET)
+    return os.read(file, 1)
+
+
+def _lock(file: int) -> None:
+    # Windows has no fcntl; there, each line is appended in a single write without a lock.
+    with suppress(ImportError):
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _has_same_images(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two scores are of the same test images, or of sets that overlap by at least `MIN_OVERLAP`.
+
+    The sketches in ``test_marks`` are of perceptual hashes, so they match in any order, file format or size,
+    in gray or in colour.
+    """
+    sketches = [about.get("test_marks") or () for about in (first, second)]
+    return _images_sha256(first) == _images_sha256(second) or estimate_overlap(*sketches) >= MIN_OVERLAP
+
+
+def _images_sha256(about: Mapping[str, Any]) -> str | None:
+    """Return the content hash of the test images among those scored."""
+    if about.get("test_images"):
+        return str(about["test_images"])
+    manifest = about.get("manifest") or {}
+    return manifest.get("pixels_sha256") or manifest.get("files_sha256")
+
+
+def make_sketch(contents: Iterable[bytes]) -> list[str]:
+    """Return the sketch of a set, independent of its order: its `SKETCH_SIZE` smallest hashes, as hex.
+
+    A bottom-k sketch (Broder 1997, https://doi.org/10.1109/SEQUEN.1997.666900).
+    """
+    hashes = {hashlib.blake2b(content, digest_size=_HASH_BYTES).hexdigest() for content in contents}
+    return sorted(hashes)[:SKETCH_SIZE]
+
+
+def estimate_overlap(first: Sequence[str], second: Sequence[str]) -> float:
+    """Estimate the proportion of the smaller of two sets that is also in the other, in [0, 1].
+
+    Only hashes below the largest hash of both sketches are compared, because a full sketch omits all hashes
+    above its own. A subset with less than about a hundredth of the other set's images may have no hash to
+    compare, and then counts as 0.
+    """
+    limits = [hashes[-1] for hashes in (first, second) if len(hashes) == SKETCH_SIZE]
+    comparable = [
+        {value for value in hashes if not limits or value <= min(limits)} for hashes in (first, second)
+    ]
+    smaller = min(map(len, comparable))
+    return len(comparable[0] & comparable[1]) / smaller if smaller else 0.0

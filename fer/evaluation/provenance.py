@@ -1,0 +1,238 @@
+"""The provenance of scored images: their data set, and which of them were used in training."""
+
+import json
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fer.core.errors import FerError
+from fer.core.paths import expand_user
+from fer.data.dataset import EmotionData
+from fer.data.duplicates import find_duplicates
+from fer.data.duplicates.hashes import perceptual_hashes, pixel_digests
+from fer.data.splits import indices, manifest
+from fer.evaluation.data import EvaluationSplit, data_options, read_data, select_split
+from fer.evaluation.runs import TrainedRun
+
+# Options that each model needs as in its training
+_IMAGE_FORMAT = ("size", "color")
+# Options that do not change which images are read
+_NOT_OF_THE_DATA = {"batch_size", "eval_batch_size", "workers", "memory_gb"}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where images come from, and which of them were used in training.
+
+    Attributes:
+        about: JSON values: ``data``, ``split``, ``role``, ``has_test``, ``test_images``, ``test_marks``,
+            ``manifest``, ``left_out``, ``absent``; ``other_data``: whether the data set is not the run's;
+            ``changed``: the roles of the run's data set that changed since training; ``seen``: for train and
+            val, the number of images with the same pixels as an image of that split (``None`` if unknown).
+        has_copy: bool ``(N,)``, whether the training split contains a duplicate of each image, including near
+            duplicates if the images are of the run's data set. ``None`` if unknown, or for the training
+            images.
+    """
+
+    about: dict[str, Any]
+    has_copy: np.ndarray | None
+
+
+def find_provenance(
+    run: TrainedRun, split: EvaluationSplit, dataset: EmotionData, training_dataset: EmotionData | None
+) -> Provenance:
+    """Compare images with those of a training run.
+
+    Args:
+        run: The model.
+        split: The images.
+        dataset: The data set that they are from.
+        training_dataset: The data set that the run was trained on: ``dataset`` itself, another, or ``None``
+            if it is missing.
+    """
+    other = training_dataset is None or not _is_same(training_dataset, dataset)
+    seen = find_seen(split, training_dataset, other)
+    in_test = split.in_test | _in_own_test(split, training_dataset, other)
+    about = {
+        "data": dataset.source,
+        "split": split.name,
+        "role": split.role,
+        "has_test": bool(in_test.any()),
+        "test_images": split.test_images(),
+        "test_marks": split.sketch(in_test),
+        "manifest": split.manifest(),
+        "left_out": {**split.left_out},
+        "absent": list(split.absent),
+        "other_data": other,
+        "changed": []
+        if training_dataset is None
+        else changed_roles(training_dataset, run.checkpoint.manifest),
+        "seen": {role: None if mask is None else int(mask.sum()) for role, mask in seen.items()},
+    }
+    return Provenance(about, seen.get("train") if other else _near_duplicates(split, dataset))
+
+
+def changed_roles(data: EmotionData, trained_on: Mapping[str, Any]) -> list[str]:
+    """Return the roles whose images or labels differ from a manifest."""
+    before, now = trained_on["splits"], manifest(data, hide_test_labels=False)["splits"]
+    keys = ("pixels_sha256", "files_sha256", "labels_sha256")
+    hashes = {role: {key: part[key] for key in keys if key in part} for role, part in before.items()}
+    return [role for role, known in hashes.items() if not known.items() <= now.get(role, {}).items()]
+
+
+def _is_same(first: EmotionData, second: EmotionData) -> bool:
+    """Whether two data sets have the same images and labels in the same splits, wherever they are stored."""
+    if first is second:
+        return True
+    return not (
+        changed_roles(first, manifest(second, hide_test_labels=False))
+        or changed_roles(second, manifest(first, hide_test_labels=False))
+    )
+
+
+def find_seen(
+    split: EvaluationSplit, training_dataset: EmotionData | None, other: bool
+) -> dict[str, np.ndarray | None]:
+    """Return for train and val a mask of the images whose pixels are in that split, bool ``(N,)``.
+
+    ``None`` if unknown: images on disk would all have to be decoded, and an image in another size or number
+    of channels is not recognized by its pixels.
+
+    Args:
+        split: The images.
+        training_dataset: The data set that the run was trained on, if available.
+        other: The images are from another data set. If not, the split that they form is not searched.
+    """
+    roles = [role for role in ("train", "val") if other or split.role not in (role, "all")]
+    if training_dataset is None or not _are_comparable(split.data, training_dataset):
+        return dict.fromkeys(roles)
+    digests = pixel_digests(np.asarray(split.data.images))
+    return {
+        role: _are_in(digests, training_dataset, role) for role in roles if role in training_dataset.roles
+    }
+
+
+def _in_own_test(split: EvaluationSplit, training_dataset: EmotionData | None, other: bool) -> np.ndarray:
+    """Return which images of another data set are in the run's own test split, bool ``(N,)``.
+
+    They are recognized by perceptual hashes: in gray or in colour, and mostly also in another size.
+    """
+    if not other or training_dataset is None or "test" not in training_dataset.roles:
+        return np.zeros(len(split.index), bool)
+    test_images = training_dataset.take(indices(training_dataset, "test")).images
+    return np.isin(perceptual_hashes(split.data.images), perceptual_hashes(test_images))
+
+
+def _are_comparable(first: EmotionData, second: EmotionData) -> bool:
+    """Whether pixels can be compared: both in memory, with the same size and number of channels."""
+    return (
+        _is_in_memory(first) and _is_in_memory(second) and first.images.shape[1:] == second.images.shape[1:]
+    )
+
+
+def _is_in_memory(data: EmotionData) -> bool:
+    return isinstance(data.images, np.ndarray)
+
+
+def _are_in(digests: list[bytes], data: EmotionData, role: str) -> np.ndarray:
+    known = set(pixel_digests(data.images[indices(data, role)]))
+    return np.array([digest in known for digest in digests])
+
+
+def _near_duplicates(split: EvaluationSplit, dataset: EmotionData) -> np.ndarray | None:
+    """Return which images have an exact or near duplicate in train. The search is cached on disk."""
+    if split.role in ("train", "all") or "train" not in dataset.roles or not _is_in_memory(dataset):
+        return None
+    groups = find_duplicates(dataset.images).groups
+    return np.isin(groups[split.index], groups[indices(dataset, "train")])
+
+
+class EvaluationData:
+    """The data that runs are scored on.
+
+    Args:
+        run: The first run: its data is scored, in its label space.
+        role: ``train``, ``val``, ``test`` or ``all``.
+        path: Where its data is now; see `fer.evaluation.data.data_options`.
+        other: ``kind:path`` of another data set to score.
+
+    Raises:
+        FerError: The data is missing, or has no such split or emotion.
+    """
+
+    def __init__(self, run: TrainedRun, role: str, path: str | None = None, other: str | None = None) -> None:
+        self._path, self._other = path, other
+        self._datasets: dict[str, EmotionData] = {}
+        self._provenances: dict[tuple[int, str], Provenance] = {}
+        self._variants: dict[str, EvaluationData] = {}
+        self._options = data_options(run.checkpoint.config, path, other)
+        self.run, self.role = run, role
+
+    @cached_property
+    def dataset(self) -> EmotionData:
+        """The data set that is scored, with all its splits."""
+        return self._read(self._options)
+
+    @cached_property
+    def split(self) -> EvaluationSplit:
+        """The images to score."""
+        return select_split(self.dataset, self.role, self.run.checkpoint.labels)
+
+    def for_run(self, run: TrainedRun) -> "EvaluationData":
+        """Return the data in the image size and colour that a run needs; ``self`` if these are the same."""
+        own = data_options(run.checkpoint.config, self._path, self._other)
+        options = self._options | {
+            name: own[name] for name in _IMAGE_FORMAT if name in own and name in self._options
+        }
+        if options == self._options:
+            return self
+        variant = copy(self)
+        variant._options, variant._provenances = options, {}
+        for name in ("dataset", "split"):
+            vars(variant).pop(name, None)
+        return self._variants.setdefault(self._key(options), variant)
+
+    def training_dataset(self, run: TrainedRun) -> EmotionData | None:
+        """Return the data set that a run was trained on.
+
+        ``None`` if another data set is scored and this one is missing.
+        """
+        if self._other is None:
+            return self._read(data_options(run.checkpoint.config, self._path))
+        try:
+            return self._read(data_options(run.checkpoint.config))
+        except FerError:
+            return None
+
+    def provenance(self, run: TrainedRun) -> Provenance:
+        """Return how the images relate to the training of a run."""
+        own = self.training_dataset(run)
+        key = (id(own), json.dumps(run.checkpoint.manifest, sort_keys=True))
+        if key not in self._provenances:
+            self._provenances[key] = find_provenance(run, self.split, self.dataset, own)
+        return self._provenances[key]
+
+    def validation_split(self, run: TrainedRun) -> EvaluationSplit | None:
+        """Return the validation split of a run's own data set, if available."""
+        own = self.training_dataset(run)
+        return (
+            None if own is None or "val" not in own.roles else select_split(own, "val", run.checkpoint.labels)
+        )
+
+    def _read(self, options: Mapping[str, Any]) -> EmotionData:
+        key = self._key(options)
+        if key not in self._datasets:
+            self._datasets[key] = read_data(options)
+        return self._datasets[key]
+
+    @staticmethod
+    def _key(options: Mapping[str, Any]) -> str:
+        """Return a key that is equal for two spellings of the same data set."""
+        relevant = {name: value for name, value in options.items() if name not in _NOT_OF_THE_DATA}
+        if relevant.get("path"):
+            relevant["path"] = str(expand_user(relevant["path"]).resolve())
+        return json.dumps(relevant, sort_keys=True, default=str)

@@ -1,0 +1,104 @@
+"""The sections of an evaluation report, in order. Each analysis writes its own section."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fer.analysis.metrics.estimate import Estimate
+from fer.analysis.metrics.temperature import Calibration
+from fer.analysis.predictions import Images, Predictions
+from fer.analysis.report.document import Section
+from fer.core.errors import FerError
+from fer.evaluation.head_pose import find_landmarks
+from fer.evaluation.ledger import History
+from fer.evaluation.sections import calibration, errors, protocol, scores, training
+from fer.evaluation.sections.annotators import annotators_section
+from fer.evaluation.sections.gradcam import SECTION_TITLE, gradcam_section
+from fer.evaluation.sections.label_errors import label_errors_section
+from fer.evaluation.sections.slices import slices_section
+from fer.models import EmotionClassifier
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """What a report is built from.
+
+    Attributes:
+        predictions: With test-time augmentation, if requested.
+        without_tta: The predictions without it; the same object if it was not requested.
+        estimates: What `fer.analysis.metrics.classification.score` returned for ``predictions``.
+        estimates_without_tta: The same for ``without_tta``.
+        images: uint8 ``(N, H, W, C)``, the images of the predictions; on disk or in memory.
+        calibration: Fitted on the validation split, or ``None``.
+        history: Earlier test scores.
+        has_copy: bool ``(N,)``, whether the training images contain a duplicate; ``None`` if unknown.
+        epochs: Rows of the run's ``metrics.csv``; empty for an ensemble.
+        monitor: Metric that selected the best epoch.
+        model: The model of the predictions; ``None`` for an ensemble.
+        seeds: ``about`` and estimates of each run, if several seeds of a recipe were scored.
+    """
+
+    predictions: Predictions
+    without_tta: Predictions
+    estimates: Mapping[str, Estimate]
+    estimates_without_tta: Mapping[str, Estimate]
+    images: Images
+    calibration: Calibration | None
+    history: History
+    has_copy: np.ndarray | None = None
+    epochs: Sequence[Mapping[str, float]] = ()
+    monitor: str = "val/accuracy"
+    model: EmotionClassifier | None = None
+    seeds: Sequence[tuple[Mapping[str, Any], Mapping[str, Estimate]]] = field(default_factory=tuple)
+
+
+def build_sections(inputs: ReportInputs) -> list[Section]:
+    """Return the sections of a report, warnings first."""
+    about = inputs.predictions.about
+    return [
+        *protocol.warnings(about, inputs.history),
+        *_scores(inputs),
+        annotators_section(inputs.predictions),
+        calibration.section(inputs.without_tta, inputs.calibration),
+        *_errors(inputs),
+        *_training(inputs),
+        protocol.section(about, inputs.history),
+    ]
+
+
+def _scores(inputs: ReportInputs) -> Iterator[Section]:
+    if inputs.seeds:
+        abouts, estimates = zip(*inputs.seeds, strict=True)
+        yield scores.seeds_section(abouts, estimates)
+    yield scores.section(inputs.predictions, dict(inputs.estimates))
+    if inputs.without_tta is not inputs.predictions:
+        name = inputs.predictions.about["tta"]
+        yield scores.tta_section(name, inputs.estimates_without_tta, inputs.estimates)
+
+
+def _errors(inputs: ReportInputs) -> Iterator[Section]:
+    about, predictions = inputs.predictions.about, inputs.predictions
+    yield errors.section(predictions)
+    yield errors.gallery_section(predictions, inputs.images)
+    # Confident predictions reveal label errors only on images whose labels the model was not trained on.
+    if about["other_data"] or about["role"] not in ("train", "all"):
+        yield label_errors_section(predictions, inputs.images)
+    yield slices_section(predictions, inputs.images, inputs.has_copy, *find_landmarks(inputs.images))
+    if inputs.model is not None:
+        yield _gradcam(inputs, inputs.model)
+
+
+def _gradcam(inputs: ReportInputs, model: EmotionClassifier) -> Section:
+    """Return the Grad-CAM section, or a section that says why there are no saliency maps."""
+    size = inputs.predictions.about["image_size"]
+    try:
+        return gradcam_section(inputs.predictions, inputs.images, model, size)
+    except FerError as error:
+        return Section("gradcam", SECTION_TITLE, [str(error)])
+
+
+def _training(inputs: ReportInputs) -> Iterator[Section]:
+    if inputs.epochs:
+        yield training.section(inputs.epochs, inputs.monitor)

@@ -1,0 +1,176 @@
+"""Trained runs: find and load their checkpoint, and identify models and recipes by hashes."""
+
+import hashlib
+import json
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from fer.core.errors import FerError
+from fer.core.paths import expand_user
+from fer.models.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+
+# Config keys that may differ between two runs of one recipe: paths, logging, and how the work is distributed
+# on the machine. The number of devices is part of the recipe, because it multiplies the batch size.
+_NOT_IN_RECIPE = {
+    "": {"seed", "name", "output_dir", "resume", "logger"},
+    "trainer": {
+        "accelerator", "strategy", "enable_progress_bar", "enable_model_summary", "enable_checkpointing",
+        "log_every_n_steps", "profiler", "detect_anomaly", "barebones",
+    },
+    "datamodule": {"path", "workers", "memory_gb", "eval_batch_size"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A trained run with its model.
+
+    Attributes:
+        name: Name of the run folder, or of a checkpoint outside a run folder.
+        path: The checkpoint file.
+        folder: The run folder; ``None`` for a checkpoint outside one.
+        checkpoint: Its content: model, labels, config and manifest.
+        model_sha256: Hash of the weights; see `hash_model`.
+        recipe_sha256: Hash of the config without the seed; see `hash_recipe`.
+    """
+
+    name: str
+    path: Path
+    folder: Path | None
+    checkpoint: Checkpoint
+    model_sha256: str
+    recipe_sha256: str
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the run, if its config has one."""
+        return self.checkpoint.config.get("seed")
+
+    @property
+    def outputs(self) -> Path:
+        """Folder of all runs: ``outputs`` for ``outputs/train/DATE/RUN`` and for the runs of a sweep.
+
+        For any other location, the parent folder of the run.
+        """
+        if self.folder is None:
+            return self.path.parent
+        outputs = (folder.parent for folder in self.folder.parents if folder.name in ("train", "multirun"))
+        return next(outputs, self.folder.parent)
+
+    @property
+    def training_key(self) -> tuple[str, ...]:
+        """What all seeds of one recipe have in common; see `make_training_key`."""
+        return make_training_key(self.recipe_sha256, self.checkpoint.manifest)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The part of the config that defines the training; see `recipe_from_config`."""
+        return recipe_from_config(self.checkpoint.config)
+
+
+def load_run(source: str | Path, which: str | None = None) -> TrainedRun:
+    """Load a run.
+
+    Args:
+        source: A run folder, or a ``.ckpt`` file of one.
+        which: ``best`` or ``last``, for a run folder; ``None``: best if there is one, otherwise last.
+
+    Raises:
+        FerError: There is no checkpoint, or it is damaged or not from this project.
+    """
+    path = _find_checkpoint(expand_user(source).resolve(), which)
+    folder = path.parent.parent if path.parent.name == "checkpoints" else None
+    checkpoint = load_checkpoint(path)
+    name = folder.name if folder else path.stem
+    hashes = hash_model(checkpoint.model), hash_recipe(checkpoint.config)
+    return TrainedRun(name, path, folder, checkpoint, *hashes)
+
+
+def _find_checkpoint(path: Path, which: str | None) -> Path:
+    if path.is_file():
+        return path
+    names = (which,) if which else ("best", "last")
+    if (checkpoint := find_checkpoint(path, names)) is not None:
+        return checkpoint
+    if (path / "card.json").is_file():
+        raise FerError(
+            f"{path}: expected a run, got a bundle. Its card has the metrics of the exported model. To "
+            "evaluate it, give the run that it was exported from."
+        )
+    if not path.is_dir():
+        raise FerError(
+            f"{path}: expected a run, but the path does not exist. Give the folder that fer-train printed, "
+            "or a .ckpt file."
+        )
+    raise FerError(
+        f"{path}: expected a run folder with checkpoints/{names[0]}.ckpt, but it has none. Either the run "
+        "stopped before the end of its first epoch, or this is another folder. Give a folder that fer-train "
+        "printed."
+    )
+
+
+def hash_model(model: nn.Module) -> str:
+    """Return the SHA-256 over the tensors of a model's state, sorted by name.
+
+    Equal weights have equal hashes, independent of the file, the device and the memory layout.
+    """
+    checksum = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        checksum.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        checksum.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return checksum.hexdigest()
+
+
+def hash_recipe(config: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the recipe in a config."""
+    recipe = recipe_from_config(config)
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def make_training_key(recipe_sha256: str, manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a key that is equal for all seeds of a recipe: hashes of recipe, training images and labels."""
+    part = manifest["splits"].get("train", {})
+    return (recipe_sha256, *(str(part.get(f"{kind}_sha256")) for kind in ("pixels", "files", "labels")))
+
+
+def recipe_from_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a config that defines the training, without the seed.
+
+    Paths of data and outputs, loggers, and settings that only distribute the work on a machine are also
+    removed.
+    """
+    recipe = {key: value for key, value in config.items() if key not in _NOT_IN_RECIPE[""]}
+    return recipe | {
+        group: _without(recipe.get(group, {}), _NOT_IN_RECIPE[group]) for group in ("trainer", "datamodule")
+    }
+
+
+def _without(value: Any, keys: set[str]) -> Any:
+    """Return nested values without these keys at any depth: each source of a data set has a path."""
+    if isinstance(value, Mapping):
+        return {key: _without(inner, keys) for key, inner in value.items() if key not in keys}
+    return [_without(inner, keys) for inner in value] if isinstance(value, list) else value
+
+
+def check_distinct_seeds(trainings: Iterable[tuple[Hashable, int | None, str]]) -> None:
+    """Reject two checkpoints of one training run, which would count as two seeds.
+
+    Args:
+        trainings: For each checkpoint the key of its training (`fer.evaluation.runs.TrainedRun.training_key`), its
+            seed (None: several, or unknown), and its path.
+
+    Raises:
+        FerError: Two have the same key and seed.
+    """
+    known: dict[Hashable, str] = {}
+    for key, seed, path in trainings:
+        if seed is not None and (key, seed) in known:
+            raise FerError(
+                f"{known[key, seed]} and {path}: expected different seeds of a recipe, got two checkpoints "
+                f"of one training run (seed {seed}). Name only one of them."
+            )
+        known[key, seed] = path

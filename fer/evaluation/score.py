@@ -1,0 +1,219 @@
+"""Score a run on a split; its predictions include where model and images come from."""
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from fer.analysis.metrics.calibration import calibrate
+from fer.analysis.metrics.temperature import Calibration, read_calibration, write_calibration
+from fer.analysis.predictions import Predictions
+from fer.core.errors import FerError
+from fer.core.labels import check_same_labels
+from fer.evaluation.data import EvaluationSplit
+from fer.evaluation.inference import InferenceOutputs, infer
+from fer.evaluation.provenance import EvaluationData, find_provenance
+from fer.evaluation.runs import TrainedRun
+
+_DEFAULT_BATCH_SIZE = 512
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """Predictions of a run; ``without_tta`` is ``None`` if no test-time augmentation was used."""
+
+    predictions: Predictions
+    without_tta: Predictions | None
+
+
+def score(
+    run: TrainedRun, split: EvaluationSplit, about: Mapping[str, Any], tta: str | None = None
+) -> ScoredRun:
+    """Run a model over images.
+
+    Args:
+        run: The model.
+        split: The images.
+        about: Provenance of the images; see `fer.evaluation.provenance.find_provenance`.
+        tta: See `fer.evaluation.inference.infer`.
+
+    Raises:
+        FerError: Images cannot be read, the augmentation is unknown, or the model returns NaN.
+    """
+    config = run.checkpoint.config
+    batch_size = config["datamodule"].get("eval_batch_size", _DEFAULT_BATCH_SIZE)
+    start = time.perf_counter()
+    outputs = infer(run.checkpoint.model, split.data, config["model"]["image_size"], batch_size, tta)
+    _check_finite(outputs.logits, run)
+    seconds = {"seconds": round(time.perf_counter() - start, 3)}
+    without_tta = _predictions(run, split, outputs, {**about, **seconds})
+    if outputs.tta_probs is None:
+        return ScoredRun(without_tta, None)
+    return ScoredRun(average([outputs.tta_probs], without_tta, {"tta": tta}), without_tta)
+
+
+def _check_finite(logits: np.ndarray, run: TrainedRun) -> None:
+    """Reject NaN: its argmax would count as a prediction of the first emotion."""
+    if num_bad := int((~np.isfinite(logits)).any(1).sum()):
+        raise FerError(
+            f"{run.path}: expected finite numbers from the model, got NaN or infinity for {num_bad:,} of "
+            f"{len(logits):,} images. Its training diverged: use an earlier checkpoint, or train it again."
+        )
+
+
+def average(probs: list[np.ndarray], base: Predictions, about: Mapping[str, Any]) -> Predictions:
+    """Return ``base`` with its probabilities replaced by the mean of these, ``(N, K)`` each."""
+    mean: np.ndarray = np.asarray(np.mean(probs, axis=0, dtype=np.float64))
+    logits = np.log(np.maximum(mean, np.finfo(np.float32).tiny)).astype(np.float32)
+    return replace(base, probs=mean.astype(np.float32), logits=logits, about={**base.about, **about})
+
+
+def _predictions(
+    run: TrainedRun, split: EvaluationSplit, outputs: InferenceOutputs, about: Mapping[str, Any]
+) -> Predictions:
+    rows = outputs.rows
+    return Predictions(
+        labels=run.checkpoint.labels,
+        index=split.index[rows],
+        target=split.target[rows],
+        logits=outputs.logits,
+        probs=softmax(outputs.logits),
+        votes=None if split.votes is None else split.votes[rows],
+        source=split.sources()[rows],
+        about={**_about_run(run), **about},
+    )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities, float32 ``(N, K)``, computed in float64."""
+    powers = np.exp(logits - logits.max(1, keepdims=True), dtype=np.float64)
+    return (powers / powers.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _about_run(run: TrainedRun) -> dict[str, Any]:
+    model = run.checkpoint.config["model"]
+    return {
+        "run": run.name,
+        "model": model["name"],
+        "image_size": model["image_size"],
+        "parameters": sum(weights.numel() for weights in run.checkpoint.model.parameters()),
+        "checkpoint": str(run.path),
+        "epoch": run.checkpoint.epoch,
+        "seed": run.seed,
+        "model_sha256": run.model_sha256,
+        "recipe_sha256": run.recipe_sha256,
+        "trained_on": run.checkpoint.manifest,
+        "init_from": run.checkpoint.init_from,
+        "tta": None,
+        "temperature": None,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def ensemble(members: Sequence[Predictions]) -> Predictions:
+    """Return the mean of the probabilities of several models for the same images.
+
+    Args:
+        members: Two or more, of one label space.
+
+    Raises:
+        FerError: Their label spaces or images differ.
+    """
+    first = members[0]
+    for other in members[1:]:
+        check_same_labels(first.labels, other.labels, str(other.about["checkpoint"]))
+        if not (np.array_equal(first.index, other.index) and np.array_equal(first.target, other.target)):
+            raise FerError(
+                f"--ensemble: expected predictions for the same images, but {first.about['checkpoint']} "
+                f"({len(first):,} images) and {other.about['checkpoint']} ({len(other):,} images) have "
+                "different ones. Name runs of one data set."
+            )
+    about = {
+        "run": f"ensemble of {len(members)} runs",
+        "member_runs": ", ".join(str(member.about["run"]) for member in members),
+        "members": [member.about for member in members],
+        **_combine_provenance([member.about for member in members]),
+        "checkpoint": ", ".join(str(member.about["checkpoint"]) for member in members),
+        "parameters": sum(member.about["parameters"] for member in members),
+        "model_sha256": _joint_hash([member.about["model_sha256"] for member in members]),
+        "recipe_sha256": _joint_hash([member.about["recipe_sha256"] for member in members]),
+        "seed": None,
+        "epoch": None,
+    }
+    return average([member.probs for member in members], first, about)
+
+
+def _combine_provenance(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the provenance of the images for the ensemble: what one member has seen counts as seen."""
+    seen: dict[str, int | None] = {}
+    for role in dict.fromkeys(role for about in abouts for role in about["seen"]):
+        counts = [about["seen"].get(role) for about in abouts]
+        known = [count for count in counts if count is not None]
+        seen[role] = max(known) if any(known) or len(known) == len(counts) else None
+    return {
+        "seen": seen,
+        "changed": sorted({role for about in abouts for role in about["changed"]}),
+        "other_data": any(about["other_data"] for about in abouts),
+        "has_test": any(about["has_test"] for about in abouts),
+        "test_images": next((about["test_images"] for about in abouts if about["test_images"]), None),
+        "test_marks": next((about["test_marks"] for about in abouts if about.get("test_marks")), []),
+    }
+
+
+def _joint_hash(hashes: list[str]) -> str:
+    return hashlib.sha256("\n".join(["ensemble", *sorted(hashes)]).encode()).hexdigest()
+
+
+def find_calibration(
+    predictions: Predictions, run: TrainedRun | None, data: EvaluationData
+) -> Calibration | None:
+    """Return the calibration of a run, fitted on its own validation split or loaded from its folder.
+
+    Args:
+        predictions: Of any split, without test-time augmentation.
+        run: The run; ``None`` for an ensemble, which is only calibrated when its validation split is scored.
+        data: The evaluation data.
+
+    Returns:
+        ``None`` if the validation split that the run was trained with is not available.
+    """
+    if _is_own_validation(predictions):
+        calibration = calibrate(predictions)
+    elif run is None:
+        return None
+    elif (stored := read_calibration(run.path.parent, run.model_sha256)) is not None:
+        return stored
+    elif (validation := _score_validation(run, data)) is not None:
+        calibration = calibrate(validation)
+    else:
+        return None
+    if run is not None and _may_write(run):
+        write_calibration(run.path.parent, calibration)
+    return calibration
+
+
+def _is_own_validation(predictions: Predictions) -> bool:
+    about = predictions.about
+    return about["role"] == "val" and not about["other_data"] and "val" not in about["changed"]
+
+
+def _score_validation(run: TrainedRun, data: EvaluationData) -> Predictions | None:
+    dataset, split = data.training_dataset(run), data.validation_split(run)
+    if dataset is None or split is None:
+        return None
+    predictions = score(run, split, find_provenance(run, split, dataset, dataset).about).predictions
+    return predictions if _is_own_validation(predictions) else None
+
+
+def _may_write(run: TrainedRun) -> bool:
+    """Whether the folder is writable and has no calibration with precedence.
+
+    The calibration of the best checkpoint takes precedence over that of any other.
+    """
+    folder = run.path.parent
+    return os.access(folder, os.W_OK) and (run.path.stem == "best" or read_calibration(folder) is None)

@@ -1,0 +1,191 @@
+"""The report section on a comparison: conclusions, scores, all pairs, and the score against speed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fer.analysis.metrics.comparison import LOWER_IS_BETTER, Candidate, Comparison, Pair, format_difference
+from fer.analysis.metrics.estimate import Estimate
+from fer.analysis.metrics.matching import MatchedImages
+from fer.analysis.metrics.paired import METRICS, Difference
+from fer.analysis.plots.comparison import SpeedPoint, plot_speed
+from fer.analysis.plots.style import png_bytes
+from fer.analysis.report.document import Cell, Plot, Section, Table
+
+TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR", "log_loss": "log loss"}
+# Conclusions that are written out; the table of pairs has all of them
+_NUM_CONCLUSIONS = 6
+# Remark on candidates with a single run: if all have one, and if only some have
+_ALL_SINGLE = " Each was trained once, so the conclusions hold for these runs, not for their recipes."
+_SOME_SINGLE = " Recipes that were trained once are assumed to vary over seeds as much as the others."
+
+
+def comparison_section(
+    key: str, comparison: Comparison, images: MatchedImages, speed: str, notes: Sequence[str] = ()
+) -> Section:
+    """Return the section on a comparison under one set of labels.
+
+    Args:
+        key: Of the section.
+        comparison: What `fer.analysis.metrics.comparison.compare` returned.
+        images: The images and labels.
+        speed: Name of the speed column and axis: what `Candidate.images_per_second` measures.
+        notes: Further notes: on the split, on equal runs, …
+    """
+    return Section(
+        key,
+        f"Comparison under the labels of {images.name}",
+        [*conclusions(comparison), *images.notes, *notes, _method(comparison)],
+        [_score_table(comparison, images, speed), _pair_table(comparison)],
+        _plots(key, comparison, speed),
+        _numbers(comparison, images, speed),
+    )
+
+
+def conclusions(comparison: Comparison) -> list[str]:
+    """Return the conclusions on the best candidate against each of the others."""
+    best = comparison.candidates[0].name
+    pairs = [pair for pair in comparison.pairs if pair.names[0] == best]
+    sentences = [pair.verdict for pair in pairs[:_NUM_CONCLUSIONS]]
+    if len(pairs) > _NUM_CONCLUSIONS:
+        worse = sum(pair.shown for pair in pairs)
+        sentences.append(f"In total, {best} is better than {worse} of {len(pairs)} others.")
+    return sentences
+
+
+def format_score(metric: str, estimate: Estimate) -> str:
+    """Return an estimate as a table shows it: ``58.7 % [57.1, 60.2]``."""
+    if estimate.value is None:
+        return estimate.note
+    unit = "" if metric in LOWER_IS_BETTER else " %"
+    value = f"{format_difference(metric, estimate.value)}{unit}"
+    if estimate.low is None or estimate.high is None:
+        return value
+    return f"{value} [{format_difference(metric, estimate.low)}, {format_difference(metric, estimate.high)}]"
+
+
+def _score_table(comparison: Comparison, images: MatchedImages, speed: str) -> Table:
+    metrics = (comparison.metric, *(name for name in METRICS if name != comparison.metric))
+    titles = tuple(TITLES[name] for name in metrics)
+    columns = ("recipe or run", "seeds", *titles, "parameters", "MB", speed, "training s")
+    rows: list[tuple[Cell, ...]] = [
+        (
+            candidate.name,
+            len(candidate.members),
+            *(format_score(name, estimates[name]) for name in metrics),
+            f"{candidate.parameters:,}",
+            f"{candidate.megabytes:.1f}",
+            None if candidate.images_per_second is None else f"{candidate.images_per_second:,.0f}",
+            None if candidate.fit_seconds is None else f"{candidate.fit_seconds:,.0f}",
+        )
+        for candidate, estimates in zip(comparison.candidates, comparison.estimates, strict=True)
+    ]
+    caption = (
+        f"n = {comparison.images:,} images, labels of {images.name}; 95 % intervals; MB is the size of one "
+        "checkpoint."
+    )
+    return Table(columns, rows, caption)
+
+
+def _pair_table(comparison: Comparison) -> Table:
+    others = tuple(name for name in ("accuracy", "macro_f1") if name != comparison.metric)
+    metrics = (comparison.metric, *others)
+    tests = ("only A correct", "only B correct", "McNemar p", "p", "p (Holm)", "conclusion")
+    columns = ("A", "B", *(f"{TITLES[name]}, A - B" for name in metrics), *tests)
+    rows = [(*pair.names, *_differences(pair, metrics), *_tests(pair)) for pair in comparison.pairs]
+    caption = (
+        f"n = {comparison.images:,}; percentage points (log loss: nats) with 95 % intervals. The conclusion "
+        f"is about {TITLES[comparison.metric]}."
+    )
+    return Table(columns, rows, caption)
+
+
+def _differences(pair: Pair, metrics: Sequence[str]) -> list[str]:
+    return [_format_with_interval(name, pair.differences[name]) for name in metrics]
+
+
+def _format_with_interval(metric: str, difference: Difference) -> str:
+    value, low, high = (
+        format_difference(metric, number, signed=True)
+        for number in (difference.value, difference.low, difference.high)
+    )
+    return value if difference.no_interval else f"{value} [{low}, {high}]"
+
+
+def _tests(pair: Pair) -> list[Cell]:
+    only = pair.only or (None, None)
+    exact = None if pair.mcnemar_p is None else _format_p(pair.mcnemar_p)
+    conclusion = f"{pair.names[0]} is better" if pair.shown else "no significant difference"
+    return [*only, exact, _format_p(pair.p), _format_p(pair.p_holm), conclusion]
+
+
+def _format_p(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def _method(comparison: Comparison) -> str:
+    """Return how the intervals and tests were computed."""
+    num_seeds = {len(candidate.members) for candidate in comparison.candidates}
+    source = "images" if num_seeds == {1} else "images and seeds"
+    single = ""
+    if 1 in num_seeds:
+        single = _SOME_SINGLE if len(num_seeds) > 1 else _ALL_SINGLE
+    tests = len(comparison.pairs)
+    holm = f" p-values are corrected for {tests} pairs (Holm)." if tests > 1 else ""
+    return (
+        f"Differences are paired: on the same images. Intervals are over {source}: 2,000 resamples within "
+        f"each emotion.{holm} A difference counts as significant if its interval excludes 0 and p is below "
+        f"0.05.{single}"
+    )
+
+
+def _plots(key: str, comparison: Comparison, speed: str) -> list[Plot]:
+    """Return the plot of score against speed, if speeds are known."""
+    metric, scale = comparison.metric, 1 if comparison.metric in LOWER_IS_BETTER else 100
+    points = [
+        SpeedPoint(
+            _point_label(candidate, metric, estimates[metric]),
+            *_scaled(estimates[metric], scale),
+            candidate.images_per_second,
+        )
+        for candidate, estimates in zip(comparison.candidates, comparison.estimates, strict=True)
+        if candidate.images_per_second
+    ]
+    if not points:
+        return []
+    title, unit = TITLES[metric], "" if metric in LOWER_IS_BETTER else ", %"
+    figure = plot_speed(
+        points,
+        (speed, f"{title}{unit}"),
+        f"{title[0].upper()}{title[1:]} against speed",
+        metric in LOWER_IS_BETTER,
+    )
+    alt = f"{title} of {len(points)} models against images per second"
+    caption = f"n = {comparison.images:,} images. The line is the Pareto front."
+    return [Plot(f"{key}_speed", png_bytes(figure), alt, caption)]
+
+
+def _point_label(candidate: Candidate, metric: str, estimate: Estimate) -> str:
+    unit = "" if metric in LOWER_IS_BETTER else " %"
+    return f"{candidate.name}  {format_difference(metric, estimate.value or 0.0)}{unit}"
+
+
+def _scaled(estimate: Estimate, scale: int) -> tuple[float, float, float]:
+    """Return value, low and high in the unit of the axis; without an interval all three are the value."""
+    value = estimate.value or 0.0
+    low, high = (value if limit is None else limit for limit in (estimate.low, estimate.high))
+    return scale * value, scale * low, scale * high
+
+
+def _numbers(comparison: Comparison, images: MatchedImages, speed: str) -> dict[str, Any]:
+    candidates = [
+        {**vars(candidate), "speed_is": speed, "scores": estimates}
+        for candidate, estimates in zip(comparison.candidates, comparison.estimates, strict=True)
+    ]
+    return {
+        "metric": comparison.metric,
+        "images": comparison.images,
+        "labels": images.name,
+        "emotions": images.labels.names,
+        "entrants": candidates,
+        "pairs": comparison.pairs,
+    }

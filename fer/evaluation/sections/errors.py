@@ -1,0 +1,210 @@
+"""The report section on errors: the confusion matrix, and the most confused pairs with examples."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fer.analysis.metrics.classification import confusion_counts
+from fer.analysis.metrics.estimate import format_percent, format_proportion, proportion
+from fer.analysis.plots.confusion import plot_confusion_matrix
+from fer.analysis.plots.images import ImageStrip, plot_contact_sheet
+from fer.analysis.plots.style import png_bytes
+from fer.analysis.predictions import Images, Predictions
+from fer.analysis.report.document import Plot, Section, Table
+
+_NUM_EXAMPLES = 5  # files or rows that the table lists for each pair
+GALLERY_COLUMNS = 5
+_NUM_ERRORS, _NUM_PAIRS = 25, 6
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """Images of one emotion that were predicted as another.
+
+    Attributes:
+        true: Class index of the label.
+        predicted: Class index of the prediction.
+        rows: int64 ``(n,)``, rows of the predictions, most confident first.
+        support: Number of images with this label.
+        errors: Number of errors in the whole split.
+    """
+
+    true: int
+    predicted: int
+    rows: np.ndarray
+    support: int
+    errors: int
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.rows)
+
+
+def confused_pairs(predictions: Predictions, limit: int = 6) -> list[ConfusedPair]:
+    """Return the pairs of emotions with the most errors, largest first.
+
+    Args:
+        predictions: Of a split.
+        limit: Maximum number of pairs.
+    """
+    counts = confusion_counts(predictions.target, predictions.preds, len(predictions.labels))
+    wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
+    largest = np.argsort(-wrong, axis=None, kind="stable")[:limit]
+    cells = [(int(cell) // len(wrong), int(cell) % len(wrong)) for cell in largest]
+    errors = int(wrong.sum())
+    return [
+        ConfusedPair(
+            true, predicted, _rows_of_pair(predictions, true, predicted), int(counts[true].sum()), errors
+        )
+        for true, predicted in cells
+        if wrong[true, predicted]
+    ]
+
+
+def _rows_of_pair(predictions: Predictions, true: int, predicted: int) -> np.ndarray:
+    rows = np.flatnonzero((predictions.target == true) & (predictions.preds == predicted))
+    return rows[np.argsort(-predictions.probs[rows, predicted], kind="stable")]
+
+
+def section(predictions: Predictions) -> Section:
+    """Return the section: confusion matrices by true and predicted emotion, and the most confused pairs."""
+    names = predictions.labels.names
+    counts = confusion_counts(predictions.target, predictions.preds, len(names))
+    pairs = confused_pairs(predictions)
+    paragraphs = [_most_frequent_error(pairs[0], names)] if pairs else ["There are no errors in this split."]
+    numbers: dict[str, Any] = {
+        "labels": list(names),
+        "counts": counts,
+        "pairs": [_pair_numbers(pair, predictions) for pair in pairs],
+    }
+    tables = [_pair_table(pairs, predictions)]
+    return Section("confusions", "Confusions", paragraphs, tables, _plots(counts, names), numbers)
+
+
+def _most_frequent_error(pair: ConfusedPair, names: tuple[str, ...]) -> str:
+    true, predicted = names[pair.true], names[pair.predicted]
+    return (
+        f"The most frequent error is {true} predicted as {predicted}: {len(pair):,} of {pair.support:,} "
+        f"images of {true}, and {format_percent(len(pair) / pair.errors)} of all {pair.errors:,} errors."
+    )
+
+
+def _pair_table(pairs: list[ConfusedPair], predictions: Predictions) -> Table:
+    names = predictions.labels.names
+    rows: list[tuple[str | float | int | None, ...]] = [
+        (
+            f"{names[pair.true]} → {names[pair.predicted]}",
+            len(pair),
+            format_proportion(proportion(len(pair), pair.support)),
+            format_percent(len(pair) / pair.errors),
+            ", ".join(predictions.source[pair.rows[:_NUM_EXAMPLES]].tolist()),
+        )
+        for pair in pairs
+    ]
+    columns = (
+        "true → predicted",
+        "images",
+        "of the true emotion (95 %)",
+        "of all errors",
+        "most confident examples",
+    )
+    return Table(columns, rows, f"The most confused pairs of {len(predictions):,} images.")
+
+
+def _pair_numbers(pair: ConfusedPair, predictions: Predictions) -> dict[str, Any]:
+    names = predictions.labels.names
+    return {
+        "true": names[pair.true],
+        "said": names[pair.predicted],
+        "count": len(pair),
+        "share_of_true": proportion(len(pair), pair.support),
+        "share_of_errors": len(pair) / pair.errors,
+        "examples": predictions.index[pair.rows[:_NUM_EXAMPLES]],
+    }
+
+
+def _plots(counts: np.ndarray, names: tuple[str, ...]) -> list[Plot]:
+    n = f"n = {counts.sum():,}"
+    by_true = plot_confusion_matrix(counts, names, "Predictions for each true emotion")
+    by_predicted = plot_confusion_matrix(counts, names, "True emotions for each prediction", "predicted")
+    return [
+        Plot(
+            "confusion_by_true",
+            png_bytes(by_true),
+            "Confusion matrix, normalized over each true emotion",
+            f"Percentages of each row, with counts below; the diagonal is recall. {n}.",
+        ),
+        Plot(
+            "confusion_by_predicted",
+            png_bytes(by_predicted),
+            "Confusion matrix, normalized over each predicted emotion",
+            f"Percentages of each column, with counts below; the diagonal is precision. {n}.",
+        ),
+    ]
+
+
+def confident_errors(predictions: Predictions, limit: int = _NUM_ERRORS) -> np.ndarray:
+    """Return the rows of the errors with the highest confidence, most confident first, int64 ``(n,)``."""
+    wrong = np.flatnonzero(predictions.preds != predictions.target)
+    return wrong[np.argsort(-predictions.probs[wrong].max(1), kind="stable")][:limit]
+
+
+def gallery_section(predictions: Predictions, images: Images) -> Section:
+    """Return the section with contact sheets of confident errors and of confused pairs.
+
+    Args:
+        predictions: Of a split.
+        images: uint8 ``(N, H, W, C)``, the images of the predictions, in their order.
+    """
+    rows, pairs = confident_errors(predictions), confused_pairs(predictions, _NUM_PAIRS)
+    numbers = {"confident_errors": predictions.index[rows], "probabilities": predictions.probs[rows].max(1)}
+    title = "Examples of errors"
+    if not len(rows):
+        return Section("galleries", title, ["There are no errors in this split."], numbers=numbers)
+    wrong = predictions.preds != predictions.target
+    num_confident = int((wrong & (predictions.probs.max(1) >= 0.9)).sum())
+    paragraphs = [
+        f"In {num_confident:,} of {int(wrong.sum()):,} errors the confidence of the model is 90 % or more. "
+        "Such an image is either hard for the model or has a wrong label."
+    ]
+    plots = [_errors_plot(predictions, images, rows), _pairs_plot(predictions, images, pairs)]
+    return Section("galleries", title, paragraphs, plots=plots, numbers=numbers)
+
+
+def _errors_plot(predictions: Predictions, images: Images, rows: np.ndarray) -> Plot:
+    names = predictions.labels.names
+    captions = [
+        [f"true {names[predictions.target[row]]}", _predicted(predictions, row)] for row in rows.tolist()
+    ]
+    fig = plot_contact_sheet(
+        [ImageStrip("", images[rows], captions)],
+        GALLERY_COLUMNS,
+        "The most confident errors",
+        "highest confidence first",
+    )
+    alt = f"{len(rows)} faces, each with its label, the predicted emotion and its probability"
+    return Plot("confident_errors", png_bytes(fig), alt, f"The {len(rows)} most confident errors.")
+
+
+def _pairs_plot(predictions: Predictions, images: Images, pairs: list[ConfusedPair]) -> Plot:
+    strips = [_strip(predictions, images, pair) for pair in pairs]
+    title, subtitle = "The most confused pairs", "for each pair the images with the highest confidence"
+    fig = plot_contact_sheet(strips, GALLERY_COLUMNS, title, subtitle)
+    alt = f"Rows of faces for each of the {len(pairs)} most confused pairs of emotions"
+    return Plot("confused_pairs", png_bytes(fig), alt, f"Up to {GALLERY_COLUMNS} images for each pair.")
+
+
+def _strip(predictions: Predictions, images: Images, pair: ConfusedPair) -> ImageStrip:
+    names, rows = predictions.labels.names, pair.rows[:GALLERY_COLUMNS]
+    count = f"{len(pair):,} image{'' if len(pair) == 1 else 's'}"
+    of_true = f"{format_percent(len(pair) / pair.support)} of {names[pair.true]}"
+    heading = f"{names[pair.true]}, predicted as {names[pair.predicted]}  ·  {count}, {of_true}"
+    return ImageStrip(heading, images[rows], [[_predicted(predictions, row)] for row in rows.tolist()])
+
+
+def _predicted(predictions: Predictions, row: int) -> str:
+    """Return the prediction for an image, ``"pred happy 93 %"``; a longer text would not fit the tile."""
+    predicted = int(predictions.probs[row].argmax())
+    probability = format_percent(float(predictions.probs[row, predicted]))
+    return f"pred {predictions.labels.names[predicted]} {probability}"

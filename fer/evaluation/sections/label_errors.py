@@ -1,0 +1,108 @@
+"""TODO docstring."""
+
+from typing import Any
+
+from fer.analysis.metrics.estimate import format_percent, format_proportion
+from fer.analysis.metrics.label_errors import (
+    TOP_CANDIDATES,
+    LabelErrors,
+    base_rate,
+    estimate_label_noise,
+    find_label_errors,
+    precision_at_k,
+)
+from fer.analysis.plots.images import ImageStrip, plot_contact_sheet
+from fer.analysis.plots.style import png_bytes
+from fer.analysis.predictions import Images, Predictions
+from fer.analysis.report.document import Plot, Section, Table
+
+# Images and columns of the contact sheet, and candidates listed in metrics.json
+_SHOWN, _COLUMNS, _LISTED = 25, 5, 100
+
+
+def label_errors_section(predictions: Predictions, images: Images) -> Section:
+    """Return the section on probable label errors: how many, which, and whether human votes confirm them.
+
+    Args:
+        predictions: Of a split that the model was not trained on.
+        images: uint8 ``(N, H, W, C)``, the images of the predictions, in their order.
+    """
+    errors = find_label_errors(predictions.target, predictions.probs)
+    numbers: dict[str, Any] = {
+        "candidates": len(errors),
+        "estimated_noise": estimate_label_noise(errors, predictions.target),
+        "thresholds": dict(zip(predictions.labels.names, errors.thresholds.tolist(), strict=True)),
+        "confident_joint": errors.joint,
+        "first": predictions.index[errors.rows[:_LISTED]],
+    }
+    if predictions.votes is not None:
+        target, votes = predictions.target, predictions.votes
+        numbers[f"precision_at_{TOP_CANDIDATES}"] = precision_at_k(errors, target, votes)
+        numbers["base_rate"] = base_rate(target, votes)
+    plots = [_plot(predictions, images, errors)] if len(errors) else []
+    paragraphs = _paragraphs(predictions, numbers)
+    return Section(
+        "label_errors", "Probable label errors", paragraphs, [_table(predictions, errors)], plots, numbers
+    )
+
+
+def _paragraphs(predictions: Predictions, numbers: dict[str, Any]) -> list[str]:
+    paragraphs = [
+        f"Confident learning finds {numbers['candidates']:,} probable label errors among "
+        f"{len(predictions):,} images. It estimates that {format_percent(numbers['estimated_noise'])} of the "
+        "labels are wrong. This is rather too high, as confident errors of the model count too."
+    ]
+    if predictions.votes is not None:
+        precision, base = numbers[f"precision_at_{TOP_CANDIDATES}"], numbers["base_rate"]
+        paragraphs.append(
+            f"Checked against human votes: {format_proportion(precision)} of the {precision.n:,} top "
+            f"candidates with votes are outvoted by another emotion, against {format_proportion(base)} of "
+            "all labels."
+        )
+    if predictions.about.get("role") in ("train", "all"):
+        paragraphs.append(
+            "The model was trained on some of these images and may have memorised their labels."
+        )
+    return paragraphs
+
+
+def _table(predictions: Predictions, errors: LabelErrors) -> Table:
+    rows: list[tuple[str | float | int | None, ...]] = [
+        (
+            str(predictions.source[row]),
+            predictions.labels.names[predictions.target[row]],
+            format_percent(float(predictions.probs[row, predictions.target[row]])),
+            predictions.labels.names[likely],
+            format_percent(float(predictions.probs[row, likely])),
+            _format_votes(predictions, row),
+        )
+        for row, likely in zip(errors.rows[:10].tolist(), errors.likely[:10].tolist(), strict=True)
+    ]
+    columns = ("image", "label", "its probability", "likely label", "probability", "human votes")
+    return Table(columns, rows, "The ten most probable label errors; metrics.json lists a hundred.")
+
+
+def _format_votes(predictions: Predictions, row: int) -> str | None:
+    """Return the emotion with the most votes and its fraction, ``"sad 80 %"``; None without votes."""
+    if predictions.votes is None or not predictions.votes[row].any():
+        return None
+    majority = int(predictions.votes[row].argmax())
+    return f"{predictions.labels.names[majority]} {format_percent(float(predictions.votes[row, majority]))}"
+
+
+def _plot(predictions: Predictions, images: Images, errors: LabelErrors) -> Plot:
+    rows = errors.rows[:_SHOWN]
+    likely = errors.likely[:_SHOWN].tolist()
+    captions = [_caption(predictions, *pair) for pair in zip(rows.tolist(), likely, strict=True)]
+    title, subtitle = "Probable label errors", "most probable first"
+    fig = plot_contact_sheet([ImageStrip("", images[rows], captions)], _COLUMNS, title, subtitle)
+    alt = f"{len(rows)} faces with a probable label error"
+    caption = f"The {len(rows)} most probable of {len(errors):,} candidates, by normalised margin."
+    return Plot("label_errors", png_bytes(fig), alt, caption)
+
+
+def _caption(predictions: Predictions, row: int, likely: int) -> list[str]:
+    names = predictions.labels.names
+    likely_label = f"likely {names[likely]} {format_percent(float(predictions.probs[row, likely]))}"
+    votes = [] if predictions.votes is None else [f"votes {_format_votes(predictions, row) or 'none'}"]
+    return [f"label {names[predictions.target[row]]}", likely_label, *votes]

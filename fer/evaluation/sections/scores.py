@@ -1,0 +1,175 @@
+"""Scores of a split, each with the number of images and a 95 % interval.
+
+Intervals are from the stratified bootstrap (`fer.analysis.metrics.intervals`), for AUROC from DeLong's method. They
+cover other images from the same source with the same mix of emotions. They do not cover another training run:
+that takes several seeds (`fer.analysis.metrics.paired`).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fer.analysis.metrics.estimate import Estimate, format_cells, format_with_interval
+from fer.analysis.metrics.paired import SeedSummary, summarize_seeds
+from fer.analysis.plots.style import png_bytes
+from fer.analysis.plots.training import plot_per_emotion
+from fer.analysis.predictions import Predictions
+from fer.analysis.report.document import Cell, Plot, Section, Table
+
+# Score -> display name, and whether it is shown in percent
+OVERALL = {
+    "accuracy": ("Accuracy", True),
+    "macro_f1": ("Macro-F1", True),
+    "uar": ("UAR (balanced accuracy)", True),
+    "weighted_f1": ("Weighted F1", True),
+    "kappa": ("Cohen's kappa", False),
+    "top2": ("Top-2 accuracy", True),
+    "log_loss": ("Log loss, nats", False),
+    "brier": ("Brier score, 0 to 2", False),
+    "ece_mass": ("ECE, bins of equal mass", True),
+    "ece_width": ("ECE, bins of equal width", True),
+    "auroc": ("AUROC, one-vs-rest", False),
+}
+BY_EMOTION = {"precision": "precision", "recall": "recall", "f1": "F1", "auroc": "AUROC"}
+_SEED_METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR", "ece_mass": "ECE"}
+_NUM_VIEWS = {"flip": 2, "ten-crop": 10}
+
+
+def section(predictions: Predictions, estimates: dict[str, Estimate]) -> Section:
+    """Return the section on the scores: a table over all images, a table and a plot by emotion.
+
+    Args:
+        predictions: Of the split.
+        estimates: What `score` returned for it.
+    """
+    names, n = predictions.labels.names, len(predictions)
+    support = {name: estimates[f"recall/{name}"].n for name in names}
+    return Section(
+        key="scores",
+        title="Scores",
+        paragraphs=[_explanation(n), *_notes(estimates)],
+        tables=[_overall_table(estimates), _emotion_table(estimates, support)],
+        plots=[_plot(estimates, support)],
+        numbers=dict(estimates),
+    )
+
+
+def _explanation(n: int) -> str:
+    return (
+        f"Each score is computed from {n:,} images unless its n says otherwise, and has a 95 % interval: "
+        "from a bootstrap that resamples images within each emotion (percentiles), for AUROC from DeLong's "
+        "method. The interval says how much the score would vary over other images of the same kind, with "
+        "the same mix of emotions. It does not include the variation between training runs."
+    )
+
+
+def _notes(estimates: dict[str, Estimate]) -> list[str]:
+    """Return the notes of all estimates as one paragraph, or none."""
+    notes = [f"{name}: {estimate.note}" for name, estimate in estimates.items() if estimate.note]
+    return ["Notes on single scores. " + ". ".join(notes) + "."] if notes else []
+
+
+def _overall_table(estimates: dict[str, Estimate]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (title, *format_cells(estimates[key], percent)) for key, (title, percent) in OVERALL.items()
+    ]
+    return Table(("metric", "value", "95 % interval", "n"), rows, "All images of the split.")
+
+
+def _emotion_table(estimates: dict[str, Estimate], support: dict[str, int]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (name, count, *(format_with_interval(estimates[f"{metric}/{name}"]) for metric in BY_EMOTION))
+        for name, count in support.items()
+    ]
+    caption = "By emotion, in percent, with 95 % intervals. AUROC is one-vs-rest."
+    return Table(("emotion", "images", *BY_EMOTION.values()), rows, caption)
+
+
+def _plot(estimates: dict[str, Estimate], support: dict[str, int]) -> Plot:
+    values = {
+        metric: {name: _or_nan(estimates[f"{metric}/{name}"].value) for name in support}
+        for metric in ("f1", "precision", "recall")
+    }
+    fig = plot_per_emotion(values["f1"], values["precision"], values["recall"], support)
+    alt = "Bar chart of F1 by emotion, best first, with precision and recall marked on each bar."
+    caption = f"F1, precision and recall, {sum(support.values()):,} images."
+    return Plot("scores_by_emotion", png_bytes(fig), alt, caption)
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def median_run(scores: Sequence[Mapping[str, Estimate]]) -> int:
+    """Return the index of the run with the median accuracy, the lower of two."""
+    order = sorted(range(len(scores)), key=lambda i: scores[i]["accuracy"].value or 0.0)
+    return order[(len(order) - 1) // 2]
+
+
+def seeds_section(abouts: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[str, Estimate]]) -> Section:
+    """Return the section with the scores of each seed, their mean and its interval.
+
+    Args:
+        abouts: ``about`` of the predictions of each run.
+        scores: What `fer.analysis.metrics.classification.score` returned for each.
+    """
+    summaries = summarize_seeds(scores)
+    n, median = scores[0]["accuracy"].n, abouts[median_run(scores)]
+    rows: list[tuple[Cell, ...]] = [
+        (str(about["run"]), about["seed"], *(format_with_interval(seed[key]) for key in _SEED_METRICS))
+        for about, seed in zip(abouts, scores, strict=True)
+    ]
+    rows.append(("mean", None, *(_format_mean(summaries[key]) for key in _SEED_METRICS)))
+    rows.append(("standard deviation", None, *(_format_deviation(summaries[key]) for key in _SEED_METRICS)))
+    paragraph = (
+        f"{len(scores)} runs of one recipe that differ only in the seed, on the same {n:,} images. In the "
+        "table the interval of the mean is Student's t over the seeds: it covers other seeds on these "
+        "images. The interval at the top of the page covers other images as well, so it is wider. The "
+        f"sections below are about one run, the one with the median accuracy: {median['run']} (seed "
+        f"{median['seed']})."
+    )
+    table = Table(("run", "seed", *_SEED_METRICS.values()), rows, "In percent, with 95 % intervals.")
+    means = {key: _mean_estimate(summaries[key], n) for key in _SEED_METRICS}
+    numbers = {**means, "runs": [about["run"] for about in abouts], "spread": summaries}
+    return Section("seeds", "Variation over seeds", [paragraph], [table], [], numbers)
+
+
+def _mean_estimate(summary: SeedSummary, n: int) -> Estimate:
+    note = f"mean of {summary.n} seeds"
+    if summary.total_low is not None:
+        note += ", interval over seeds and images"
+    notes = "; ".join(filter(None, (note, summary.note)))
+    return Estimate(summary.mean, summary.total_low, summary.total_high, n, notes)
+
+
+def _format_mean(summary: SeedSummary) -> str | None:
+    return format_with_interval(Estimate(summary.mean, summary.low, summary.high, 0))
+
+
+def _format_deviation(summary: SeedSummary) -> str | None:
+    return None if summary.deviation is None else f"{100 * summary.deviation:.2f}"
+
+
+def tta_section(tta: str, plain: Mapping[str, Estimate], augmented: Mapping[str, Estimate]) -> Section:
+    """Return the section that compares both scores of a model on the same images.
+
+    Args:
+        tta: The augmentation; one of `fer.evaluation.inference.TTA`.
+        plain: What `fer.analysis.metrics.classification.score` returned without augmentation.
+        augmented: The same for the mean probabilities over the augmented views.
+    """
+    rows: list[tuple[Cell, ...]] = [
+        (title, *format_cells(plain[key], percent)[:2], *format_cells(augmented[key], percent)[:2])
+        for key, (title, percent) in OVERALL.items()
+    ]
+    views = _NUM_VIEWS[tta]
+    paragraph = (
+        f"The scores in this report use test-time augmentation ({tta}): the mean of the probabilities over "
+        f"{views} views of each image, at {views} times the cost. Compare them only with scores that use the "
+        "same augmentation. Temperature and thresholds in the section Calibration are of the model without "
+        "it."
+    )
+    columns = ("metric", "without", "95 % interval", f"with {tta}", "95 % interval with TTA")
+    table = Table(columns, rows, f"The same {augmented['accuracy'].n:,} images, without and with {tta}.")
+    numbers = {"tta": tta, "plain": dict(plain), "augmented": dict(augmented)}
+    return Section("tta", "Test-time augmentation", [paragraph], [table], [], numbers)

@@ -1,0 +1,157 @@
+"""TODO docstring."""
+
+from typing import Any
+
+import numpy as np
+
+from fer.analysis.metrics.estimate import format_proportion, proportion
+from fer.analysis.metrics.slices import (
+    COPY_FACTOR,
+    Slice,
+    SliceMasks,
+    measure_images,
+    measure_pose,
+    slice_scores,
+    tertiles,
+)
+from fer.analysis.plots.comparison import plot_slices
+from fer.analysis.plots.style import png_bytes
+from fer.analysis.predictions import Images, Predictions
+from fer.analysis.report.document import Plot, Section, Table
+
+LANDMARK_FACTOR = "five points"
+NO_LANDMARKS = "There are no facial landmarks for these images, so there are no slices by head pose."
+NO_DEMOGRAPHICS = (
+    "There are no labels of age, sex or skin colour (FER2013 has none), so accuracy by demographic group is "
+    "not known. Such labels are not predicted by another model, as its errors would distort the result."
+)
+
+
+def slices_section(
+    predictions: Predictions,
+    images: Images,
+    has_copy: np.ndarray | None = None,
+    landmarks: np.ndarray | None = None,
+    landmarks_note: str = NO_LANDMARKS,
+) -> Section:
+    """Return the section on accuracy by slice.
+
+    Args:
+        predictions: Of a split.
+        images: uint8 ``(N, H, W, C)``, the images of the predictions, in their order.
+        has_copy: bool ``(N,)``, whether a copy is among the training images; None where not checked.
+        landmarks: ``(N, 5, 2)`` as `fer.analysis.metrics.slices.measure_pose` takes them, or None.
+        landmarks_note: Sentence on the source of the landmarks, or on why there are none.
+    """
+    masks = _slice_masks(predictions, images, has_copy, landmarks)
+    slices = slice_scores(predictions.target, predictions.preds, masks)
+    overall = proportion(int((predictions.preds == predictions.target).sum()), len(predictions))
+    not_checked = [] if has_copy is not None else ["Copies of training images were not searched for."]
+    paragraphs = [
+        _summary(slices),
+        *_copies_paragraph(slices, bool(predictions.about.get("other_data"))),
+        *not_checked,
+        landmarks_note,
+        NO_DEMOGRAPHICS,
+    ]
+    plot = Plot(
+        "slices",
+        png_bytes(plot_slices(slices, overall)),
+        "Accuracy of each slice with its interval",
+        f"95 % intervals. The dashed line is the accuracy on all {len(predictions):,} images.",
+    )
+    numbers = {"slices": [_numbers(one) for one in slices]}
+    return Section("slices", "Accuracy by slice", paragraphs, [_table(slices)], [plot], numbers)
+
+
+def _slice_masks(
+    predictions: Predictions, images: Images, has_copy: np.ndarray | None, landmarks: np.ndarray | None
+) -> SliceMasks:
+    emotions = enumerate(predictions.labels.names)
+    masks: SliceMasks = {("emotion", name): predictions.target == number for number, name in emotions}
+    for factor, values in measure_images(images).items():
+        masks |= tertiles(factor, values)
+    if landmarks is not None:
+        masks |= _pose_masks(landmarks)
+    if has_copy is not None:
+        masks |= {(COPY_FACTOR, "yes"): has_copy, (COPY_FACTOR, "no"): ~has_copy}
+    return masks
+
+
+def _pose_masks(landmarks: np.ndarray) -> SliceMasks:
+    """Return tertiles of turn and tilt, and one slice of the faces without landmarks."""
+    pose = measure_pose(landmarks)
+    known = ~np.isnan(pose["turn"])
+    masks: SliceMasks = {}
+    if known.any():
+        for factor, values in pose.items():
+            masks |= tertiles(factor, np.where(known, values, np.nan))
+    return masks if known.all() else {**masks, (LANDMARK_FACTOR, "not found"): ~known}
+
+
+def _factor_names(slices: list[Slice]) -> str:
+    """Return the names of the measured factors; head pose only where there are landmarks."""
+    by_pose = any(one.factor == "turn" for one in slices)
+    return (
+        "brightness, contrast, sharpness and head pose" if by_pose else "brightness, contrast and sharpness"
+    )
+
+
+def _summary(slices: list[Slice]) -> str:
+    differing = [one for one in slices if one.differs and one.factor not in ("emotion", COPY_FACTOR)]
+    if not differing:
+        return f"No slice by {_factor_names(slices)} differs significantly from the other images."
+    ranked = sorted(differing, key=lambda one: (one.accuracy.value or 0) - (one.expected or 0))
+    parts = [f"{one.factor} {one.name}: {format_proportion(one.accuracy)}" for one in ranked]
+    return (
+        "These slices differ significantly from the other images of the same emotions, the weakest first: "
+        f"{'; '.join(parts)}."
+    )
+
+
+def _copies_paragraph(slices: list[Slice], other_data: bool) -> list[str]:
+    """Return a paragraph on images with a copy in the training set; none where copies were not checked."""
+    kind = "an exact copy (near copies were not searched for)" if other_data else "an exact or near copy"
+    by_name = {one.name: one for one in slices if one.factor == COPY_FACTOR}
+    if not by_name:
+        return []
+    copied, others = by_name["yes"], by_name["no"]
+    if not copied.accuracy.n:
+        return [f"No image has {kind} in the training set."]
+    significance = "a significant difference" if copied.differs else "not a significant difference"
+    return [
+        f"{copied.accuracy.n:,} images have {kind} in the training set. The accuracy is "
+        f"{format_proportion(copied.accuracy)} on these and {format_proportion(others.accuracy)} on the "
+        f"others, {significance}."
+    ]
+
+
+def _table(slices: list[Slice]) -> Table:
+    rows: list[tuple[str | float | int | None, ...]] = [
+        (
+            f"{one.factor}: {one.name}",
+            one.accuracy.n,
+            format_proportion(one.accuracy),
+            None if one.expected is None else f"{100 * one.expected:.1f} %",
+            None if one.p is None else ("< 0.001" if one.p < 0.001 else f"{one.p:.3f}"),
+            "yes" if one.differs else "no" if one.p is not None else "too few",
+        )
+        for one in slices
+    ]
+    columns = ("slice", "images", "accuracy (95 %)", "expected from emotions", "p (Holm)", "differs")
+    caption = (
+        f"Slices by {_factor_names(slices)} are thirds of this split. Each slice is tested against all other "
+        "images, within emotions (Mantel-Haenszel test)."
+    )
+    return Table(columns, rows, caption)
+
+
+def _numbers(one: Slice) -> dict[str, Any]:
+    return {
+        "factor": one.factor,
+        "name": one.name,
+        "accuracy": one.accuracy,
+        "expected": one.expected,
+        "p_holm": one.p,
+        "differs": one.differs,
+    }

@@ -1,0 +1,262 @@
+"""Export one or several trained runs to a bundle: graph, calibration, parity check, quantisation, card."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib import metadata as packages
+from pathlib import Path
+from typing import Any
+
+from fer.analysis.metrics.selective import Threshold
+from fer.analysis.metrics.temperature import Calibration, read_calibration
+from fer.bundle.card import SCHEMA_VERSION, Card
+from fer.bundle.files import MODEL, Bundle, read_bundle, sha256, staging_folder, write_card
+from fer.core.errors import FerError
+from fer.core.paths import expand_user
+from fer.evaluation.provenance import EvaluationData
+from fer.evaluation.runs import TrainedRun, load_run
+from fer.evaluation.score import ensemble, find_calibration, score
+from fer.export import model_card, quantize
+from fer.export.graph import (
+    OPSET,
+    ExportModel,
+    Network,
+    attention_mask,
+    check_compatible,
+    combined_model,
+    metadata,
+    write_metadata,
+    write_onnx,
+)
+from fer.export.model_card import choose_name, crop_rule, licence, training
+from fer.export.parity import NUM_IMAGES, check_parity
+from fer.export.quantize import convert_to_fp16
+from fer.export.run_images import (
+    is_gray,
+    open_validation_data,
+    parity_faces,
+    training_faces,
+    validation_faces,
+)
+from fer.models import count_parameters
+
+_PACKAGES = ("fer-lightning", "torch", "timm", "onnx", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """The inputs of an export.
+
+    Attributes:
+        runs: One run, or the members of an ensemble.
+        name: Name of the bundle.
+        evaluation: The runs' validation data; None if it is not available.
+        calibration: The model's calibration; None if there is none.
+        crop: Name of the crop rule given by the user; None: that of the data set.
+    """
+
+    runs: tuple[TrainedRun, ...]
+    name: str
+    evaluation: EvaluationData | None
+    calibration: Calibration | None
+    crop: str | None
+
+    @cached_property
+    def model(self) -> Network:
+        """Return the network or ensemble in evaluation mode."""
+        return combined_model(self.runs)
+
+    @property
+    def first(self) -> TrainedRun:
+        """Return the first run, for the properties that all runs share."""
+        return self.runs[0]
+
+    @property
+    def temperature(self) -> float:
+        """Return the divisor of the logits; 1 if the model is not calibrated."""
+        return self.calibration.temperature if self.calibration else 1.0
+
+    @property
+    def side(self) -> int:
+        """Return the side of the images in pixels, as stored in the training data set."""
+        return int(self.first.checkpoint.manifest["image_shape"][0])
+
+    @property
+    def network_side(self) -> int:
+        """Return the side in pixels to which training resizes images for the network."""
+        return int(self.first.checkpoint.config["model"]["image_size"])
+
+    @property
+    def about(self) -> dict[str, str]:
+        """Return the metadata of the ONNX file."""
+        return metadata(self.name, self.first.checkpoint.labels, SCHEMA_VERSION)
+
+
+def export(request: Namespace) -> tuple[Bundle, TrainedRun]:
+    """Export runs to a bundle.
+
+    Args:
+        request: Parsed arguments of fer-export; see `fer.export.cli.parser`.
+
+    Returns:
+        The bundle and its (first) run.
+
+    Raises:
+        FerError: An input is invalid, or the exported model differs from the trained one. Nothing is then
+            written, and a previous bundle stays.
+    """
+    runs = tuple(load_run(source, request.checkpoint) for source in request.runs)
+    check_compatible(runs)
+    run = runs[0]
+    name = choose_name(runs, request.name)
+    default = (run.folder or run.path.parent) / ("bundle" if len(runs) == 1 else f"bundle_{name}")
+    target = expand_user(request.output) if request.output else default
+    with staging_folder(target) as folder:
+        evaluation = open_validation_data(run, request.calibration)
+        if request.int8 and evaluation is None:
+            raise FerError("--int8: expected the run's data, got none. Give its path with --calibration.")
+        job = ExportJob(runs, name, evaluation, load_or_fit_calibration(runs, evaluation), request.crop)
+        write_card(folder, _fill(folder / MODEL, job, request))
+    return read_bundle(target), run
+
+
+def _fill(path: Path, job: ExportJob, request: Namespace) -> Card:
+    """Write and check the model file, and quantise it on request; return the card."""
+    network = ExportModel(job.model, is_gray(job.first), job.temperature, job.side, job.network_side)
+    write_onnx(network, path, job.about)
+    images, kind = parity_faces(job.first, job.evaluation, job.side, NUM_IMAGES)
+    parity = check_parity(path, job.model, images, job.temperature, "fp32", job.network_side)
+    parity |= {"pictures": kind}
+    precision, quantisation = "fp32", None
+    if request.int8:
+        quantisation = _try_int8(path, job)
+        precision = "int8" if quantisation["kept"] else "fp32"
+    if request.fp16:
+        convert_to_fp16(path, path)
+        write_metadata(path, job.about)
+        parity = check_parity(path, job.model, images, job.temperature, "fp16", job.network_side)
+        parity |= {"pictures": kind}
+        precision = "fp16"
+    return _card(path, job, precision, {"parity": parity, "quantisation": quantisation})
+
+
+def _try_int8(path: Path, job: ExportJob) -> dict[str, Any]:
+    """Replace the fp32 model by an int8 model if that is better; return the benchmark's report."""
+    assert job.evaluation is not None
+    faces = training_faces(job.evaluation, quantize.NUM_CALIBRATION)
+    int8_path = path.with_suffix(".int8")
+    quantize.quantise(path, int8_path, faces)
+    write_metadata(int8_path, job.about)
+    result = quantize.evaluate_int8(path, int8_path, *validation_faces(job.evaluation))
+    int8_path.replace(path) if result.kept else int8_path.unlink()
+    return result.report | {"calibration_images": len(faces)}
+
+
+def _card(path: Path, job: ExportJob, precision: str, measured: dict[str, Any]) -> Card:
+    threshold = job.calibration and choose_threshold(job.calibration)
+    return Card(
+        name=job.name,
+        version=0,
+        labels=job.first.checkpoint.labels,
+        image_size=job.side,
+        crop=crop_rule(job.runs, job.crop),
+        temperature=job.temperature,
+        abstain_below=threshold.confidence if threshold else None,
+        attention=attention_mask(job.model) is not None,
+        precision=precision,
+        model=_describe_model(path, job),
+        metrics=_metrics(path, job, precision),
+        training=training(job.runs),
+        export=_describe_export(job) | measured,
+        licence=licence(job.runs),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _describe_model(path: Path, job: ExportJob) -> dict[str, Any]:
+    return {
+        "file": MODEL,
+        "sha256": sha256(path),
+        "bytes": path.stat().st_size,
+        "parameters": count_parameters(job.model),
+        "architecture": " + ".join(run.checkpoint.config["model"]["name"] for run in job.runs),
+    }
+
+
+def _describe_export(job: ExportJob) -> dict[str, Any]:
+    versions = {name: _version(name) for name in _PACKAGES}
+    return {"versions": versions, "opset": OPSET, "calibration": calibration_entry(job.calibration)}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return packages.version(name)
+    except packages.PackageNotFoundError:
+        return None
+
+
+def _metrics(path: Path, job: ExportJob, precision: str) -> dict[str, Any]:
+    """Return the metrics of the exported file if the validation data is available, else those of the run."""
+    recorded = model_card.recorded_metrics(job.first) if len(job.runs) == 1 else {}
+    if precision != "fp32":
+        recorded = {role: entry | {"of": "the model in fp32"} for role, entry in recorded.items()}
+    if job.evaluation is None:
+        return recorded
+    faces, target = validation_faces(job.evaluation)
+    measured = model_card.measure_metrics(
+        job.evaluation, job.first.checkpoint.labels, target, quantize.predict_probabilities(path, faces)
+    )
+    return recorded | {"val": measured | {"copies_in_training": model_card.copies_in_training(job.runs)}}
+
+
+def load_or_fit_calibration(
+    runs: Sequence[TrainedRun], evaluation: EvaluationData | None
+) -> Calibration | None:
+    """Return the calibration that fer-evaluate stored for these weights, or fit one on the validation split.
+
+    Args:
+        runs: One run, or the members of an ensemble; for an ensemble a calibration is always fitted.
+        evaluation: The run's own validation split, see `fer.export.run_images.open_validation_data`.
+
+    Returns:
+        None if there is neither a stored calibration nor data; the model is then exported uncalibrated.
+    """
+    single_run = runs[0] if len(runs) == 1 else None
+    stored = read_calibration(single_run.path.parent, single_run.model_sha256) if single_run else None
+    if stored is not None or evaluation is None:
+        return stored
+    # All members were selected on these images, so their provenance is the same.
+    about = evaluation.provenance(runs[0]).about
+    predictions = [score(run, evaluation.split, about).predictions for run in runs]
+    return find_calibration(predictions[0] if single_run else ensemble(predictions), single_run, evaluation)
+
+
+def choose_threshold(calibration: Calibration) -> Threshold | None:
+    """Return the threshold below which predictions count as uncertain.
+
+    It is that of the lowest target accuracy that the model does not reach without abstaining. A model that
+    reaches all targets without abstaining gets the threshold of the highest target.
+
+    Returns:
+        None if no confidence threshold reaches any target accuracy.
+    """
+    reached = [threshold for threshold in calibration.thresholds if threshold.confidence is not None]
+    abstaining = [
+        threshold for threshold in reached if threshold.coverage is not None and threshold.coverage < 1
+    ]
+    return next(iter(abstaining or reached[-1:]), None)
+
+
+def calibration_entry(calibration: Calibration | None) -> dict[str, Any] | None:
+    """Return the calibration as JSON values for the card; None if the model is not calibrated."""
+    if calibration is None:
+        return None
+    threshold = choose_threshold(calibration)
+    return {
+        "split": calibration.split,
+        "n": calibration.n,
+        "temperature_95": [calibration.low, calibration.high],
+        "threshold": None if threshold is None else vars(threshold),
+    }

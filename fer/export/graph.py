@@ -1,0 +1,219 @@
+"""The network that is exported: uint8 RGB images in, calibrated probabilities out."""
+
+import copy
+import json
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from fer.bundle.runtime import ATTENTION, FACES, PROBABILITIES
+from fer.core.errors import FerError
+from fer.core.labels import LabelSpace, check_same_labels
+from fer.data.augment import resize
+from fer.evaluation.runs import TrainedRun
+from fer.models import EmotionClassifier
+from fer.models.classifier import LUMA
+
+
+class Ensemble(nn.Module):
+    """An ensemble of classifiers with one label space; their probabilities are averaged.
+
+    Args:
+        members: Two or more classifiers in evaluation mode.
+
+    Shape: as for each member. The logits are the logarithms of the mean probabilities.
+    """
+
+    def __init__(self, members: Sequence[EmotionClassifier]) -> None:
+        """Register the members as submodules."""
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits ``(B, num_classes)``."""
+        probs = torch.stack([member(images).softmax(1) for member in self.members]).mean(0)
+        return probs.clamp_min(torch.finfo(torch.float32).tiny).log()
+
+
+Network = EmotionClassifier | Ensemble
+
+
+def _channels(run: TrainedRun) -> int:
+    return int(run.checkpoint.manifest["image_shape"][2])
+
+
+def _side(run: TrainedRun) -> int:
+    return int(run.checkpoint.config["model"]["image_size"])
+
+
+_SHARED_PROPERTIES = {"image size": _side, "number of channels": _channels}
+# Opset of ONNX 1.13 (2022), for compatibility with older runtimes and other languages.
+OPSET = 18
+# With a batch of one, the exporter would treat the batch size as constant.
+_EXAMPLE_BATCH = 2
+
+
+class ExportModel(nn.Module):
+    """A trained classifier with its preprocessing and calibration.
+
+    Args:
+        model: A classifier or ensemble in evaluation mode, on the CPU.
+        gray: The model was trained on grayscale images. Colour is then converted as in OpenCV (ITU-R BT.601,
+            rounded), so that a gray value repeated three times is unchanged.
+        temperature: Divisor of the logits.
+        image_size: Side S of the input images in pixels, the size at which the data set is stored.
+        network_size: Side to which training resizes images for the network; None: `image_size`. The graph
+            resizes too, because a face cropped at 96 px has details that one upscaled from 48 px lacks.
+
+    Shape: uint8 ``(N, S, S, 3)`` RGB in. Out: probabilities ``(N, K)`` and, if the model has spatial
+    attention,
+        the attention map over the image, ``(N, S, S)`` in [0, 1]. Ensembles give no map.
+    """
+
+    luma: Tensor
+
+    def __init__(
+        self,
+        model: Network,
+        gray: bool,
+        temperature: float,
+        image_size: int,
+        network_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.model, self.gray = reorder_pooling(model), gray
+        self.temperature, self.image_size = temperature, image_size
+        self.network_size = network_size or image_size
+        self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1))
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, ...]:
+        """Return the probabilities and, if there is one, the attention map."""
+        pixels = faces.permute(0, 3, 1, 2).to(torch.float32)
+        if self.gray:
+            pixels = (pixels * self.luma).sum(dim=1, keepdim=True).round()
+        logits, *attention = self._logits_and_attention(resize(pixels / 255, self.network_size))
+        return torch.softmax(logits / self.temperature, dim=1), *attention
+
+    def _logits_and_attention(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the logits and, if there is one, the attention map; the backbone runs once for both."""
+        model, mask = self.model, attention_mask(self.model)
+        if mask is None or isinstance(model, Ensemble):
+            return (model(images),)
+        features = model.backbone.forward_features(model.preprocess(images))
+        logits = model.forward_head(model.attention(features))
+        return logits, model.upsample_map(mask(features), self.image_size)
+
+
+def attention_mask(model: Network) -> Any | None:
+    """Return the function from a feature map to its attention mask ``(N, 1, h, w)``, if there is one."""
+    if isinstance(model, Ensemble):
+        return None
+    return getattr(model.attention, "mask", None) or getattr(model.pool, "mask", None)
+
+
+def reorder_pooling(model: Network) -> Network:
+    """Return a copy with batch norm and ReLU before max pooling, wherever that gives the same output.
+
+    The order does not matter if no scale of the norm is negative: the norm is then monotonic in each channel.
+    The norm can be fused into the preceding convolution, and int8 needs no conversion to fp32 in between. The
+    original order is faster in training, where norms cannot be fused.
+    """
+    model = copy.deepcopy(model)
+    for layers in [module for module in model.modules() if isinstance(module, nn.Sequential)]:
+        for index in range(len(layers) - 3):
+            conv, pool, norm, relu = layers[index : index + 4]
+            kinds = (nn.Conv2d, nn.MaxPool2d, nn.BatchNorm2d, nn.ReLU)
+            matches = all(map(isinstance, (conv, pool, norm, relu), kinds))
+            if matches and bool((norm.get_parameter("weight") >= 0).all()):
+                layers[index + 1], layers[index + 2], layers[index + 3] = norm, relu, pool
+    return model
+
+
+def combined_model(runs: Sequence[TrainedRun]) -> Network:
+    """Return the model of a run, or the ensemble of several."""
+    return runs[0].checkpoint.model if len(runs) == 1 else Ensemble([run.checkpoint.model for run in runs])
+
+
+def check_compatible(runs: Sequence[TrainedRun]) -> None:
+    """Check that runs can be exported as one ensemble.
+
+    Raises:
+        FerError: Their emotions, image size, image channels or validation images differ, or a run is given
+            twice.
+    """
+    first, known = runs[0], {runs[0].model_sha256}
+    for other in runs[1:]:
+        check_same_labels(first.checkpoint.labels, other.checkpoint.labels, str(other.path))
+        if other.model_sha256 in known:
+            raise FerError(
+                f"{other.path}: expected different runs, got the same weights twice. Name each run once."
+            )
+        known.add(other.model_sha256)
+        for name, value in _SHARED_PROPERTIES.items():
+            if value(first) != value(other):
+                raise FerError(
+                    f"{other.path}: expected the same {name} as {first.path} ({value(first)}), got "
+                    f"{value(other)}. All models of an ensemble get the same images."
+                )
+        if not _same_validation(first, other):
+            raise FerError(
+                f"{other.path}: expected a model with the same validation images as {first.path}: the "
+                "ensemble is calibrated and evaluated on them. Train both on the same data set with the same "
+                "options."
+            )
+
+
+def _same_validation(first: TrainedRun, other: TrainedRun) -> bool:
+    """Return whether both runs have validation images with the same hashes."""
+    first_part, other_part = (run.checkpoint.manifest["splits"].get("val", {}) for run in (first, other))
+    kinds = [kind for kind in ("pixels_sha256", "files_sha256") if kind in first_part and kind in other_part]
+    return bool(kinds) and all(first_part[kind] == other_part[kind] for kind in kinds)
+
+
+def write_onnx(network: ExportModel, path: Path, about: Mapping[str, str]) -> None:
+    """Write a network as ONNX with a dynamic batch size.
+
+    Args:
+        network: The network in evaluation mode.
+        path: File to write.
+        about: Metadata of the file; see `metadata`.
+    """
+    side = network.image_size
+    faces = torch.zeros(_EXAMPLE_BATCH, side, side, 3, dtype=torch.uint8)
+    outputs = [PROBABILITIES] if attention_mask(network.model) is None else [PROBABILITIES, ATTENTION]
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch warns about its own internals
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            network.eval(), (faces,), input_names=[FACES], output_names=outputs, opset_version=OPSET,
+            dynamo=True, dynamic_shapes=({0: torch.export.Dim("N")},), verbose=False,
+        )  # fmt: skip
+        assert program is not None
+        program.save(str(path), external_data=False)
+    write_metadata(path, about)
+
+
+def metadata(name: str, labels: LabelSpace, schema_version: int) -> dict[str, str]:
+    """Return the metadata of an ONNX file; ``labels`` is a JSON list in the order of the probabilities."""
+    return {
+        "name": name,
+        "labels": json.dumps(list(labels.names), ensure_ascii=False),
+        "schema_version": str(schema_version),
+    }
+
+
+def write_metadata(path: Path, about: Mapping[str, str]) -> None:
+    """Write metadata, and remove what the exporter adds about this machine: paths and stack traces."""
+    model = onnx.load(path)
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer,
+                 *model.graph.input, *model.graph.output, *model.functions):  # fmt: skip
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.helper.set_model_props(model, dict(about))
+    onnx.save(model, path)

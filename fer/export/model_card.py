@@ -1,0 +1,283 @@
+"""The parts of a model card that come from the run: name, training, crop rule, licence."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer.analysis.metrics.classification import confusion_counts, score
+from fer.analysis.report.write import to_json_values
+from fer.bundle.card import CROP_RULES, NAME_PATTERN, NAME_RULE, UNMEASURED, CropRule
+from fer.core.errors import FerError
+from fer.core.labels import LabelSpace
+from fer.evaluation.provenance import EvaluationData
+from fer.evaluation.runs import TrainedRun
+from fer.export.run_images import PATH_KEYS, strip_folder, strip_folders
+from fer.models.checkpoint import TIMM_WEIGHTS, dataset_names
+from fer.training.run_folder import read_metrics, read_record
+
+# The folders of `path: ...` inside a list of data sets on the command line.
+_PATH = re.compile(r"(\bpath\s*:\s*['\"]?)[^,}\]]*/(?=[^/,}\]\s])")
+_RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s\d+_[0-9a-f]{4}")
+# The folders of any other path inside a list.
+_FOLDERS = re.compile(r"(?<![^\s=:,'\"{\[(])(?:~[\w.-]*)?/(?:[^\s,'\"{}\[\]]*/)?")
+# Config keys that are local to this machine or run.
+_LOCAL_KEYS = ("output_dir", "resume", "logger", "name")
+# Data sets that share the images, and so the crops, of another.
+_SAME_IMAGES = {"ferplus": "fer2013"}
+# Training data of initial weights, if it was not recorded.
+_UNKNOWN = "unknown"
+_RESEARCH_ONLY = (
+    "For research only: the terms of the data also apply to the weights. Not for products, and not for "
+    "decisions about people."
+)
+_LICENCES = {
+    "fer2013": "FER2013 (Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414): faces collected from a "
+    "web search, for research.",
+    "ferplus": "FER2013's faces (https://arxiv.org/abs/1307.0414), for research, with FER+'s votes (Barsoum "
+    "et al. 2016, https://arxiv.org/abs/1608.01041).",
+    "rafdb": "RAF-DB (Li et al. 2017, https://doi.org/10.1109/CVPR.2017.277): non-commercial research only.",
+    "affectnet": "AffectNet (Mollahosseini et al. 2017, https://arxiv.org/abs/1708.03985): non-commercial "
+    "research only.",
+    "synthetic": "Synthetic faces, no real people: licence of this package.",
+    TIMM_WEIGHTS: "Initial weights from timm, mostly trained on ImageNet: their terms also apply.",
+    _UNKNOWN: "Initial weights whose training data is unknown: their terms also apply.",
+}
+_CUSTOM_DATA = "Your own images; their terms are not known to this program."
+_OVERALL = ("accuracy", "macro_f1", "uar", "log_loss", "ece_mass")
+_BY_EMOTION = ("precision/", "recall/", "f1/")
+# Reports have these before calibration, but the exported model is calibrated.
+_UNCALIBRATED_IN_REPORTS = ("log_loss", "ece_mass")
+
+
+def choose_name(runs: Sequence[TrainedRun], requested: str | None) -> str:
+    """Return the name of the model: the requested one, else the run's name without its seed.
+
+    Raises:
+        FerError: The name is not allowed as a folder name, or several runs were given without a name.
+    """
+    if requested is None and len(runs) > 1:
+        raise FerError("--name: expected a name for the ensemble of several runs, got none. Add --name NAME.")
+    run = runs[0]
+    run_name = str(run.checkpoint.config.get("name") or run.name)
+    match = _RUN_NAME.fullmatch(run_name)
+    name = requested if requested is not None else (match["stem"] if match else run_name)
+    if not NAME_PATTERN.fullmatch(name):
+        raise FerError(f"--name: expected {NAME_RULE}, got {name!r}. Choose another name.")
+    return name
+
+
+def crop_rule(runs: Sequence[TrainedRun], requested: str | None = None) -> CropRule:
+    """Return the crop rule of the images that runs were trained on.
+
+    Args:
+        runs: One or more runs.
+        requested: A key of `CROP_RULES`; None: the rule of the data sets, or `UNMEASURED` if they have none
+            or different ones.
+    """
+    if requested is not None:
+        return CROP_RULES[requested]
+    rules = {_rule_name(name) for run in runs for name in dataset_names(run.checkpoint.config)}
+    return CROP_RULES[rules.pop() if len(rules) == 1 else UNMEASURED]
+
+
+def _rule_name(data: str) -> str:
+    name = _SAME_IMAGES.get(data, data)
+    return name if name in CROP_RULES else UNMEASURED
+
+
+def licence(runs: Sequence[TrainedRun]) -> dict[str, str]:
+    """Return the terms of data and weights; the terms of the initial weights' training data also apply."""
+    names = dict.fromkeys(name for run in runs for name in _all_data(run))
+    terms = " ".join(dict.fromkeys(_LICENCES.get(name, _CUSTOM_DATA) for name in names))
+    if set(names) <= {"synthetic"}:
+        return {"data": terms, "weights": "Licence of this package."}
+    return {"data": terms, "weights": _RESEARCH_ONLY}
+
+
+def _all_data(run: TrainedRun) -> Iterator[str]:
+    """Yield the names of the data sets that the weights were trained on, including the initial weights."""
+    yield from dataset_names(run.checkpoint.config)
+    yield from _earlier_data(run.checkpoint.init_from, run.checkpoint.config["model"]["pretrained"])
+
+
+def _earlier_data(origin: Mapping[str, Any] | None, pretrained: bool | str) -> Iterator[str]:
+    """Yield the names of the data sets that the initial weights were trained on."""
+    if pretrained and origin is None:
+        yield TIMM_WEIGHTS
+    while origin is not None:
+        yield from origin.get("data") or [_UNKNOWN]
+        origin = origin.get("init_from")
+
+
+def training(runs: Sequence[TrainedRun]) -> dict[str, Any]:
+    """Return the card's training entry: that of the first run, with the other runs as ``members``."""
+    first, *others = map(_training, runs)
+    return first | ({"members": others} if others else {})
+
+
+def _training(run: TrainedRun) -> dict[str, Any]:
+    """Return the training entry of one run as JSON values, without local paths."""
+    record = read_record(run.folder) if run.folder else {}
+    epochs, seconds = _duration(run.folder, record)
+    config = {key: value for key, value in run.checkpoint.config.items() if key not in _LOCAL_KEYS}
+    match = _RUN_NAME.fullmatch(str(run.checkpoint.config.get("name") or run.name))
+    return {
+        "command": _public_command(record.get("command")),
+        "experiment": match["stem"] if match else None,
+        "run": run.name,
+        "seed": run.seed,
+        "epoch": run.checkpoint.epoch,
+        "epochs": epochs,
+        "seconds": seconds,
+        "commit": record.get("commit"),
+        "versions": record.get("versions"),
+        "data": run.checkpoint.config["datamodule"]["name"],
+        "manifest": run.checkpoint.manifest,
+        "init_from": strip_folders(run.checkpoint.init_from),
+        "weights_sha256": run.model_sha256,
+        "recipe_sha256": run.recipe_sha256,
+        "recipe": strip_folders(config),
+    }
+
+
+def _duration(folder: Path | None, record: Mapping[str, Any]) -> tuple[int | None, float | None]:
+    """Return the epochs and seconds of a run; of a killed run, those up to its last logged epoch."""
+    metrics = folder / "metrics.csv" if folder else None
+    if "epochs" in record or metrics is None or not metrics.is_file():
+        return record.get("epochs"), record.get("fit_seconds")
+    rows = read_metrics(metrics)
+    seconds = rows[-1].get("perf/fit_seconds") if rows else None
+    return len(rows) or None, seconds and round(seconds, 3)
+
+
+def _public_command(command: str | None) -> str | None:
+    """Return a command line with paths reduced to file names, and without its output folder."""
+    if command is None:
+        return None
+    arguments = [
+        argument.partition("=") for argument in shlex.split(command) if not argument.startswith("output_dir=")
+    ]
+    return shlex.join(f"{key}{sign}{_public_value(key, value)}" for key, sign, value in arguments)
+
+
+def _public_value(key: str, value: str) -> str:
+    """Return a value of the command line with paths reduced to file names."""
+    if key.rpartition(".")[2] in PATH_KEYS:
+        return strip_folder(value)
+    return _FOLDERS.sub("", _PATH.sub(r"\1", strip_folders(value)))
+
+
+def measure_metrics(
+    evaluation: EvaluationData, labels: LabelSpace, target: np.ndarray, probs: np.ndarray
+) -> dict[str, Any]:
+    """Score the exported model's predictions on the run's own validation split.
+
+    Args:
+        evaluation: The run's data and its validation split.
+        labels: The model's emotions.
+        target: int64 ``(N,)``, class indices of the readable images.
+        probs: ``(N, K)``, calibrated probabilities of the exported model.
+
+    Returns:
+        JSON values: ``split``, ``n``, ``selection_split``, ``manifest``, ``source``, ``figures`` (the
+        metrics, each with ``value``, ``low`` and ``high``: 95 % interval, stratified bootstrap) and
+        ``confusion``: K rows of K counts, one row per true emotion, one column per predicted emotion.
+    """
+    split = evaluation.split
+    metrics = score(target, probs, labels.names)
+    counts = confusion_counts(target, probs.argmax(1), len(labels))
+    entry = _entry(split.name, split.manifest(), True, to_json_values(metrics), "model.onnx")
+    return entry | {"n": len(target), "confusion": counts.tolist()}
+
+
+def recorded_metrics(run: TrainedRun) -> dict[str, Any]:
+    """Return the metrics of these weights from the reports of fer-evaluate, else from the training record."""
+    if run.folder is None:
+        return {}
+    reports = {role: _from_report(run, run.folder / "report" / role) for role in ("val", "test")}
+    known = {role: entry for role, entry in reports.items() if entry}
+    return known if "val" in known else _from_record(run, run.folder) | known
+
+
+def copies_in_training(runs: Sequence[TrainedRun]) -> int | None:
+    """Return the number of validation images that are exact copies of training images; None if not counted.
+
+    For an ensemble it is the maximum over its members.
+    """
+    counts = [_copies_in_training(run) for run in runs]
+    known = [count for count in counts if count is not None]
+    return max(known) if any(known) or (known and len(known) == len(counts)) else None
+
+
+def _copies_in_training(run: TrainedRun) -> int | None:
+    try:
+        report = (
+            json.loads((run.folder / "duplicates.json").read_text(encoding="utf-8")) if run.folder else {}
+        )
+        return int(report["exact"]["images"]["val"]["train"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _from_report(run: TrainedRun, folder: Path) -> dict[str, Any] | None:
+    try:
+        report = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        about, metrics = report["about"], report["scores"]
+        matches = about["model_sha256"] == run.model_sha256 and not about["other_data"] and not about["tta"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not matches:
+        return None
+    values = {key: value for key, value in metrics.items() if key not in _UNCALIBRATED_IN_REPORTS}
+    entry = _entry(
+        about["split"], about["manifest"], about["role"] == "val", values, "report of fer-evaluate"
+    )
+    return (
+        entry | _confusion(report, run.checkpoint.labels) | {"copies_in_training": about["seen"].get("train")}
+    )
+
+
+def _confusion(report: Mapping[str, Any], labels: LabelSpace) -> dict[str, Any]:
+    """Return the confusion matrix of a report; empty if it has none for these emotions."""
+    section = report.get("confusions", {})
+    return {"confusion": section["counts"]} if section.get("labels") == list(labels.names) else {}
+
+
+def _from_record(run: TrainedRun, folder: Path) -> dict[str, Any]:
+    """Return the validation metrics of the checkpoint's epoch, with Wilson's interval for the accuracy."""
+    record = read_record(folder)
+    best, part = record.get("best") or {}, run.checkpoint.manifest["splits"].get("val")
+    if part is None or best.get("epoch") != run.checkpoint.epoch:
+        return {}
+    metrics = {key.removeprefix("val/"): {"value": value} for key, value in best.items() if key != "epoch"}
+    low, high = record.get("accuracy_95") or (None, None)
+    metrics["accuracy"] |= {"low": low, "high": high}
+    values = {key: value for key, value in metrics.items() if key in ("accuracy", "macro_f1", "uar")}
+    return {"val": _entry(part["split"], part, True, values, "run.json of the training")}
+
+
+def _entry(
+    split: str, manifest: Mapping[str, Any], selection: bool, metrics: Mapping[str, Any], source: str
+) -> dict[str, Any]:
+    hashes = {key: value for key, value in manifest.items() if key.endswith("_sha256")}
+    return {
+        "split": split,
+        "n": manifest["count"],
+        "selection_split": selection,
+        "source": source,
+        "manifest": hashes,
+        "figures": {key: _estimate(value) for key, value in metrics.items() if _is_exported(key)},
+    }
+
+
+def _is_exported(key: str) -> bool:
+    return key in _OVERALL or key.startswith(_BY_EMOTION)
+
+
+def _estimate(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {"value": value["value"], "low": value.get("low"), "high": value.get("high")}

@@ -1,0 +1,210 @@
+"""int8 export: static quantisation, and a benchmark that decides whether the int8 model is kept."""
+
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from fer.bundle.runtime import BATCH_SIZE, FACES, PROBABILITIES, open_session
+from fer.export.parity import to_rgb
+
+NUM_CALIBRATION = 512
+# An int8 model must be at least this many times as fast, and may lose this fraction of accuracy.
+MIN_SPEEDUP, MAX_ACCURACY_LOSS = 1.5, 0.003
+_BATCH_SIZES = (1, 64)
+_ROUNDS, _ROUND_SECONDS = 15, 0.02
+# The operators with weights take almost all of the time.
+_WEIGHTED_OPS = ("Conv", "Gemm", "MatMul")
+# Cheap operators, but in fp32 each would need two conversions.
+_INTERMEDIATE_OPS = ("MaxPool", "Relu", "Add")
+# Smaller tensors are scales and shifts: they take no space, and their precision matters.
+_MIN_ELEMENTS = 64
+_MAX_FP16 = float(np.finfo(np.float16).max)
+
+
+class _Faces(CalibrationDataReader):
+    """Calibration images in batches."""
+
+    def __init__(self, faces: np.ndarray) -> None:
+        self._batches = iter(
+            [faces[start : start + BATCH_SIZE] for start in range(0, len(faces), BATCH_SIZE)]
+        )
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """Return the next batch; None at the end."""
+        batch = next(self._batches, None)
+        return None if batch is None else {FACES: batch}
+
+
+def quantise(source: Path, target: Path, images: np.ndarray) -> None:
+    """Write an int8 model: weights quantised per output channel, activation ranges from calibration images.
+
+    The first and last layers (of each member of an ensemble) stay in fp32: that costs no measurable time on
+    fast_cnn, and errors of the first layer would propagate through all others. Weights use 7 bits, since CPUs
+    without VNNI accumulate products in 16 bits and overflow with 8-bit weights
+    (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
+
+    Args:
+        source: ONNX file in fp32.
+        target: File to write.
+        images: uint8 ``(N, S, S, C)``, calibration images of the training split.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        nodes = onnx.load(prepared).graph.node
+        first = outermost_layers(nodes, lambda node: node.input, lambda node: node.output)
+        last = outermost_layers(nodes[::-1], lambda node: node.output, lambda node: node.input)
+        quantize_static(
+            str(prepared), str(target), _Faces(to_rgb(images)), quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=[*_WEIGHTED_OPS, *_INTERMEDIATE_OPS],
+            nodes_to_exclude=[*first, *last], per_channel=True, reduce_range=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        )  # fmt: skip
+
+
+def outermost_layers(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Callable[[Any], Iterable[str]],
+    outputs: Callable[[Any], Iterable[str]],
+) -> list[str]:
+    """Return the names of the weighted layers that no other weighted layer precedes.
+
+    Args:
+        nodes: Nodes of the graph in topological order (reversed to get the last layers).
+        inputs: Returns the tensors that a node reads (writes, in reversed order).
+        outputs: Returns the tensors that a node writes (reads, in reversed order).
+    """
+    names, reached = [], set[str]()
+    for node in nodes:
+        is_reached, is_layer = not reached.isdisjoint(inputs(node)), node.op_type in _WEIGHTED_OPS
+        if is_layer and not is_reached:
+            names.append(node.name)
+        if is_layer or is_reached:
+            reached.update(outputs(node))
+    return names
+
+
+@dataclass(frozen=True)
+class Int8Result:
+    """The result of benchmarking int8 against fp32.
+
+    Attributes:
+        kept: Whether the int8 model is fast and accurate enough.
+        report: The measurements as JSON values for the card; ``said`` is a summary sentence.
+    """
+
+    kept: bool
+    report: dict[str, Any]
+
+
+def evaluate_int8(fp32_path: Path, int8_path: Path, images: np.ndarray, target: np.ndarray) -> Int8Result:
+    """Compare speed (on one CPU core) and accuracy of an int8 model with the fp32 model.
+
+    Args:
+        fp32_path: ONNX file in fp32.
+        int8_path: The same model in int8.
+        images: uint8 ``(N, S, S, C)``, images of the validation split.
+        target: int ``(N,)``, their class indices.
+    """
+    accuracy = {name: float((predict_probabilities(path, images).argmax(1) == target).mean())
+                for name, path in (("fp32", fp32_path), ("int8", int8_path))}  # fmt: skip
+    speed = {f"batch_{size}": compare_speed(fp32_path, int8_path, images, size) for size in _BATCH_SIZES}
+    loss = accuracy["fp32"] - accuracy["int8"]
+    kept = loss <= MAX_ACCURACY_LOSS and all(entry["times_faster"] >= MIN_SPEEDUP for entry in speed.values())
+    report = {
+        "kept": kept, "accuracy": accuracy, "n": len(target), "speed": speed,
+        "megabytes": {"fp32": fp32_path.stat().st_size / 1e6, "int8": int8_path.stat().st_size / 1e6},
+        "machine": f"one of {os.cpu_count()} processors ({platform.machine()})",
+    }  # fmt: skip
+    return Int8Result(kept, report | {"said": _summary(kept, speed, loss)})
+
+
+def _summary(kept: bool, speed: dict[str, Any], loss: float) -> str:
+    speedups = " and ".join(
+        f"{entry['times_faster']:.2f} times as fast at batch size {name.removeprefix('batch_')}"
+        for name, entry in speed.items()
+    )
+    change = f"{-100 * loss:+.2f} points of accuracy on validation"
+    rule = f"required: at least {MIN_SPEEDUP} times, at most {100 * MAX_ACCURACY_LOSS:.1f} points lost"
+    return f"{'int8 is used' if kept else 'int8 was tried, fp32 is used'}: {speedups}, {change} ({rule})"
+
+
+def predict_probabilities(path: Path, images: np.ndarray) -> np.ndarray:
+    """Return the probabilities of a model file for images ``(N, S, S, C)``, float32 ``(N, K)``."""
+    session, faces = open_session(path), to_rgb(images)
+    batches = [faces[start : start + BATCH_SIZE] for start in range(0, len(faces), BATCH_SIZE)]
+    return np.concatenate([session.run([PROBABILITIES], {FACES: batch})[0] for batch in batches])
+
+
+def compare_speed(fp32_path: Path, int8_path: Path, images: np.ndarray, batch_size: int) -> dict[str, float]:
+    """Time two models in alternating rounds, so that other load on the machine affects both.
+
+    Returns:
+        ``fp32_ms`` and ``int8_ms`` per call, and ``times_faster``: medians over the rounds.
+    """
+    faces = to_rgb(images[np.arange(batch_size) % len(images)])
+    calls = [_timed_call(path, faces) for path in (fp32_path, int8_path)]
+    repeats = max(1, round(_ROUND_SECONDS / min(_seconds(call, 3) for call in calls)))
+    rounds = np.array([_time_round(calls, repeats, index % 2 == 1) for index in range(_ROUNDS)])
+    first, second = np.median(rounds, axis=0)
+    ratio = float(np.median(rounds[:, 0] / rounds[:, 1]))
+    return {"fp32_ms": 1e3 * float(first), "int8_ms": 1e3 * float(second), "times_faster": ratio}
+
+
+def _timed_call(path: Path, faces: np.ndarray) -> Callable[[], Any]:
+    session = open_session(path, threads=1)
+    return lambda: session.run([PROBABILITIES], {FACES: faces})
+
+
+def _time_round(calls: list[Callable[[], Any]], repeats: int, swapped: bool) -> list[float]:
+    order = calls[::-1] if swapped else calls
+    seconds = [_seconds(call, repeats) for call in order]
+    return seconds[::-1] if swapped else seconds
+
+
+def _seconds(call: Callable[[], Any], repeats: int) -> float:
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - start) / repeats
+
+
+def convert_to_fp16(source: Path, target: Path) -> None:
+    """Write a model with its weights stored as fp16; ONNX Runtime casts them to fp32 once, on loading.
+
+    Args:
+        source: ONNX file in fp32.
+        target: File to write.
+    """
+    model = onnx.load(source)
+    graph = model.graph
+    initializers, casts = [], []
+    for weights in graph.initializer:
+        values = numpy_helper.to_array(weights)
+        if weights.data_type != TensorProto.FLOAT or values.size < _MIN_ELEMENTS or not _fits(values):
+            initializers.append(weights)
+            continue
+        fp16_name = f"{weights.name}_fp16"
+        initializers.append(numpy_helper.from_array(values.astype(np.float16), fp16_name))
+        casts.append(helper.make_node("Cast", [fp16_name], [weights.name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(initializers)
+    graph.node.extend(nodes)
+    onnx.save(model, target)
+
+
+def _fits(values: np.ndarray) -> bool:
+    """Return whether all values are within the range of half precision."""
+    return float(np.abs(values).max()) <= _MAX_FP16

@@ -1,0 +1,117 @@
+"""Load a model from a checkpoint file, without Hydra, Lightning, a network connection or unpickled code."""
+
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
+
+import torch
+
+from fer.core.errors import FerError
+from fer.core.labels import LabelSpace, from_dict
+from fer.models import EmotionClassifier, build_model
+from fer.models.factory import BUILTIN_BACKBONES
+
+# Stands among the names of training data sets for whatever timm's weights were trained on.
+TIMM_WEIGHTS = "timm"
+# Prefix of the classifier's weights in the state dict of the EmotionModule.
+_PREFIX = "model."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model and the information needed to use it.
+
+    Attributes:
+        model: The classifier, in evaluation mode on the CPU.
+        labels: Emotions of its outputs, in order.
+        config: The resolved config of the training run.
+        manifest: Counts and hashes of the training data.
+        epoch: Epoch of the weights, from 1.
+        init_from: Source of the run's initial weights (`fer.training.transfer`), or ``None``.
+    """
+
+    model: EmotionClassifier
+    labels: LabelSpace
+    config: dict[str, Any]
+    manifest: dict[str, Any]
+    epoch: int
+    init_from: dict[str, Any] | None = None
+
+
+def dataset_names(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the data sets that a run is trained on; votes add ``ferplus``."""
+    data = config.get("datamodule") or {"sources": []}
+    sources = data.get("sources") or ([data] if "name" in data else [])
+    return [
+        name
+        for source in sources
+        for name in (str(source["name"]), *(["ferplus"] if source.get("votes") else []))
+    ]
+
+
+def find_checkpoint(folder: Path, names: Sequence[str] = ("best", "last")) -> Path | None:
+    """Return the first of the named checkpoints that exists in a run folder, or ``None``."""
+    paths = [folder / "checkpoints" / f"{name}.ckpt" for name in names]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Load ``best.ckpt`` or ``last.ckpt`` of a run.
+
+    Raises:
+        FerError: The file is missing, damaged, or not a checkpoint of fer-train.
+    """
+    path = Path(path)
+    content = _read(path)
+    try:
+        hparams = content["hyper_parameters"]
+        config, labels = hparams["config"], from_dict(hparams["labels"])
+        model = _build(hparams, len(labels))
+        weights = {name.removeprefix(_PREFIX): value for name, value in content["state_dict"].items()
+                   if name.startswith(_PREFIX)}  # fmt: skip
+        model.load_state_dict(weights)
+        return Checkpoint(
+            model.eval(), labels, config, hparams["manifest"], content["epoch"] + 1, hparams.get("init_from")
+        )
+    except (KeyError, TypeError, RuntimeError) as error:
+        # Shortened, because torch lists every key that does not match.
+        reason = " ".join(str(error).split())[:200]
+        raise FerError(
+            f"{path}: expected a checkpoint of fer-train, but its content does not match: {reason}"
+        ) from error
+
+
+def _build(hparams: Mapping[str, Any], num_classes: int) -> EmotionClassifier:
+    """Build the model with the stem that it was trained with, which the weights alone do not reveal."""
+    config = hparams["config"]
+    settings = {**config["model"], "attention": config["attention"], "pretrained": False}
+    settings["stem"] = hparams.get("stem", settings.get("stem", "auto"))
+    # Built-in backbones have a fixed stem, but older versions accepted the option.
+    if settings["name"] in BUILTIN_BACKBONES:
+        settings["stem"] = "auto"
+    model = build_model(settings, num_classes, hparams["image_channels"])
+    chosen = getattr(model.backbone, "stem", None)
+    # Before the option "unpooled" existed, "auto" resolved to "small" in its place.
+    if settings["stem"] == "auto" and chosen == "unpooled":
+        model = build_model({**settings, "stem": "small"}, num_classes, hparams["image_channels"])
+    return model
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FerError(
+            f"{path}: expected a checkpoint, but there is no such file. A run's are in RUN/checkpoints/."
+        )
+    if not is_zipfile(path):
+        raise FerError(f"{path}: expected a checkpoint, got a truncated file or one of another kind.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise FerError(f"{path}: cannot be loaded as plain tensors and values: {reason}") from error
+    if not isinstance(content, dict):
+        raise FerError(f"{path}: expected a checkpoint of fer-train, got a {type(content).__name__}.")
+    return content

@@ -1,0 +1,196 @@
+"""Load pretrained weights for timm backbones, from the Hugging Face hub or from a file."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import timm
+from huggingface_hub import constants, get_session
+from huggingface_hub.errors import LocalEntryNotFoundError
+from torch import Tensor, nn
+
+from fer.core.errors import FerError
+from fer.core.paths import expand_user
+from fer.models.backbone import Backbone, TimmBackbone, pretrained_config
+
+PROBE_SECONDS = 5.0
+NOT_WEIGHTS = "{}: expected a weights file (.safetensors, or a saved dict of tensors only), got {}."
+ADVICE = "Use model.pretrained=FILE or model.init_from=RUN with local weights, or model.pretrained=false."
+# Prefix of the timm model's weights in the state dict of a TimmBackbone.
+_TIMM_PREFIX = "model."
+
+
+def download_weights(model: nn.Module, name: str, arguments: Mapping[str, Any]) -> None:
+    """Download timm's weights for ``name`` and load them into a model, in place.
+
+    Args:
+        model: From ``timm.create_model(name, num_classes=0, **arguments)``.
+        name: A timm name, with or without a tag.
+        arguments: Other arguments that the model was built with.
+
+    Raises:
+        FerError: The weights are not in the cache and cannot be downloaded.
+    """
+    try:
+        with fail_fast_offline():
+            pretrained = timm.create_model(name, pretrained=True, num_classes=0, **arguments)
+    except LocalEntryNotFoundError as error:
+        missing = f"{constants.ENDPOINT} cannot be reached, and the weights of {name} are not in the cache"
+        raise FerError(f"model.pretrained: {missing}. {ADVICE}") from error
+    except Exception as error:
+        # timm, the hub, its HTTP client and the file system each raise different exceptions.
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise FerError(f"model.pretrained: no weights for {name} ({reason}). {ADVICE}") from error
+    model.load_state_dict(pretrained.state_dict())
+
+
+@contextmanager
+def fail_fast_offline() -> Iterator[None]:
+    """Make the hub client use its cache immediately when there is no network.
+
+    The client retries each file five times with growing pauses, for most of a minute. So the server is
+    contacted once, and if it does not answer, the client is set to offline mode.
+    """
+    offline = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = offline or not hub_is_reachable()
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = offline
+
+
+def hub_is_reachable() -> bool:
+    """Return whether the model hub answers within a few seconds, through the user's proxy if there is one."""
+    try:
+        get_session().head(constants.ENDPOINT, timeout=PROBE_SECONDS)
+    except Exception as error:
+        # The hub's HTTP client and its exceptions differ between releases.
+        logging.getLogger(__name__).info("%s does not answer: %s", constants.ENDPOINT, error)
+        return False
+    return True
+
+
+def load_weights_file(model: nn.Module, path: str, in_channels: int, key: str = "model.pretrained") -> None:
+    """Load a state dict in timm's format into a timm model without a classifier, in place.
+
+    The first convolution is adapted to ``in_channels`` and position embeddings to the model's grid.
+    Classifier weights are ignored.
+
+    Args:
+        model: From ``timm.create_model(..., num_classes=0)``.
+        path: ``.safetensors``, or a pickled state dict (read with ``weights_only=True``).
+        in_channels: Input channels of the model.
+        key: Config key of the file, for messages.
+
+    Raises:
+        FerError: No such file, not a state dict, or another architecture.
+    """
+    state = read_state_dict(path, key)
+    incompatible: list[Any] = []
+    handle = model.register_load_state_dict_post_hook(lambda _, keys: incompatible.append(keys))
+    try:
+        timm.models.load_pretrained(
+            model,
+            pretrained_config(model) | {"state_dict": state, "source": ""},
+            num_classes=0,
+            in_chans=in_channels,
+            filter_fn=checkpoint_filter(model),
+            strict=False,
+        )
+    except (RuntimeError, KeyError, AttributeError) as error:
+        raise FerError(f"{key}: {_mismatch_message(model, path, state)}") from error
+    finally:
+        handle.remove()
+    if incompatible[0].missing_keys:
+        raise FerError(f"{key}: {_mismatch_message(model, path, state, incompatible[0].missing_keys)}")
+
+
+def checkpoint_filter(model: nn.Module) -> Callable[..., dict[str, Tensor]] | None:
+    """Return timm's function that adapts a state dict to a model, ``(state dict, model) -> state dict``."""
+    return getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+
+
+def read_state_dict(path: str, key: str = "model.pretrained") -> dict[str, Tensor]:
+    """Return the state dict of a ``.safetensors`` or ``torch.save`` file, possibly nested in ``state_dict``.
+
+    Args:
+        path: The file.
+        key: Config key of the file, for messages.
+
+    Raises:
+        FerError: The file is missing or not a state dict.
+    """
+    file = expand_user(path)
+    if not file.is_file():
+        path = str(file.absolute())
+        raise FerError(f"{key}: expected a weights file, but there is no file {path}. Correct the path.")
+    try:
+        state = timm.models.load_state_dict(str(file), weights_only=True)
+    except Exception as error:
+        # safetensors, pickle, zip and torch each raise different exceptions.
+        raise FerError(NOT_WEIGHTS.format(key, file)) from error
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise FerError(NOT_WEIGHTS.format(key, file))
+    return state
+
+
+def _mismatch_message(
+    model: nn.Module, path: str, state: dict[str, Tensor], missing: list[str] | None = None
+) -> str:
+    target = model.state_dict()
+    matching = sum(key in state and state[key].shape == value.shape for key, value in target.items())
+    detail = f" Missing: {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}." if missing else ""
+    name = pretrained_config(model).get("architecture", type(model).__name__)
+    return (
+        f"{path} does not fit {name}: {matching} of {len(target)} keys have the expected "
+        f"shape.{detail} Give weights of the same architecture."
+    )
+
+
+def adapt_state_dict(state: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
+    """Return a backbone's weights adapted to the input channels and image size of another.
+
+    First convolutions are summed over the channels from color to gray, and repeated with a third of the value
+    from gray to color, so that gray images keep their outputs (exactly so if all channels are normalized
+    alike). Position embeddings are resampled to the new grid by timm. Other mismatches are left as they are.
+
+    Args:
+        state: State dict of the trained backbone.
+        backbone: Backbone of the same architecture to adapt to; it is not modified.
+    """
+    target = backbone.state_dict()
+    adapted = {name: _adapt_channels(value, target.get(name)) for name, value in state.items()}
+    if isinstance(backbone, TimmBackbone) and mismatched_keys(adapted, target):
+        return _resample_grid(adapted, backbone.model)
+    return adapted
+
+
+def mismatched_keys(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> list[str]:
+    """Return the keys that are in only one of two state dicts, or differ in shape."""
+    return [
+        name
+        for name in {**target, **state}
+        if name not in target or name not in state or target[name].shape != state[name].shape
+    ]
+
+
+def _adapt_channels(weight: Tensor, like: Tensor | None) -> Tensor:
+    if like is None or weight.dim() != 4 or like.dim() != 4:
+        return weight
+    channels = (weight.shape[1], like.shape[1])
+    if channels == (3, 1):
+        return weight.sum(dim=1, keepdim=True)
+    return weight.expand(-1, 3, -1, -1) / 3 if channels == (1, 3) else weight
+
+
+def _resample_grid(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    resample = checkpoint_filter(model)
+    if resample is None:
+        return state
+    timm_state = {name.removeprefix(_TIMM_PREFIX): value for name, value in state.items()}
+    # Weights of another architecture fail here; the caller reports them through `mismatched_keys`.
+    with suppress(KeyError, RuntimeError, AttributeError):
+        timm_state = resample(timm_state, model)
+    return {_TIMM_PREFIX + name: value for name, value in timm_state.items()}

@@ -1,0 +1,111 @@
+"""fer-predict: predict the emotion of each face in images, a video or the webcam."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from fer.core.command_line import run_command
+
+_EXAMPLES = """examples:
+  fer-predict photo.jpg                                       with the model that comes with the package
+  fer-predict ~/photos --json out.jsonl --annotate annotated  all images in a folder and its subfolders
+  fer-predict faces/ --detector none                          images that are cropped faces already
+  fer-predict photo.jpg --model RUN/bundle --all              with your own model (from fer-export RUN)
+  fer-predict clip.mp4 --annotate clip_out.mp4 --json clip.jsonl
+  fer-predict 0                                               the first webcam; stop with Ctrl-C
+
+exit status:
+  0  success, also if an image has no face
+  1  some images could not be read (listed at the end); the others are done
+  2  nothing was done: an error in the command, or no image could be read
+  3  with --strict: an image has no face
+
+Each line of out.jsonl is {"file", "size", "faces", "model", "detector"} or, if the image could not be read,
+{"file", "error", "model", "detector"}. A face is {"box", "score", "points", "label", "confidence",
+"uncertain", "probabilities"}. Lengths are in pixels; a box is left, top, width, height; points are right eye,
+left eye, nose, right and left mouth corner (the person's own right). For a video, each line is one face in
+one
+frame: {"frame", "seconds", "face", "box", "label", "confidence", "uncertain", "probabilities"}.
+
+A prediction is uncertain if its confidence is below the threshold on the model's card. Weights trained on
+FER2013, such as those that come with the package, are for research only. An expression is not a feeling: do
+not use the predictions to make decisions about people."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    command = argparse.ArgumentParser(
+        "fer-predict",
+        description="Detect the faces in images, a video or the webcam, and predict the emotion of each.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument(
+        "sources", nargs="+", metavar="SOURCE", help="images, folders, a video, or a webcam (0)"
+    )
+    command.add_argument("--model", metavar="BUNDLE", help="folder of a bundle, or name of a model")
+    command.add_argument(
+        "--detector",
+        default="auto",
+        choices=("auto", "yunet", "haar", "mtcnn", "none"),
+        help="face detector (default: yunet if its model file is found, else haar)",
+    )
+    command.add_argument("--detector-model", metavar="FILE", help="model file of the detector (yunet)")
+    command.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write JSONL, one line per image; for a video (also .csv) one line per face and frame",
+    )
+    command.add_argument(
+        "--annotate",
+        metavar="DIR",
+        help="write annotated copies into this folder; for one image or a video, the name of a file",
+    )
+    command.add_argument("--strict", action="store_true", help="exit with status 3 if an image has no face")
+    command.add_argument("--all", action="store_true", help="show the probabilities of all emotions")
+    command.add_argument(
+        "--smooth",
+        type=_seconds,
+        default=0.5,
+        metavar="S",
+        help="videos: smooth the probabilities of a face over S seconds (default: 0.5; 0: no smoothing)",
+    )
+    command.add_argument("--threads", type=_count, metavar="N", help="CPU cores to use (default: all)")
+    return command
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds of at least 0, got {text!r}")
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``fer-predict`` and exit."""
+    request = parser().parse_args(arguments)
+    # File names may not be valid in the terminal's encoding.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    status = 0
+
+    def predict() -> None:
+        nonlocal status
+        # Imported here to keep --help fast: it loads OpenCV and ONNX Runtime.
+        from fer.predict.sources import predict_sources
+
+        status = predict_sources(request)
+
+    sys.exit(run_command(predict) or status)
+
+
+if __name__ == "__main__":
+    main()

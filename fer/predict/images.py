@@ -1,0 +1,309 @@
+"""fer-predict for images: terminal output, JSONL, and annotated copies."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import TextIO
+
+import cv2
+import numpy as np
+
+from fer.bundle.card import model_name
+from fer.core.errors import FerError
+from fer.core.image_io import SUFFIXES, read_image
+from fer.predict.annotate import draw
+from fer.predict.predictor import ImageResult, Prediction, Predictor
+from fer.predict.video.progress import Progress
+
+# At most this many unreadable files are named.
+_MAX_ERRORS_SHOWN = 20
+SOME_UNREADABLE, NONE_READABLE, NO_FACE = 1, 2, 3
+# Width of a probability bar in characters, and the characters for eighths of one.
+_BAR_WIDTH = 20
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_WRITABLE = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+# Receives the path of each image and its result.
+Sink = Callable[[Path, ImageResult], None]
+
+
+@dataclass
+class Tally:
+    """Counts over the images processed so far."""
+
+    images: int = 0
+    faces: int = 0
+    without_face: int = 0
+    errors: list[FerError] = field(default_factory=list)
+
+    def add(self, path: Path, result: ImageResult) -> None:
+        """Count an image."""
+        self.images += 1
+        self.faces += len(result.predictions)
+        if result.error:
+            self.errors.append(result.error)
+        elif not result.predictions:
+            self.without_face += 1
+
+    def status(self, strict: bool) -> int:
+        """Return the exit status for these counts."""
+        if self.errors:
+            return NONE_READABLE if len(self.errors) == self.images else SOME_UNREADABLE
+        return NO_FACE if strict and self.without_face else 0
+
+
+def predict_images(files: Mapping[Path, Path], request: argparse.Namespace, predictor: Predictor) -> int:
+    """Predict on images, write each result at once, and return the exit status.
+
+    Args:
+        files: Path of each image -> its path relative to the folder of annotated copies.
+        request: Parsed arguments of fer-predict.
+        predictor: Detects and classifies the faces.
+
+    Raises:
+        FerError: An output cannot be written; earlier results are kept.
+    """
+    tally = Tally()
+    with ExitStack() as stack:
+        sinks = [tally.add, *_outputs(stack, files, request, predictor, tally)]
+        for path, result in zip(files, predictor.iter_results(files), strict=True):
+            for sink in sinks:
+                sink(path, result)
+    return tally.status(request.strict)
+
+
+def _outputs(
+    stack: ExitStack,
+    files: Mapping[Path, Path],
+    request: argparse.Namespace,
+    predictor: Predictor,
+    tally: Tally,
+) -> list[Sink]:
+    sinks: list[Sink] = []
+    # First, because it may be refused: the JSONL file of an earlier run must not be truncated before that.
+    if request.annotate:
+        sinks.append(copy_writer(files, Path(request.annotate), request.all))
+    if request.json:
+        check_not_overwriting(files, [Path(request.json)], "the JSONL output")
+        sinks.insert(0, _json_sink(stack, Path(request.json), predictor))
+    print(header_line(predictor), flush=True)
+    # The stack calls back in reverse order: the progress line is cleared before the summary is printed.
+    stack.callback(_print_summary, tally, len(files))
+    sinks.append(_terminal_sink(stack, files, predictor, request.all))
+    return sinks
+
+
+def _json_sink(stack: ExitStack, path: Path, predictor: Predictor) -> Sink:
+    """Return a sink that writes and flushes one line per image, so that an interruption loses nothing."""
+    if path.suffix.lower() == ".csv":
+        raise FerError(
+            f"{path}: expected a .jsonl file, got .csv, which is for videos. Name it .jsonl for images."
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file: TextIO = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise FerError(f"{path}: cannot be written ({error.strerror}). Choose another path.") from error
+    stack.callback(_close, file)
+    constants = {"model": model_name(predictor.card), "detector": predictor.detector.name}
+
+    def write(image: Path, result: ImageResult) -> None:
+        faces = [prediction.to_dict() for prediction in result.predictions]
+        content = {"error": str(result.error)} if result.error else {"size": result.size, "faces": faces}
+        try:
+            file.write(json.dumps({"file": str(image), **content, **constants}) + "\n")
+            file.flush()
+        except OSError as error:
+            raise FerError(
+                f"{path}: writing failed ({error.strerror}). The lines written before are kept."
+            ) from error
+
+    return write
+
+
+def _close(file: TextIO) -> None:
+    """Close a file; a failed write has been reported by `write` before."""
+    with suppress(OSError):
+        file.close()
+
+
+def _terminal_sink(
+    stack: ExitStack, files: Mapping[Path, Path], predictor: Predictor, show_all: bool
+) -> Sink:
+    width = min(40, max(len(str(relative)) for relative in files.values()))
+    emotions = predictor.card.labels.names
+    progress, done = Progress("", len(files), "images"), count(1)
+    stack.callback(progress.clear)
+
+    def show(path: Path, result: ImageResult) -> None:
+        progress.clear()
+        for line in result_lines(str(files[path]), result, width, emotions, show_all):
+            print(line, flush=True)
+        progress.update(next(done))
+
+    return show
+
+
+def _print_summary(tally: Tally, total: int) -> None:
+    """Print the counts, also after Ctrl-C, and at the end the unreadable files."""
+    if total > 1:
+        done = f"{tally.images:,}" if tally.images == total else f"{tally.images:,} of {total:,}"
+        print(
+            f"{done} images: {tally.faces:,} faces; without a face: {tally.without_face:,}, "
+            f"unreadable: {len(tally.errors):,}",
+            flush=True,
+        )
+    for error in tally.errors[:_MAX_ERRORS_SHOWN]:
+        print(f"error: {error}", file=sys.stderr)
+    if len(tally.errors) > _MAX_ERRORS_SHOWN:
+        print(f"error: and {len(tally.errors) - _MAX_ERRORS_SHOWN:,} more", file=sys.stderr)
+
+
+def header_line(predictor: Predictor) -> str:
+    """Return the model and detector in use, e.g. ``model fast:1 (7 emotions, fp32), faces by yunet``."""
+    card = predictor.card
+    return (
+        f"model {model_name(card)} ({len(card.labels)} emotions, {card.precision}), "
+        f"faces by {predictor.detector.name}"
+    )
+
+
+def result_lines(
+    name: str, result: ImageResult, width: int, emotions: Sequence[str], show_all: bool
+) -> Iterator[str]:
+    """Yield the lines for an image: one per face, or one that says that there is none.
+
+    Args:
+        name: Name of the file.
+        result: The result for the image.
+        width: Width of the name's column in characters; longer names are truncated.
+        emotions: All emotions of the model.
+        show_all: Add a line for each emotion.
+    """
+    name = name if len(name) <= width else "…" + name[len(name) - width + 1 :]
+    if result.error or not result.predictions:
+        yield f"{name:<{width}}  {'could not be read' if result.error else 'no face found'}"
+    label_width = max(map(len, emotions))
+    for number, prediction in enumerate(result.predictions, 1):
+        yield f"{name:<{width}}  {number:>2}  {_face_text(prediction, label_width)}".rstrip()
+        if show_all:
+            for emotion, probability in prediction.probabilities.items():
+                yield f"{'':<{width}}      {_probability_text(emotion, probability, label_width)}".rstrip()
+
+
+def _face_text(prediction: Prediction, label_width: int) -> str:
+    line = _probability_text(prediction.label, prediction.confidence, label_width)
+    side = round(min(prediction.face.box[2:]))
+    notes = ["uncertain"] * prediction.uncertain + [f"tiny face, {side} pixels"] * prediction.tiny
+    return f"{line}  {', '.join(notes)}"
+
+
+def _probability_text(emotion: str, probability: float, label_width: int) -> str:
+    return f"{emotion:<{label_width}}  {100 * probability:3.0f} %  {bar(probability)}"
+
+
+def bar(fraction: float) -> str:
+    """Return a bar for a fraction from 0 to 1, padded to constant width."""
+    full, eighths = divmod(round(fraction * 8 * _BAR_WIDTH), 8)
+    return f"{'█' * full}{_EIGHTHS[eighths] if eighths else ''}".ljust(_BAR_WIDTH)
+
+
+def copy_writer(files: Mapping[Path, Path], folder: Path, bars: bool) -> Sink:
+    """Return a sink that writes an annotated copy of each readable image.
+
+    Args:
+        files: Images, as for `copy_paths`.
+        folder: Output folder or file, as for `copy_paths`.
+        bars: Draw the probability of every emotion.
+    """
+    targets = copy_paths(files, folder)
+
+    def write(image: Path, result: ImageResult) -> None:
+        if result.error is None:
+            write_image(targets[image], draw(read_image(image), result.predictions, bars=bars))
+
+    return write
+
+
+def copy_paths(files: Mapping[Path, Path], folder: Path) -> dict[Path, Path]:
+    """Return the path of each image's annotated copy; all are different.
+
+    Args:
+        files: Path of each image -> its path relative to the output folder.
+        folder: Output folder. For a single image it may be a file with an image suffix.
+
+    Raises:
+        FerError: A copy would overwrite an input image, or its format cannot be written.
+    """
+    is_file = len(files) == 1 and folder.suffix.lower() in SUFFIXES and not folder.is_dir()
+    if is_file and folder.suffix.lower() not in _WRITABLE:
+        raise FerError(
+            f"{folder}: expected a file name ending in {', '.join(_WRITABLE)}, got {folder.suffix}. "
+            "Choose another format."
+        )
+    if is_file:
+        targets = dict.fromkeys(files, folder)
+    else:
+        targets, used = {}, set[Path]()
+        for image, relative in files.items():
+            targets[image] = _unique(folder / relative, used)
+    check_not_overwriting(files, targets.values(), "an annotated copy")
+    return targets
+
+
+def check_not_overwriting(images: Iterable[Path], targets: Iterable[Path], content: str) -> None:
+    """Check that no output file is one of the input images.
+
+    Args:
+        images: The input images.
+        targets: Files that will be written.
+        content: What will be written, for the message.
+
+    Raises:
+        FerError: An output file is one of the input images.
+    """
+    inputs = {_identity(image) for image in images} - {None}
+    for target in targets:
+        if _identity(target) in inputs:
+            raise FerError(f"{target}: {content} would overwrite this input image. Choose another path.")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file, the same for all its names; None if there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _unique(target: Path, used: set[Path]) -> Path:
+    """Return an unused path in a writable format, and add it to ``used``."""
+    if target.suffix.lower() not in _WRITABLE:
+        target = target.with_name(f"{target.name}.png")
+    path, number = target, 2
+    while path in used:
+        path, number = target.with_stem(f"{target.stem}_{number}"), number + 1
+    used.add(path)
+    return path
+
+
+def write_image(path: Path, pixels: np.ndarray) -> None:
+    """Write an RGB image, uint8 ``(H, W, 3)``, in the format of the suffix.
+
+    Raises:
+        FerError: It cannot be written.
+    """
+    try:
+        done, content = cv2.imencode(path.suffix.lower(), pixels[..., ::-1])
+        if not done:
+            raise FerError(f"{path}: cannot be written (too large for this format). Choose another format.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.tobytes())
+    except (OSError, cv2.error) as error:
+        reason = getattr(error, "strerror", None) or "too large for this format"
+        raise FerError(f"{path}: cannot be written ({reason}). Choose another path or format.") from error

@@ -1,0 +1,233 @@
+"""`Predictor` detects the faces in images and predicts the emotion of each. No torch.
+
+>>> Predictor()("photo.jpg")
+[<happy 93 %, face of 120 x 120 pixels at (64, 40)>]
+"""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fer.bundle.card import Card
+from fer.bundle.files import Bundle
+from fer.bundle.registry import find_bundle
+from fer.bundle.runtime import OnnxClassifier
+from fer.core.errors import FerError
+from fer.core.image_io import read_image
+from fer.faces.crop import crop_faces
+from fer.faces.detector import Detector, Face
+from fer.faces.detectors import choose_detector
+
+ImageSource = str | Path | bytes | np.ndarray | Image.Image
+# Shorter side of a face box in pixels below which most of the model's input is interpolated: half of
+# FER2013's 48.
+TINY_FACE = 24
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction:
+    """The prediction for one face.
+
+    Attributes:
+        face: Where the face is.
+        probabilities: Probability of each emotion, in the order of the model's labels; they sum to 1.
+        label: The emotion with the highest probability.
+        confidence: That probability.
+        uncertain: Whether it is below the card's threshold; False if the card has none.
+    """
+
+    face: Face
+    probabilities: dict[str, float]
+    label: str
+    confidence: float
+    uncertain: bool
+
+    @property
+    def tiny(self) -> bool:
+        """Return whether the face is smaller than `TINY_FACE`, so that the prediction is unreliable."""
+        return min(self.face.box[2:]) < TINY_FACE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values: lengths in pixels, rounded to 0.01; probabilities rounded to six digits."""
+        points = self.face.points
+        return {
+            "box": [round(float(value), 2) for value in self.face.box],
+            "score": round(float(self.face.score), 4),
+            "points": None if points is None else np.asarray(points, float).round(2).tolist(),
+            "label": self.label,
+            "confidence": round(self.confidence, 6),
+            "uncertain": self.uncertain,
+            "probabilities": {name: round(value, 6) for name, value in self.probabilities.items()},
+        }
+
+    def __repr__(self) -> str:
+        """Return one line, e.g. ``<happy 93 %, face of 120 x 120 pixels at (64, 40)>``."""
+        left, top, width, height = (round(value) for value in self.face.box)
+        uncertain = ", uncertain" if self.uncertain else ""
+        position = f"face of {width} x {height} pixels at ({left}, {top})"
+        return f"<{self.label} {100 * self.confidence:.0f} %{uncertain}, {position}>"
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """The result for one image.
+
+    Attributes:
+        size: Width and height of the image in pixels; None if it could not be read.
+        predictions: One per face, largest face first.
+        error: Why the image could not be read; None if it could.
+    """
+
+    size: tuple[int, int] | None
+    predictions: list[Prediction]
+    error: FerError | None = None
+
+
+@dataclass(frozen=True)
+class _DetectedFaces:
+    """The cropped faces of an image, so that its pixels can be freed before classification."""
+
+    size: tuple[int, int] | None
+    faces: list[Face]
+    crops: np.ndarray
+    error: FerError | None = None
+
+
+class Predictor:
+    """Detects the faces in images and predicts their emotions. Thread-safe.
+
+    Args:
+        model: A bundle, its folder, or its name; None: the model that comes with the package.
+        detector: ``"auto"``, ``"yunet"``, ``"haar"``, ``"mtcnn"``, ``"none"`` (each image is a cropped face),
+            or a custom detector.
+        detector_model: Model file of the detector, if it needs one.
+        threads: CPU threads of the model; None: all cores. Face detection and resizing use OpenCV's threads,
+            which are set for the whole process by ``cv2.setNumThreads``.
+
+    Raises:
+        FerError: There is no such model or detector, or its files are invalid.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Bundle | None = None,
+        detector: str | Detector = "auto",
+        detector_model: str | Path | None = None,
+        threads: int | None = None,
+    ) -> None:
+        bundle = find_bundle(model)
+        self.card: Card = bundle.card
+        self.threads = threads or available_cores()
+        self.classifier = OnnxClassifier(bundle, threads)
+        self.detector: Detector = (
+            choose_detector(detector, detector_model) if isinstance(detector, str) else detector
+        )
+
+    def __call__(self, image: ImageSource) -> list[Prediction]:
+        """Return the predictions for all faces of an image, largest face first; empty if it has none.
+
+        Args:
+            image: A path, the bytes of an image file, an RGB array, or a Pillow image.
+
+        Raises:
+            FerError: The image cannot be read.
+        """
+        pixels = read_image(image)
+        return self.classify(pixels, self.detect(pixels))
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Return the faces of an RGB image, uint8 ``(H, W, 3)``, largest first."""
+        return self.detector(image)
+
+    def classify(self, image: np.ndarray, faces: Sequence[Face]) -> list[Prediction]:
+        """Return the predictions for these faces of an RGB image, uint8 ``(H, W, 3)``, in their order."""
+        return self.classify_crops(faces, self.crop(image, faces))
+
+    def crop(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
+        """Return the faces cropped by the model's crop rule, uint8 ``(N, S, S, 3)`` RGB."""
+        return crop_faces(image, list(faces), self.card.crop, self.card.image_size)
+
+    def classify_crops(self, faces: Sequence[Face], crops: np.ndarray) -> list[Prediction]:
+        """Return the predictions for faces that `crop` has cropped, from one image or several."""
+        probs = self.classifier(crops)
+        return [self._prediction(face, row) for face, row in zip(faces, probs, strict=True)]
+
+    def predict_many(
+        self, images: Iterable[ImageSource], batch_size: int = 32
+    ) -> Iterator[list[Prediction] | FerError]:
+        """Yield the predictions for many images, in their order.
+
+        An unreadable image does not stop the others: its result is the `FerError`. Faces are detected in
+        several threads and classified in batches. Memory does not grow with the number of images.
+
+        Args:
+            images: Paths, bytes, RGB arrays or Pillow images; consumed lazily.
+            batch_size: Images whose faces are classified together; up to twice as many are read ahead.
+
+        Yields:
+            For each image the predictions for its faces, or why it could not be read.
+        """
+        for result in self.iter_results(images, batch_size):
+            yield result.error or result.predictions
+
+    def iter_results(self, images: Iterable[ImageSource], batch_size: int = 32) -> Iterator[ImageResult]:
+        """Yield the results for many images, as `predict_many` does, with the size of each image."""
+        batch: list[_DetectedFaces] = []
+        for detected in self._detect_ahead(images, 2 * batch_size):
+            batch.append(detected)
+            if len(batch) == batch_size:
+                yield from self._classify_batch(batch)
+                batch = []
+        yield from self._classify_batch(batch)
+
+    def _detect_ahead(self, images: Iterable[ImageSource], ahead: int) -> Iterator[_DetectedFaces]:
+        """Detect and crop faces in threads, at most ``ahead`` images before they are consumed."""
+        pending: deque[Future[_DetectedFaces]] = deque()
+        pool = ThreadPoolExecutor(self.threads, "faces")
+        try:
+            for image in images:
+                pending.append(pool.submit(self._read_and_detect, image))
+                if len(pending) >= ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:  # also if the caller stops early
+            pool.shutdown(cancel_futures=True)
+
+    def _read_and_detect(self, source: ImageSource) -> _DetectedFaces:
+        try:
+            image = read_image(source)
+            faces = self.detect(image)
+            return _DetectedFaces((image.shape[1], image.shape[0]), faces, self.crop(image, faces))
+        except FerError as error:
+            side = self.card.image_size
+            return _DetectedFaces(None, [], np.empty((0, side, side, 3), np.uint8), error)
+
+    def _classify_batch(self, batch: Sequence[_DetectedFaces]) -> Iterator[ImageResult]:
+        if not batch:
+            return
+        faces = [face for detected in batch for face in detected.faces]
+        predictions = iter(self.classify_crops(faces, np.concatenate([detected.crops for detected in batch])))
+        for detected in batch:
+            yield ImageResult(detected.size, [next(predictions) for _ in detected.faces], detected.error)
+
+    def _prediction(self, face: Face, probs: np.ndarray) -> Prediction:
+        probabilities = {
+            name: float(value) for name, value in zip(self.card.labels.names, probs, strict=True)
+        }
+        label = max(probabilities, key=lambda name: probabilities[name])
+        confidence, threshold = probabilities[label], self.card.abstain_below
+        uncertain = threshold is not None and confidence < threshold
+        return Prediction(face, probabilities, label, confidence, uncertain)
+
+
+def available_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

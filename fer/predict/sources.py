@@ -1,0 +1,200 @@
+"""The inputs of fer-predict: images, folders of images, a video, or a webcam."""
+
+import argparse
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+
+from fer.core.errors import FerError, did_you_mean
+from fer.core.image_io import (
+    SUFFIXES,
+)
+from fer.core.paths import expand_user, list_names
+from fer.predict.images import header_line, predict_images
+from fer.predict.predictor import Predictor, available_cores
+
+VIDEO_SUFFIXES = frozenset(
+    (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".3gp",
+     ".ogv")
+)  # fmt: skip
+# First bytes of MP4 and MOV (but not HEIC and AVIF images, which start alike), of Matroska and WebM, and of
+# AVI.
+_VIDEO_SIGNATURE = re.compile(rb"....ftyp(?!hei|hev|mif|msf|avi)|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
+# Files that programs write beside images. They are not counted as skipped.
+_SIDECAR_SUFFIXES = frozenset(
+    {"", ".csv", ".html", ".ini", ".json", ".jsonl", ".md", ".txt", ".xml", ".xmp", ".yaml", ".yml"}
+)
+
+
+def predict_sources(request: argparse.Namespace) -> int:
+    """Run ``fer-predict`` on its parsed arguments; return the exit status.
+
+    Raises:
+        FerError: A source, model or output is missing or invalid.
+    """
+    for source in request.sources:
+        _check_exists(source)
+    videos = [source for source in request.sources if is_video_source(source)]
+    if videos and len(request.sources) > 1:
+        raise FerError(
+            f"{videos[0]}: expected a video or webcam as the only source, got {len(request.sources)} "
+            "sources. Run the command once for each."
+        )
+    if request.threads or not videos:
+        # Images are processed in parallel already, and --threads is a limit for everything.
+        cv2.setNumThreads(1)
+    if videos:
+        return _predict_video(videos[0], request)
+    copies = Path(request.annotate) if request.annotate else None
+    files = list_images(request.sources, copies)
+    status = predict_images(files, request, _predictor(request))
+    for folder in filter(Path.is_dir, map(Path, request.sources)):
+        _print_skipped(folder)
+    return status
+
+
+def _print_skipped(folder: Path) -> None:
+    """Print which kinds of files in a folder were skipped."""
+    if others := count_other_files(folder):
+        kinds = ", ".join(f"{number:,} {suffix}" for suffix, number in list(others.items())[:5])
+        print(f"{folder}: skipped {kinds}. Save images as JPEG or PNG; give each video by its own path.")
+
+
+def _predictor(request: argparse.Namespace) -> Predictor:
+    return Predictor(request.model, request.detector, request.detector_model, request.threads)
+
+
+def _predict_video(source: str, request: argparse.Namespace) -> int:
+    # Not needed for images.
+    from fer.predict.video.run import run_video
+
+    # Several frames in parallel with one core each are faster than one frame on all cores.
+    predictor = Predictor(request.model, request.detector, request.detector_model, threads=1)
+    print(header_line(predictor), flush=True)
+    summary = run_video(
+        Path(source) if Path(source).is_file() else source,
+        predictor,
+        annotate=request.annotate,
+        timeline=request.json,
+        smooth=request.smooth,
+        bars=request.all,
+        threads=request.threads or available_cores(),
+    )
+    return 3 if request.strict and not summary.faces else 0
+
+
+def _check_exists(source: str) -> None:
+    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):
+        raise FerError(f"{source}: expected a file, got a web address. Download it and give its path.")
+    path = Path(source)
+    try:
+        exists = path.exists() or _is_webcam(source)
+    except OSError as error:  # no permission, or the name is too long
+        raise FerError(f"{source[:200]}: cannot be opened ({error.strerror}).") from None
+    if not exists:
+        hint = did_you_mean(path.name, list_names(path.parent))
+        raise FerError(
+            f"{source}: expected an image, a folder or a video, got a path that does not exist.{hint}"
+        )
+
+
+def is_video_source(source: str) -> bool:
+    """Return whether this is the number of a webcam, or a video by its suffix or its first bytes."""
+    path = Path(source)
+    if not path.is_file():
+        return _is_webcam(source)
+    suffix = path.suffix.lower()
+    return suffix in VIDEO_SUFFIXES or (suffix not in SUFFIXES and _has_video_signature(path))
+
+
+def _is_webcam(source: str) -> bool:
+    return source.isascii() and source.isdigit() and not Path(source).exists()
+
+
+def _has_video_signature(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _VIDEO_SIGNATURE.match(file.read(16)) is not None
+    except OSError:
+        return False  # reading it as an image reports the error
+
+
+def list_images(sources: Sequence[str], copies: Path | None) -> dict[Path, Path]:
+    """Return the images to process: path of each -> its path relative to the folder of annotated copies.
+
+    Args:
+        sources: Files, and folders that are searched recursively.
+        copies: Folder of annotated copies, which may contain copies of an earlier run; its images are
+            skipped.
+
+    Raises:
+        FerError: A folder has no images, or all of them are in the folder of copies.
+    """
+    images: dict[Path, Path] = {}
+    for path in map(Path, sources):
+        images |= _in_folder(path, copies) if path.is_dir() else {path: Path(path.name)}
+    return images
+
+
+def _in_folder(folder: Path, copies: Path | None) -> dict[Path, Path]:
+    """Return the images of a folder, without annotated copies."""
+    skipped = copies.resolve() if copies else None
+    files = [
+        file
+        for file in list_image_files(folder)
+        if skipped is None or not file.resolve().is_relative_to(skipped)
+    ]
+    if not files:
+        raise FerError(
+            f"{folder}: expected images, got only images in {copies}, which are taken for annotated copies "
+            "of an earlier run. Name another folder with --annotate."
+        )
+    return {file: file.relative_to(folder) for file in files}
+
+
+def list_image_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the files with an image suffix in a folder and its subfolders, sorted by path.
+
+    Hidden files, hidden folders and linked folders are skipped.
+
+    Raises:
+        FerError: No such folder, a folder that cannot be read, or no images.
+    """
+    root = expand_user(folder)
+    if not root.is_dir():
+        raise FerError(f"{root}: expected a folder of images, but there is no such folder.")
+    files: list[Path] = []
+    for parent, folders, names in os.walk(root, onerror=_unreadable_folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(parent, name) for name in names if _has_image_suffix(name)]
+    if not files:
+        raise FerError(f"{root}: expected images ({' '.join(sorted(SUFFIXES))}), but there are none in it.")
+    return sorted(files)
+
+
+def count_other_files(folder: str | os.PathLike[str]) -> dict[str, int]:
+    """Return how many files `list_image_files` skips because of their suffix, by suffix, most frequent first.
+
+    Hidden files and sidecar files (``.json``, ``.txt``, …) are not counted.
+    """
+    counts: Counter[str] = Counter()
+    for _, folders, names in os.walk(expand_user(folder)):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        counts.update(Path(name).suffix.lower() for name in names if not name.startswith("."))
+    ignored = SUFFIXES | _SIDECAR_SUFFIXES
+    return {suffix: number for suffix, number in counts.most_common() if suffix not in ignored}
+
+
+def _unreadable_folder(error: OSError) -> None:
+    raise FerError(
+        f"{error.filename}: this folder cannot be read ({error.strerror}). Make it readable, or give the "
+        "other folders one by one."
+    ) from error
+
+
+def _has_image_suffix(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES

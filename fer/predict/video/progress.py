@@ -1,0 +1,182 @@
+"""Terminal output during processing: a progress line, or the current faces of a webcam."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from fer.predict.predictor import Prediction
+from fer.predict.video.reader import Frame
+
+_CLEAR_LINE, _CLEAR_BELOW = "\x1b[K", "\x1b[J"
+# Width of the progress bar in characters.
+_BAR_WIDTH = 24
+# Faces listed in the printed summary: those seen longest.
+_MAX_LISTED = 5
+# Faces whose emotions are kept in memory; a camera that runs for days sees more.
+_MAX_KEPT = 1000
+
+
+class Progress:
+    """A progress line on standard error; hidden if that is not a terminal, or if there is one item only.
+
+    Args:
+        name: Name of the video; empty for images.
+        total: Number of frames or images; None if unknown.
+        unit: Name of the items.
+        stream: Stream to write to; None: standard error.
+    """
+
+    def __init__(
+        self, name: str, total: int | None, unit: str = "frames", stream: TextIO | None = None
+    ) -> None:
+        self._name, self._total, self._unit = name, total, unit
+        self._stream = stream or sys.stderr
+        self._visible = total != 1 and self._stream.isatty()
+        self._start, self._shown = time.monotonic(), 0.0
+
+    def update(self, done: int) -> None:
+        """Show the number of finished items, at most ten times a second, or at once after `clear`."""
+        now = time.monotonic()
+        if now - self._shown >= 0.1:
+            self._shown = now
+            self._write(progress_line(self._name, done, self._total, now - self._start, self._unit))
+
+    def clear(self) -> None:
+        """Clear the line, at the end or before other output."""
+        self._shown = 0.0
+        self._write("")
+
+    def _write(self, line: str) -> None:
+        if self._visible:
+            self._stream.write(f"\r{line}{_CLEAR_LINE}")
+            self._stream.flush()
+
+
+def progress_line(name: str, done: int, total: int | None, elapsed: float, unit: str = "frames") -> str:
+    """Return e.g. ``clip.mp4 [######------]  50 %  150/300 frames  61.2 frames/s  0:02 left``."""
+    speed = done / elapsed if elapsed > 0 else 0.0
+    if not total:
+        return f"{name}  {done:,} {unit}  {speed:.1f} {unit}/s"
+    fraction = min(1.0, done / total)
+    bar = "#" * round(fraction * _BAR_WIDTH)
+    remaining = max(0, total - done) / speed if speed > 0 else 0.0
+    return (
+        f"{name} [{bar:-<{_BAR_WIDTH}}] {100 * fraction:3.0f} %  {done:,}/{total:,} {unit}  "
+        f"{speed:.1f} {unit}/s  {format_duration(remaining)} left"
+    ).lstrip()
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as ``M:SS`` or ``H:MM:SS``, e.g. ``1:05`` or ``1:00:05``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class LiveFaces:
+    """Prints a line for each face of the webcam on standard output.
+
+    In a terminal the lines are updated in place; otherwise (a file, a pipe) they are written once a second.
+
+    Args:
+        stream: Stream to write to; None: standard output.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        # Number of lines shown last.
+        self._height = 0
+        self._shown = self._start = time.monotonic()
+        self._frames = 0
+
+    def show(self, faces: Sequence[tuple[int, Prediction]]) -> None:
+        """Show the number and prediction of each face of the current frame."""
+        self._frames += 1
+        now = time.monotonic()
+        terminal = self._stream.isatty()
+        if now - self._shown < (0.1 if terminal else 1.0):
+            return
+        self._shown = now
+        lines = [face_line(number, prediction) for number, prediction in faces] or ["no face"]
+        lines.append(f"{self._frames / (now - self._start):.1f} frames/s, stop with Ctrl-C")
+        back = f"\x1b[{self._height}A\r{_CLEAR_BELOW}" if terminal and self._height else ""
+        self._stream.write(back + "\n".join(lines) + "\n")
+        self._stream.flush()
+        self._height = len(lines)
+
+
+def face_line(number: int, prediction: Prediction) -> str:
+    """Return e.g. ``face 1  happy 93 %, then neutral 4 %, surprise 2 %``."""
+    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:3]
+    (first, percent), *others = [(name, f"{value:.0%}".replace("%", " %")) for name, value in ranked]
+    uncertain = " (uncertain)" if prediction.uncertain else ""
+    rest = ", ".join(f"{name} {value}" for name, value in others)
+    return f"face {number}  {first} {percent}{uncertain}, then {rest}"
+
+
+@dataclass
+class Summary:
+    """What was processed, and the emotions of each face.
+
+    Attributes:
+        name: Name of the video or webcam.
+        frames: Number of processed frames.
+        dropped: Number of frames that were dropped to keep up with a camera.
+        seconds: Time of the last processed frame.
+        elapsed: Processing time in seconds.
+        faces: Number of a face -> count of frames by emotion; if there are many faces, those seen longest.
+        forgotten: Number of faces that were seen only briefly and are no longer in ``faces``.
+        warning: Message if the video ends early (truncated or damaged); None if it is complete.
+    """
+
+    name: str
+    frames: int = 0
+    dropped: int = 0
+    seconds: float = 0.0
+    elapsed: float = 0.0
+    faces: dict[int, Counter[str]] = field(default_factory=dict)
+    forgotten: int = 0
+    warning: str | None = None
+
+    def add(self, frame: Frame, faces: Sequence[tuple[int, Prediction]]) -> None:
+        """Count a frame and its faces."""
+        self.frames, self.seconds = self.frames + 1, frame.seconds
+        for number, prediction in faces:
+            self.faces.setdefault(number, Counter())[prediction.label] += 1
+        if len(self.faces) > 2 * _MAX_KEPT:
+            self._forget({number for number, _ in faces})
+
+    def _forget(self, present: set[int]) -> None:
+        """Keep the present faces and those seen longest, so that memory does not grow with the video."""
+        ranked = sorted(self.faces, key=lambda number: (number in present, self.faces[number].total()))
+        for number in ranked[:-_MAX_KEPT]:
+            del self.faces[number]
+            self.forgotten += 1
+
+    def __str__(self) -> str:
+        """Return a line for the video, and one for each of the faces seen longest."""
+        return "\n".join([self._header(), *self._face_lines()])
+
+    def _header(self) -> str:
+        speed = self.frames / self.elapsed if self.elapsed > 0 else 0.0
+        dropped = f", {self.dropped:,} more dropped to keep up" if self.dropped else ""
+        processed = f"{self.frames:,} frames in {self.elapsed:.1f} s ({speed:.1f} frames/s){dropped}"
+        count = len(self.faces) + self.forgotten
+        faces = "no face found" if not count else "1 face" if count == 1 else f"{count:,} faces"
+        return f"{self.name}: {processed}, {faces}"
+
+    def _face_lines(self) -> list[str]:
+        longest = sorted(self.faces.items(), key=lambda item: -item[1].total())[:_MAX_LISTED]
+        lines = [f"  face {number}: {_fractions(emotions)}" for number, emotions in longest]
+        others = len(self.faces) + self.forgotten - len(longest)
+        return [*lines, f"  and {others:,} more, seen for a shorter time"] if others else lines
+
+
+def _fractions(emotions: Counter[str]) -> str:
+    total = emotions.total()
+    ranked = [(name, count / total) for name, count in emotions.most_common(3)]
+    parts = [f"{name} {fraction:.0%}".replace("%", " %") for name, fraction in ranked if fraction >= 0.01]
+    return f"{', '.join(parts)} of {total:,} frames"

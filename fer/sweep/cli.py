@@ -1,0 +1,60 @@
+"""fer-sweep-report: report the best trial of a sweep, parameter importance and cost, and confirm the best."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fer.core.command_line import run_command
+from fer.core.errors import FerError
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Report on the sweep of the command line, and exit with its status."""
+    arguments = _parser().parse_args(argv)
+    sys.exit(run_command(lambda: run(arguments)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fer-sweep-report", description=__doc__)
+    add = parser.add_argument
+    add("folder", nargs="?", type=Path, metavar="FOLDER", help="folder of the sweep: outputs/multirun/NAME")
+    add("--storage", help="sweep.storage of the sweep (default: the address saved in its folder)")
+    add("--name", help="sweep.name of the sweep (default: the name of its folder)")
+    add("--confirm", type=int, metavar="N", help="train the best recipes again over N new seeds")
+    add("--best", type=int, default=3, metavar="K", help="number of recipes to confirm (default: 3)")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Confirm the best recipes if asked to, then write the page and print the summary.
+
+    Raises:
+        FerError: There is no such sweep, or a run of the confirmation failed.
+    """
+    _check(arguments)
+    from fer.sweep.report.confirm import confirm
+    from fer.sweep.report.page import report
+    from fer.sweep.report.results import load_sweep
+
+    folder = arguments.folder or Path("outputs") / "multirun" / arguments.name
+    sweep = load_sweep(folder, arguments.storage, arguments.name)
+    if arguments.confirm is not None:
+        confirm(sweep, arguments.confirm, arguments.best)
+        # confirming may take hours, in which a running sweep adds trials
+        sweep = load_sweep(folder, arguments.storage, arguments.name)
+    report(sweep)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.folder is None and arguments.name is None:
+        raise FerError(
+            "fer-sweep-report: expected a sweep. Give its folder, outputs/multirun/NAME, or --name."
+        )
+    for option in ("confirm", "best"):
+        if (number := getattr(arguments, option)) is not None and number < 1:
+            raise FerError(f"--{option}: expected a whole number of at least 1, got {number}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""Create a sweep's study with all planned trials, or open the one that exists."""
+
+import json
+import random
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+
+from fer.core.errors import FerError
+from fer.sweep.plan import Plan
+from fer.sweep.space import Value, grid
+from fer.sweep.storage import lock, open_storage, save_address, storage_file
+from fer.sweep.study import SweepStudy
+
+_KEY_FILE = "study.key"  # in the sweep's folder: the key of the study that its runs belong to
+# The first and the last study attribute to be written. A study without the last one is incomplete.
+_FIRST, _LAST = "base", "key"
+
+
+def create_or_open(
+    plan: Plan,
+    base: Mapping[str, Any],
+    commands: Mapping[str, list[str] | None],
+    direction: str,
+    may_exist: bool,
+) -> tuple[SweepStudy, bool]:
+    """Open a sweep's study, or create it; then add the planned trials that it lacks.
+
+    Args:
+        plan: Plan of the sweep.
+        base: Flat key -> value of the config that every trial varies. Trials of another base do not compare.
+        commands: ``command``, the fer-train overrides that give the base config without a sweep;
+            ``full_command``, the same without the proxy, None if there is no proxy.
+        direction: ``min`` or ``max``.
+        may_exist: Whether an existing sweep of that name is resumed.
+
+    Returns:
+        The study, and whether it existed.
+
+    Raises:
+        FerError: The storage cannot be reached; it holds another sweep of that name, or one that must not be
+            resumed; or the sweep is new and its folder already holds runs.
+    """
+    # grid() rejects a space that has no grid, so it is called before the study is created
+    points = grid(plan.space) if plan.sampler == "grid" else None
+    search: dict[str, Any] = {"objective": plan.objective, "space": _space_as_json(plan)}
+    search |= {} if points is None else {"sampler": "grid"}
+    with lock(plan.address, ""):  # opening may create tables, which all studies of a database share
+        storage = open_storage(plan.address)
+    with lock(plan.address, plan.name):
+        exists = _exists(storage, plan.name)
+        if not exists:
+            _check_empty(plan)
+            study_direction = StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE
+            study_id = storage.create_new_study([study_direction], plan.name)
+            _write_attributes(storage, study_id, {"base": dict(base), "search": search, **commands})
+        sweep_study = SweepStudy(plan, storage)
+        key = sweep_study.study.user_attrs.get(_LAST, "")
+        if exists:
+            _check_folder(plan, key)
+            _check_same(sweep_study, search, base)
+            if not may_exist:
+                raise FerError(_exists_message(sweep_study))
+        (plan.folder / _KEY_FILE).write_text(key, encoding="utf-8")
+        save_address(plan.folder, plan.address)
+        _add_trials(sweep_study, points)
+        sweep_study.requeue_abandoned()
+    return sweep_study, exists
+
+
+def _exists(storage: BaseStorage, name: str) -> bool:
+    """Return whether there is a study of that name; delete one that a crash left incomplete."""
+    for study in storage.get_all_studies():
+        if study.study_name == name:
+            is_incomplete = _FIRST in study.user_attrs and _LAST not in study.user_attrs
+            if not is_incomplete or storage.get_n_trials(study._study_id):
+                return True
+            storage.delete_study(study._study_id)
+    return False
+
+
+def _write_attributes(storage: BaseStorage, study_id: int, attributes: Mapping[str, Any]) -> None:
+    """Write the attributes that define a study, `_FIRST` first and `_LAST` last."""
+    ordered = {_FIRST: attributes[_FIRST], **attributes, _LAST: secrets.token_hex(2)}
+    for key, value in ordered.items():
+        if value is not None:
+            storage.set_study_user_attr(study_id, key, value)
+
+
+def _check_empty(plan: Plan) -> None:
+    """Reject a folder with runs of an earlier sweep: new trials would resume from their checkpoints.
+
+    This is checked under the lock and before the study exists, so no worker of the new sweep has a run yet.
+    """
+    if _has_runs(plan):
+        raise FerError(
+            f"{plan.folder}: expected a folder without runs for a new sweep, but it holds runs of an earlier "
+            f"sweep that is not in {plan.address}. Choose another sweep.name, or move the folder away."
+        )
+
+
+def _has_runs(plan: Plan) -> bool:
+    return any(path.name.isdecimal() and path.is_dir() for path in plan.folder.glob("*"))
+
+
+def _check_folder(plan: Plan, key: str) -> None:
+    """Reject a folder that belongs to another sweep, e.g. on a second machine that joins this sweep.
+
+    Raises:
+        FerError: The folder holds runs of another sweep.
+    """
+    file = plan.folder / _KEY_FILE
+    known = file.read_text(encoding="utf-8") if file.is_file() else None
+    local = storage_file(plan.address)
+    if known is None and local is not None and local.parent == plan.folder:
+        known = key  # the study is stored in the same folder as its runs
+    if known not in (None, key) or (known is None and _has_runs(plan)):
+        raise FerError(
+            f"{plan.folder}: expected runs of the sweep in {plan.address}, but it holds runs of another "
+            "sweep. Move the folder away, or choose another output_dir."
+        )
+
+
+def _add_trials(sweep_study: SweepStudy, points: Sequence[Mapping[str, Value]] | None) -> None:
+    """Enqueue the planned trials that the study lacks; those of a grid with their values.
+
+    If a grid has more points than there are trials, a random subset is taken: the first points would all come
+    from one corner of the grid.
+    """
+    existing = [trial.system_attrs.get("fixed_params") for trial in sweep_study.trials()]
+    planned = sweep_study.plan.n_trials
+    missing = (
+        [{}] * (planned or 0) if points is None else [point for point in points if point not in existing]
+    )
+    number = len(missing) if planned is None else max(0, planned - len(existing))
+    if number < len(missing):
+        random.Random(sweep_study.plan.seed).shuffle(missing)
+    for point in missing[:number]:
+        sweep_study.study.enqueue_trial(dict(point))
+
+
+def _check_same(sweep_study: SweepStudy, search: Mapping[str, Any], base: Mapping[str, Any]) -> None:
+    attributes, name = sweep_study.study.user_attrs, sweep_study.plan.name
+    stored = attributes.get("search")
+    if stored is None:
+        raise FerError(
+            f"sweep.name={name}: expected a sweep of fer-train, but the storage holds another Optuna study "
+            "of that name. Choose another sweep.name."
+        )
+    before, after = _first_difference(stored | stored["space"], search | search["space"], ("space",))
+    if before is None:
+        shared = attributes["base"].keys() & base.keys()
+        before, after = _first_difference(
+            {key: attributes["base"][key] for key in shared}, {key: base[key] for key in shared}, ()
+        )
+    if before is not None:
+        raise FerError(
+            f"sweep.name={name}: expected {before}, as in the existing sweep of that name, got {after}. "
+            "Trials of different searches do not compare. Choose another sweep.name, or use the same options "
+            "as before."
+        )
+
+
+def _first_difference(
+    before: Mapping[str, Any], after: Mapping[str, Any], ignored: tuple[str, ...]
+) -> tuple[str | None, str]:
+    missing = "(none)"
+    for key in dict.fromkeys([*after, *before]):
+        old, new = before.get(key, missing), after.get(key, missing)
+        if key not in ignored and old != new:
+            return f"{key} {json.dumps(old)}", json.dumps(new)
+    return None, ""
+
+
+def _exists_message(sweep_study: SweepStudy) -> str:
+    counts = sweep_study.counts()
+    return (
+        f"sweep.name={sweep_study.plan.name}: expected a new name, but there is such a sweep in "
+        f"{sweep_study.plan.folder}, {counts.ended} of its {counts.total} trials done. Set sweep.resume=true "
+        "to resume it, or choose another sweep.name."
+    )
+
+
+def _space_as_json(plan: Plan) -> dict[str, Any]:
+    """Return the space as JSON values: name in the study -> domain."""
+    domains = {name: domain for parameter in plan.space for name, domain in parameter.domains.items()}
+    return {name: json.loads(json.dumps(vars(domain))) for name, domain in domains.items()}

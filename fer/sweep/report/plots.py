@@ -1,0 +1,243 @@
+"""Optuna's plots of a sweep, styled for the page."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.importance import get_param_importances
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.visualization import (
+    plot_intermediate_values,
+    plot_optimization_history,
+    plot_parallel_coordinate,
+    plot_param_importances,
+    plot_slice,
+)
+
+from fer.sweep.plan import SCHEDULE_STEPS
+from fer.sweep.report.results import SweepResults, format_percent
+
+MIN_TRIALS = 10  # with fewer, importances are noise
+BEST, OTHER, PRUNED = "#1f5fa8", "#8fa3b8", "#c8ced6"
+_FONT = {"family": "Inter, system-ui, Segoe UI, Roboto, Helvetica, Arial, sans-serif", "size": 13}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plot on the page.
+
+    Attributes:
+        figure: A plotly figure.
+        alt: Text alternative.
+        width: Minimum width in CSS pixels, below which the plot scrolls.
+    """
+
+    figure: Any
+    alt: str
+    width: int = 0
+
+
+def history(sweep: SweepResults) -> Chart:
+    """Return the value of each trial in turn, with the best so far; pruned trials at their best value."""
+    figure = plot_optimization_history(sweep.study, target_name=sweep.objective)
+    pruned = [trial for trial in sweep.measured if trial.state == TrialState.PRUNED]
+    figure.add_scatter(
+        x=[trial.number for trial in pruned], y=[sweep.best_value(trial) for trial in pruned],
+        mode="markers", name="pruned, at their best", marker={"symbol": "circle-open", "color": OTHER},
+    )  # fmt: skip
+    figure.for_each_trace(_name_and_color)
+    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    return Chart(_styled(figure, 380), f"{sweep.objective} of each trial in turn")
+
+
+def _name_and_color(trace: Any) -> None:
+    """Rename and colour Optuna's traces; hide empty ones."""
+    if trace.name == "Best Value":
+        trace.update(name="best so far", line={"color": OTHER, "shape": "hv"})
+    elif trace.mode == "markers" and "pruned" not in trace.name:
+        trace.update(name="finished", marker={"color": BEST, "size": 8})
+    trace.update(visible=trace.x is not None and len(trace.x) > 0)
+
+
+def curves(sweep: SweepResults) -> Chart:
+    """Return each trial's values along its schedule; a cross marks where it was pruned."""
+    figure = plot_intermediate_values(sweep.study)
+    best = sweep.ranking[0].number if sweep.ranking else None
+    by_trace = {f"Trial{trial.number}": trial for trial in sweep.trials if trial.intermediate_values}
+    for trace in figure.data:
+        _style_curve(trace, by_trace[trace.name], by_trace[trace.name].number == best)
+    figure.data = sorted(figure.data, key=lambda trace: trace.line.width)  # the best is on top
+    figure.update_xaxes(title="schedule, %", range=[0, 102])
+    figure.update_yaxes(title=sweep.objective)
+    return Chart(_styled(figure, 440), f"{sweep.objective} of each trial along its schedule")
+
+
+def _style_curve(trace: Any, trial: FrozenTrial, is_best: bool) -> None:
+    is_pruned = trial.state == TrialState.PRUNED
+    color = BEST if is_best else PRUNED if is_pruned else OTHER
+    last = "x" if is_pruned else "circle"
+    count = len(trace.x)
+    trace.update(
+        x=[100 * step / SCHEDULE_STEPS for step in trace.x],
+        line={"color": color, "width": 3 if is_best else 1.5},
+        marker={"symbol": ["circle"] * (count - 1) + [last], "size": [4] * (count - 1) + [7]},
+        name=f"trial {trial.number}",
+        hovertemplate="%{y:.4f} after %{x:.0f} %",
+    )
+
+
+def importance(sweep: SweepResults) -> tuple[Chart | None, str]:
+    """Return the importance of each parameter and a paragraph on it; no plot if there are too few trials."""
+    study, fraction = early_value_study(sweep)
+    number = len(study.trials)
+    if number < MIN_TRIALS:
+        return None, (
+            f"Parameter importance is not shown: it needs at least {MIN_TRIALS} measured trials, "
+            f"got {number}."
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about choices of few trials; the paragraph says so
+        importances = get_param_importances(study)
+        figure = plot_param_importances(study, target_name=sweep.objective)
+    if len(importances) < 2:
+        return None, "There is only one parameter, so there is no importance to compare."
+    figure.update_layout(showlegend=False)
+    figure.update_traces(marker_color=BEST)
+    figure.update_yaxes(title="")
+    figure.update_xaxes(title="importance", range=[0, 1.2 * max(importances.values())])  # room for the labels
+    paragraph = (
+        f"Computed from the values of all {number} measured trials after {format_percent(fraction)} of their "
+        "schedules, a point that each of them reached. Later values exist only for good trials, and would "
+        "penalise the pruned ones. So the plot shows what matters for a good start. It is rough with fewer "
+        "than about fifty trials. Method: PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255); conditional "
+        "parameters as in arXiv:2601.20800."
+    )
+    return Chart(_styled(figure, 120 + 34 * len(importances)), "importance of each parameter"), paragraph
+
+
+def parallel(sweep: SweepResults) -> Chart | None:
+    """Return parallel coordinates, a line for each trial; None if no trial was measured."""
+    study = merged_key_study(sweep)
+    if not study.trials:
+        return None
+    figure = plot_parallel_coordinate(study, target_name=sweep.objective)
+    names = [sweep.objective, *sorted({name for trial in study.trials for name in trial.params})]
+    figure = _styled(figure, 460)
+    figure.update_xaxes(ticktext=[_wrapped(name) for name in names], tickangle=0)
+    figure.update_layout(margin={"l": 50, "b": 60})
+    return Chart(figure, "each trial as a line through its parameters", 125 * len(names))
+
+
+def slices(sweep: SweepResults) -> Iterator[Chart]:
+    """Yield, for each parameter, the best value of each trial against it; pruned trials are hollow."""
+    study = best_value_study(sweep)
+    used = {name for trial in study.trials for name in trial.params}
+    for name in parameter_names(sweep):
+        if name in used:
+            figure = plot_slice(study, params=[name], target_name=sweep.objective)
+            figure.for_each_trace(lambda trace: _style_points(trace, study))
+            yield Chart(_styled(figure, 300), f"{sweep.objective} against {name}")
+
+
+def _style_points(trace: Any, study: Study) -> None:
+    numbers = trace.marker.color  # Optuna colours points by the number of their trial
+    if isinstance(numbers, str) or numbers is None:
+        return
+    pruned = [study.trials[number].user_attrs["pruned"] for number in numbers]
+    symbols = ["circle-open" if hollow else "circle" for hollow in pruned]
+    marker = {"symbol": symbols, "showscale": False, "color": BEST, "size": 8, "line": {"width": 1.5}}
+    trace.update(marker=marker)
+
+
+def parameter_names(sweep: SweepResults) -> list[str]:
+    """Return the names of the parameters in the study, in the order of the search space."""
+    return list(sweep.study.user_attrs["search"]["space"])
+
+
+def _wrapped(name: str) -> str:
+    """Return ``optimizer.lr[adamw, adam]`` with line breaks, to fit below an axis."""
+    return name.replace(".", "<br>.").replace("[", "<br>[").replace("/", "/<br>")
+
+
+def _styled(figure: Any, height: int) -> Any:
+    """Return a figure at full width and without a title, as the page has a heading above it."""
+    figure.update_layout(
+        title=None, width=None, height=height, autosize=True, template="plotly_white", font=_FONT,
+        margin={"l": 10, "r": 10, "t": 30, "b": 10}, paper_bgcolor="#fff", plot_bgcolor="#fff",
+    )  # fmt: skip
+    figure.update_yaxes(automargin=True)
+    figure.update_xaxes(automargin=True)
+    return figure
+
+
+def best_value_study(sweep: SweepResults) -> Study:
+    """Return a study in which every measured trial is complete, with the best value that it reached.
+
+    Optuna's plots show complete trials only.
+    """
+    return _plot_study(sweep, sweep.best_value, {})
+
+
+def merged_key_study(sweep: SweepResults) -> Study:
+    """Return `best_value_study` with the ranges of a key merged, e.g. ``optimizer.lr`` of all."""
+    return _plot_study(sweep, sweep.best_value, _merged_ranges(sweep))
+
+
+def early_value_study(sweep: SweepResults) -> tuple[Study, float]:
+    """Return a study of the values at the last point that all measured trials have reached.
+
+    Returns:
+        The study, and that point as a fraction of the schedule.
+    """
+    step = min((max(trial.intermediate_values) for trial in sweep.measured), default=0)
+    return _plot_study(sweep, lambda trial: _value_at(trial, step), {}), step / SCHEDULE_STEPS
+
+
+def _value_at(trial: FrozenTrial, step: int) -> float | None:
+    earlier = [other for other in trial.intermediate_values if other <= step]
+    return trial.intermediate_values[max(earlier)] if earlier else None
+
+
+def _plot_study(
+    sweep: SweepResults,
+    value_of: Callable[[FrozenTrial], float | None],
+    merged: Mapping[str, tuple[str, BaseDistribution]],
+) -> Study:
+    """Return a study in memory; ``merged`` is name of a parameter -> new name and distribution."""
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(direction=sweep.study.direction, storage=storage, study_name=sweep.name)
+    for trial in sweep.measured:
+        if (value := value_of(trial)) is not None:
+            renamed = {name: merged.get(name, (name, known)) for name, known in trial.distributions.items()}
+            study.add_trial(
+                create_trial(
+                    params={renamed[name][0]: parameter for name, parameter in trial.params.items()},
+                    distributions=dict(renamed.values()),
+                    value=value,
+                    user_attrs={"pruned": trial.state == TrialState.PRUNED},
+                )
+            )
+    return study
+
+
+def _merged_ranges(sweep: SweepResults) -> dict[str, tuple[str, BaseDistribution]]:
+    """Return, for keys whose range depends on another choice: name -> key and the range over all choices."""
+    known = {name: domain for trial in sweep.measured for name, domain in trial.distributions.items()}
+    by_key: dict[str, dict[str, BaseDistribution]] = {}
+    for name, domain in known.items():
+        by_key.setdefault(name.partition("[")[0], {})[name] = domain
+    merged: dict[str, tuple[str, BaseDistribution]] = {}
+    for key, domains in by_key.items():
+        ranges = [
+            domain
+            for domain in domains.values()
+            if isinstance(domain, FloatDistribution) and domain.step is None
+        ]
+        if len(ranges) == len(domains) and len({domain.log for domain in ranges}) == 1:
+            low, high = min(domain.low for domain in ranges), max(domain.high for domain in ranges)
+            merged |= dict.fromkeys(domains, (key, FloatDistribution(low, high, log=ranges[0].log)))
+    return merged

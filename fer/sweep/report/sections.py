@@ -1,0 +1,224 @@
+"""The sections of a sweep's page: best trial, history, importance, parameters, curves, cost, all trials."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from optuna.trial import FrozenTrial, TrialState
+
+from fer.analysis.report.document import Cell, Table
+from fer.sweep.report import plots
+from fer.sweep.report.plots import Chart
+from fer.sweep.report.results import (
+    STATES,
+    Cost,
+    SweepResults,
+    format_percent,
+    format_value,
+    parameters_of,
+    sum_costs,
+    sweep_costs,
+    trial_cost,
+    unpruned_cost,
+)
+
+_NO_MEASUREMENTS = "No trial has been measured yet."
+
+
+def warnings(sweep: SweepResults) -> Iterator[str]:
+    """Yield facts that change how the page is to be read."""
+    count = sweep.count()
+    if open_ := count.get("running", 0) + count.get("waiting", 0):
+        yield (
+            f"{open_} of {len(sweep.trials)} trials have not ended, so the best trial may change. To resume "
+            "the sweep, run its command again with sweep.resume=true."
+        )
+    if failed := sweep.in_state(TrialState.FAIL):
+        reason = failed[-1].user_attrs.get("error", "no error message was saved")
+        yield f"{len(failed)} of {len(sweep.trials)} trials failed, trial {failed[-1].number} with: {reason}"
+    if not sweep.ranking:
+        yield "No trial has finished, so there is no best trial."
+
+
+@dataclass(frozen=True)
+class PageSection:
+    """A section of a sweep's page: text, then commands to copy, tables and plots.
+
+    Attributes:
+        key: Its anchor: letters, digits, ``-`` and ``_``.
+        title: Its heading.
+        paragraphs: The text.
+        commands: Command lines to copy.
+        tables: In this order.
+        charts: In this order.
+        note: Caption below the plots.
+        tiled: Whether the plots are side by side if there is room.
+    """
+
+    key: str
+    title: str
+    paragraphs: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    note: str = ""
+    tiled: bool = False
+
+
+def best(sweep: SweepResults) -> PageSection:
+    """Return the best trial with the command that trains it again."""
+    if not sweep.ranking:
+        return PageSection("best", "Best trial", ["No trial has finished yet."])
+    trial = sweep.ranking[0]
+    value = format_value(sweep.objective, trial.value)
+    epoch = trial.user_attrs.get("epoch")
+    at_epoch = f" at epoch {epoch:.0f}" if epoch else ""
+    paragraphs = [
+        f"Trial {trial.number} reached {sweep.objective} {value}{at_epoch}. It is the best of "
+        f"{len(sweep.measured)} trials on the split that it is measured on (validation, selection split), so "
+        "its value is probably too optimistic (selection bias). fer-sweep-report --confirm 3 measures by "
+        "how much."
+    ]
+    commands = [sweep.command(trial)]
+    if sweep.is_proxy:
+        paragraphs.append(
+            "The trials were cheap proxies of full recipes; --confirm trains the full recipes. The first "
+            "command trains the proxy again, the second the full recipe."
+        )
+        commands.append(sweep.full_command(trial))
+    rows: list[tuple[Cell, ...]] = list(parameters_of(trial).items())
+    table = Table(("parameter", "value"), rows, "Parameters of the best trial.")
+    return PageSection("best", "Best trial", paragraphs, commands, [table])
+
+
+def history(sweep: SweepResults) -> PageSection:
+    """Return the objective of the trials in their order."""
+    if not sweep.measured:
+        return PageSection("history", "History", [_NO_MEASUREMENTS])
+    note = "Filled: finished trials, at their best epoch. Hollow: pruned trials. Line: best so far."
+    return PageSection("history", "History", charts=[plots.history(sweep)], note=note)
+
+
+def importance(sweep: SweepResults) -> PageSection:
+    """Return the importance of each parameter."""
+    chart, paragraph = plots.importance(sweep)
+    return PageSection("importance", "Parameter importance", [paragraph], charts=[chart] if chart else [])
+
+
+def parallel(sweep: SweepResults) -> PageSection:
+    """Return the parallel coordinates of all parameters."""
+    chart = plots.parallel(sweep)
+    if chart is None:
+        return PageSection("parallel", "All parameters together", [_NO_MEASUREMENTS])
+    note = (
+        "One line for each trial, darker for better ones; “None” if a parameter does not apply to the "
+        "trial's choice. Pruned trials are shown at their best value."
+    )
+    return PageSection("parallel", "All parameters together", charts=[chart], note=note)
+
+
+def slices(sweep: SweepResults) -> PageSection:
+    """Return the objective against each parameter."""
+    charts = list(plots.slices(sweep))
+    if not charts:
+        return PageSection("slices", "Each parameter separately", [_NO_MEASUREMENTS], tiled=True)
+    note = (
+        "Filled: finished trials. Hollow: pruned trials, at their best value, which is lower than that of a "
+        "full training might be."
+    )
+    return PageSection("slices", "Each parameter separately", charts=charts, note=note, tiled=True)
+
+
+def curves(sweep: SweepResults) -> PageSection:
+    """Return the learning curves."""
+    if not any(trial.intermediate_values for trial in sweep.trials):
+        return PageSection("curves", "Learning curves", [_NO_MEASUREMENTS])
+    note = "Thick: the best trial. A cross marks where a trial was pruned."
+    return PageSection("curves", "Learning curves", charts=[plots.curves(sweep)], note=note)
+
+
+def cost(sweep: SweepResults) -> PageSection:
+    """Return the cost of the sweep, compared with the same trials without pruning."""
+    ended = [trial for trial in sweep.trials if trial.state.is_finished()]
+    if not ended:
+        return PageSection("cost", "Cost", ["No trial has ended yet."])
+    rows = [_cost_row(sweep, state) for state in STATES if state.is_finished() and sweep.in_state(state)]
+    actual, unpruned = sweep_costs(sweep)
+    rows.append(_cost_cells("all", len(ended), actual, unpruned))
+    columns = (
+        "trials", "number", "image passes", "without pruning", "seconds", "seconds without pruning",
+    )  # fmt: skip
+    caption = (
+        "An image pass is one training image seen once. Without pruning: each pruned trial, extended at the "
+        "same speed to the end of its schedule."
+    )
+    table = Table(columns, rows, caption)
+    return PageSection("cost", "Cost", [savings_sentence(actual, unpruned)], tables=[table])
+
+
+def savings_sentence(actual: Cost, unpruned: Cost) -> str:
+    """Return a sentence on the cost as a percentage of that without pruning."""
+    parts = []
+    if actual.images is not None and unpruned.images:
+        parts.append(f"{format_percent(actual.images / unpruned.images)} of the image passes")
+    if unpruned.seconds:
+        parts.append(f"{format_percent(actual.seconds / unpruned.seconds)} of the time")
+    if not parts:
+        return "The cost is unknown because the run folders are missing."
+    return f"The sweep took {' and '.join(parts)} that the same trials would have taken without pruning."
+
+
+def _cost_row(sweep: SweepResults, state: TrialState) -> tuple[Cell, ...]:
+    trials = sweep.in_state(state)
+    costs = [trial_cost(sweep, trial) for trial in trials]
+    full = [unpruned_cost(trial, cost) for trial, cost in zip(trials, costs, strict=True)]
+    return _cost_cells(STATES[state], len(trials), sum_costs(costs), sum_costs(full))
+
+
+def _cost_cells(label: str, number: int, actual: Cost, unpruned: Cost) -> tuple[Cell, ...]:
+    images = [None if cost.images is None else round(cost.images) for cost in (actual, unpruned)]
+    return (label, number, *images, round(actual.seconds), round(unpruned.seconds))
+
+
+def trials(sweep: SweepResults) -> PageSection:
+    """Return the table of all trials, best first."""
+    keys = list(dict.fromkeys(key for trial in sweep.trials for key in parameters_of(trial)))
+    columns = ("trial", "state", sweep.objective, "schedule", "seconds", *keys, "remark")
+    rows = [_trial_row(sweep, trial, keys) for trial in _in_order(sweep)]
+    caption = f"{len(rows)} trials: finished ones first, best on top; then pruned ones, by their best value."
+    return PageSection("trials", "All trials", tables=[without_empty_columns(Table(columns, rows, caption))])
+
+
+def _in_order(sweep: SweepResults) -> list[FrozenTrial]:
+    pruned = sweep.in_state(TrialState.PRUNED)
+    measured = [trial for trial in pruned if trial.intermediate_values]
+    measured.sort(key=lambda trial: -sweep.sign * (sweep.best_value(trial) or 0.0))
+    unmeasured = [trial for trial in pruned if not trial.intermediate_values]
+    rest = sweep.in_state(TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
+    return [*sweep.ranking, *measured, *unmeasured, *rest]
+
+
+def _trial_row(sweep: SweepResults, trial: FrozenTrial, keys: list[str]) -> tuple[Cell, ...]:
+    notes, parameters = trial.user_attrs, parameters_of(trial)
+    value = trial.value if trial.state == TrialState.COMPLETE else sweep.best_value(trial)
+    schedule = format_percent(notes["share"]) if "share" in notes else None
+    seconds = round(notes["seconds"]) if "seconds" in notes else None
+    return (
+        str(trial.number), STATES[trial.state], format_value(sweep.objective, value), schedule, seconds,
+        *(_rounded(parameters.get(key)) for key in keys), notes.get("error"),
+    )  # fmt: skip
+
+
+def _rounded(text: str | None) -> str | None:
+    """Return a long number with three significant digits; the command has all digits."""
+    try:
+        return text if text is None or len(text) < 7 else f"{float(text):.3g}"
+    except ValueError:
+        return text
+
+
+def without_empty_columns(table: Table) -> Table:
+    """Return a table without the columns that have no value in any row."""
+    rows: list[tuple[Cell, ...]] = table.rows
+    used = [index for index in range(len(table.columns)) if any(row[index] is not None for row in rows)]
+    columns = tuple(table.columns[index] for index in used)
+    return Table(columns, [tuple(row[index] for index in used) for row in rows], table.caption)

@@ -1,0 +1,188 @@
+"""Checks of a search space against the config: every key is looked up and every limit is tried."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+
+from omegaconf import DictConfig, OmegaConf
+
+from fer.core.errors import FerError, did_you_mean
+from fer.data.readers.factory import read_dataset
+from fer.sweep.compose import Composer, override
+from fer.sweep.plan import Plan
+from fer.sweep.space import Choice, Domain, Parameter, Range, Value
+from fer.training.config import check_values, choices, flatten, groups
+from fer.training.monitor import check_monitor_emotion
+
+NOT_SEARCHED = ("sweep", "hydra", "proxy", "resume", "output_dir", "name", "monitor")
+LENGTH_KEYS = ("trainer.max_epochs", "trainer.max_steps")
+_DATA_GROUPS = ("datamodule", "experiment")  # config groups whose choice may change the data
+
+
+def check_fit(space: Sequence[Parameter], compose: Composer, prunes: bool) -> None:
+    """Check before the first trial that every trial's config can be composed.
+
+    Args:
+        space: Search space of the sweep.
+        compose: Composer of the command line.
+        prunes: Whether trials are pruned by their fraction of the schedule.
+
+    Raises:
+        FerError: A key is not in the config, or a value is not valid for it.
+    """
+    composed = cache(compose)
+    for parameter in space:
+        key = parameter.key
+        if key.split(".")[0] in NOT_SEARCHED:
+            raise FerError(
+                f"sweep.space: {key} configures the sweep itself, so it cannot be searched. Remove it from "
+                "the space."
+            )
+        if prunes and key in LENGTH_KEYS:
+            raise FerError(
+                f"sweep.space: {key} cannot be searched with a pruner, which ends bad trials early anyway. "
+                "Remove it, or set sweep.pruner.name=none."
+            )
+        _check_unknown_choices(parameter)
+        if key in groups():
+            _check_group(parameter)
+            if prunes:
+                _check_length(parameter, composed)
+            continue
+        contexts = _contexts(parameter, space)
+        _check_known(parameter, {overrides: composed(*overrides) for overrides, _ in contexts})
+        for overrides, name in contexts:
+            _check_values(composed(*overrides), parameter, name)
+
+
+def _check_unknown_choices(parameter: Parameter) -> None:
+    """Reject a branch for an option that does not exist; an option that the space omits is allowed."""
+    known = choices(parameter.parent) if parameter.parent in groups() else []
+    for choice in parameter.unlisted:
+        if choice not in known:
+            raise FerError(
+                f"sweep.space, {parameter.key}: expected a choice of {parameter.parent}, got {choice!r}."
+                f"{did_you_mean(choice, [*known, *map(str, parameter.names)])}"
+            )
+
+
+def _check_group(parameter: Parameter) -> None:
+    known = choices(parameter.key)
+    for name, domain in parameter.domains.items():
+        values = domain.values if isinstance(domain, Choice) else ("a range",)
+        for value in values:
+            if value not in known:
+                raise FerError(
+                    f"sweep.space, {name}: expected one of {', '.join(known)}, got {value!r}."
+                    f"{did_you_mean(str(value), known)}"
+                )
+
+
+def _check_length(parameter: Parameter, compose: Callable[..., DictConfig]) -> None:
+    """Reject options of a group that train for different lengths: the pruner compares fractions of them."""
+    base = compose()
+    for value in dict.fromkeys(value for domain in parameter.domains.values() for value in domain.limits()):
+        config = compose(override(parameter.key, value))
+        for key in LENGTH_KEYS:
+            before, now = OmegaConf.select(base, key), OmegaConf.select(config, key)
+            if before != now:
+                raise FerError(
+                    f"sweep.space: {parameter.key}={value} sets {key} to {now}, others to {before}. With a "
+                    f"pruner, all trials must have the same length. Set {key}=… on the command line, or set "
+                    "sweep.pruner.name=none."
+                )
+
+
+def _contexts(parameter: Parameter, space: Sequence[Parameter]) -> list[tuple[tuple[str, ...], str]]:
+    """Return the overrides with which a parameter is checked, and its name in the study for each."""
+    if parameter.parent is not None:
+        return [((override(parameter.parent, value),), name) for value, name in parameter.names.items()]
+    group = parameter.key.split(".")[0]
+    searched = [other for other in space if other.key == group and group in groups()]
+    values: list[Value] = [
+        value for other in searched for domain in other.domains.values() for value in domain.limits()
+    ]
+    return [((override(group, value),), parameter.key) for value in values] or [((), parameter.key)]
+
+
+def _check_known(parameter: Parameter, configs: Mapping[tuple[str, ...], DictConfig]) -> None:
+    """Reject a key that the config lacks, with some choice or in general."""
+    keys = {overrides: list(flatten(config)) for overrides, config in configs.items()}
+    have = [
+        overrides[0].partition("=")[2]
+        for overrides, known in keys.items()
+        if parameter.key in known and overrides
+    ]
+    for overrides, known in keys.items():
+        if parameter.key in known:
+            continue
+        where = f" with {overrides[0]}" if overrides else ""
+        hint = did_you_mean(parameter.key, [key for key in known if key.split(".")[0] not in NOT_SEARCHED])
+        if have and parameter.parent is None:
+            hint = f" List the choices that have it: {parameter.key}: {{{', '.join(have)}: …}}."
+        raise FerError(f"sweep.space: the config has no {parameter.key}{where}.{hint}")
+
+
+def _check_values(config: DictConfig, parameter: Parameter, name: str) -> None:
+    _check_real(flatten(config)[parameter.key], parameter.domains[name], name)
+    for value in parameter.domains[name].limits():
+        changed = config.copy()
+        OmegaConf.update(changed, parameter.key, value)
+        try:
+            check_values(changed, config)
+        except FerError as error:
+            raise FerError(f"sweep.space, {name}: {error}") from error
+
+
+def _check_real(current: object, domain: Domain, name: str) -> None:
+    """Reject integer limits, such as 0 and 1, for a real-valued key: no value between would be tried."""
+    if isinstance(current, float) and isinstance(domain, Range) and domain.is_integer() and not domain.step:
+        integers = "" if domain.log else "; for integers add step: 1"
+        raise FerError(
+            f"sweep.space, {name}: a range with integer limits tries integers only. For real numbers write "
+            f"low: {float(domain.low)}{integers}."
+        )
+
+
+def check_base(base: DictConfig, plan: Plan) -> None:
+    """Check the config that every trial varies, so that no trial fails because of it.
+
+    Raises:
+        FerError: An option is not possible in a sweep.
+    """
+    if base.resume is not None:
+        raise FerError(
+            f"resume: expected null in a sweep, got {base.resume}, which resumes a single run. To resume a "
+            "sweep, set sweep.resume=true."
+        )
+    trainer = base.trainer
+    if trainer.devices != 1:
+        raise FerError(
+            f"trainer.devices: expected 1, got {trainer.devices}: a sweep trains each trial on one device. "
+            "To use several devices, set sweep.jobs."
+        )
+    if trainer.limit_val_batches == 0:
+        raise FerError(
+            f"trainer.limit_val_batches: expected more than 0, got 0: {plan.objective} would never be "
+            "measured. Remove this option."
+        )
+    if plan.pruner["name"] != "none" and (trainer.min_epochs or trainer.min_steps):
+        raise FerError(
+            "trainer.min_epochs, trainer.min_steps: expected null with a pruner, because pruned trials would "
+            "continue to train. Remove them, or set sweep.pruner.name=none."
+        )
+
+
+def check_data(plan: Plan, compose: Composer) -> None:
+    """Read the data set once, unless the space searches over it.
+
+    Raises:
+        FerError: It cannot be read, or it lacks the emotion of the objective.
+    """
+    if not _searches_data(plan.space):
+        dataset = read_dataset(compose.values({"monitor": plan.objective})["datamodule"])
+        check_monitor_emotion(plan.objective, dataset.labels)
+
+
+def _searches_data(space: Sequence[Parameter]) -> bool:
+    keys = [parameter.key for parameter in space if not parameter.key.endswith("batch_size")]
+    return any(key.split(".")[0] in _DATA_GROUPS for key in keys)

@@ -1,0 +1,76 @@
+"""A sweep in W&B: trials in one group with their parameters, and a tag on the best one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fer.sweep.compose import trial_folder
+from fer.sweep.study import SweepStudy
+from fer.training.loggers import finish_wandb, start_wandb
+from fer.training.run_folder import read_record
+
+BEST_MARK = "wandb_best"  # study attribute: number of the trial that is tagged
+# Tag of every trial. W&B removes a run's tag only by replacing the list with a non-empty one, so there must
+# be another tag besides "best".
+TAG = "sweep"
+
+
+def trial_run_options(
+    sweep_study: SweepStudy, number: int, parameters: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a trial's W&B options: ``id``, ``name``, ``group``, ``tags``, and ``config`` of its parameters.
+
+    Parameters are logged under ``trial``, as ``trial.optimizer/lr``: W&B reads a dot as a nested key, and the
+    choice of a group is not a single value of the run's config.
+
+    Args:
+        sweep_study: The sweep.
+        number: Number of the trial.
+        parameters: Its value for each key of the config.
+        options: ``logger.wandb`` of the config, with the user's group and tags.
+    """
+    name = f"{sweep_study.plan.name}_{number}"
+    # part of the run id, so that two sweeps of the same name do not share runs
+    study_key = sweep_study.study.user_attrs.get("key", "")
+    logged = {key.replace(".", "/"): value for key, value in parameters.items()}
+    return {
+        "id": f"{sweep_study.plan.name}_{study_key}_{number}" if study_key else name,
+        "name": name,
+        "group": options["group"] or sweep_study.plan.name,
+        "tags": [*options["tags"], TAG],
+        "config": {"trial": {"number": number, **logged}},
+    }
+
+
+def mark_best(sweep_study: SweepStudy, number: int) -> None:
+    """Tag a trial's W&B run as the best of the sweep, and remove the tag from the previous best."""
+    before = sweep_study.study.user_attrs.get(BEST_MARK)
+    if before == number:
+        return
+    if before is not None:
+        _mark(trial_folder(sweep_study.plan.folder, before), is_best=False)
+    if _mark(trial_folder(sweep_study.plan.folder, number), is_best=True):
+        sweep_study.study.set_user_attr(BEST_MARK, number)
+
+
+def _mark(folder: Path, is_best: bool) -> bool:
+    """Resume a trial's W&B run to set its tags; return whether the trial has such a run."""
+    path = folder / "config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    options = config.get("logger", {}).get("wandb")
+    if options is None:
+        return False
+    tags = [*options["tags"], *(["best"] if is_best else [])]
+    run = start_wandb({**options, "tags": tags}, folder, config)
+    run.summary.update(_summary(folder) | {"sweep/best": is_best})
+    finish_wandb(run, failed=False)
+    return True
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    """Return the outcome of a run, to be logged again: an offline run's second part may replace its first."""
+    record = read_record(folder)
+    best = {f"best/{key.removeprefix('val/')}": value for key, value in (record.get("best") or {}).items()}
+    return {"status": record.get("status"), **best}

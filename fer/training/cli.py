@@ -1,0 +1,20 @@
+"""The installed command fer-train; reports a missing dependency if only prediction was installed."""
+
+import sys
+
+from fer.core.command_line import run_command
+
+
+def main() -> None:
+    """Run ``fer-train`` and exit with its status."""
+    sys.exit(run_command(_train))
+
+
+def _train() -> None:
+    from fer.training.hydra_app import main
+
+    main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""fer-train, the Hydra entry point: composes and checks the config, then calls `fer.training.run`."""
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fer.core.command_line import run_command, without_password
+from fer.core.errors import FerError
+from fer.core.paths import CONFIG_DIR
+from fer.training.config import check_config, complete_sources, explain_hydra_error, overridden_keys
+from fer.training.resume import load_stopped_run
+from fer.training.run_folder import run_name
+
+_DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENOSPC,
+                errno.EDQUOT, errno.EFBIG)  # fmt: skip
+
+
+def main() -> None:
+    """Run ``fer-train`` with the arguments of the command line and exit with its status."""
+    # Hydra raises its errors unchanged; _run_app explains them
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    # before anything stores the arguments
+    sys.argv[1:] = map(without_password, sys.argv[1:])
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True, use_cache=True)
+    sys.exit(run_command(_run_app))
+
+
+def _run_app() -> None:
+    # Raised after Hydra has returned: Hydra would print a line above the message.
+    errors: list[FerError] = []
+
+    def task(config: DictConfig) -> dict[str, float]:
+        try:
+            return train(config)
+        except FerError as error:
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                # here Hydra's line tells which of the runs failed
+                raise
+            errors.append(error)
+            return {}
+
+    _compose_and_call(task)
+    if errors:
+        raise errors[0]
+
+
+def _compose_and_call(task: Callable[[DictConfig], dict[str, float]]) -> None:
+    app = hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(task)
+    try:
+        app()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if isinstance(error, ValueError) and not _is_hydra_error(error):
+            raise
+        overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+        raise explain_hydra_error(error, overrides) from error
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS or not _concerns_run_folder(error):
+            raise
+        raise FerError(
+            f"{error}. Free disk space, or choose another place for the run with output_dir=…"
+        ) from error
+
+
+def _is_hydra_error(error: BaseException) -> bool:
+    """Return whether an error was raised in Hydra or OmegaConf, and so is about the command line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and not {"hydra", "omegaconf"}.isdisjoint(Path(frames[-1].filename).parts)
+
+
+def _concerns_run_folder(error: OSError) -> bool:
+    """Return whether an error is about the run folder, so that the user can fix it."""
+    # the error of a full disk has no file name
+    if not HydraConfig.initialized() or error.filename is None:
+        return True
+    hydra_config: Any = HydraConfig.get()
+    output_dir = OmegaConf.select(hydra_config, "runtime.output_dir", throw_on_missing=False)
+    # a sweep has a folder for each run
+    if output_dir is None:
+        return True
+    folder, path = Path(output_dir).absolute(), Path(error.filename).absolute()
+    return path.is_relative_to(folder) or folder.is_relative_to(path)
+
+
+def train(config: DictConfig) -> dict[str, float]:
+    """Train with a composed config; return the metrics of the best epoch, which a sweep optimises.
+
+    Raises:
+        FerError: An option, the data or the environment is wrong.
+    """
+    hydra_folder = Path(HydraConfig.get().runtime.output_dir).resolve()
+    try:
+        check_config(config)
+        complete_sources(config)
+        values: Any = OmegaConf.to_container(config, resolve=True)
+        folder, resume = hydra_folder, values["resume"] is not None
+        if resume:
+            overridden = overridden_keys(HydraConfig.get().overrides.task)
+            values, folder = load_stopped_run(values, overridden)
+        from fer.training import run as training
+
+        return training.run(values, folder, resume)
+    finally:
+        # Hydra creates the folder before the options are checked
+        if hydra_folder.is_dir() and not any(hydra_folder.iterdir()):
+            hydra_folder.rmdir()

@@ -1,0 +1,140 @@
+"""Build a loss from its options, with class weights for imbalanced data (`fer.training.loss_factory`)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fer.core.errors import FerError, did_you_mean
+from fer.training.losses import (
+    CrossEntropy,
+    ExpectedLabels,
+    Focal,
+    GeneralisedCrossEntropy,
+    LogitAdjusted,
+    Loss,
+    SoftTargets,
+    SymmetricCrossEntropy,
+)
+
+WEIGHTED: dict[str, Callable[..., Loss]] = {
+    "cross_entropy": CrossEntropy,
+    "expected_labels": ExpectedLabels,
+    "focal": Focal,
+    "generalised_cross_entropy": GeneralisedCrossEntropy,
+    "soft_targets": SoftTargets,
+    "symmetric_cross_entropy": SymmetricCrossEntropy,
+}
+# Losses that already correct for class frequency, and so take counts instead of weights.
+ADJUSTED: dict[str, Callable[..., Loss]] = {
+    "balanced_softmax": partial(LogitAdjusted, tau=1.0),
+    "logit_adjustment": LogitAdjusted,
+}
+LOSSES = WEIGHTED | ADJUSTED
+IMBALANCE_METHODS = ("none", "class_weights", "effective_number", "oversample")
+
+
+def build_loss(
+    config: Mapping[str, Any],
+    imbalance: Mapping[str, Any],
+    counts: Sequence[int],
+    label_given_vote: Sequence[Sequence[float]] | None = None,
+) -> Loss:
+    """Build the loss named in the config.
+
+    Args:
+        config: ``name`` (one of `LOSSES`) and the options of that loss.
+        imbalance: ``name`` (one of `IMBALANCE_METHODS`), and ``beta`` for ``effective_number``; the data
+            loader implements ``oversample``.
+        counts: Training samples of each class, ``(K,)``.
+        label_given_vote: Transition matrix for `ExpectedLabels`, ``(K, K)``; None for data without votes.
+
+    Raises:
+        FerError: A name or option is unknown, a number is out of range, or both the loss and ``imbalance``
+            correct for imbalance.
+    """
+    options = dict(config)
+    name = options.pop("name")
+    _expect_one_of("loss.name", name, LOSSES)
+    weight = _weight(imbalance, counts)
+    if name in ADJUSTED:
+        _check_single_correction(name, imbalance["name"])
+        options["counts"] = counts
+    else:
+        options["weight"] = weight
+    if name == "expected_labels":
+        options["label_given_vote"] = label_given_vote
+    try:
+        return LOSSES[name](**options)
+    except TypeError as error:
+        raise FerError(f"loss={name} does not take these options: {error}.") from error
+
+
+def _weight(imbalance: Mapping[str, Any], counts: Sequence[int]) -> Tensor | None:
+    _expect_one_of("imbalance.name", imbalance["name"], IMBALANCE_METHODS)
+    if imbalance["name"] == "class_weights":
+        return class_weights(counts)
+    if imbalance["name"] == "effective_number":
+        return effective_number_weights(counts, imbalance["beta"])
+    return None
+
+
+def _check_single_correction(loss: str, imbalance: str) -> None:
+    if imbalance != "none":
+        raise FerError(
+            f"imbalance={imbalance}: expected none with loss={loss}, which already corrects for class "
+            "imbalance. Use imbalance=none, or another loss."
+        )
+
+
+def _expect_one_of(key: str, value: str, options: Mapping[str, Any] | Sequence[str]) -> None:
+    if value not in options:
+        hint = did_you_mean(str(value), options)
+        raise FerError(f"{key}: expected one of {', '.join(options)}, got {value!r}.{hint}")
+
+
+def class_weights(counts: Sequence[int]) -> Tensor:
+    """Return the inverse frequency of each class, as scikit-learn's ``balanced``.
+
+    ``weight[k] = N / (K * counts[k])``, so that the mean weight of a sample is 1 (King & Zeng 2001, Logistic
+    Regression in Rare Events Data, section 4). A class without samples has weight 0, which no sample uses.
+
+    Args:
+        counts: Training samples of each class, ``(K,)``.
+
+    Returns:
+        float32 ``(K,)``.
+    """
+    return _normalised_inverse(torch.as_tensor(counts, dtype=torch.float64), counts)
+
+
+def effective_number_weights(counts: Sequence[int], beta: float) -> Tensor:
+    """Return the inverse of the effective number of samples of each class.
+
+    Samples of a class overlap, so that each one adds less information than the one before. The effective
+    number of n samples is ``(1 - beta^n) / (1 - beta)`` (Cui et al. 2019, https://arxiv.org/abs/1901.05555).
+    The paper scales the weights to a sum of K; here the mean weight of a sample is 1, as for `class_weights`.
+
+    Args:
+        counts: Training samples of each class, ``(K,)``.
+        beta: In [0, 1). 0 gives equal weights; towards 1 the weights approach the inverse frequency.
+
+    Returns:
+        float32 ``(K,)``; 0 for a class without samples.
+
+    Raises:
+        FerError: ``beta`` is out of range.
+    """
+    if not 0.0 <= beta < 1.0:
+        raise FerError(f"imbalance.beta: expected a number in [0, 1), e.g. 0.999, got {beta}.")
+    samples = torch.as_tensor(counts, dtype=torch.float64)
+    return _normalised_inverse((1.0 - beta**samples) / (1.0 - beta), counts)
+
+
+def _normalised_inverse(sizes: Tensor, counts: Sequence[int]) -> Tensor:
+    """Return ``1 / sizes``, scaled to a mean of 1 over all samples; 0 for a class without samples."""
+    samples = torch.as_tensor(counts, dtype=torch.float64)
+    weights = torch.where(samples > 0, 1.0 / sizes, 0.0)
+    return (weights * samples.sum() / (weights * samples).sum()).float()

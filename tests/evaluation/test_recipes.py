@@ -1,0 +1,29 @@
+"""Differences between the recipes of runs."""
+
+from fer.evaluation.compare import recipe_differences, recipe_sentence, recipe_table
+
+ONE = {"ema": True, "optimizer": {"name": "adamw", "lr": 1e-3, "betas": {}}, "mix": None}
+OTHER = {"ema": False, "optimizer": {"name": "sgd", "lr": 1e-3, "momentum": 0.9, "betas": {}}, "mix": None}
+
+
+def test_options_that_differ_or_are_missing():
+    found = {"ema": [True, False], "optimizer.name": ["adamw", "sgd"], "optimizer.momentum": ["–", 0.9]}
+    assert recipe_differences({"one": ONE, "other": OTHER}) == found
+    assert recipe_differences({"one": ONE, "again": ONE}) == {}
+
+
+def test_values_are_formatted_as_on_the_command_line():
+    recipes = {"one": ONE, "other": OTHER}
+    assert recipe_table(recipes).rows[0] == ("ema", "true", "false")
+    assert recipe_table(recipes).columns == ("option", "one", "other")
+    text = "The recipes differ in ema (one: true, other: false), optimizer.name (one: adamw, other: sgd), "
+    assert recipe_sentence(recipes) == text + "optimizer.momentum (one: –, other: 0.9)."
+
+
+def test_a_long_list_is_shortened():
+    many = {name: dict.fromkeys("abcdef", value) for name, value in (("one", 1), ("other", 2))}
+    assert recipe_sentence(many).endswith("d (one: 1, other: 2) and 2 more.")
+
+
+def test_sentence_omits_values_of_more_than_two_recipes():
+    assert recipe_sentence({"a": {"x": 1}, "b": {"x": 2}, "c": {"x": 3}}) == "The recipes differ in x."

@@ -1,0 +1,76 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from fer.core.errors import FerError
+from fer.predict.video.reader import Frame, FramePrefetcher
+
+IMAGE = np.zeros((2, 2, 3), np.uint8)
+
+
+def frames(count, rate=25.0):
+    return (Frame(index, index / rate, IMAGE) for index in range(count))
+
+
+def test_all_frames_of_a_video_come_in_order():
+    feed = FramePrefetcher(frames(100))
+    assert [frame.index for frame in feed] == list(range(100))
+    assert feed.dropped == 0
+
+
+def test_reading_waits_for_the_consumer():
+    """Only a few frames are held in memory, whatever the length of the video."""
+    read = []
+    feed = FramePrefetcher(read.append(frame.index) or frame for frame in frames(1000))
+    taken = iter(feed)
+    for _ in range(10):
+        next(taken)
+        time.sleep(0.002)
+    assert len(read) <= 10 + 6
+    assert feed.close()
+
+
+def test_the_latest_frame_comes_and_older_ones_are_counted_as_dropped():
+    waiting, ready = threading.Event(), threading.Event()
+
+    def camera():
+        yield from frames(7)
+        ready.set()
+        waiting.wait(5)
+        yield Frame(7, 1.0, IMAGE)
+
+    feed = FramePrefetcher(camera(), latest_only=True)
+    taken = iter(feed)
+    ready.wait(5)
+    assert next(taken).index == 6
+    assert feed.dropped == 6
+    waiting.set()
+    assert [frame.index for frame in taken] == [7]
+
+
+def test_an_error_comes_after_the_frames_before_it():
+    def broken():
+        yield from frames(3)
+        raise FerError("unplugged")
+
+    feed, seen = FramePrefetcher(broken()), []
+    with pytest.raises(FerError, match="unplugged"):
+        seen.extend(feed)
+    assert [frame.index for frame in seen] == [0, 1, 2]
+
+
+def test_a_hanging_camera_times_out():
+    hang = threading.Event()
+
+    def camera():
+        yield from frames(1)
+        hang.wait(5)
+
+    feed, seen = FramePrefetcher(camera(), latest_only=True, timeout=0.05), []
+    with pytest.raises(FerError, match="expected a frame, got none"):
+        seen.extend(feed)
+    assert [frame.index for frame in seen] == [0]
+    hang.set()
+    assert feed.close()

@@ -1,0 +1,194 @@
+"""The scripts for sweeps: replay of ASHA, rank correlation of proxies, JSON of the W&B dashboard."""
+
+import importlib.util
+import json
+import sys
+from argparse import Namespace
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from recorded_sweeps import EPOCHS, SOME, rising, write_sweep
+
+from fer.sweep.report.results import load_sweep
+
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_replayed_asha_prunes_worse_trials_at_the_first_rung(tmp_path, capsys):
+    """Curves of falling quality: the first is trained to its end, each later one for an epoch."""
+    trials = [("finished", rising(0.6 - 0.05 * number)) for number in range(8)]
+    write_sweep(tmp_path / "multirun" / "unpruned", trials)
+    options = Namespace(output=tmp_path, epochs=EPOCHS, first=1, orders=5)
+    load("benchmark_sweep").replay(options)
+    out = capsys.readouterr().out
+    assert f"{(9 + 7) / (8 * 9):.1%} of the image passes" in out
+    assert "7 of 8 pruned; best 60.00%, unpruned 60.00%: +0.00 points" in out
+    assert "the best is 0.00 points worse, at most half a point in 100% of the orders" in out
+
+
+def test_replay_prunes_a_trial_that_improves_late(tmp_path, capsys):
+    late = [0.01] * 8 + [0.9]
+    write_sweep(tmp_path / "multirun" / "unpruned", [("finished", rising(0.6)), ("finished", late)])
+    load("benchmark_sweep").replay(Namespace(output=tmp_path, epochs=EPOCHS, first=1, orders=0))
+    assert "best 60.00%, unpruned 90.00%: -30.00 points" in capsys.readouterr().out
+
+
+def test_table_of_proxies():
+    script = load("measure_proxies")
+    whole, cheap = [0.5, 0.6, 0.4, 0.55, 0.3], [0.2, 0.4, 0.3, 0.35, 0.1]
+    entries = {}
+    for number in range(5):
+        entries[number, "whole"] = {"value": whole[number], "seconds": 10.0}
+        entries[number, "small"] = {"value": cheap[number], "seconds": 2.0}
+    entries[5, "whole"] = {"value": None}  # failed
+    entries[5, "small"] = {"value": 0.9, "seconds": 2.0}
+    line = script.table(entries, ["small"], "val/accuracy").splitlines()[2]
+    # ranks 3 5 2 4 1 and 2 5 3 4 1: r = 1 - 6 * 2 / (5 * 24) = 0.9; atanh 0.9 = 1.4722, its error
+    # sqrt((1 + 0.405) / 2) = 0.8382; 1.4722 -+ 1.96 * 0.8382 = -0.1705 and 3.1150, tanh of which:
+    assert line.startswith("| small | 5 | 0.90 [-0.17, 1.00] |")
+    assert line.endswith("| 0.20 | 0.0 |")
+
+
+@pytest.fixture
+def proxies(tmp_path, monkeypatch):
+    """Call the script; return the overrides of each training that it started, of which some fail."""
+    script, calls, failing = load("measure_proxies"), [], []
+
+    def run(command, **_):
+        calls.append(command[3:])
+        record = {"best": {"val/accuracy": 0.5 + 0.01 * len(calls)}, "fit_seconds": 2.0}
+        (tmp_path / "run.json").write_text(json.dumps(record))
+        status = int(any(item in failing for item in command))
+        return SimpleNamespace(returncode=status, stdout=f"run   {tmp_path}\n", stderr="error: no\n")
+
+    def call(*more, fail=()):
+        calls.clear()
+        failing[:] = fail
+        arguments = ["x.csv", "--recipes", "2", "--proxies", "subset", "--output", str(tmp_path / "out")]
+        monkeypatch.setattr(sys, "argv", ["measure_proxies.py", *arguments, *more])
+        script.main()
+        return list(calls)
+
+    monkeypatch.setattr(script.subprocess, "run", run)
+    return call
+
+
+def test_results_are_kept_and_failed_trainings_are_repeated(proxies):
+    first = proxies(fail=["proxy=subset"])
+    assert len(first) == 6  # two recipes: in full, with the proxy, again
+    again = proxies()
+    assert again == [overrides for overrides in first if "proxy=subset" in overrides]
+    assert proxies() == []
+
+
+def test_other_overrides_are_other_trainings(proxies, capsys):
+    proxies()
+    assert len(proxies("--", "trainer.max_epochs=1")) == 6
+    assert len(proxies("--recipes", "1", "--", "trainer.max_epochs=2")) == 3
+    assert "| subset | 1 |" in capsys.readouterr().out  # trainings with other overrides are left out
+    assert proxies() == []
+
+
+def write_timed_sweep(folder, trials):
+    """Write a sweep of trials ``(state, start, end, training, callback)``, in seconds."""
+    write_sweep(folder, [], runs=False)
+    study = optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder}/sweep.db")
+    for number, (state, start, end, training, callback) in enumerate(trials):
+        trial = optuna.trial.create_trial(
+            state=state, value=0.5 if state == TrialState.COMPLETE else None,
+            user_attrs={"watch_seconds": callback},
+        )  # fmt: skip
+        trial.datetime_start, trial.datetime_complete = (
+            datetime(2026, 1, 1) + timedelta(seconds=at) for at in (start, end)
+        )
+        study.add_trial(trial)
+        (folder / str(number)).mkdir()
+        (folder / str(number) / "run.json").write_text(json.dumps({"fit_seconds": training}))
+    return load_sweep(folder, None, None)
+
+
+def test_overhead_includes_the_callback_and_not_the_training(tmp_path):
+    done = TrialState.COMPLETE
+    trials = [
+        (done, 0, 12, 10.0, 0.0), (TrialState.PRUNED, 12, 18, 5.0, 0.5), (done, 18, 29, 10.0, 0.25),
+        (done, 500, 512, 11.0, 0.0),  # after a pause
+    ]  # fmt: skip
+    overheads = load("benchmark_sweep").overhead_seconds(write_timed_sweep(tmp_path / "some", trials))
+    assert overheads == pytest.approx([6 - 5 + 0.5, 11 - 10 + 0.25])
+
+
+def test_trials_per_hour_are_finished_trials(tmp_path):
+    done, pruned = TrialState.COMPLETE, TrialState.PRUNED
+    trials = [(done, 0, 100, 0.0, 0.0), (done, 100, 360, 0.0, 0.0), (pruned, 360, 400, 0.0, 0.0)]
+    sweep = write_timed_sweep(tmp_path / "some", [*trials, (TrialState.FAIL, 400, 900, 0.0, 0.0)])
+    assert load("benchmark_sweep").trials_per_hour(sweep) == pytest.approx(20)  # two in 360 s
+
+
+@pytest.mark.parametrize(
+    ("trials", "done"),
+    [(SOME, True), ([*SOME, ("waiting", [])], False), ([*SOME, ("running", [])], False), (None, False)],
+)
+def test_sweep_is_done_when_all_its_trials_have_ended(trials, done, tmp_path):
+    if trials is not None:
+        write_sweep(tmp_path / "multirun" / "some", trials)
+    assert load("benchmark_sweep").is_done(Namespace(output=tmp_path), "some") == done
+
+
+def test_recipes_are_the_same_every_time():
+    script = load("measure_proxies")
+    first = script.sample_recipes("optimizers", 3)
+    assert first == script.sample_recipes("optimizers", 3)
+    assert all(recipe[0].startswith("optimizer=") for recipe in first)
+
+
+@pytest.fixture
+def dashboard(tmp_path, monkeypatch, capsys):
+    """Return both views as they would be sent to W&B."""
+    folder = write_sweep(tmp_path / "some", SOME)
+
+    def views(*options):
+        monkeypatch.setattr(sys, "argv", ["", str(folder), "--entity", "me", "--dry-run", *options])
+        with pytest.raises(SystemExit) as exit_:
+            load("wandb_workspace").main()
+        assert exit_.value.code == 0
+        return json.loads(capsys.readouterr().out)
+
+    return views
+
+
+def test_dashboard_of_a_sweep_with_its_own_group(dashboard):
+    for view in dashboard("--group", "thesis"):
+        (runs,) = view["spec"]["section"]["runSets"]
+        assert (runs["filters"]["filters"][0]["key"]["name"], runs["filters"]["filters"][0]["value"]) == (
+            "group", "thesis"
+        )  # fmt: skip
+
+
+def test_dashboard_without_an_account(dashboard):
+    every, best = dashboard()
+    (runs,) = every["spec"]["section"]["runSets"]
+    assert [(one["key"]["name"], one["value"]) for one in runs["filters"]["filters"]] == [("group", "some")]
+    assert "config:trial.optimizer/lr" in runs["runFeed"]["columnOrder"]
+    assert "summary:status" in runs["runFeed"]["columnOrder"]
+    (section,) = every["spec"]["section"]["panelBankConfig"]["sections"]
+    assert [panel["viewType"] for panel in section["panels"]] == [
+        "Parallel Coordinates Plot", "Parameter Importance", "Run History Line Plot"
+    ]  # fmt: skip
+    assert section["panels"][1]["config"]["targetKey"] == "best/accuracy"
+    (best_runs,) = best["spec"]["section"]["runSets"]
+    assert {"section": "summary", "name": "sweep/best"} in [
+        one["key"] for one in best_runs["filters"]["filters"]
+    ]
+    (section,) = best["spec"]["section"]["panelBankConfig"]["sections"]
+    assert section["panels"][0]["config"]["mediaKeys"] == ["val/confusion_picture"]

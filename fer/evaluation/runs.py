@@ -160,7 +160,7 @@ def check_distinct_seeds(trainings: Iterable[tuple[Hashable, int | None, str]]) 
     """Reject two checkpoints of one training run, which would count as two seeds.
 
     Args:
-        trainings: For each checkpoint the key of its training (`fer.evaluation.runs.TrainedRun.training_key`), its
+        trainings: For each checkpoint the key of its training (`TrainedRun.training_key`), its
             seed (None: several, or unknown), and its path.
 
     Raises:

@@ -44,8 +44,8 @@ def scalar_metrics(values: Mapping[str, Tensor], emotions: Sequence[str], prefix
     """Return the computed metrics by their logged names.
 
     ``macro_f1`` (mean F1) and ``uar`` (unweighted average recall, also called balanced accuracy) are means
-    over the emotions that have an image, as in reports (`fer.analysis.metrics.classification`). An emotion without
-    images has no entry, rather than 0 or NaN.
+    over the emotions that have an image, as in reports (`fer.analysis.metrics.classification`). An
+    emotion without images has no entry, rather than 0 or NaN.
 
     Returns:
         ``{"val/accuracy": …, "val/f1/happy": …}`` for the prefix ``"val"``, without the confusion matrix.

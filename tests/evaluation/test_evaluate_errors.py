@@ -104,7 +104,10 @@ class Touch:
 
 
 def test_help_needs_no_torch():
-    code = "import sys, fer.evaluation.cli; fer.evaluation.cli.evaluate_parser().format_help(); print('torch' in sys.modules)"
+    code = (
+        "import sys; from fer.evaluation.cli import evaluate_parser; evaluate_parser().format_help(); "
+        "print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -88,8 +88,9 @@ def calibration_estimates(
         seed: Seed of the bootstrap.
 
     Returns:
-        ``ece_mass``, ``ece_width``, ``log_loss``, ``brier`` (see `fer.analysis.metrics.classification.score`),
-        ``ece_debiased`` (equal mass, without an interval) and ``aurc``.
+        ``ece_mass``, ``ece_width``, ``log_loss``, ``brier`` (see
+        `fer.analysis.metrics.classification.score`), ``ece_debiased`` (equal mass, without an interval) and
+        ``aurc``.
     """
     estimates = probability_estimates(target, probs, resamples, np.random.default_rng([seed, 1]))
     confidence, correct = confidence_and_correct(probs, target)

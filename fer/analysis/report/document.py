@@ -174,8 +174,9 @@ def describe_split(numbers: Mapping[str, Any]) -> str:
     """Return what kind of split was scored: ``validation, selection split``, or ``test, scored twice``.
 
     Args:
-        numbers: Of the sections, as for `find_headlines`. The section of `fer.evaluation.sections.protocol` holds the
-            label and, for a test split, the number of earlier scores. Without that section the result is "".
+        numbers: Of the sections, as for `find_headlines`. The section of `fer.evaluation.sections.protocol`
+            holds the label and, for a test split, the number of earlier scores. Without that section
+            the result is "".
     """
     protocol = numbers.get("protocol", {})
     label = str(protocol.get("standing", ""))

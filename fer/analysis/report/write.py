@@ -107,8 +107,8 @@ def _escape(text: str) -> str:
 def to_json_values(value: Any) -> Any:
     """Return ``value`` as JSON values; NaN and infinity become ``None``.
 
-    If the value of an estimate (``value`` and ``note``, see `fer.analysis.metrics.estimate.Estimate`) is ``None`` and
-    its note is empty, the note becomes `UNDEFINED`.
+    If the value of an `fer.analysis.metrics.estimate.Estimate` is ``None`` and its note is empty, the note
+    becomes `UNDEFINED`.
 
     Args:
         value: Nested mappings, sequences, dataclasses, numpy arrays and scalars, paths.

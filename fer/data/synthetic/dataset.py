@@ -30,7 +30,7 @@ def read_synthetic(
     difficulty: float = 1.0,
     num_workers: int | None = None,
 ) -> EmotionData:
-    """Render a data set of synthetic faces with the emotions of `fer.core.labels.FER7`, balanced and shuffled.
+    """Render a data set of synthetic faces with the seven emotions of FER7, balanced and shuffled.
 
     A face depends only on ``seed``, its split and its position: a larger split starts with the same faces,
     and ``num_workers`` affects only the time.

@@ -1,8 +1,8 @@
 """Scores of a split, each with the number of images and a 95 % interval.
 
-Intervals are from the stratified bootstrap (`fer.analysis.metrics.intervals`), for AUROC from DeLong's method. They
-cover other images from the same source with the same mix of emotions. They do not cover another training run:
-that takes several seeds (`fer.analysis.metrics.paired`).
+Intervals are from the stratified bootstrap (`fer.analysis.metrics.intervals`), for AUROC from DeLong's
+method. They cover other images from the same source with the same mix of emotions. They do not
+cover another training run: that takes several seeds (`fer.analysis.metrics.paired`).
 """
 
 import math

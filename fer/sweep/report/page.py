@@ -139,7 +139,8 @@ def report(sweep: SweepResults) -> Path:
     confirmation = _confirmation(sweep)
     cost = report_sections.cost(sweep)
     sections = [
-        report_sections.best(sweep), *confirmation, report_sections.history(sweep), report_sections.importance(sweep),
+        report_sections.best(sweep), *confirmation, report_sections.history(sweep),
+        report_sections.importance(sweep),
         report_sections.parallel(sweep), report_sections.slices(sweep), report_sections.curves(sweep), cost,
         report_sections.trials(sweep),
     ]  # fmt: skip

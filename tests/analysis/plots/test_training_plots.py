@@ -157,5 +157,8 @@ def test_threads_render_the_same_as_one_thread(tmp_path):
 
 
 def test_plots_import_neither_pyplot_nor_torch():
-    code = "import sys, fer.analysis.plots.training; assert not {'torch', 'matplotlib.pyplot'} & set(sys.modules)"
+    code = (
+        "import sys, fer.analysis.plots.training; "
+        "assert not {'torch', 'matplotlib.pyplot'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -255,7 +255,8 @@ def score(
         ``accuracy``, ``uar``, ``macro_f1``, ``weighted_f1``, ``kappa`` (see `overall_scores`), ``top2`` (the
         label is among the two most probable), ``log_loss`` (mean negative log-likelihood,
         in nats), ``brier`` (0 to 2, summed over emotions; Brier 1950), ``ece_mass``, ``ece_width``, ``auroc``
-        (mean over emotions, one against the rest), and ``precision/<emotion>``, ``recall/…``, ``f1/…``, ``auroc/…``.
+        (mean over emotions, one against the rest), and ``precision/<emotion>``, ``recall/…``, ``f1/…``,
+        ``auroc/…``.
 
     Raises:
         FerError: The arrays have mismatched shapes or are not valid labels and probabilities.

@@ -1,4 +1,9 @@
-"""Error handling that all command lines share: one clear line and exit status 2 for a user's mistake."""
+"""What all command lines share: exit statuses, one-line errors, and passwords kept out of addresses.
+
+A mistake of the user is printed as one line and gives exit status 2 (`run_command`). The password of a
+PostgreSQL address moves to an environment variable, so that no config, log or message contains it
+(`without_password`).
+"""
 
 import os
 import re
@@ -13,10 +18,11 @@ from fer.core.errors import FerError
 USER_ERROR, INTERRUPTED = 2, 130
 # The status that a shell reports for a program killed by SIGPIPE: the output was cut short, so not a success.
 BROKEN_PIPE = 141
-_POSTGRESQL = r"postgres(?:ql)?(?:\+\w+)?://"
-_USER_PASSWORD = re.compile(rf"({_POSTGRESQL}[^:@/]*):(.*?)@([^@?]*(?:\?\w+=.*)?)$")
-# The last password= of an address, which is the one that PostgreSQL uses.
-_PASSWORD_PARAMETER = re.compile(rf"({_POSTGRESQL}.*[?&])password=([^&'\"\s}}]*)&?")
+# Regular expressions.
+POSTGRESQL_SCHEME = r"postgres(?:ql)?(?:\+\w+)?://"
+_USER_PASSWORD = re.compile(rf"({POSTGRESQL_SCHEME}[^:@/]*):(.*?)@([^@?]*(?:\?\w+=.*)?)$")
+# The last password= of an address, because PostgreSQL uses the last one.
+_PASSWORD_PARAMETER = re.compile(rf"({POSTGRESQL_SCHEME}.*[?&])password=([^&'\"\s}}]*)&?")
 
 
 def run_command(command: Callable[[], object]) -> int:
@@ -90,7 +96,7 @@ def without_password(text: str) -> str:
     return text
 
 
-def _masked(text: str) -> str:
+def mask_password(text: str) -> str:
     """Return an address of an unknown form with anything that may be a password replaced by ``***``."""
     hidden = re.sub(r"((?:^|/)[^:/@\s]+):(?!/).*@", r"\1:***@", text)
     return re.sub(r"(password=)[^&\s'\"]*", r"\1***", hidden)

@@ -15,7 +15,7 @@ class FerError(ValueError):
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """Return ``" Did you mean 'adamw'?"`` for the option nearest to ``word``, or ``""`` if none is near.
 
-    The result starts with a blank, so that it can be appended to any message. Case is ignored.
+    The result starts with a space, so that it can be appended to any message. Case is ignored.
     """
     by_lower = {option.lower(): option for option in options}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1)

@@ -1,6 +1,7 @@
 """Read an image of any usual format as upright 8-bit RGB, or raise one clear error.
 
 All files go through Pillow, which reports the size before it decodes and raises exceptions for damaged files.
+The limits on the size, and on the scans of a JPEG file, protect a server from files made to exhaust it.
 """
 
 import os
@@ -19,13 +20,18 @@ from PIL import Image, UnidentifiedImageError
 from fer.core.errors import FerError, did_you_mean
 from fer.core.paths import expand_user, list_names
 
-# Formats that Pillow may try. Each one more is code that untrusted bytes run through.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+ImageSource = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 SUFFIXES = frozenset({
     ".png", ".jpg", ".jpeg", ".jfif", ".mpo", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm",
     ".pbm", ".pnm",
 })  # fmt: skip
-# Other kinds of files that are given as images, by a pattern of their first bytes.
+MAX_PIXELS = 50_000_000
+# Formats that Pillow may try. Each one more is code that untrusted bytes run through.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+# Formats that Pillow decodes to 16 bits; other 32-bit images may hold 8-bit values.
+_FORMATS_WITH_16_BITS = ("PNG", "PPM")
+_EXPECTED = "an image (PNG, JPEG, WebP, BMP, TIFF, GIF or PPM)"
+# Files that users often pass as images: a pattern of the first bytes -> name of the format and advice.
 _UNSUPPORTED_KINDS = {
     rb"\s*(<\?xml[^>]*>\s*)?(?:(?><!--.*?-->)\s*)*+(<!DOCTYPE svg|<svg)": "an SVG drawing. Save it as PNG.",
     rb"\s*<(!doctype html|html|head|script|\?xml)": "a web page. The download failed; download it again.",
@@ -39,26 +45,21 @@ _UNSUPPORTED_KINDS = {
 }
 _EXIF_ORIENTATION = 0x0112
 # Images with more pixels are decoded one at a time, whatever the number of threads, to limit memory.
-_LARGE_IMAGE = 12_000_000
-# Of a JPEG file. Cameras and programs write about ten.
+_LARGE_IMAGE_PIXELS = 12_000_000
+# Pixels that `composite_on_white` processes at a time.
+_STRIP_PIXELS = 1 << 20
+# Limit for a JPEG file. Cameras and programs write about ten.
 _MAX_SCANS = 200
-# Formats that Pillow decodes to 16 bits; other 32-bit images may hold 8-bit values.
-_FORMATS_WITH_16_BITS = ("PNG", "PPM")
-_decode_lock = Lock()
-# Warning filters belong to the process: two threads would restore each other's.
-_open_lock = Lock()
-ImageSource = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
-EXPECTED = "an image (PNG, JPEG, WebP, BMP, TIFF, GIF or PPM)"
-MAX_PIXELS = 50_000_000
-# Pixels composited on white at a time.
-_STRIP = 1 << 20
-# Start-of-scan marker. The same bytes may also occur in comments and behind the image.
-SCAN_MARKER = b"\xff\xda"
+# Start-of-scan marker. The same bytes may also occur in comments and after the image.
+_SCAN_MARKER = b"\xff\xda"
 _START_OF_IMAGE, _END_OF_IMAGE = b"\xff\xd8", 0xD9
-# Markers without a segment behind them.
+# Markers that no segment follows.
 _STANDALONE_MARKERS = frozenset([0x01, *range(0xD0, 0xD9)])
 # In coded data, FF 00 encodes the byte FF.
 _NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+_decode_lock = Lock()
+# Warning filters belong to the process: two threads would restore each other's.
+_open_lock = Lock()
 
 
 def read_image(source: ImageSource) -> np.ndarray:
@@ -78,7 +79,7 @@ def read_image(source: ImageSource) -> np.ndarray:
         source: Path, content of a file, array, or Pillow image (its current frame).
 
     Returns:
-        uint8 ``(H, W, 3)``, RGB, upright, contiguous. An array that already is all this is returned as it is.
+        uint8 ``(H, W, 3)``, RGB, upright, contiguous. An array that already has this form is not copied.
 
     Raises:
         FerError: No such file, not an image, a damaged image, more than 50 megapixels (checked before
@@ -89,7 +90,8 @@ def read_image(source: ImageSource) -> np.ndarray:
     if isinstance(source, Image.Image):
         return _from_pillow(source, "this image")
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(source))
+        content = bytes(source)
+        return _decode(BytesIO(content), f"these {len(content):,} bytes")
     if isinstance(source, str | os.PathLike):
         return _from_path(source)
     raise FerError(
@@ -107,7 +109,7 @@ def _from_path(source: str | os.PathLike[str]) -> np.ndarray:
         with path.open("rb") as file:
             return _decode(file, str(path))
     except OSError as error:
-        raise FerError(f"{path}: expected {EXPECTED}, but it cannot be read: {error.strerror}.") from None
+        raise FerError(f"{path}: expected {_EXPECTED}, but it cannot be read: {error.strerror}.") from None
 
 
 def _check_regular(path: Path) -> None:
@@ -116,34 +118,30 @@ def _check_regular(path: Path) -> None:
         status = path.stat()
     except FileNotFoundError:
         hint = did_you_mean(path.name, list_names(path.parent)) or " Correct the path."
-        raise FerError(f"{path}: expected {EXPECTED}, but there is no such file.{hint}") from None
+        raise FerError(f"{path}: expected {_EXPECTED}, but there is no such file.{hint}") from None
     except (OSError, ValueError) as error:
         # ValueError: a NUL in the path.
         reason = getattr(error, "strerror", None) or error
-        raise FerError(f"{str(path)[:200]!r}: expected {EXPECTED}, but: {reason}.") from None
+        raise FerError(f"{str(path)[:200]!r}: expected {_EXPECTED}, but: {reason}.") from None
     if not S_ISREG(status.st_mode):
         kind = "a folder" if S_ISDIR(status.st_mode) else "a device or pipe"
-        raise FerError(f"{path}: expected {EXPECTED}, got {kind}.")
-
-
-def _from_bytes(content: bytes) -> np.ndarray:
-    return _decode(BytesIO(content), f"these {len(content):,} bytes")
+        raise FerError(f"{path}: expected {_EXPECTED}, got {kind}.")
 
 
 def _decode(file: BinaryIO, where: str) -> np.ndarray:
     start = file.read(1024)
     if not start:
-        raise FerError(f"{where}: expected {EXPECTED}, got an empty file. Save or download it again.")
+        raise FerError(f"{where}: expected {_EXPECTED}, got an empty file. Save or download it again.")
     file.seek(0)
     try:
         # `check_size` is stricter than Pillow's warning about large images.
         with _open_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=FORMATS)
+            image = Image.open(file, formats=_FORMATS)
     except Image.DecompressionBombError as error:
         raise too_large_error(where, str(error).split("(")[-1].split(" ")[0]) from None
     except UnidentifiedImageError:
-        raise FerError(f"{where}: expected {EXPECTED}, got {_describe_kind(start)}") from None
+        raise FerError(f"{where}: expected {_EXPECTED}, got {_describe_kind(start)}") from None
     except Exception as error:
         # Pillow's readers raise nearly any exception for a damaged file.
         raise _damaged_error(where, error) from None
@@ -153,19 +151,6 @@ def _decode(file: BinaryIO, where: str) -> np.ndarray:
         return _from_pillow(image, where)
 
 
-def _check_scans(file: BinaryIO, where: str) -> None:
-    """Raise FerError for a JPEG made to keep the decoder busy."""
-    file.seek(0)
-    content = file.read()
-    # Counting the marker's bytes is an upper bound that takes a hundredth of the time and settles most files.
-    may_be_many = content.count(SCAN_MARKER) > _MAX_SCANS
-    if may_be_many and (scans := count_scans(content)) > _MAX_SCANS:
-        raise FerError(
-            f"{where}: expected {EXPECTED}, got a JPEG of {scans:,} scans, which takes too long to decode. "
-            "Save it again in an image editor."
-        )
-
-
 def _describe_kind(start: bytes) -> str:
     for pattern, kind in _UNSUPPORTED_KINDS.items():
         if re.match(pattern, start, re.DOTALL | re.IGNORECASE):
@@ -173,10 +158,41 @@ def _describe_kind(start: bytes) -> str:
     return "an unknown kind of file, or a damaged one. Open it in an image viewer and save it as PNG or JPEG."
 
 
+def _check_scans(file: BinaryIO, where: str) -> None:
+    """Raise FerError for a JPEG made to keep the decoder busy."""
+    file.seek(0)
+    content = file.read()
+    # Counting the marker's bytes is an upper bound that takes a hundredth of the time and settles most files.
+    may_be_many = content.count(_SCAN_MARKER) > _MAX_SCANS
+    if may_be_many and (scans := count_scans(content)) > _MAX_SCANS:
+        raise FerError(
+            f"{where}: expected {_EXPECTED}, got a JPEG of {scans:,} scans, which takes too long to decode. "
+            "Save it again in an image editor."
+        )
+
+
+def count_scans(content: bytes) -> int:
+    """Return the number of scans of the first image in a JPEG file; 0 if it is not a JPEG file.
+
+    Bytes between segments are skipped, as decoders do. A baseline image has one scan, a progressive one about
+    ten. One more costs 14 bytes and milliseconds of decoding time (ITU-T T.81, sections B.1.1, G.1).
+    """
+    position, scans = 2, 0
+    if not content.startswith(_START_OF_IMAGE):
+        return 0
+    while (match := _NEXT_MARKER.search(content, position)) is not None and match[1][0] != _END_OF_IMAGE:
+        marker, position = match[1][0], match.end()
+        if marker in _STANDALONE_MARKERS:
+            continue
+        scans += marker == _SCAN_MARKER[1]
+        position += int.from_bytes(content[position : position + 2], "big")
+    return scans
+
+
 def _from_pillow(image: Image.Image, where: str) -> np.ndarray:
     check_size((image.height, image.width), where)
     try:
-        with _decode_lock if image.height * image.width > _LARGE_IMAGE else nullcontext():
+        with _decode_lock if image.height * image.width > _LARGE_IMAGE_PIXELS else nullcontext():
             image.load()
             # Read after loading: some formats apply the orientation while they load.
             orientation = _orientation(image)
@@ -204,7 +220,7 @@ def _to_array(image: Image.Image) -> np.ndarray:
     """Return RGB, uint8 ``(H, W, 3)``."""
     if image.mode == "F":
         raise FerError(
-            f"Expected {EXPECTED} of 8 or 16 bits, got one with float values. Save it with 8 bits."
+            f"Expected {_EXPECTED} of 8 or 16 bits, got one with float values. Save it with 8 bits."
         )
     if image.mode.startswith("I"):
         allow_8_bits = image.format not in _FORMATS_WITH_16_BITS
@@ -215,7 +231,7 @@ def _to_array(image: Image.Image) -> np.ndarray:
 
 
 def image_from_array(array: np.ndarray) -> np.ndarray:
-    """Return an array as RGB, uint8 ``(H, W, 3)``; `fer.core.image_io.read_image` lists what is accepted.
+    """Return an array as RGB, uint8 ``(H, W, 3)``; `read_image` lists what is accepted.
 
     Raises:
         FerError: An unsupported dtype or shape, an empty array, or more than 50 megapixels.
@@ -241,10 +257,10 @@ def composite_on_white(image: np.ndarray) -> np.ndarray:
     flat = image.reshape(-1, 4)
     result = np.empty((len(flat), 3), np.uint8)
     # In strips: 50 megapixels at once would need a gigabyte.
-    for start in range(0, len(flat), _STRIP):
-        strip = flat[start : start + _STRIP].astype(np.uint16)
+    for start in range(0, len(flat), _STRIP_PIXELS):
+        strip = flat[start : start + _STRIP_PIXELS].astype(np.uint16)
         color, alpha = strip[:, :3], strip[:, 3:]
-        result[start : start + _STRIP] = (color * alpha + 255 * (255 - alpha) + 127) // 255
+        result[start : start + _STRIP_PIXELS] = (color * alpha + 255 * (255 - alpha) + 127) // 255
     return result.reshape(*image.shape[:2], 3)
 
 
@@ -271,7 +287,7 @@ def narrow_integers(gray: np.ndarray, allow_8_bits: bool = False) -> np.ndarray:
         FerError: A value is below 0 or above 65535.
     """
     if gray.min() < 0 or gray.max() > 65535:
-        raise FerError(f"Expected {EXPECTED} of 8 or 16 bits, got one of 32 bits. Save it with 8 bits.")
+        raise FerError(f"Expected {_EXPECTED} of 8 or 16 bits, got one of 32 bits. Save it with 8 bits.")
     is_8_bits = allow_8_bits and gray.dtype == np.int32 and gray.max() <= 255
     return gray.astype(np.uint8 if is_8_bits else np.uint16)
 
@@ -282,28 +298,10 @@ def check_size(shape: tuple[int, ...], where: str) -> None:
     if height * width > MAX_PIXELS:
         raise too_large_error(where, f"{width:,} x {height:,}")
     if not height * width:
-        raise FerError(f"{where}: expected {EXPECTED}, got one of {width} x {height} pixels.")
+        raise FerError(f"{where}: expected {_EXPECTED}, got one of {width} x {height} pixels.")
 
 
 def too_large_error(where: str, size: str) -> FerError:
     """Return the error for an image with too many pixels."""
     limit = MAX_PIXELS // 1_000_000
     return FerError(f"{where}: expected at most {limit} megapixels, got {size} pixels. Reduce the image.")
-
-
-def count_scans(content: bytes) -> int:
-    """Return the number of scans of the first image in a JPEG file; 0 if it is not a JPEG file.
-
-    Bytes between segments are skipped, as decoders do. A baseline image has one scan, a progressive one about
-    ten. One more costs 14 bytes and milliseconds of decoding time (ITU-T T.81, sections B.1.1, G.1).
-    """
-    position, scans = 2, 0
-    if not content.startswith(_START_OF_IMAGE):
-        return 0
-    while (match := _NEXT_MARKER.search(content, position)) is not None and match[1][0] != _END_OF_IMAGE:
-        marker, position = match[1][0], match.end()
-        if marker in _STANDALONE_MARKERS:
-            continue
-        scans += marker == SCAN_MARKER[1]
-        position += int.from_bytes(content[position : position + 2], "big")
-    return scans

@@ -1,7 +1,7 @@
-"""Emotion names, label spaces and the mappings between them: the single source of truth.
+"""Emotion names and colors, label spaces and the mappings between them: the single source of truth.
 
-Every data set lists the same emotions in a different order, so a class number means nothing without its
-`LabelSpace`. Every data set, checkpoint and confusion matrix carries its label space. A mismatch is an error
+Every dataset lists the same emotions in a different order, so a class number means nothing without its
+`LabelSpace`. Every dataset, checkpoint and confusion matrix carries its label space. A mismatch is an error
 (`check_same_labels`), never a silent permutation. Class numbers are converted by `mapping` only.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from fer.core.errors import FerError, did_you_mean
 
-# Spellings of the eight emotions in folder names, column headings and foreign checkpoints.
+# Other spellings of the eight emotions, in folder names, column headings and checkpoints of other projects.
 ALIASES: dict[str, tuple[str, ...]] = {
     "angry": ("anger",),
     "disgust": ("disgusted",),
@@ -29,7 +29,7 @@ _CANONICAL = {alias: emotion for emotion, aliases in ALIASES.items() for alias i
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The emotions of a data set, in the order of its class numbers.
+    """The emotions of a dataset, in the order of its class numbers.
 
     Attributes:
         name: Key in `SPACES`, or the name of a custom label space.
@@ -59,7 +59,7 @@ class LabelSpace:
         return self.names.index(emotion)
 
 
-# Orders as published. Class numbers are those in the data set's own files, except for RAF-DB.
+# Orders as published. Class numbers are those in the dataset's own files, except for RAF-DB.
 # FER2013, `emotion` column, 0 to 6 (Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414).
 FER7 = LabelSpace("fer7", ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"))
 # FER+, vote columns of fer2013new.csv from the third on, without `unknown` and `NF` (Barsoum et al. 2016,
@@ -88,7 +88,7 @@ EMOTION_COLORS = {
     "neutral": "#9c9c9c",
     "contempt": "#d088d8",
 }
-# For a label that is not one of these emotions.
+# For a label that is not in `EMOTION_COLORS`.
 OTHER_COLOR = "#5c636b"
 RGB = tuple[int, int, int]
 DARK_TEXT, WHITE = (22, 24, 28), (255, 255, 255)
@@ -97,7 +97,7 @@ DARK_TEXT, WHITE = (22, 24, 28), (255, 255, 255)
 def canonical_name(name: str) -> str:
     """Return the project's name of an emotion, e.g. ``"happy"`` for ``"Happiness"``.
 
-    Case and surrounding blanks are ignored.
+    Case and surrounding spaces are ignored.
 
     Raises:
         FerError: The name is not a known emotion.
@@ -111,7 +111,7 @@ def canonical_name(name: str) -> str:
 
 
 def mapping(source: LabelSpace, target: LabelSpace) -> np.ndarray:
-    """Return the class numbers of ``source`` in ``target``.
+    """Return the class number in ``target`` of each class of ``source``.
 
     Returns:
         int64 ``(len(source),)``, -1 where ``target`` lacks the emotion. ``mapping(a, b)[targets_a]`` are the
@@ -198,9 +198,9 @@ def text_color_on(color: RGB) -> RGB:
     return max((DARK_TEXT, WHITE), key=lambda text_color: contrast_ratio(text_color, color))
 
 
-def contrast_ratio(one: RGB, other: RGB) -> float:
+def contrast_ratio(first: RGB, second: RGB) -> float:
     """Return the contrast ratio of two colors, 1 to 21 (https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
-    dark, light = sorted((_luminance(one), _luminance(other)))
+    dark, light = sorted((_luminance(first), _luminance(second)))
     return (light + 0.05) / (dark + 0.05)
 
 

@@ -10,14 +10,14 @@ from typing import BinaryIO
 from fer.core.errors import FerError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-# A wheel has them inside the package, a checkout beside it.
+# conf/ is inside the package in a wheel, and next to the package in a checkout.
 CONFIG_DIR = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
 
 def expand_user(name: str | os.PathLike[str]) -> Path:
     """Return a path with ``~`` and ``~user`` expanded.
 
-    A file that is literally called ``~x.jpg`` is returned unchanged. Names that are no strings are accepted,
+    The path of an existing file with the literal name ``~x.jpg`` is returned unchanged. Numbers are accepted,
     because Hydra reads a folder called 2013 as a number.
 
     Raises:

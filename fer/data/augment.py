@@ -1,8 +1,9 @@
-"""Augment a batch of images at once, on its device.
+"""Augmentation: of a batch of images at once on its device, or of single images in the data workers.
 
-Each image gets its own random parameters, computed as vectors without a loop over images. Flip, rotation,
-zoom, shear, translation, crop and enlargement are one affine map, so that each pixel is interpolated once.
-Image files on disk are augmented one at a time in the workers instead (`fer.data.augment`).
+`BatchAugmentation` draws the random parameters of all images as vectors, without a loop over images. Flip,
+rotation, zoom, shear, translation, crop and enlargement are one affine map, so that each pixel is
+interpolated once. `augment_image` applies the same options to one image with albumentations: the workers use
+it for image files on disk. `to_float` and `resize` are the deterministic part, also used in evaluation.
 """
 
 import functools
@@ -83,7 +84,7 @@ class BatchAugmentation:
 
     Example:
         >>> images = torch.zeros(8, 1, 48, 48, dtype=torch.uint8)
-        >>> BatchAugmentation(Recipe(flip=0.5))(images, size=40).shape
+        >>> BatchAugmentation(AugmentationConfig(flip=0.5))(images, size=40).shape
         torch.Size([8, 1, 40, 40])
     """
 
@@ -180,9 +181,9 @@ def warp(pixels: Tensor, matrices: Tensor, size: int) -> Tensor:
     Returns:
         float ``(B, C, size, size)`` within the range of the input.
     """
-    centres = (torch.arange(size, device=pixels.device) * 2 + 1) / size - 1
-    along_x = matrices[:, :, 0, None] * centres + matrices[:, :, 2, None]
-    along_y = matrices[:, :, 1, None] * centres
+    centers = (torch.arange(size, device=pixels.device) * 2 + 1) / size - 1
+    along_x = matrices[:, :, 0, None] * centers + matrices[:, :, 2, None]
+    along_y = matrices[:, :, 1, None] * centers
     # Same result as F.affine_grid, whose batched product with K = 3 takes longer than the sampling.
     grid = along_y.transpose(1, 2)[:, :, None] + along_x.transpose(1, 2)[:, None]
     return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
@@ -235,8 +236,8 @@ def _image_mean(pixels: Tensor) -> Tensor:
 def augment_image(image: np.ndarray, augmentation: AugmentationConfig, seed: str) -> np.ndarray:
     """Augment an image.
 
-    The options mean the same as for `fer.data.augment.BatchAugmentation`. But each step rounds to integer
-    gray levels, and the crop is a separate step after the affine map.
+    The options have the same meaning as for `BatchAugmentation`. The results differ slightly: each step
+    rounds to integer gray levels, and the crop is a separate step after the affine map.
 
     Args:
         image: uint8 ``(S, S, C)`` with C 1 or 3.
@@ -321,7 +322,7 @@ def _photometry(A: Any, augmentation: AugmentationConfig) -> list[Any]:  # noqa:
 def _rectangle(
     augmentation: AugmentationConfig, side: int, uniform: Callable[[], float]
 ) -> tuple[slice, slice]:
-    """Return rows and columns of a random rectangle, distributed as in `fer.data.augment.erase`."""
+    """Return rows and columns of a random rectangle, distributed as in `erase`."""
     area = augmentation.erase_min + uniform() * (augmentation.erase_max - augmentation.erase_min)
     height = min(1.0, area**0.5 * _MAX_ASPECT ** (uniform() - 0.5))
     width = min(1.0, area / max(height, 1e-6))

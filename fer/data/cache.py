@@ -24,11 +24,11 @@ from fer.core.paths import atomic_write, cache_folder, expand_user
 from fer.data.dataset import EmotionData
 
 _FORMAT = 2
-# Bytes: the size of a cache line, and a multiple of every item size.
+# Bytes. The size of a processor's cache line, and a multiple of every item size.
 _ALIGNMENT = 64
-# Hex digits.
+# Bytes of the checksum, in hex digits.
 _CHECKSUM_SIZE = 64
-# Decimal digits padded with blanks: the length of the header, stored before it.
+# Bytes of the header's length, stored before the header in decimal digits padded with spaces.
 _LENGTH_SIZE = 64
 # A temporary file older than this was left by a killed process.
 _ABANDONED_S = 3600.0

@@ -1,4 +1,4 @@
-"""EmotionDataModule: batches of a dataset in memory or on disk, resized and augmented."""
+"""The Lightning data module: batches of a dataset in memory or on disk, resized and augmented."""
 
 import warnings
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from fer.data.dataset import EmotionData
 from fer.data.loaders import (
     BatchSampler,
     augmented_views,
+    channels_first,
     checked_images,
     file_backed_loader,
     resident_loader,
@@ -31,7 +32,7 @@ class EmotionDataModule(pl.LightningDataModule):
     files on disk (`fer.data.image_files.ImageFiles`) are decoded and augmented by workers instead.
 
     Args:
-        data: The dataset; the labels of its test split are hidden at once.
+        data: The dataset; the labels of its test split are hidden from the start.
         batch_size: Images per training batch.
         eval_batch_size: Images per validation batch.
         image_size: Side of the model input, in pixels.
@@ -174,7 +175,7 @@ class EmotionDataModule(pl.LightningDataModule):
         """
         rows = self.rows["train"][np.linspace(0, len(self.rows["train"]) - 1, num_faces).astype(int)]
         if isinstance(self.data.images, np.ndarray):
-            images = _channels_first(self.data.images[rows])
+            images = channels_first(self.data.images[rows])
             views = self.augment(
                 images.repeat_interleave(num_views, 0),
                 self.image_size,
@@ -233,13 +234,8 @@ def _rows_as_tensor(images: np.ndarray, rows: np.ndarray) -> Tensor:
     All processes of a machine then share the memory of a mapped file.
     """
     if rows[-1] - rows[0] + 1 != len(rows):
-        return _channels_first(images[rows])
+        return channels_first(images[rows])
     with warnings.catch_warnings():
         # Torch warns that the memory map is read-only; nothing writes to it.
         warnings.simplefilter("ignore", UserWarning)
         return torch.from_numpy(images[rows[0] : rows[-1] + 1]).permute(0, 3, 1, 2)
-
-
-def _channels_first(images: np.ndarray) -> Tensor:
-    """Return uint8 ``(N, H, W, C)`` as a contiguous copy ``(N, C, H, W)``."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).contiguous()

@@ -8,7 +8,7 @@ import numpy as np
 from fer.core.labels import LabelSpace
 
 if TYPE_CHECKING:
-    # Imports OpenCV.
+    # Not at run time: it loads OpenCV, which the CSV readers do not need.
     from fer.data.image_files import ImageFiles
 
 ROLES = ("train", "val", "test")

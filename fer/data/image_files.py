@@ -17,9 +17,9 @@ from fer.core.image_io import read_image
 from fer.data.file_list import ABSENT, FileList
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff")
-# Bytes in which a PNG file declares its transparent colours, if it has any.
+# A PNG file declares its transparent colors within these first bytes, if it has any.
 _HEADER_BYTES = 4096
-# PNG colour types: gray and RGB with an alpha channel.
+# PNG color types: gray and RGB with an alpha channel.
 _PNG_WITH_ALPHA = (4, 6)
 _WEBP_ALPHA_FLAG = 0x10
 # Images that a thread decodes at a time.
@@ -33,14 +33,14 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def decode(content: np.ndarray, size: int, color: bool, box: np.ndarray | None = None) -> np.ndarray | None:
-    """Decode an image of any size, crop its largest centred square and resize it.
+    """Decode an image of any size, crop its largest centered square and resize it.
 
     Shrinking averages areas (``INTER_AREA``), enlarging is bilinear. The EXIF orientation is applied.
     Transparent PNG, WebP and TIFF images are composited on white, as in prediction.
 
     Args:
         content: Bytes of the file, uint8 ``(n,)``: PNG, JPEG, WebP, BMP or TIFF, 8 or 16 bits, gray or
-            colour.
+            color.
         size: Side of the result, in pixels.
         color: Decode as RGB; otherwise gray.
         box: Region to crop first, int ``(4,)``: left, top, width and height in pixels. None, or a region
@@ -58,7 +58,7 @@ def decode(content: np.ndarray, size: int, color: bool, box: np.ndarray | None =
         return None
     if image is None:
         return None
-    square = _centre_square(image if box is None else _crop_box(image, box))
+    square = _center_square(image if box is None else _crop_box(image, box))
     shrinks = len(square) > size
     square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return square.reshape(size, size, 3 if color else 1)
@@ -94,7 +94,7 @@ def _crop_box(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     return crop if crop.size else image
 
 
-def _centre_square(image: np.ndarray) -> np.ndarray:
+def _center_square(image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -177,7 +177,7 @@ class ImageFiles:
         if self.files.sizes[row] <= 0:
             return None
         try:
-            # np.fromfile takes half as long again.
+            # np.fromfile takes 50 % longer.
             with FileIO(self.files.path(row)) as file:
                 content = np.frombuffer(file.readall(), np.uint8)
         except OSError:

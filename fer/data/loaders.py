@@ -2,7 +2,7 @@
 
 A dataset in memory is resident on the device as one tensor: the loader yields only indices
 (`resident_loader`). Image files on disk are decoded and augmented by worker processes
-(`fer.data.loaders`).
+(`file_backed_loader`).
 """
 
 import hashlib
@@ -19,22 +19,6 @@ from fer.data.image_files import ImageFiles
 
 # Epoch, number of the batch in the epoch, indices int64 (B,).
 _BatchKey = tuple[int, int, Tensor]
-
-
-class _IndexBatches(Dataset[dict[str, Tensor]]):
-    """Pass on the indices of a batch unchanged; the pixels are already on the device.
-
-    An integer key gives that batch of the dataset in order, as ``trainer.overfit_batches`` requests it.
-    """
-
-    def __init__(self, num_samples: int, batch_size: int) -> None:
-        self.in_order = torch.arange(num_samples).split(batch_size)
-
-    def __len__(self) -> int:
-        return len(self.in_order)
-
-    def __getitem__(self, batch: Tensor | int) -> dict[str, Tensor]:
-        return {"index": batch if isinstance(batch, Tensor) else self.in_order[batch]}
 
 
 class BatchSampler(Sampler[Tensor]):
@@ -113,55 +97,20 @@ def resident_loader(sampler: BatchSampler) -> DataLoader[dict[str, Tensor]]:
     return DataLoader(batches, batch_size=None, sampler=sampler)
 
 
-class _ImageBatches(Dataset[dict[str, Tensor]]):
-    """Decode and augment a batch.
+class _IndexBatches(Dataset[dict[str, Tensor]]):
+    """Return the indices of a batch unchanged; the pixels are already on the device.
 
     An integer key gives that batch of the dataset in order, as ``trainer.overfit_batches`` requests it.
     """
 
-    def __init__(
-        self,
-        images: ImageFiles,
-        rows: np.ndarray,
-        batch_size: int,
-        augmentation: AugmentationConfig,
-        seed: int,
-    ) -> None:
-        self.images, self.rows, self.augmentation, self.seed = images, rows, augmentation, seed
-        self.in_order = torch.arange(len(rows)).split(batch_size)
+    def __init__(self, num_samples: int, batch_size: int) -> None:
+        self.in_order = torch.arange(num_samples).split(batch_size)
 
     def __len__(self) -> int:
         return len(self.in_order)
 
-    def __getitem__(self, key: _BatchKey | int) -> dict[str, Tensor]:
-        epoch, number, indices = (0, key, self.in_order[key]) if isinstance(key, int) else key
-        rows = self.rows[indices.numpy()]
-        images, readable = self.images.read(rows)
-        for i, row in enumerate(rows[readable]):
-            seed = f"augment {self.seed} {epoch} {number} {i} {row}"
-            images[i] = augment_image(images[i], self.augmentation, seed)
-        return {
-            "index": indices[torch.from_numpy(readable)],
-            "image": _channels_first(images),
-            "unreadable": torch.from_numpy(rows[~readable]),
-        }
-
-
-class _BatchKeySampler(Sampler[_BatchKey]):
-    """Add epoch and batch number to each batch, because workers outlive an epoch and do not know them."""
-
-    def __init__(self, sampler: BatchSampler) -> None:
-        self.sampler = sampler
-
-    def set_epoch(self, epoch: int) -> None:
-        self.sampler.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self.sampler)
-
-    def __iter__(self) -> Iterator[_BatchKey]:
-        for number, indices in enumerate(self.sampler):
-            yield self.sampler.epoch, number, indices
+    def __getitem__(self, batch: Tensor | int) -> dict[str, Tensor]:
+        return {"index": batch if isinstance(batch, Tensor) else self.in_order[batch]}
 
 
 def file_backed_loader(
@@ -203,6 +152,57 @@ def file_backed_loader(
 def _disable_opencv_threads(worker: int) -> None:
     # The workers already use all processors, and OpenCV's threads do not survive a fork.
     cv2.setNumThreads(0)
+
+
+class _ImageBatches(Dataset[dict[str, Tensor]]):
+    """Decode and augment a batch.
+
+    An integer key gives that batch of the dataset in order, as ``trainer.overfit_batches`` requests it.
+    """
+
+    def __init__(
+        self,
+        images: ImageFiles,
+        rows: np.ndarray,
+        batch_size: int,
+        augmentation: AugmentationConfig,
+        seed: int,
+    ) -> None:
+        self.images, self.rows, self.augmentation, self.seed = images, rows, augmentation, seed
+        self.in_order = torch.arange(len(rows)).split(batch_size)
+
+    def __len__(self) -> int:
+        return len(self.in_order)
+
+    def __getitem__(self, key: _BatchKey | int) -> dict[str, Tensor]:
+        epoch, number, indices = (0, key, self.in_order[key]) if isinstance(key, int) else key
+        rows = self.rows[indices.numpy()]
+        images, readable = self.images.read(rows)
+        for i, row in enumerate(rows[readable]):
+            seed = f"augment {self.seed} {epoch} {number} {i} {row}"
+            images[i] = augment_image(images[i], self.augmentation, seed)
+        return {
+            "index": indices[torch.from_numpy(readable)],
+            "image": channels_first(images),
+            "unreadable": torch.from_numpy(rows[~readable]),
+        }
+
+
+class _BatchKeySampler(Sampler[_BatchKey]):
+    """Add epoch and batch number to each batch, because workers outlive an epoch and do not know them."""
+
+    def __init__(self, sampler: BatchSampler) -> None:
+        self.sampler = sampler
+
+    def set_epoch(self, epoch: int) -> None:
+        self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[_BatchKey]:
+        for number, indices in enumerate(self.sampler):
+            yield self.sampler.epoch, number, indices
 
 
 def checked_images(images: ImageFiles, batch: dict[str, Tensor], size: int, allow_empty: bool) -> Tensor:
@@ -250,8 +250,9 @@ def augmented_views(
         for i, image in enumerate(originals)
         for view in range(num_views)
     ]
-    return _channels_first(originals), _channels_first(np.stack(views))
+    return channels_first(originals), channels_first(np.stack(views))
 
 
-def _channels_first(images: np.ndarray) -> Tensor:
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+def channels_first(images: np.ndarray) -> Tensor:
+    """Return images ``(N, H, W, C)`` as a contiguous tensor ``(N, C, H, W)``."""
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).contiguous()

@@ -12,7 +12,7 @@ from fer.core.labels import to_dict
 from fer.data.dataset import ROLES, EmotionData
 
 if TYPE_CHECKING:
-    # Imports OpenCV.
+    # Not at run time: it loads OpenCV, which the CSV readers do not need.
     from fer.data.image_files import ImageFiles
 
 _CARVED = "carve-out"
@@ -165,7 +165,8 @@ def carve_validation(data: EmotionData, fraction: float, seed: int) -> EmotionDa
     """
     _check_carving(data, fraction)
     train = indices(data, "train")
-    chosen = train[_choose(_image_contents(data.images, train), data.targets[train], fraction, seed)]
+    contents = _image_contents(data.images, train)
+    chosen = train[_choose_rows(contents, data.targets[train], fraction, seed)]
     if len(chosen) == 0:
         raise FerError(
             f"{data.source}: expected enough distinct images to carve out validation, got {len(train)} in "
@@ -194,8 +195,8 @@ def _image_contents(images: "np.ndarray | ImageFiles", positions: np.ndarray) ->
     return images.files.content_hashes(positions)
 
 
-def _choose(contents: Iterable[bytes], targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Return the positions for validation, ascending."""
+def _choose_rows(contents: Iterable[bytes], targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Return the positions that go to validation, ascending."""
     numbers: list[int] = targets.tolist()
     groups_by_class: dict[int, list[list[int]]] = {}
     for group in _group_copies(contents, seed):

@@ -1,7 +1,7 @@
-"""Attention on a feature map: modules from ``(B, C, h, w)`` to the same shape, or a `Pool` of heads.
+"""Attention: modules from a feature map ``(B, C, h, w)`` to the same shape, or a `Pool` of heads.
 
 A module with a spatial attention map has a ``mask`` method, ``(B, C, h, w)`` to ``(B, 1, h, w)`` in (0, 1).
-To add an attention, register a function of the number of channels and its options in ``ATTENTIONS``.
+To add an attention, add to ``ATTENTIONS`` a function of the number of channels and of its options.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +16,39 @@ from fer.models.classifier import Pool
 # timm and torchvision take seconds to import, and most models have no attention.
 if TYPE_CHECKING:
     from torchvision.ops import SqueezeExcitation
+
+
+class SpatialAttention(nn.Module):
+    """Reweight each cell of a feature map by a learned mask in (0, 1).
+
+    The spatial branch of CBAM (Woo et al. 2018, https://arxiv.org/abs/1807.06521): one convolution over the
+    mean and the maximum of all channels, then a sigmoid. As in the paper's equation there is no batch norm,
+    so that an image's mask does not depend on the other images of the batch.
+
+    Args:
+        kernel_size: Side of the square convolution, in cells; odd.
+
+    Shape: ``(B, C, h, w)`` float in, the same out.
+
+    Raises:
+        FerError: ``kernel_size`` is not a positive odd number.
+    """
+
+    def __init__(self, kernel_size: int = 7) -> None:
+        """Build the convolution."""
+        super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise FerError(f"attention.kernel_size: expected a positive odd number, got {kernel_size}.")
+        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+
+    def mask(self, features: Tensor) -> Tensor:
+        """Return the mask ``(B, 1, h, w)`` in (0, 1) of features ``(B, C, h, w)``."""
+        summary = torch.cat([features.mean(dim=1, keepdim=True), features.amax(dim=1, keepdim=True)], dim=1)
+        return self.conv(summary).sigmoid()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Apply the mask."""
+        return features * self.mask(features)
 
 
 class CBAM(nn.Module):
@@ -54,9 +87,9 @@ class MultiHeadAttentionPool(Pool):
     """Pool with several parallel attention heads, and average their outputs.
 
     After DAN (Wen et al. 2023, https://arxiv.org/abs/2109.07270), without its affinity and partition losses.
-    The paper fuses the heads by a log-softmax, followed by a batch norm. The mean trained at least as well
-    without either (fast_cnn, 8,000 faces of FER2013, four epochs, one seed: validation loss 1.34, against
-    1.40).
+    The paper fuses the heads by a log-softmax, followed by a batch norm. The mean trained
+    at least as well without either (fast_cnn, 8,000 faces of FER2013, four epochs, one seed: validation loss
+    1.34, against 1.40).
 
     Args:
         num_channels: Number of channels of the feature map.
@@ -83,100 +116,6 @@ class MultiHeadAttentionPool(Pool):
     def forward(self, features: Tensor) -> Tensor:
         """Return the mean of the heads."""
         return torch.stack([head(features) for head in self.heads]).mean(0)
-
-
-def _multi_head(num_features: int, num_heads: int = 4, reduction: int = 16) -> MultiHeadAttentionPool:
-    if not isinstance(num_heads, int) or num_heads < 2:
-        raise FerError(f"attention.num_heads: expected a whole number of at least 2, got {num_heads!r}.")
-    return MultiHeadAttentionPool(num_features, num_heads, _reduced_channels(num_features, reduction))
-
-
-def _none(num_features: int) -> None:
-    return None
-
-
-class SpatialAttention(nn.Module):
-    """Reweight each cell of a feature map by a learned mask in (0, 1).
-
-    The spatial branch of CBAM (Woo et al. 2018, https://arxiv.org/abs/1807.06521): one convolution over the
-    mean and the maximum of all channels, then a sigmoid. As in the paper's equation there is no batch norm,
-    so that an image's mask does not depend on the other images of the batch.
-
-    Args:
-        kernel_size: Side of the square convolution, in cells; odd.
-
-    Shape: ``(B, C, h, w)`` float in, the same out.
-
-    Raises:
-        FerError: ``kernel_size`` is not a positive odd number.
-    """
-
-    def __init__(self, kernel_size: int = 7) -> None:
-        """Build the convolution."""
-        super().__init__()
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise FerError(f"attention.kernel_size: expected a positive odd number, got {kernel_size}.")
-        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
-
-    def mask(self, features: Tensor) -> Tensor:
-        """Return the mask ``(B, 1, h, w)`` in (0, 1) of features ``(B, C, h, w)``."""
-        summary = torch.cat([features.mean(dim=1, keepdim=True), features.amax(dim=1, keepdim=True)], dim=1)
-        return self.conv(summary).sigmoid()
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Apply the mask."""
-        return features * self.mask(features)
-
-
-def _spatial(num_features: int, kernel_size: int = 7) -> SpatialAttention:
-    return SpatialAttention(kernel_size)
-
-
-def _squeeze_excitation(num_features: int, reduction: int = 16) -> "SqueezeExcitation":
-    """Return the channel attention of Hu et al. 2018, https://arxiv.org/abs/1709.01507; it has no mask."""
-    from torchvision.ops import SqueezeExcitation
-
-    return SqueezeExcitation(num_features, _reduced_channels(num_features, reduction))
-
-
-ATTENTIONS: dict[str, Callable[..., nn.Module | None]] = {
-    "none": _none,
-    "spatial": _spatial,
-    "cbam": CBAM,
-    "squeeze_excitation": _squeeze_excitation,
-    "multi_head": _multi_head,
-}
-
-
-def _reduced_channels(num_features: int, reduction: int) -> int:
-    """Return the number of hidden channels, at least 1."""
-    if not isinstance(reduction, int) or reduction < 1:
-        raise FerError(f"attention.reduction: expected a whole number of at least 1, got {reduction!r}.")
-    return max(1, num_features // reduction)
-
-
-def build_attention(config: Mapping[str, Any], num_features: int) -> nn.Module | None:
-    """Build an attention from ``{"name": ..., <its options>}``; ``None`` for ``none``.
-
-    Args:
-        config: ``name``, a key of `ATTENTIONS`, and the options of that attention.
-        num_features: Number of channels of the feature map.
-
-    Returns:
-        A `Pool` for ``multi_head``, else a module ``(B, C, h, w)`` to the same shape.
-
-    Raises:
-        FerError: An unknown name or option.
-    """
-    options = dict(config)
-    name = options.pop("name", "none")
-    if name not in ATTENTIONS:
-        hint = did_you_mean(str(name), ATTENTIONS)
-        raise FerError(f"attention.name: expected one of {', '.join(ATTENTIONS)}, got {name!r}.{hint}")
-    try:
-        return ATTENTIONS[name](num_features, **options)
-    except TypeError as error:
-        raise FerError(f"attention={name} does not take these options: {options} ({error}).") from error
 
 
 class AttentionHead(nn.Module):
@@ -225,3 +164,64 @@ class AttentionHead(nn.Module):
         """Mask, average, and reweight the channels."""
         vector = (features * self.mask(features)).mean((2, 3))
         return vector * self.gate(vector)
+
+
+def _none(num_channels: int) -> None:
+    return None
+
+
+def _spatial(num_channels: int, kernel_size: int = 7) -> SpatialAttention:
+    return SpatialAttention(kernel_size)
+
+
+def _squeeze_excitation(num_channels: int, reduction: int = 16) -> "SqueezeExcitation":
+    """Return the channel attention of Hu et al. 2018, https://arxiv.org/abs/1709.01507; it has no mask."""
+    from torchvision.ops import SqueezeExcitation
+
+    return SqueezeExcitation(num_channels, _reduced_channels(num_channels, reduction))
+
+
+def _multi_head(num_channels: int, num_heads: int = 4, reduction: int = 16) -> MultiHeadAttentionPool:
+    if not isinstance(num_heads, int) or num_heads < 2:
+        raise FerError(f"attention.num_heads: expected a whole number of at least 2, got {num_heads!r}.")
+    return MultiHeadAttentionPool(num_channels, num_heads, _reduced_channels(num_channels, reduction))
+
+
+def _reduced_channels(num_channels: int, reduction: int) -> int:
+    """Return the number of hidden channels, at least 1."""
+    if not isinstance(reduction, int) or reduction < 1:
+        raise FerError(f"attention.reduction: expected a whole number of at least 1, got {reduction!r}.")
+    return max(1, num_channels // reduction)
+
+
+ATTENTIONS: dict[str, Callable[..., nn.Module | None]] = {
+    "none": _none,
+    "spatial": _spatial,
+    "cbam": CBAM,
+    "squeeze_excitation": _squeeze_excitation,
+    "multi_head": _multi_head,
+}
+
+
+def build_attention(config: Mapping[str, Any], num_channels: int) -> nn.Module | None:
+    """Build an attention from ``{"name": ..., <its options>}``; ``None`` for ``none``.
+
+    Args:
+        config: ``name``, a key of `ATTENTIONS`, and the options of that attention.
+        num_channels: Number of channels of the feature map.
+
+    Returns:
+        A `Pool` for ``multi_head``, else a module ``(B, C, h, w)`` to the same shape.
+
+    Raises:
+        FerError: An unknown name or option.
+    """
+    options = dict(config)
+    name = options.pop("name", "none")
+    if name not in ATTENTIONS:
+        hint = did_you_mean(str(name), ATTENTIONS)
+        raise FerError(f"attention.name: expected one of {', '.join(ATTENTIONS)}, got {name!r}.{hint}")
+    try:
+        return ATTENTIONS[name](num_channels, **options)
+    except TypeError as error:
+        raise FerError(f"attention={name} does not take these options: {options} ({error}).") from error

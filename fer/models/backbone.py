@@ -40,8 +40,8 @@ class TimmBackbone(Backbone):
     """A timm model without its classifier that returns a feature map in a fixed layout.
 
     Channels-last maps are permuted. Prefix tokens (class, distillation, register) are dropped, and the other
-    tokens are reshaped row by row to ``patch_embed.grid_size``. A model with neither a map nor a grid keeps
-    its own pooling, and returns one cell.
+    tokens are reshaped row by row to ``patch_embed.grid_size``. A model with neither a map nor a grid is
+    used with its pooling, and returns one cell.
 
     Args:
         model: From ``timm.create_model(..., num_classes=0)``, best with ``global_pool=""``.
@@ -85,7 +85,7 @@ class TimmBackbone(Backbone):
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the feature map ``(B, num_features, h, w)``.
 
-        This is timm's unpooled output. For most models it equals ``forward_features``. Layers behind the
+        This is timm's unpooled output. For most models it equals ``forward_features``. Layers after the
         pooling (norm of a ConvNeXt, last convolution of a MobileNetV3) are included, so that every weight is
         used.
         """

@@ -14,7 +14,7 @@ from fer.core.labels import LabelSpace, from_dict
 from fer.models import EmotionClassifier, build_model
 from fer.models.factory import BUILTIN_BACKBONES
 
-# Stands among the names of training data sets for whatever timm's weights were trained on.
+# The name that stands for the training data of timm's pretrained weights, in lists of dataset names.
 TIMM_WEIGHTS = "timm"
 # Prefix of the classifier's weights in the state dict of the EmotionModule.
 _PREFIX = "model."
@@ -42,7 +42,7 @@ class Checkpoint:
 
 
 def dataset_names(config: Mapping[str, Any]) -> list[str]:
-    """Return the names of the data sets that a run is trained on; votes add ``ferplus``."""
+    """Return the names of the datasets that a run is trained on; votes add ``ferplus``."""
     data = config.get("datamodule") or {"sources": []}
     sources = data.get("sources") or ([data] if "name" in data else [])
     return [

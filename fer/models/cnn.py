@@ -1,47 +1,21 @@
-"""A small residual network that is fast on a few CPU cores without AVX-512 or bf16."""
+"""The two networks of this package: FastCNN, fast on a few CPU cores, and BaselineCNN, the usual baseline.
+
+Neither needs timm. FastCNN is designed for CPUs without AVX-512 or bf16.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the conventional name
+from torch.nn import functional as F  # noqa: N812 - the usual alias
 
 from fer.core.errors import FerError
 from fer.models.backbone import Backbone
 
 
-def conv_norm(channels: int) -> nn.Sequential:
-    """Return a 3x3 convolution and a batch norm, which makes a bias unnecessary."""
-    return nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
-
-
-class FastBlock(nn.Module):
-    """Two 3x3 convolutions with a residual connection (He et al. 2016, https://arxiv.org/abs/1512.03385).
-
-    The last batch norm's scale starts at zero, so that a new block is the identity (Goyal et al. 2017,
-    https://arxiv.org/abs/1706.02677).
-
-    Args:
-        channels: Number of channels, in and out.
-
-    Shape: ``(B, channels, H, W)`` float in, the same out.
-    """
-
-    def __init__(self, channels: int) -> None:
-        """Build the layers."""
-        super().__init__()
-        self.first = conv_norm(channels)
-        self.second = conv_norm(channels)
-        nn.init.zeros_(self.second[1].get_parameter("weight"))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block."""
-        return F.relu(x + self.second(F.relu(self.first(x))))
-
-
 class FastCNN(Backbone):
-    """Residual network of dense 3x3 convolutions behind a stem that halves the image.
+    """Residual network of dense 3x3 convolutions after a stem that halves the image.
 
     Designed for CPUs: dense convolutions only, and max pooling before a plain 3x3 convolution instead of a
     strided one, which trained 9 to 25 % more images per second on one AVX2 core. The border of a face crop is
@@ -52,7 +26,7 @@ class FastCNN(Backbone):
         in_channels: Channels of the image.
         widths: Channels of each stage; each stage halves height and width.
         depths: Residual blocks of each stage, 0 or more, one number per stage.
-        stem_pool: Halve the map once more behind the stem, which saves two thirds of the computation.
+        stem_pool: Halve the map once more after the stem, which saves two thirds of the computation.
         margin: Border to crop away on each side, as a fraction of the side, in [0, 0.5).
 
     Attributes:
@@ -110,6 +84,35 @@ def _stage(conv: nn.Conv2d, pool: nn.Module, depth: int) -> nn.Sequential:
     channels = conv.out_channels
     blocks = (FastBlock(channels) for _ in range(depth))
     return nn.Sequential(conv, pool, nn.BatchNorm2d(channels), nn.ReLU(inplace=True), *blocks)
+
+
+class FastBlock(nn.Module):
+    """Two 3x3 convolutions with a residual connection (He et al. 2016, https://arxiv.org/abs/1512.03385).
+
+    The last batch norm's scale starts at zero, so that a new block is the identity (Goyal et al. 2017,
+    https://arxiv.org/abs/1706.02677).
+
+    Args:
+        channels: Number of channels, in and out.
+
+    Shape: ``(B, channels, H, W)`` float in, the same out.
+    """
+
+    def __init__(self, channels: int) -> None:
+        """Build the layers."""
+        super().__init__()
+        self.first = _conv_norm(channels)
+        self.second = _conv_norm(channels)
+        nn.init.zeros_(self.second[1].get_parameter("weight"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
+        return F.relu(x + self.second(F.relu(self.first(x))))
+
+
+def _conv_norm(channels: int) -> nn.Sequential:
+    """Return a 3x3 convolution and a batch norm, which makes a bias unnecessary."""
+    return nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
 
 
 class BaselineCNN(Backbone):

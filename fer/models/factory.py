@@ -1,4 +1,4 @@
-"""Build a classifier from a plain dict, without Hydra."""
+"""Build a classifier from a plain dict: the validated config, and the choice of its parts by name."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -96,25 +96,25 @@ def build_model(config: Mapping[str, Any], num_classes: int, image_channels: int
     Raises:
         FerError: An invalid value in ``config``; the message names the key.
     """
-    model = ModelConfig.from_dict(config)
-    if model.init_from is not None:
-        model = replace(model, pretrained=False)
-    in_channels = model.in_channels or image_channels
-    build_backbone = _builtin_backbone if model.name in BUILTIN_BACKBONES else _timm_backbone
-    backbone = build_backbone(model, in_channels)
-    grid = probe(backbone, (in_channels, model.image_size, model.image_size)).shape[-2:]
-    attention = _attention(model, backbone, grid)
-    if isinstance(attention, Pool) and model.pool == "dense":
+    settings = ModelConfig.from_dict(config)
+    if settings.init_from is not None:
+        settings = replace(settings, pretrained=False)
+    in_channels = settings.in_channels or image_channels
+    build_backbone = _builtin_backbone if settings.name in BUILTIN_BACKBONES else _timm_backbone
+    backbone = build_backbone(settings, in_channels)
+    grid = probe(backbone, (in_channels, settings.image_size, settings.image_size)).shape[-2:]
+    attention = _attention(settings, backbone, grid)
+    if isinstance(attention, Pool) and settings.pool == "dense":
         raise FerError("model.pool: expected auto with attention=multi_head, which pools itself, got dense.")
-    pool = attention if isinstance(attention, Pool) else _pool(model.pool, backbone, grid)
+    pool = attention if isinstance(attention, Pool) else _pool(settings.pool, backbone, grid)
     return EmotionClassifier(
         backbone,
         num_classes,
         attention=None if attention is pool else attention,
         pool=pool,
-        dropout=model.dropout,
+        dropout=settings.dropout,
         in_channels=in_channels,
-        **_statistics(model, backbone),
+        **_statistics(settings, backbone),
     )
 
 
@@ -123,32 +123,35 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _builtin_backbone(model: ModelConfig, in_channels: int) -> Backbone:
-    if model.pretrained:
-        raise FerError(f"model.pretrained: {model.name} has no pretrained weights. Set it to false.")
-    if model.stem != "auto":
-        raise FerError(f"model.stem={model.stem}: {model.name} has a fixed stem. Set it to auto.")
+def _builtin_backbone(settings: ModelConfig, in_channels: int) -> Backbone:
+    if settings.pretrained:
+        raise FerError(f"model.pretrained: {settings.name} has no pretrained weights. Set it to false.")
+    if settings.stem != "auto":
+        raise FerError(f"model.stem={settings.stem}: {settings.name} has a fixed stem. Set it to auto.")
     try:
-        return BUILTIN_BACKBONES[model.name](in_channels=in_channels, **model.kwargs)
+        return BUILTIN_BACKBONES[settings.name](in_channels=in_channels, **settings.kwargs)
     except TypeError as error:
-        raise FerError(f"model.kwargs: {model.name} does not take {dict(model.kwargs)} ({error}).") from error
+        raise FerError(
+            f"model.kwargs: {settings.name} does not take {dict(settings.kwargs)} ({error})."
+        ) from error
 
 
-def _timm_backbone(model: ModelConfig, in_channels: int) -> Backbone:
+def _timm_backbone(settings: ModelConfig, in_channels: int) -> Backbone:
     # Imported here: timm takes seconds to import, and the built-in backbones do not need it.
     from fer.models.timm_backbone import build_timm_backbone
 
     return build_timm_backbone(
-        model.name, model.image_size, in_channels, model.pretrained, model.stem, model.kwargs
+        settings.name, settings.image_size, in_channels, settings.pretrained, settings.stem, settings.kwargs
     )
 
 
-def _attention(model: ModelConfig, backbone: Backbone, grid: Sequence[int]) -> nn.Module | None:
-    attention = build_attention(model.attention, backbone.num_features)
+def _attention(settings: ModelConfig, backbone: Backbone, grid: Sequence[int]) -> nn.Module | None:
+    attention = build_attention(settings.attention, backbone.num_features)
     if hasattr(attention, "mask") and tuple(grid) == (1, 1):
         raise FerError(
-            f"attention={model.attention['name']} needs a feature map, but {model.name} returns one cell for "
-            f"images of {model.image_size} px. Use attention=none, a larger image_size or another model."
+            f"attention={settings.attention['name']} needs a feature map, but {settings.name} returns one "
+            f"cell for images of {settings.image_size} px. Use attention=none, a larger image_size or "
+            "another model."
         )
     return attention
 
@@ -159,9 +162,9 @@ def _pool(name: str, backbone: Backbone, grid: Sequence[int]) -> Pool | None:
     return FlattenDense(backbone.num_features, grid[0]) if dense else None
 
 
-def _statistics(model: ModelConfig, backbone: Backbone) -> dict[str, tuple[float, ...]]:
+def _statistics(settings: ModelConfig, backbone: Backbone) -> dict[str, tuple[float, ...]]:
     """Return the mean and standard deviation of pretrained weights; {} for the classifier's defaults."""
-    if not isinstance(backbone, TimmBackbone) or not model.pretrained:
+    if not isinstance(backbone, TimmBackbone) or not settings.pretrained:
         return {}
     pretrained = pretrained_config(backbone.model)
     return {"mean": tuple(pretrained["mean"]), "std": tuple(pretrained["std"])}

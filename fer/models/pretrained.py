@@ -1,4 +1,4 @@
-"""Load pretrained weights for timm backbones, from the Hugging Face hub or from a file."""
+"""Load pretrained weights for timm backbones from the Hugging Face hub or a file, or adapt those of a run."""
 
 import logging
 import sys
@@ -15,9 +15,9 @@ from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.models.backbone import Backbone, TimmBackbone, pretrained_config
 
-PROBE_SECONDS = 5.0
-NOT_WEIGHTS = "{}: expected a weights file (.safetensors, or a saved dict of tensors only), got {}."
-ADVICE = "Use model.pretrained=FILE or model.init_from=RUN with local weights, or model.pretrained=false."
+_PROBE_SECONDS = 5.0
+_NOT_WEIGHTS = "{}: expected a weights file (.safetensors, or a saved dict of tensors only), got {}."
+_ADVICE = "Use model.pretrained=FILE or model.init_from=RUN with local weights, or model.pretrained=false."
 # Prefix of the timm model's weights in the state dict of a TimmBackbone.
 _TIMM_PREFIX = "model."
 
@@ -38,11 +38,11 @@ def download_weights(model: nn.Module, name: str, arguments: Mapping[str, Any]) 
             pretrained = timm.create_model(name, pretrained=True, num_classes=0, **arguments)
     except LocalEntryNotFoundError as error:
         missing = f"{constants.ENDPOINT} cannot be reached, and the weights of {name} are not in the cache"
-        raise FerError(f"model.pretrained: {missing}. {ADVICE}") from error
+        raise FerError(f"model.pretrained: {missing}. {_ADVICE}") from error
     except Exception as error:
         # timm, the hub, its HTTP client and the file system each raise different exceptions.
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise FerError(f"model.pretrained: no weights for {name} ({reason}). {ADVICE}") from error
+        raise FerError(f"model.pretrained: no weights for {name} ({reason}). {_ADVICE}") from error
     model.load_state_dict(pretrained.state_dict())
 
 
@@ -64,7 +64,7 @@ def fail_fast_offline() -> Iterator[None]:
 def hub_is_reachable() -> bool:
     """Return whether the model hub answers within a few seconds, through the user's proxy if there is one."""
     try:
-        get_session().head(constants.ENDPOINT, timeout=PROBE_SECONDS)
+        get_session().head(constants.ENDPOINT, timeout=_PROBE_SECONDS)
     except Exception as error:
         # The hub's HTTP client and its exceptions differ between releases.
         logging.getLogger(__name__).info("%s does not answer: %s", constants.ENDPOINT, error)
@@ -130,9 +130,9 @@ def read_state_dict(path: str, key: str = "model.pretrained") -> dict[str, Tenso
         state = timm.models.load_state_dict(str(file), weights_only=True)
     except Exception as error:
         # safetensors, pickle, zip and torch each raise different exceptions.
-        raise FerError(NOT_WEIGHTS.format(key, file)) from error
+        raise FerError(_NOT_WEIGHTS.format(key, file)) from error
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise FerError(NOT_WEIGHTS.format(key, file))
+        raise FerError(_NOT_WEIGHTS.format(key, file))
     return state
 
 
@@ -154,7 +154,7 @@ def adapt_state_dict(state: Mapping[str, Tensor], backbone: Backbone) -> dict[st
 
     First convolutions are summed over the channels from color to gray, and repeated with a third of the value
     from gray to color, so that gray images keep their outputs (exactly so if all channels are normalized
-    alike). Position embeddings are resampled to the new grid by timm. Other mismatches are left as they are.
+    alike). Position embeddings are resampled to the new grid by timm. Other mismatches are not changed.
 
     Args:
         state: State dict of the trained backbone.
@@ -176,10 +176,10 @@ def mismatched_keys(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -
     ]
 
 
-def _adapt_channels(weight: Tensor, like: Tensor | None) -> Tensor:
-    if like is None or weight.dim() != 4 or like.dim() != 4:
+def _adapt_channels(weight: Tensor, target: Tensor | None) -> Tensor:
+    if target is None or weight.dim() != 4 or target.dim() != 4:
         return weight
-    channels = (weight.shape[1], like.shape[1])
+    channels = (weight.shape[1], target.shape[1])
     if channels == (3, 1):
         return weight.sum(dim=1, keepdim=True)
     return weight.expand(-1, 3, -1, -1) / 3 if channels == (1, 3) else weight

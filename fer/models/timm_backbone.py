@@ -11,8 +11,8 @@ from fer.core.errors import FerError, did_you_mean
 from fer.models.backbone import TimmBackbone, pretrained_config, token_grid
 from fer.models.pretrained import download_weights, load_weights_file
 
-# Arguments of timm.create_model, and the config key that sets each.
-RESERVED = {
+# Argument of timm.create_model -> the config key that sets it.
+_RESERVED = {
     "in_chans": "model.in_channels",
     "img_size": "model.image_size",
     "pretrained": "model.pretrained",
@@ -90,8 +90,8 @@ def check_kwargs(kwargs: Mapping[str, Any]) -> None:
     Raises:
         FerError: An argument has one; the message names the key.
     """
-    for key in RESERVED.keys() & kwargs.keys():
-        raise FerError(f"model.kwargs.{key}: this is set by {RESERVED[key]}. Remove it from model.kwargs.")
+    for key in _RESERVED.keys() & kwargs.keys():
+        raise FerError(f"model.kwargs.{key}: this is set by {_RESERVED[key]}. Remove it from model.kwargs.")
 
 
 def _assemble_unpooled(

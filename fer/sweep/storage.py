@@ -1,4 +1,4 @@
-"""The Optuna storage of a sweep: opening, locking, retries and error messages."""
+"""The Optuna storage of a sweep: its address, opening, locking, retries and error messages."""
 
 import fcntl
 import hashlib
@@ -9,25 +9,90 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from fer.core.command_line import _POSTGRESQL, _masked, without_password
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.exc import SQLAlchemyError
+
+from fer.core.command_line import POSTGRESQL_SCHEME, mask_password, without_password
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
 
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-
 T = TypeVar("T")
-CONNECT_SECONDS = 3  # timeout for each network address of a server
-BUSY_SECONDS = 60  # how long to wait for a SQLite file that another process has locked
-_RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # a minute in all: enough for a server to restart
+# Timeout for each network address of a server.
+CONNECT_SECONDS = 3
+# How long to wait for a SQLite file that another process has locked.
+BUSY_SECONDS = 60
+# Pauses of one minute in total: enough for a server to restart.
+_RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 ADDRESS_FORMS = "null (a SQLite file), sqlite:///FILE, journal:FILE or postgresql://USER@HOST/DATABASE"
-_ADDRESS_FILE = "study.address"  # in the sweep's folder, when its study is stored elsewhere
+# File in the sweep's folder with the address of its study, if that is stored elsewhere.
+_ADDRESS_FILE = "study.address"
 
 
 class StorageError(FerError):
     """A storage cannot be reached."""
+
+
+def full_address(text: object, folder: Path) -> str:
+    """Return the complete address: absolute file paths, and a SQLite file in the sweep's folder for null.
+
+    Args:
+        text: The option ``sweep.storage``.
+        folder: The sweep's folder.
+
+    Raises:
+        FerError: The address has none of the known forms, or a password that would be written to files.
+    """
+    if text is None:
+        return f"sqlite:///{folder.resolve() / 'sweep.db'}"
+    if not isinstance(text, str):
+        raise FerError(f"sweep.storage: expected {ADDRESS_FORMS}, got {text!r}.")
+    text = without_password(text)
+    kind, _, path = text.partition(":")
+    if kind == "sqlite" and path.startswith("///"):
+        return f"sqlite:///{_absolute(path[3:])}"
+    if kind == "journal" and path.strip("/"):
+        return f"journal:{_absolute(path)}"
+    if re.match(POSTGRESQL_SCHEME, text):
+        if "sslpassword=" in text:
+            raise FerError(
+                "sweep.storage: expected an address without sslpassword= because the address is written to "
+                "files. Put that password into ~/.pg_service.conf, and name the service: ?service=NAME."
+            )
+        return re.sub(POSTGRESQL_SCHEME, "postgresql://", text)
+    raise FerError(f"sweep.storage: expected {ADDRESS_FORMS}, got {mask_password(text)!r}.")
+
+
+def _absolute(path: str) -> Path:
+    file = expand_user(path).resolve()
+    if not file.parent.is_dir():
+        raise FerError(
+            f"sweep.storage: expected a file in an existing folder, got {file}. Create the folder "
+            f"{file.parent}, or choose another file."
+        )
+    return file
+
+
+def save_address(folder: Path, address: str) -> None:
+    """Write a study's address, without a password, into the sweep's folder if it is stored elsewhere."""
+    file = storage_file(address)
+    if file is None or file.parent != folder.resolve():
+        (folder / _ADDRESS_FILE).write_text(address, encoding="utf-8")
+
+
+def saved_address(folder: Path) -> str | None:
+    """Return the address written by `save_address`; None if the study is in the folder itself."""
+    file = folder / _ADDRESS_FILE
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def storage_file(address: str) -> Path | None:
+    """Return the file of a complete address; None for a server."""
+    kind, _, path = address.partition(":")
+    return None if kind == "postgresql" else Path(path.removeprefix("///") if kind == "sqlite" else path)
 
 
 def with_retries(call: Callable[[], T]) -> T:
@@ -37,8 +102,8 @@ def with_retries(call: Callable[[], T]) -> T:
         call: The operation. It may be repeated after it failed halfway.
 
     Raises:
-        StorageError: The storage is still unreachable. Errors of Optuna and SQLAlchemy are raised as they
-            are.
+        StorageError: The storage is still unreachable. Errors of Optuna and SQLAlchemy are raised
+            unchanged.
     """
     for seconds in _RETRY_SECONDS:
         try:
@@ -55,9 +120,6 @@ def with_retries(call: Callable[[], T]) -> T:
 
 def storage_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions of an unreachable storage."""
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
     return StorageError, StorageInternalError, SQLAlchemyError
 
 
@@ -67,18 +129,15 @@ def _connection_errors() -> tuple[type[Exception], ...]:
     return (*storage_errors(), OSError, *server)
 
 
-def open_storage(address: str) -> "BaseStorage":
+def open_storage(address: str) -> BaseStorage:
     """Open a storage, or create it; the first call must hold the `lock`.
 
     Args:
-        address: As returned by `fer.sweep.storage.full_address`.
+        address: As returned by `full_address`.
 
     Raises:
         FerError: It cannot be reached, or is not a storage.
     """
-    from optuna.storages import JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend
-
     with _explained(address):
         file = storage_file(address)
         if address.startswith("journal:"):
@@ -109,7 +168,8 @@ def _lock_file(file: Path, address: str) -> Iterator[None]:
         handle = os.open(file.with_name(f".{file.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
     try:
         with _explained(address):
-            fcntl.flock(handle, fcntl.LOCK_EX)  # over NFS too, since Linux 2.6.12
+            # Works over NFS too, since Linux 2.6.12.
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
@@ -118,6 +178,7 @@ def _lock_file(file: Path, address: str) -> Iterator[None]:
 @contextmanager
 def _lock_server(address: str, name: str) -> Iterator[None]:
     with _explained(address):
+        # Imported here because most sweeps are stored in a file.
         import psycopg
 
         connection = psycopg.connect(address, connect_timeout=CONNECT_SECONDS, autocommit=True)
@@ -150,62 +211,3 @@ def _first_line(error: BaseException) -> str:
     cause: Any = getattr(error, "orig", None) or error.__cause__ or error
     text = " ".join((str(cause).strip() or type(cause).__name__).split())
     return text if text.endswith((".", "?")) else f"{text}."
-
-
-def full_address(text: object, folder: Path) -> str:
-    """Return the complete address: absolute file paths, and a SQLite file in the sweep's folder for null.
-
-    Args:
-        text: The option ``sweep.storage``.
-        folder: The sweep's folder.
-
-    Raises:
-        FerError: The address has none of the known forms, or a password that would be written to files.
-    """
-    if text is None:
-        return f"sqlite:///{folder.resolve() / 'sweep.db'}"
-    if not isinstance(text, str):
-        raise FerError(f"sweep.storage: expected {ADDRESS_FORMS}, got {text!r}.")
-    text = without_password(text)
-    kind, _, path = text.partition(":")
-    if kind == "sqlite" and path.startswith("///"):
-        return f"sqlite:///{_absolute(path[3:])}"
-    if kind == "journal" and path.strip("/"):
-        return f"journal:{_absolute(path)}"
-    if re.match(_POSTGRESQL, text):
-        if "sslpassword=" in text:
-            raise FerError(
-                "sweep.storage: expected an address without sslpassword= because the address is written to "
-                "files. Put that password into ~/.pg_service.conf, and name the service: ?service=NAME."
-            )
-        return re.sub(_POSTGRESQL, "postgresql://", text)
-    raise FerError(f"sweep.storage: expected {ADDRESS_FORMS}, got {_masked(text)!r}.")
-
-
-def save_address(folder: Path, address: str) -> None:
-    """Write a study's address, without a password, into the sweep's folder if it is stored elsewhere."""
-    file = storage_file(address)
-    if file is None or file.parent != folder.resolve():
-        (folder / _ADDRESS_FILE).write_text(address, encoding="utf-8")
-
-
-def saved_address(folder: Path) -> str | None:
-    """Return the address written by `save_address`; None if the study is in the folder itself."""
-    file = folder / _ADDRESS_FILE
-    return file.read_text(encoding="utf-8") if file.is_file() else None
-
-
-def storage_file(address: str) -> Path | None:
-    """Return the file of a complete address; None for a server."""
-    kind, _, path = address.partition(":")
-    return None if kind == "postgresql" else Path(path.removeprefix("///") if kind == "sqlite" else path)
-
-
-def _absolute(path: str) -> Path:
-    file = expand_user(path).resolve()
-    if not file.parent.is_dir():
-        raise FerError(
-            f"sweep.storage: expected a file in an existing folder, got {file}. Create the folder "
-            f"{file.parent}, or choose another file."
-        )
-    return file

@@ -1,4 +1,4 @@
-"""Error handling of the command lines."""
+"""Exit statuses and error lines of the command lines."""
 
 import importlib
 import os
@@ -54,7 +54,7 @@ def test_each_command_reports_missing_packages_in_a_base_install(module, main, r
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys(("hydra", "torch", "scipy", "matplotlib"))) # as if they were not installed
-sys.argv = [{main!r}, "there_is_no_run", "neither_here"][: 1 + {runs}]
+sys.argv = [{main!r}, "missing_run", "missing_run_2"][: 1 + {runs}]
 from fer.{module} import {main}
 {main}()
 """

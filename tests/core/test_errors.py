@@ -1,3 +1,5 @@
+"""`FerError` and the hints for misspelt names."""
+
 import pytest
 
 from fer.core.errors import FerError, did_you_mean

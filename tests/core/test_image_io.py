@@ -16,14 +16,14 @@ from fer.core.image_io import count_scans, read_image
 from fer.predict.sources import list_image_files
 
 RNG = np.random.default_rng(0)
-COLOURS = np.array(
-    [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [0, 0, 0], [90, 60, 30]], np.uint8
-)
-FLAT = COLOURS.reshape(2, 3, 3).repeat(16, 0).repeat(16, 1)  # red first; 32 x 48
+COLORS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [0, 0, 0], [90, 60, 30]], np.uint8)
+# Squares of one color, RGB, 32 x 48.
+FLAT = COLORS.reshape(2, 3, 3).repeat(16, 0).repeat(16, 1)
 SMOOTH = np.linspace(0, 255, 40 * 56 * 3).reshape(40, 56, 3).astype(np.uint8)
 
 
-def content(image, kind, **options):
+def encode(image, kind, **options):
+    """Return the content of an image file."""
     file = BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
@@ -36,7 +36,7 @@ LOSSLESS = [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("TIFF", {"compression": "ti
 @pytest.mark.parametrize(("kind", "options"), LOSSLESS)
 def test_lossless_formats_give_exact_rgb_pixels(kind, options, tmp_path):
     path = tmp_path / "face.bin"
-    path.write_bytes(content(Image.fromarray(FLAT), kind, **options))
+    path.write_bytes(encode(Image.fromarray(FLAT), kind, **options))
     for source in (path, str(path), path.read_bytes(), Image.open(path)):
         image = read_image(source)
         assert image.dtype == np.uint8
@@ -45,12 +45,12 @@ def test_lossless_formats_give_exact_rgb_pixels(kind, options, tmp_path):
 
 
 def test_jpeg_is_close():
-    near = read_image(content(Image.fromarray(FLAT), "JPEG", quality=95, subsampling=0))
+    near = read_image(encode(Image.fromarray(FLAT), "JPEG", quality=95, subsampling=0))
     assert np.abs(near.astype(int) - FLAT).mean() < 3
 
 
 def test_cmyk_jpeg_is_close():
-    near = read_image(content(Image.fromarray(FLAT).convert("CMYK"), "JPEG", quality=95))
+    near = read_image(encode(Image.fromarray(FLAT).convert("CMYK"), "JPEG", quality=95))
     assert np.abs(near.astype(int) - FLAT).mean() < 6
 
 
@@ -59,7 +59,7 @@ def test_cmyk_jpeg_is_close():
 def test_exif_orientation_is_applied_as_in_pillow(kind, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = content(Image.fromarray(SMOOTH), kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
+    data = encode(Image.fromarray(SMOOTH), kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
     with Image.open(BytesIO(data)) as image:
         expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     assert expected.shape[:2] == ((40, 56) if orientation < 5 else (56, 40))
@@ -68,24 +68,24 @@ def test_exif_orientation_is_applied_as_in_pillow(kind, orientation):
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_damaged_exif_is_ignored():
-    data = bytearray(content(Image.fromarray(SMOOTH), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"))
+    data = bytearray(encode(Image.fromarray(SMOOTH), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"))
     assert read_image(bytes(data)).shape == SMOOTH.shape
 
 
 GRAY = SMOOTH[..., 0]
-WIDE = RNG.integers(0, 65536, (20, 30)).astype(np.uint16)
+GRAY_16_BITS = RNG.integers(0, 65536, (20, 30)).astype(np.uint16)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_sixteen_bits(kind):
-    image = read_image(content(Image.fromarray(WIDE), kind))
-    np.testing.assert_array_equal(image, np.repeat((WIDE // 256).astype(np.uint8)[..., None], 3, 2))
+    image = read_image(encode(Image.fromarray(GRAY_16_BITS), kind))
+    np.testing.assert_array_equal(image, np.repeat((GRAY_16_BITS // 256).astype(np.uint8)[..., None], 3, 2))
 
 
 def test_bilevel_and_gray():
-    np.testing.assert_array_equal(read_image(content(Image.fromarray(GRAY), "PNG"))[..., 2], GRAY)
+    np.testing.assert_array_equal(read_image(encode(Image.fromarray(GRAY), "PNG"))[..., 2], GRAY)
     bits = Image.fromarray(GRAY > 99)
-    np.testing.assert_array_equal(read_image(content(bits, "PNG"))[..., 1], 255 * (GRAY > 99))
+    np.testing.assert_array_equal(read_image(encode(bits, "PNG"))[..., 1], 255 * (GRAY > 99))
 
 
 @pytest.mark.parametrize(
@@ -94,16 +94,16 @@ def test_bilevel_and_gray():
 def test_32_bit_images_with_8_bit_values(make):
     gray = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
     np.testing.assert_array_equal(read_image(make(gray)), read_image(gray))
-    np.testing.assert_array_equal(read_image(content(make(gray), "TIFF")), read_image(gray))
+    np.testing.assert_array_equal(read_image(encode(make(gray), "TIFF")), read_image(gray))
 
 
 def test_transparent_pixels_are_white():
     opacity = RNG.integers(0, 256, FLAT.shape[:2]).astype(np.uint8)
     opacity[0, :2] = 0, 255
-    seen = Image.fromarray(np.dstack([FLAT, opacity]))
-    page = Image.new("RGBA", seen.size, "white")
-    page.alpha_composite(seen)
-    image = read_image(content(seen, "PNG"))
+    transparent = Image.fromarray(np.dstack([FLAT, opacity]))
+    page = Image.new("RGBA", transparent.size, "white")
+    page.alpha_composite(transparent)
+    image = read_image(encode(transparent, "PNG"))
     np.testing.assert_allclose(image.astype(int), np.asarray(page.convert("RGB")), atol=1)
     np.testing.assert_array_equal(image[0, :2], [[255, 255, 255], [255, 0, 0]])
 
@@ -111,7 +111,7 @@ def test_transparent_pixels_are_white():
 def test_transparent_palette_is_white():
     image = Image.fromarray(FLAT).quantize(6)
     image.info["transparency"] = image.getpixel((0, 0))
-    image = read_image(content(image, "PNG", transparency=image.getpixel((0, 0))))
+    image = read_image(encode(image, "PNG", transparency=image.getpixel((0, 0))))
     np.testing.assert_array_equal(image[0, 0], [255, 255, 255])
     np.testing.assert_array_equal(image[0, 20], [0, 255, 0])
 
@@ -119,7 +119,7 @@ def test_transparent_palette_is_white():
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_first_of_several_frames(kind):
     frames = [Image.fromarray(np.full((20, 20, 3), value, np.uint8)) for value in (0, 255)]
-    data = content(frames[0], kind, save_all=True, append_images=frames[1:])
+    data = encode(frames[0], kind, save_all=True, append_images=frames[1:])
     assert read_image(data).max() < 8
 
 
@@ -143,7 +143,7 @@ def test_views_become_contiguous():
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000)])
 def test_extreme_sizes(size):
-    assert read_image(content(Image.new("RGB", size, "red"), "PNG")).shape == (size[1], size[0], 3)
+    assert read_image(encode(Image.new("RGB", size, "red"), "PNG")).shape == (size[1], size[0], 3)
 
 
 REFUSED = {
@@ -161,17 +161,15 @@ REFUSED = {
     "web page": (b"<!DOCTYPE html><html>sorry</html>", "web page"),
     "svg": (b'<?xml version="1.0"?>\n<svg xmlns="x"></svg>', "SVG"),
     "svg with comments": (b"<!-- a -->\n<!-- b --><svg></svg>", "SVG"),
-    "comments without end": (
-        b"<!---->" * 140,
-        "unknown kind of file",
-    ),  # the pattern must not backtrack for years
+    # The pattern must not backtrack exponentially.
+    "comments without end": (b"<!---->" * 140, "unknown kind of file"),
     "document": (b"%PDF-1.7 ...", "PDF"),
     "phone": (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
     "video": (b"\0\0\0\x18ftypmp42\0\0\0\0", "video"),
     "missing": ("no/such/face.jpg", "no such file"),
     "NUL": ("face\0.jpg", "null"),
-    "floating TIFF": (content(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF"), "float values"),
-    "32 bits": (content(Image.fromarray(np.full((4, 4), 1 << 20, np.int32)), "TIFF"), "32"),
+    "floating TIFF": (encode(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF"), "float values"),
+    "32 bits": (encode(Image.fromarray(np.full((4, 4), 1 << 20, np.int32)), "TIFF"), "32"),
 }
 
 
@@ -184,29 +182,30 @@ def test_error_is_one_line(case):
     assert "\n" not in str(caught.value)
 
 
-def with_scans(image, number):
+def with_scans(image, count):
     """Repeat the last scan of a progressive JPEG: valid, and each costs a pass over the image."""
     last = image.rindex(b"\xff\xda")
-    return image[:-2] + image[last:-2] * number + image[-2:]
+    return image[:-2] + image[last:-2] * count + image[-2:]
 
 
 def test_count_scans():
     plain = Image.fromarray(SMOOTH)
-    progressive = content(plain, "JPEG", progressive=True)
-    assert count_scans(content(plain, "JPEG")) == 1
-    assert count_scans(content(plain, "JPEG", restart_marker_blocks=1)) == 1
+    progressive = encode(plain, "JPEG", progressive=True)
+    assert count_scans(encode(plain, "JPEG")) == 1
+    assert count_scans(encode(plain, "JPEG", restart_marker_blocks=1)) == 1
     num_scans = count_scans(progressive)
     assert 6 < num_scans < 15
     assert count_scans(with_scans(progressive, 30)) == num_scans + 30
-    appended = progressive + b"\xff\xda\x00\x08" * 500  # such as the video that a phone appends
+    # Phones append data to a JPEG, such as a video.
+    appended = progressive + b"\xff\xda\x00\x08" * 500
     assert count_scans(appended) == num_scans
-    commented = content(plain, "JPEG", comment=b"\xff\xda" * 300)
+    commented = encode(plain, "JPEG", comment=b"\xff\xda" * 300)
     assert count_scans(commented) == 1
     assert read_image(commented).shape == SMOOTH.shape
 
 
 def test_a_jpeg_with_too_many_scans_is_refused():
-    image = content(Image.fromarray(SMOOTH), "JPEG", progressive=True)
+    image = encode(Image.fromarray(SMOOTH), "JPEG", progressive=True)
     with pytest.raises(FerError, match=r"a JPEG of [\d,]+ scans"):
         read_image(with_scans(image, 300))
     assert read_image(with_scans(image, 20)).shape == SMOOTH.shape
@@ -223,7 +222,7 @@ def test_an_unreadable_folder_is_an_error(tmp_path):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM"])
 def test_truncated_files_are_refused(kind):
     """Half an image must not be accepted."""
-    complete = content(Image.fromarray(RNG.integers(0, 256, (64, 64, 3)).astype(np.uint8)), kind)
+    complete = encode(Image.fromarray(RNG.integers(0, 256, (64, 64, 3)).astype(np.uint8)), kind)
     for fraction in (0.3, 0.6, 0.9):
         with pytest.raises(FerError):
             read_image(complete[: int(len(complete) * fraction)])
@@ -249,7 +248,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(side, tmp_path):
 
 
 def test_threads_do_not_change_the_warning_filters():
-    before, image = list(warnings.filters), content(Image.new("L", (8, 8)), "PNG")
+    before, image = list(warnings.filters), encode(Image.new("L", (8, 8)), "PNG")
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(read_image, [image] * 400))
     assert list(warnings.filters) == before

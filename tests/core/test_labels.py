@@ -1,3 +1,5 @@
+"""Label spaces, spellings of emotions and mappings between label spaces."""
+
 import json
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""File paths as users write them."""
+"""Paths as users write them, in functions and on the command lines."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def test_yunet_cache_with_an_unknown_home_is_none(monkeypatch):
     assert yunet_in_cache() is None
 
 
-def test_list_names_is_empty_for_what_cannot_be_listed(tmp_path):
+def test_list_names_is_empty_where_nothing_can_be_listed(tmp_path):
     (tmp_path / "b").touch()
     (tmp_path / "a").touch()
     assert list_names(tmp_path) == ["a", "b"]

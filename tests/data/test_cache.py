@@ -1,3 +1,5 @@
+"""The dataset cache: stale, damaged and concurrent entries."""
+
 import json
 import os
 import subprocess
@@ -246,7 +248,7 @@ def test_real_file_is_mapped_within_a_fifth_of_a_second():
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
-        data = cached(key, lambda: pytest.fail("was read again"))
+        data = cached(key, lambda: pytest.fail("the file was read again"))
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.2
     assert_same(data, first)

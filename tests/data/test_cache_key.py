@@ -1,3 +1,5 @@
+"""Cache folder and cache keys."""
+
 import os
 
 import pytest

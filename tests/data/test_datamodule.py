@@ -1,3 +1,5 @@
+"""Batches of a dataset in memory."""
+
 import dataclasses
 from types import SimpleNamespace
 

@@ -1,3 +1,5 @@
+"""Batches of image files that stay on disk."""
+
 from dataclasses import replace
 from types import SimpleNamespace
 

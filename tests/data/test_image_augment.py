@@ -1,3 +1,5 @@
+"""Augmentation of single images, compared with that of batches."""
+
 import random
 import sys
 

@@ -1,3 +1,5 @@
+"""Decoding of image files, and lists of files."""
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from fer.data.file_list import FileList, list_files
 from fer.data.image_files import ImageFiles, decode
 
 
-def content(path):
+def read_bytes(path):
     return np.fromfile(path, np.uint8)
 
 
@@ -25,25 +27,25 @@ def test_decoding_equals_pillow(tmp_path, face, suffix):
     expected = np.asarray(Image.open(tmp_path / f"a{suffix}").convert("RGB")).astype(int)
     # Decoders of lossy formats round differently.
     tolerance = 0 if suffix in (".png", ".bmp", ".tiff") else 4
-    assert np.abs(decode(content(tmp_path / f"a{suffix}"), 48, color=True) - expected).max() <= tolerance
+    assert np.abs(decode(read_bytes(tmp_path / f"a{suffix}"), 48, color=True) - expected).max() <= tolerance
 
 
-def test_gray_and_colour_files_are_converted_to_the_requested_channels(tmp_path, face):
+def test_gray_and_color_files_are_converted_to_the_requested_channels(tmp_path, face):
     save(tmp_path / "gray.png", face[..., 1])
-    save(tmp_path / "colour.png", face)
-    gray = decode(content(tmp_path / "gray.png"), 48, False)
-    rgb = decode(content(tmp_path / "gray.png"), 48, True)
+    save(tmp_path / "color.png", face)
+    gray = decode(read_bytes(tmp_path / "gray.png"), 48, False)
+    rgb = decode(read_bytes(tmp_path / "gray.png"), 48, True)
     np.testing.assert_array_equal(gray[..., 0], face[..., 1])
     np.testing.assert_array_equal(rgb, np.repeat(gray, 3, axis=2))
     luma = np.asarray(Image.fromarray(face).convert("L")).astype(int)
-    assert np.abs(decode(content(tmp_path / "colour.png"), 48, False)[..., 0] - luma).max() <= 1
+    assert np.abs(decode(read_bytes(tmp_path / "color.png"), 48, False)[..., 0] - luma).max() <= 1
 
 
 def test_sixteen_bits_and_transparency(tmp_path, face):
     Image.fromarray(face).convert("RGBA").save(tmp_path / "a.png")
-    np.testing.assert_array_equal(decode(content(tmp_path / "a.png"), 48, True), face)
+    np.testing.assert_array_equal(decode(read_bytes(tmp_path / "a.png"), 48, True), face)
     cv2.imwrite(str(tmp_path / "b.png"), face[..., 0].astype(np.uint16) * 257)
-    np.testing.assert_array_equal(decode(content(tmp_path / "b.png"), 48, False)[..., 0], face[..., 0])
+    np.testing.assert_array_equal(decode(read_bytes(tmp_path / "b.png"), 48, False)[..., 0], face[..., 0])
 
 
 @pytest.mark.parametrize(
@@ -64,43 +66,43 @@ def test_transparent_pixels_are_white_as_in_prediction(tmp_path, face, mode, suf
         image.putalpha(Image.fromarray(alpha))
     image.save(tmp_path / f"a{suffix}", **options)
     expected = read_image(tmp_path / f"a{suffix}")
-    decoded = decode(content(tmp_path / f"a{suffix}"), 48, color=True)
+    decoded = decode(read_bytes(tmp_path / f"a{suffix}"), 48, color=True)
     np.testing.assert_array_equal(decoded, expected)
     assert (decoded == 255).all(2).any()
-    gray = decode(content(tmp_path / f"a{suffix}"), 48, color=False)
+    gray = decode(read_bytes(tmp_path / f"a{suffix}"), 48, color=False)
     np.testing.assert_array_equal(gray[..., 0], cv2.cvtColor(expected, cv2.COLOR_RGB2GRAY))
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 60), (61, 40), (40, 40)])
-def test_crop_is_the_largest_centred_square(tmp_path, height, width):
+def test_crop_is_the_largest_centered_square(tmp_path, height, width):
     image = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
     save(tmp_path / "a.png", image)
     top, left = (height - 40) // 2, (width - 40) // 2
     expected = image[top : top + 40, left : left + 40]
-    np.testing.assert_array_equal(decode(content(tmp_path / "a.png"), 40, False)[..., 0], expected)
+    np.testing.assert_array_equal(decode(read_bytes(tmp_path / "a.png"), 40, False)[..., 0], expected)
 
 
 def test_shrinking_by_an_integer_factor_averages(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (60, 60), dtype=np.uint8)
     save(tmp_path / "a.png", image)
     means = image.reshape(20, 3, 20, 3).mean(axis=(1, 3))
-    assert np.abs(decode(content(tmp_path / "a.png"), 20, False)[..., 0] - means).max() <= 0.5 + 1e-6
+    assert np.abs(decode(read_bytes(tmp_path / "a.png"), 20, False)[..., 0] - means).max() <= 0.5 + 1e-6
 
 
 def test_box(tmp_path, face):
     margin = cv2.copyMakeBorder(face, 7, 9, 30, 1, cv2.BORDER_CONSTANT)
     save(tmp_path / "a.png", margin)
     inside, outside = np.array([30, 7, 48, 48]), np.array([500, 500, 10, 10])
-    np.testing.assert_array_equal(decode(content(tmp_path / "a.png"), 48, True, inside), face)
-    uncropped = decode(content(tmp_path / "a.png"), 48, True)
-    np.testing.assert_array_equal(decode(content(tmp_path / "a.png"), 48, True, outside), uncropped)
+    np.testing.assert_array_equal(decode(read_bytes(tmp_path / "a.png"), 48, True, inside), face)
+    uncropped = decode(read_bytes(tmp_path / "a.png"), 48, True)
+    np.testing.assert_array_equal(decode(read_bytes(tmp_path / "a.png"), 48, True, outside), uncropped)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
 @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5, 0.9])
 def test_truncated_files_are_not_images(tmp_path, face, suffix, fraction, capfd):
     save(tmp_path / f"a{suffix}", face)
-    complete = content(tmp_path / f"a{suffix}")
+    complete = read_bytes(tmp_path / f"a{suffix}")
     assert decode(complete[: int(fraction * len(complete))], 48, True) is None
     assert capfd.readouterr().err == ""
 
@@ -130,7 +132,7 @@ def test_image_files_index_like_an_array(ten_images):
 
 def test_unreadable_files_are_named(ten_images, tmp_path):
     (tmp_path / "a" / "1.png").write_bytes(b"")
-    (tmp_path / "a" / "2.png").write_bytes(content(tmp_path / "a" / "2.png").tobytes()[:50])
+    (tmp_path / "a" / "2.png").write_bytes(read_bytes(tmp_path / "a" / "2.png").tobytes()[:50])
     (tmp_path / "a" / "3.png").unlink()
     (tmp_path / "a" / "3.png").symlink_to(tmp_path / "gone")
     images = ImageFiles(list_files(tmp_path, "a"), 48, True)

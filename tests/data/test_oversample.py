@@ -1,3 +1,5 @@
+"""Oversampling: each emotion equally often, in an order that depends on seed and epoch."""
+
 import numpy as np
 import pytest
 import torch

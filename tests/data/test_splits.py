@@ -1,3 +1,5 @@
+"""Split roles, manifests and the validation carve-out."""
+
 import hashlib
 import json
 from dataclasses import replace

@@ -8,8 +8,8 @@ HASHES = {"pixels_sha256": "a" * 64, "labels_sha256": "b" * 64}
 MATRIX = [[40 if row == column else row for column in range(7)] for row in range(7)]
 
 
-def estimate(value, half=0.02):
-    return {"value": value, "low": value - half, "high": value + half}
+def estimate(value, half_width=0.02):
+    return {"value": value, "low": value - half_width, "high": value + half_width}
 
 
 def split(accuracy=0.6, hashes=HASHES, selection=True, confusion=MATRIX, **figures):

@@ -1,4 +1,4 @@
-"""A report for tests of the page: every kind of content, and labels that try to inject HTML or scripts."""
+"""Report sections for tests: every kind of content, and labels that try to inject HTML or scripts."""
 
 import io
 
@@ -26,10 +26,10 @@ def png_of(pixels: np.ndarray) -> bytes:
 
 
 def chart(width=1600, height=700) -> bytes:
-    """Return coloured bars on white; encoding with a palette must keep their colours."""
+    """Return colored bars on white; encoding with a palette must not change their colors."""
     pixels = np.full((height, width, 3), 255, np.uint8)
-    for bar, colour in enumerate(((161, 57, 0), (0, 103, 75), (218, 140, 33))):
-        pixels[80 + 200 * bar : 180 + 200 * bar, 60 : width - 60 - 300 * bar] = colour
+    for bar, color in enumerate(((161, 57, 0), (0, 103, 75), (218, 140, 33))):
+        pixels[80 + 200 * bar : 180 + 200 * bar, 60 : width - 60 - 300 * bar] = color
     return png_of(pixels)
 
 

@@ -1,4 +1,4 @@
-"""Writes sweeps as fer-train does, without any training."""
+"""Write the studies and run folders of sweeps as fer-train does, without training."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 OPTIMIZERS = CategoricalDistribution(["adamw", "sgd"])
-RATE = {
+LEARNING_RATES = {
     "adamw": ("optimizer.lr[adamw]", FloatDistribution(1e-4, 1e-2, log=True)),
     "sgd": ("optimizer.lr[sgd]", FloatDistribution(1e-2, 1.0, log=True)),
 }
@@ -20,7 +20,7 @@ SPACE = {
 }
 COMMAND = ["datamodule=fer2013", "datamodule.path=a folder/fer2013.csv"]
 KEY = "ab12"
-BATCH, STEPS_AN_EPOCH, EPOCHS = 16, 10, 9
+BATCH, STEPS_PER_EPOCH, EPOCHS = 16, 10, 9
 STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
@@ -49,17 +49,17 @@ def write_sweep(folder, trials, direction="maximize", objective="val/accuracy", 
 
 def _trial(number, state, values, best):
     optimizer = ("adamw", "sgd")[number % 2]
-    name, rate = RATE[optimizer]
+    name, rate = LEARNING_RATES[optimizer]
     value = rate.low * (1 + number)
-    notes = {"words": [f"optimizer={optimizer}", f"optimizer.lr={value}"], "seconds": 2.0 * len(values)}
-    notes |= {"share": len(values) / EPOCHS} if values else {}
-    notes |= {"error": "The loss became NaN."} if state == "failed" else {"epoch": 1.0}
+    attributes = {"words": [f"optimizer={optimizer}", f"optimizer.lr={value}"], "seconds": 2.0 * len(values)}
+    attributes |= {"share": len(values) / EPOCHS} if values else {}
+    attributes |= {"error": "The loss became NaN."} if state == "failed" else {"epoch": 1.0}
     return create_trial(
         state=STATES[state],
         value=best if state == "finished" else None,
         params={"optimizer": optimizer, name: value},
         distributions={"optimizer": OPTIMIZERS, name: rate},
-        user_attrs=notes,
+        user_attrs=attributes,
         intermediate_values={-(-1000 * epoch // EPOCHS): value for epoch, value in enumerate(values, 1)},
     )
 
@@ -72,16 +72,16 @@ def _write_run(folder, state, epochs):
     with (folder / "metrics.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", "step"])
-        writer.writerows([epoch, STEPS_AN_EPOCH * epoch] for epoch in range(1, epochs + 1))
+        writer.writerows([epoch, STEPS_PER_EPOCH * epoch] for epoch in range(1, epochs + 1))
 
 
 def rising(best, epochs=EPOCHS):
-    """Return values that rise to a best one at the end."""
+    """Return a value for each epoch, rising linearly to ``best``."""
     return [best * epoch / epochs for epoch in range(1, epochs + 1)]
 
 
-SOME = [
+FEW_TRIALS = [
     ("finished", rising(0.6)), ("finished", rising(0.5)), ("pruned", rising(0.2, 3)),
     ("pruned", rising(0.1, 1)), ("failed", []),
 ]  # fmt: skip
-MANY = [*SOME, *(("pruned", rising(0.1 + 0.01 * number, 1)) for number in range(12))]
+MANY_TRIALS = [*FEW_TRIALS, *(("pruned", rising(0.1 + 0.01 * number, 1)) for number in range(12))]

@@ -1,4 +1,4 @@
-"""Helpers for sweeps of a few seconds: a tiny net, a few synthetic faces."""
+"""Helpers for sweeps of a few seconds: a tiny network and a few synthetic faces."""
 
 import sys
 import time
@@ -32,7 +32,7 @@ def plan_for(folder, address, n_trials=4, space=None, **changes):
 
 
 def wait_for(condition, seconds=60.0):
-    """Return the first true value of a condition."""
+    """Call a condition until its value is true, and return that value."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():

@@ -1,4 +1,4 @@
-"""Overrides for small runs, and a small FER+ file of votes."""
+"""Command-line overrides for small runs, and a small FER+ file of votes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Write small bundles without torch, whose model classifies by the mean colour of the face."""
+"""Write small bundles without torch, whose model classifies by the mean color of the face."""
 
 import json
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ def write_bundle(
 
     Args:
         graph_labels: Labels in the ONNX file; None: those of the card.
-        weights: Weights ``(3, K)`` and bias ``(K,)`` of the mean colour; None: random from ``seed``.
+        weights: Weights ``(3, K)`` and bias ``(K,)`` of the mean color; None: random from ``seed``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = weights or (model_weights(len(labels), seed), np.zeros(len(labels), np.float32))
@@ -70,7 +70,7 @@ def export():
 
 
 def write_model(path, labels, attention, parameters, side):
-    """Write softmax(mean colour @ weights + bias); the attention map is the red channel."""
+    """Write softmax(mean color @ weights + bias); the attention map is the red channel."""
     weights, bias = parameters
     nodes = [
         helper.make_node("Cast", ["faces"], ["pixels"], to=TensorProto.FLOAT),

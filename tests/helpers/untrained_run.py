@@ -20,8 +20,8 @@ def write_run(outputs, datamodule, seed=0, space=FER7, name=None, trained_on=Non
     """Write ``outputs/train/2026-11-22/NAME``; the seed determines the weights."""
     torch.manual_seed(seed)
     channels = 3 if datamodule.get("color") else 1
-    shape = {**MODEL, "attention": {"name": "none"}, **config.get("model", {})}
-    model = build_model(shape, len(space), channels)
+    model_config = {**MODEL, "attention": {"name": "none"}, **config.get("model", {})}
+    model = build_model(model_config, len(space), channels)
     folder = outputs / "train" / "2026-11-22" / (name or f"12-00-00_tiny_s{seed}_abcd")
     (folder / "checkpoints").mkdir(parents=True)
     config = {
@@ -30,14 +30,14 @@ def write_run(outputs, datamodule, seed=0, space=FER7, name=None, trained_on=Non
         "datamodule": {"batch_size": 16, "eval_batch_size": 32, **datamodule},
         "trainer": {"max_epochs": 1, "accelerator": "auto"}, "logger": {"wandb": None}, **config,
     }  # fmt: skip
-    about = {
+    hparams = {
         "config": config,
         "labels": labels.to_dict(space),
         "image_channels": channels,
         "manifest": trained_on or manifest(hide_test_labels(read_dataset(datamodule))),
     }
     weights = {f"model.{key}": value for key, value in model.state_dict().items()}
-    content = {"hyper_parameters": about, "state_dict": weights, "epoch": 2}
+    content = {"hyper_parameters": hparams, "state_dict": weights, "epoch": 2}
     torch.save(content, folder / "checkpoints" / "best.ckpt")
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "run.json").write_text(json.dumps({"status": "finished", "seed": seed}))

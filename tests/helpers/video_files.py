@@ -1,4 +1,4 @@
-"""Videos, a camera and a predictor for tests: a face is a bright square, its brightness the emotion."""
+"""Videos, a camera and a predictor for tests: a face is a bright square whose brightness is the emotion."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A reader for the ``.wandb`` files of offline runs; wandb no longer has one in Python."""
+"""A reader for the ``.wandb`` files of offline runs, because wandb has none in Python."""
 
 import json
 import struct
@@ -34,7 +34,7 @@ def split_records(data: bytes) -> Iterator[bytes]:
         part = data[start + 7 : start + 7 + length]
         assert zlib.crc32(part, zlib.crc32(bytes([kind]))) == crc
         start, parts = start + 7 + length, parts + part
-        # a complete record, or its last part
+        # A complete record, or its last part.
         if kind in (1, 4):
             yield parts
             parts = b""

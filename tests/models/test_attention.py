@@ -1,3 +1,5 @@
+"""Attention modules against their formulas and timm, and attention maps of models."""
+
 import numpy as np
 import pytest
 import timm.layers
@@ -19,12 +21,22 @@ WITH_MASK = ["spatial", "cbam", "multi_head"]
 ATTENTIONS = [*WITH_MASK, "squeeze_excitation"]
 
 
+@pytest.fixture(autouse=True)
+def seed_torch():
+    torch.manual_seed(0)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
 @pytest.mark.parametrize("kernel_size", [1, 3, 7])
 def test_spatial_attention_equals_the_formula(kernel_size):
     attention = SpatialAttention(kernel_size)
     features = torch.randn(2, 5, 6, 4)
     rows = []
-    for sample in features:  # sigma(conv([mean; max])) of the paper, cell by cell
+    # The paper's sigma(conv([mean; max])), cell by cell.
+    for sample in features:
         maps = torch.stack([sample.sum(0) / 5, sample.sort(dim=0).values[-1]])
         padded = functional.pad(maps, [kernel_size // 2] * 4)
         windows = padded.unfold(1, kernel_size, 1).unfold(2, kernel_size, 1)
@@ -33,21 +45,13 @@ def test_spatial_attention_equals_the_formula(kernel_size):
     torch.testing.assert_close(attention(features), torch.stack(rows))
 
 
-def test_equals_timm_without_its_batch_norm():
-    ours, theirs = SpatialAttention(7), timm.layers.cbam.SpatialAttn(7).eval()
-    theirs.conv.conv.weight.data.copy_(ours.conv.weight.data)
-    theirs.conv.bn.eps = 0.0  # running mean 0 and variance 1: with no epsilon it is the identity
+def test_spatial_attention_equals_timm_without_its_batch_norm():
+    attention, reference = SpatialAttention(7), timm.layers.cbam.SpatialAttn(7).eval()
+    reference.conv.conv.weight.data.copy_(attention.conv.weight.data)
+    # With running mean 0, variance 1 and no epsilon, the batch norm is the identity.
+    reference.conv.bn.eps = 0.0
     features = torch.randn(2, 8, 6, 6)
-    torch.testing.assert_close(ours(features), theirs(features))
-
-
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
+    torch.testing.assert_close(attention(features), reference(features))
 
 
 def test_cbam_equals_its_formula():
@@ -66,13 +70,13 @@ def test_cbam_equals_its_formula():
 
 
 def test_squeeze_excitation_equals_timm():
-    ours, theirs = (
+    attention, reference = (
         build_attention({"name": "squeeze_excitation", "reduction": 4}, 16),
         timm.layers.SEModule(16, 1 / 4, rd_divisor=1),
     )
-    theirs.load_state_dict(ours.state_dict())
+    reference.load_state_dict(attention.state_dict())
     features = torch.randn(2, 16, 5, 4)
-    torch.testing.assert_close(ours(features), theirs(features))
+    torch.testing.assert_close(attention(features), reference(features))
 
 
 def test_attention_head_equals_its_formula():
@@ -82,7 +86,8 @@ def test_attention_head_equals_its_formula():
     norm.running_mean.normal_()
     hidden = torch.einsum("nchw,dc->ndhw", features, head.squeeze[0].weight[:, :, 0, 0])
     hidden = (hidden - norm.running_mean.view(3, 1, 1)) / (norm.running_var.view(3, 1, 1) + norm.eps).sqrt()
-    kernel = head.windows[0].weight.clone()  # the three windows are one 3x3 window
+    # The sum of the three convolutions is one 3x3 convolution.
+    kernel = head.windows[0].weight.clone()
     kernel[:, :, 1:2, :] += head.windows[1].weight
     kernel[:, :, :, 1:2] += head.windows[2].weight
     bias = sum(window.bias for window in head.windows)

@@ -1,3 +1,5 @@
+"""Feature maps of timm backbones: layout, grid and stem."""
+
 import pytest
 import timm
 import torch

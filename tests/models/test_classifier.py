@@ -1,3 +1,5 @@
+"""Preprocessing and the classifier."""
+
 import cv2
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""FastCNN: shapes, initialization and training."""
+"""FastCNN: output shapes, invariances, initialization and training."""
 
 import pytest
 import torch

@@ -1,3 +1,5 @@
+"""Models built from a config, and errors that name the key."""
+
 import hydra
 import pytest
 import torch

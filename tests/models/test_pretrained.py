@@ -1,3 +1,5 @@
+"""Pretrained weights from files and from the hub."""
+
 import time
 
 import huggingface_hub

@@ -12,13 +12,13 @@ from fer.data.image_files import ImageFiles
 
 # Side of the thumbnails in pixels, the size of FER2013's images.
 SIDE = 48
-# One bit of the hash each.
+# Coefficients of the cosine transform in a hash, one bit each.
 _NUM_COEFFICIENTS = 64
-# Per axis, enough for the 64 lowest.
+# Frequencies per axis, enough for the 64 lowest coefficients.
 _NUM_FREQUENCIES = 13
 # Images loaded at a time.
 _BATCH_SIZE = 1024
-# Root mean square in gray levels. An image that varies less has no content to compare.
+# Root mean square of an image's gray levels. An image that varies less has no content to compare.
 _MIN_CONTRAST = 2.0
 
 

@@ -1,4 +1,4 @@
-"""Report duplicates by split and label, and drop from train those of validation or test images."""
+"""Report duplicates by split and label, and drop train images that duplicate validation or test images."""
 
 import json
 from collections.abc import Mapping
@@ -17,26 +17,26 @@ LEAKS = "copies of validation or test images in train"
 
 
 def check_duplicates(data: EmotionData, drop: bool) -> tuple[EmotionData, dict[str, Any] | None]:
-    """Report the duplicates in a data set, and optionally drop train images that leak val or test images.
+    """Report the duplicates in a dataset, and optionally drop train images that leak val or test images.
 
     Exact duplicates are counted in every run. The search for near duplicates takes seconds, so it runs only
     with ``drop``. For images that stay on disk, exact duplicates are not counted without ``drop`` either,
     because all files would have to be decoded.
 
     Args:
-        data: The data set.
+        data: The dataset.
         drop: Drop from train every exact or near duplicate of a val or test image.
 
     Returns:
         The data, and the `duplicate_report` of it before the drop; None if nothing was searched.
     """
     images = data.images
-    if not drop:
-        return data, duplicate_report(data, find_exact_duplicates(images)) if isinstance(
-            images, np.ndarray
-        ) else None
-    duplicates = find_duplicates(images)
-    return drop_leaks(data, duplicates), duplicate_report(data, duplicates)
+    if drop:
+        duplicates = find_duplicates(images)
+        return drop_leaks(data, duplicates), duplicate_report(data, duplicates)
+    if isinstance(images, np.ndarray):
+        return data, duplicate_report(data, find_exact_duplicates(images))
+    return data, None
 
 
 def drop_leaks(data: EmotionData, duplicates: Duplicates) -> EmotionData:
@@ -46,7 +46,7 @@ def drop_leaks(data: EmotionData, duplicates: Duplicates) -> EmotionData:
     """
     leaks = np.zeros(len(data), bool)
     for role in {"val", "test"} & data.roles.keys():
-        leaks |= _part(data, "train") & _has_duplicate(data, duplicates.groups, role)
+        leaks |= _role_mask(data, "train") & _has_duplicate(data, duplicates.groups, role)
     if not leaks.any():
         return data
     split = data.split.copy()
@@ -113,28 +113,30 @@ def format_summary(report: Mapping[str, Any] | None) -> list[str]:
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:
     """Write a report as JSON, with one group per line."""
-    entries = [f"{json.dumps(name)}: {_lines(value)}" for name, value in report.items()]
+    entries = [f"{json.dumps(name)}: {_format_json(value)}" for name, value in report.items()]
     path.write_text("{\n" + ",\n".join(entries) + "\n}\n", encoding="utf-8")
 
 
-def _lines(value: Any) -> str:
+def _format_json(value: Any) -> str:
+    """Return a value as JSON, with a line for each item of a list."""
     if not isinstance(value, list) or not value:
         return json.dumps(value, ensure_ascii=False)
     return "[\n  " + ",\n  ".join(json.dumps(item, ensure_ascii=False) for item in value) + "\n]"
 
 
-def _part(data: EmotionData, role: str) -> np.ndarray:
+def _role_mask(data: EmotionData, role: str) -> np.ndarray:
     """Return the mask of images with a role, bool ``(N,)``."""
     return np.isin(np.arange(len(data)), indices(data, role))
 
 
 def _has_duplicate(data: EmotionData, group_ids: np.ndarray, role: str) -> np.ndarray:
     """Return the mask of images with a duplicate, other than themselves, in a role, bool ``(N,)``."""
-    part = _part(data, role)
-    return np.bincount(group_ids, weights=part, minlength=len(data))[group_ids] > part
+    mask = _role_mask(data, role)
+    return np.bincount(group_ids, weights=mask, minlength=len(data))[group_ids] > mask
 
 
 def _count(data: EmotionData, group_ids: np.ndarray) -> dict[str, Any]:
+    """Return the counts of a kind of duplicate, as `duplicate_report` describes them."""
     sizes = np.bincount(group_ids)
     roles = [role for role in ROLES if role in data.roles]
     copied = {role: _has_duplicate(data, group_ids, role) for role in roles}
@@ -142,7 +144,8 @@ def _count(data: EmotionData, group_ids: np.ndarray) -> dict[str, Any]:
         "groups": int((sizes > 1).sum()),
         "surplus": int((sizes[sizes > 1] - 1).sum()),
         "images": {
-            role: {other: int((_part(data, role) & copied[other]).sum()) for other in roles} for role in roles
+            role: {other: int((_role_mask(data, role) & copied[other]).sum()) for other in roles}
+            for role in roles
         },
     }
 

@@ -1,7 +1,12 @@
-"""Find candidate pairs of near duplicates by the distance of their perceptual hashes.
+"""Search for exact and near duplicates among images, and cache the result.
 
-All pairs are compared: half a billion XORs for FER2013 take a second. Multi-index hashing would be
-faster only at a small distance (Norouzi et al. 2012, https://arxiv.org/abs/1307.2982).
+1. Exact duplicates have the same SHA-256 of their pixels.
+2. Candidates for near duplicates are pairs with a small distance of their perceptual hashes
+   (`candidate_pairs`).
+3. A candidate is a near duplicate if its fine detail correlates (`detail_correlations`).
+4. Images that are connected by pairs form a group (`merge_groups`).
+
+docs/decisions/0005-duplicates.md has the measurements behind the thresholds.
 """
 
 import hashlib
@@ -26,58 +31,24 @@ from fer.data.duplicates.hashes import (
 )
 from fer.data.image_files import ImageFiles
 
-# docs/decisions/0005-duplicates.md
-# Hamming distance, bits of 64.
-MAX_DISTANCE = 14
-# Correlation of two images without their fine detail.
-MIN_COARSE = 0.8
-# Pairs compared at once: 32 MB of XORs per thread.
-_PAIRS_PER_BLOCK = 1 << 22
 # Increase it whenever the results change: cached results of other versions are ignored.
 VERSION = 1
-# docs/decisions/0005-duplicates.md
+# Maximum Hamming distance of two hashes, in bits of 64.
+MAX_DISTANCE = 14
+# Minimum correlation of two images without their fine detail.
+MIN_COARSE = 0.8
+# Minimum correlation of the fine detail of two images.
 MIN_DETAIL = 0.75
-# Pixels of 48, in both directions along each axis.
+# Shift at which the detail of two images is compared, in pixels of 48, in both directions along each axis.
 _MAX_SHIFT = 6
-# Sigmas in pixels: limits of the band of detail, and the neighborhood for contrast normalization.
+# Sigmas in pixels: limits of the band of fine detail, and the neighborhood for contrast normalization.
 _FINE_SIGMA, _COARSE_SIGMA, _CONTRAST_SIGMA = 1.0, 2.0, 4.0
-# Gray levels. Contrast below it is not amplified.
+# Contrast below this number of gray levels is not amplified.
 _NOISE = 3.0
+# Pairs compared at once: 32 MB of XORs per thread.
+_PAIRS_PER_BLOCK = 1 << 22
+# Pairs that a thread compares at a time.
 _PAIRS_PER_TASK = 512
-
-
-def candidate_pairs(coefs: np.ndarray) -> np.ndarray:
-    """Return the pairs whose hashes are close and whose coefficients correlate.
-
-    Args:
-        coefs: float32 ``(N, 64)`` of `coefficients`; a row of zeros is never in a pair.
-
-    Returns:
-        int64 ``(P, 3)``, sorted: first < second, and 1 if the match is with the mirrored second image.
-    """
-    orientations = (coefs, mirror_coefficients(coefs))
-    hashes = tuple(map(hash_coefficients, orientations))
-    block_size = max(1, _PAIRS_PER_BLOCK // max(1, len(coefs)))
-    blocks = [(start, mirrored) for start in range(0, len(coefs), block_size) for mirrored in (0, 1)]
-
-    def compare(block: tuple[int, int]) -> np.ndarray:
-        start, mirrored = block
-        pairs = _near(hashes[0], hashes[mirrored], start, block_size)
-        correlation = np.einsum("pc,pc->p", coefs[pairs[:, 0]], orientations[mirrored][pairs[:, 1]])
-        pairs = pairs[correlation >= MIN_COARSE]
-        return np.column_stack([pairs, np.full(len(pairs), mirrored)])
-
-    with ThreadPoolExecutor() as threads:
-        candidates = np.concatenate([np.empty((0, 3), np.int64), *threads.map(compare, blocks)])
-    return candidates[np.lexsort(candidates.T[::-1])]
-
-
-def _near(hashes: np.ndarray, others: np.ndarray, start: int, count: int) -> np.ndarray:
-    """Return the pairs (i, j) of close hashes, int64 ``(P, 2)``, start <= i < start + count and i < j."""
-    distance = np.bitwise_count(hashes[start : start + count, None] ^ others[None, start:])
-    first, second = np.divmod(np.flatnonzero(distance <= MAX_DISTANCE), distance.shape[1])
-    above = second > first
-    return np.column_stack([first[above], second[above]]) + start
 
 
 @dataclass(frozen=True)
@@ -131,6 +102,28 @@ def find_duplicates(images: np.ndarray | ImageFiles) -> Duplicates:
     return stored
 
 
+def _load(path: Path) -> Duplicates | None:
+    """Return a cached result, or None if it is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return Duplicates(*(stored[name] for name in Duplicates.__dataclass_fields__))
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def _store(path: Path, duplicates: Duplicates) -> None:
+    """Write a result to the cache, or warn that it cannot be stored."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            np.savez_compressed(file, **vars(duplicates))
+    except OSError as error:
+        warnings.warn(
+            f"{path}: the search result cannot be cached: {error}. Continuing without the cache.",
+            stacklevel=3,
+        )
+
+
 def find_in_scan(scanned: ImageScan) -> Duplicates:
     """Return the exact and near duplicates among scanned images."""
     exact = _first_rows(scanned.digests)
@@ -151,7 +144,7 @@ def _first_rows(values: list[bytes]) -> np.ndarray:
 
 
 def _best_orientation(pairs: np.ndarray, correlation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the better match of a pair that matches both as it is and mirrored."""
+    """Return the pairs without the worse match of a pair that matches both unchanged and mirrored."""
     order = np.lexsort((-correlation, pairs[:, 1], pairs[:, 0]))
     pairs, correlation = pairs[order], correlation[order]
     is_best = np.ones(len(pairs), bool)
@@ -180,26 +173,41 @@ def merge_groups(exact: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return np.array([root(row) for row in range(len(parent))], np.int64)
 
 
-def _load(path: Path) -> Duplicates | None:
-    """Return a cached result, or None if it is missing or damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return Duplicates(*(stored[name] for name in Duplicates.__dataclass_fields__))
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        return None
+def candidate_pairs(coefs: np.ndarray) -> np.ndarray:
+    """Return the pairs whose hashes are close and whose coefficients correlate.
+
+    All pairs are compared: half a billion XORs for FER2013 take a second. Multi-index hashing would be faster
+    only at a small distance (Norouzi et al. 2012, https://arxiv.org/abs/1307.2982).
+
+    Args:
+        coefs: float32 ``(N, 64)`` from `dct_coefficients`; a row of zeros is never in a pair.
+
+    Returns:
+        int64 ``(P, 3)``, sorted: first < second, and 1 if the match is with the mirrored second image.
+    """
+    orientations = (coefs, mirror_coefficients(coefs))
+    hashes = tuple(map(hash_coefficients, orientations))
+    block_size = max(1, _PAIRS_PER_BLOCK // max(1, len(coefs)))
+    blocks = [(start, mirrored) for start in range(0, len(coefs), block_size) for mirrored in (0, 1)]
+
+    def compare(block: tuple[int, int]) -> np.ndarray:
+        start, mirrored = block
+        pairs = _close_pairs(hashes[0], hashes[mirrored], start, block_size)
+        correlation = np.einsum("pc,pc->p", coefs[pairs[:, 0]], orientations[mirrored][pairs[:, 1]])
+        pairs = pairs[correlation >= MIN_COARSE]
+        return np.column_stack([pairs, np.full(len(pairs), mirrored)])
+
+    with ThreadPoolExecutor() as threads:
+        candidates = np.concatenate([np.empty((0, 3), np.int64), *threads.map(compare, blocks)])
+    return candidates[np.lexsort(candidates.T[::-1])]
 
 
-def _store(path: Path, duplicates: Duplicates) -> None:
-    """Write a result to the cache, or warn that it cannot be stored."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as file:
-            np.savez_compressed(file, **vars(duplicates))
-    except OSError as error:
-        warnings.warn(
-            f"{path}: the search result cannot be cached: {error}. Continuing without the cache.",
-            stacklevel=3,
-        )
+def _close_pairs(hashes: np.ndarray, others: np.ndarray, start: int, count: int) -> np.ndarray:
+    """Return the pairs ``(i, j)`` with close hashes, int64 ``(P, 2)``; start <= i < start + count, i < j."""
+    distance = np.bitwise_count(hashes[start : start + count, None] ^ others[None, start:])
+    first, second = np.divmod(np.flatnonzero(distance <= MAX_DISTANCE), distance.shape[1])
+    above = second > first
+    return np.column_stack([first[above], second[above]]) + start
 
 
 def detail_correlations(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:

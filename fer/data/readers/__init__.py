@@ -1,1 +1,1 @@
-"""One file per data set: from files to `fer.data.dataset.EmotionData`."""
+"""One file per dataset: from files to `fer.data.dataset.EmotionData`."""

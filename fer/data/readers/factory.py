@@ -1,12 +1,11 @@
-"""Build an `EmotionData` from the options of a datamodule config: choose the reader, and use the cache.
+"""Read the dataset that the options of a datamodule config describe, through the cache.
 
 FER2013, FER+ and synthetic data are decoded in full and cached. A dataset of image files (`folder`, `rafdb`,
-`affectnet`) is decoded and cached where it fits into ``memory_gb``; otherwise its images stay on disk. Where
-no validation split was published, one is carved out of train.
+`affectnet`) is decoded and cached if it fits into ``memory_gb``; otherwise its images stay on disk. If no
+validation split was published, one is carved out of train (`prepare_image_set`).
 """
 
 import hashlib
-import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,27 +16,41 @@ import numpy as np
 from fer.core.errors import FerError, did_you_mean
 from fer.core.labels import SPACES
 from fer.core.paths import expand_user
+from fer.data import synthetic
 from fer.data.cache import CacheKey, cached, file_key, generated_key, joint_key
 from fer.data.dataset import EmotionData
 from fer.data.image_files import ImageFiles
 from fer.data.readers import fer2013, ferplus
+from fer.data.readers.affectnet import read_affectnet
+from fer.data.readers.concat import concatenate
+from fer.data.readers.folder import read_folder
+from fer.data.readers.rafdb import read_rafdb
 from fer.data.splits import carve_validation, indices
 
 Options = Mapping[str, Any]
+# Version of the output of `prepare_image_set`. Increase it to invalidate older caches.
+VERSION = 3
+_UNREADABLE = "unreadable file"
 _INTEGER_OPTIONS = {"size", "num_train", "num_val", "num_test", "seed", "split_seed"}
 
 
-def _concat(options: Options) -> EmotionData:
-    from fer.data.readers.concat import concatenate  # imports OpenCV
+def read_dataset(options: Options) -> EmotionData:
+    """Return the dataset that a datamodule config names, from the cache if it holds a current copy.
 
-    if options["labels"] not in SPACES:
-        hint = did_you_mean(str(options["labels"]), SPACES)
-        raise FerError(f"datamodule.labels: expected {', '.join(SPACES)}, got {options['labels']!r}.{hint}")
-    names = [str(source["name"]) for source in options["sources"]]
-    keys = [name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names, 1)]
-    parts = {key: read_dataset(source) for key, source in zip(keys, options["sources"], strict=True)}
-    labels = SPACES[options["labels"]]
-    return concatenate(parts, labels, options["size"], options["color"], options["val_from"])
+    Args:
+        options: ``name`` (one of `READERS`) and the options of that reader, such as ``path``.
+
+    Raises:
+        FerError: There is no such reader, an option is invalid, or the data cannot be read.
+    """
+    name = options["name"]
+    if name not in READERS:
+        hint = did_you_mean(str(name), READERS)
+        raise FerError(f"datamodule.name: expected one of {', '.join(READERS)}, got {name!r}.{hint}")
+    for key in _INTEGER_OPTIONS & options.keys():
+        if not isinstance(options[key], int):
+            raise FerError(f"datamodule.{key}: expected an integer, got {options[key]!r}.")
+    return READERS[name](options)
 
 
 def _fer2013(options: Options) -> EmotionData:
@@ -63,24 +76,7 @@ def _ferplus(options: Options) -> EmotionData:
     return cached(joint_key(keys, rules), read_and_relabel)
 
 
-def _image_files(reader: str) -> Callable[[Options], EmotionData]:
-    """Return a function that reads a dataset of image files with ``fer.data.<reader>.read_<reader>``."""
-
-    def read_and_prepare(options: Options) -> EmotionData:
-        pass  # IMPORT_GONE  # imports OpenCV
-
-        list_images = getattr(importlib.import_module(f"fer.data.readers.{reader}"), f"read_{reader}")
-        names = [name for name in ("size", "color", "labels") if name in options]
-        return prepare_image_set(
-            list_images(options["path"], **{name: options[name] for name in names}), options
-        )
-
-    return read_and_prepare
-
-
 def _synthetic(options: Options) -> EmotionData:
-    from fer.data import synthetic  # imports OpenCV, which the CSV readers do not need
-
     names = ("num_train", "num_val", "num_test", "size", "color", "seed", "difficulty")
     arguments = {name: options[name] for name in names}
     key = generated_key("synthetic", arguments, synthetic.VERSION)
@@ -92,43 +88,42 @@ def _synthetic(options: Options) -> EmotionData:
     return cached(key, render)
 
 
+def _concat(options: Options) -> EmotionData:
+    if options["labels"] not in SPACES:
+        hint = did_you_mean(str(options["labels"]), SPACES)
+        raise FerError(f"datamodule.labels: expected {', '.join(SPACES)}, got {options['labels']!r}.{hint}")
+    names = [str(source["name"]) for source in options["sources"]]
+    keys = [name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names, 1)]
+    parts = {key: read_dataset(source) for key, source in zip(keys, options["sources"], strict=True)}
+    labels = SPACES[options["labels"]]
+    return concatenate(parts, labels, options["size"], options["color"], options["val_from"])
+
+
+def _image_files(list_images: Callable[..., EmotionData]) -> Callable[[Options], EmotionData]:
+    """Return a function that lists a dataset of image files with ``list_images`` and prepares it."""
+
+    def read_and_prepare(options: Options) -> EmotionData:
+        arguments = {name: options[name] for name in ("size", "color", "labels") if name in options}
+        return prepare_image_set(list_images(options["path"], **arguments), options)
+
+    return read_and_prepare
+
+
 READERS: dict[str, Callable[[Options], EmotionData]] = {
-    "affectnet": _image_files("affectnet"),
+    "affectnet": _image_files(read_affectnet),
     "concat": _concat,
     "fer2013": _fer2013,
     "ferplus": _ferplus,
-    "folder": _image_files("folder"),
-    "rafdb": _image_files("rafdb"),
+    "folder": _image_files(read_folder),
+    "rafdb": _image_files(read_rafdb),
     "synthetic": _synthetic,
 }
-# Version of the output of `prepare_image_set`; a change invalidates older caches.
-VERSION = 3
-_UNREADABLE = "unreadable file"
 
 
-def read_dataset(options: Options) -> EmotionData:
-    """Return the dataset that a datamodule config names, from the cache if it holds a current copy.
-
-    Args:
-        options: ``name`` (one of `READERS`) and the options of that reader, such as ``path``.
-
-    Raises:
-        FerError: There is no such reader, an option is invalid, or the data cannot be read.
-    """
-    name = options["name"]
-    if name not in READERS:
-        hint = did_you_mean(str(name), READERS)
-        raise FerError(f"datamodule.name: expected one of {', '.join(READERS)}, got {name!r}.{hint}")
-    for key in _INTEGER_OPTIONS & options.keys():
-        if not isinstance(options[key], int):
-            raise FerError(f"datamodule.{key}: expected an integer, got {options[key]!r}.")
-    return READERS[name](options)
-
-
-def prepare_image_set(data: EmotionData, options: Mapping[str, Any]) -> EmotionData:
+def prepare_image_set(data: EmotionData, options: Options) -> EmotionData:
     """Return a dataset of image files ready for training: decoded if it fits into memory, else on disk.
 
-    Where no validation split was published, ``val_fraction`` of train becomes one. The choice depends on
+    If no validation split was published, ``val_fraction`` of train becomes one. The choice depends on
     ``split_seed`` and the bytes of the files, not on the size at which they are decoded. Decoded datasets are
     cached. A file that is added, removed or changed (by name, size or modification time) invalidates the
     cache.
@@ -150,13 +145,13 @@ def prepare_image_set(data: EmotionData, options: Mapping[str, Any]) -> EmotionD
     return cached(_cache_key(data, images, options), lambda: _decode_all(data, images, options))
 
 
-def _carve_if_needed(data: EmotionData, options: Mapping[str, Any]) -> EmotionData:
+def _carve_if_needed(data: EmotionData, options: Options) -> EmotionData:
     if "val" in data.roles:
         return data
     return carve_validation(data, options["val_fraction"], options["split_seed"])
 
 
-def _decode_all(data: EmotionData, images: ImageFiles, options: Mapping[str, Any]) -> EmotionData:
+def _decode_all(data: EmotionData, images: ImageFiles, options: Options) -> EmotionData:
     print(f"Decoding {len(images):,} images. The next run reads them from the cache.", flush=True)
     pixels, readable = images.read_all()
     if not readable.all():
@@ -185,7 +180,7 @@ def _drop_rows(data: EmotionData, mask: np.ndarray) -> EmotionData:
     return replace(rest, roles=roles, dropped=dropped)
 
 
-def _cache_key(data: EmotionData, images: ImageFiles, options: Mapping[str, Any]) -> CacheKey:
+def _cache_key(data: EmotionData, images: ImageFiles, options: Options) -> CacheKey:
     checksum = hashlib.sha256(images.fingerprint().encode())
     for array in (data.targets, data.split):
         checksum.update(np.ascontiguousarray(array).tobytes())

@@ -1,10 +1,10 @@
 """Read FER2013's CSV file in either of its two layouts, at close to the speed of the disk.
 
 ``fer2013.csv`` (``emotion,pixels,Usage``) comes from the 2013 Kaggle archive, ``icml_face_data.csv``
-(``emotion, Usage, pixels``, blanks in the header) from its second release. The rows are the same. See
+(``emotion, Usage, pixels``, with spaces in the header) from its second release. The rows are the same. See
 Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414.
 
-A row holds 48 x 48 gray values as text: 2304 numbers separated by blanks; the file has 75 million of them.
+A row holds 48 x 48 gray values as text: 2304 numbers separated by spaces; the file has 75 million of them.
 The fast path parses blocks of rows, small enough for the processor's cache, with array operations. A block
 with anything unusual goes to the strict row-by-row parser, which returns the values or raises an error that
 names the line.
@@ -24,28 +24,45 @@ from fer.core.paths import expand_user
 from fer.data.dataset import EmotionData
 from fer.data.readers.text_files import open_text
 
-# Version of the output of this reader; a change invalidates older caches.
+# Version of the output of this reader. Increase it to invalidate older caches.
 VERSION = 1
+USAGES = ("Training", "PublicTest", "PrivateTest")
 _EXPECTED = "a FER2013 CSV file (columns emotion, pixels, Usage)"
 _ROLES = {"train": "Training", "val": "PublicTest", "test": "PrivateTest"}
+_LABELS = {str(i).encode(): i for i in range(len(FER7))}
+_SPLITS = {usage.encode(): i for i, usage in enumerate(USAGES)}
+_SIDE = 48
+_PIXELS = _SIDE * _SIDE
 # 270 kB of text, so that the arrays made from a block stay in the second-level cache.
 _BLOCK_ROWS = 32
 # A row is below 10 kB. The limit stops an endless line before it fills the memory.
 _MAX_LINE = 1 << 20
-_LABELS = {str(i).encode(): i for i in range(len(FER7))}
-USAGES = ("Training", "PublicTest", "PrivateTest")
-_SPLITS = {usage.encode(): i for i, usage in enumerate(USAGES)}
-# Room for three digits to the left of the first number too.
+# Added before the first number, so that three characters to its left can be read as for any other.
 _PAD = b"   "
 _ZERO = np.uint8(ord("0"))
-SIDE = 48
-PIXELS = SIDE * SIDE
 _FIX_LINE = "Correct or delete the line, or download the file again."
 _TRUNCATED = "The file looks truncated. Download it again."
 
 
+class _Columns(NamedTuple):
+    """Positions of the columns, counted from 0, and the number of all columns."""
+
+    emotion: int
+    pixels: int
+    usage: int
+    total: int
+
+
+class _Row(NamedTuple):
+    """The values of one row: `_PIXELS` gray values, a FER-7 class number, a position in `USAGES`."""
+
+    pixels: list[int]
+    target: int
+    split: int
+
+
 class _Block(NamedTuple):
-    images: np.ndarray  # uint8 (n, PIXELS)
+    images: np.ndarray  # uint8 (n, _PIXELS)
     targets: np.ndarray  # int64 (n,)
     split: np.ndarray  # uint8 (n,)
 
@@ -60,12 +77,12 @@ def read_fer2013(path: str | Path) -> EmotionData:
 
     Raises:
         FerError: The file is missing, is not a FER2013 file, is damaged, or has no usable training rows. The
-            message names the line, what was expected, what was found and what to do.
+            message names the line, the expected and the actual content, and what to do.
     """
     path = expand_user(path)
     _keep_freed_memory()
     with open_text(path, _EXPECTED) as file:
-        columns = parse_header(path, file.readline(_MAX_LINE))
+        columns = _parse_header(path, file.readline(_MAX_LINE))
         blocks = [_parse_block(path, number, lines, columns) for number, lines in _read_lines(file)]
     data = _assemble(path, blocks)
     _check_training(path, data)
@@ -90,33 +107,48 @@ def _read_lines(file: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
         number += len(block)
 
 
-class Columns(NamedTuple):
-    """Positions of the columns, counted from 0, and the number of all columns."""
+def split_fields(line: bytes) -> list[bytes]:
+    """Return the fields of a CSV line without surrounding spaces and quotes.
 
-    emotion: int
-    pixels: int
-    usage: int
-    total: int
+    No column of FER2013 can contain a comma or a line break, so commas inside quotes need no handling.
+    """
+    fields = [field.strip() for field in line.split(b",")]
+    return [_unquote(field) for field in fields] if b'"' in line else fields
 
 
-def _parse_block(path: Path, number: int, lines: list[bytes], columns: Columns) -> _Block:
+def _unquote(field: bytes) -> bytes:
+    is_quoted = len(field) >= 2 and field.startswith(b'"') and field.endswith(b'"')
+    return field[1:-1].strip() if is_quoted else field
+
+
+def _parse_header(path: Path, line: bytes) -> _Columns:
+    """Return the positions of the columns. Spaces, quotes, case and additional columns are ignored.
+
+    Raises:
+        FerError: A column is missing or occurs more than once.
+    """
+    names = [_to_text(field).lower() for field in split_fields(line)]
+    for column in ("emotion", "pixels", "usage"):
+        if names.count(column) != 1:
+            problem = "is missing" if column not in names else "occurs more than once"
+            raise FerError(
+                f"{path}, line 1: expected the columns emotion, pixels and Usage, got {_quote(line)}: "
+                f"{column} {problem}. Use the original file, or fix the header."
+            )
+    return _Columns(names.index("emotion"), names.index("pixels"), names.index("usage"), len(names))
+
+
+def _parse_block(path: Path, number: int, lines: list[bytes], columns: _Columns) -> _Block:
     block = _parse_fast([line for line in lines if not line.isspace()], columns)
     return block or _parse_strictly(path, number, lines, columns)
 
 
-def _parse_strictly(path: Path, number: int, lines: list[bytes], columns: Columns) -> _Block:
-    numbered = enumerate(lines, number)
-    rows = [parse_row(path, i, line, columns) for i, line in numbered if not line.isspace()]
-    images = [row.pixels for row in rows]
-    return _block(images, [row.target for row in rows], [row.split for row in rows])
-
-
 def _block(images: object, targets: list[int], split: list[int]) -> _Block:
-    pixels = np.asarray(images, dtype=np.uint8).reshape(-1, PIXELS)
+    pixels = np.asarray(images, dtype=np.uint8).reshape(-1, _PIXELS)
     return _Block(pixels, np.array(targets, dtype=np.int64), np.array(split, dtype=np.uint8))
 
 
-def _parse_fast(lines: list[bytes], columns: Columns) -> _Block | None:
+def _parse_fast(lines: list[bytes], columns: _Columns) -> _Block | None:
     """Return the values of a block, or None if any of its lines is unusual."""
     rows = [split_fields(line) for line in lines]
     if not rows or any(len(row) != columns.total for row in rows):
@@ -130,13 +162,13 @@ def _parse_fast(lines: list[bytes], columns: Columns) -> _Block | None:
 
 
 def _parse_pixels(texts: list[bytes]) -> np.ndarray | None:
-    """Return the numbers in rows of text, uint8 ``(len(texts) * PIXELS,)``; None if any is unusual.
+    """Return the numbers in rows of text, uint8 ``(len(texts) * _PIXELS,)``; None if any is unusual.
 
     All arrays are as long as the text: every character is processed, and the positions where a number ends
     are selected last. Selecting them first is slower, because their indices take eight bytes each.
     """
     text = np.frombuffer(_PAD + b" ".join(texts) + b" ", dtype=np.uint8)
-    # A blank gives 240. Every other character that is not a digit gives more than 9 too.
+    # A space gives 240. Every other character that is not a digit also gives more than 9.
     digits = text - _ZERO
     is_digit = digits < 10
     if np.count_nonzero(is_digit) + np.count_nonzero(text == ord(" ")) != len(text):
@@ -149,9 +181,9 @@ def _parse_pixels(texts: list[bytes]) -> np.ndarray | None:
 
 
 def _rows_are_complete(texts: list[bytes], ends: np.ndarray) -> bool:
-    """Return whether each row, not just the block as a whole, has `PIXELS` numbers."""
+    """Return whether each row, not just the block as a whole, has `_PIXELS` numbers."""
     bounds = pairwise(accumulate((len(text) + 1 for text in texts), initial=0))
-    return all(np.count_nonzero(ends[start:stop]) == PIXELS for start, stop in bounds)
+    return all(np.count_nonzero(ends[start:stop]) == _PIXELS for start, stop in bounds)
 
 
 def _combine_digits(digits: np.ndarray, is_digit: np.ndarray, ends: np.ndarray) -> np.ndarray | None:
@@ -168,73 +200,14 @@ def _combine_digits(digits: np.ndarray, is_digit: np.ndarray, ends: np.ndarray) 
     return None if (below_hundred > ~hundreds).any() else below_hundred + hundreds
 
 
-def _assemble(path: Path, blocks: list[_Block]) -> EmotionData:
-    if not any(len(block.targets) for block in blocks):
-        raise FerError(f"{path}, line 2: expected rows of images, got none. Download the file again.")
-    images, targets, split = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    present = {USAGES[i] for i in np.unique(split)}
-    return EmotionData(
-        images=images.reshape(-1, SIDE, SIDE, 1),
-        targets=targets,
-        split=split,
-        split_names=USAGES,
-        roles={role: usage for role, usage in _ROLES.items() if usage in present},
-        labels=FER7,
-        source=str(path.resolve()),
-    )
+def _parse_strictly(path: Path, number: int, lines: list[bytes], columns: _Columns) -> _Block:
+    numbered = enumerate(lines, number)
+    rows = [_parse_row(path, i, line, columns) for i, line in numbered if not line.isspace()]
+    images = [row.pixels for row in rows]
+    return _block(images, [row.target for row in rows], [row.split for row in rows])
 
 
-def _check_training(path: Path, data: EmotionData) -> None:
-    advice = "Use the complete file."
-    classes = np.unique(data.targets[data.split == USAGES.index("Training")])
-    if len(classes) == 0:
-        present = ", ".join(data.roles.values())
-        raise FerError(f"{path}: expected rows with Usage Training, got only {present}. {advice}")
-    if len(classes) == 1:
-        only = data.labels.names[classes[0]]
-        raise FerError(f"{path}: expected Training rows of at least two emotions, got only {only}. {advice}")
-
-
-class Row(NamedTuple):
-    """The values of one row: `PIXELS` gray values, a FER-7 class number, a position in `USAGES`."""
-
-    pixels: list[int]
-    target: int
-    split: int
-
-
-def split_fields(line: bytes) -> list[bytes]:
-    """Return the fields of a CSV line without surrounding blanks and quotes.
-
-    No column of FER2013 can contain a comma or a line break, so commas inside quotes need no handling.
-    """
-    fields = [field.strip() for field in line.split(b",")]
-    return [_unquote(field) for field in fields] if b'"' in line else fields
-
-
-def _unquote(field: bytes) -> bytes:
-    is_quoted = len(field) >= 2 and field.startswith(b'"') and field.endswith(b'"')
-    return field[1:-1].strip() if is_quoted else field
-
-
-def parse_header(path: Path, line: bytes) -> Columns:
-    """Return the positions of the columns. Blanks, quotes, case and additional columns are ignored.
-
-    Raises:
-        FerError: A column is missing or occurs more than once.
-    """
-    names = [_to_text(field).lower() for field in split_fields(line)]
-    for column in ("emotion", "pixels", "usage"):
-        if names.count(column) != 1:
-            problem = "is missing" if column not in names else "occurs more than once"
-            raise FerError(
-                f"{path}, line 1: expected the columns emotion, pixels and Usage, got {_quote(line)}: "
-                f"{column} {problem}. Use the original file, or fix the header."
-            )
-    return Columns(names.index("emotion"), names.index("pixels"), names.index("usage"), len(names))
-
-
-def parse_row(path: Path, number: int, line: bytes, columns: Columns) -> Row:
+def _parse_row(path: Path, number: int, line: bytes, columns: _Columns) -> _Row:
     """Return the values of a line.
 
     Raises:
@@ -248,7 +221,7 @@ def parse_row(path: Path, number: int, line: bytes, columns: Columns) -> Row:
         raise FerError(f"{where}: expected {columns.total} columns, got {got}. {advice}")
     target = _parse_label(where, fields[columns.emotion])
     split = _parse_usage(where, fields[columns.usage], advice)
-    return Row(_parse_pixel_field(where, fields[columns.pixels], advice), target, split)
+    return _Row(_parse_pixel_field(where, fields[columns.pixels], advice), target, split)
 
 
 def _parse_label(where: str, field: bytes) -> int:
@@ -268,8 +241,8 @@ def _parse_usage(where: str, field: bytes, advice: str) -> int:
 
 def _parse_pixel_field(where: str, field: bytes, advice: str) -> list[int]:
     tokens = field.split()
-    if len(tokens) != PIXELS:
-        raise FerError(f"{where}: expected {PIXELS} pixel values, got {len(tokens)}. {advice}")
+    if len(tokens) != _PIXELS:
+        raise FerError(f"{where}: expected {_PIXELS} pixel values, got {len(tokens)}. {advice}")
     for position, token in enumerate(tokens, 1):
         # More than three digits means above 255 or zero-padded; FER2013 has neither.
         if not token.isdigit() or len(token) > 3 or int(token) > 255:
@@ -286,3 +259,30 @@ def _quote(field: bytes) -> str:
     """Return the start of a field for a message, in quotes, with unprintable characters escaped."""
     text = _to_text(field.strip())
     return repr(text if len(text) <= 60 else f"{text[:60]}...")
+
+
+def _assemble(path: Path, blocks: list[_Block]) -> EmotionData:
+    if not any(len(block.targets) for block in blocks):
+        raise FerError(f"{path}, line 2: expected rows of images, got none. Download the file again.")
+    images, targets, split = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    present = {USAGES[i] for i in np.unique(split)}
+    return EmotionData(
+        images=images.reshape(-1, _SIDE, _SIDE, 1),
+        targets=targets,
+        split=split,
+        split_names=USAGES,
+        roles={role: usage for role, usage in _ROLES.items() if usage in present},
+        labels=FER7,
+        source=str(path.resolve()),
+    )
+
+
+def _check_training(path: Path, data: EmotionData) -> None:
+    advice = "Use the complete file."
+    classes = np.unique(data.targets[data.split == USAGES.index("Training")])
+    if len(classes) == 0:
+        present = ", ".join(data.roles.values())
+        raise FerError(f"{path}: expected rows with Usage Training, got only {present}. {advice}")
+    if len(classes) == 1:
+        only = data.labels.names[classes[0]]
+        raise FerError(f"{path}: expected Training rows of at least two emotions, got only {only}. {advice}")

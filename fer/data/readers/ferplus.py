@@ -1,4 +1,4 @@
-"""Read FER+: FER2013's images with the votes of ten annotators (Barsoum et al. 2016).
+"""Read FER+: the votes of ten annotators for FER2013's images (Barsoum et al. 2016).
 
 ``fer2013new.csv`` (``Usage,Image name,neutral,…,contempt,unknown,NF``) gives for each row of
 ``fer2013.csv``, in the same order, how many annotators chose each of eight emotions, "unknown", or NF (not a
@@ -35,12 +35,11 @@ from fer.core.errors import FerError
 from fer.core.labels import FER7, FERPLUS8, LabelSpace, mapping
 from fer.core.paths import expand_user
 from fer.data.dataset import EmotionData
-from fer.data.readers import ferplus
 from fer.data.readers.fer2013 import USAGES, split_fields
 from fer.data.readers.text_files import open_text
 from fer.data.splits import indices
 
-# Version of the output of this reader; a change invalidates older caches.
+# Version of the output of this reader. Increase it to invalidate older caches.
 VERSION = 1
 FILENAME = "fer2013new.csv"
 OPTIONS = (
@@ -190,6 +189,28 @@ def vote_distributions(votes: Votes, images: EmotionData) -> np.ndarray:
     return _distributions(np.where(counts > 1, counts, 0), images.labels)
 
 
+def with_votes(data: EmotionData, options: Mapping[str, Any]) -> EmotionData:
+    """Return FER2013 with the votes of ``fer2013new.csv``, if that file is in the same folder.
+
+    Votes that do not match the images are not used, and the reason is printed. Other datasets are returned
+    unchanged.
+
+    Args:
+        data: The dataset.
+        options: The options that it was read with.
+    """
+    if options["name"] != "fer2013":
+        return data
+    path = expand_user(options["path"]).with_name(FILENAME)
+    if not path.is_file():
+        return data
+    try:
+        return replace(data, votes=vote_distributions(read_votes(path), data))
+    except FerError as error:
+        print(f"votes    not used: {error}", flush=True)
+        return data
+
+
 def _match_rows(votes: Votes, images: EmotionData) -> np.ndarray:
     """Return the votes of each image, int64 ``(N, 10)``."""
     present = np.isin(votes.usage, np.unique(images.split))
@@ -233,25 +254,3 @@ def _distributions(counts: np.ndarray, space: LabelSpace) -> np.ndarray:
     """Return the fraction of votes for each emotion of the space, float32 ``(N, K)``; 0 without votes."""
     emotions = counts[:, mapping(space, FERPLUS8)].astype(np.float32)
     return emotions / np.maximum(emotions.sum(1, keepdims=True), 1)
-
-
-def with_votes(data: EmotionData, options: Mapping[str, Any]) -> EmotionData:
-    """Return FER2013 with the votes of ``fer2013new.csv``, if that file is in the same folder.
-
-    Votes that do not match the images are ignored, and a line is printed. Other data sets are returned as
-    they are.
-
-    Args:
-        data: A data set.
-        options: The options that it was read with.
-    """
-    if options["name"] != "fer2013":
-        return data
-    path = expand_user(options["path"]).with_name(ferplus.FILENAME)
-    if not path.is_file():
-        return data
-    try:
-        return replace(data, votes=ferplus.vote_distributions(ferplus.read_votes(path), data))
-    except FerError as error:
-        print(f"votes    not used: {error}", flush=True)
-        return data

@@ -4,7 +4,7 @@ from fer.data.synthetic.dataset import SPLITS, face_at, read_synthetic
 from fer.data.synthetic.parameters import HAIR_STYLES, OCCLUDERS, FaceParameters, sample_parameters
 from fer.data.synthetic.render import render_face
 
-# Increase it whenever the rendered images change: cached data sets of other versions are rebuilt.
+# Increase it whenever the rendered images change: cached datasets of other versions are rebuilt.
 VERSION = 1
 
 __all__ = [

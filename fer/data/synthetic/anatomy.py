@@ -1,4 +1,4 @@
-"""Control points of the parts of a face, and how muscle actions move them.
+"""Control points of the parts of a face and of the hair, and how muscle actions move them.
 
 Units are half face widths: the face spans x from -1 to 1, the eye line is y = 0, y points down.
 Functions return the right half of the image (x > 0), for the parameters of `half_face`.
@@ -10,6 +10,7 @@ import numpy as np
 
 from fer.data.synthetic.parameters import FaceParameters
 
+# Muscle actions of each side of the face.
 _PAIRED = (
     "inner_brow_raise", "outer_brow_raise", "brow_lower", "upper_lid_raise", "cheek_raise", "lid_tighten",
     "nose_wrinkle", "upper_lip_raise", "lip_corner_pull", "lip_corner_depress", "lip_stretch", "lid_droop",
@@ -20,21 +21,21 @@ def _points(*pairs: tuple[float, float]) -> np.ndarray:
     return np.array(pairs, dtype=float)
 
 
-_BROW = _points((0.15, -0.35), (0.29, -0.405), (0.45, -0.43), (0.61, -0.405), (0.76, -0.32))
-
-
 def _column(*values: float) -> np.ndarray:
     return np.array(values, dtype=float)
 
 
+_BROW = _points((0.15, -0.35), (0.29, -0.405), (0.45, -0.43), (0.61, -0.405), (0.76, -0.32))
+# At each of the brow's five control points: how far it follows a muscle action, and the brow's width.
 _INNER_RAISE, _OUTER_RAISE = _column(1, 0.8, 0.4, 0.1, 0), _column(0.05, 0.2, 0.65, 1, 0.8)
 _LOWER, _TOGETHER = _column(1, 0.85, 0.55, 0.2, 0), _column(1, 0.8, 0.5, 0.2, 0)
 _BROW_WIDTH = _column(0.045, 0.062, 0.056, 0.042, 0.012)
-_OUTLINE = _points(
+# Right half of the head's silhouette, from the crown to the chin.
+_HEAD_OUTLINE = _points(
     (0, -1.5), (0.45, -1.42), (0.82, -1.12), (0.99, -0.65), (1.01, -0.15), (0.985, 0.3), (0.9, 0.7),
     (0.7, 1.05), (0.38, 1.29), (0, 1.37),
 )  # fmt: skip
-_OUTLINE_DEPTH = _column(0.08, 0.08, 0.08, 0.08, 0.1, 0.16, 0.28, 0.42, 0.52, 0.55)
+_HEAD_DEPTH = _column(0.08, 0.08, 0.08, 0.08, 0.1, 0.16, 0.28, 0.42, 0.52, 0.55)
 _WING = _points((0.1, 0.33), (0.165, 0.4), (0.175, 0.47), (0.13, 0.505))
 _NOSTRIL = _points((0.045, 0.5), (0.085, 0.475), (0.125, 0.49), (0.09, 0.51))
 FOREHEAD = [
@@ -48,7 +49,7 @@ EAR = np.column_stack(
         np.full(6, -0.08),
     ]
 )
-# Right halves, from top to bottom.
+# Right halves of torso and neck, from top to bottom.
 BODY = {
     "torso": _points((0.45, 1.72), (1.0, 1.88), (1.5, 2.08), (1.85, 2.5), (2.0, 4.0)),
     "neck": _points((0.5, 0.6), (0.52, 1.2), (0.56, 1.6), (0.62, 1.8), (0.35, 2.0)),
@@ -70,9 +71,10 @@ BEARD = _points(
     (1.2, 1.9),
     (-1.2, 1.9),
 )
-_VOLUME = {"short": 0.16, "parted": 0.14, "fringe": 0.13, "long": 0.14, "bun": 0.06, "curly": 0.2}
+# Thickness of the hair on the scalp.
+_HAIR_VOLUME = {"short": 0.16, "parted": 0.14, "fringe": 0.13, "long": 0.14, "bun": 0.06, "curly": 0.2}
 # Right half of the hairline, from the middle of the forehead to the ear.
-_HAIRLINE = {
+_HAIRLINES = {
     "short": [(0, -0.9), (0.36, -0.98), (0.68, -0.84), (0.84, -0.5), (0.95, -0.08)],
     "fringe": [(0, -0.66), (0.32, -0.6), (0.6, -0.64), (0.83, -0.48), (0.92, -0.15), (0.98, 0.2)],
     "long": [(0, -1.0), (0.3, -0.93), (0.6, -0.74), (0.82, -0.42), (0.9, 0.0), (0.99, 0.45)],
@@ -80,11 +82,12 @@ _HAIRLINE = {
     "curly": [(0, -0.9), (0.3, -0.92), (0.6, -0.8), (0.82, -0.55), (0.88, -0.2), (0.97, 0.15)],
 }
 # A parting is off center, so this hairline is not symmetric: from left to right.
-_PARTED = [
+_PARTED_HAIRLINE = [
     (-0.95, -0.1), (-0.88, -0.5), (-0.72, -0.82), (-0.45, -1.08), (-0.1, -0.9), (0.32, -0.73), (0.7, -0.63),
     (0.88, -0.42), (0.95, -0.08),
 ]  # fmt: skip
-_LONG = [
+# Right half of the outline of long hair behind the head.
+_LONG_HAIR = [
     (0, -1.62),
     (0.6, -1.5),
     (1.08, -1.1),
@@ -208,12 +211,12 @@ def _lips(
 
 def head_outline(p: FaceParameters) -> np.ndarray:
     """Return the right half of the head's silhouette, (10, 3) from the crown to the chin."""
-    line = _OUTLINE.copy()
+    line = _HEAD_OUTLINE.copy()
     below = np.clip((line[:, 1] + 0.1) / 1.4, 0, 1)
     line[:, 0] *= 1 + 0.07 * p.jaw_width * np.sin(np.pi * below) + 0.1 * p.jaw_width * (below > 0.7)
     line[:, 0] += 0.03 * p.lip_corner_pull * np.sin(np.pi * below)
     line[:, 1] += (0.2 * p.jaw_drop - 0.03 * p.chin_raise) * below**2
-    return np.column_stack([line, _OUTLINE_DEPTH])
+    return np.column_stack([line, _HEAD_DEPTH])
 
 
 def nose(p: FaceParameters) -> dict[str, np.ndarray]:
@@ -241,23 +244,6 @@ def fold(p: FaceParameters) -> np.ndarray:
     return line
 
 
-def _flat(points: list[tuple[float, float]], depth: float) -> np.ndarray:
-    flat = np.array(points)
-    return np.column_stack([flat, np.full(len(flat), depth)])
-
-
-def _across(half: np.ndarray) -> np.ndarray:
-    """Return the curve from left to right for the right half, which starts in the middle."""
-    return np.concatenate([half[:0:-1] * [-1, 1, 1], half])
-
-
-def _hairline(style: str) -> np.ndarray:
-    line = _flat(_PARTED, 0) if style == "parted" else _across(_flat(_HAIRLINE[style], 0))
-    # The middle of the forehead is in front of the silhouette, so turning the head moves it further.
-    line[:, 2] = 0.62 * np.sqrt(np.clip(1 - np.abs(line[:, 0]) / 1.0, 0, 1))
-    return line
-
-
 def hair_outlines(p: FaceParameters, half_head: np.ndarray) -> dict[str, np.ndarray]:
     """Return control points of ``scalp`` and ``hairline``, from left to right, and of the closed ``back``.
 
@@ -267,13 +253,13 @@ def hair_outlines(p: FaceParameters, half_head: np.ndarray) -> dict[str, np.ndar
         return {}
     hairline = _hairline(p.hair_style)
     scalp = half_head[: (len(hairline) + 1) // 2].copy()
-    growth = _VOLUME[p.hair_style] * np.array([1, 1, 1, 0.85, 0.45, 0.1])[: len(scalp)]
+    growth = _HAIR_VOLUME[p.hair_style] * np.array([1, 1, 1, 0.85, 0.45, 0.1])[: len(scalp)]
     middle = np.array([0, -0.3])
     away = scalp[:, :2] - middle
     scalp[:, :2] += growth[:, None] * away / np.linalg.norm(away, axis=1, keepdims=True)
-    parts = {"scalp": _across(scalp), "hairline": hairline}
+    parts = {"scalp": _mirrored(scalp), "hairline": hairline}
     if p.hair_style == "long":
-        half = _flat(_LONG, -0.2)
+        half = _at_depth(_LONG_HAIR, -0.2)
         parts["back"] = np.concatenate([half, half[-2:0:-1] * [-1, 1, 1]])
     if p.hair_style == "bun":
         angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
@@ -281,3 +267,21 @@ def hair_outlines(p: FaceParameters, half_head: np.ndarray) -> dict[str, np.ndar
             [0.42 * np.cos(angle), -1.68 + 0.36 * np.sin(angle), np.full(12, -0.3)]
         )
     return parts
+
+
+def _hairline(style: str) -> np.ndarray:
+    line = _at_depth(_PARTED_HAIRLINE, 0) if style == "parted" else _mirrored(_at_depth(_HAIRLINES[style], 0))
+    # The middle of the forehead is in front of the silhouette, so turning the head moves it further.
+    line[:, 2] = 0.62 * np.sqrt(np.clip(1 - np.abs(line[:, 0]) / 1.0, 0, 1))
+    return line
+
+
+def _mirrored(half: np.ndarray) -> np.ndarray:
+    """Return a symmetric curve from left to right, given its right half, which starts in the middle."""
+    return np.concatenate([half[:0:-1] * [-1, 1, 1], half])
+
+
+def _at_depth(points: list[tuple[float, float]], depth: float) -> np.ndarray:
+    """Return points (N, 3) at the same depth."""
+    flat = np.array(points)
+    return np.column_stack([flat, np.full(len(flat), depth)])

@@ -1,4 +1,4 @@
-"""Draw anti-aliased shapes on an 8-bit RGB canvas, with subpixel coordinates."""
+"""Draw anti-aliased shapes on an 8-bit RGB canvas, with subpixel coordinates, and the colors of a face."""
 
 import colorsys
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from fer.data.synthetic.parameters import FaceParameters
 # Fractional bits of OpenCV's fixed-point coordinates: sixteenths of a pixel.
 _SHIFT = 4
 Color = tuple[float, float, float]
+# Ramps of colors, from the first to the last value of the parameters skin_tone, hair_tone and eye_tone.
 _SKIN: list[Color] = [
     (250, 220, 198),
     (238, 197, 165),

@@ -1,4 +1,4 @@
-"""A data set of synthetic faces, rendered on demand."""
+"""The synthetic dataset: which faces it has, and their rendering in several processes."""
 
 import json
 import os
@@ -20,6 +20,21 @@ SPLITS = ("train", "val", "test")
 _MIN_FACES_PER_PROCESS = 300
 
 
+@dataclass(frozen=True)
+class DatasetSpec:
+    """The specification of a dataset; fields as the arguments of `read_synthetic`."""
+
+    counts: tuple[int, int, int]
+    size: int
+    color: bool
+    seed: int
+    difficulty: float
+
+    def positions(self) -> list[tuple[int, int]]:
+        """Return the split and the position in it of every face, in the order of the dataset."""
+        return [(split, position) for split, count in enumerate(self.counts) for position in range(count)]
+
+
 def read_synthetic(
     num_train: int = 4000,
     num_val: int = 700,
@@ -30,7 +45,7 @@ def read_synthetic(
     difficulty: float = 1.0,
     num_workers: int | None = None,
 ) -> EmotionData:
-    """Render a data set of synthetic faces with the seven emotions of FER7, balanced and shuffled.
+    """Render a dataset of synthetic faces with the seven emotions of FER7, balanced and shuffled.
 
     A face depends only on ``seed``, its split and its position: a larger split starts with the same faces,
     and ``num_workers`` affects only the time.
@@ -43,7 +58,7 @@ def read_synthetic(
         color: RGB if true, else gray.
         seed: Seed, 0 or more.
         difficulty: 0 (frontal, clear, strong expressions) to 1; see `sample_parameters`.
-        num_workers: Processes for a large data set; one per CPU if None.
+        num_workers: Processes for a large dataset; one per CPU if None.
 
     Returns:
         Images ``(N, size, size, 1 or 3)`` in the order train, val, test.
@@ -53,7 +68,7 @@ def read_synthetic(
             or less than one worker.
     """
     counts = (num_train, num_val, num_test)
-    _check(counts, seed, num_workers)
+    _check_arguments(counts, seed, num_workers)
     check_size(size)
     check_difficulty(difficulty)
     spec = DatasetSpec(counts, size, color, seed, difficulty)
@@ -65,7 +80,7 @@ def read_synthetic(
     return EmotionData(render_dataset(spec, num_workers), targets, split, SPLITS, roles, FER7, source)
 
 
-def _check(counts: tuple[int, ...], seed: int, num_workers: int | None) -> None:
+def _check_arguments(counts: tuple[int, ...], seed: int, num_workers: int | None) -> None:
     for name, count in zip(SPLITS, counts, strict=True):
         if count < 0:
             raise FerError(f"synthetic faces: expected num_{name} of 0 or more, got {count}.")
@@ -79,21 +94,6 @@ def _check(counts: tuple[int, ...], seed: int, num_workers: int | None) -> None:
         raise FerError(f"synthetic faces: expected num_workers of 1 or more, got {num_workers}.")
 
 
-@dataclass(frozen=True)
-class DatasetSpec:
-    """The specification of a data set; fields as the arguments of `read_synthetic`."""
-
-    counts: tuple[int, int, int]
-    size: int
-    color: bool
-    seed: int
-    difficulty: float
-
-    def positions(self) -> list[tuple[int, int]]:
-        """Return the split and the position in it of every face, in the order of the data set."""
-        return [(split, position) for split, count in enumerate(self.counts) for position in range(count)]
-
-
 def emotion_at(seed: int, split: int, position: int) -> int:
     """Return the class number of one face. Every block of seven has all emotions, in a random order."""
     block, offset = divmod(position, len(FER7))
@@ -104,7 +104,7 @@ def face_at(seed: int, split: int, position: int, difficulty: float = 1.0) -> tu
     """Return the parameters and the class number of one face, which depend only on the arguments.
 
     Args:
-        seed: Seed of the data set.
+        seed: Seed of the dataset.
         split: Position in `SPLITS`.
         position: Position in the split.
         difficulty: See `sample_parameters`.
@@ -113,21 +113,11 @@ def face_at(seed: int, split: int, position: int, difficulty: float = 1.0) -> tu
     return sample_parameters(emotion, np.random.default_rng([seed, split, 1, position]), difficulty), emotion
 
 
-def render_part(spec: DatasetSpec, first: int, step: int) -> np.ndarray:
-    """Render every ``step``-th face of a data set from ``first`` on, uint8 (N, size, size, 1 or 3)."""
-    part = spec.positions()[first::step]
-    images = np.empty((len(part), spec.size, spec.size, 3 if spec.color else 1), np.uint8)
-    for row, (split, position) in enumerate(part):
-        parameters, _ = face_at(spec.seed, split, position, spec.difficulty)
-        images[row] = render_face(parameters, spec.size, spec.color)[0]
-    return images
-
-
 def render_dataset(spec: DatasetSpec, num_workers: int | None) -> np.ndarray:
-    """Render all faces of a data set, uint8 (N, size, size, 1 or 3).
+    """Render all faces of a dataset, uint8 (N, size, size, 1 or 3).
 
     Args:
-        spec: The specification of the data set.
+        spec: The specification of the dataset.
         num_workers: Maximum number of processes; one per CPU if None.
     """
     total = sum(spec.counts)
@@ -154,3 +144,13 @@ def _render_in_subprocess(spec: DatasetSpec, first: int, step: int) -> bytes:
     command = [sys.executable, "-m", "fer.data.synthetic.worker", job]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
+
+
+def render_part(spec: DatasetSpec, first: int, step: int) -> np.ndarray:
+    """Render every ``step``-th face of a dataset from ``first`` on, uint8 (N, size, size, 1 or 3)."""
+    part = spec.positions()[first::step]
+    images = np.empty((len(part), spec.size, spec.size, 3 if spec.color else 1), np.uint8)
+    for row, (split, position) in enumerate(part):
+        parameters, _ = face_at(spec.seed, split, position, spec.difficulty)
+        images[row] = render_face(parameters, spec.size, spec.color)[0]
+    return images

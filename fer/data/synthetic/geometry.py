@@ -1,4 +1,8 @@
-"""Project the control points of a 3D head to curves in the image."""
+"""The geometry of a face in the image: curves projected from a 3D head, and bumps for its lighting.
+
+Control points come from `fer.data.synthetic.anatomy`. The bumps are a relief of Gaussians on the head's
+surface: nose, cheeks, eye sockets and folds.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,18 +14,22 @@ from fer.data.synthetic.parameters import FaceParameters
 
 # Half a face width at scale 1, as a fraction of the image's side.
 UNIT = 0.295
-# Points per control point.
+SIDES = ((-1, "left"), (1, "right"))
+# Points of a curve per control point.
 _SAMPLES = 6
 # Distance of the camera from the head in half face widths: a mild perspective.
 _DISTANCE = 9.0
-SIDES = ((-1, "left"), (1, "right"))
+# Curves of one point that are the landmarks, in the order of MTCNN, ArcFace and YuNet.
 _LANDMARKS = ("eye_center_left", "eye_center_right", "tip", "corner_left", "corner_right")
+# Parts that are separate points, and parts that are closed curves; all others are open curves.
 _POINTWISE = {"bumps", "tip", "iris", "eye_center", "corner"}
 _CLOSED = {"brow", "nostril", "lens", "beard", "head", "ear", "back"}
 # Height of protruding parts above the head's surface.
 _LIFT = {"bumps": 0.05, "wing": 0.1, "nostril": 0.18, "tip": 0.32, "lens": 0.1, "corner": 0.06}
-# x, y, radius, height, darkness, redness; mirrored if x is not 0. Lengths in half face widths.
-_FIXED = [
+_LIFT |= dict.fromkeys(("outer_upper", "inner_upper", "inner_lower", "outer_lower"), 0.06)
+# Bumps that do not depend on the parameters: x, y, radius, height, darkness, redness; mirrored if x is not 0.
+# Lengths in half face widths.
+_FIXED_BUMPS = [
     (0.0, -0.18, 0.08, 0.045, 0.0, 0.0),  # bridge of the nose
     (0.0, -0.05, 0.08, 0.055, 0.0, 0.0),
     (0.24, -0.33, 0.13, 0.05, 0.0, 0.0),  # brow ridge
@@ -36,12 +44,9 @@ _FIXED = [
 ]
 
 
-_LIFT |= dict.fromkeys(("outer_upper", "inner_upper", "inner_lower", "outer_lower"), 0.06)
-
-
 @dataclass(frozen=True)
 class FaceGeometry:
-    """The geometry of a face in the image, in pixels; pixel centers are at whole numbers.
+    """The geometry of a face in the image, in pixels; pixel centers are at integers.
 
     Attributes:
         curves: Points of each curve, float (N, 2), by name.
@@ -56,6 +61,44 @@ class FaceGeometry:
     landmarks: np.ndarray
     unit: float
     center: np.ndarray
+
+
+def locate_face(p: FaceParameters, size: int) -> FaceGeometry:
+    """Return the geometry of a face in an image of ``size`` pixels per side."""
+    bump_centers, bumps = relief_bumps(p)
+    front, silhouette = _front_parts(p), _silhouette_parts(p)
+    flat = np.concatenate([bump_centers, *front.values()])
+    lift = np.repeat([_LIFT["bumps"], *map(_lift, front)], [len(bump_centers), *map(len, front.values())])
+    unit = UNIT * size * p.scale
+    center = (size - 1) / 2 + size * np.array([p.shift_x, 0.03 + p.shift_y])
+    pixels = _project(p, np.concatenate([_on_surface(flat, lift), *silhouette.values()])) * unit + center
+    curves, start = {}, 0
+    for name, points in ({"bumps": bump_centers} | front | silhouette).items():
+        curves[name] = _smooth_part(name, pixels[start : start + len(points)])
+        start += len(points)
+    curves.update(_mouth_outlines(curves))
+    curves.update(_body_curves(p, unit, center))
+    landmarks = np.concatenate([curves[name] for name in _LANDMARKS])
+    return FaceGeometry(curves, bumps, landmarks, unit, center)
+
+
+@lru_cache(maxsize=256)
+def _base_name(name: str) -> str:
+    return name.removesuffix("_left").removesuffix("_right")
+
+
+def _lift(name: str) -> float:
+    return _LIFT.get(_base_name(name), 0.0)
+
+
+def _smooth_part(name: str, controls: np.ndarray) -> np.ndarray:
+    base = _base_name(name)
+    return controls if base in _POINTWISE else smooth_curve(controls, base in _CLOSED)
+
+
+def smooth_curve(controls: np.ndarray, closed: bool = False) -> np.ndarray:
+    """Return the points (M, D) of a smooth curve through ``controls`` (N, D)."""
+    return _spline_weights(len(controls), closed) @ controls
 
 
 @lru_cache(maxsize=64)
@@ -76,48 +119,16 @@ def _spline_weights(num_controls: int, closed: bool) -> np.ndarray:
     return weights
 
 
-def smooth_curve(controls: np.ndarray, closed: bool = False) -> np.ndarray:
-    """Return the points (M, D) of a smooth curve through ``controls`` (N, D)."""
-    return _spline_weights(len(controls), closed) @ controls
-
-
-def locate_face(p: FaceParameters, size: int) -> FaceGeometry:
-    """Return the geometry of a face in an image of ``size`` pixels per side."""
-    bump_centers, bumps = relief_bumps(p)
-    front, rim = _front(p), _rim(p)
-    flat = np.concatenate([bump_centers, *front.values()])
-    lift = np.repeat([_LIFT["bumps"], *map(_lift, front)], [len(bump_centers), *map(len, front.values())])
-    unit = UNIT * size * p.scale
-    center = (size - 1) / 2 + size * np.array([p.shift_x, 0.03 + p.shift_y])
-    pixels = _project(p, np.concatenate([_on_surface(flat, lift), *rim.values()])) * unit + center
-    curves, start = {}, 0
-    for name, points in ({"bumps": bump_centers} | front | rim).items():
-        curves[name] = _smooth_part(name, pixels[start : start + len(points)])
-        start += len(points)
-    curves.update(_mouth_outlines(curves))
-    curves.update(_body(p, unit, center))
-    landmarks = np.concatenate([curves[name] for name in _LANDMARKS])
-    return FaceGeometry(curves, bumps, landmarks, unit, center)
-
-
-@lru_cache(maxsize=256)
-def _base_name(name: str) -> str:
-    return name.removesuffix("_left").removesuffix("_right")
-
-
-def _lift(name: str) -> float:
-    return _LIFT.get(_base_name(name), 0.0)
-
-
-def _smooth_part(name: str, controls: np.ndarray) -> np.ndarray:
-    base = _base_name(name)
-    return controls if base in _POINTWISE else smooth_curve(controls, base in _CLOSED)
-
-
 def _on_surface(flat: np.ndarray, lift: np.ndarray) -> np.ndarray:
     """Return points (N, 2) projected onto the head's front and lifted towards the viewer, (N, 3)."""
     inside = 1 - (flat[:, 0] / 1.12) ** 2 - ((flat[:, 1] + 0.05) / 1.6) ** 2
     return np.column_stack([flat, 0.85 * np.sqrt(np.maximum(inside, 0)) + lift])
+
+
+def _project(p: FaceParameters, points: np.ndarray) -> np.ndarray:
+    proportions = np.array([1 + 0.08 * p.face_width, 1 + 0.06 * p.face_length, 1])
+    turned = (points * proportions) @ _rotation(p).T
+    return turned[:, :2] * ((_DISTANCE - 0.5) / (_DISTANCE - turned[:, 2:]))
 
 
 def _rotation(p: FaceParameters) -> np.ndarray:
@@ -128,27 +139,21 @@ def _rotation(p: FaceParameters) -> np.ndarray:
     return tilt @ nod @ turn
 
 
-def _project(p: FaceParameters, points: np.ndarray) -> np.ndarray:
-    proportions = np.array([1 + 0.08 * p.face_width, 1 + 0.06 * p.face_length, 1])
-    turned = (points * proportions) @ _rotation(p).T
-    return turned[:, :2] * ((_DISTANCE - 0.5) / (_DISTANCE - turned[:, 2:]))
-
-
-def _front(p: FaceParameters) -> dict[str, np.ndarray]:
+def _front_parts(p: FaceParameters) -> dict[str, np.ndarray]:
     """Return the parts on the front of the head, (N, 2) each."""
     parts = {"tip": anatomy.nose_tip(p), "beard": anatomy.BEARD}
     mouths = []
     for side, name in SIDES:
         half = anatomy.half_face(p, side)
         mirror = np.array([side, 1.0])
-        parts |= {f"{part}_{name}": points * mirror for part, points in _half_front(half).items()}
+        parts |= {f"{part}_{name}": points * mirror for part, points in _half_front_parts(half).items()}
         parts[f"iris_{name}"] = _iris(p, side)
         mouths.append({part: points * mirror for part, points in anatomy.mouth(half).items()})
         parts[f"corner_{name}"] = mouths[-1]["outer_lower"][:1]
     return parts | _across_mouth(*mouths)
 
 
-def _half_front(half: FaceParameters) -> dict[str, np.ndarray]:
+def _half_front_parts(half: FaceParameters) -> dict[str, np.ndarray]:
     spread = np.array([0.03 * half.eye_spacing, 0])
     upper, lower = (margin + spread for margin in anatomy.eye(half))
     return {
@@ -191,7 +196,7 @@ def _mouth_outlines(curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def _rim(p: FaceParameters) -> dict[str, np.ndarray]:
+def _silhouette_parts(p: FaceParameters) -> dict[str, np.ndarray]:
     """Return the parts on the silhouette, (N, 3) each; turning the head shifts but does not narrow them."""
     half = anatomy.head_outline(p)
     parts = {"head": np.concatenate([half, half[-2:0:-1] * [-1, 1, 1]]), **anatomy.hair_outlines(p, half)}
@@ -200,7 +205,7 @@ def _rim(p: FaceParameters) -> dict[str, np.ndarray]:
     return {name: points * widen for name, points in parts.items()}
 
 
-def _body(p: FaceParameters, unit: float, center: np.ndarray) -> dict[str, np.ndarray]:
+def _body_curves(p: FaceParameters, unit: float, center: np.ndarray) -> dict[str, np.ndarray]:
     """Return neck and shoulders in pixels; they tilt less than the head and do not turn."""
     angle = np.radians(0.4 * p.roll)
     tilt = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -213,14 +218,14 @@ def _body(p: FaceParameters, unit: float, center: np.ndarray) -> dict[str, np.nd
 
 def relief_bumps(p: FaceParameters) -> tuple[np.ndarray, np.ndarray]:
     """Return the centers (N, 2) of the bumps, and their radius, height, darkness and redness (N, 4)."""
-    half = [*_FIXED, *_nose(p), *_mouth(p), *_cheek(p), *_folds(p), *_frown(p)]
-    table = np.array(half)
+    parts = (_nose_bumps, _mouth_bumps, _cheek_bumps, _fold_bumps, _frown_bumps)
+    table = np.array([*_FIXED_BUMPS, *(bump for part in parts for bump in part(p))])
     mirrored = table[table[:, 0] != 0] * [-1, 1, 1, 1, 1, 1]
     table = np.concatenate([table, mirrored])
     return table[:, :2], table[:, 2:]
 
 
-def _nose(p: FaceParameters) -> list[tuple[float, ...]]:
+def _nose_bumps(p: FaceParameters) -> list[tuple[float, ...]]:
     down, wide, up = 0.05 * p.nose_length, 1 + 0.18 * p.nose_width, 0.05 * p.nose_wrinkle
     return [
         (0.0, 0.08, 0.075, 0.065, 0.0, 0.0),
@@ -234,7 +239,7 @@ def _nose(p: FaceParameters) -> list[tuple[float, ...]]:
     ]
 
 
-def _mouth(p: FaceParameters) -> list[tuple[float, ...]]:
+def _mouth_bumps(p: FaceParameters) -> list[tuple[float, ...]]:
     low = 0.36 * p.jaw_drop + 0.08 * p.lips_part
     x, y = anatomy.mouth_corner(p)
     return [
@@ -250,7 +255,7 @@ def _mouth(p: FaceParameters) -> list[tuple[float, ...]]:
     ]
 
 
-def _cheek(p: FaceParameters) -> list[tuple[float, ...]]:
+def _cheek_bumps(p: FaceParameters) -> list[tuple[float, ...]]:
     lifted = max(p.cheek_raise, 0.7 * p.lip_corner_pull)
     return [
         (0.56, 0.42 - 0.06 * lifted, 0.23, 0.09 + 0.05 * lifted, 0.0, 0.2 + 0.1 * lifted),
@@ -261,7 +266,7 @@ def _cheek(p: FaceParameters) -> list[tuple[float, ...]]:
     ]
 
 
-def _folds(p: FaceParameters) -> list[tuple[float, ...]]:
+def _fold_bumps(p: FaceParameters) -> list[tuple[float, ...]]:
     """Return the nasolabial folds: grooves along `anatomy.fold`."""
     pulled = max(p.lip_corner_pull, 0.9 * p.nose_wrinkle, p.upper_lip_raise, 0.6 * p.lip_stretch)
     depth = 0.15 + 0.3 * p.age + 0.6 * pulled
@@ -271,7 +276,7 @@ def _folds(p: FaceParameters) -> list[tuple[float, ...]]:
     return groove + [(x + 0.09, y, 0.08, 0.025 * depth, 0.0, 0.0) for x, y in line]
 
 
-def _frown(p: FaceParameters) -> list[tuple[float, ...]]:
+def _frown_bumps(p: FaceParameters) -> list[tuple[float, ...]]:
     """Return the swelling and the shadow between contracted brows."""
     frown = max(p.brow_lower, 0.7 * p.nose_wrinkle)
     return [

@@ -1,4 +1,7 @@
-"""Parameters of a synthetic face: expression, identity, pose, light and image degradations."""
+"""Parameters of a synthetic face, and how they are sampled at random.
+
+Expression, identity, pose, light and image degradations.
+"""
 
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -154,7 +157,7 @@ _TRAITS = (
     "nose_length", "nose_width", "mouth_width", "lip_fullness",
 )  # fmt: skip
 _FRACTIONS = ("skin_tone", "hair_tone", "eye_tone", "age", "clothes_tone")
-Values = dict[str, float | str | int]
+_Values = dict[str, float | str | int]
 
 
 def sample_parameters(emotion: int, rng: np.random.Generator, difficulty: float = 1.0) -> FaceParameters:
@@ -189,10 +192,10 @@ def check_difficulty(difficulty: float) -> None:
         raise FerError(f"synthetic faces: expected a difficulty from 0 to 1, got {difficulty!r}.")
 
 
-def _expression(name: str, rng: np.random.Generator, difficulty: float) -> Values:
+def _expression(name: str, rng: np.random.Generator, difficulty: float) -> _Values:
     prototype = _PROTOTYPES[name]
     intensity = 1 - difficulty * rng.uniform(0, 0.2)
-    values: Values = {action: intensity * rng.uniform(*bounds) for action, bounds in prototype.items()}
+    values: _Values = {action: intensity * rng.uniform(*bounds) for action, bounds in prototype.items()}
     # No face is completely at rest: other muscles may be slightly active.
     for action in (
         "inner_brow_raise",
@@ -207,8 +210,8 @@ def _expression(name: str, rng: np.random.Generator, difficulty: float) -> Value
     return values
 
 
-def _identity(rng: np.random.Generator) -> Values:
-    values: Values = dict(zip(_TRAITS, rng.uniform(-1, 1, len(_TRAITS)).tolist(), strict=True))
+def _identity(rng: np.random.Generator) -> _Values:
+    values: _Values = dict(zip(_TRAITS, rng.uniform(-1, 1, len(_TRAITS)).tolist(), strict=True))
     values |= dict(zip(_FRACTIONS, rng.random(len(_FRACTIONS)).tolist(), strict=True))
     # Dark skin is rarely combined with fair hair or light eyes.
     for name in ("hair_tone", "eye_tone"):
@@ -220,7 +223,7 @@ def _identity(rng: np.random.Generator) -> Values:
     return values
 
 
-def _pose(rng: np.random.Generator, difficulty: float) -> Values:
+def _pose(rng: np.random.Generator, difficulty: float) -> _Values:
     yaw, pitch, roll, x, y = (difficulty * rng.uniform(-1, 1, 5)).tolist()
     return {
         "yaw": 17 * yaw,
@@ -232,7 +235,7 @@ def _pose(rng: np.random.Generator, difficulty: float) -> Values:
     }
 
 
-def _light(rng: np.random.Generator, difficulty: float) -> Values:
+def _light(rng: np.random.Generator, difficulty: float) -> _Values:
     around, above, strength, warmth = rng.uniform(-1, 1, 4).tolist()
     return {
         "light_azimuth": (30 + 35 * difficulty) * around,
@@ -244,7 +247,7 @@ def _light(rng: np.random.Generator, difficulty: float) -> Values:
     }
 
 
-def _degradations(rng: np.random.Generator, difficulty: float) -> Values:
+def _degradations(rng: np.random.Generator, difficulty: float) -> _Values:
     kind = ("hand", "panel")[rng.integers(2)] if rng.random() < 0.12 * difficulty else "none"
     return {
         "glasses": rng.uniform(0.6, 1) if rng.random() < 0.15 else 0.0,

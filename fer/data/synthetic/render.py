@@ -1,4 +1,4 @@
-"""Render one synthetic face."""
+"""Render one synthetic face: paint it in flat colors, apply the light, then the effects of a camera."""
 
 import math
 
@@ -8,13 +8,14 @@ import numpy as np
 from fer.core.errors import FerError
 from fer.data.synthetic import painting
 from fer.data.synthetic.geometry import FaceGeometry, locate_face
-from fer.data.synthetic.painting import paint_features
 from fer.data.synthetic.parameters import FaceParameters
 
 _MIN_SIZE = 16
 # Smaller images are painted at this size and averaged down.
 _MIN_CANVAS = 96
+# Direction to the viewer.
 _VIEW = np.array([0, 0, 1], np.float32)
+# Half axes of the head's dome, in half face widths.
 _DOME_X, _DOME_Y = 1.13, 1.62
 
 
@@ -28,7 +29,7 @@ def render_face(p: FaceParameters, size: int, color: bool = True) -> tuple[np.nd
 
     Returns:
         The image, uint8 (size, size, 3 or 1), and the true positions of five landmarks, float (5, 2), as x
-        and y in pixels with pixel centers at whole numbers: left eye, right eye, nose tip, left and right
+        and y in pixels with pixel centers at integers: left eye, right eye, nose tip, left and right
         mouth corner. Left and right are the viewer's (the order of MTCNN, ArcFace and YuNet).
 
     Raises:
@@ -61,7 +62,7 @@ def _paint(p: FaceParameters, face: FaceGeometry, size: int, rng: np.random.Gene
     canvas = painting.paint_background(size, rng)
     painting.paint_body(canvas, p, face)
     painting.paint_head(canvas, p, face)
-    paint_features(canvas, p, face)
+    painting.paint_features(canvas, p, face)
     painting.paint_hair(canvas, p, face, rng)
     if p.glasses > 0:
         painting.paint_glasses(canvas, p, face)
@@ -90,6 +91,33 @@ def _apply_camera(p: FaceParameters, image: np.ndarray, rng: np.random.Generator
     if p.noise > 0:
         pixels = pixels + p.noise * rng.standard_normal(image.shape, dtype=np.float32)
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
+def shade(p: FaceParameters, face: FaceGeometry, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the light on a face at the coordinates ``grid`` (S,), float32, in pixels along both axes.
+
+    Returns:
+        Factors for the colors, float32 (S, S, 3), and gloss in [0, 1], (S, S).
+    """
+    centers, (radii, height, dark, red) = face.curves["bumps"], face.bumps.T.astype(np.float32)
+    row, row_slope = _gaussians(centers[:, 0], radii * np.float32(face.unit), grid)
+    column, column_slope = _gaussians(centers[:, 1], radii * np.float32(face.unit), grid)
+    lift = (height * face.unit)[:, None].astype(np.float32)
+    dome_x, dome_y = _dome_slope(p, face, grid)
+    slope_x = dome_x - column.T @ (lift * row_slope)
+    slope_y = dome_y - column_slope.T @ (lift * row)
+    facing = 1 / np.sqrt(1 + slope_x**2 + slope_y**2)
+    light = light_direction(p).astype(np.float32)
+    lit = (slope_x * light[0] + slope_y * light[1] + light[2]) * facing
+    amount = _amount(p, lit, float(light[2])) * (0.8 + 0.2 * facing)
+    occlusion = np.maximum(1 - column.T @ (dark[:, None] * row), 0.3)
+    redness = column.T @ (red[:, None] * row)
+    half_way = (light + _VIEW) / np.linalg.norm(light + _VIEW)
+    gloss = np.maximum((slope_x * half_way[0] + slope_y * half_way[1] + half_way[2]) * facing, 0)
+    # To the 16th power, for a broad highlight. Squaring is much cheaper than np.power.
+    for _ in range(4):
+        gloss = gloss * gloss
+    return _tint(p, amount * occlusion, redness), gloss * p.light_strength
 
 
 def light_direction(p: FaceParameters) -> np.ndarray:
@@ -121,33 +149,6 @@ def _dome_slope(p: FaceParameters, face: FaceGeometry, grid: np.ndarray) -> tupl
     return u * cos - v * sin, u * sin + v * cos
 
 
-def shade(p: FaceParameters, face: FaceGeometry, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the light on a face at the coordinates ``grid`` (S,), float32, in pixels along both axes.
-
-    Returns:
-        Factors for the colors, float32 (S, S, 3), and gloss in [0, 1], (S, S).
-    """
-    centers, (radii, height, dark, red) = face.curves["bumps"], face.bumps.T.astype(np.float32)
-    row, row_slope = _gaussians(centers[:, 0], radii * np.float32(face.unit), grid)
-    column, column_slope = _gaussians(centers[:, 1], radii * np.float32(face.unit), grid)
-    lift = (height * face.unit)[:, None].astype(np.float32)
-    dome_x, dome_y = _dome_slope(p, face, grid)
-    slope_x = dome_x - column.T @ (lift * row_slope)
-    slope_y = dome_y - column_slope.T @ (lift * row)
-    facing = 1 / np.sqrt(1 + slope_x**2 + slope_y**2)
-    light = light_direction(p).astype(np.float32)
-    lit = (slope_x * light[0] + slope_y * light[1] + light[2]) * facing
-    amount = _amount(p, lit, float(light[2])) * (0.8 + 0.2 * facing)
-    hollow = np.maximum(1 - column.T @ (dark[:, None] * row), 0.3)
-    flush = column.T @ (red[:, None] * row)
-    half_way = (light + _VIEW) / np.linalg.norm(light + _VIEW)
-    gloss = np.maximum((slope_x * half_way[0] + slope_y * half_way[1] + half_way[2]) * facing, 0)
-    # To the 16th power, for a broad highlight. Squaring is much cheaper than np.power.
-    for _ in range(4):
-        gloss = gloss * gloss
-    return _tint(p, amount * hollow, flush), gloss * p.light_strength
-
-
 def _amount(p: FaceParameters, lit: np.ndarray, frontal: float) -> np.ndarray:
     """Return the amount of light, 1 on a surface that faces the viewer (wrapped diffuse shading)."""
     wrapped = np.maximum((lit + 0.3) / 1.3, 0)
@@ -155,10 +156,11 @@ def _amount(p: FaceParameters, lit: np.ndarray, frontal: float) -> np.ndarray:
     return 1 - p.light_strength + p.light_strength * wrapped / frontal_light
 
 
-def _tint(p: FaceParameters, amount: np.ndarray, flush: np.ndarray) -> np.ndarray:
+def _tint(p: FaceParameters, amount: np.ndarray, redness: np.ndarray) -> np.ndarray:
+    """Return factors for red, green and blue, (S, S, 3): warm shadows, redder skin, and the light's color."""
     shadow = 1 - amount
     red = amount + 0.1 * shadow
-    green = amount * (1 - 0.3 * flush)
-    blue = (amount - 0.05 * shadow) * (1 - 0.25 * flush)
+    green = amount * (1 - 0.3 * redness)
+    blue = (amount - 0.05 * shadow) * (1 - 0.25 * redness)
     warm = 0.06 * p.light_warmth
     return np.stack([red * (1 + warm), green, blue * (1 - 1.6 * warm)], 2)

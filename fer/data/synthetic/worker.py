@@ -1,4 +1,4 @@
-"""A worker process that renders one part of a data set and writes its pixels to standard output."""
+"""A worker process that renders one part of a dataset and writes its pixels to standard output."""
 
 import json
 import sys

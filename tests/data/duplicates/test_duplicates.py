@@ -1,3 +1,5 @@
+"""Search for duplicates, the report, and dropping of leaks."""
+
 import json
 import os
 from dataclasses import replace
@@ -93,13 +95,15 @@ def test_large_color_images(faces):
 
 def test_coefficients_are_those_of_opencv(faces):
     thumbnails = faces[:20, :, :, 0]
-    ours = dct_coefficients(thumbnails)
-    for image, row in zip(thumbnails, ours, strict=True):
+    coefs = dct_coefficients(thumbnails)
+    for image, row in zip(thumbnails, coefs, strict=True):
         full = cv2.dct(image.astype(np.float32))
         diagonals = [full[v, d - v] for d in range(1, 10) for v in range(d + 1)]  # 54 of the 64
         scale = np.linalg.norm(diagonals) / np.linalg.norm(row[:54])
         np.testing.assert_allclose(np.sort(row[:54]) * scale, np.sort(diagonals), atol=0.05)
-    np.testing.assert_allclose(dct_coefficients(thumbnails[:, :, ::-1]), mirror_coefficients(ours), atol=1e-5)
+    np.testing.assert_allclose(
+        dct_coefficients(thumbnails[:, :, ::-1]), mirror_coefficients(coefs), atol=1e-5
+    )
 
 
 def test_uniform_images_are_only_exact_duplicates():
@@ -144,7 +148,7 @@ def data(faces) -> EmotionData:
     return make_data(images, roles, [3, 3, 3, 4, 3, 3, 5, 0, 0])
 
 
-def test_report_of_a_known_data_set(data):
+def test_report_of_a_known_dataset(data):
     result = json.loads(json.dumps(duplicate_report(data, find_duplicates(data.images))))
     none = {"train": 0, "val": 0, "test": 0}
     images = {"train": none | {"train": 2}, "val": none, "test": none}
@@ -195,7 +199,7 @@ def test_result_is_cached_by_pixels_and_a_damaged_cache_is_rebuilt(data, tmp_pat
     first = find_duplicates(data.images)
     assert "cached for later runs" in capsys.readouterr().out
     (stored,) = (tmp_path / "cache").iterdir()
-    monkeypatch.setattr(search, "candidate_pairs", None)  # no search must run
+    monkeypatch.setattr(search, "candidate_pairs", None)  # a search would fail
     np.testing.assert_array_equal(find_duplicates(data.images.copy()).groups, first.groups)
     monkeypatch.undo()
     monkeypatch.setenv("FER_CACHE_DIR", str(tmp_path / "cache"))
@@ -214,14 +218,11 @@ def test_cache_that_cannot_be_written_is_a_warning(data, tmp_path, monkeypatch):
 
 
 def test_image_files_are_read_in_batches_and_once(tmp_path, data, monkeypatch):
-    """Files of 9 images, 200 times; the second time nothing is decoded, until a file changes."""
+    """1,800 files, 200 copies of 9 images. The second search decodes nothing, until a file changes."""
     for row, image in enumerate(np.tile(data.images, (200, 1, 1, 1))):
         save(tmp_path / "train" / "happy" / f"{row:04}.png", image[..., 0])
-    images, original_read, batch_sizes = (
-        ImageFiles(list_files(tmp_path, "train"), 48, color=False),
-        ImageFiles.read,
-        [],
-    )
+    images = ImageFiles(list_files(tmp_path, "train"), 48, color=False)
+    original_read, batch_sizes = ImageFiles.read, []
 
     def read(self, rows, threads=1):
         batch_sizes.append(len(rows))

@@ -1,3 +1,5 @@
+"""The reader of AffectNet."""
+
 import shutil
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Concatenation of datasets without duplicates across splits."""
+
 from dataclasses import replace
 
 import cv2
@@ -82,7 +84,7 @@ def test_dropped_counts_of_the_readers_are_passed_on():
     assert concatenate_sources(make("tv", seed=1), part).dropped == {"b: no majority": 3}
 
 
-def test_votes_are_mapped_and_renormalised():
+def test_votes_are_mapped_and_renormalized():
     votes = np.array([[0.5, 0, 0, 0.25, 0, 0, 0, 0.25], [0, 1, 0, 0, 0, 0, 0, 0]], np.float32)
     data = concatenate_sources(make("tv", [0, 1], FERPLUS8, votes=votes))
     assert data.votes.dtype == np.float32
@@ -115,7 +117,7 @@ def test_images_have_one_size_and_number_of_channels(color, channels, size):
     assert abs(data.images.mean() - part.images.mean()) < 8
 
 
-def test_the_order_of_colour_channels_is_unchanged():
+def test_the_order_of_color_channels_is_unchanged():
     part = make("tv", channels=3)
     np.testing.assert_array_equal(concatenate_sources(part, color=True).images, part.images)
 

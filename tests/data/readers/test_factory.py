@@ -1,3 +1,5 @@
+"""Datasets of image files, prepared in memory or on disk."""
+
 import os
 import warnings
 

@@ -1,3 +1,5 @@
+"""The reader of FER2013: both layouts, unusual and damaged files."""
+
 import contextlib
 import csv
 import io
@@ -67,17 +69,17 @@ def test_both_layouts_have_the_same_manifest(tmp_path):
     quote=st.sampled_from(["", '"']),
     end=st.sampled_from(["", "\n", "\n\n  \n", "no newline"]),
     bom=st.booleans(),
-    double_blanks=st.booleans(),
+    double_spaces=st.booleans(),
     block_rows=st.integers(1, 6),
 )
 def test_random_layouts_equal_the_csv_module(
-    tmp_path_factory, num_rows, seed, header, newline, quote, end, bom, double_blanks, block_rows
+    tmp_path_factory, num_rows, seed, header, newline, quote, end, bom, double_spaces, block_rows
 ):
     rows = make_rows(num_rows, seed)
     text = to_text(rows, header.replace('"', ""), newline, quote)
     text = text.replace(header.replace('"', ""), header)
     text = text.rstrip() if end == "no newline" else text + end
-    text = text.replace(" ", "  ") if double_blanks else text
+    text = text.replace(" ", "  ") if double_spaces else text
     path = write(tmp_path_factory.getbasetemp(), b"\xef\xbb\xbf" * bom + text.encode())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fer2013, "_BLOCK_ROWS", block_rows)
@@ -86,7 +88,7 @@ def test_random_layouts_equal_the_csv_module(
 
 @pytest.mark.parametrize("options", [{}, {"newline": "\r\n"}, {"quote": '"'}, {"header": HEADERS["icml"]}])
 def test_ordinary_files_use_only_the_fast_path(tmp_path, monkeypatch, options):
-    monkeypatch.setattr(fer2013, "parse_row", None)
+    monkeypatch.setattr(fer2013, "_parse_row", None)
     assert len(read_fer2013(write(tmp_path, to_text(make_rows(40), **options)))) == 40
 
 

@@ -1,3 +1,5 @@
+"""Errors for invalid FER2013 files name the line."""
+
 import time
 
 import pytest

@@ -1,3 +1,5 @@
+"""The reader of FER+: majority labels, votes and mismatches."""
+
 import csv
 import os
 from collections import Counter

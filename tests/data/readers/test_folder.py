@@ -1,3 +1,5 @@
+"""The reader of image folders."""
+
 import numpy as np
 import pytest
 from image_layouts import faces, save, write_folder

@@ -1,3 +1,5 @@
+"""The reader of RAF-DB."""
+
 import numpy as np
 import pytest
 from image_layouts import faces, write_rafdb

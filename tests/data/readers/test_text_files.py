@@ -1,3 +1,5 @@
+"""Errors for missing files and files of another format."""
+
 import gzip
 import os
 

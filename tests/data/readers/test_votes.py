@@ -1,4 +1,4 @@
-"""FER2013 is read with FER+ votes if these are in the same folder."""
+"""FER2013 with the votes of FER+, if these are in the same folder."""
 
 import csv
 import shutil
@@ -23,26 +23,26 @@ def test_votes_match_the_file(folder):
     data = with_votes(read_fer2013(options["path"]), options)
     for row, line in enumerate(csv.DictReader((folder / "fer2013new.csv").open())):
         counts = {
-            word: int(line[column]) for word, column in zip(FERPLUS8.names, list(line)[2:10], strict=True)
+            name: int(line[column]) for name, column in zip(FERPLUS8.names, list(line)[2:10], strict=True)
         }
-        counts = {word: n if n > 1 else 0 for word, n in counts.items() if word in FER7.names}
-        expected = np.array([counts[word] for word in FER7.names]) / max(1, sum(counts.values()))
+        counts = {name: n if n > 1 else 0 for name, n in counts.items() if name in FER7.names}
+        expected = np.array([counts[name] for name in FER7.names]) / max(1, sum(counts.values()))
         np.testing.assert_allclose(data.votes[row], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("damage", ["gone", "cut", "another"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "other format"])
 def test_missing_or_mismatched_votes_are_ignored(folder, capsys, damage):
     votes, options = folder / "fer2013new.csv", {"name": "fer2013", "path": str(folder / "fer2013.csv")}
-    if damage == "gone":
+    if damage == "missing":
         votes.unlink()
-    elif damage == "cut":
+    elif damage == "truncated":
         votes.write_text("\n".join(votes.read_text().splitlines()[:-40]))
     else:
         votes.write_text("a,b\n1,2\n")
     assert with_votes(read_fer2013(options["path"]), options).votes is None
-    assert ("not used" in capsys.readouterr().out) == (damage != "gone")
+    assert ("not used" in capsys.readouterr().out) == (damage != "missing")
 
 
-def test_other_data_sets_are_unchanged(folder):
+def test_other_datasets_are_unchanged(folder):
     data = read_fer2013(folder / "fer2013.csv")
     assert with_votes(data, {"name": "folder", "path": str(folder)}) is data

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
-from recorded_sweeps import KEY, SOME, write_sweep
+from recorded_sweeps import FEW_TRIALS, KEY, write_sweep
 
 from fer.core.errors import FerError
 from fer.sweep.cli import main
@@ -32,10 +32,12 @@ def trainings(monkeypatch):
     calls = []
 
     def run(command, **_):
+        assert command[1:3] == ["-m", "fer.training.cli"]
         overrides = command[3:]
         calls.append(overrides)
-        override = next(item for item in overrides if item.startswith(("hydra.run.dir", "resume")))
-        folder = override.split("=")[1]
+        folder = next(item for item in overrides if item.startswith(("hydra.run.dir", "resume"))).split("=")[
+            1
+        ]
         value = 0.5 + 0.01 * len(calls)
         record = {"status": "finished", "best": {"val/accuracy": value}, "fit_seconds": 1.0}
         Path(json.loads(folder), "run.json").write_text(json.dumps(record))
@@ -47,7 +49,7 @@ def trainings(monkeypatch):
 
 @pytest.fixture
 def sweep(tmp_path):
-    return load_sweep(write_sweep(tmp_path / "some", SOME), None, None)
+    return load_sweep(write_sweep(tmp_path / "some", FEW_TRIALS), None, None)
 
 
 def test_seeds_are_new(sweep):
@@ -60,7 +62,7 @@ def test_each_recipe_over_each_seed_once(sweep, trainings, capsys):
     assert seeds == ["seed=2", "seed=3"] * 2
     assert ["optimizer=adamw" in overrides for overrides in trainings] == [True, True, False, False]
     assert trainings[0][:2] == ["datamodule=fer2013", "datamodule.path=a folder/fer2013.csv"]
-    assert [one.values for one in load_confirmations(sweep)] == [
+    assert [confirmation.values for confirmation in load_confirmations(sweep)] == [
         pytest.approx([0.51, 0.52]), pytest.approx([0.53, 0.54])
     ]  # fmt: skip
     assert "[4/4] trial 1, seed 3: val/accuracy 0.5400" in capsys.readouterr().out

@@ -1,7 +1,7 @@
 """The section on confirmed recipes: selection bias, its interval, and when it may be chance."""
 
 import pytest
-from recorded_sweeps import SOME, rising, write_sweep
+from recorded_sweeps import FEW_TRIALS, rising, write_sweep
 
 from fer.sweep.report.confirm import Confirmation, bias_sentence, confirmation_section, selection_bias
 from fer.sweep.report.results import load_sweep
@@ -9,7 +9,7 @@ from fer.sweep.report.results import load_sweep
 
 @pytest.fixture
 def sweep(tmp_path):
-    return load_sweep(write_sweep(tmp_path / "some", SOME), None, None)
+    return load_sweep(write_sweep(tmp_path / "some", FEW_TRIALS), None, None)
 
 
 def sentence(sweep, values, rank=0):

@@ -1,19 +1,19 @@
 """The cost with and without pruning, from run folders and fractions of the schedule."""
 
 import pytest
-from recorded_sweeps import BATCH, EPOCHS, SOME, STEPS_AN_EPOCH, rising, write_sweep
+from recorded_sweeps import BATCH, EPOCHS, FEW_TRIALS, STEPS_PER_EPOCH, rising, write_sweep
 
 from fer.sweep.report.results import load_sweep, sweep_costs
 
-EPOCH = BATCH * STEPS_AN_EPOCH
+EPOCH = BATCH * STEPS_PER_EPOCH
 
 
 def test_images_and_seconds_with_and_without_pruning(tmp_path):
-    actual, unpruned = sweep_costs(load_sweep(write_sweep(tmp_path / "some", SOME[:4]), None, None))
+    actual, unpruned = sweep_costs(load_sweep(write_sweep(tmp_path / "some", FEW_TRIALS[:4]), None, None))
     assert actual.images == EPOCH * (9 + 9 + 3 + 1)
     assert unpruned.images == pytest.approx(EPOCH * 4 * EPOCHS)
     assert actual.seconds == 2.0 * (9 + 9 + 3 + 1)
-    # training, 1.5 s an epoch, grows to all nine; the overhead, 0.5 s an epoch, stays
+    # Training of 1.5 s per epoch is extended to nine epochs; the overhead of 0.5 s per epoch is not.
     assert unpruned.seconds == pytest.approx(1.5 * 4 * EPOCHS + 0.5 * (9 + 9 + 3 + 1))
 
 

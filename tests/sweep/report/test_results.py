@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from recorded_sweeps import COMMAND, SOME, rising, write_sweep
+from recorded_sweeps import COMMAND, FEW_TRIALS, rising, write_sweep
 
 from fer.core.errors import FerError
 from fer.sweep.report.results import load_sweep
@@ -11,7 +11,7 @@ from fer.sweep.report.results import load_sweep
 
 @pytest.fixture
 def sweep(tmp_path):
-    return load_sweep(write_sweep(tmp_path / "some", SOME), None, None)
+    return load_sweep(write_sweep(tmp_path / "some", FEW_TRIALS), None, None)
 
 
 def test_trials_are_counted_and_ranked(sweep):
@@ -37,7 +37,7 @@ def test_command_can_be_parsed_by_a_shell(sweep):
 
 def test_load_by_storage_and_name(tmp_path):
     storage = f"sqlite:///{tmp_path}/other.db"
-    write_sweep(tmp_path / "one", SOME, storage=storage)
+    write_sweep(tmp_path / "one", FEW_TRIALS, storage=storage)
     write_sweep(tmp_path / "two", [("finished", rising(0.3))], storage=storage)
     assert len(load_sweep(tmp_path / "one", storage, None).trials) == 5
     assert len(load_sweep(tmp_path / "elsewhere", storage, "two").trials) == 1

@@ -1,7 +1,7 @@
 """The page of a sweep in a real browser: `apt-get install chromium`, or Chrome."""
 
 import pytest
-from recorded_sweeps import MANY, write_sweep
+from recorded_sweeps import MANY_TRIALS, write_sweep
 
 from fer.sweep.cli import main
 from fer.sweep.report.results import load_sweep
@@ -9,7 +9,7 @@ from fer.sweep.report.results import load_sweep
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = write_sweep(tmp_path_factory.mktemp("sweep") / "some", MANY)
+    folder = write_sweep(tmp_path_factory.mktemp("sweep") / "some", MANY_TRIALS)
     with pytest.raises(SystemExit):
         main([str(folder)])
     return folder

@@ -5,21 +5,21 @@ import re
 
 import optuna
 import pytest
-from recorded_sweeps import BATCH, MANY, SOME, STEPS_AN_EPOCH, rising, write_sweep
+from recorded_sweeps import BATCH, FEW_TRIALS, MANY_TRIALS, STEPS_PER_EPOCH, rising, write_sweep
 
 from fer.sweep.cli import main
 from fer.sweep.report import plots, sections
 from fer.sweep.report.results import load_sweep, sweep_costs
 
-EPOCH_IMAGES = BATCH * STEPS_AN_EPOCH
+EPOCH_IMAGES = BATCH * STEPS_PER_EPOCH
 STATES = {
-    "many": MANY,
-    "some": SOME,
+    "many": MANY_TRIALS,
+    "some": FEW_TRIALS,
     "one": [("finished", rising(0.5))],
     "all failed": [("failed", [])] * 3,
     "not finite": [("pruned", [float("nan")])],
     "all pruned": [("pruned", rising(0.1, 1))] * 11,
-    "unfinished": [*SOME, ("waiting", []), ("running", [])],
+    "unfinished": [*FEW_TRIALS, ("waiting", []), ("running", [])],
     "not started": [("waiting", [])] * 2,
 }
 
@@ -60,14 +60,14 @@ def test_summary_has_the_main_results(tmp_path, capsys):
 
 
 def test_text_of_a_trial_is_escaped(tmp_path):
-    folder = write_sweep(tmp_path / "some", SOME)
+    folder = write_sweep(tmp_path / "some", FEW_TRIALS)
     open_study(folder).set_user_attr("command", ["</code><script>x()</script>"])
     assert report(folder) == 0
     assert "<script>x()" not in (folder / "report.html").read_text()
 
 
 def test_curves_end_where_the_trial_was_pruned(tmp_path):
-    sweep = load_sweep(write_sweep(tmp_path / "some", SOME), None, None)
+    sweep = load_sweep(write_sweep(tmp_path / "some", FEW_TRIALS), None, None)
     traces = {trace.name: trace for trace in plots.curves(sweep).figure.data}
     assert traces["trial 0"].x[-1] == 100
     assert traces["trial 2"].x[-1] == pytest.approx(33.4)
@@ -76,7 +76,7 @@ def test_curves_end_where_the_trial_was_pruned(tmp_path):
 
 
 def test_plots_show_the_sweep_as_it_was_loaded(tmp_path):
-    folder = write_sweep(tmp_path / "some", [*SOME, ("running", [])])
+    folder = write_sweep(tmp_path / "some", [*FEW_TRIALS, ("running", [])])
     sweep = load_sweep(folder, None, None)
     open_study(folder)._storage.set_trial_intermediate_value(open_study(folder).trials[5]._trial_id, 112, 0.4)
     assert "trial 5" not in {trace.name for trace in plots.curves(sweep).figure.data}
@@ -93,7 +93,7 @@ def test_values_that_are_not_finite_are_left_out(tmp_path):
     traces = {trace.name: trace for trace in plots.curves(sweep).figure.data}
     assert list(traces["trial 1"].y) == [0.1, 0.3]
     unmeasured = load_sweep(
-        write_sweep(tmp_path / "unmeasured", [("pruned", [float("nan")]), *SOME]), None, None
+        write_sweep(tmp_path / "unmeasured", [("pruned", [float("nan")]), *FEW_TRIALS]), None, None
     )
     assert sweep_costs(unmeasured)[0].images == EPOCH_IMAGES * (1 + 9 + 9 + 3 + 1)
     (table,) = sections.trials(unmeasured).tables
@@ -101,7 +101,7 @@ def test_values_that_are_not_finite_are_left_out(tmp_path):
 
 
 def test_page_of_proxies_has_both_commands(tmp_path, capsys):
-    folder = write_sweep(tmp_path / "some", SOME)
+    folder = write_sweep(tmp_path / "some", FEW_TRIALS)
     open_study(folder).set_user_attr("full_command", ["trainer.max_epochs=12"])
     assert report(folder) == 0
     page = html.unescape((folder / "report.html").read_text())
@@ -113,7 +113,7 @@ def test_page_of_proxies_has_both_commands(tmp_path, capsys):
 
 
 def test_slices_show_every_measured_trial_and_which_were_pruned(tmp_path):
-    sweep = load_sweep(write_sweep(tmp_path / "some", SOME), None, None)
+    sweep = load_sweep(write_sweep(tmp_path / "some", FEW_TRIALS), None, None)
     optimizer, adamw, sgd = plots.slices(sweep)
     (points,) = optimizer.figure.data
     shown = sorted(zip(points.x, points.y, points.marker.symbol, strict=True), key=lambda point: point[1])
@@ -125,10 +125,10 @@ def test_slices_show_every_measured_trial_and_which_were_pruned(tmp_path):
 
 
 def test_importance_needs_trials_and_finds_the_important_parameter(tmp_path):
-    few, paragraph = plots.importance(load_sweep(write_sweep(tmp_path / "few", SOME), None, None))
+    few, paragraph = plots.importance(load_sweep(write_sweep(tmp_path / "few", FEW_TRIALS), None, None))
     assert few is None
     assert "at least 10 measured trials, got 4" in paragraph
-    # adamw always reaches twice the value of sgd, at every rate
+    # adamw reaches twice the value of sgd at every learning rate.
     trials = [("pruned", [0.4 + 0.001 * (number % 3) if number % 2 == 0 else 0.2]) for number in range(40)]
     chart, paragraph = plots.importance(load_sweep(write_sweep(tmp_path / "many", trials), None, None))
     (bars,) = chart.figure.data
@@ -137,7 +137,7 @@ def test_importance_needs_trials_and_finds_the_important_parameter(tmp_path):
 
 
 def test_parallel_coordinates_merge_the_rates_of_all_optimizers(tmp_path):
-    sweep = load_sweep(write_sweep(tmp_path / "some", SOME), None, None)
+    sweep = load_sweep(write_sweep(tmp_path / "some", FEW_TRIALS), None, None)
     axis = plots.parallel(sweep).figure.layout.xaxis
     assert list(axis.ticktext) == ["val/<br>accuracy", "optimizer", "optimizer<br>.lr"]
 
@@ -147,6 +147,6 @@ def test_mistakes_end_with_status_2(tmp_path, capsys):
     assert "expected the folder of a sweep" in capsys.readouterr().err
     folder = write_sweep(tmp_path / "some", [("failed", [])])
     assert report(folder, "--confirm", "0") == 2
-    assert "--confirm: expected a whole number of at least 1, got 0" in capsys.readouterr().err
+    assert "--confirm: expected an integer of at least 1, got 0" in capsys.readouterr().err
     assert report(folder, "--confirm", "2") == 2
     assert "no trial of some has finished" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import optuna
 import pytest
 from optuna.trial import TrialState
-from recorded_sweeps import EPOCHS, SOME, rising, write_sweep
+from recorded_sweeps import EPOCHS, FEW_TRIALS, rising, write_sweep
 
 from fer.sweep.report.results import load_sweep
 
@@ -137,7 +137,12 @@ def test_trials_per_hour_are_finished_trials(tmp_path):
 
 @pytest.mark.parametrize(
     ("trials", "done"),
-    [(SOME, True), ([*SOME, ("waiting", [])], False), ([*SOME, ("running", [])], False), (None, False)],
+    [
+        (FEW_TRIALS, True),
+        ([*FEW_TRIALS, ("waiting", [])], False),
+        ([*FEW_TRIALS, ("running", [])], False),
+        (None, False),
+    ],
 )
 def test_sweep_is_done_when_all_its_trials_have_ended(trials, done, tmp_path):
     if trials is not None:
@@ -155,7 +160,7 @@ def test_recipes_are_the_same_every_time():
 @pytest.fixture
 def dashboard(tmp_path, monkeypatch, capsys):
     """Return both views as they would be sent to W&B."""
-    folder = write_sweep(tmp_path / "some", SOME)
+    folder = write_sweep(tmp_path / "some", FEW_TRIALS)
 
     def views(*options):
         monkeypatch.setattr(sys, "argv", ["", str(folder), "--entity", "me", "--dry-run", *options])

@@ -1,7 +1,4 @@
-"""Predictions of a model on a split, as arrays, from which all metrics of a report are computed.
-
-They are stored as predictions.npz.
-"""
+"""Predictions of a model on a split, stored as predictions.npz: the input of all metrics."""
 
 import json
 import zipfile
@@ -117,6 +114,7 @@ class Predictions:
 
 
 def _read(content: Any) -> dict[str, Any]:
+    """Return the fields of `Predictions` from an open npz file."""
     arrays = {name: content[name] for name in _ARRAYS}
     labels, about = (json.loads(str(content[name])) for name in ("labels", "about"))
     votes = content.get("votes")
@@ -124,7 +122,7 @@ def _read(content: Any) -> dict[str, Any]:
 
 
 class Images(Protocol):
-    """uint8 ``(N, H, W, C)``, C 1 or 3 (RGB); in memory or decoded on request."""
+    """Images, uint8 ``(N, H, W, C)`` with C 1 or 3 (RGB), in memory or decoded on request."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -1,1 +1,1 @@
-"""Evaluate and compare trained runs: the work behind fer-evaluate and fer-compare."""
+"""Evaluate and compare trained runs, as fer-evaluate and fer-compare do."""

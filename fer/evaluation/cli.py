@@ -1,18 +1,14 @@
-"""The command line of fer-evaluate: score trained models and write a report."""
+"""The command lines fer-evaluate, which scores trained models, and fer-compare, which compares them."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fer.core.command_line import run_command
+from fer.core.errors import FerError, did_you_mean
 
-# These load torch
-if TYPE_CHECKING:
-    pass
-
-_EXAMPLES = """examples:
+_EVALUATE_EXAMPLES = """examples:
   fer-evaluate outputs/train/DATE/RUN --split val             the data that the run was trained on
   fer-evaluate RUN --split test --tta flip                    recorded in outputs/test_ledger.jsonl
   fer-evaluate RUN --data folder:$HOME/data/CK+ --split all   another data set, in the model's emotions
@@ -23,15 +19,28 @@ The report is written to RUN/report/SPLIT: index.html, report.md, metrics.json a
 A facial expression is not an emotion: do not make decisions about people with it."""
 
 
+def evaluate_main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``fer-evaluate`` and exit with its status."""
+    options = evaluate_parser().parse_args(arguments)
+
+    def run() -> None:
+        # Imported here, because torch takes seconds to load and --help does not need it
+        from fer.evaluation.evaluate import evaluate
+
+        evaluate(**vars(options))
+
+    sys.exit(run_command(run))
+
+
 def evaluate_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    evaluate_parser = argparse.ArgumentParser(
+    """Return the parser of ``fer-evaluate``."""
+    parser = argparse.ArgumentParser(
         "fer-evaluate",
         description="Score a trained model and write a report.",
-        epilog=_EXAMPLES,
+        epilog=_EVALUATE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = evaluate_parser.add_argument
+    add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folder, or a .ckpt file of a run")
     add(
         "--split",
@@ -50,31 +59,26 @@ def evaluate_parser() -> argparse.ArgumentParser:
     add("--checkpoint", choices=("best", "last"), help="checkpoint of a run folder (default: best)")
     add("--output", metavar="DIR", help="folder for the report")
     add("--logger", choices=("wandb",), help="also log metrics, tables and plots there")
-    return evaluate_parser
-
-
-def evaluate_main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``fer-evaluate`` and exit with its status."""
-    request = evaluate_parser().parse_args(arguments)
-
-    def run() -> None:
-        # Imported late: torch takes seconds to load, and --help and usage errors do not need it.
-        from fer.evaluation.evaluate import evaluate
-
-        evaluate(request)
-
-    sys.exit(run_command(run))
+    return parser
 
 
 def compare_main(arguments: Sequence[str] | None = None) -> None:
     """Run ``fer-compare`` and exit with its status."""
-    request = _compare_parser().parse_args(arguments)
+    options = _compare_parser().parse_args(arguments)
 
     def run() -> None:
-        # Imported late, as in `evaluate_main`.
-        from fer.evaluation.compare import run as compare
+        _check_comparison(options.runs, options.metric)
+        # Imported here, as in `evaluate_main`
+        from fer.evaluation.compare import compare_runs
 
-        compare(request)
+        compare_runs(
+            options.runs,
+            split=options.split,
+            path=options.path,
+            metric=options.metric,
+            output=options.output,
+            with_speed=not options.no_speed,
+        )
 
     sys.exit(run_command(run))
 
@@ -91,6 +95,18 @@ def _compare_parser() -> argparse.ArgumentParser:
     add("--output", type=Path, help="folder for the report (default: OUTPUTS/compare/TIME_SPLIT)")
     add("--no-speed", action="store_true", help="do not measure the speed; show the speed of training")
     return parser
+
+
+def _check_comparison(runs: Sequence[str], metric: str) -> None:
+    """Raise `FerError` for an unknown metric or a single run, before torch is loaded."""
+    from fer.analysis.metrics.paired import METRICS
+
+    if metric not in METRICS:
+        raise FerError(
+            f"--metric {metric}: expected one of {', '.join(METRICS)}.{did_you_mean(metric, METRICS)}"
+        )
+    if len(runs) < 2:
+        raise FerError(f"fer-compare: expected two runs or more, got only {runs[0]}.")
 
 
 if __name__ == "__main__":

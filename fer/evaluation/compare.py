@@ -1,25 +1,35 @@
 """Compare trained models on the same images: which is better, and whether the difference is significant."""
 
-import argparse
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Column
+from rich.table import Table as RichTable
+
+from fer.analysis.metrics.comparison import Candidate, Comparison, compare
+from fer.analysis.metrics.matching import images_sha256, match_images
+from fer.analysis.report import write_report
 from fer.analysis.report.document import Cell, Table
-from fer.core.errors import FerError, did_you_mean
+from fer.evaluation.compared_runs import (
+    ComparedRun,
+    drop_equal_weights,
+    earlier_score_notes,
+    image_keys,
+    load_compared_runs,
+    record_test_scores,
+)
+from fer.evaluation.evaluate import check_writable
+from fer.evaluation.runs import check_distinct_seeds
+from fer.evaluation.sections.comparison import TITLES, comparison_section, format_score
 
-# These load torch
-if TYPE_CHECKING:
-    from fer.analysis.metrics.comparison import Candidate, Comparison
-    from fer.evaluation.compared_runs import ComparedRun
-
-METRICS = ("accuracy", "macro_f1", "uar", "log_loss")
 # Title of the speed column, by whether the speed was measured
 SPEED_TITLES = {True: "images/s", False: "images/s in training"}
-_RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s(?P<seed>\d+)_(?P<tag>[0-9a-f]{4})")
 SELECTION_NOTE = (
     "These validation images selected the checkpoint of each run, so all scores are slightly biased upwards."
 )
@@ -40,75 +50,65 @@ CHANGED_IMAGES_NOTE = "The {} images have changed since the training of {}."
 CHANGED_CODE_NOTE = (
     "{} scores {:.1%} here, but {:.1%} in its run.json: the code of its network has changed since training."
 )
-# Entries of a manifest that identify images in memory and on disk
+# The name of a run folder: TIME_NAME_sSEED_TAG
+_RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s(?P<seed>\d+)_(?P<tag>[0-9a-f]{4})")
+# Keys of a manifest that identify images in memory and on disk
 _IMAGE_HASHES = ("pixels_sha256", "files_sha256")
 # Difference of an accuracy that half precision and another batch size can cause: seven images of FER2013
 _ACCURACY_TOLERANCE = 0.002
+# Value of an option that a recipe does not have
 _MISSING = "–"
-# Options in the sentence; the table has all of them
+# Maximum number of options in the sentence on recipes; the table has all of them
 _MAX_OPTIONS = 4
 
 
-def run(request: argparse.Namespace) -> None:
-    """Score runs without stored predictions, compare them, print the result and write the report.
+def compare_runs(
+    sources: Sequence[str],
+    *,
+    split: str = "val",
+    path: str | None = None,
+    metric: str = "accuracy",
+    output: Path | None = None,
+    with_speed: bool = True,
+) -> None:
+    """Score runs without stored predictions, compare all runs, print the result and write the report.
 
     Args:
-        request: The parsed command line.
+        sources: Two or more run folders or checkpoints.
+        split: ``train``, ``val``, ``test`` or ``all``.
+        path: New path of the data of the runs; ``None`` if it has not moved.
+        metric: One of `fer.analysis.metrics.paired.METRICS`, for the ranking and the conclusions.
+        output: Folder for the report; ``None``: ``OUTPUTS/compare/TIME_SPLIT``.
+        with_speed: Measure the speed; otherwise the report shows the speed of training.
 
     Raises:
         FerError: A run cannot be scored, or the runs cannot be compared.
     """
-    _check(request)
-    from fer.evaluation.compared_runs import (
-        drop_equal_weights,
-        earlier_score_notes,
-        load_compared_runs,
-        record_test_scores,
-    )
-    from fer.evaluation.evaluate import check_writable
-    from fer.evaluation.runs import check_distinct_seeds
-
-    if request.output:
-        check_writable(request.output)
-    runs, notes = drop_equal_weights(
-        load_compared_runs(request.runs, request.split, request.path, not request.no_speed)
-    )
+    if output:
+        check_writable(output)
+    runs, notes = drop_equal_weights(load_compared_runs(sources, split, path, with_speed))
     if _has_several_recipes(runs):
         check_distinct_seeds((one.training_key, one["seed"], one["checkpoint"]) for one in runs)
-    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{request.split}"
-    folder = check_writable(request.output or runs[0].outputs / "compare" / name)
+    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{split}"
+    folder = check_writable(output or runs[0].outputs / "compare" / name)
     notes += earlier_score_notes(runs)
     record_test_scores(runs)
     notes += _notes(runs)
-    report(runs, request.metric, SPEED_TITLES[not request.no_speed], notes, folder)
+    write_comparison(runs, metric, SPEED_TITLES[with_speed], notes, folder)
 
 
-def _check(request: argparse.Namespace) -> None:
-    if request.metric not in METRICS:
-        hint = did_you_mean(request.metric, METRICS)
-        raise FerError(f"--metric {request.metric}: expected one of {', '.join(METRICS)}.{hint}")
-    if len(request.runs) < 2:
-        raise FerError(f"fer-compare: expected two runs or more, got only {request.runs[0]}.")
-
-
-def report(runs: "Sequence[ComparedRun]", metric: str, speed: str, notes: list[str], folder: Path) -> None:
+def write_comparison(
+    runs: Sequence[ComparedRun], metric: str, speed: str, notes: list[str], folder: Path
+) -> None:
     """Compare under each set of labels, print the tables and write ``index.html`` and the other files.
 
     Args:
         runs: Two or more.
-        metric: One of `METRICS`.
+        metric: One of `fer.analysis.metrics.paired.METRICS`.
         speed: Title of the speed column.
-        notes: Shown in the report.
-        folder: Of the report.
+        notes: Notes to show in the report.
+        folder: Folder of the report.
     """
-    from fer.analysis.metrics.comparison import compare
-    from fer.analysis.metrics.matching import images_sha256, match_images
-    from fer.analysis.report import write_report
-    from fer.evaluation.compared_runs import image_keys
-    from fer.evaluation.sections.comparison import comparison_section
-
-    pass  # IMPORT_GONE
-
     predictions = [one.predictions for one in runs]
     same_images = len({images_sha256(one) for one in predictions}) == 1
     matched = match_images(predictions, None if same_images else image_keys(runs))
@@ -123,17 +123,15 @@ def report(runs: "Sequence[ComparedRun]", metric: str, speed: str, notes: list[s
         section = comparison_section(key, comparison, images, speed, notes)
         section.tables.extend([recipe_table(recipes)] if several_recipes else [])
         sections.append(section)
-        _print(comparison, images.name, section.paragraphs)
+        _print_comparison(comparison, images.name, section.paragraphs)
     about = {key: runs[0][key] for key in ("data", "split", "role")}
     title = f"Comparison of {len(candidates)} {'recipes' if several_recipes else 'runs'}"
     page = write_report(folder, sections, title, {**about, "run": ", ".join(one["run"] for one in runs)})
     print(f"report   {page}")
 
 
-def group_by_recipe(runs: "Sequence[ComparedRun]") -> "list[Candidate]":
+def group_by_recipe(runs: Sequence[ComparedRun]) -> list[Candidate]:
     """Group the seeds of each recipe into one candidate; with a single recipe, each run is a candidate."""
-    from fer.analysis.metrics.comparison import Candidate
-
     groups: dict[Any, list[int]] = {}
     several_recipes = _has_several_recipes(runs)
     for index, one in enumerate(runs):
@@ -156,11 +154,11 @@ def group_by_recipe(runs: "Sequence[ComparedRun]") -> "list[Candidate]":
     return candidates
 
 
-def _has_several_recipes(runs: "Sequence[ComparedRun]") -> bool:
+def _has_several_recipes(runs: Sequence[ComparedRun]) -> bool:
     return len({one.training_key for one in runs}) > 1
 
 
-def unique_names(runs: "Sequence[ComparedRun]") -> list[str]:
+def unique_names(runs: Sequence[ComparedRun]) -> list[str]:
     """Return a short, unique name for each run: its experiment, with tag, checkpoint or path where needed."""
     names = [_stem(one["run"]) for one in runs]
     for longer in (_with_tag, _with_checkpoint, _checkpoint_path):
@@ -169,30 +167,31 @@ def unique_names(runs: "Sequence[ComparedRun]") -> list[str]:
     return names
 
 
-def _stem(run: str) -> str:
-    match = _RUN_NAME.fullmatch(run)
-    return match["stem"] if match else run
+def _stem(name: str) -> str:
+    """Return the name of the experiment in the name of a run folder."""
+    match = _RUN_NAME.fullmatch(name)
+    return match["stem"] if match else name
 
 
-def _with_tag(run: "ComparedRun") -> str:
+def _with_tag(run: ComparedRun) -> str:
     match = _RUN_NAME.fullmatch(run["run"])
     return f"{match['stem']} {match['tag']}" if match else str(run["run"])
 
 
-def _with_checkpoint(run: "ComparedRun") -> str:
+def _with_checkpoint(run: ComparedRun) -> str:
     return f"{_with_tag(run)} {Path(str(run['checkpoint'])).stem}"
 
 
-def _checkpoint_path(run: "ComparedRun") -> str:
+def _checkpoint_path(run: ComparedRun) -> str:
     return str(run["checkpoint"])
 
 
-def _mean(values: Any) -> float | None:
+def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 
 
-def _notes(runs: "Sequence[ComparedRun]") -> list[str]:
+def _notes(runs: Sequence[ComparedRun]) -> list[str]:
     """Return notes on the split, on how runs were grouped, and on what changed since training."""
     role = runs[0]["role"]
     notes = [SELECTION_NOTE] if role == "val" else []
@@ -203,9 +202,9 @@ def _notes(runs: "Sequence[ComparedRun]") -> list[str]:
     elif len({one.training_key[1:] for one in runs}) > 1:
         notes.append(TRAINING_IMAGES_NOTE)
     for one in runs:
-        then, best = one["trained_on"]["splits"].get(role, {}), one.record.get("best") or {}
-        now = one["manifest"]
-        is_changed = any(then[key] != now[key] for key in _IMAGE_HASHES if key in then and key in now)
+        before, now = one["trained_on"]["splits"].get(role, {}), one["manifest"]
+        is_changed = any(before[key] != now[key] for key in _IMAGE_HASHES if key in before and key in now)
+        best = one.record.get("best") or {}
         accuracy, recorded = one.accuracy, best.get("val/accuracy", one.accuracy)
         differs = abs(accuracy - recorded) > _ACCURACY_TOLERANCE
         if is_changed:
@@ -215,24 +214,18 @@ def _notes(runs: "Sequence[ComparedRun]") -> list[str]:
     return notes
 
 
-def _print(comparison: "Comparison", labels: str, paragraphs: Sequence[str]) -> None:
-    """Print the table and the conclusions."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    from fer.evaluation.sections.comparison import TITLES, format_score
-
+def _print_comparison(comparison: Comparison, labels: str, paragraphs: Sequence[str]) -> None:
+    """Print the scores as a table, and the conclusions."""
     metrics = (comparison.metric, *(name for name in ("accuracy", "macro_f1") if name != comparison.metric))
     columns = ("seeds", *(TITLES[metric] for metric in metrics), "parameters", "images/s")
-    table = Table("", *(Column(name, justify="right") for name in columns), box=SIMPLE)
+    table = RichTable("", *(Column(name, justify="right") for name in columns), box=SIMPLE)
     for candidate, estimates in zip(comparison.candidates, comparison.estimates, strict=True):
         speed = f"{candidate.images_per_second:,.0f}" if candidate.images_per_second else "-"
         cells = [format_score(metric, estimates[metric]) for metric in metrics]
         num_seeds, parameters = str(len(candidate.members)), f"{candidate.parameters:,}"
         table.add_row(candidate.name, num_seeds, *cells, parameters, speed)
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    # A table that is piped to a file, or wider than the terminal, must not be wrapped.
+    # A table that is piped to a file, or wider than the terminal, must not be wrapped
     console.width = max(console.width, 110)
     console.print(f"\n{comparison.images:,} images, labels of {labels}")
     console.print(table)
@@ -252,13 +245,14 @@ def recipe_differences(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, li
     options = dict.fromkeys(option for recipe in flat for option in recipe)
     values = {option: [recipe.get(option, _MISSING) for recipe in flat] for option in options}
     return {
-        option: in_recipes
-        for option, in_recipes in values.items()
-        if any(value != in_recipes[0] for value in in_recipes)
+        option: by_recipe
+        for option, by_recipe in values.items()
+        if any(value != by_recipe[0] for value in by_recipe)
     }
 
 
 def _flatten(options: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return pairs of dotted option and value."""
     pairs: list[tuple[str, Any]] = []
     for name, value in options.items():
         is_nested = isinstance(value, Mapping) and value
@@ -275,7 +269,7 @@ def recipe_table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def recipe_sentence(recipes: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the first differences as a sentence; for two recipes with the values."""
+    """Return the first differences as a sentence, with their values if there are two recipes."""
     differences = recipe_differences(recipes)
     with_values = len(recipes) == 2
     named = [

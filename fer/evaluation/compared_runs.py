@@ -1,4 +1,7 @@
-"""The runs of a comparison: predictions, size and speed of each. Each model is freed after it was scored."""
+"""The runs of a comparison: predictions, size and speed of each, and the keys that match their images.
+
+Models are loaded one after the other, and each is freed before the next is loaded.
+"""
 
 import json
 import statistics
@@ -7,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,17 +23,13 @@ from fer.data.duplicates.hashes import pixel_digests
 from fer.data.image_files import ImageFiles
 from fer.evaluation.data import EvaluationSplit, data_options, read_data, select_split
 from fer.evaluation.inference import infer
-from fer.evaluation.ledger import Ledger, make_entry
+from fer.evaluation.ledger import LEDGER_METRICS, Ledger, make_entry
 from fer.evaluation.runs import TrainedRun, load_run, make_training_key
-from fer.evaluation.score import score
+from fer.evaluation.score import score_run
 from fer.training.run_folder import read_record
-
-if TYPE_CHECKING:
-    pass  # IMPORT_GONE
 
 # Target duration of a timed batch: much longer than the resolution of the clock
 _BATCH_SECONDS = 0.2
-_LEDGER_METRICS = ("accuracy", "macro_f1", "uar")
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,14 @@ class ComparedRun:
     """A run that is compared with others.
 
     Attributes:
-        predictions: For the split.
-        load_split: Returns the images; they are read when it is called.
+        predictions: Predictions for the split.
+        load_split: Function that reads and returns the images.
         megabytes: Size of its checkpoint.
         record: Content of its ``run.json``.
         recipe: Its config without the seed and without options that do not change the training.
         speed: Images per second; ``None`` if it was not measured.
         outputs: The folder of all runs.
-        is_new: It was scored now; if not, its stored predictions were used.
+        is_new: Whether it was scored now. If not, its stored predictions were used.
     """
 
     predictions: Predictions
@@ -80,7 +79,7 @@ def load_compared_runs(
     Args:
         sources: Run folders or checkpoints.
         split: ``train``, ``val``, ``test`` or ``all``.
-        path: Where the data is now; ``None`` if it has not moved.
+        path: New path of the data; ``None`` if it has not moved.
         measure: Measure the speed of each architecture once, on this machine.
 
     Raises:
@@ -105,14 +104,14 @@ def _score_or_reuse(
     select: Callable[..., EvaluationSplit],
     speed: float | None,
 ) -> ComparedRun:
-    # The closure must not hold the run, so that its model can be freed.
+    # The closure must not reference the run, so that its model can be freed
     config, labels = run.checkpoint.config, run.checkpoint.labels
 
     def load_split() -> EvaluationSplit:
         return select(json.dumps(data_options(config, path), sort_keys=True), labels)
 
     stored = stored_predictions(run, split)
-    # With --path, predictions of the data at its old path do not count.
+    # With --path, predictions of the data at its old path are not reused
     if stored and path is not None and stored.about["data"] != load_split().data.source:
         stored = None
     if stored and not _is_current(stored, load_split):
@@ -125,7 +124,7 @@ def _score_or_reuse(
 
 
 def _is_current(stored: Predictions, load_split: Callable[[], EvaluationSplit]) -> bool:
-    """Whether images and labels have not changed since these predictions; True if the data is missing."""
+    """Return whether images and labels are those of these predictions; True if the data is missing."""
     try:
         now = load_split().manifest()
     except FerError:
@@ -135,7 +134,7 @@ def _is_current(stored: Predictions, load_split: Callable[[], EvaluationSplit]) 
 
 
 def stored_predictions(run: TrainedRun, split: str) -> Predictions | None:
-    """Return the predictions that fer-evaluate stored, if of these weights and on the run's own data."""
+    """Return the predictions of fer-evaluate, if they are of these weights and of the data of the run."""
     path = (run.folder or run.path) / "report" / split / "predictions.npz"
     if not path.is_file():
         return None
@@ -157,7 +156,7 @@ def _score(run: TrainedRun, split: EvaluationSplit) -> Predictions:
         "manifest": split.manifest(),
         "other_data": False,
     }
-    return score(run, split, provenance).predictions
+    return score_run(run, split, provenance).predictions
 
 
 def earlier_score_notes(runs: Sequence[ComparedRun]) -> list[str]:
@@ -184,7 +183,7 @@ def record_test_scores(runs: Sequence[ComparedRun]) -> None:
             rng = np.random.default_rng(0)
             names = predictions.labels.names
             estimates = count_estimates(predictions.target, predictions.probs, names, 2000, rng)
-            result = {name: vars(estimates[name]) for name in _LEDGER_METRICS}
+            result = {name: vars(estimates[name]) for name in LEDGER_METRICS}
             Ledger(run.outputs).append(make_entry(predictions.about, result))
 
 
@@ -205,7 +204,7 @@ def measure_speed(run: TrainedRun) -> float:
         infer(run.checkpoint.model, _black_images(count, shape, run), config["model"]["image_size"], count)
         return time.perf_counter() - start
 
-    # Warm-up: the first call includes initialization.
+    # Warm-up: the first call includes initialization
     seconds(8)
     count = int(np.clip(8 * _BATCH_SECONDS / seconds(8), 8, 512))
     return count / statistics.median(seconds(count) for _ in range(5))
@@ -238,18 +237,19 @@ def drop_equal_weights(runs: Sequence[ComparedRun]) -> tuple[list[ComparedRun], 
     return list(by_weights.values()), notes
 
 
-def image_keys(runs: Sequence["ComparedRun"]) -> list[np.ndarray]:
+def image_keys(runs: Sequence[ComparedRun]) -> list[np.ndarray]:
     """Return keys of the scored images of each run, ``(N,)`` each; equal keys are the same image.
 
-    For data in memory, hashes of the pixels; if the images of one path are held in several sizes or colours,
-    their rows. For data on disk, hashes of the files, or names and sizes if there are many.
+    For data in memory, the keys are hashes of the pixels; or row numbers, if the data sets are of one path
+    but have several sizes or colours. For data on disk, they are hashes of the files, or names and sizes if
+    there are many files.
 
     Raises:
-        FerError: The data sets are held in ways that cannot be matched.
+        FerError: The images cannot be matched: some are in memory and some on disk, or of several sizes.
     """
     splits = [run.load_split() for run in runs]
     keys = _split_keys(splits, [str(run["run"]) for run in runs])
-    # Images that could not be read have no prediction.
+    # Images that could not be read have no prediction
     is_scored = [np.isin(split.index, run.predictions.index) for split, run in zip(splits, runs, strict=True)]
     return [key[mask] for key, mask in zip(keys, is_scored, strict=True)]
 

@@ -1,4 +1,7 @@
-"""The images to score: a split of a data set, with labels in the label space of the model."""
+"""The images to score: a split of a data set, with labels in the label space of the model.
+
+`data_options` returns the options that the data set is read with.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +21,9 @@ from fer.data.readers.ferplus import with_votes
 from fer.data.splits import indices, manifest
 from fer.evaluation.ledger import make_sketch
 
+# Roles of a split, and all of them together
 SPLITS = (*ROLES, "all")
+# Kinds of data sets for --data
 KINDS = ("affectnet", "fer2013", "ferplus", "folder", "rafdb")
 
 
@@ -27,7 +32,7 @@ class EvaluationSplit:
     """The images of a split that can be scored.
 
     Attributes:
-        data: Only these images, with the labels of their data set.
+        data: These images only, with the labels of their data set.
         index: int64 ``(N,)``, their rows in the data set.
         target: int64 ``(N,)``, class indices of the model.
         votes: float32 ``(N, K)`` over the emotions of the model, or ``None``.
@@ -96,10 +101,10 @@ def read_data(options: Mapping[str, Any]) -> EmotionData:
 
 
 def select_split(data: EmotionData, role: str, labels: LabelSpace) -> EvaluationSplit:
-    """Return a split, with targets in the label space of a model.
+    """Return the images of a split that can be scored, with targets in the label space of a model.
 
     Images of emotions that the model cannot predict are left out, because every prediction would be wrong.
-    Emotions without images remain possible predictions, which are wrong; a model in use does not know either
+    A prediction of an emotion without images counts as an error, because a model in use does not know either
     which emotions will not occur.
 
     Args:
@@ -112,8 +117,8 @@ def select_split(data: EmotionData, role: str, labels: LabelSpace) -> Evaluation
     """
     rows = _rows(data, role)
     target = np.where(data.targets[rows] < 0, -1, mapping(data.labels, labels)[data.targets[rows]])
-    kept = rows[target >= 0]
-    if not len(kept):
+    scored = rows[target >= 0]
+    if not len(scored):
         raise FerError(
             f"{data.source}: expected images of an emotion that the model can predict "
             f"({', '.join(labels.names)}), got none among {len(rows):,} of {role} "
@@ -122,13 +127,13 @@ def select_split(data: EmotionData, role: str, labels: LabelSpace) -> Evaluation
     target = target[target >= 0]
     name = data.roles.get(role, role)
     part = replace(
-        data.take(kept), split=np.zeros(len(kept), np.uint8), split_names=(name,), roles={"val": name}
+        data.take(scored), split=np.zeros(len(scored), np.uint8), split_names=(name,), roles={"val": name}
     )
     votes = None if part.votes is None else map_votes(part.votes, data.labels, labels)
-    in_test = np.isin(kept, indices(data, "test") if "test" in data.roles else ())
+    in_test = np.isin(scored, indices(data, "test") if "test" in data.roles else ())
     absent = tuple(emotion for i, emotion in enumerate(labels.names) if not (target == i).any())
     left_out = _left_out(data, rows, labels)
-    return EvaluationSplit(part, kept, target, votes, role, name, in_test, left_out, absent)
+    return EvaluationSplit(part, scored, target, votes, role, name, in_test, left_out, absent)
 
 
 def _split_manifest(data: EmotionData) -> dict[str, Any]:
@@ -140,7 +145,7 @@ def _split_manifest(data: EmotionData) -> dict[str, Any]:
 def _rows(data: EmotionData, role: str) -> np.ndarray:
     if role != "all":
         return indices(data, role)
-    return np.sort(np.concatenate([indices(data, known) for known in data.roles]))
+    return np.sort(np.concatenate([indices(data, split_role) for split_role in data.roles]))
 
 
 def _left_out(data: EmotionData, rows: np.ndarray, labels: LabelSpace) -> dict[str, int]:
@@ -161,20 +166,21 @@ def data_options(
 
     Args:
         config: Of the run, resolved.
-        path: Where its data is now; ``None`` if it has not moved.
+        path: New path of its data; ``None`` if it has not moved.
         other: ``kind:path`` of another data set, with one of `KINDS`. It is read with the options of the run
             if that was trained on the same kind, otherwise with the defaults of ``conf/datamodule``.
 
     Raises:
         FerError: The kind is unknown, both are given, or the run's data has no single path to replace.
     """
-    own = dict(config["datamodule"])
+    options = dict(config["datamodule"])
     if other is None:
-        return _add_defaults(own, config) if path is None else _set_path(_add_defaults(own, config), path)
+        options = _add_defaults(options, config)
+        return options if path is None else _set_path(options, path)
     if path is not None:
         raise FerError(
-            "--path and --data: expected one of them, got both. --path is the new path of the run's own "
-            "data, --data is another data set."
+            "--path and --data: expected one of them, got both. --path is the new path of the data "
+            "of the run, --data is another data set."
         )
     kind, _, new_path = other.partition(":")
     if kind not in KINDS or not new_path:
@@ -182,7 +188,7 @@ def data_options(
             f"--data {other}: expected kind:path with one of these kinds: {', '.join(KINDS)}; for example "
             f"folder:$HOME/data/CK+.{did_you_mean(kind, KINDS)}"
         )
-    return _set_path(_add_defaults(own if own["name"] == kind else {"name": kind}, config), new_path)
+    return _set_path(_add_defaults(options if options["name"] == kind else {"name": kind}, config), new_path)
 
 
 def _add_defaults(options: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""Evaluate runs: load runs and data, score, record test scores in the ledger, and write the report."""
+"""Evaluate runs: load them and their data, score, record test scores in the ledger, and write the report."""
 
 import hashlib
 import os
 import re
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fer.analysis.metrics.classification import score as compute_estimates
+from fer.analysis.metrics.classification import score
 from fer.analysis.metrics.estimate import Estimate
 from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report import write_report
@@ -20,19 +19,19 @@ from fer.analysis.report.document import Section
 from fer.analysis.report.write import to_json_values
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
-from fer.evaluation.ledger import History, Ledger, make_entry
+from fer.evaluation.ledger import LEDGER_METRICS, History, Ledger, make_entry
 from fer.evaluation.output import log_report, print_scores
 from fer.evaluation.provenance import EvaluationData
 from fer.evaluation.report import ReportInputs, build_sections
 from fer.evaluation.runs import TrainedRun, check_distinct_seeds, load_run
-from fer.evaluation.score import ScoredRun, ensemble, find_calibration, score
+from fer.evaluation.score import ScoredRun, ensemble_predictions, find_calibration, score_run
 from fer.evaluation.sections.scores import median_run
 from fer.training.loggers import finish_wandb, start_wandb
 from fer.training.run_folder import read_metrics, read_record
 
-_LEDGER_METRICS = ("accuracy", "macro_f1", "uar")
-# Difference of an accuracy from the recorded one; smaller ones come from rounding in half precision.
+# Minimum difference from the recorded accuracy; a smaller one comes from rounding in half precision
 _ACCURACY_TOLERANCE = 0.005
+# W&B options for runs that were trained without W&B
 _WANDB: dict[str, Any] = {"project": "fer", "entity": None, "group": None, "tags": []}
 
 
@@ -46,11 +45,31 @@ class Result:
     estimates_without_tta: Mapping[str, Estimate]
 
 
-def evaluate(request: Namespace) -> Path:
-    """Score the runs of a command line, and write the report.
+def evaluate(
+    runs: Sequence[str | Path],
+    *,
+    split: str = "val",
+    path: str | None = None,
+    data: str | None = None,
+    tta: str | None = None,
+    ensemble: bool = False,
+    checkpoint: str | None = None,
+    output: str | Path | None = None,
+    logger: str | None = None,
+) -> Path:
+    """Score runs, print the scores and write the report. The keywords are the options of fer-evaluate.
 
     Args:
-        request: What `fer.evaluation.cli.evaluate_parser` returns.
+        runs: Run folders or ``.ckpt`` files.
+        split: ``train``, ``val``, ``test`` or ``all``.
+        path: New path of the data of the runs; ``None`` if it has not moved.
+        data: ``kind:path`` of another data set to score.
+        tta: Test-time augmentation, one of `fer.evaluation.inference.TTA`.
+        ensemble: Score the mean of the probabilities of the runs. Otherwise several runs are seeds of one
+            recipe.
+        checkpoint: ``best`` or ``last``, for run folders; ``None``: best if there is one.
+        output: Folder for the report; ``None``: see `report_folder`.
+        logger: ``wandb`` to log the report there as well.
 
     Returns:
         Path of the page.
@@ -58,15 +77,16 @@ def evaluate(request: Namespace) -> Path:
     Raises:
         FerError: An error that the user can fix.
     """
-    runs = [load_run(source, request.checkpoint) for source in request.runs]
-    _check_runs(runs, request.ensemble)
-    data = EvaluationData(runs[0], request.split, request.path, request.data)
-    folder = check_writable(report_folder(request, runs))
-    results = _score(runs, data, request.tta, request.ensemble)
-    history = _record(results, [Ledger(path) for path in dict.fromkeys(run.outputs for run in runs)])
+    trained = [load_run(source, checkpoint) for source in runs]
+    _check_runs(trained, ensemble)
+    evaluation_data = EvaluationData(trained[0], split, path, data)
+    folder = check_writable(report_folder(trained, split, data, tta, ensemble, output))
+    results = _score(trained, evaluation_data, tta, ensemble)
+    ledgers = [Ledger(outputs) for outputs in dict.fromkeys(run.outputs for run in trained)]
+    history = _record(results, ledgers)
     index = median_run([result.estimates for result in results])
-    run = None if request.ensemble else runs[index]
-    sections = build_sections(_report_inputs(results, index, run, runs, data, history))
+    run = None if ensemble else trained[index]
+    sections = build_sections(_report_inputs(results, index, run, trained, evaluation_data, history))
     about = results[index].predictions.about
     try:
         page = write_report(folder, sections, _title(about, len(results)), about)
@@ -74,10 +94,10 @@ def evaluate(request: Namespace) -> Path:
     except OSError as error:
         raise FerError(f"{folder}: the report cannot be written: {error.strerror}.") from error
     if len(results) > 1:
-        _save_each(results, runs, request)
+        _save_each(results, trained, split, data, tta)
     print_scores(about, sections, page)
-    if request.logger == "wandb":
-        _log(runs, folder, sections)
+    if logger == "wandb":
+        _log(trained, folder, sections)
     return page
 
 
@@ -94,7 +114,7 @@ def _check_runs(runs: Sequence[TrainedRun], is_ensemble: bool) -> None:
         known[run.model_sha256] = str(run.path)
     if not is_ensemble and len({run.recipe_sha256 for run in runs}) > 1:
         raise FerError(
-            "Expected runs of one recipe, whose configs differ only in the seed, got several recipes. "
+            "RUN: expected runs of one recipe, whose configs differ only in the seed, got several recipes. "
             "Compare them with fer-compare, or score the mean of their probabilities with --ensemble."
         )
     if not is_ensemble:
@@ -115,24 +135,27 @@ def _check_seeds(runs: Sequence[TrainedRun]) -> None:
 def _score(
     runs: Sequence[TrainedRun], data: EvaluationData, tta: str | None, is_ensemble: bool
 ) -> list[Result]:
-    run_data = [data.for_run(run) if is_ensemble else data for run in runs]
-    scored = [score(run, own.split, own.provenance(run).about, tta)
-              for run, own in zip(runs, run_data, strict=True)]  # fmt: skip
+    scored = []
+    for run in runs:
+        run_data = data.for_run(run) if is_ensemble else data
+        scored.append(score_run(run, run_data.split, run_data.provenance(run).about, tta))
     if is_ensemble:
-        joint = ensemble([one.predictions for one in scored])
+        joint = ensemble_predictions([one.predictions for one in scored])
         without_tta = [one.without_tta for one in scored if one.without_tta is not None]
-        scored = [ScoredRun(joint, None if tta is None else ensemble(without_tta))]
+        scored = [ScoredRun(joint, None if tta is None else ensemble_predictions(without_tta))]
     return [_measure(one) for one in scored]
 
 
 def _measure(scored: ScoredRun) -> Result:
-    def estimates(predictions: Predictions) -> dict[str, Estimate]:
-        return compute_estimates(predictions.target, predictions.probs, predictions.labels.names)
+    """Compute the estimates of the predictions with and without test-time augmentation."""
 
-    main = estimates(scored.predictions)
+    def measure(predictions: Predictions) -> dict[str, Estimate]:
+        return score(predictions.target, predictions.probs, predictions.labels.names)
+
+    estimates = measure(scored.predictions)
     if scored.without_tta is None:
-        return Result(scored.predictions, scored.predictions, main, main)
-    return Result(scored.predictions, scored.without_tta, main, estimates(scored.without_tta))
+        return Result(scored.predictions, scored.predictions, estimates, estimates)
+    return Result(scored.predictions, scored.without_tta, estimates, measure(scored.without_tta))
 
 
 def _record(results: Sequence[Result], ledgers: Sequence[Ledger]) -> History:
@@ -146,7 +169,7 @@ def _record(results: Sequence[Result], ledgers: Sequence[Ledger]) -> History:
     history = max(histories, key=lambda one: (one.same_recipe, one.recipes))
     if results[0].predictions.about["has_test"]:
         scores = [
-            {key: to_json_values(result.estimates[key]) for key in _LEDGER_METRICS} for result in results
+            {key: to_json_values(result.estimates[key]) for key in LEDGER_METRICS} for result in results
         ]
         for ledger in ledgers:
             ledger.append(*(make_entry(about, values) for about, values in zip(abouts, scores, strict=True)))
@@ -161,7 +184,7 @@ def _report_inputs(
     data: EvaluationData,
     history: History,
 ) -> ReportInputs:
-    """Collect what the report is built from; ``run`` is ``None`` for an ensemble of ``runs``."""
+    """Return the inputs of the report; ``run`` is ``None`` for an ensemble of ``runs``."""
     result = results[index]
     about = result.predictions.about
     members = runs if run is None else [run]
@@ -176,7 +199,7 @@ def _report_inputs(
         images=_images(data, result.predictions),
         calibration=calibration,
         history=history,
-        has_copy=_any(has_copy),
+        has_copy=_union(has_copy),
         epochs=read_metrics(metrics) if metrics and metrics.is_file() else (),
         monitor=run.checkpoint.config.get("monitor", "val/accuracy") if run else "val/accuracy",
         model=run.checkpoint.model if run else None,
@@ -184,7 +207,7 @@ def _report_inputs(
     )
 
 
-def _any(masks: Sequence[np.ndarray | None]) -> np.ndarray | None:
+def _union(masks: Sequence[np.ndarray | None]) -> np.ndarray | None:
     """Return where at least one mask is true; ``None`` if any mask is unknown."""
     known = [mask for mask in masks if mask is not None]
     return np.logical_or.reduce(known) if len(known) == len(masks) else None
@@ -194,10 +217,10 @@ def _recorded_accuracy(run: TrainedRun, result: Result) -> dict[str, float] | No
     """Return the accuracy that training recorded for these weights and images, if it differs."""
     about, best = result.without_tta.about, (read_record(run.folder).get("best") or {}) if run.folder else {}
     is_same = about["role"] == "val" and not about["other_data"] and best.get("epoch") == about["epoch"]
-    then, now = best.get("val/accuracy"), result.estimates_without_tta["accuracy"].value
-    if not is_same or then is None or now is None or abs(then - now) <= _ACCURACY_TOLERANCE:
+    recorded, measured = best.get("val/accuracy"), result.estimates_without_tta["accuracy"].value
+    if not is_same or recorded is None or measured is None:
         return None
-    return {"then": then, "now": now}
+    return {"then": recorded, "now": measured} if abs(recorded - measured) > _ACCURACY_TOLERANCE else None
 
 
 def _images(data: EvaluationData, predictions: Predictions) -> Images:
@@ -206,11 +229,12 @@ def _images(data: EvaluationData, predictions: Predictions) -> Images:
     return images[rows] if isinstance(images, np.ndarray) else images.subset(rows)
 
 
-def _save_each(results: Sequence[Result], runs: Sequence[TrainedRun], request: Namespace) -> None:
+def _save_each(
+    results: Sequence[Result], runs: Sequence[TrainedRun], split: str, data: str | None, tta: str | None
+) -> None:
     """Save the predictions of each seed in its run folder, if that is writable."""
-    request_of_one = Namespace(**{**vars(request), "output": None})
     for run, result in zip(runs, results, strict=True):
-        folder = report_folder(request_of_one, [run])
+        folder = report_folder([run], split, data, tta)
         try:
             result.predictions.save(folder / "predictions.npz")
         except OSError as error:
@@ -223,7 +247,7 @@ def _title(about: Mapping[str, Any], num_results: int) -> str:
 
 
 def _log(runs: Sequence[TrainedRun], folder: Path, sections: Sequence[Section]) -> None:
-    """Log the report to W&B: to the run of the training, or for several runs to a new one."""
+    """Log the report to W&B: to the W&B run of the training, or for several runs to a new one."""
     config = runs[0].checkpoint.config
     options = (config.get("logger") or {}).get("wandb") or _WANDB
     run_folder = runs[0].folder if len(runs) == 1 and runs[0].folder else folder
@@ -236,23 +260,30 @@ def _log(runs: Sequence[TrainedRun], folder: Path, sections: Sequence[Section]) 
         finish_wandb(run, failed)
 
 
-def report_folder(request: Namespace, runs: Sequence[TrainedRun]) -> Path:
-    """Return the folder of a report.
+def report_folder(
+    runs: Sequence[TrainedRun],
+    split: str,
+    data: str | None = None,
+    tta: str | None = None,
+    is_ensemble: bool = False,
+    output: str | Path | None = None,
+) -> Path:
+    """Return the folder of a report; the arguments are those of `evaluate`.
 
-    ``--output`` if given. Otherwise ``RUN/report/val``, ``RUN/report/test_flip`` or
+    ``output`` if given. Otherwise ``RUN/report/val``, ``RUN/report/test_flip`` or
     ``RUN/report/folder-JAFFE-1f3c_all`` for one run, and ``outputs/evaluate/TIME_seeds_val`` for several.
     """
-    if request.output:
-        return expand_user(request.output)
-    parts = [request.split, request.tta]
-    if request.data:
-        kind, _, path = request.data.partition(":")
+    if output:
+        return expand_user(output)
+    parts = [split, tta]
+    if data:
+        kind, _, path = data.partition(":")
         parts.insert(0, f"{kind}-{Path(path).name}-{_path_hash(path)}")
     if len(runs) == 1:
         stem = runs[0].path.stem
         name = _folder_name([*parts, None if stem == "best" else stem])
         return (runs[0].folder or runs[0].path.parent) / "report" / name
-    kind = "ensemble" if request.ensemble else "seeds"
+    kind = "ensemble" if is_ensemble else "seeds"
     now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     return runs[0].outputs / "evaluate" / _folder_name([now, kind, *parts])
 
@@ -261,7 +292,7 @@ def check_writable(folder: Path) -> Path:
     """Return ``folder`` if a report can be written there; called before anything is scored.
 
     Raises:
-        FerError: It, or its nearest existing parent, is not a folder or not writable.
+        FerError: The folder, or its nearest existing parent, is a file or not writable.
     """
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):

@@ -1,4 +1,6 @@
-"""Saliency maps: the evidence for a class at each pixel, and a test whether it can be trusted.
+"""Saliency maps: the evidence for a class at each pixel, and a deletion test that checks the maps.
+
+The method depends on the model:
 
 * A CNN whose last feature map has at least `MIN_CELLS` cells per side: Grad-CAM of it (Selvaraju et al. 2017,
   https://arxiv.org/abs/1610.02391).
@@ -26,6 +28,7 @@ from fer.core.errors import FerError
 from fer.models.backbone import TimmBackbone
 from fer.models.classifier import EmotionClassifier
 
+# Minimum cells per side of the feature map that saliency is computed from
 MIN_CELLS = 6
 # Fraction of the pixels that the deletion test hides
 HIDDEN_FRACTION = 0.1
@@ -97,7 +100,7 @@ def _forward(model: EmotionClassifier, images: Tensor) -> tuple[Tensor, Tensor, 
 
 
 def _is_fine(output: Tensor) -> bool:
-    """Whether this is a square feature map ``(B, C, h, w)`` with at least `MIN_CELLS` cells per side."""
+    """Return whether this is a square map ``(B, C, h, w)`` with at least `MIN_CELLS` cells per side."""
     return output.dim() == 4 and output.shape[2] == output.shape[3] >= MIN_CELLS
 
 
@@ -152,8 +155,8 @@ def check_saliency(model: EmotionClassifier, images: Tensor, classes: Tensor) ->
     """Return the mean `deletion_drop` by each image's own map, by its centre, and by another image's map.
 
     Returns:
-        ``own``, ``centre``, ``other``, and ``beyond``: by how much the first exceeds the larger of the other
-        two. Only if it is above 0 do the maps show more than that faces are in the middle of their images.
+        ``own``, ``centre``, ``other``, and ``beyond``: ``own`` minus the larger of the other two. Only if it
+        is above 0 do the maps show more than that faces are in the middle of their images.
     """
     own = saliency_maps(model, images, classes)
     axis = torch.linspace(-1, 1, own.shape[-1], device=own.device)

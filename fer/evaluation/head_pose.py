@@ -1,4 +1,4 @@
-"""Five facial landmarks on each scored face, for slices by head pose; detected by YuNet if available."""
+"""Five facial landmarks of each scored face, for slices by head pose: detected by YuNet, and cached."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from fer.data.image_files import ImageFiles
 from fer.faces.detectors import choose_detector
 from fer.faces.yunet import YuNet
 
-# Version of the detection. Increase it to invalidate landmarks in the cache.
+# Version of the detection; increase it to invalidate landmarks in the cache
 VERSION = 1
 # YuNet detects 84 % of 1,200 faces of FER2013's PublicTest at their 48 px, 95 % enlarged to 80 px, 97 % at 96
 # px, and not more up to 160 px. At 288 px it is still 97 %, and five times slower. Padding reduces the rate.

@@ -14,8 +14,9 @@ from fer.data.augment import to_float
 from fer.data.dataset import EmotionData
 from fer.data.image_files import ImageFiles
 
+# Kinds of test-time augmentation
 TTA = ("flip", "ten-crop")
-# Fraction of the side. The ten crops of Krizhevsky et al. 2012 took 224 of 256 px.
+# Side of a crop as a fraction of that of the image; the crops of Krizhevsky et al. 2012 were 224 of 256 px
 _CROP = 0.9
 
 

@@ -1,4 +1,8 @@
-"""The ledger of test scores: an append-only file with one line for every evaluation of a test split."""
+"""The ledger of test scores: an append-only file with one line for every evaluation of a test split.
+
+Test images are recognized by their hash, and parts of them or copies in another format by their sketch
+(`make_sketch`).
+"""
 
 import hashlib
 import json
@@ -12,9 +16,12 @@ from typing import Any, Self
 from fer.core.errors import FerError
 
 FILENAME = "test_ledger.jsonl"
-# Overlap, as a proportion of the smaller set, from which two sets count as the same test images. Less overlap
-# comes from single duplicates between two sets.
+# Metrics of an entry
+LEDGER_METRICS = ("accuracy", "macro_f1", "uar")
+# Minimum overlap of two sets that count as the same test images, as a proportion of the smaller set. A
+# smaller overlap comes from single duplicates between two sets
 MIN_OVERLAP = 0.1
+# Hashes in a sketch
 SKETCH_SIZE = 256
 # Bytes of a hash. Among 10,000 images a collision occurs by chance in one of 5 million sets.
 _HASH_BYTES = 6
@@ -51,7 +58,7 @@ class Ledger:
         """Append complete lines, all in one write.
 
         Args:
-            entries: What `make_entry` returns.
+            entries: Entries from `make_entry`.
 
         Raises:
             FerError: The file cannot be written. The score must then not be shown.
@@ -63,7 +70,8 @@ class Ledger:
             try:
                 _write_locked(file, lines.encode())
             finally:
-                os.close(file)  # this also releases the lock
+                # This also releases the lock
+                os.close(file)
         except OSError as error:
             raise FerError(
                 f"{self.path}: the score of a test split must be recorded here, but the file cannot be "
@@ -87,8 +95,8 @@ class Ledger:
         """Count the earlier scores on the same test images.
 
         Args:
-            about: Of the predictions: ``model_sha256``, ``recipe_sha256``, ``test_images``, ``test_marks``,
-                ``manifest``, and for an ensemble ``members``, whose scores count as its own.
+            about: ``about`` of the predictions: ``model_sha256``, ``recipe_sha256``, ``test_images``,
+                ``test_marks``, ``manifest``, and for an ensemble ``members``, whose scores count as its own.
         """
         entries, damaged = self.entries()
         models = (about, *about.get("members", ()))
@@ -106,7 +114,7 @@ def make_entry(about: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str,
     """Return the ledger entry of a score.
 
     Args:
-        about: Of the predictions.
+        about: ``about`` of the predictions.
         result: Metric -> plain values, with n and interval.
     """
     keys = (
@@ -130,7 +138,7 @@ def _write_locked(file: int, lines: bytes) -> None:
     """Append to a file under an exclusive lock, starting on a new line."""
     _lock(file)
     size = os.fstat(file).st_size
-    # The last line is incomplete if its writer was killed or the disk was full.
+    # The last line is incomplete if its writer was killed or the disk was full
     if size and _last_byte(file, size) != b"\n":
         lines = b"\n" + lines
     while lines:
@@ -144,7 +152,7 @@ def _last_byte(file: int, size: int) -> bytes:
 
 
 def _lock(file: int) -> None:
-    # Windows has no fcntl; there, each line is appended in a single write without a lock.
+    # Windows has no fcntl; there, each line is appended in a single write without a lock
     with suppress(ImportError):
         import fcntl
 
@@ -160,7 +168,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _has_same_images(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Whether two scores are of the same test images, or of sets that overlap by at least `MIN_OVERLAP`.
+    """Return whether two scores are of the same test images, or of sets that overlap by `MIN_OVERLAP`.
 
     The sketches in ``test_marks`` are of perceptual hashes, so they match in any order, file format or size,
     in gray or in colour.

@@ -1,4 +1,4 @@
-"""The terminal output of fer-evaluate: warnings, headline metrics, and scores by emotion."""
+"""Output of fer-evaluate besides the report: scores in the terminal, and the report in W&B."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,9 @@ from fer.analysis.metrics.estimate import Estimate, format_with_interval
 from fer.analysis.report.document import Section, Table, describe_split, find_headlines
 from fer.analysis.report.write import to_json_values
 
+# Headline metric -> display name
 _HEADLINE = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR", "ece_mass": "ECE"}
-# As many metrics as fit into 80 columns; the report has all of them
+# Metrics by emotion: as many as fit into 80 columns; the report has all of them
 _EMOTION_METRICS = ("recall", "f1")
 
 
@@ -23,8 +24,8 @@ def print_scores(about: Mapping[str, Any], sections: Sequence[Section], page: Pa
     """Print the warnings, and below them the scores in percent with 95 % intervals.
 
     Args:
-        about: Of the predictions.
-        sections: Of the report.
+        about: ``about`` of the predictions.
+        sections: Sections of the report.
         page: Path of the report.
     """
     console = Console(highlight=False, soft_wrap=True)
@@ -37,7 +38,7 @@ def print_scores(about: Mapping[str, Any], sections: Sequence[Section], page: Pa
     split = f"{about['split']} ({describe_split(to_json_values(numbers))})"
     facts = f"{about['run']}\n{split}, n = {estimates['accuracy'].n:,}, {tta}"
     console.print(facts, markup=False)
-    console.print(_headline({**estimates, **(seeds or {})}), markup=False)
+    console.print(_format_headline({**estimates, **(seeds or {})}), markup=False)
     if seeds:
         console.print(
             f"mean of {len(seeds['runs'])} seeds, intervals over seeds and images; the table is of the run "
@@ -47,7 +48,7 @@ def print_scores(about: Mapping[str, Any], sections: Sequence[Section], page: Pa
     console.print(f"report   {page}", markup=False)
 
 
-def _headline(estimates: Mapping[str, Any]) -> str:
+def _format_headline(estimates: Mapping[str, Any]) -> str:
     metrics = (f"{title} {format_with_interval(estimates[key])}" for key, title in _HEADLINE.items())
     return "   ".join(metrics) + "   (%)"
 
@@ -71,13 +72,13 @@ def log_report(run: Any, sections: Sequence[Section]) -> None:
 
     Args:
         run: An open ``wandb.Run``, such as `fer.training.loggers.start_wandb` returns.
-        sections: Of the report.
+        sections: Sections of the report.
     """
     content: dict[str, Any] = {}
     for section in sections:
         name = f"report/{section.key}"
-        content |= {f"{name}/table_{i}": _table(table) for i, table in enumerate(section.tables, 1)}
-        content |= {f"{name}/{plot.name}": _image(plot.png, plot.caption) for plot in section.plots}
+        content |= {f"{name}/table_{i}": _wandb_table(table) for i, table in enumerate(section.tables, 1)}
+        content |= {f"{name}/{plot.name}": _wandb_image(plot.png, plot.caption) for plot in section.plots}
     if content:
         run.log(content)
     run.summary.update(_headline_values(sections))
@@ -94,14 +95,14 @@ def _headline_values(sections: Sequence[Section]) -> dict[str, float]:
     return values
 
 
-def _table(table: Table) -> Any:
+def _wandb_table(table: Table) -> Any:
     import wandb
 
     rows = [list(row) for row in table.rows]
     return wandb.Table(columns=list(table.columns), data=rows, allow_mixed_types=True)
 
 
-def _image(png: bytes, caption: str) -> Any:
+def _wandb_image(png: bytes, caption: str) -> Any:
     import wandb
     from PIL import Image
 

@@ -18,10 +18,10 @@ from fer.data.splits import indices, manifest
 from fer.evaluation.data import EvaluationSplit, data_options, read_data, select_split
 from fer.evaluation.runs import TrainedRun
 
-# Options that each model needs as in its training
+# Options that depend on the model: each needs its images as in its training
 _IMAGE_FORMAT = ("size", "color")
 # Options that do not change which images are read
-_NOT_OF_THE_DATA = {"batch_size", "eval_batch_size", "workers", "memory_gb"}
+_IRRELEVANT_OPTIONS = {"batch_size", "eval_batch_size", "workers", "memory_gb"}
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,15 @@ def find_provenance(
     """Compare images with those of a training run.
 
     Args:
-        run: The model.
+        run: The run.
         split: The images.
         dataset: The data set that they are from.
         training_dataset: The data set that the run was trained on: ``dataset`` itself, another, or ``None``
             if it is missing.
     """
-    other = training_dataset is None or not _is_same(training_dataset, dataset)
-    seen = find_seen(split, training_dataset, other)
-    in_test = split.in_test | _in_own_test(split, training_dataset, other)
+    is_other = training_dataset is None or not _is_same(training_dataset, dataset)
+    seen = find_seen(split, training_dataset, is_other)
+    in_test = split.in_test | _in_test_of_training_data(split, training_dataset, is_other)
     about = {
         "data": dataset.source,
         "split": split.name,
@@ -67,13 +67,13 @@ def find_provenance(
         "manifest": split.manifest(),
         "left_out": {**split.left_out},
         "absent": list(split.absent),
-        "other_data": other,
+        "other_data": is_other,
         "changed": []
         if training_dataset is None
         else changed_roles(training_dataset, run.checkpoint.manifest),
         "seen": {role: None if mask is None else int(mask.sum()) for role, mask in seen.items()},
     }
-    return Provenance(about, seen.get("train") if other else _near_duplicates(split, dataset))
+    return Provenance(about, seen.get("train") if is_other else _near_duplicates(split, dataset))
 
 
 def changed_roles(data: EmotionData, trained_on: Mapping[str, Any]) -> list[str]:
@@ -85,7 +85,7 @@ def changed_roles(data: EmotionData, trained_on: Mapping[str, Any]) -> list[str]
 
 
 def _is_same(first: EmotionData, second: EmotionData) -> bool:
-    """Whether two data sets have the same images and labels in the same splits, wherever they are stored."""
+    """Return whether two data sets have the same images and labels in the same splits, at any path."""
     if first is second:
         return True
     return not (
@@ -95,7 +95,7 @@ def _is_same(first: EmotionData, second: EmotionData) -> bool:
 
 
 def find_seen(
-    split: EvaluationSplit, training_dataset: EmotionData | None, other: bool
+    split: EvaluationSplit, training_dataset: EmotionData | None, is_other: bool
 ) -> dict[str, np.ndarray | None]:
     """Return for train and val a mask of the images whose pixels are in that split, bool ``(N,)``.
 
@@ -105,9 +105,10 @@ def find_seen(
     Args:
         split: The images.
         training_dataset: The data set that the run was trained on, if available.
-        other: The images are from another data set. If not, the split that they form is not searched.
+        is_other: Whether the images are from another data set. If not, the split that they form is not
+            searched.
     """
-    roles = [role for role in ("train", "val") if other or split.role not in (role, "all")]
+    roles = [role for role in ("train", "val") if is_other or split.role not in (role, "all")]
     if training_dataset is None or not _are_comparable(split.data, training_dataset):
         return dict.fromkeys(roles)
     digests = pixel_digests(np.asarray(split.data.images))
@@ -116,19 +117,21 @@ def find_seen(
     }
 
 
-def _in_own_test(split: EvaluationSplit, training_dataset: EmotionData | None, other: bool) -> np.ndarray:
-    """Return which images of another data set are in the run's own test split, bool ``(N,)``.
+def _in_test_of_training_data(
+    split: EvaluationSplit, training_dataset: EmotionData | None, is_other: bool
+) -> np.ndarray:
+    """Return which images of another data set are in the test split of the training data, bool ``(N,)``.
 
     They are recognized by perceptual hashes: in gray or in colour, and mostly also in another size.
     """
-    if not other or training_dataset is None or "test" not in training_dataset.roles:
+    if not is_other or training_dataset is None or "test" not in training_dataset.roles:
         return np.zeros(len(split.index), bool)
     test_images = training_dataset.take(indices(training_dataset, "test")).images
     return np.isin(perceptual_hashes(split.data.images), perceptual_hashes(test_images))
 
 
 def _are_comparable(first: EmotionData, second: EmotionData) -> bool:
-    """Whether pixels can be compared: both in memory, with the same size and number of channels."""
+    """Return whether pixels can be compared: both in memory, with the same size and number of channels."""
     return (
         _is_in_memory(first) and _is_in_memory(second) and first.images.shape[1:] == second.images.shape[1:]
     )
@@ -157,7 +160,7 @@ class EvaluationData:
     Args:
         run: The first run: its data is scored, in its label space.
         role: ``train``, ``val``, ``test`` or ``all``.
-        path: Where its data is now; see `fer.evaluation.data.data_options`.
+        path: New path of its data; see `fer.evaluation.data.data_options`.
         other: ``kind:path`` of another data set to score.
 
     Raises:
@@ -184,9 +187,9 @@ class EvaluationData:
 
     def for_run(self, run: TrainedRun) -> "EvaluationData":
         """Return the data in the image size and colour that a run needs; ``self`` if these are the same."""
-        own = data_options(run.checkpoint.config, self._path, self._other)
+        run_options = data_options(run.checkpoint.config, self._path, self._other)
         options = self._options | {
-            name: own[name] for name in _IMAGE_FORMAT if name in own and name in self._options
+            name: run_options[name] for name in _IMAGE_FORMAT if name in run_options and name in self._options
         }
         if options == self._options:
             return self
@@ -210,18 +213,18 @@ class EvaluationData:
 
     def provenance(self, run: TrainedRun) -> Provenance:
         """Return how the images relate to the training of a run."""
-        own = self.training_dataset(run)
-        key = (id(own), json.dumps(run.checkpoint.manifest, sort_keys=True))
+        training_dataset = self.training_dataset(run)
+        key = (id(training_dataset), json.dumps(run.checkpoint.manifest, sort_keys=True))
         if key not in self._provenances:
-            self._provenances[key] = find_provenance(run, self.split, self.dataset, own)
+            self._provenances[key] = find_provenance(run, self.split, self.dataset, training_dataset)
         return self._provenances[key]
 
     def validation_split(self, run: TrainedRun) -> EvaluationSplit | None:
-        """Return the validation split of a run's own data set, if available."""
-        own = self.training_dataset(run)
-        return (
-            None if own is None or "val" not in own.roles else select_split(own, "val", run.checkpoint.labels)
-        )
+        """Return the validation split of the data set that a run was trained on, if available."""
+        dataset = self.training_dataset(run)
+        if dataset is None or "val" not in dataset.roles:
+            return None
+        return select_split(dataset, "val", run.checkpoint.labels)
 
     def _read(self, options: Mapping[str, Any]) -> EmotionData:
         key = self._key(options)
@@ -232,7 +235,7 @@ class EvaluationData:
     @staticmethod
     def _key(options: Mapping[str, Any]) -> str:
         """Return a key that is equal for two spellings of the same data set."""
-        relevant = {name: value for name, value in options.items() if name not in _NOT_OF_THE_DATA}
+        relevant = {name: value for name, value in options.items() if name not in _IRRELEVANT_OPTIONS}
         if relevant.get("path"):
             relevant["path"] = str(expand_user(relevant["path"]).resolve())
         return json.dumps(relevant, sort_keys=True, default=str)

@@ -1,4 +1,4 @@
-"""The sections of an evaluation report, in order. Each analysis writes its own section."""
+"""The sections of an evaluation report, in order."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,22 +13,26 @@ from fer.analysis.report.document import Section
 from fer.core.errors import FerError
 from fer.evaluation.head_pose import find_landmarks
 from fer.evaluation.ledger import History
-from fer.evaluation.sections import calibration, errors, protocol, scores, training
 from fer.evaluation.sections.annotators import annotators_section
+from fer.evaluation.sections.calibration import calibration_section
+from fer.evaluation.sections.errors import confusions_section, gallery_section
 from fer.evaluation.sections.gradcam import SECTION_TITLE, gradcam_section
 from fer.evaluation.sections.label_errors import label_errors_section
+from fer.evaluation.sections.protocol import protocol_section, warning_sections
+from fer.evaluation.sections.scores import scores_section, seeds_section, tta_section
 from fer.evaluation.sections.slices import slices_section
+from fer.evaluation.sections.training import training_section
 from fer.models import EmotionClassifier
 
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """What a report is built from.
+    """Inputs of a report.
 
     Attributes:
-        predictions: With test-time augmentation, if requested.
-        without_tta: The predictions without it; the same object if it was not requested.
-        estimates: What `fer.analysis.metrics.classification.score` returned for ``predictions``.
+        predictions: Predictions with test-time augmentation, if requested.
+        without_tta: Predictions without it; the same object if it was not requested.
+        estimates: Result of `fer.analysis.metrics.classification.score` for ``predictions``.
         estimates_without_tta: The same for ``without_tta``.
         images: uint8 ``(N, H, W, C)``, the images of the predictions; on disk or in memory.
         calibration: Fitted on the validation split, or ``None``.
@@ -58,31 +62,31 @@ def build_sections(inputs: ReportInputs) -> list[Section]:
     """Return the sections of a report, warnings first."""
     about = inputs.predictions.about
     return [
-        *protocol.warnings(about, inputs.history),
+        *warning_sections(about, inputs.history),
         *_scores(inputs),
         annotators_section(inputs.predictions),
-        calibration.section(inputs.without_tta, inputs.calibration),
+        calibration_section(inputs.without_tta, inputs.calibration),
         *_errors(inputs),
         *_training(inputs),
-        protocol.section(about, inputs.history),
+        protocol_section(about, inputs.history),
     ]
 
 
 def _scores(inputs: ReportInputs) -> Iterator[Section]:
     if inputs.seeds:
         abouts, estimates = zip(*inputs.seeds, strict=True)
-        yield scores.seeds_section(abouts, estimates)
-    yield scores.section(inputs.predictions, dict(inputs.estimates))
+        yield seeds_section(abouts, estimates)
+    yield scores_section(inputs.predictions, dict(inputs.estimates))
     if inputs.without_tta is not inputs.predictions:
         name = inputs.predictions.about["tta"]
-        yield scores.tta_section(name, inputs.estimates_without_tta, inputs.estimates)
+        yield tta_section(name, inputs.estimates_without_tta, inputs.estimates)
 
 
 def _errors(inputs: ReportInputs) -> Iterator[Section]:
     about, predictions = inputs.predictions.about, inputs.predictions
-    yield errors.section(predictions)
-    yield errors.gallery_section(predictions, inputs.images)
-    # Confident predictions reveal label errors only on images whose labels the model was not trained on.
+    yield confusions_section(predictions)
+    yield gallery_section(predictions, inputs.images)
+    # Confident predictions reveal label errors only if the model was not trained on these labels
     if about["other_data"] or about["role"] not in ("train", "all"):
         yield label_errors_section(predictions, inputs.images)
     yield slices_section(predictions, inputs.images, inputs.has_copy, *find_landmarks(inputs.images))
@@ -101,4 +105,4 @@ def _gradcam(inputs: ReportInputs, model: EmotionClassifier) -> Section:
 
 def _training(inputs: ReportInputs) -> Iterator[Section]:
     if inputs.epochs:
-        yield training.section(inputs.epochs, inputs.monitor)
+        yield training_section(inputs.epochs, inputs.monitor)

@@ -63,7 +63,7 @@ class TrainedRun:
 
     @property
     def training_key(self) -> tuple[str, ...]:
-        """What all seeds of one recipe have in common; see `make_training_key`."""
+        """Key that is equal for all seeds of one recipe; see `make_training_key`."""
         return make_training_key(self.recipe_sha256, self.checkpoint.manifest)
 
     @property
@@ -157,11 +157,11 @@ def _without(value: Any, keys: set[str]) -> Any:
 
 
 def check_distinct_seeds(trainings: Iterable[tuple[Hashable, int | None, str]]) -> None:
-    """Reject two checkpoints of one training run, which would count as two seeds.
+    """Raise `FerError` for two checkpoints of one training run, which would count as two seeds.
 
     Args:
-        trainings: For each checkpoint the key of its training (`TrainedRun.training_key`), its
-            seed (None: several, or unknown), and its path.
+        trainings: For each checkpoint the key of its training (`TrainedRun.training_key`), its seed (None if
+            there are several or it is unknown), and its path.
 
     Raises:
         FerError: Two have the same key and seed.

@@ -1,4 +1,4 @@
-"""Score a run on a split; its predictions include where model and images come from."""
+"""Score runs: predictions on a split with their provenance, ensembles, and the calibration of a run."""
 
 import hashlib
 import os
@@ -25,22 +25,22 @@ _DEFAULT_BATCH_SIZE = 512
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """Predictions of a run; ``without_tta`` is ``None`` if no test-time augmentation was used."""
+    """Predictions of a run; ``without_tta`` is ``None`` without test-time augmentation."""
 
     predictions: Predictions
     without_tta: Predictions | None
 
 
-def score(
+def score_run(
     run: TrainedRun, split: EvaluationSplit, about: Mapping[str, Any], tta: str | None = None
 ) -> ScoredRun:
-    """Run a model over images.
+    """Return the predictions of a run for the images of a split.
 
     Args:
-        run: The model.
+        run: The run.
         split: The images.
         about: Provenance of the images; see `fer.evaluation.provenance.find_provenance`.
-        tta: See `fer.evaluation.inference.infer`.
+        tta: Test-time augmentation; see `fer.evaluation.inference.infer`.
 
     Raises:
         FerError: Images cannot be read, the augmentation is unknown, or the model returns NaN.
@@ -58,7 +58,7 @@ def score(
 
 
 def _check_finite(logits: np.ndarray, run: TrainedRun) -> None:
-    """Reject NaN: its argmax would count as a prediction of the first emotion."""
+    """Raise `FerError` for NaN and infinity: the argmax of NaN would count as the first emotion."""
     if num_bad := int((~np.isfinite(logits)).any(1).sum()):
         raise FerError(
             f"{run.path}: expected finite numbers from the model, got NaN or infinity for {num_bad:,} of "
@@ -67,7 +67,7 @@ def _check_finite(logits: np.ndarray, run: TrainedRun) -> None:
 
 
 def average(probs: list[np.ndarray], base: Predictions, about: Mapping[str, Any]) -> Predictions:
-    """Return ``base`` with its probabilities replaced by the mean of these, ``(N, K)`` each."""
+    """Return ``base`` with the mean of several ``probs``, ``(N, K)`` each, and further ``about`` entries."""
     mean: np.ndarray = np.asarray(np.mean(probs, axis=0, dtype=np.float64))
     logits = np.log(np.maximum(mean, np.finfo(np.float32).tiny)).astype(np.float32)
     return replace(base, probs=mean.astype(np.float32), logits=logits, about={**base.about, **about})
@@ -115,7 +115,7 @@ def _about_run(run: TrainedRun) -> dict[str, Any]:
     }
 
 
-def ensemble(members: Sequence[Predictions]) -> Predictions:
+def ensemble_predictions(members: Sequence[Predictions]) -> Predictions:
     """Return the mean of the probabilities of several models for the same images.
 
     Args:
@@ -149,7 +149,7 @@ def ensemble(members: Sequence[Predictions]) -> Predictions:
 
 
 def _combine_provenance(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the provenance of the images for the ensemble: what one member has seen counts as seen."""
+    """Return the provenance of the images for an ensemble: an image seen by one member counts as seen."""
     seen: dict[str, int | None] = {}
     for role in dict.fromkeys(role for about in abouts for role in about["seen"]):
         counts = [about["seen"].get(role) for about in abouts]
@@ -172,10 +172,10 @@ def _joint_hash(hashes: list[str]) -> str:
 def find_calibration(
     predictions: Predictions, run: TrainedRun | None, data: EvaluationData
 ) -> Calibration | None:
-    """Return the calibration of a run, fitted on its own validation split or loaded from its folder.
+    """Return the calibration of a run: fitted on its validation split, or loaded from its folder.
 
     Args:
-        predictions: Of any split, without test-time augmentation.
+        predictions: Predictions for any split, without test-time augmentation.
         run: The run; ``None`` for an ensemble, which is only calibrated when its validation split is scored.
         data: The evaluation data.
 
@@ -192,7 +192,7 @@ def find_calibration(
         calibration = calibrate(validation)
     else:
         return None
-    if run is not None and _may_write(run):
+    if run is not None and _can_store_calibration(run):
         write_calibration(run.path.parent, calibration)
     return calibration
 
@@ -206,14 +206,14 @@ def _score_validation(run: TrainedRun, data: EvaluationData) -> Predictions | No
     dataset, split = data.training_dataset(run), data.validation_split(run)
     if dataset is None or split is None:
         return None
-    predictions = score(run, split, find_provenance(run, split, dataset, dataset).about).predictions
+    predictions = score_run(run, split, find_provenance(run, split, dataset, dataset).about).predictions
     return predictions if _is_own_validation(predictions) else None
 
 
-def _may_write(run: TrainedRun) -> bool:
-    """Whether the folder is writable and has no calibration with precedence.
+def _can_store_calibration(run: TrainedRun) -> bool:
+    """Return whether the calibration can be stored in the folder of the checkpoint.
 
-    The calibration of the best checkpoint takes precedence over that of any other.
+    The folder must be writable. Only the calibration of the best checkpoint replaces an existing one.
     """
     folder = run.path.parent
     return os.access(folder, os.W_OK) and (run.path.stem == "best" or read_calibration(folder) is None)

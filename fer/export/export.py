@@ -1,11 +1,10 @@
-"""Export one or several trained runs to a bundle: graph, calibration, parity check, quantisation, card."""
+"""Export one or several trained runs to a bundle: ONNX graph, calibration, parity check, int8, model card."""
 
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.evaluation.provenance import EvaluationData
 from fer.evaluation.runs import TrainedRun, load_run
-from fer.evaluation.score import ensemble, find_calibration, score
-from fer.export import model_card, quantize
+from fer.evaluation.score import ensemble_predictions, find_calibration, score_run
 from fer.export.graph import (
     OPSET,
     ExportModel,
@@ -30,9 +28,23 @@ from fer.export.graph import (
     write_metadata,
     write_onnx,
 )
-from fer.export.model_card import choose_name, crop_rule, licence, training
+from fer.export.model_card import (
+    choose_name,
+    copies_in_training,
+    crop_rule,
+    licence,
+    measure_metrics,
+    recorded_metrics,
+    training_entry,
+)
 from fer.export.parity import NUM_IMAGES, check_parity
-from fer.export.quantize import convert_to_fp16
+from fer.export.quantize import (
+    NUM_CALIBRATION,
+    convert_to_fp16,
+    evaluate_int8,
+    predict_probabilities,
+    quantise,
+)
 from fer.export.run_images import (
     is_gray,
     open_validation_data,
@@ -41,6 +53,7 @@ from fer.export.run_images import (
     validation_faces,
 )
 from fer.models import count_parameters
+from fer.training.run_folder import package_version
 
 _PACKAGES = ("fer-lightning", "torch", "timm", "onnx", "onnxruntime")
 
@@ -118,12 +131,12 @@ def export(request: Namespace) -> tuple[Bundle, TrainedRun]:
         if request.int8 and evaluation is None:
             raise FerError("--int8: expected the run's data, got none. Give its path with --calibration.")
         job = ExportJob(runs, name, evaluation, load_or_fit_calibration(runs, evaluation), request.crop)
-        write_card(folder, _fill(folder / MODEL, job, request))
+        write_card(folder, _write_model(folder / MODEL, job, request))
     return read_bundle(target), run
 
 
-def _fill(path: Path, job: ExportJob, request: Namespace) -> Card:
-    """Write and check the model file, and quantise it on request; return the card."""
+def _write_model(path: Path, job: ExportJob, request: Namespace) -> Card:
+    """Write and check the ONNX file, and quantise it on request; return the card."""
     network = ExportModel(job.model, is_gray(job.first), job.temperature, job.side, job.network_side)
     write_onnx(network, path, job.about)
     images, kind = parity_faces(job.first, job.evaluation, job.side, NUM_IMAGES)
@@ -145,12 +158,12 @@ def _fill(path: Path, job: ExportJob, request: Namespace) -> Card:
 def _try_int8(path: Path, job: ExportJob) -> dict[str, Any]:
     """Replace the fp32 model by an int8 model if that is better; return the benchmark's report."""
     assert job.evaluation is not None
-    faces = training_faces(job.evaluation, quantize.NUM_CALIBRATION)
+    faces = training_faces(job.evaluation, NUM_CALIBRATION)
     int8_path = path.with_suffix(".int8")
-    quantize.quantise(path, int8_path, faces)
+    quantise(path, int8_path, faces)
     write_metadata(int8_path, job.about)
-    result = quantize.evaluate_int8(path, int8_path, *validation_faces(job.evaluation))
-    int8_path.replace(path) if result.kept else int8_path.unlink()
+    result = evaluate_int8(path, int8_path, *validation_faces(job.evaluation))
+    int8_path.replace(path) if result.is_accepted else int8_path.unlink()
     return result.report | {"calibration_images": len(faces)}
 
 
@@ -168,7 +181,7 @@ def _card(path: Path, job: ExportJob, precision: str, measured: dict[str, Any]) 
         precision=precision,
         model=_describe_model(path, job),
         metrics=_metrics(path, job, precision),
-        training=training(job.runs),
+        training=training_entry(job.runs),
         export=_describe_export(job) | measured,
         licence=licence(job.runs),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -186,29 +199,21 @@ def _describe_model(path: Path, job: ExportJob) -> dict[str, Any]:
 
 
 def _describe_export(job: ExportJob) -> dict[str, Any]:
-    versions = {name: _version(name) for name in _PACKAGES}
+    versions = {name: package_version(name) for name in _PACKAGES}
     return {"versions": versions, "opset": OPSET, "calibration": calibration_entry(job.calibration)}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return packages.version(name)
-    except packages.PackageNotFoundError:
-        return None
 
 
 def _metrics(path: Path, job: ExportJob, precision: str) -> dict[str, Any]:
     """Return the metrics of the exported file if the validation data is available, else those of the run."""
-    recorded = model_card.recorded_metrics(job.first) if len(job.runs) == 1 else {}
+    recorded = recorded_metrics(job.first) if len(job.runs) == 1 else {}
     if precision != "fp32":
         recorded = {role: entry | {"of": "the model in fp32"} for role, entry in recorded.items()}
     if job.evaluation is None:
         return recorded
     faces, target = validation_faces(job.evaluation)
-    measured = model_card.measure_metrics(
-        job.evaluation, job.first.checkpoint.labels, target, quantize.predict_probabilities(path, faces)
-    )
-    return recorded | {"val": measured | {"copies_in_training": model_card.copies_in_training(job.runs)}}
+    probs = predict_probabilities(path, faces)
+    measured = measure_metrics(job.evaluation, job.first.checkpoint.labels, target, probs)
+    return recorded | {"val": measured | {"copies_in_training": copies_in_training(job.runs)}}
 
 
 def load_or_fit_calibration(
@@ -218,7 +223,7 @@ def load_or_fit_calibration(
 
     Args:
         runs: One run, or the members of an ensemble; for an ensemble a calibration is always fitted.
-        evaluation: The run's own validation split, see `fer.export.run_images.open_validation_data`.
+        evaluation: The run's validation data, from `fer.export.run_images.open_validation_data`.
 
     Returns:
         None if there is neither a stored calibration nor data; the model is then exported uncalibrated.
@@ -227,10 +232,12 @@ def load_or_fit_calibration(
     stored = read_calibration(single_run.path.parent, single_run.model_sha256) if single_run else None
     if stored is not None or evaluation is None:
         return stored
-    # All members were selected on these images, so their provenance is the same.
+    # All members were selected on these images, so they share their provenance.
     about = evaluation.provenance(runs[0]).about
-    predictions = [score(run, evaluation.split, about).predictions for run in runs]
-    return find_calibration(predictions[0] if single_run else ensemble(predictions), single_run, evaluation)
+    predictions = [score_run(run, evaluation.split, about).predictions for run in runs]
+    return find_calibration(
+        predictions[0] if single_run else ensemble_predictions(predictions), single_run, evaluation
+    )
 
 
 def choose_threshold(calibration: Calibration) -> Threshold | None:

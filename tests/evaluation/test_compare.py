@@ -127,8 +127,8 @@ def test_stored_predictions_of_changed_data_are_not_reused(fer2013_csv, tmp_path
     rows = data.read_text().splitlines(keepends=True)
     fewer = [row for row in rows if row.endswith("PublicTest\n")][5:]
     data.write_text("".join([row for row in rows if "PublicTest" not in row] + fewer))
-    (found,) = load_compared_runs([str(run)], "val", None, False)
-    assert (found.is_new, len(found.predictions)) == (True, 30)
+    (reloaded,) = load_compared_runs([str(run)], "val", None, False)
+    assert (reloaded.is_new, len(reloaded.predictions)) == (True, 30)
 
 
 def test_runs_with_the_same_name_get_unique_names(runs, fer_compare, tmp_path):
@@ -157,8 +157,8 @@ def test_stored_predictions_are_not_reused_for_data_at_another_path(runs, fer201
     moved = tmp_path / "moved.csv"
     moved.write_text("".join([row for row in rows if "PublicTest" not in row] + public))
     assert not load_compared_runs([str(runs[0])], "val", str(fer2013_csv), False)[0].is_new
-    (found,) = load_compared_runs([str(runs[0])], "val", str(moved), False)
-    assert (found.is_new, len(found.predictions)) == (True, 14)
+    (reloaded,) = load_compared_runs([str(runs[0])], "val", str(moved), False)
+    assert (reloaded.is_new, len(reloaded.predictions)) == (True, 14)
 
 
 def test_test_scores_are_recorded_in_the_ledger(runs, fer_compare):

@@ -36,7 +36,7 @@ def test_data_on_disk_gives_the_same_report_without_loading_it_all(
         assert fer_evaluate(run)[0] == 0
         reports.append(numbers(run / "report" / "val"))
     measured = ("brightness", "contrast", "sharpness")
-    slices = [[one for one in found["slices"]["slices"] if one["factor"] in measured] for found in reports]
+    slices = [[one for one in report["slices"]["slices"] if one["factor"] in measured] for report in reports]
     assert slices[0] == slices[1] != []
     assert reports[0]["scores"] == reports[1]["scores"]
 
@@ -49,11 +49,11 @@ def test_report_of_the_validation_split(fer_evaluate, outputs, data, all_section
     assert {"index.html", "report.md", "metrics.json", "predictions.npz"} <= {
         p.name for p in folder.iterdir()
     }
-    table, found = Predictions.load(folder / "predictions.npz"), numbers(folder)
-    assert found["scores"]["accuracy"]["value"] == pytest.approx(accuracy_score(table.target, table.preds))
+    table, metrics = Predictions.load(folder / "predictions.npz"), numbers(folder)
+    assert metrics["scores"]["accuracy"]["value"] == pytest.approx(accuracy_score(table.target, table.preds))
     macro = f1_score(table.target, table.preds, average="macro")
-    assert found["scores"]["macro_f1"]["value"] == pytest.approx(macro)
-    assert found["protocol"]["standing"] == "validation, selection split"
+    assert metrics["scores"]["macro_f1"]["value"] == pytest.approx(macro)
+    assert metrics["protocol"]["standing"] == "validation, selection split"
     assert {
         "calibration",
         "human",
@@ -62,7 +62,7 @@ def test_report_of_the_validation_split(fer_evaluate, outputs, data, all_section
         "label_errors",
         "slices",
         "gradcam",
-    } <= found.keys()
+    } <= metrics.keys()
     assert f"{accuracy_score(table.target, table.preds):.1%}"[:-1] in output
     assert "validation, selection split" in output
     assert str(folder / "index.html") in output
@@ -154,12 +154,12 @@ def test_two_checkpoints_of_one_training_run_are_rejected_as_seeds(fer_evaluate,
 def test_seeds_of_a_recipe(fer_evaluate, outputs, data):
     runs = [write_run(outputs, data, seed) for seed in range(3)]
     status, _, _ = fer_evaluate(*runs, "--output", outputs / "seeds")
-    found = numbers(outputs / "seeds")["seeds"]
+    metrics = numbers(outputs / "seeds")["seeds"]
     alone = [Predictions.load(run / "report" / "val" / "predictions.npz") for run in runs]
     accuracies = [accuracy_score(table.target, table.preds) for table in alone]
     assert status == 0
-    assert found["accuracy"]["value"] == pytest.approx(np.mean(accuracies))
-    assert found["spread"]["accuracy"]["deviation"] == pytest.approx(np.std(accuracies, ddof=1))
+    assert metrics["accuracy"]["value"] == pytest.approx(np.mean(accuracies))
+    assert metrics["spread"]["accuracy"]["deviation"] == pytest.approx(np.std(accuracies, ddof=1))
     median = Predictions.load(outputs / "seeds" / "predictions.npz")
     assert accuracy_score(median.target, median.preds) == sorted(accuracies)[1]
 
@@ -186,9 +186,9 @@ def test_ensemble_of_two_recipes(fer_evaluate, outputs, data):
 def test_another_data_set_is_mapped_to_the_labels_of_the_model(fer_evaluate, outputs, data, fer2013_csv):
     run = write_run(outputs, data)
     _, output, _ = fer_evaluate(run, "--data", f"ferplus:{fer2013_csv.parent}", "--split", "val")
-    found = numbers(next((run / "report").glob("ferplus*_val")))["protocol"]
-    assert list(found["left_out"]) == ["contempt, which the model cannot say"]
-    assert found["seen"]["val"] > 0
+    metrics = numbers(next((run / "report").glob("ferplus*_val")))["protocol"]
+    assert list(metrics["left_out"]) == ["contempt, which the model cannot say"]
+    assert metrics["seen"]["val"] > 0
     assert "WARNING" in output
 
 

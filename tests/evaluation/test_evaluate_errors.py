@@ -76,8 +76,8 @@ def test_no_emotion_in_common(fer_evaluate, outputs, data):
 
 
 def test_missing_split(fer_evaluate, outputs, data, fer2013_csv, tmp_path):
-    kept = [line for line in fer2013_csv.read_text().splitlines() if "Private" not in line]
-    (tmp_path / "short.csv").write_text("\n".join(kept) + "\n")
+    lines = [line for line in fer2013_csv.read_text().splitlines() if "Private" not in line]
+    (tmp_path / "short.csv").write_text("\n".join(lines) + "\n")
     run = write_run(outputs, data)
     assert_rejected(
         fer_evaluate(run, "--path", tmp_path / "short.csv", "--split", "test"), "expected a test split"
@@ -86,7 +86,6 @@ def test_missing_split(fer_evaluate, outputs, data, fer2013_csv, tmp_path):
 
 
 def test_code_in_a_checkpoint_is_not_executed(fer_evaluate, outputs, data, tmp_path):
-
     run = write_run(outputs, data)
     torch.save({"state_dict": Touch(tmp_path / "touched")}, run / "checkpoints" / "best.ckpt")
     assert_rejected(fer_evaluate(run), "cannot be loaded as plain tensors")

@@ -47,9 +47,9 @@ def test_a_linear_head_on_the_mean_of_a_map_has_a_cam_in_closed_form():
     cells = images.unfold(2, 4, 4).unfold(3, 4, 4).mean((-1, -2))
     cam = torch.einsum("bc,bchw->bhw", model.head.weight[classes], cells).clamp_min(0)
     expected = F.interpolate(cam[:, None], (32, 32), mode="bilinear", align_corners=False)[:, 0]
-    found = saliency_maps(model, images, classes)
-    torch.testing.assert_close(found, (expected / expected.amax((1, 2), keepdim=True)).nan_to_num())
-    assert found.max() > 0
+    maps = saliency_maps(model, images, classes)
+    torch.testing.assert_close(maps, (expected / expected.amax((1, 2), keepdim=True)).nan_to_num())
+    assert maps.max() > 0
 
 
 def test_gradients_match_finite_differences():
@@ -67,8 +67,8 @@ def test_gradients_match_finite_differences():
             weights.append(change[0, 2] / 2e-5)
         cells = sum(w * plane for w, plane in zip(weights, features[0], strict=True)).clamp_min(0)
         expected = F.interpolate(cells[None, None], (48, 48), mode="bilinear", align_corners=False)[0, 0]
-    found = saliency_maps(model, image, torch.tensor([2]))[0]
-    torch.testing.assert_close(found * expected.max(), expected, rtol=1e-4, atol=1e-7)
+    maps = saliency_maps(model, image, torch.tensor([2]))[0]
+    torch.testing.assert_close(maps * expected.max(), expected, rtol=1e-4, atol=1e-7)
 
 
 class Constant(nn.Module):
@@ -85,7 +85,7 @@ class Constant(nn.Module):
 def test_vit_maps_use_the_tokens_before_the_last_attention():
     model = build_model(MODELS["test_vit"], 7, 1).eval()
     image, last = torch.rand(1, 1, 96, 96), model.backbone.model.blocks[-1]
-    found = saliency_maps(model, image, torch.tensor([3]))[0]
+    maps = saliency_maps(model, image, torch.tensor([3]))[0]
     seen = []
     last.norm1.register_forward_hook(lambda module, inputs, output: seen.append(output.detach()))
     model(image)
@@ -97,7 +97,7 @@ def test_vit_maps_use_the_tokens_before_the_last_attention():
     for row, column in np.ndindex(6, 6):
         cells[row, column] = max(values[model.backbone.num_prefix_tokens + 6 * row + column], 0)
     expected = F.interpolate(cells[None, None], (96, 96), mode="bilinear", align_corners=False)[0, 0]
-    torch.testing.assert_close(found * expected.max(), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(maps * expected.max(), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_cams_match_their_formulas():
@@ -154,9 +154,9 @@ def test_saliency_has_no_side_effects_and_works_with_frozen_weights():
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     with torch.no_grad():
-        found = saliency_maps(model, images, classes)
-    torch.testing.assert_close(found, expected)
-    assert not found.requires_grad
+        maps = saliency_maps(model, images, classes)
+    torch.testing.assert_close(maps, expected)
+    assert not maps.requires_grad
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())
 
@@ -172,8 +172,8 @@ def test_a_coarse_final_map_is_replaced_by_a_finer_one():
     (gradient,) = torch.autograd.grad(logit, stage)
     expected = (gradient.clamp_min(0) * stage).sum(1).detach()
     expected = F.interpolate(expected[:, None], (48, 48), mode="bilinear", align_corners=False)[0, 0]
-    found = saliency_maps(model, images, torch.tensor([4]))[0]
-    torch.testing.assert_close(found, expected / expected.max())
+    maps = saliency_maps(model, images, torch.tensor([4]))[0]
+    torch.testing.assert_close(maps, expected / expected.max())
 
 
 def test_saliency_is_zero_without_evidence():
@@ -185,8 +185,8 @@ def test_saliency_is_zero_without_evidence():
 def test_deletion_drop_matches_a_loop():
     model = build_model(MODELS["fast_cnn"], 7, 1).eval()
     images, classes, maps = torch.rand(2, 1, 48, 48), torch.tensor([1, 5]), torch.rand(2, 48, 48)
-    found = deletion_drop(model, images, classes, maps)
-    for image, number, saliency, drop in zip(images, classes, maps, found, strict=True):
+    drops = deletion_drop(model, images, classes, maps)
+    for image, number, saliency, drop in zip(images, classes, maps, drops, strict=True):
         painted = image.clone()
         for pixel in saliency.flatten().argsort(descending=True)[: round(0.1 * 48 * 48)].tolist():
             painted[0, pixel // 48, pixel % 48] = image.mean()
@@ -197,9 +197,9 @@ def test_deletion_drop_matches_a_loop():
 def test_attention_maps_need_a_model_with_a_mask():
     images = torch.rand(2, 1, 48, 48)
     spatial = build_model({**MODELS["test_resnet"], "attention": {"name": "spatial"}}, 7, 1).eval()
-    found = attention_maps(spatial, images)
+    masks = attention_maps(spatial, images)
     mask = spatial.attention_map(images, 48)
-    torch.testing.assert_close(found, mask / mask.flatten(1).max(1).values[:, None, None])
+    torch.testing.assert_close(masks, mask / mask.flatten(1).max(1).values[:, None, None])
     assert attention_maps(build_model(MODELS["test_resnet"], 7, 1).eval(), images) is None
 
 

@@ -21,9 +21,9 @@ def test_test_scores_are_recorded_and_counted(fer_evaluate, outputs, data):
     assert first["recipe_sha256"] == second["recipe_sha256"] == third["recipe_sha256"]
     assert first["model_sha256"] == third["model_sha256"] != second["model_sha256"]
     assert (first["tta"], third["tta"]) == (None, "flip")
-    found = numbers(run / "report" / "test_flip")
-    assert third["result"]["accuracy"] == found["scores"]["accuracy"]
-    assert found["protocol"]["earlier_scores"] == {
+    metrics = numbers(run / "report" / "test_flip")
+    assert third["result"]["accuracy"] == metrics["scores"]["accuracy"]
+    assert metrics["protocol"]["earlier_scores"] == {
         "same_model": 1,
         "same_recipe": 2,
         "recipes": 1,
@@ -31,8 +31,8 @@ def test_test_scores_are_recorded_and_counted(fer_evaluate, outputs, data):
     }
     assert "scored 3 times" in output
     assert "2 scores on these test images before" in output
-    assert found["tta"]["plain"]["accuracy"] == numbers(run / "report" / "test")["scores"]["accuracy"]
-    assert found["calibration"]["cross_fitted"] is False
+    assert metrics["tta"]["plain"]["accuracy"] == numbers(run / "report" / "test")["scores"]["accuracy"]
+    assert metrics["calibration"]["cross_fitted"] is False
 
 
 def test_test_images_in_split_all_are_recorded(fer_evaluate, outputs, data):

@@ -22,8 +22,8 @@ def test_overlap_of_a_subset_is_one(sizes):
 @pytest.mark.parametrize("shared", [0, 100, 400, 1000])
 def test_overlap_is_estimated(shared):
     """Tolerance for 256 hashes: three standard errors of a proportion of 0.5 are 0.1."""
-    found = estimate_overlap(make_sketch(ITEMS[:2000]), make_sketch(ITEMS[2000 - shared : 4000 - shared]))
-    assert found == pytest.approx(shared / 2000, abs=0.1 if shared else 0)
+    overlap = estimate_overlap(make_sketch(ITEMS[:2000]), make_sketch(ITEMS[2000 - shared : 4000 - shared]))
+    assert overlap == pytest.approx(shared / 2000, abs=0.1 if shared else 0)
 
 
 def test_overlap_of_empty_sketches_is_zero():

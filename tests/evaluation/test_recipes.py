@@ -7,8 +7,8 @@ OTHER = {"ema": False, "optimizer": {"name": "sgd", "lr": 1e-3, "momentum": 0.9,
 
 
 def test_options_that_differ_or_are_missing():
-    found = {"ema": [True, False], "optimizer.name": ["adamw", "sgd"], "optimizer.momentum": ["–", 0.9]}
-    assert recipe_differences({"one": ONE, "other": OTHER}) == found
+    expected = {"ema": [True, False], "optimizer.name": ["adamw", "sgd"], "optimizer.momentum": ["–", 0.9]}
+    assert recipe_differences({"one": ONE, "other": OTHER}) == expected
     assert recipe_differences({"one": ONE, "again": ONE}) == {}
 
 

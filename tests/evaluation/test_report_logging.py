@@ -48,8 +48,12 @@ def test_tables_and_plots_are_logged_in_one_step(offline):
 
 
 def test_headline_metrics_are_in_the_summary(offline):
-    found = {key: value for key, value in offline.summary.items() if "accuracy" in key}
-    assert found == {"report/accuracy": 0.589, "report/accuracy_low": 0.573, "report/accuracy_high": 0.605}
+    accuracies = {key: value for key, value in offline.summary.items() if "accuracy" in key}
+    assert accuracies == {
+        "report/accuracy": 0.589,
+        "report/accuracy_low": 0.573,
+        "report/accuracy_high": 0.605,
+    }
     assert "report/uar" not in offline.summary  # it is undefined
 
 

@@ -16,7 +16,7 @@ from fer.evaluation.data import data_options, select_split
 from fer.evaluation.inference import infer
 from fer.evaluation.provenance import EvaluationData
 from fer.evaluation.runs import hash_model, hash_recipe, load_run
-from fer.evaluation.score import ensemble, score
+from fer.evaluation.score import ensemble_predictions, score_run
 from fer.evaluation.sections.protocol import _changes
 
 
@@ -29,9 +29,10 @@ def run(tmp_path, fer2013_csv):
     return make
 
 
-def scored(run, role="val", tta=None, **place):
-    data = EvaluationData(run, role, **place)
-    return score(run, data.split, data.provenance(run).about, tta)
+def scored(run, role="val", tta=None, **options):
+    """Return the predictions of a run; ``options`` are those of `EvaluationData`."""
+    data = EvaluationData(run, role, **options)
+    return score_run(run, data.split, data.provenance(run).about, tta)
 
 
 def reference(run, images, change=lambda x: x):
@@ -87,13 +88,13 @@ def test_ten_crops_are_corners_centre_and_their_mirrors(run, fer2013_csv):
         ]
         crop = np.stack(crops)[..., None]
         probs += [reference(one, crop), reference(one, crop[:, :, ::-1])]
-    found = scored(one, tta="ten-crop").predictions.probs
-    np.testing.assert_allclose(found, np.mean(probs, axis=0), atol=1e-4)
+    result = scored(one, tta="ten-crop").predictions.probs
+    np.testing.assert_allclose(result, np.mean(probs, axis=0), atol=1e-4)
 
 
 def test_ensemble_is_the_mean_of_probabilities(run):
     first, second = (scored(run(seed)).predictions for seed in (0, 1))
-    both = ensemble([first, second])
+    both = ensemble_predictions([first, second])
     np.testing.assert_allclose(both.probs, (first.probs.astype(float) + second.probs) / 2, atol=1e-6)
     assert both.about["parameters"] == 2 * first.about["parameters"]
     assert both.about["model_sha256"] not in (first.about["model_sha256"], second.about["model_sha256"])
@@ -106,7 +107,7 @@ def test_test_images_of_one_member_are_those_of_the_ensemble(run):
     second = replace(
         second, about={**second.about, **about, "trained_on": {"splits": {**splits, "other": {"split": "o"}}}}
     )
-    both = ensemble([first, second]).about
+    both = ensemble_predictions([first, second]).about
     assert (both["has_test"], both["test_images"]) == (True, "abc")
     assert [text for text in _changes(both) if "other split (o)" in text]
 
@@ -114,7 +115,7 @@ def test_test_images_of_one_member_are_those_of_the_ensemble(run):
 def test_ensemble_of_different_label_spaces_is_rejected(run):
     first = scored(run()).predictions
     with pytest.raises(FerError, match="rafdb7"):
-        ensemble([first, replace(first, labels=RAFDB7)])
+        ensemble_predictions([first, replace(first, labels=RAFDB7)])
 
 
 def test_hash_of_a_model_depends_only_on_its_weights(run):
@@ -245,8 +246,8 @@ def test_defaults_of_another_data_set_come_from_its_yaml(run):
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
 def test_batch_size_does_not_change_the_logits(batch_size, run, fer2013_csv):
     one, data = run(), read_fer2013(fer2013_csv)
-    found = infer(one.checkpoint.model, data, 48, batch_size).logits
-    np.testing.assert_allclose(found, infer(one.checkpoint.model, data, 48, 140).logits, atol=1e-5)
+    logits = infer(one.checkpoint.model, data, 48, batch_size).logits
+    np.testing.assert_allclose(logits, infer(one.checkpoint.model, data, 48, 140).logits, atol=1e-5)
 
 
 def test_best_or_last(run):

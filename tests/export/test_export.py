@@ -23,7 +23,7 @@ from fer.core.labels import FER7
 from fer.core.paths import CONFIG_DIR
 from fer.evaluation.provenance import EvaluationData
 from fer.evaluation.runs import load_run
-from fer.evaluation.score import score
+from fer.evaluation.score import score_run
 from fer.export import export
 
 pytestmark = pytest.mark.usefixtures("exported_once")
@@ -102,9 +102,8 @@ def test_the_code_in_the_readme_runs(fer_export, run, tmp_path):
 def test_the_bundle_has_no_local_paths(fer_export, run, tmp_path, fer2013_csv):
     fer_export(run)
     for path in (run / "bundle").iterdir():
-        assert not [
-            place for place in (tmp_path, fer2013_csv.parent) if str(place).encode() in path.read_bytes()
-        ]
+        content = path.read_bytes()
+        assert not [folder for folder in (tmp_path, fer2013_csv.parent) if str(folder).encode() in content]
 
 
 def test_a_checkpoint_file_and_an_output_folder(fer_export, run, tmp_path):
@@ -192,7 +191,7 @@ def test_metrics_from_the_training_record(fer_export, run_without_data):
     ],
 )
 def test_errors_are_one_line(fer_export, run, arguments, message):
-    status, _, error = fer_export(*(run if word == "RUN" else word for word in arguments))
+    status, _, error = fer_export(*(run if argument == "RUN" else argument for argument in arguments))
     assert status == 2
     assert error.startswith("error: ")
     assert error.count("\n") == 1
@@ -214,16 +213,16 @@ def test_synthetic_faces_have_their_own_crop_rule(fer_export, tmp_path):
 @pytest.mark.parametrize("memory_gb", [0.0, 2.0])
 def test_a_folder_with_a_damaged_image(memory_gb, fer_export, tmp_path):
     """Its crop rule was not measured, so the generic one is used; training skips the unreadable image."""
-    place = write_folder(tmp_path / "set")
-    damaged = sorted((place / "train").rglob("*.png"))[3]
-    (place / "val" / "angry").mkdir(parents=True)
-    damaged = damaged.rename(place / "val" / "angry" / damaged.name)
-    for kept in sorted((place / "train").rglob("*.png"))[::3]:
-        (place / "val" / kept.parent.name).mkdir(exist_ok=True)
-        kept.rename(place / "val" / kept.parent.name / kept.name)
+    folder = write_folder(tmp_path / "set")
+    damaged = sorted((folder / "train").rglob("*.png"))[3]
+    (folder / "val" / "angry").mkdir(parents=True)
+    damaged = damaged.rename(folder / "val" / "angry" / damaged.name)
+    for path in sorted((folder / "train").rglob("*.png"))[::3]:
+        (folder / "val" / path.parent.name).mkdir(exist_ok=True)
+        path.rename(folder / "val" / path.parent.name / path.name)
     damaged.write_bytes(damaged.read_bytes()[:400])
     data = yaml.safe_load((CONFIG_DIR / "datamodule" / "folder.yaml").read_text())
-    data |= {"path": str(place), "size": 48, "skip_corrupt": True, "memory_gb": memory_gb}
+    data |= {"path": str(folder), "size": 48, "skip_corrupt": True, "memory_gb": memory_gb}
     status, _, errors = fer_export(write_run(tmp_path / "outputs", data))
     assert status == 0, errors
     card = read_bundle(next((tmp_path / "outputs").rglob("bundle"))).card
@@ -241,6 +240,6 @@ def test_the_input_size_is_that_of_the_data_set(fer_export, tmp_path, fer2013_cs
     assert bundle.card.export["parity"]["max_difference"] <= 1e-5
     scored = load_run(run)
     evaluation = EvaluationData(scored, "val")
-    expected = score(scored, evaluation.split, evaluation.provenance(scored).about).predictions
+    expected = score_run(scored, evaluation.split, evaluation.provenance(scored).about).predictions
     probs = OnnxClassifier(bundle)(np.repeat(evaluation.split.data.images, 3, axis=3))
     assert (probs.argmax(1) == expected.preds).all()

@@ -1,4 +1,9 @@
-"""Calibration of confidence: fitting on the validation split, calibrated probabilities, and their metrics."""
+"""Calibration: fit on the validation split, calibrate probabilities, and measure the calibration error.
+
+The expected calibration error (ECE) is the mean gap between confidence and accuracy over bins of images with
+similar confidence (Guo et al. 2017, https://arxiv.org/abs/1706.04599). Temperature scaling itself is in
+`fer.analysis.metrics.temperature`.
+"""
 
 import hashlib
 import json
@@ -9,7 +14,6 @@ from typing import Any
 import numpy as np
 from scipy.special import erf
 
-from fer.analysis.metrics import calibration as ece
 from fer.analysis.metrics.estimate import Estimate, estimate_from_resamples
 from fer.analysis.metrics.intervals import resample_means, resample_weights
 from fer.analysis.metrics.selective import aurc, resampled_aurc, threshold_for
@@ -26,9 +30,9 @@ from fer.core.errors import FerError
 
 # Accuracies for which a confidence threshold is fitted
 TARGET_ACCURACIES = (0.8, 0.9, 0.95)
-# Fewer than for other metrics, as each resample needs a cumulative sum: 0.2 s
+# Fewer resamples than for other metrics, because each needs a cumulative sum; these take 0.2 s
 AURC_RESAMPLES = 500
-# As in Guo et al. 2017
+# Bins of the calibration error, as in Guo et al. 2017
 NUM_BINS = 15
 
 
@@ -67,19 +71,41 @@ def calibrate(predictions: Predictions, accuracies: Sequence[float] = TARGET_ACC
     )
 
 
-def confidence_and_correct(probs: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the confidence of each prediction and whether it is correct, ``(N,)`` each."""
-    return probs.max(1), probs.argmax(1) == target
+def calibrated_probs(predictions: Predictions, calibration: Calibration, seed: int = 0) -> np.ndarray:
+    """Return calibrated probabilities for evaluation, float64 ``(N, K)``.
+
+    On the images that the temperature was fitted on, they are cross-fitted if there are enough for all folds.
+    On other images, the logits are divided by the temperature.
+    """
+    if is_cross_fitted(predictions, calibration):
+        return cross_fitted_probs(predictions.logits, predictions.target, seed=seed)
+    return scaled_probs(predictions.logits, calibration.temperature)
+
+
+def is_fitted_on(predictions: Predictions, calibration: Calibration) -> bool:
+    """Return whether the calibration was fitted on exactly these images."""
+    same = _manifest_sha256(predictions.about.get("manifest")) == calibration.manifest_sha256
+    return same and predictions.about.get("role") == "val"
+
+
+def is_cross_fitted(predictions: Predictions, calibration: Calibration) -> bool:
+    """Return whether `calibrated_probs` cross-fits: fitted on these images, and enough for all folds."""
+    return is_fitted_on(predictions, calibration) and len(predictions) >= NUM_FOLDS
 
 
 def _manifest_sha256(manifest: Any) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
+def confidence_and_correct(probs: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the confidence of each prediction and whether it is correct, ``(N,)`` each."""
+    return probs.max(1), probs.argmax(1) == target
+
+
 def calibration_estimates(
     target: np.ndarray, probs: np.ndarray, resamples: int = 2000, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Return the metrics of a calibration.
+    """Return the metrics of calibrated or uncalibrated probabilities.
 
     Args:
         target: int ``(N,)``.
@@ -88,13 +114,13 @@ def calibration_estimates(
         seed: Seed of the bootstrap.
 
     Returns:
-        ``ece_mass``, ``ece_width``, ``log_loss``, ``brier`` (see
-        `fer.analysis.metrics.classification.score`), ``ece_debiased`` (equal mass, without an interval) and
-        ``aurc``.
+        ``ece_mass``, ``ece_width``, ``log_loss`` and ``brier`` (see
+        `fer.analysis.metrics.classification.score`); ``ece_debiased`` (bins of equal mass, without an
+        interval); and ``aurc`` (see `fer.analysis.metrics.selective.aurc`).
     """
     estimates = probability_estimates(target, probs, resamples, np.random.default_rng([seed, 1]))
     confidence, correct = confidence_and_correct(probs, target)
-    value = ece.debiased_ece(confidence, correct, ece.equal_mass_bins(confidence))
+    value = debiased_ece(confidence, correct, equal_mass_bins(confidence))
     rng = np.random.default_rng([seed, 3])
     chunks = resample_weights(target, min(resamples, AURC_RESAMPLES), rng)
     order = np.argsort(-confidence, kind="stable")
@@ -105,26 +131,40 @@ def calibration_estimates(
     }
 
 
-def is_fitted_on(predictions: Predictions, calibration: Calibration) -> bool:
-    """Return whether the calibration was fitted on exactly these images."""
-    same = _manifest_sha256(predictions.about.get("manifest")) == calibration.manifest_sha256
-    return same and predictions.about.get("role") == "val"
+def probability_estimates(
+    target: np.ndarray, probs: np.ndarray, resamples: int, rng: np.random.Generator
+) -> dict[str, Estimate]:
+    """Return log loss, Brier score and ECE (bins of equal mass and of equal width) with bootstrap intervals.
 
-
-def is_cross_fitted(predictions: Predictions, calibration: Calibration) -> bool:
-    """Return whether `calibrated_probs` cross-fits: these images were fitted on and fill all folds."""
-    return is_fitted_on(predictions, calibration) and len(predictions) >= NUM_FOLDS
-
-
-def calibrated_probs(predictions: Predictions, calibration: Calibration, seed: int = 0) -> np.ndarray:
-    """Return calibrated probabilities for evaluation, float64 ``(N, K)``.
-
-    Cross-fitted on the images that the temperature was fitted on, where there are enough for all folds. On
-    other images, scaled by the temperature.
+    The bins of the calibration errors are computed once and used for all resamples.
     """
-    if is_cross_fitted(predictions, calibration):
-        return cross_fitted_probs(predictions.logits, predictions.target, seed=seed)
-    return scaled_probs(predictions.logits, calibration.temperature)
+    n, probs = len(target), probs.astype(np.float64)
+    rows, (confidence, correct) = np.arange(n), confidence_and_correct(probs, target)
+    losses = {
+        "log_loss": -np.log(np.maximum(probs[rows, target], np.finfo(np.float64).eps)),
+        "brier": (probs**2).sum(1) - 2 * probs[rows, target] + 1,
+    }
+    bins = {"ece_mass": equal_mass_bins(confidence), "ece_width": equal_width_bins(confidence)}
+    columns = np.column_stack(
+        [*losses.values(), *(_gap_columns(confidence, correct, index) for index in bins.values())]
+    )
+    draws = resample_means(columns, target, resamples, rng)
+    estimates = {
+        name: estimate_from_resamples(loss.mean(), draws[:, i], n)
+        for i, (name, loss) in enumerate(losses.items())
+    }
+    for i, (name, index) in enumerate(bins.items()):
+        start = len(losses) + i * NUM_BINS
+        gaps = bin_gaps(confidence, correct, index)
+        value = float(np.abs(gaps).sum())
+        low, high = ece_interval(value, gaps, draws[:, start : start + NUM_BINS])
+        estimates[name] = Estimate(value, low, high, n)
+    return estimates
+
+
+def _gap_columns(confidence: np.ndarray, correct: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return confidence minus correctness in the column of each image's bin, 0 elsewhere, ``(N, bins)``."""
+    return np.where(np.arange(NUM_BINS) == index[:, None], (confidence - correct)[:, None], 0.0)
 
 
 def equal_width_bins(confidence: np.ndarray, bins: int = NUM_BINS) -> np.ndarray:
@@ -200,39 +240,3 @@ def ece_interval(value: float, gaps: np.ndarray, draws: np.ndarray) -> tuple[flo
     high = float(np.quantile(np.abs(draws).sum(1), 0.975))
     noise = float(np.quantile(np.abs(draws - gaps).sum(1), 0.95))
     return (0.0 if value <= noise else max(0.0, 2 * value - high)), high
-
-
-def probability_estimates(
-    target: np.ndarray, probs: np.ndarray, resamples: int, rng: np.random.Generator
-) -> dict[str, Estimate]:
-    """Return log loss, Brier score and both calibration errors, with bootstrap intervals.
-
-    The bins of the calibration errors are computed once and used for all resamples.
-    """
-    n, probs = len(target), probs.astype(np.float64)
-    rows, confidence, correct = np.arange(n), probs.max(1), probs.argmax(1) == target
-    losses = {
-        "log_loss": -np.log(np.maximum(probs[rows, target], np.finfo(np.float64).eps)),
-        "brier": (probs**2).sum(1) - 2 * probs[rows, target] + 1,
-    }
-    bins = {"ece_mass": equal_mass_bins(confidence), "ece_width": equal_width_bins(confidence)}
-    columns = np.column_stack(
-        [*losses.values(), *(_gap_columns(confidence, correct, index) for index in bins.values())]
-    )
-    draws = resample_means(columns, target, resamples, rng)
-    estimates = {
-        name: estimate_from_resamples(loss.mean(), draws[:, i], n)
-        for i, (name, loss) in enumerate(losses.items())
-    }
-    for i, (name, index) in enumerate(bins.items()):
-        start = len(losses) + i * NUM_BINS
-        gaps = bin_gaps(confidence, correct, index)
-        value = float(np.abs(gaps).sum())
-        low, high = ece_interval(value, gaps, draws[:, start : start + NUM_BINS])
-        estimates[name] = Estimate(value, low, high, n)
-    return estimates
-
-
-def _gap_columns(confidence: np.ndarray, correct: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Return confidence minus correctness in the column of each image's bin, 0 elsewhere, ``(N, bins)``."""
-    return np.where(np.arange(NUM_BINS) == index[:, None], (confidence - correct)[:, None], 0.0)

@@ -1,4 +1,9 @@
-"""Classification metrics from confusion matrices and top-2 counts, with bootstrap intervals."""
+"""Classification metrics of a split, with 95 % intervals.
+
+`score` returns all of them. Metrics of counts (accuracy, F1, UAR, ...) come from the confusion matrix, with
+intervals from the stratified bootstrap. AUROC has DeLong's interval (DeLong et al. 1988,
+https://doi.org/10.2307/2531595). Metrics of probabilities are in `fer.analysis.metrics.calibration`.
+"""
 
 import math
 from collections.abc import Sequence
@@ -18,11 +23,108 @@ from fer.analysis.metrics.estimate import (
 from fer.analysis.metrics.intervals import Z95, resample_counts
 from fer.core.errors import FerError
 
-# Means in which each emotion has the same weight, however few its images
+# Unweighted means over emotions: an emotion with a few images counts as much as any other
 MEANS_OVER_EMOTIONS = ("uar", "macro_f1")
 EMOTION_METRICS = ("precision", "recall", "f1")
-# Of the sum of a row of probabilities in float32 or half precision
+# Tolerance of the sum of a row of probabilities, in float32 or half precision
 _SUM_TOLERANCE = 1e-3
+
+
+def score(
+    target: np.ndarray, probs: np.ndarray, names: Sequence[str], resamples: int = 2000, seed: int = 0
+) -> dict[str, Estimate]:
+    """Return all metrics of a split.
+
+    Args:
+        target: int ``(N,)``, class numbers 0 to K - 1.
+        probs: ``(N, K)``, rows sum to 1.
+        names: The K emotions in the order of the columns.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap; the same seed gives the same intervals.
+
+    Returns:
+        ``accuracy``, ``uar``, ``macro_f1``, ``weighted_f1``, ``kappa`` (see `overall_scores`); ``top2`` (the
+        label is among the two most probable emotions); ``log_loss`` (mean negative log-likelihood, in nats);
+        ``brier`` (0 to 2, summed over emotions; Brier 1950); ``ece_mass`` and ``ece_width`` (bins of equal
+        mass and of equal width); ``auroc`` (mean over emotions, one against the rest); and
+        ``precision/<emotion>``, ``recall/<emotion>``, ``f1/<emotion>``, ``auroc/<emotion>``.
+
+    Raises:
+        FerError: The arrays have mismatched shapes or are not valid labels and probabilities.
+    """
+    _check_inputs(target, probs, names)
+    return {
+        **count_estimates(target, probs, names, resamples, np.random.default_rng([seed, 0])),
+        **probability_estimates(target, probs, resamples, np.random.default_rng([seed, 1])),
+        **auroc_estimates(target, probs, names),
+    }
+
+
+def _check_inputs(target: np.ndarray, probs: np.ndarray, names: Sequence[str]) -> None:
+    """Raise `FerError` for no image, wrong shapes, an unknown class number, or rows that do not sum to 1."""
+    n, num_classes = len(target), len(names)
+    if n == 0 or probs.shape != (n, num_classes):
+        got = f"{n} targets and probabilities of shape {probs.shape}"
+        raise FerError(f"Scores: expected one target and {num_classes} probabilities per image, got {got}.")
+    if target.min() < 0 or target.max() >= num_classes:
+        raise FerError(
+            f"Scores: expected class numbers from 0 to {num_classes - 1}, got {target.min()} to "
+            f"{target.max()}. Leave out images without a known emotion."
+        )
+    if not (np.abs(probs.sum(1, dtype=np.float64) - 1) < _SUM_TOLERANCE).all() or probs.min() < 0:
+        raise FerError("Scores: expected probabilities that sum to 1 for each image. Pass softmax(logits).")
+
+
+def count_estimates(
+    target: np.ndarray, probs: np.ndarray, names: Sequence[str], resamples: int, rng: np.random.Generator
+) -> dict[str, Estimate]:
+    """Return the metrics that depend on counts of predictions alone, with bootstrap intervals."""
+    counts = confusion_counts(target, probs.argmax(1), len(names))
+    draws = resample_counts(counts, resamples, rng)
+    estimates = _overall_estimates(counts, draws, names)
+    estimates["top2"] = _top2_estimate(target, probs, resamples, rng)
+    values, resampled = emotion_scores(counts), emotion_scores(draws)
+    for metric in EMOTION_METRICS:
+        sizes = counts.sum(0 if metric == "precision" else 1)
+        for k, name in enumerate(names):
+            note = _undefined_note(counts, k, name)
+            hits = None if metric == "f1" else (int(counts[k, k]), int(sizes[k]))
+            estimates[f"{metric}/{name}"] = estimate_from_resamples(
+                values[metric][k], resampled[metric][:, k], int(sizes[k]), note, hits
+            )
+    return estimates
+
+
+def _overall_estimates(counts: np.ndarray, draws: np.ndarray, names: Sequence[str]) -> dict[str, Estimate]:
+    n, values, resampled = int(counts.sum()), overall_scores(counts), overall_scores(draws)
+    notes = dict.fromkeys(("uar", "macro_f1", "weighted_f1"), missing_emotions_note(counts.sum(1), names))
+    if np.isnan(values["kappa"]):
+        notes["kappa"] = "all images have one emotion, and all predictions are that emotion"
+    hits = {"accuracy": (int(counts.trace()), n)}
+    estimates = {
+        name: estimate_from_resamples(float(value), resampled[name], n, notes.get(name, ""), hits.get(name))
+        for name, value in values.items()
+    }
+    if rare := rare_emotions_note(counts.sum(1), names):
+        estimates |= {name: without_interval(estimates[name], rare) for name in MEANS_OVER_EMOTIONS}
+    return estimates
+
+
+def _top2_estimate(
+    target: np.ndarray, probs: np.ndarray, resamples: int, rng: np.random.Generator
+) -> Estimate:
+    n, counts = len(target), top2_counts(target, probs)
+    hits = int(counts[:, 0].sum())
+    note = "there are only two emotions" if probs.shape[1] <= 2 else ""
+    draws = resample_counts(counts, resamples, rng)[..., 0].sum(1) / n
+    return estimate_from_resamples(hits / n, draws, n, note, (hits, n))
+
+
+def _undefined_note(counts: np.ndarray, k: int, name: str) -> str:
+    """Return why a score of emotion ``k`` may be undefined, or ``""``."""
+    if counts[k].sum() == 0:
+        return f"no image of {name}"
+    return f"{name} was never predicted" if counts[:, k].sum() == 0 else ""
 
 
 def confusion_counts(target: np.ndarray, preds: np.ndarray, num_classes: int) -> np.ndarray:
@@ -59,8 +161,8 @@ def overall_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
         Metric -> float64 ``(…,)``: ``accuracy``; ``uar`` (unweighted average recall, also called balanced
         accuracy); ``macro_f1`` and ``weighted_f1`` (means of F1, unweighted and by number of images);
         ``kappa`` (agreement beyond chance, Cohen 1960, https://doi.org/10.1177/001316446002000104; NaN
-        where chance agrees on all). Means are over the emotions that have images. Predictions of an emotion
-        without images lower the recall of the others, but add no F1 of their own.
+        where chance agrees on all). Means are over the emotions that have images. A prediction of an
+        emotion without images counts as an error.
     """
     hits, support, predicted = _margins(counts)
     total = support.sum(-1)
@@ -90,7 +192,7 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def top2_counts(target: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """Count for each emotion the images where it is among the two most probable, and the others.
+    """Count the images of each emotion where it is among the two most probable, and where it is not.
 
     Equally probable emotions rank in column order, as in ``argmax``.
 
@@ -104,56 +206,31 @@ def top2_counts(target: np.ndarray, probs: np.ndarray) -> np.ndarray:
     return cells.reshape(-1, 2)
 
 
-def count_estimates(
-    target: np.ndarray, probs: np.ndarray, names: Sequence[str], resamples: int, rng: np.random.Generator
-) -> dict[str, Estimate]:
-    """Return the metrics that depend on counts of predictions alone, with bootstrap intervals."""
-    counts = confusion_counts(target, probs.argmax(1), len(names))
-    draws = resample_counts(counts, resamples, rng)
-    estimates = _overall_estimates(counts, draws, names)
-    estimates["top2"] = _top2_estimate(target, probs, resamples, rng)
-    values, resampled = emotion_scores(counts), emotion_scores(draws)
-    for metric in EMOTION_METRICS:
-        sizes = counts.sum(0 if metric == "precision" else 1)
-        for k, name in enumerate(names):
-            note = _undefined_note(counts, k, name)
-            hits = None if metric == "f1" else (int(counts[k, k]), int(sizes[k]))
-            estimates[f"{metric}/{name}"] = estimate_from_resamples(
-                values[metric][k], resampled[metric][:, k], int(sizes[k]), note, hits
-            )
-    return estimates
+def auroc_estimates(target: np.ndarray, probs: np.ndarray, names: Sequence[str]) -> dict[str, Estimate]:
+    """Return the AUROC of each emotion against the rest and their mean, with DeLong's intervals."""
+    estimates, areas, influences = {}, [], []
+    support = np.bincount(target, minlength=len(names))
+    for k, name in enumerate(names):
+        n = int(support[k])
+        if n in (0, len(target)):
+            note = f"all images are of {name}" if n else f"no image of {name}"
+            estimates[f"auroc/{name}"] = Estimate(None, None, None, n, note)
+            continue
+        area, influence = auroc_with_influence(target == k, probs[:, k])
+        areas.append(area)
+        influences.append(influence)
+        estimates[f"auroc/{name}"] = _area_estimate(area, influence, n)
+    if not areas:
+        return estimates | {"auroc": Estimate(None, None, None, len(target), "all images are of one emotion")}
+    note, mean_influence = missing_emotions_note(support, names), np.mean(influences, axis=0)
+    return estimates | {"auroc": _area_estimate(float(np.mean(areas)), mean_influence, len(target), note)}
 
 
-def _overall_estimates(counts: np.ndarray, draws: np.ndarray, names: Sequence[str]) -> dict[str, Estimate]:
-    n, values, resampled = int(counts.sum()), overall_scores(counts), overall_scores(draws)
-    notes = dict.fromkeys(("uar", "macro_f1", "weighted_f1"), missing_emotions_note(counts.sum(1), names))
-    if np.isnan(values["kappa"]):
-        notes["kappa"] = "all images have one emotion and are predicted as it"
-    hits = {"accuracy": (int(counts.trace()), n)}
-    estimates = {
-        name: estimate_from_resamples(float(value), resampled[name], n, notes.get(name, ""), hits.get(name))
-        for name, value in values.items()
-    }
-    if rare := rare_emotions_note(counts.sum(1), names):
-        estimates |= {name: without_interval(estimates[name], rare) for name in MEANS_OVER_EMOTIONS}
-    return estimates
-
-
-def _top2_estimate(
-    target: np.ndarray, probs: np.ndarray, resamples: int, rng: np.random.Generator
-) -> Estimate:
-    n, counts = len(target), top2_counts(target, probs)
-    hits = int(counts[:, 0].sum())
-    note = "there are only two emotions" if probs.shape[1] <= 2 else ""
-    draws = resample_counts(counts, resamples, rng)[..., 0].sum(1) / n
-    return estimate_from_resamples(hits / n, draws, n, note, (hits, n))
-
-
-def _undefined_note(counts: np.ndarray, k: int, name: str) -> str:
-    """Return why a score of emotion ``k`` may be undefined, or ``""``."""
-    if counts[k].sum() == 0:
-        return f"no image of {name}"
-    return f"{name} was never predicted" if counts[:, k].sum() == 0 else ""
+def _area_estimate(area: float, influence: np.ndarray, n: int, note: str = "") -> Estimate:
+    low, high = logit_interval(area, float(np.sqrt((influence**2).sum())))
+    if np.isnan(low):
+        return Estimate(area, None, None, n, join_notes(note, NO_VARIATION))
+    return Estimate(area, low, high, n, note)
 
 
 def auroc_with_influence(positive: np.ndarray, score: np.ndarray) -> tuple[float, np.ndarray]:
@@ -182,7 +259,7 @@ def auroc_with_influence(positive: np.ndarray, score: np.ndarray) -> tuple[float
 
 
 def _weight(count: int) -> float:
-    """Return the factor of deviations with which their squares sum to the variance of a mean."""
+    """Return the factor that makes the squares of ``count`` deviations sum to the variance of their mean."""
     return 1 / math.sqrt(count * (count - 1)) if count > 1 else math.nan
 
 
@@ -205,84 +282,3 @@ def logit_interval(area: float, deviation: float) -> tuple[float, float]:
     centre, half = math.log(area / (1 - area)), Z95 * deviation / (area * (1 - area))
     low, high = (1 / (1 + math.exp(-x)) for x in (centre - half, centre + half))
     return low, high
-
-
-def auroc_estimates(target: np.ndarray, probs: np.ndarray, names: Sequence[str]) -> dict[str, Estimate]:
-    """Return the AUROC of each emotion against the rest and their mean, with DeLong's intervals."""
-    estimates, areas, influences = {}, [], []
-    support = np.bincount(target, minlength=len(names))
-    for k, name in enumerate(names):
-        n = int(support[k])
-        if n in (0, len(target)):
-            note = f"all images are of {name}" if n else f"no image of {name}"
-            estimates[f"auroc/{name}"] = Estimate(None, None, None, n, note)
-            continue
-        area, influence = auroc_with_influence(target == k, probs[:, k])
-        areas.append(area)
-        influences.append(influence)
-        estimates[f"auroc/{name}"] = _area_estimate(area, influence, n)
-    if not areas:
-        return estimates | {"auroc": Estimate(None, None, None, len(target), "all images are of one emotion")}
-    return estimates | {
-        "auroc": _mean_area(areas, influences, len(target), missing_emotions_note(support, names))
-    }
-
-
-def _mean_area(areas: list[float], influences: list[np.ndarray], n: int, note: str) -> Estimate:
-    return _area_estimate(float(np.mean(areas)), np.mean(influences, axis=0), n, note)
-
-
-def _area_estimate(area: float, influence: np.ndarray, n: int, note: str = "") -> Estimate:
-    low, high = logit_interval(area, float(np.sqrt((influence**2).sum())))
-    if np.isnan(low):
-        return Estimate(area, None, None, n, join_notes(note, NO_VARIATION))
-    return Estimate(area, low, high, n, note)
-
-
-def score(
-    target: np.ndarray, probs: np.ndarray, names: Sequence[str], resamples: int = 2000, seed: int = 0
-) -> dict[str, Estimate]:
-    """Return all metrics of a split.
-
-    Args:
-        target: int ``(N,)``, class numbers 0 to K - 1.
-        probs: ``(N, K)``, rows sum to 1.
-        names: The K emotions in the order of the columns.
-        resamples: Number of bootstrap resamples.
-        seed: Seed of the bootstrap; the same seed gives the same intervals.
-
-    Returns:
-        ``accuracy``, ``uar``, ``macro_f1``, ``weighted_f1``, ``kappa`` (see `overall_scores`), ``top2`` (the
-        label is among the two most probable), ``log_loss`` (mean negative log-likelihood,
-        in nats), ``brier`` (0 to 2, summed over emotions; Brier 1950), ``ece_mass``, ``ece_width``, ``auroc``
-        (mean over emotions, one against the rest), and ``precision/<emotion>``, ``recall/…``, ``f1/…``,
-        ``auroc/…``.
-
-    Raises:
-        FerError: The arrays have mismatched shapes or are not valid labels and probabilities.
-    """
-    check(target, probs, names)
-    return {
-        **count_estimates(target, probs, names, resamples, np.random.default_rng([seed, 0])),
-        **probability_estimates(target, probs, resamples, np.random.default_rng([seed, 1])),
-        **auroc_estimates(target, probs, names),
-    }
-
-
-def check(target: np.ndarray, probs: np.ndarray, names: Sequence[str]) -> None:
-    """Raise where targets and probabilities cannot be scored.
-
-    Raises:
-        FerError: No image, mismatched shapes, a class number out of range, or rows that do not sum to 1.
-    """
-    n, num_classes = len(target), len(names)
-    if n == 0 or probs.shape != (n, num_classes):
-        got = f"{n} targets and probabilities of shape {probs.shape}"
-        raise FerError(f"Scores: expected one target and {num_classes} probabilities per image, got {got}.")
-    if target.min() < 0 or target.max() >= num_classes:
-        raise FerError(
-            f"Scores: expected class numbers from 0 to {num_classes - 1}, got {target.min()} to "
-            f"{target.max()}. Leave out images without a known emotion."
-        )
-    if not (np.abs(probs.sum(1, dtype=np.float64) - 1) < _SUM_TOLERANCE).all() or probs.min() < 0:
-        raise FerError("Scores: expected probabilities that sum to 1 for each image. Pass softmax(logits).")

@@ -1,4 +1,4 @@
-"""Comparison of candidates (recipes or runs) on the same images: ranking, estimates, tests of pairs."""
+"""Comparison of candidates (recipes or runs) on the same images: ranking, paired tests and conclusions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ MIN_DISCORDANT = 6
 
 @dataclass(frozen=True)
 class Candidate:
-    """A recipe with its seeds, or a single run, that is compared. The field names are keys of metrics.json.
+    """A recipe with its seeds, or a single run. The field names are keys of metrics.json.
 
     Attributes:
         name: Short and unique within the comparison.
@@ -59,12 +59,12 @@ class Pair:
     Attributes:
         names: Names of A and B; A ranks higher.
         differences: Metric -> A minus B.
-        only: Number of images that only A, and only B, classifies correctly; ``None`` where one of them is a
-            mean over seeds.
+        only: Number of images that only A, and only B, classifies correctly; ``None`` if A or B is a mean
+            over seeds.
         mcnemar_p: p-value of McNemar's exact test; ``None`` likewise.
-        p: p-value of the ranking metric: McNemar's for accuracy where every candidate has one seed, else that
-            of the interval.
-        p_holm: The same, corrected for all pairs (Holm).
+        p: p-value for the ranking metric: of McNemar's test for accuracy if every candidate has one seed,
+            otherwise of `paired_difference`.
+        p_holm: ``p`` corrected for all pairs (Holm).
         shown: Whether the difference is significant.
         verdict: The conclusion as text.
     """
@@ -163,13 +163,13 @@ def _conclude(pair: Pair, p: float, metric: str, n: int, tests: int) -> Pair:
 
 
 def is_significant(difference: Difference, p: float) -> bool:
-    """Return whether a difference is significant: its interval and its corrected ``p`` have to agree."""
+    """Return whether a difference is significant, by its interval and by its corrected ``p``."""
     excludes_zero = difference.low > 0 or difference.high < 0
     return excludes_zero and p < ALPHA and difference.deciding >= MIN_DISCORDANT
 
 
 def favours_first(metric: str, value: float) -> bool:
-    """Return whether a difference of that sign means that the first of two is better."""
+    """Return whether a difference ``value``, A minus B, means that A is better."""
     return (value > 0) != (metric in LOWER_IS_BETTER)
 
 
@@ -177,15 +177,6 @@ def format_difference(metric: str, value: float, signed: bool = False) -> str:
     """Return a difference in percentage points, or in nats for the log loss, without the unit."""
     sign = "+" if signed else ""
     return f"{value:{sign}.3f}" if metric in LOWER_IS_BETTER else f"{100 * value:{sign}.1f}"
-
-
-def _why_not_significant(p: float, tests: int) -> str:
-    """Return why a difference whose interval excludes 0 is not significant."""
-    if p < ALPHA:
-        return f"Fewer than {MIN_DISCORDANT} images are discordant."
-    if tests > 1:
-        return f"It is not significant after the correction for {tests} pairs (corrected p = {p:.2f})."
-    return f"The exact test does not confirm it (p = {p:.2f})."
 
 
 def conclusion(
@@ -222,3 +213,12 @@ def conclusion(
     low, high = (format_difference(metric, x) for x in sorted((abs(difference.low), abs(difference.high))))
     size = f"{format_difference(metric, abs(difference.value))} {unit} [{low}, {high}]"
     return f"{better} is better than {worse} by {size}."
+
+
+def _why_not_significant(p: float, tests: int) -> str:
+    """Return why a difference whose interval excludes 0 is not significant."""
+    if p < ALPHA:
+        return f"Fewer than {MIN_DISCORDANT} images are discordant."
+    if tests > 1:
+        return f"It is not significant after the correction for {tests} pairs (corrected p = {p:.2f})."
+    return f"The exact test does not confirm it (p = {p:.2f})."

@@ -1,4 +1,4 @@
-"""A measured number with the number of images, its 95 % interval and a note, and how it is formatted."""
+"""Estimates: a measured number with its 95 % interval, number of images and a note; and their formatting."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import numpy as np
 from fer.analysis.metrics.intervals import percentile_interval, wilson_interval
 
 NO_VARIATION = "no interval: too few images to estimate the variation"
-# Least number of images of an emotion for an interval of a mean over emotions; see `rare_emotions_note`
+# Minimum number of images of an emotion for an interval of a mean over emotions; see `rare_emotions_note`
 MIN_IMAGES = 5
 
 
@@ -22,7 +22,7 @@ class Estimate:
         high: Upper end.
         n: Number of images it is computed from. For precision: images predicted as the emotion; for other
             scores of an emotion: images labelled with it.
-        note: What a reader must know, as part of a sentence.
+        note: Remark for the reader, as part of a sentence.
     """
 
     value: float | None
@@ -42,8 +42,8 @@ def estimate_from_resamples(
         draws: The value in each resample, ``(R,)``.
         n: Number of images.
         note: Note on the estimate.
-        hits: Hits and images, where the value is their ratio. If all draws agree (3 of 3 correct), the
-            bootstrap has no other outcome to draw from, and Wilson's interval is used.
+        hits: Numbers of hits and of images, if the value is their ratio. If all draws are equal (3 of 3
+            correct), the bootstrap gives no interval, and Wilson's is used.
     """
     if np.isnan(value):
         return Estimate(None, None, None, n, note)
@@ -70,18 +70,17 @@ def missing_emotions_note(support: np.ndarray, names: Sequence[str]) -> str:
 
 
 def without_interval(estimate: Estimate, reason: str) -> Estimate:
-    """Return the estimate without its interval, which would not be valid; the note gives the reason."""
+    """Return the estimate without its interval, and with ``reason`` in its note."""
     return replace(estimate, low=None, high=None, note=join_notes(estimate.note, reason))
 
 
 def rare_emotions_note(support: np.ndarray, names: Sequence[str]) -> str:
-    """Return why a mean over emotions has no interval; ``""`` where it has one.
+    """Return why a mean over emotions has no interval; ``""`` if it has one.
 
-    It has none where an emotion has images, but fewer than `MIN_IMAGES`.
-
-    The bootstrap cannot draw images that are not in the sample: a single image of an emotion is either always
-    correct or always wrong. In simulations with one rare emotion among seven, 95 % intervals of UAR covered
-    the true value in 4 % (1 image), 50 % (2), 69 % (3) and 88 % (5) of the cases.
+    It has none if an emotion has images, but fewer than `MIN_IMAGES`. The bootstrap cannot draw images that
+    are not in the sample: a single image of an emotion is either always correct or always wrong. In
+    simulations with one rare emotion among seven, 95 % intervals of UAR covered the true value in 4 % (1
+    image), 50 % (2), 69 % (3) and 88 % (5) of the cases.
     """
     rare = [
         f"{count} of {name}" for name, count in zip(names, support, strict=True) if 0 < count < MIN_IMAGES
@@ -123,7 +122,7 @@ def proportion(hits: int, n: int) -> Estimate:
 
 
 def format_percent(value: float) -> str:
-    """Return a fraction as a rounded percentage, ``93 %``; ``0 %`` and ``100 %`` only where it is exact."""
+    """Return a fraction as a rounded percentage, ``93 %``; ``0 %`` and ``100 %`` only if exact."""
     rounded = round(100 * value)
     if rounded == 0 and value > 0:
         return "<1 %"

@@ -1,4 +1,4 @@
-"""Comparison with human votes: agreement of the model with annotators, and of annotators with each other.
+"""Agreement with human votes: of the model with the annotators, and of the annotators with each other.
 
 Each face of FER+ was labelled by ten annotators (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041), and
 its label is their majority. The agreement of one annotator with the others is the level that a model can be
@@ -13,7 +13,7 @@ from fer.core.errors import FerError
 
 # Annotators per image of FER+
 MAX_VOTES = 10
-# Of a fraction of votes in float32
+# Tolerance of a fraction of votes in float32
 _TOLERANCE = 1e-4
 # Metric -> label, and whether it is shown in percent
 METRIC_LABELS = {
@@ -25,6 +25,71 @@ METRIC_LABELS = {
     "vote_entropy": ("Entropy of the votes, nats (least possible cross-entropy)", False),
     "kl": ("KL divergence from the votes, nats", False),
 }
+
+
+def human_estimates(
+    target: np.ndarray,
+    probs: np.ndarray,
+    votes: np.ndarray,
+    max_votes: int = MAX_VOTES,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Return the agreement of a model and of annotators with the votes, over images with at least two votes.
+
+    Args:
+        target: int ``(N,)``, the strata of the bootstrap.
+        probs: ``(N, K)``.
+        votes: ``(N, K)``, fraction of the votes for each emotion; a row of 0 has none.
+        max_votes: Maximum number of votes per image.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The keys of `METRIC_LABELS`. Agreements are probabilities; a tie of t emotions counts as 1 / t.
+        ``gap_majority`` and ``gap_tagger`` are the model's agreement minus the annotator's, on the same
+        resamples.
+
+    Raises:
+        FerError: The votes are not fractions of at most ``max_votes`` votes.
+    """
+    has_votes = votes.sum(1) > 0.5
+    counts = np.zeros(votes.shape, np.int64)
+    counts[has_votes] = vote_counts(votes[has_votes], max_votes)
+    used = counts.sum(1) >= 2
+    n, names = int(used.sum()), (*METRIC_LABELS, "gap_majority", "gap_tagger")
+    if n == 0:
+        return {name: Estimate(None, None, None, 0, "no image has two votes") for name in names}
+    columns = _vote_columns(probs[used].astype(np.float64), votes[used], counts[used])
+    columns["gap_majority"] = columns["model_majority"] - columns["tagger_majority"]
+    columns["gap_tagger"] = columns["model_tagger"] - columns["tagger_tagger"]
+    table = np.column_stack([columns[name] for name in names])
+    draws = resample_means(table, target[used], resamples, np.random.default_rng([seed, 4]))
+    note = f"{len(target) - n:,} images with fewer than two votes are left out" if n < len(target) else ""
+    return {
+        name: estimate_from_resamples(float(table[:, i].mean()), draws[:, i], n, note)
+        for i, name in enumerate(names)
+    }
+
+
+def _vote_columns(probs: np.ndarray, votes: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Return metric -> its value for each image, float64 ``(N,)``; `human_estimates` averages them."""
+    rows, preds = np.arange(len(probs)), probs.argmax(1)
+    fractions = votes.astype(np.float64)
+    is_majority = counts == counts.max(1, keepdims=True)
+    eps = np.finfo(np.float64).eps
+    cross_entropy = -(fractions * np.log(np.maximum(probs, eps))).sum(1)
+    entropy = -(fractions * np.log(np.where(fractions > 0, fractions, 1.0))).sum(1)
+    pairs, majority = annotator_agreement(counts)
+    return {
+        "model_majority": is_majority[rows, preds] / is_majority.sum(1),
+        "tagger_majority": majority,
+        "model_tagger": fractions[rows, preds],
+        "tagger_tagger": pairs,
+        "cross_entropy": cross_entropy,
+        "vote_entropy": entropy,
+        "kl": cross_entropy - entropy,
+    }
 
 
 def vote_counts(votes: np.ndarray, max_votes: int = MAX_VOTES) -> np.ndarray:
@@ -74,68 +139,3 @@ def annotator_agreement(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         is_majority = others == others.max(1, keepdims=True)
         majority += counts[:, k] / total * is_majority[:, k] / is_majority.sum(1)
     return pairs, majority
-
-
-def vote_columns(probs: np.ndarray, votes: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the per-image values that `human_estimates` averages, float64 ``(N,)`` each."""
-    rows, preds = np.arange(len(probs)), probs.argmax(1)
-    fractions = votes.astype(np.float64)
-    is_majority = counts == counts.max(1, keepdims=True)
-    eps = np.finfo(np.float64).eps
-    cross_entropy = -(fractions * np.log(np.maximum(probs, eps))).sum(1)
-    entropy = -(fractions * np.log(np.where(fractions > 0, fractions, 1.0))).sum(1)
-    pairs, majority = annotator_agreement(counts)
-    return {
-        "model_majority": is_majority[rows, preds] / is_majority.sum(1),
-        "tagger_majority": majority,
-        "model_tagger": fractions[rows, preds],
-        "tagger_tagger": pairs,
-        "cross_entropy": cross_entropy,
-        "vote_entropy": entropy,
-        "kl": cross_entropy - entropy,
-    }
-
-
-def human_estimates(
-    target: np.ndarray,
-    probs: np.ndarray,
-    votes: np.ndarray,
-    max_votes: int = MAX_VOTES,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> dict[str, Estimate]:
-    """Return the agreement of a model and of annotators with the votes, over images with at least two votes.
-
-    Args:
-        target: int ``(N,)``, the strata of the bootstrap.
-        probs: ``(N, K)``.
-        votes: ``(N, K)``, fraction of the votes for each emotion; a row of 0 has none.
-        max_votes: Maximum number of votes per image.
-        resamples: Number of bootstrap resamples.
-        seed: Seed of the bootstrap.
-
-    Returns:
-        The keys of `METRIC_LABELS`. Agreements are probabilities; a tie of t emotions counts as 1 / t.
-        ``gap_majority`` and ``gap_tagger`` are the model's agreement minus the annotator's, on the same
-        resamples.
-
-    Raises:
-        FerError: The votes are not fractions of at most ``max_votes`` votes.
-    """
-    has_votes = votes.sum(1) > 0.5
-    counts = np.zeros(votes.shape, np.int64)
-    counts[has_votes] = vote_counts(votes[has_votes], max_votes)
-    used = counts.sum(1) >= 2
-    n, names = int(used.sum()), (*METRIC_LABELS, "gap_majority", "gap_tagger")
-    if n == 0:
-        return {name: Estimate(None, None, None, 0, "no image has two votes") for name in names}
-    columns = vote_columns(probs[used].astype(np.float64), votes[used], counts[used])
-    columns["gap_majority"] = columns["model_majority"] - columns["tagger_majority"]
-    columns["gap_tagger"] = columns["model_tagger"] - columns["tagger_tagger"]
-    table = np.column_stack([columns[name] for name in names])
-    draws = resample_means(table, target[used], resamples, np.random.default_rng([seed, 4]))
-    note = f"{len(target) - n:,} images with fewer than two votes are left out" if n < len(target) else ""
-    return {
-        name: estimate_from_resamples(float(table[:, i].mean()), draws[:, i], n, note)
-        for i, name in enumerate(names)
-    }

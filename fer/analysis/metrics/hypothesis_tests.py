@@ -1,4 +1,4 @@
-"""Hypothesis tests: McNemar's exact test of two models on the same images, and Holm's correction."""
+"""Hypothesis tests: McNemar's exact test, the Mantel-Haenszel test, and Holm's correction."""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import bdtr
 
+# Minimum distance of the expected hits from their bounds, for the normal approximation
 MIN_EXPECTED = 5.0
 
 
@@ -36,7 +37,7 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
 
 def mantel_haenszel(group: np.ndarray, hits: np.ndarray, strata: np.ndarray) -> float | None:
-    """Return the two-sided p-value that hits are equally frequent inside and outside ``group``.
+    """Test whether hits are equally frequent inside and outside ``group``: Mantel-Haenszel, two-sided.
 
     Mantel and Haenszel 1959 (https://doi.org/10.1093/jnci/22.4.719), without continuity correction. Groups
     are compared within each stratum, so a harder mix of emotions alone makes no difference.
@@ -47,10 +48,11 @@ def mantel_haenszel(group: np.ndarray, hits: np.ndarray, strata: np.ndarray) -> 
         strata: int ``(N,)``, from 0, e.g. true emotions; all 0 for an unstratified comparison.
 
     Returns:
-        The p-value; None where there are too few images for the normal approximation (Mantel and Fleiss 1980,
-        https://doi.org/10.1093/oxfordjournals.aje.a112966: expected hits less than 5 from a bound).
+        The p-value; None for too few images for the normal approximation: the expected hits are less than
+        `MIN_EXPECTED` from the smallest or largest possible number (Mantel and Fleiss 1980,
+        https://doi.org/10.1093/oxfordjournals.aje.a112966).
     """
-    inside, hit = (_sums(strata, group), _sums(strata, hits))
+    inside, hit = _sums(strata, group), _sums(strata, hits)
     both, total = _sums(strata, group & hits), _sums(strata, np.ones(len(group)))
     expected = inside * hit / np.maximum(total, 1)
     low, high = np.maximum(0, inside + hit - total), np.minimum(inside, hit)

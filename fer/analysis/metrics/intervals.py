@@ -1,15 +1,16 @@
-"""Stratified bootstrap of a split: how far a metric would vary over other images of the same emotions.
+"""Intervals: the stratified bootstrap of a split, and Wilson's interval of a proportion.
 
-Images are drawn with replacement within each true emotion, so the number of images per emotion stays the
-same. Intervals run from the 2.5th to the 97.5th percentile of the draws (Efron and Tibshirani 1993, chapter
-13, https://doi.org/10.1201/9780429246593). BCa intervals (chapter 14) were compared on 600 simulated
-validation splits of FER2013. Coverage of percentile and BCa intervals: 95.7 % and 95.5 % for accuracy, 94.0 %
-for both for macro-F1, 92.7 % and 94.3 % for F1 of disgust (56 images). BCa is undefined where the draws
-barely differ, which happens with few images, and its interval can exclude the measured value. So percentile
-intervals are used.
+The bootstrap shows how much a metric would vary over other images of the same emotions. Images are drawn with
+replacement within each true emotion, so the number of images per emotion stays the same. Intervals run from
+the 2.5th to the 97.5th percentile of the draws (Efron and Tibshirani 1993, chapter 13,
+https://doi.org/10.1201/9780429246593). BCa intervals (chapter 14) were compared on 600 simulated validation
+splits of FER2013. Coverage of percentile and BCa intervals: 95.7 % and 95.5 % for accuracy, 94.0 % for both
+for macro-F1, 92.7 % and 94.3 % for F1 of disgust (56 images). BCa is undefined where the draws barely differ,
+which happens with few images, and its interval can exclude the measured value. So percentile intervals are
+used.
 
-Images are not drawn one by one. A metric of counts needs only the number of images in each cell, which is
-multinomial. A mean needs only how often each image was drawn, and is then a matrix product.
+Images are not drawn one by one. A metric of counts needs only the number of images in each cell, which has a
+multinomial distribution. A mean needs only how often each image was drawn, and is then a matrix product.
 """
 
 import math
@@ -17,9 +18,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-# Limits of a chunk: resamples, and draws of images (4 MB)
+# Limits of a chunk: number of resamples, and number of drawn images (4 MB)
 _MAX_RESAMPLES, _MAX_DRAWS = 250, 1_000_000
-# Value ranges of metrics; [0, 1] for all others
+# Ranges of metrics; all others are in [0, 1]
 _RANGES = {"kappa": (-1.0, 1.0), "log_loss": (0.0, math.inf), "brier": (0.0, 2.0)}
 # Two-sided 95 % quantile of the normal distribution
 Z95 = 1.959963984540054

@@ -1,10 +1,9 @@
 """Probable label errors by confident learning, without a second annotation.
 
 Northcutt, Jiang and Chuang 2021, https://arxiv.org/abs/1911.00068. The threshold of a class is the mean
-probability that the model gives it on the images with that label. An image counts as the class whose
-threshold it reaches, the most probable one of several. Where that is not its label, it is a candidate.
-Candidates are ranked by the normalised margin: the probability of the label minus the largest other
-probability.
+probability that the model gives it on the images with that label. An image counts as the most probable class
+whose threshold it reaches. If that is not its label, the image is a candidate. Candidates are ranked by the
+normalised margin: the probability of the label minus the largest other probability.
 
 The predictions must be out of sample: a model can memorise the labels that it was trained on, including wrong
 ones.
@@ -16,7 +15,7 @@ import numpy as np
 
 from fer.analysis.metrics.estimate import Estimate, proportion
 
-# As many as a person can review
+# Number of candidates that a person can review
 TOP_CANDIDATES = 100
 
 
@@ -94,7 +93,7 @@ def estimate_label_noise(errors: LabelErrors, target: np.ndarray) -> float:
 
 
 def is_outvoted(target: np.ndarray, votes: np.ndarray) -> np.ndarray:
-    """Return which labels have fewer votes than another emotion, bool ``(N,)``; not those of a tie."""
+    """Return which labels have fewer votes than another emotion, bool ``(N,)``; False for a tie."""
     return votes[np.arange(len(target)), target] < votes.max(1)
 
 
@@ -106,7 +105,8 @@ def precision_at_k(
     Args:
         errors: Candidates.
         target: int ``(N,)``, labels of the data set.
-        votes: ``(N, K)``, a row of 0 where an image has none. Such candidates are left out and not replaced.
+        votes: ``(N, K)``; a row of zeros is an image without votes. Such candidates are left out and not
+            replaced.
         k: Number of candidates.
     """
     return _outvoted_proportion(errors.rows[:k], target, votes)

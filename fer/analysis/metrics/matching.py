@@ -1,4 +1,4 @@
-"""Matching of the images that several models were evaluated on, under each set of labels that they have."""
+"""Match the images that several models were evaluated on, under each set of labels of these images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class MatchedImages:
         labels: The K emotions that all models can predict.
         target: int64 ``(N,)``.
         probs: For each model float32 ``(N, K)``, over these emotions and summing to 1.
-        notes: What a reader must know: images and emotions that are left out.
+        notes: Remarks for the reader on images and emotions that are left out.
     """
 
     name: str
@@ -47,29 +47,30 @@ def match_images(
             images in the same order.
 
     Returns:
-        One item per set of labels: FER2013's images have two, its own and FER+'s. All items have the same
-        images: those that all models were evaluated on, and whose labels are all emotions that every model
-        can predict.
+        One item per set of labels: the images of FER2013 have two, those of FER2013 and of FER+. All items
+        have the same images: those that all models were evaluated on, and all of whose labels are emotions
+        that every model can predict.
 
     Raises:
         FerError: The images differ, or no emotion or image is common to all.
     """
     rows = [np.arange(len(tables[0]))] * len(tables) if keys is None else _common_rows(tables, keys)
     labels = _common_labels(tables)
-    targets = [_map_targets(table, row, labels) for table, row in zip(tables, rows, strict=True)]
+    targets = [_map_targets(*pair, labels) for pair in zip(tables, rows, strict=True)]
     usable = np.logical_and.reduce([target >= 0 for target in targets])
     if not usable.any():
         raise FerError(
             "RUNS: expected common images labelled with an emotion that every model can predict, got none. "
             "Compare runs with the same label space."
         )
-    probs = [_restrict(table, row[usable], labels) for table, row in zip(tables, rows, strict=True)]
+    probs = [_restrict(table, common[usable], labels) for table, common in zip(tables, rows, strict=True)]
     notes = _notes(tables, labels, len(rows[0]), int(usable.sum()))
     matched: dict[bytes, MatchedImages] = {}
     for table, target in zip(tables, targets, strict=True):
         name = f"{Path(str(table.about['data'])).name} ({table.about['manifest']['label_space']['name']})"
-        kept = target[usable]
-        matched.setdefault(kept.tobytes(), MatchedImages(name, labels, kept, probs, notes))
+        usable_target = target[usable]
+        images = MatchedImages(name, labels, usable_target, probs, notes)
+        matched.setdefault(usable_target.tobytes(), images)
     return list(matched.values())
 
 
@@ -80,12 +81,12 @@ def _common_rows(tables: Sequence[Predictions], keys: Sequence[np.ndarray]) -> l
     smallest = min(row_maps, key=len)
     for table, row_map in zip(tables, row_maps, strict=True):
         if not smallest.keys() <= row_map.keys():
-            common = len(smallest.keys() & row_map.keys())
+            num_common = len(smallest.keys() & row_map.keys())
             other = tables[row_maps.index(smallest)]
             raise FerError(
                 f"{table.about['run']} and {other.about['run']}: expected the same images, got "
-                f"{len(table):,} and {len(other):,}, of which {common:,} are in both. Compare runs of one "
-                "data set and split."
+                f"{len(table):,} and {len(other):,}, of which {num_common:,} are in both. Compare runs of "
+                "one data set and split."
             )
     return [np.array([row_map[key] for key in smallest]) for row_map in row_maps]
 

@@ -1,11 +1,11 @@
-"""Paired comparison of recipes on the same images: bootstrap over images, t interval over images and seeds.
+"""Scores of several models on the same images: paired differences, and intervals over images and seeds.
 
 All models are scored on the same stratified resamples of the images, so the difficulty of images that they
 share cancels in a difference. The interval of a difference is ``d ± t * se``. Its variance has two parts:
 
 * **images**: the variance of the difference over the resamples, averaged over each recipe's seeds;
 * **seeds**: ``s² (1/a + 1/b)`` for recipes trained with ``a`` and ``b`` seeds. The variance ``s²`` is pooled
-  over all recipes of the comparison, so that recipes with one seed use that of the others. Where all have one
+  over all recipes of the comparison, so that recipes with one seed use that of the others. If all have one
   seed, this part is 0, and conclusions are about the runs, not about their recipes.
 
 The degrees of freedom of the sum are Satterthwaite's (1946, https://doi.org/10.2307/3002019). False positives
@@ -13,6 +13,8 @@ at a nominal 5 % in 400 simulated pairs of equally good recipes, whose seeds var
 36 % with the variance over images alone; 7 % (three seeds against three) and 24 % (three against one) with a
 bootstrap of seeds and images; 4 % and 5 % with this method. Where seeds have no effect it gives 2 %:
 interactions of image and seed count in both parts, so the test is conservative.
+
+`summarize_seeds` gives the same kind of interval for one recipe, from the finished scores of its seeds.
 """
 
 import math
@@ -27,9 +29,11 @@ from fer.analysis.metrics.classification import overall_scores
 from fer.analysis.metrics.estimate import Estimate, estimate_from_resamples, join_notes, without_interval
 from fer.analysis.metrics.intervals import Z95, metric_range, resample_weights
 
+# Metrics that models are compared by
 METRICS = ("accuracy", "macro_f1", "uar", "log_loss")
+# Significance level, and power of the detectable difference
 ALPHA, POWER = 0.05, 0.8
-# Degrees of freedom at which t is practically normal
+# Degrees of freedom at which the t distribution is practically normal
 _LARGE_DF = 1e9
 _MISSING = Estimate(None, None, None, 0)
 
@@ -83,6 +87,34 @@ class Difference:
     deciding: int
     seeds: tuple[int, int]
     no_interval: str = ""
+
+
+@dataclass(frozen=True)
+class SeedSummary:
+    """A score over training runs that differ only in the seed. The field names are keys of metrics.json.
+
+    Attributes:
+        mean: Mean over the seeds; None where no seed has the score.
+        deviation: Sample standard deviation (ddof = 1); None with fewer than two seeds.
+        low: Lower end of the 95 % t-interval of the mean; None with fewer than two seeds.
+        high: Upper end.
+        total_low: Lower end of the interval over seeds and images; None with fewer than two seeds, and where
+            no seed has an interval over images.
+        total_high: Upper end.
+        n: Number of seeds that have the score.
+        values: The score of each of them, in their order.
+        note: Remark for the reader.
+    """
+
+    mean: float | None
+    deviation: float | None
+    low: float | None
+    high: float | None
+    total_low: float | None
+    total_high: float | None
+    n: int
+    values: tuple[float, ...]
+    note: str = ""
 
 
 def score_models(
@@ -206,7 +238,7 @@ def paired_difference(
     error, degrees_of_freedom = combine_variances(by_images, by_seeds, seeds.degrees_of_freedom)
     half = half_width(by_images, by_seeds, seeds.degrees_of_freedom)
     p = 2 * float(stdtr(degrees_of_freedom, -abs(value) / error)) if error else 1.0
-    # Of the first, strictest step of Holm's correction
+    # The critical value of the first, strictest step of Holm's correction
     critical = float(stdtrit(degrees_of_freedom, 1 - ALPHA / tests / 2))
     detectable = max(critical * error, half) + float(stdtrit(degrees_of_freedom, POWER)) * error
     return Difference(value, value - half, value + half, p, detectable, discordant, num_seeds)
@@ -249,34 +281,6 @@ def count_discordant(correct_a: np.ndarray, correct_b: np.ndarray) -> int:
         correct_b: bool ``(seeds of B, N)``.
     """
     return int((correct_a.mean(0) != correct_b.mean(0)).sum())
-
-
-@dataclass(frozen=True)
-class SeedSummary:
-    """A score over training runs that differ only in the seed. The field names are keys of metrics.json.
-
-    Attributes:
-        mean: Mean over the seeds; None where no seed has the score.
-        deviation: Sample standard deviation (ddof = 1); None with fewer than two seeds.
-        low: Lower end of the 95 % t-interval of the mean; None with fewer than two seeds.
-        high: Upper end.
-        total_low: Lower end of the interval over seeds and images; None with fewer than two seeds, and where
-            no seed has an interval over images.
-        total_high: Upper end.
-        n: Number of seeds that have the score.
-        values: The score of each of them, in their order.
-        note: What a reader must know.
-    """
-
-    mean: float | None
-    deviation: float | None
-    low: float | None
-    high: float | None
-    total_low: float | None
-    total_high: float | None
-    n: int
-    values: tuple[float, ...]
-    note: str = ""
 
 
 def summarize_seeds(scores: Sequence[Mapping[str, Estimate]]) -> dict[str, SeedSummary]:

@@ -11,7 +11,7 @@ from scipy.special import betaincinv
 
 # Coverages that a threshold is tried at: 100 %, 95 %, … 5 %
 COVERAGES = np.arange(20, 0, -1) / 20
-# Probability that the accuracy at a threshold is below the one asked for
+# Maximum probability that the accuracy at a threshold is below the wanted one
 ERROR_PROBABILITY = 0.05
 
 

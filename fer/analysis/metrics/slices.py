@@ -1,8 +1,10 @@
-"""Accuracy by slice: emotion, brightness, contrast, sharpness, head pose and copies in the training set.
+"""Accuracy by slice: emotion, brightness, contrast, sharpness, head pose, and copies in the training set.
 
 The accuracy of a slice is compared with that of all other images of the split, within each emotion. So dark
 images do not count as hard only because images of fear are darker. Holm's correction is over all slices of a
 report.
+
+`measure_images` and `measure_pose` compute the properties that define the slices.
 """
 
 from dataclasses import dataclass
@@ -25,27 +27,10 @@ TERTILE_NAMES = {
 COPY_FACTOR = "copy in train"
 # (factor, name) -> images of the slice, bool (N,)
 SliceMasks = dict[tuple[str, str], np.ndarray]
-# Images that are converted to float at a time
+# Number of images that are converted to float at a time
 _CHUNK = 512
-# ITU-R BT.601
+# Weights of R, G and B in gray, ITU-R BT.601
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-
-
-def _brightness(gray: np.ndarray) -> np.ndarray:
-    return gray.mean((1, 2), dtype=np.float64)
-
-
-def _contrast(gray: np.ndarray) -> np.ndarray:
-    return gray.std((1, 2), dtype=np.float64)
-
-
-def _sharpness(gray: np.ndarray) -> np.ndarray:
-    inner = gray[:, 1:-1, 1:-1]
-    neighbours = gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1] + gray[:, 1:-1, :-2] + gray[:, 1:-1, 2:]
-    return (neighbours - 4 * inner).var((1, 2), dtype=np.float64)
-
-
-_MEASURES = {"brightness": _brightness, "contrast": _contrast, "sharpness": _sharpness}
 
 
 @dataclass(frozen=True)
@@ -58,7 +43,7 @@ class Slice:
         accuracy: With Wilson's interval.
         expected: Accuracy expected from its mix of emotions and the recall of each on the whole split; None
             without images.
-        p: Two-sided p-value against all other images, corrected by Holm; None where there are too few images.
+        p: Two-sided p-value against all other images, corrected by Holm; None for too few images.
     """
 
     factor: str
@@ -76,7 +61,7 @@ class Slice:
 def tertiles(factor: str, values: np.ndarray) -> SliceMasks:
     """Return masks of the images in the lower, middle and upper third of ``values``, bool ``(N,)`` each.
 
-    An image without a value (NaN) is in none.
+    An image without a value (NaN) is in no third.
     """
     known = ~np.isnan(values)
     cuts = np.quantile(values[known], [1 / 3, 2 / 3]) if known.any() else np.zeros(2)
@@ -127,6 +112,23 @@ def measure_images(images: Images) -> dict[str, np.ndarray]:
         for name, measure in _MEASURES.items():
             chunks[name].append(measure(gray))
     return {name: np.concatenate(values) for name, values in chunks.items()}
+
+
+def _brightness(gray: np.ndarray) -> np.ndarray:
+    return gray.mean((1, 2), dtype=np.float64)
+
+
+def _contrast(gray: np.ndarray) -> np.ndarray:
+    return gray.std((1, 2), dtype=np.float64)
+
+
+def _sharpness(gray: np.ndarray) -> np.ndarray:
+    inner = gray[:, 1:-1, 1:-1]
+    neighbours = gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1] + gray[:, 1:-1, :-2] + gray[:, 1:-1, 2:]
+    return (neighbours - 4 * inner).var((1, 2), dtype=np.float64)
+
+
+_MEASURES = {"brightness": _brightness, "contrast": _contrast, "sharpness": _sharpness}
 
 
 def _gray(images: np.ndarray) -> np.ndarray:

@@ -18,11 +18,12 @@ from fer.analysis.metrics.selective import Threshold
 from fer.core.errors import FerError
 from fer.core.paths import atomic_write
 
-# A model whose T is outside is correct on every image, or no better than chance
+# Range of T. Outside it, a model is correct on every image or no better than chance
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+# Folds of the cross-fitting
 NUM_FOLDS = 5
 FILENAME = "calibration.json"
-# Least logit relative to the largest of its row, as minus infinity times 0 is NaN
+# Minimum logit relative to the largest of its row, because minus infinity times 0 is NaN
 _FLOOR = -1e4
 
 

@@ -1,4 +1,4 @@
-"""Calibration plots: the reliability diagram, and accuracy against coverage."""
+"""Calibration plots: the reliability diagram, and the risk-coverage curve."""
 
 from collections.abc import Mapping, Sequence
 
@@ -115,7 +115,7 @@ def _draw_accuracy(ax: Axes, coverage: np.ndarray, risk: np.ndarray, answered: n
 
 
 def _mark_threshold(ax: Axes, threshold: Threshold) -> None:
-    """Mark the coverage of a threshold with the accuracy that it guarantees."""
+    """Mark the coverage and measured accuracy of a threshold, with the accuracy that it guarantees."""
     assert threshold.coverage is not None
     assert threshold.accuracy is not None
     ax.plot(

@@ -1,15 +1,14 @@
-"""Plot of score against speed of the compared models, with the Pareto front."""
+"""Comparison plots: score against speed of several models, and accuracy by slice of one model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from matplotlib import figure
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from fer.analysis.metrics.estimate import Estimate
+from fer.analysis.metrics.slices import Slice
 from fer.analysis.plots.style import (
     ACCENT,
     BACKGROUND,
@@ -22,18 +21,17 @@ from fer.analysis.plots.style import (
     style_axes,
 )
 
-if TYPE_CHECKING:
-    from fer.analysis.metrics.slices import Slice
-
 # Inches between model names
 _ROW_HEIGHT = 0.24
-# Additional rows between two factors
-_FACTOR_GAP = 0.9
+# Inches between slices
+_SLICE_HEIGHT = 0.26
+# Additional rows between the slices of two factors, for the name of the second
+_FACTOR_GAP = 1.2
 
 
 @dataclass(frozen=True)
 class SpeedPoint:
-    """A model: name, score with interval in the unit of the axis, and speed in images per second."""
+    """A model: name, score with its 95 % interval in the unit of the axis, and speed in images per second."""
 
     name: str
     score: float
@@ -123,7 +121,7 @@ def _spread_labels(heights: Sequence[float], gap: float) -> list[float]:
     return placed
 
 
-def plot_slices(slices: Sequence["Slice"], overall: Estimate) -> figure.Figure:
+def plot_slices(slices: Sequence[Slice], overall: Estimate) -> Figure:
     """Plot the accuracy of each slice with its 95 % interval, and the accuracy on all images as a line.
 
     Filled dots are slices that differ significantly from the other images. A tick marks the accuracy expected
@@ -134,7 +132,7 @@ def plot_slices(slices: Sequence["Slice"], overall: Estimate) -> figure.Figure:
         overall: Accuracy on all images.
     """
     positions = _row_positions([one.factor for one in slices])
-    height = 1.6 + 0.26 * (positions[-1] + 1 if positions else 1)
+    height = 1.6 + _SLICE_HEIGHT * (positions[-1] + 1 if positions else 1)
     legend = "filled dots: significant difference  ·  ticks: expected from its emotions"
     fig = new_figure(7, height, "Accuracy by slice", legend)
     ax = fig.add_subplot()
@@ -155,12 +153,12 @@ def _row_positions(factors: Sequence[str]) -> list[float]:
     """Return the vertical position of each row, with space above the first row of a factor for its name."""
     positions: list[float] = []
     for i, factor in enumerate(factors):
-        step = 0 if i == 0 else 1 if factor == factors[i - 1] else 1 + _FACTOR_GAP + 0.3
+        step = 0 if i == 0 else 1 if factor == factors[i - 1] else 1 + _FACTOR_GAP
         positions.append((positions[-1] if positions else 0) + step)
     return positions
 
 
-def _draw_slice(ax: Axes, position: float, one: "Slice") -> None:
+def _draw_slice(ax: Axes, position: float, one: Slice) -> None:
     accuracy = one.accuracy
     if accuracy.value is None or accuracy.low is None or accuracy.high is None:
         add_text(ax, 0.01, position, "no images", ha="left", color=MUTED, transform=ax.get_yaxis_transform())

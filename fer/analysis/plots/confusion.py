@@ -20,10 +20,8 @@ from fer.analysis.plots.style import (
 )
 from fer.core.errors import FerError
 
-# Light enough at full saturation for a text contrast above 4.5 to 1 (WCAG 2.2) in every cell.
+# Light enough at full saturation for a text contrast above 4.5 to 1 (WCAG 2.2) in every cell
 CORRECT_COLOR, ERROR_COLOR = "#6aa6e0", "#f08c5a"
-
-
 Axis = Literal["true", "predicted"]
 
 
@@ -88,7 +86,7 @@ def _cell_colors(weights: np.ndarray, support: np.ndarray) -> np.ndarray:
 
 
 def _cell_texts(count: int, support: int) -> tuple[str, str]:
-    """Return percentage and count; ``0 %`` and ``100 %`` only where they are exact."""
+    """Return percentage and count; ``0 %`` and ``100 %`` only if exact."""
     if support == 0:
         return "n/a", ""
     percent = 100 * count / support

@@ -1,4 +1,4 @@
-"""Grid of images as one figure, for example faces with their augmentations or with saliency maps."""
+"""Plots of images: a grid, a contact sheet with captions, and saliency maps of correct and wrong examples."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -24,16 +24,40 @@ from fer.analysis.plots.style import (
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 
-# In pixels: target width of an image, gap, height of an image title, outer margin
+# Image grid, in pixels: target width of an image, gap, height of an image title, outer margin
 TILE_WIDTH, GAP, TITLE_HEIGHT, MARGIN = 200, 16, 52, 40
-# Target width of an image in pixels: enough for a caption "votes surprise 100 %"
-IMAGE_WIDTH = 288
-# Heights in pixels: a line of a caption, a heading, the space below a row
+# Contact sheet, in pixels: target width of an image, enough for a caption "votes surprise 100 %"
+SHEET_TILE_WIDTH = 288
+# Contact sheet, in pixels: height of a caption line, of a heading, and of the space below a row
 _LINE, _HEADING, _SPACE = 32, 52, 20
 # Opacity of the colour at a saliency of 1; the face stays visible
 _MAX_OPACITY = 0.65
-# Its upper half is used, from magenta to yellow
+# Matplotlib colormap; its upper half is used, from magenta to yellow
 _COLORMAP = "plasma"
+
+
+@dataclass(frozen=True)
+class ImageStrip:
+    """A group of images in a contact sheet.
+
+    Attributes:
+        heading: Text above them, "" for none.
+        images: uint8 ``(n, H, W, C)``, C 1 or 3 (RGB).
+        captions: Lines below each image, the same number for all n; the first is dark, the others gray.
+    """
+
+    heading: str
+    images: np.ndarray
+    captions: Sequence[Sequence[str]]
+
+
+@dataclass
+class _Layout:
+    """Positions (left, top) of images and texts, in pixels from the top left corner."""
+
+    tiles: list[tuple[int, int, np.ndarray]] = field(default_factory=list)
+    texts: list[tuple[int, int, str, dict[str, Any]]] = field(default_factory=list)
+    height: int = 0
 
 
 def plot_image_grid(images: np.ndarray, titles: Sequence[str] | None, columns: int, title: str) -> Figure:
@@ -121,32 +145,8 @@ def figure_for_canvas(canvas: np.ndarray, title: str, subtitle: str) -> Figure:
     return fig
 
 
-@dataclass(frozen=True)
-class ImageStrip:
-    """A group of images.
-
-    Attributes:
-        heading: Text above them, "" for none.
-        images: uint8 ``(n, H, W, C)``, C 1 or 3 (RGB).
-        captions: Lines below each image, the same number for all n; the first is dark, the others gray.
-    """
-
-    heading: str
-    images: np.ndarray
-    captions: Sequence[Sequence[str]]
-
-
-@dataclass
-class _Layout:
-    """Positions of images and texts, in pixels from the top left corner."""
-
-    tiles: list[tuple[int, int, np.ndarray]] = field(default_factory=list)
-    texts: list[tuple[int, int, str, dict[str, Any]]] = field(default_factory=list)
-    height: int = 0
-
-
 def plot_contact_sheet(
-    strips: Sequence[ImageStrip], columns: int, title: str, subtitle: str, width: int = IMAGE_WIDTH
+    strips: Sequence[ImageStrip], columns: int, title: str, subtitle: str, width: int = SHEET_TILE_WIDTH
 ) -> Figure:
     """Plot strips of images below each other.
 
@@ -264,7 +264,7 @@ def plot_saliency(
         if len(rows)
     ]
     columns = max((len(rows) for rows in groups), default=1)
-    return plot_contact_sheet(strips, max(1, columns), title, subtitle, width=round(4 / 3 * IMAGE_WIDTH))
+    return plot_contact_sheet(strips, max(1, columns), title, subtitle, width=round(4 / 3 * SHEET_TILE_WIDTH))
 
 
 def _caption(predictions: Predictions, row: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Common style of all figures: colours, font sizes, the header, and text without TeX parsing."""
+"""Common style of all figures (colours, fonts, header, text without TeX parsing), and PNG output."""
 
 import io
 from pathlib import Path
@@ -35,8 +35,8 @@ def new_figure(
         subtitle: Second line, smaller.
         constrained: Use the constrained layout below the header; False leaves the layout to the caller.
     """
-    below = (0.1 / width, 0.1 / height, 1 - 0.2 / width, 1 - (HEADER_HEIGHT + 0.1) / height)
-    layout = ConstrainedLayoutEngine(rect=below, w_pad=0.08) if constrained else None
+    rect = (0.1 / width, 0.1 / height, 1 - 0.2 / width, 1 - (HEADER_HEIGHT + 0.1) / height)
+    layout = ConstrainedLayoutEngine(rect=rect, w_pad=0.08) if constrained else None
     fig = Figure(figsize=(width, height), dpi=DPI, facecolor=BACKGROUND, layout=layout)
     FigureCanvasAgg(fig)
     left, available = 0.2 / width, width - 0.4

@@ -1,9 +1,4 @@
-"""Figures of a training run: learning curves and scores by emotion; and saving of figures as PNG.
-
-Figures are drawn with matplotlib's object-oriented API, without pyplot and without changes to ``rcParams``,
-so several threads may draw at once. Every function returns a ``Figure``, which the caller saves
-(:func:`save_figure`) or passes to a logger.
-"""
+"""Plots of a training run: learning curves, and scores by emotion."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,10 +13,12 @@ from matplotlib.transforms import ScaledTranslation
 from fer.analysis.plots.style import ACCENT, FOREGROUND, MUTED, SMALL_SIZE, add_text, new_figure, style_axes
 from fer.core.labels import EMOTION_COLORS
 
+# One row of metrics per epoch or part of an epoch
 History = Sequence[Mapping[str, float]]
+# Name of a line -> its key in the history
 LOSSES = {"train": "train/loss", "val": "val/loss"}
 SCORES = {"train accuracy": "train/accuracy", "val accuracy": "val/accuracy", "val macro-F1": "val/macro_f1"}
-# Table beside the bars: right edge of each column in points from the axes, and its heading
+# Table at the right of the bars: right edge of each column in points from the axes, and its heading
 COLUMNS = {"F1": 48, "precision": 116, "recall": 166, "images": 214}
 HEADINGS = {"F1": "■ F1", "precision": "▼ precision", "recall": "▲ recall", "images": "images"}
 
@@ -87,11 +84,11 @@ def _draw_lines(ax: Axes, title: str, lines: Mapping[str, Mapping[float, float]]
         color = MUTED if "train" in name else ACCENT
         add_text(ax, 1.02, height, name, ha="left", color=color, weight="bold", transform=ax.transAxes)
     if not recorded:
-        _note(ax, "not recorded")
+        _explain_empty(ax, "not recorded")
 
 
 def _marker(points: Mapping[float, float]) -> str:
-    """Return the marker of a line: a dot where a single point would be invisible."""
+    """Return the marker of a line: a dot for a single point, which would be invisible without one."""
     return "o" if len(points) == 1 else ""
 
 
@@ -132,7 +129,7 @@ def _set_epochs(panels: Sequence[Axes], epochs: Sequence[float], best_epoch: int
             add_text(ax, best_epoch, 1.01, "best", va="bottom", transform=ax.get_xaxis_transform())
 
 
-def _note(ax: Axes, text: str) -> None:
+def _explain_empty(ax: Axes, text: str) -> None:
     """Write in the middle of an empty panel why it is empty."""
     ax.set_yticks([])
     add_text(ax, 0.5, 0.5, text, color=MUTED, transform=ax.transAxes)
@@ -168,7 +165,7 @@ def plot_per_emotion(
     ax.set(xlim=(0, 1), ylim=(max(1, len(order)) - 0.5, -0.5))
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     if not order:
-        _note(ax, "no emotions")
+        _explain_empty(ax, "no emotions")
     return fig
 
 

@@ -1,4 +1,4 @@
-"""The parts of a report that every analysis returns: sections, tables and plots."""
+"""The content of a report: sections, tables and plots; formatted columns; and the headline metrics."""
 
 import math
 import re
@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# One value of a table. `None` is shown as a dash, a float with four significant digits.
 Cell = str | float | int | None
 DASH = "–"
+# Cells that do not decide whether a column is numeric
 _BLANK = {DASH, "-", "", "n/a"}
-# 58.9 %   58.9 [57.3, 60.5]   57.3 to 60.5   < 0.001   12 ms
+# Matches 58.9 %, 58.9 [57.3, 60.5], 57.3 to 60.5, < 0.001, 12 ms
 _NUMBER = re.compile(
     r"[<>≤≥≈±+−-]?\s?[\d∞][\d.,\s%±–−+\-\[\]()×/]*(to\s[\d.,\s%]+)?\s?(e−\d+|[A-Za-zµ]{0,3})"
 )
-NAMES = {"accuracy": "Accuracy", "macro_f1": "Macro-F1", "uar": "UAR"}
-
-
-"""One value of a table. `None` is shown as a dash, a float with four significant digits."""
+# Headline metric -> display name
+HEADLINE_NAMES = {"accuracy": "Accuracy", "macro_f1": "Macro-F1", "uar": "UAR"}
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,36 @@ class Column:
     numeric: bool
 
 
+@dataclass(frozen=True)
+class Headline:
+    """A headline metric; fractions in [0, 1]. ``value`` is ``None`` if it is undefined; ``note`` says why."""
+
+    key: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its display name."""
+        return HEADLINE_NAMES[self.key]
+
+    @property
+    def formatted_value(self) -> str:
+        """The value in percent: ``58.9 %``."""
+        return "undefined" if self.value is None else f"{self.value:.1%}".replace("%", " %")
+
+    @property
+    def formatted_interval(self) -> str:
+        """The 95 % interval in percent, followed by the note."""
+        if self.low is None or self.high is None:
+            return self.note or "no interval"
+        text = f"95 % interval {100 * self.low:.1f} to {100 * self.high:.1f} %"
+        return f"{text}; {self.note}" if self.note else text
+
+
 def format_columns(table: Table) -> list[Column]:
     """Format every value of a table.
 
@@ -120,41 +150,11 @@ def format_cell(cell: Cell, decimals: int = 3) -> str:
     return text.replace("-", "−").replace("inf", "∞")
 
 
-@dataclass(frozen=True)
-class Headline:
-    """A headline metric; fractions in [0, 1]. ``value`` is ``None`` if it is undefined; ``note`` says why."""
-
-    key: str
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    note: str = ""
-
-    @property
-    def name(self) -> str:
-        """Its display name."""
-        return NAMES[self.key]
-
-    @property
-    def formatted_value(self) -> str:
-        """The value in percent: ``58.9 %``."""
-        return "undefined" if self.value is None else f"{self.value:.1%}".replace("%", " %")
-
-    @property
-    def formatted_interval(self) -> str:
-        """The 95 % interval in percent, followed by the note."""
-        if self.low is None or self.high is None:
-            return self.note or "no interval"
-        text = f"95 % interval {100 * self.low:.1f} to {100 * self.high:.1f} %"
-        return f"{text}; {self.note}" if self.note else text
-
-
 def find_headlines(numbers: Mapping[str, Any]) -> list[Headline]:
     """Return accuracy, macro-F1 and UAR of the first section that has any of them.
 
     Args:
-        numbers: Section key -> its numbers, as `to_json_values` returns them.
+        numbers: Section key -> its numbers, as JSON values (`fer.analysis.report.write.to_json_values`).
     """
     for content in numbers.values():
         if headlines := list(_section_headlines(content)):
@@ -163,7 +163,7 @@ def find_headlines(numbers: Mapping[str, Any]) -> list[Headline]:
 
 
 def _section_headlines(content: Any) -> Iterator[Headline]:
-    for key in NAMES:
+    for key in HEADLINE_NAMES:
         estimate = content.get(key) if isinstance(content, dict) else None
         if isinstance(estimate, dict) and {"value", "low", "high", "n"} <= estimate.keys():
             parts = {part: estimate[part] for part in ("value", "low", "high", "n")}
@@ -174,9 +174,8 @@ def describe_split(numbers: Mapping[str, Any]) -> str:
     """Return what kind of split was scored: ``validation, selection split``, or ``test, scored twice``.
 
     Args:
-        numbers: Of the sections, as for `find_headlines`. The section of `fer.evaluation.sections.protocol`
-            holds the label and, for a test split, the number of earlier scores. Without that section
-            the result is "".
+        numbers: Section key -> its numbers, as for `find_headlines`. The section ``protocol`` holds the label
+            and, for a test split, the number of earlier scores. Without that section the result is "".
     """
     protocol = numbers.get("protocol", {})
     label = str(protocol.get("standing", ""))

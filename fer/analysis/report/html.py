@@ -1,4 +1,7 @@
-"""Build HTML from nested function calls. Every string that is not `Markup` is escaped."""
+"""Render a report as one HTML page, with images, styles and scripts inlined.
+
+HTML is built from nested calls of `tag`. Every string that is not `Markup` is escaped.
+"""
 
 import base64
 import io
@@ -25,23 +28,33 @@ from fer.analysis.report.document import (
     format_columns,
 )
 
+# Elements without content and closing tag
 _VOID = {"meta", "img"}
-# Not allowed in HTML: control characters, and lone surrogates, which occur in file names that are not UTF-8.
+# Not allowed in HTML: control characters, and lone surrogates (in file names that are not UTF-8)
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-# Second line of defense: if a label ever got past the escaping, the browser would still load and run nothing.
+# Content-Security-Policy: even if a label were not escaped, the browser would load and run nothing
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 DISCLAIMER = "An expression is not a feeling: do not use this to make decisions about people."
 _ACRONYMS = {"sha256": "SHA-256", "tta": "test-time augmentation"}
-# Bytes of all images together. Base64 adds a third, and the page stays below 5 MB.
+# Maximum bytes of all images together; base64 adds a third, and the page stays below 5 MB
 MAX_TOTAL_BYTES = 3_600_000
-# Pixels. The page shows at most 960, so the first is sharp on any screen.
+# Widths to try, in pixels. The page shows at most 960, so the first is sharp on any screen
 WIDTHS = (1920, 1440, 1100, 800, 560)
-# Distinct colours: a chart with anti-aliased text has a few thousand, a photograph more.
+# Maximum number of colours of a chart: with anti-aliased text it has a few thousand, a photograph more
 MAX_CHART_COLORS = 8192
 
 
 class Markup(str):
-    """Complete, safe HTML, as `tag` returns it."""
+    """Complete, safe HTML, as returned by `tag`."""
+
+
+@dataclass(frozen=True)
+class InlineImage:
+    """An image as a ``data:`` URI. Width and height are in CSS pixels and keep the inches of the figure."""
+
+    data_uri: str
+    width: int
+    height: int
 
 
 def escape_text(text: str) -> Markup:
@@ -49,7 +62,7 @@ def escape_text(text: str) -> Markup:
     return Markup(escape(_UNPRINTABLE.sub("�", text)))
 
 
-def join(parts: "list[Markup]") -> Markup:
+def join(parts: list[Markup]) -> Markup:
     """Join elements, one per line."""
     return Markup("\n".join(parts))
 
@@ -58,8 +71,8 @@ def tag(name: str, /, *children: str, **attributes: str | int | None) -> Markup:
     """Return an element.
 
     Args:
-        name: Of the element.
-        children: `Markup` is inserted as it is, any other string is escaped.
+        name: Name of the element.
+        children: `Markup` is inserted unchanged, any other string is escaped.
         attributes: Values are escaped; ``None`` omits the attribute. ``class_`` is class, ``_`` is a hyphen.
     """
     attribute_text = "".join(
@@ -78,8 +91,8 @@ def render_page(
 
     Args:
         sections: In the order of the page; warnings are moved to the box at its top.
-        title: Its heading.
-        about: Of the predictions; see `fer.analysis.report.write.write_report`.
+        title: Title and heading of the page.
+        about: ``about`` of the predictions; see `fer.analysis.report.write.write_report`.
         numbers: Section key -> JSON values; the headline metrics are looked up in them.
     """
     renderer = _SectionRenderer([plot for section in sections for plot in section.plots])
@@ -104,8 +117,8 @@ def html_head(title: str, policy: str = POLICY, styles: Sequence[Path] = (), scr
     """Return the ``<head>`` of a page, with its styles and scripts inlined.
 
     Args:
-        title: Of the page.
-        policy: Its Content-Security-Policy.
+        title: Title of the page.
+        policy: Content-Security-Policy of the page.
         styles: Style sheets to add after the common one.
         script: JavaScript.
     """
@@ -241,21 +254,6 @@ def table_figure(table: Table, number: str) -> Markup:
     return tag("figure", scroll_box(element, number), caption(number, table.caption), class_="table")
 
 
-def scroll_box(content: Markup, name: str) -> Markup:
-    """Return a box that scrolls sideways, also by keyboard, if its content is wider than the page."""
-    return tag("div", content, class_="scroll", role="region", tabindex=0, aria_label=name)
-
-
-def caption(number: str, text: str) -> Markup:
-    """Return the caption of a table or figure."""
-    return tag("figcaption", tag("b", f"{number}."), " " + keep_units_together(text))
-
-
-def keep_units_together(text: str) -> str:
-    """Use non-breaking spaces in ``n = 3,589`` and ``58.9 %``."""
-    return text.replace("n = ", "n\u00a0=\u00a0").replace(" %", "\u00a0%")
-
-
 def _head_cell(column: Column) -> Markup:
     css_class = _css_class(column)
     return (
@@ -273,13 +271,19 @@ def _css_class(column: Column) -> str | None:
     return "number" if column.numeric else None
 
 
-@dataclass(frozen=True)
-class InlineImage:
-    """An image as a ``data:`` URI. Width and height are in CSS pixels and keep the inches of the figure."""
+def scroll_box(content: Markup, name: str) -> Markup:
+    """Return a box that scrolls sideways, also by keyboard, if its content is wider than the page."""
+    return tag("div", content, class_="scroll", role="region", tabindex=0, aria_label=name)
 
-    data_uri: str
-    width: int
-    height: int
+
+def caption(number: str, text: str) -> Markup:
+    """Return the caption of a table or figure."""
+    return tag("figcaption", tag("b", f"{number}."), " " + keep_units_together(text))
+
+
+def keep_units_together(text: str) -> str:
+    """Use non-breaking spaces in ``n = 3,589`` and ``58.9 %``."""
+    return text.replace("n = ", "n\u00a0=\u00a0").replace(" %", "\u00a0%")
 
 
 def inline_images(plots: Sequence[Plot]) -> list[InlineImage]:
@@ -318,6 +322,7 @@ def _encode(image: Image.Image) -> tuple[str, bytes]:
 
 
 def _inline(image: Image.Image, mime_type: str, data: bytes) -> InlineImage:
-    scale = 96 / (image.info.get("dpi") or (DPI,))[0]  # CSS pixels per pixel
+    # CSS pixels per pixel
+    scale = 96 / (image.info.get("dpi") or (DPI,))[0]
     data_uri = f"data:{mime_type};base64,{base64.b64encode(data).decode()}"
     return InlineImage(data_uri, round(image.width * scale), round(image.height * scale))

@@ -1,4 +1,4 @@
-"""Write the three files of a report: HTML page, Markdown and JSON."""
+"""Write the three files of a report: an HTML page, Markdown and JSON; render the Markdown and JSON."""
 
 import dataclasses
 import json
@@ -14,7 +14,9 @@ from fer.analysis.report.document import Section, Table, describe_split, find_he
 from fer.analysis.report.html import render_page
 from fer.core.paths import atomic_write
 
+# Characters with a meaning in Markdown or HTML
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~#&$]|^[-+=]")
+# Note on a value that is NaN or infinite
 UNDEFINED = "not a finite number"
 
 
@@ -30,8 +32,8 @@ def write_report(
         sections: In the order of the report. The headline metrics are ``accuracy``, ``macro_f1`` and ``uar``
             of the first section whose numbers contain them; the section ``protocol`` describes their split.
         title: One line.
-        about: `Predictions.about`. ``data``, ``split`` and ``run`` are shown below the title, ``tta`` with
-            the headline metrics, and all values that are not nested at the end.
+        about: ``about`` of the predictions. ``data``, ``split`` and ``run`` are shown below the title,
+            ``tta`` with the headline metrics, and all values that are not nested at the end.
 
     Returns:
         Path of the page.
@@ -63,10 +65,10 @@ def render_markdown(sections: Sequence[Section], title: str, numbers: Mapping[st
     """Return the report as GitHub-flavored Markdown; the arguments are those of `render_page`."""
     blocks = [f"# {_escape(title)}"]
     for section in (section for section in sections if section.warning):
-        blocks += [f"> **⚠ Warning. {_escape(section.title)}**", *_content(section)]
+        blocks += [f"> **⚠ Warning. {_escape(section.title)}**", *_section_content(section)]
     blocks += _headlines(numbers)
     for section in (section for section in sections if not section.warning):
-        blocks += [f"## {_escape(section.title)}", *_content(section)]
+        blocks += [f"## {_escape(section.title)}", *_section_content(section)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -79,7 +81,7 @@ def _headlines(numbers: Mapping[str, Any]) -> Iterator[str]:
         yield f"{metrics}  \n{_escape(describe_split(numbers))}, n = {headlines[0].n:,}"
 
 
-def _content(section: Section) -> Iterator[str]:
+def _section_content(section: Section) -> Iterator[str]:
     yield from map(_escape, section.paragraphs)
     for table in section.tables:
         yield _table(table)
@@ -107,7 +109,7 @@ def _escape(text: str) -> str:
 def to_json_values(value: Any) -> Any:
     """Return ``value`` as JSON values; NaN and infinity become ``None``.
 
-    If the value of an `fer.analysis.metrics.estimate.Estimate` is ``None`` and its note is empty, the note
+    If the value of a `fer.analysis.metrics.estimate.Estimate` is ``None`` and its note is empty, the note
     becomes `UNDEFINED`.
 
     Args:

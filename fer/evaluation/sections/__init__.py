@@ -1,1 +1,1 @@
-"""Sections of the evaluation report: text, tables and plots."""
+"""Sections of the reports of fer-evaluate and fer-compare: text, tables and plots."""

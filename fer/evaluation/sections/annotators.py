@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The report section on human annotators: their agreement with the model and with each other."""
 
 from fer.analysis.metrics.estimate import Estimate, format_cells
 from fer.analysis.metrics.human import MAX_VOTES, METRIC_LABELS, human_estimates

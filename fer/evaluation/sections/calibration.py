@@ -1,35 +1,29 @@
-"""The report section on confidence: calibration, temperature scaling, and thresholds to abstain."""
+"""The report section on calibration: temperature scaling, calibration error and confidence thresholds."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from fer.analysis.metrics.calibration import (
-    calibrate,
     calibrated_probs,
     calibration_estimates,
     confidence_and_correct,
     is_cross_fitted,
     is_fitted_on,
 )
-from fer.analysis.metrics.estimate import Estimate, format_cells
-from fer.analysis.metrics.intervals import wilson_interval
+from fer.analysis.metrics.estimate import Estimate, format_cells, proportion
 from fer.analysis.metrics.selective import COVERAGES, Threshold, best_aurc
 from fer.analysis.metrics.temperature import (
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
     NUM_FOLDS,
     Calibration,
-    read_calibration,
     scaled_probs,
-    write_calibration,
 )
 from fer.analysis.plots.calibration import plot_reliability, plot_risk_coverage
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Predictions
 from fer.analysis.report.document import Cell, Plot, Section, Table
-
-__all__ = ["Calibration", "calibrate", "read_calibration", "section", "write_calibration"]
 
 # Metric -> display name, and whether it is shown in percent
 _METRICS = {
@@ -42,7 +36,7 @@ _METRICS = {
 }
 
 
-def section(
+def calibration_section(
     predictions: Predictions, calibration: Calibration | None, resamples: int = 2000, seed: int = 0
 ) -> Section:
     """Return the section on how well the confidence matches the accuracy.
@@ -51,8 +45,8 @@ def section(
     and the thresholds fitted on validation are used unchanged.
 
     Args:
-        predictions: Of any split.
-        calibration: What `calibrate` fitted on the validation split; None if there is none.
+        predictions: Predictions for any split.
+        calibration: Result of `fer.analysis.metrics.calibration.calibrate`; None if there is none.
         resamples: Number of bootstrap resamples.
         seed: Seed of resamples and folds.
     """
@@ -89,7 +83,7 @@ def _accuracy_above(threshold: Threshold, confidence: np.ndarray, correct: np.nd
     hits, count = int(correct[answered].sum()), int(answered.sum())
     if count == 0:
         return Estimate(None, None, None, 0, "no image reaches this confidence")
-    return Estimate(hits / count, *wilson_interval(hits, count), count)
+    return proportion(hits, count)
 
 
 def _paragraphs(

@@ -1,4 +1,4 @@
-"""The report section on a comparison: conclusions, scores, all pairs, and the score against speed."""
+"""The report section on a comparison: conclusions, scores, all pairs, and a plot of score against speed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,10 +11,11 @@ from fer.analysis.plots.comparison import SpeedPoint, plot_speed
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.report.document import Cell, Plot, Section, Table
 
+# Metric -> display name
 TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR", "log_loss": "log loss"}
-# Conclusions that are written out; the table of pairs has all of them
+# Maximum number of conclusions as text; the table of pairs has all of them
 _NUM_CONCLUSIONS = 6
-# Remark on candidates with a single run: if all have one, and if only some have
+# Remark on candidates with a single run: if all have one, and if some have
 _ALL_SINGLE = " Each was trained once, so the conclusions hold for these runs, not for their recipes."
 _SOME_SINGLE = " Recipes that were trained once are assumed to vary over seeds as much as the others."
 
@@ -25,11 +26,11 @@ def comparison_section(
     """Return the section on a comparison under one set of labels.
 
     Args:
-        key: Of the section.
-        comparison: What `fer.analysis.metrics.comparison.compare` returned.
+        key: Key of the section.
+        comparison: Result of `fer.analysis.metrics.comparison.compare`.
         images: The images and labels.
         speed: Name of the speed column and axis: what `Candidate.images_per_second` measures.
-        notes: Further notes: on the split, on equal runs, …
+        notes: Further notes, e.g. on the split or on runs with equal weights.
     """
     return Section(
         key,

@@ -1,4 +1,4 @@
-"""The report section on errors: the confusion matrix, and the most confused pairs with examples."""
+"""The report sections on errors: confusion matrices and confused pairs; and contact sheets of examples."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +13,10 @@ from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report.document import Plot, Section, Table
 
-_NUM_EXAMPLES = 5  # files or rows that the table lists for each pair
-GALLERY_COLUMNS = 5
-_NUM_ERRORS, _NUM_PAIRS = 25, 6
+# Examples that the table lists for each pair
+_NUM_EXAMPLES = 5
+# Most confused pairs, most confident errors, and columns of the contact sheets
+_NUM_PAIRS, _NUM_ERRORS, _COLUMNS = 6, 25, 5
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ConfusedPair:
         predicted: Class index of the prediction.
         rows: int64 ``(n,)``, rows of the predictions, most confident first.
         support: Number of images with this label.
-        errors: Number of errors in the whole split.
+        errors: Number of errors in the split, of all pairs.
     """
 
     true: int
@@ -41,34 +42,8 @@ class ConfusedPair:
         return len(self.rows)
 
 
-def confused_pairs(predictions: Predictions, limit: int = 6) -> list[ConfusedPair]:
-    """Return the pairs of emotions with the most errors, largest first.
-
-    Args:
-        predictions: Of a split.
-        limit: Maximum number of pairs.
-    """
-    counts = confusion_counts(predictions.target, predictions.preds, len(predictions.labels))
-    wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
-    largest = np.argsort(-wrong, axis=None, kind="stable")[:limit]
-    cells = [(int(cell) // len(wrong), int(cell) % len(wrong)) for cell in largest]
-    errors = int(wrong.sum())
-    return [
-        ConfusedPair(
-            true, predicted, _rows_of_pair(predictions, true, predicted), int(counts[true].sum()), errors
-        )
-        for true, predicted in cells
-        if wrong[true, predicted]
-    ]
-
-
-def _rows_of_pair(predictions: Predictions, true: int, predicted: int) -> np.ndarray:
-    rows = np.flatnonzero((predictions.target == true) & (predictions.preds == predicted))
-    return rows[np.argsort(-predictions.probs[rows, predicted], kind="stable")]
-
-
-def section(predictions: Predictions) -> Section:
-    """Return the section: confusion matrices by true and predicted emotion, and the most confused pairs."""
+def confusions_section(predictions: Predictions) -> Section:
+    """Return the section with confusion matrices by true and predicted emotion, and confused pairs."""
     names = predictions.labels.names
     counts = confusion_counts(predictions.target, predictions.preds, len(names))
     pairs = confused_pairs(predictions)
@@ -144,6 +119,32 @@ def _plots(counts: np.ndarray, names: tuple[str, ...]) -> list[Plot]:
     ]
 
 
+def confused_pairs(predictions: Predictions, limit: int = _NUM_PAIRS) -> list[ConfusedPair]:
+    """Return the pairs of emotions with the most errors, largest first.
+
+    Args:
+        predictions: Predictions for a split.
+        limit: Maximum number of pairs.
+    """
+    counts = confusion_counts(predictions.target, predictions.preds, len(predictions.labels))
+    wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
+    largest = np.argsort(-wrong, axis=None, kind="stable")[:limit]
+    cells = [(int(cell) // len(wrong), int(cell) % len(wrong)) for cell in largest]
+    errors = int(wrong.sum())
+    return [
+        ConfusedPair(
+            true, predicted, _rows_of_pair(predictions, true, predicted), int(counts[true].sum()), errors
+        )
+        for true, predicted in cells
+        if wrong[true, predicted]
+    ]
+
+
+def _rows_of_pair(predictions: Predictions, true: int, predicted: int) -> np.ndarray:
+    rows = np.flatnonzero((predictions.target == true) & (predictions.preds == predicted))
+    return rows[np.argsort(-predictions.probs[rows, predicted], kind="stable")]
+
+
 def confident_errors(predictions: Predictions, limit: int = _NUM_ERRORS) -> np.ndarray:
     """Return the rows of the errors with the highest confidence, most confident first, int64 ``(n,)``."""
     wrong = np.flatnonzero(predictions.preds != predictions.target)
@@ -154,10 +155,10 @@ def gallery_section(predictions: Predictions, images: Images) -> Section:
     """Return the section with contact sheets of confident errors and of confused pairs.
 
     Args:
-        predictions: Of a split.
+        predictions: Predictions for a split.
         images: uint8 ``(N, H, W, C)``, the images of the predictions, in their order.
     """
-    rows, pairs = confident_errors(predictions), confused_pairs(predictions, _NUM_PAIRS)
+    rows, pairs = confident_errors(predictions), confused_pairs(predictions)
     numbers = {"confident_errors": predictions.index[rows], "probabilities": predictions.probs[rows].max(1)}
     title = "Examples of errors"
     if not len(rows):
@@ -179,7 +180,7 @@ def _errors_plot(predictions: Predictions, images: Images, rows: np.ndarray) -> 
     ]
     fig = plot_contact_sheet(
         [ImageStrip("", images[rows], captions)],
-        GALLERY_COLUMNS,
+        _COLUMNS,
         "The most confident errors",
         "highest confidence first",
     )
@@ -190,13 +191,13 @@ def _errors_plot(predictions: Predictions, images: Images, rows: np.ndarray) -> 
 def _pairs_plot(predictions: Predictions, images: Images, pairs: list[ConfusedPair]) -> Plot:
     strips = [_strip(predictions, images, pair) for pair in pairs]
     title, subtitle = "The most confused pairs", "for each pair the images with the highest confidence"
-    fig = plot_contact_sheet(strips, GALLERY_COLUMNS, title, subtitle)
+    fig = plot_contact_sheet(strips, _COLUMNS, title, subtitle)
     alt = f"Rows of faces for each of the {len(pairs)} most confused pairs of emotions"
-    return Plot("confused_pairs", png_bytes(fig), alt, f"Up to {GALLERY_COLUMNS} images for each pair.")
+    return Plot("confused_pairs", png_bytes(fig), alt, f"Up to {_COLUMNS} images for each pair.")
 
 
 def _strip(predictions: Predictions, images: Images, pair: ConfusedPair) -> ImageStrip:
-    names, rows = predictions.labels.names, pair.rows[:GALLERY_COLUMNS]
+    names, rows = predictions.labels.names, pair.rows[:_COLUMNS]
     count = f"{len(pair):,} image{'' if len(pair) == 1 else 's'}"
     of_true = f"{format_percent(len(pair) / pair.support)} of {names[pair.true]}"
     heading = f"{names[pair.true]}, predicted as {names[pair.predicted]}  ·  {count}, {of_true}"

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The report section on saliency: maps of correct and wrong examples, and the deletion test of the maps."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,8 @@ from fer.evaluation.inference import without_tf32
 from fer.models.classifier import EmotionClassifier
 
 SECTION_TITLE = "Saliency maps"
-TITLES = {
+# Plot -> title and subtitle
+_TITLES = {
     "gradcam": (
         "Evidence for the prediction",
         "next to each face the evidence for the predicted emotion: yellow is the most",
@@ -30,10 +31,10 @@ TITLES = {
 def gradcam_section(
     predictions: Predictions, images: Images, model: EmotionClassifier, image_size: int
 ) -> Section:
-    """Return the section: saliency maps of correct and wrong examples of each emotion, and the deletion test.
+    """Return the section with saliency maps of correct and wrong examples of each emotion.
 
     Args:
-        predictions: Of a split.
+        predictions: Predictions for a split.
         images: uint8 ``(N, H, W, C)``, square, the images of the predictions in their order.
         model: The model of the predictions, in evaluation mode.
         image_size: Side of its input, in pixels.
@@ -67,7 +68,7 @@ def _plot(
 ) -> Plot:
     side = tuple(images.shape[1:3])
     resized = F.interpolate(maps[:, None], side, mode="bilinear", align_corners=False)[:, 0].clamp(0, 1)
-    title, subtitle = TITLES[name]
+    title, subtitle = _TITLES[name]
     fig = plot_saliency(predictions, images, resized.cpu().numpy(), groups, title, subtitle)
     alt = f"{title}: {len(images)} faces, correct and wrong ones of each emotion, with a map over each"
     caption = "Up to two correct and two wrong images of each emotion, chosen at random."

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The report section on probable label errors: how many, which, and how many human votes confirm."""
 
 from typing import Any
 
@@ -16,15 +16,17 @@ from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report.document import Plot, Section, Table
 
-# Images and columns of the contact sheet, and candidates listed in metrics.json
-_SHOWN, _COLUMNS, _LISTED = 25, 5, 100
+# Images and columns of the contact sheet
+_NUM_IMAGES, _COLUMNS = 25, 5
+# Candidates in the table, and in metrics.json
+_NUM_ROWS, _NUM_LISTED = 10, 100
 
 
 def label_errors_section(predictions: Predictions, images: Images) -> Section:
-    """Return the section on probable label errors: how many, which, and whether human votes confirm them.
+    """Return the section on probable label errors.
 
     Args:
-        predictions: Of a split that the model was not trained on.
+        predictions: Predictions for a split that the model was not trained on.
         images: uint8 ``(N, H, W, C)``, the images of the predictions, in their order.
     """
     errors = find_label_errors(predictions.target, predictions.probs)
@@ -33,7 +35,7 @@ def label_errors_section(predictions: Predictions, images: Images) -> Section:
         "estimated_noise": estimate_label_noise(errors, predictions.target),
         "thresholds": dict(zip(predictions.labels.names, errors.thresholds.tolist(), strict=True)),
         "confident_joint": errors.joint,
-        "first": predictions.index[errors.rows[:_LISTED]],
+        "first": predictions.index[errors.rows[:_NUM_LISTED]],
     }
     if predictions.votes is not None:
         target, votes = predictions.target, predictions.votes
@@ -50,7 +52,7 @@ def _paragraphs(predictions: Predictions, numbers: dict[str, Any]) -> list[str]:
     paragraphs = [
         f"Confident learning finds {numbers['candidates']:,} probable label errors among "
         f"{len(predictions):,} images. It estimates that {format_percent(numbers['estimated_noise'])} of the "
-        "labels are wrong. This is rather too high, as confident errors of the model count too."
+        "labels are wrong. This is probably too high, because confident errors of the model count too."
     ]
     if predictions.votes is not None:
         precision, base = numbers[f"precision_at_{TOP_CANDIDATES}"], numbers["base_rate"]
@@ -76,7 +78,9 @@ def _table(predictions: Predictions, errors: LabelErrors) -> Table:
             format_percent(float(predictions.probs[row, likely])),
             _format_votes(predictions, row),
         )
-        for row, likely in zip(errors.rows[:10].tolist(), errors.likely[:10].tolist(), strict=True)
+        for row, likely in zip(
+            errors.rows[:_NUM_ROWS].tolist(), errors.likely[:_NUM_ROWS].tolist(), strict=True
+        )
     ]
     columns = ("image", "label", "its probability", "likely label", "probability", "human votes")
     return Table(columns, rows, "The ten most probable label errors; metrics.json lists a hundred.")
@@ -91,8 +95,8 @@ def _format_votes(predictions: Predictions, row: int) -> str | None:
 
 
 def _plot(predictions: Predictions, images: Images, errors: LabelErrors) -> Plot:
-    rows = errors.rows[:_SHOWN]
-    likely = errors.likely[:_SHOWN].tolist()
+    rows = errors.rows[:_NUM_IMAGES]
+    likely = errors.likely[:_NUM_IMAGES].tolist()
     captions = [_caption(predictions, *pair) for pair in zip(rows.tolist(), likely, strict=True)]
     title, subtitle = "Probable label errors", "most probable first"
     fig = plot_contact_sheet([ImageStrip("", images[rows], captions)], _COLUMNS, title, subtitle)

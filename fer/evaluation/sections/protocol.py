@@ -1,4 +1,4 @@
-"""The report sections on the protocol: which images were scored, and their role in training."""
+"""The report sections on the protocol: warnings, which images were scored, and their role in training."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,35 +6,16 @@ from typing import Any
 from fer.analysis.report.document import Cell, Section, Table
 from fer.evaluation.ledger import History
 
+# Label of the split that selected the model
 SELECTION = "validation, selection split"
 _TITLES = {"train": "training split", "test": "test", "all": "all splits", "val": "validation split"}
 
 
-def split_label(about: Mapping[str, Any]) -> str:
-    """Return a short label for the kind of split that was scored, such as ``validation, selection split``.
-
-    The split that early stopping and checkpoint selection used is recognized by the hash of its images, so it
-    gets that label even under another name.
-    """
-    if _is_selection(about):
-        return SELECTION
-    title = _TITLES[about["role"]]
-    return f"{title} of another data set" if about["other_data"] else title
-
-
-def _is_selection(about: Mapping[str, Any]) -> bool:
-    """Whether these images selected the model, by their hash or, in the run's own set, by role."""
-    selection = about["trained_on"].get("splits", {}).get("val", {})
-    keys = ("pixels_sha256", "files_sha256")
-    is_same = any(key in selection and selection[key] == about["manifest"].get(key) for key in keys)
-    return is_same or (about["role"] == "val" and not about["other_data"])
-
-
-def section(about: Mapping[str, Any], history: History) -> Section:
-    """Return the section on how the score was measured. Problems go into `warnings` instead.
+def protocol_section(about: Mapping[str, Any], history: History) -> Section:
+    """Return the section on how the score was measured. Problems are in `warning_sections` instead.
 
     Args:
-        about: Of the predictions.
+        about: ``about`` of the predictions.
         history: Earlier test scores.
     """
     paragraphs = [_images(about), *_labels(about), *_duplicates(about), _test_scores(about, history)]
@@ -49,7 +30,7 @@ def section(about: Mapping[str, Any], history: History) -> Section:
     return Section("protocol", "How this was measured", paragraphs, [_manifest(about)], [], numbers)
 
 
-def warnings(about: Mapping[str, Any], history: History) -> list[Section]:
+def warning_sections(about: Mapping[str, Any], history: History) -> list[Section]:
     """Return the warning section for the top of the report, or an empty list."""
     paragraphs = list(_warnings(about, history))
     return [Section("warnings", "Read this first", paragraphs, warning=True)] if paragraphs else []
@@ -101,6 +82,26 @@ def _count_scores(count: int) -> str:
 def _by_model(history: History) -> str:
     other_seeds = history.same_recipe - history.same_model
     return f"{history.same_model} of these exact weights, {other_seeds} of other seeds"
+
+
+def split_label(about: Mapping[str, Any]) -> str:
+    """Return a short label for the kind of split that was scored, such as ``validation, selection split``.
+
+    The split that early stopping and checkpoint selection used is recognized by the hash of its images, so it
+    gets that label even under another name.
+    """
+    if _is_selection(about):
+        return SELECTION
+    title = _TITLES[about["role"]]
+    return f"{title} of another data set" if about["other_data"] else title
+
+
+def _is_selection(about: Mapping[str, Any]) -> bool:
+    """Return whether these images selected the model: by their hash, or by role in the training data set."""
+    selection = about["trained_on"].get("splits", {}).get("val", {})
+    keys = ("pixels_sha256", "files_sha256")
+    is_same = any(key in selection and selection[key] == about["manifest"].get(key) for key in keys)
+    return is_same or (about["role"] == "val" and not about["other_data"])
 
 
 def _images(about: Mapping[str, Any]) -> str:

@@ -1,15 +1,16 @@
-"""Scores of a split, each with the number of images and a 95 % interval.
+"""The report sections on scores: of a split, over seeds, and with test-time augmentation.
 
-Intervals are from the stratified bootstrap (`fer.analysis.metrics.intervals`), for AUROC from DeLong's
-method. They cover other images from the same source with the same mix of emotions. They do not
-cover another training run: that takes several seeds (`fer.analysis.metrics.paired`).
+Each score has the number of images and a 95 % interval: from the stratified bootstrap
+(`fer.analysis.metrics.intervals`), for AUROC from DeLong's method. The interval covers other images from the
+same source with the same mix of emotions. It does not cover another training run, which takes several seeds
+(`fer.analysis.metrics.paired`).
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fer.analysis.metrics.estimate import Estimate, format_cells, format_with_interval
+from fer.analysis.metrics.estimate import Estimate, format_cells, format_with_interval, join_notes
 from fer.analysis.metrics.paired import SeedSummary, summarize_seeds
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.plots.training import plot_per_emotion
@@ -30,17 +31,20 @@ OVERALL = {
     "ece_width": ("ECE, bins of equal width", True),
     "auroc": ("AUROC, one-vs-rest", False),
 }
+# Score by emotion -> display name, in percent
 BY_EMOTION = {"precision": "precision", "recall": "recall", "f1": "F1", "auroc": "AUROC"}
+# Columns of the table of seeds
 _SEED_METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR", "ece_mass": "ECE"}
+# Test-time augmentation -> views of each image
 _NUM_VIEWS = {"flip": 2, "ten-crop": 10}
 
 
-def section(predictions: Predictions, estimates: dict[str, Estimate]) -> Section:
+def scores_section(predictions: Predictions, estimates: dict[str, Estimate]) -> Section:
     """Return the section on the scores: a table over all images, a table and a plot by emotion.
 
     Args:
-        predictions: Of the split.
-        estimates: What `score` returned for it.
+        predictions: Predictions for the split.
+        estimates: Result of `fer.analysis.metrics.classification.score` for them.
     """
     names, n = predictions.labels.names, len(predictions)
     support = {name: estimates[f"recall/{name}"].n for name in names}
@@ -101,7 +105,7 @@ def _or_nan(value: float | None) -> float:
 
 
 def median_run(scores: Sequence[Mapping[str, Estimate]]) -> int:
-    """Return the index of the run with the median accuracy, the lower of two."""
+    """Return the index of the run with the median accuracy; of an even number, the lower median."""
     order = sorted(range(len(scores)), key=lambda i: scores[i]["accuracy"].value or 0.0)
     return order[(len(order) - 1) // 2]
 
@@ -111,7 +115,7 @@ def seeds_section(abouts: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[
 
     Args:
         abouts: ``about`` of the predictions of each run.
-        scores: What `fer.analysis.metrics.classification.score` returned for each.
+        scores: Result of `fer.analysis.metrics.classification.score` for each.
     """
     summaries = summarize_seeds(scores)
     n, median = scores[0]["accuracy"].n, abouts[median_run(scores)]
@@ -138,8 +142,7 @@ def _mean_estimate(summary: SeedSummary, n: int) -> Estimate:
     note = f"mean of {summary.n} seeds"
     if summary.total_low is not None:
         note += ", interval over seeds and images"
-    notes = "; ".join(filter(None, (note, summary.note)))
-    return Estimate(summary.mean, summary.total_low, summary.total_high, n, notes)
+    return Estimate(summary.mean, summary.total_low, summary.total_high, n, join_notes(note, summary.note))
 
 
 def _format_mean(summary: SeedSummary) -> str | None:
@@ -151,11 +154,11 @@ def _format_deviation(summary: SeedSummary) -> str | None:
 
 
 def tta_section(tta: str, plain: Mapping[str, Estimate], augmented: Mapping[str, Estimate]) -> Section:
-    """Return the section that compares both scores of a model on the same images.
+    """Return the section that compares the scores of a model without and with test-time augmentation.
 
     Args:
         tta: The augmentation; one of `fer.evaluation.inference.TTA`.
-        plain: What `fer.analysis.metrics.classification.score` returned without augmentation.
+        plain: Result of `fer.analysis.metrics.classification.score` without augmentation.
         augmented: The same for the mean probabilities over the augmented views.
     """
     rows: list[tuple[Cell, ...]] = [

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The report section on accuracy by slice: emotion, image quality, head pose and copies in train."""
 
 from typing import Any
 
@@ -19,6 +19,7 @@ from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report.document import Plot, Section, Table
 
+# Factor of the slice of faces without landmarks
 LANDMARK_FACTOR = "five points"
 NO_LANDMARKS = "There are no facial landmarks for these images, so there are no slices by head pose."
 NO_DEMOGRAPHICS = (
@@ -37,20 +38,20 @@ def slices_section(
     """Return the section on accuracy by slice.
 
     Args:
-        predictions: Of a split.
+        predictions: Predictions for a split.
         images: uint8 ``(N, H, W, C)``, the images of the predictions, in their order.
-        has_copy: bool ``(N,)``, whether a copy is among the training images; None where not checked.
+        has_copy: bool ``(N,)``, whether a copy is among the training images; None if not searched for.
         landmarks: ``(N, 5, 2)`` as `fer.analysis.metrics.slices.measure_pose` takes them, or None.
         landmarks_note: Sentence on the source of the landmarks, or on why there are none.
     """
     masks = _slice_masks(predictions, images, has_copy, landmarks)
     slices = slice_scores(predictions.target, predictions.preds, masks)
     overall = proportion(int((predictions.preds == predictions.target).sum()), len(predictions))
-    not_checked = [] if has_copy is not None else ["Copies of training images were not searched for."]
+    copies_note = [] if has_copy is not None else ["Copies of training images were not searched for."]
     paragraphs = [
         _summary(slices),
         *_copies_paragraph(slices, bool(predictions.about.get("other_data"))),
-        *not_checked,
+        *copies_note,
         landmarks_note,
         NO_DEMOGRAPHICS,
     ]
@@ -90,7 +91,7 @@ def _pose_masks(landmarks: np.ndarray) -> SliceMasks:
 
 
 def _factor_names(slices: list[Slice]) -> str:
-    """Return the names of the measured factors; head pose only where there are landmarks."""
+    """Return the names of the measured factors as text; head pose only if there are landmarks."""
     by_pose = any(one.factor == "turn" for one in slices)
     return (
         "brightness, contrast, sharpness and head pose" if by_pose else "brightness, contrast and sharpness"
@@ -110,7 +111,7 @@ def _summary(slices: list[Slice]) -> str:
 
 
 def _copies_paragraph(slices: list[Slice], other_data: bool) -> list[str]:
-    """Return a paragraph on images with a copy in the training set; none where copies were not checked."""
+    """Return a paragraph on images with a copy in the training set; none if not searched for."""
     kind = "an exact copy (near copies were not searched for)" if other_data else "an exact or near copy"
     by_name = {one.name: one for one in slices if one.factor == COPY_FACTOR}
     if not by_name:

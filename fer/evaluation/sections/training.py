@@ -14,8 +14,7 @@ The first rule that matches decides:
 * **fine**: none of these.
 
 Training metrics are those logged during the epoch: augmented images, dropout on, weights still changing. So
-    the
-gap is smaller than with a training split that is scored like validation.
+the gap is smaller than with a training split that is scored like validation.
 """
 
 import math
@@ -30,21 +29,22 @@ from fer.analysis.plots.training import plot_learning_curves
 from fer.analysis.report.document import Plot, Section, Table
 from fer.training.run_folder import Rows
 
+# Minimum number of validated epochs for a diagnosis
 MIN_EPOCHS = 4
-# Six standard errors of an accuracy on FER2013's 3,589 validation images
+# Drop of accuracy: six standard errors of an accuracy on FER2013's 3,589 validation images
 MAX_DROP = 0.05
-# A single drop in ten steps can be chance
+# Fraction of steps with a drop: a single one in ten can be chance
 MAX_DROP_FRACTION = 0.1
-# On FER2013 `fast_cnn_wide` has a gap of 9 to 14 points at 48 px (70 % accuracy), and of 17 at 96 px (72.6
-# %), where its validation loss had been flat for ten epochs. A network of 59 % has a gap of 1 to 3 points,
-# and a wider one trained longer gains 4 points of accuracy.
+# Gaps of accuracy. On FER2013, fast_cnn_wide has a gap of 9 to 14 points at 48 px (accuracy 70 %), and of 17
+# at 96 px (72.6 %), with a flat validation loss over ten epochs. A network with an accuracy of 59 % has a gap
+# of 1 to 3 points, and a wider one trained longer gains 4 points of accuracy.
 WIDE_GAP = 0.10
 NARROW_GAP = 0.05
 # Training accuracy above which there is little left to fit
 HIGH_ACCURACY = 0.90
-# Prechelt's GL_5
+# Relative rise of the validation loss: GL_5 of Prechelt
 LOSS_RISE = 0.05
-# Accuracy per epoch: 2 points in ten more epochs
+# Rise of accuracy per epoch that is worth a remark: 2 points in ten more epochs
 MIN_SLOPE = 0.002
 ADVICE = {
     "unstable": "A lower learning rate, a longer warm-up or larger batches may help.",
@@ -70,8 +70,21 @@ class Diagnosis:
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
+def training_section(rows: Rows, monitor: str = "val/accuracy", title: str = "Learning curves") -> Section:
+    """Return the section on the training of a run: the diagnosis, best and last epoch, and the curves."""
+    diagnosis = diagnose(rows, monitor)
+    best = diagnosis.numbers["best_epoch"]
+    figure = plot_learning_curves(rows, best, title)
+    alt = f"Loss, accuracy and learning rate over {len(rows)} epochs. Diagnosis: {diagnosis.label}"
+    caption = "Training metrics are of augmented images during training; validation selected the epoch."
+    paragraphs = [f"Diagnosis: {diagnosis.label}.", *diagnosis.paragraphs]
+    plot = Plot("learning_curves", png_bytes(figure), alt, caption)
+    numbers = {"verdict": diagnosis.label, **diagnosis.numbers}
+    return Section("curves", "Learning curves", paragraphs, [_table(rows, best)], [plot], numbers)
+
+
 def best_epoch(rows: Rows, monitor: str = "val/accuracy") -> int | None:
-    """Return the epoch with the best ``monitor``, the earlier of equals; ``None`` if none was validated.
+    """Return the first epoch with the best ``monitor``; ``None`` if none was validated.
 
     Losses and calibration errors (``…/loss``, ``…/ece``) are minimized, everything else is maximized.
     """
@@ -100,19 +113,6 @@ def diagnose(rows: Rows, monitor: str = "val/accuracy") -> Diagnosis:
         return Diagnosis("too short", [reason], numbers)
     label, reason = _apply_rules(numbers, next(row for row in rows if row["epoch"] == best))
     return Diagnosis(label, [f"{reason} {ADVICE.get(label, '')}".strip(), *_remarks(numbers)], numbers)
-
-
-def section(rows: Rows, monitor: str = "val/accuracy", title: str = "Learning curves") -> Section:
-    """Return the section on the training of a run: diagnosis, best and last epoch, and the curves."""
-    diagnosis = diagnose(rows, monitor)
-    best = diagnosis.numbers["best_epoch"]
-    figure = plot_learning_curves(rows, best, title)
-    alt = f"Loss, accuracy and learning rate over {len(rows)} epochs. Diagnosis: {diagnosis.label}"
-    caption = "Training metrics are of augmented images during training; validation selected the epoch."
-    paragraphs = [f"Diagnosis: {diagnosis.label}.", *diagnosis.paragraphs]
-    plot = Plot("learning_curves", png_bytes(figure), alt, caption)
-    numbers = {"verdict": diagnosis.label, **diagnosis.numbers}
-    return Section("curves", "Learning curves", paragraphs, [_table(rows, best)], [plot], numbers)
 
 
 def _losses_are_finite(row: Mapping[str, float]) -> bool:

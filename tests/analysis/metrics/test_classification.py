@@ -11,7 +11,7 @@ from fer.analysis.metrics.classification import score
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.labels import FER7
-from fer.evaluation.sections.scores import section
+from fer.evaluation.sections.scores import scores_section
 
 NAMES = FER7.names
 
@@ -201,7 +201,7 @@ def test_section_shows_the_scores():
     estimates = score(target, probs, NAMES, resamples=50)
     n = len(target)
     predictions = Predictions(FER7, np.arange(n), target, np.log(probs), probs, None, np.full(n, "x"))
-    result = section(predictions, estimates)
+    result = scores_section(predictions, estimates)
     overall, by_emotion = result.tables
     assert overall.rows[0][:2] == ("Accuracy", f"{100 * estimates['accuracy'].value:.1f} %")
     assert all(len(row) == len(table.columns) for table in result.tables for row in table.rows)

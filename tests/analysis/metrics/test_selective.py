@@ -60,8 +60,8 @@ def test_resampled_aurc_matches_repeated_rows():
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 5), (3, 7), (90, 100), (100, 100)])
 def test_lower_bound_matches_scipy(hits, n):
-    theirs = binomtest(hits, n, alternative="greater").proportion_ci(0.95, method="exact").low
-    assert clopper_pearson_lower_bound(hits, n, 0.05) == pytest.approx(theirs)
+    expected = binomtest(hits, n, alternative="greater").proportion_ci(0.95, method="exact").low
+    assert clopper_pearson_lower_bound(hits, n, 0.05) == pytest.approx(expected)
 
 
 def test_threshold_has_the_stated_coverage_and_accuracy():

@@ -44,9 +44,9 @@ def nll(logits, target, temperature):
 @given(st.integers(0, 10**6), st.floats(0.3, 5))
 def test_temperature_matches_scipys_minimum(seed, true):
     logits, target = overconfident_model(200, seed, true)
-    theirs = minimize_scalar(lambda t: nll(logits, target, np.exp(t)), bounds=(-2.5, 2.5), method="bounded",
+    expected = minimize_scalar(lambda t: nll(logits, target, np.exp(t)), bounds=(-2.5, 2.5), method="bounded",
                              options={"xatol": 1e-9})  # fmt: skip
-    assert fit_temperature(logits, target) == pytest.approx(np.exp(theirs.x), rel=1e-4)
+    assert fit_temperature(logits, target) == pytest.approx(np.exp(expected.x), rel=1e-4)
 
 
 def test_temperature_recovers_the_true_one():

@@ -19,7 +19,7 @@ from fer.analysis.plots.calibration import plot_reliability, plot_risk_coverage
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.labels import FER7
-from fer.evaluation.sections.calibration import section
+from fer.evaluation.sections.calibration import calibration_section
 
 
 def overconfident(n=1200, seed=0, role="val", true=2.0):
@@ -45,15 +45,20 @@ def no_plots(monkeypatch):
 
 def test_calibrate_fits_on_validation_and_records_its_origin():
     predictions = overconfident()
-    found = calibrate(predictions, accuracies=(0.8,))
-    assert found.temperature == fit_temperature(predictions.logits, predictions.target)
-    assert found.low < 2.0 < found.high
+    calibration = calibrate(predictions, accuracies=(0.8,))
+    assert calibration.temperature == fit_temperature(predictions.logits, predictions.target)
+    assert calibration.low < 2.0 < calibration.high
     confidence, correct = confidence_and_correct(
-        scaled_probs(predictions.logits, found.temperature), predictions.target
+        scaled_probs(predictions.logits, calibration.temperature), predictions.target
     )
-    assert found.thresholds == (threshold_for(0.8, confidence, correct),)
-    assert (found.role, found.split, found.n, found.model_sha256) == ("val", "PublicTest", 1200, "ab")
-    assert found.manifest_sha256 != calibrate(overconfident(seed=1)).manifest_sha256
+    assert calibration.thresholds == (threshold_for(0.8, confidence, correct),)
+    assert (calibration.role, calibration.split, calibration.n, calibration.model_sha256) == (
+        "val",
+        "PublicTest",
+        1200,
+        "ab",
+    )
+    assert calibration.manifest_sha256 != calibrate(overconfident(seed=1)).manifest_sha256
 
 
 @pytest.mark.parametrize("role", ["test", "train", None])
@@ -78,26 +83,26 @@ def test_validation_images_of_another_set_are_not_the_fitted_ones():
 
 def test_estimates_match_scores_and_aurc():
     predictions = overconfident()
-    found = calibration_estimates(predictions.target, predictions.probs, resamples=60, seed=4)
+    estimates = calibration_estimates(predictions.target, predictions.probs, resamples=60, seed=4)
     scores = score(predictions.target, predictions.probs, FER7.names, resamples=60, seed=4)
-    assert all(found[name] == scores[name] for name in ("ece_mass", "ece_width", "log_loss", "brier"))
-    assert found["aurc"].value == aurc(*confidence_and_correct(predictions.probs, predictions.target))
-    assert found["aurc"].low < found["aurc"].value < found["aurc"].high
-    assert 0 < found["ece_debiased"].value < found["ece_mass"].value
+    assert all(estimates[name] == scores[name] for name in ("ece_mass", "ece_width", "log_loss", "brier"))
+    assert estimates["aurc"].value == aurc(*confidence_and_correct(predictions.probs, predictions.target))
+    assert estimates["aurc"].low < estimates["aurc"].value < estimates["aurc"].high
+    assert 0 < estimates["ece_debiased"].value < estimates["ece_mass"].value
 
 
 def test_section_shows_that_calibration_helped():
     predictions = overconfident()
     calibration = calibrate(predictions)
-    found = section(predictions, calibration, resamples=200)
-    before, after = (found.numbers[when]["ece_mass"] for when in ("before", "after"))
+    section = calibration_section(predictions, calibration, resamples=200)
+    before, after = (section.numbers[when]["ece_mass"] for when in ("before", "after"))
     assert after.high < before.low
-    assert "overconfident" in found.paragraphs[0]
-    assert "cross-fitted" in found.paragraphs[0]
-    assert found.numbers["cross_fitted"]
-    assert all(len(row) == len(table.columns) for table in found.tables for row in table.rows)
-    assert [plot.name for plot in found.plots] == ["reliability", "risk_coverage"]
-    assert all(plot.png.startswith(b"\x89PNG") for plot in found.plots)
+    assert "overconfident" in section.paragraphs[0]
+    assert "cross-fitted" in section.paragraphs[0]
+    assert section.numbers["cross_fitted"]
+    assert all(len(row) == len(table.columns) for table in section.tables for row in table.rows)
+    assert [plot.name for plot in section.plots] == ["reliability", "risk_coverage"]
+    assert all(plot.png.startswith(b"\x89PNG") for plot in section.plots)
 
 
 @pytest.mark.parametrize(
@@ -110,50 +115,50 @@ def test_section_shows_that_calibration_helped():
 def test_overlap_with_validation_images_is_reported(no_plots, seen, text):
     copies = overconfident(seed=5)
     copies.about.update(other_data=True, seen={"val": seen})
-    assert text in section(copies, calibrate(overconfident()), resamples=20).paragraphs[0]
+    assert text in calibration_section(copies, calibrate(overconfident()), resamples=20).paragraphs[0]
 
 
 def test_too_few_validation_images_are_not_cross_fitted(no_plots):
     few = overconfident(n=3)
-    found = section(few, calibrate(few), resamples=20)
-    assert "too few for 5 folds" in found.paragraphs[0]
-    assert found.numbers["cross_fitted"] is False
+    section = calibration_section(few, calibrate(few), resamples=20)
+    assert "too few for 5 folds" in section.paragraphs[0]
+    assert section.numbers["cross_fitted"] is False
 
 
 def test_section_of_another_split_measures_thresholds_there(no_plots):
     test = overconfident(seed=5, role="test")
     test.about["seen"] = {"val": 0}
     calibration = calibrate(overconfident(), accuracies=(0.8, 0.9999))
-    found = section(test, calibration, resamples=50)
-    promised, here = found.numbers["thresholds"][0]["promised"], found.numbers["thresholds"][0]["here"]
+    section = calibration_section(test, calibration, resamples=50)
+    promised, here = section.numbers["thresholds"][0]["promised"], section.numbers["thresholds"][0]["here"]
     answered = scaled_probs(test.logits, calibration.temperature).max(1) >= promised.confidence
     assert here.n == answered.sum()
     assert here.value == pytest.approx((test.preds == test.target)[answered].mean())
-    assert "it was fitted on none of these images" in found.paragraphs[0]
-    assert found.tables[1].rows[1][:3] == ("100 %", "cannot be reached", None)
+    assert "it was fitted on none of these images" in section.paragraphs[0]
+    assert section.tables[1].rows[1][:3] == ("100 %", "cannot be reached", None)
 
 
 def test_section_of_all_images_mentions_the_fitted_ones(no_plots):
-    found = section(
+    section = calibration_section(
         overconfident(seed=5, role="all"), calibrate(overconfident(), accuracies=(0.8,)), resamples=50
     )
-    assert "these images include the ones it was fitted on" in found.paragraphs[0]
+    assert "these images include the ones it was fitted on" in section.paragraphs[0]
 
 
 def test_section_without_a_temperature_does_not_fit_one(no_plots):
-    found = section(overconfident(role="test"), None, resamples=50)
-    assert "There is no temperature" in found.paragraphs[0]
-    assert list(found.tables[0].columns) == ["metric", "before", "95 % interval", "n"]
-    assert "after" not in found.numbers
-    assert found.numbers["temperature"] is None
+    section = calibration_section(overconfident(role="test"), None, resamples=50)
+    assert "There is no temperature" in section.paragraphs[0]
+    assert list(section.tables[0].columns) == ["metric", "before", "95 % interval", "n"]
+    assert "after" not in section.numbers
+    assert section.numbers["temperature"] is None
 
 
 def test_a_model_without_errors_gets_a_range_warning(no_plots):
     predictions = overconfident(300)
     logits = 9 * np.eye(7, dtype=np.float32)[predictions.target]
     right = replace(predictions, logits=logits, probs=softmax(logits, 1))
-    found = section(right, calibrate(right), resamples=50)
-    assert "limit of its range" in found.paragraphs[-1]
+    section = calibration_section(right, calibrate(right), resamples=50)
+    assert "limit of its range" in section.paragraphs[-1]
 
 
 def test_reliability_points_are_means_of_equal_mass_bins():

@@ -5,7 +5,7 @@ from sklearn.metrics import confusion_matrix
 from fer.analysis.metrics.classification import confusion_counts
 from fer.analysis.predictions import Predictions
 from fer.core.labels import FER7
-from fer.evaluation.sections.errors import confused_pairs, section
+from fer.evaluation.sections.errors import confused_pairs, confusions_section
 
 NAMES = FER7.names
 
@@ -27,8 +27,8 @@ def noisy() -> Predictions:
 
 
 def test_counts_match_sklearn(noisy):
-    found = confusion_counts(noisy.target, noisy.preds, 7)
-    assert np.array_equal(found, confusion_matrix(noisy.target, noisy.preds, labels=range(7)))
+    counts = confusion_counts(noisy.target, noisy.preds, 7)
+    assert np.array_equal(counts, confusion_matrix(noisy.target, noisy.preds, labels=range(7)))
 
 
 def test_counts_of_absent_classes():
@@ -42,9 +42,9 @@ def test_pairs_match_a_loop_over_the_images(noisy):
         if true != predicted:
             cells.setdefault((true, predicted), []).append(row)
     largest = sorted(cells, key=lambda cell: (-len(cells[cell]), cell))[:4]
-    found = confused_pairs(noisy, 4)
-    assert [(pair.true, pair.predicted) for pair in found] == largest
-    for pair in found:
+    pairs = confused_pairs(noisy, 4)
+    assert [(pair.true, pair.predicted) for pair in pairs] == largest
+    for pair in pairs:
         rows = cells[pair.true, pair.predicted]
         assert pair.rows.tolist() == sorted(rows, key=lambda row: -noisy.probs[row, pair.predicted])
         assert pair.support == int((noisy.target == pair.true).sum())
@@ -52,7 +52,7 @@ def test_pairs_match_a_loop_over_the_images(noisy):
 
 
 def test_section_has_counts_proportions_and_examples(noisy):
-    report_section, first = section(noisy), confused_pairs(noisy, 1)[0]
+    report_section, first = confusions_section(noisy), confused_pairs(noisy, 1)[0]
     numbers = report_section.numbers["pairs"][0]
     assert numbers["count"] == len(first)
     assert numbers["share_of_true"].value == pytest.approx(len(first) / first.support)
@@ -64,6 +64,6 @@ def test_section_has_counts_proportions_and_examples(noisy):
 
 
 def test_section_without_errors():
-    report_section = section(predictions_of(np.arange(7), np.eye(7)))
+    report_section = confusions_section(predictions_of(np.arange(7), np.eye(7)))
     assert report_section.paragraphs == ["There are no errors in this split."]
     assert report_section.tables[0].rows == []

@@ -121,9 +121,9 @@ def test_bad_metrics_file_is_explained(content, tmp_path):
 
 
 def test_section_has_diagnosis_table_and_plot():
-    section = training.section(run([x + 0.02 for x in RISE], RISE))
+    section = training.training_section(run([x + 0.02 for x in RISE], RISE))
     assert section.paragraphs[0] == "Diagnosis: underfitting."
     assert section.plots[0].png.startswith(b"\x89PNG")
     assert [row[:2] for row in section.tables[0].rows] == [("best", 6), ("last", 6)]
     assert section.numbers["best_epoch"] == 6
-    assert training.section([]).numbers["verdict"] == "too short"
+    assert training.training_section([]).numbers["verdict"] == "too short"

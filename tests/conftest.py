@@ -11,9 +11,9 @@ from typing import Any
 
 os.environ["FER_CACHE_DIR"] = os.environ.get("FER_CACHE_DIR") or str(Path(__file__).parent / ".cache")
 os.environ["WANDB_MODE"] = "offline"
-# one core for each test process
+# One core for each test process.
 os.environ["OMP_NUM_THREADS"] = "1"
-# exact expected values are those of a CPU
+# Exact expected values are those of a CPU.
 if not os.environ.get("FER_TEST_GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
@@ -23,7 +23,7 @@ import pytest
 from browser import CHROMIUM, Browser
 from tiny import TINY, TINY_FACES, write_votes
 
-# Arguments in; exit status, standard output and standard error out.
+# Function that calls a command with arguments; returns exit status, standard output and standard error.
 Command = Callable[..., tuple[Any, str, str]]
 
 
@@ -133,7 +133,7 @@ def run_without_data(tmp_path, fer2013_csv) -> Path:
 @pytest.fixture(scope="session")
 def onnx_files(tmp_path_factory) -> Path:
     """A folder for ONNX files, named by their content."""
-    return tmp_path_factory.mktemp("written")
+    return tmp_path_factory.mktemp("onnx")
 
 
 @pytest.fixture

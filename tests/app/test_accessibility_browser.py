@@ -1,4 +1,4 @@
-"""Accessibility of every page in Chromium, checked by axe: light and dark mode, desktop and phone."""
+"""Every page in Chromium: navigation, layout on desktop and phone, accessibility checked by axe."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,13 @@ WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 PAGES = {"images": "", "webcam": "webcam", "video": "video", "compare": "compare", "card": "card"}
 # Streamlit's file uploader has the role `presentation` and a name; we cannot change that.
 IGNORED_RULES = {"presentation-role-conflict"}
+# Sets a variable if a sidebar with a list of pages appears at any time.
+WATCH_SIDEBAR = """
+    window.sidebarShown = false;
+    const list = '[data-testid="stSidebar"], [data-testid="stSidebarNav"]';
+    new MutationObserver(() => { window.sidebarShown ||= document.querySelector(list) !== null; })
+        .observe(document, {childList: true, subtree: true});
+"""
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -66,12 +73,17 @@ def violations(tab, axe):
     ]
 
 
-def test_a_page_can_be_opened_first(chromium, url):
-    """Until the main file has run, Streamlit would serve a folder `pages` beside it as its own pages."""
-    tab = chromium.new_page(viewport=WIDE)
-    visit(tab, url, "card")
-    assert tab.inner_text("h1").strip() == "Model card"
-    tab.close()
+@pytest.mark.parametrize(("page", "title"), [("images", "Which emotion does"), ("card", "Model card")])
+def test_the_first_visit_of_a_server_shows_no_page_list_of_streamlit(chromium, page, title):
+    """Streamlit would list and run the modules in `fer/app/pages` until the first call of st.navigation."""
+    with serving() as address:
+        tab = chromium.new_page(viewport=WIDE)
+        tab.add_init_script(WATCH_SIDEBAR)
+        visit(tab, address, page)
+        assert tab.inner_text("h1").startswith(title)
+        assert tab.locator('[data-testid="stTopNavLink"]').count() == len(PAGES)
+        assert tab.evaluate("window.sidebarShown") is False
+        tab.close()
 
 
 @pytest.mark.parametrize("page", PAGES)

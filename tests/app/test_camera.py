@@ -1,3 +1,5 @@
+"""WebRTC frames, and STUN and TURN servers."""
+
 import asyncio
 from contextlib import nullcontext
 
@@ -30,7 +32,7 @@ def test_only_the_newest_queued_frame_is_processed():
 
 
 class FailingPredictor(SquarePredictor):
-    def detect(self, picture):
+    def detect(self, image):
         raise MemoryError("out of memory")
 
 

@@ -60,7 +60,10 @@ def test_cards_of_other_images_are_marked_as_not_comparable(registry):
     page = start(models=registry)
     titles = ("tiny:1", "tiny:2", "tiny:3")
     page.multiselect[0].set_value(
-        sorted((one for one in list_versions() if one.title in titles), key=lambda one: one.title)
+        sorted(
+            (version for version in list_versions() if version.title in titles),
+            key=lambda version: version.title,
+        )
     ).run()
     text = page_text(page)
     assert "not comparable" in text

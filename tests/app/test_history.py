@@ -1,3 +1,5 @@
+"""Mean probabilities per time step: gaps, spans, averages."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Live sessions: dropped frames, tracking, threads, history, recordings."""
+
 import csv
 import io
 import threading
@@ -59,10 +61,10 @@ class BlockingPredictor(SquarePredictor):
         super().__init__()
         self.started, self.release = threading.Event(), threading.Event()
 
-    def detect(self, picture):
+    def detect(self, image):
         self.started.set()
         assert self.release.wait(10)
-        return super().detect(picture)
+        return super().detect(image)
 
 
 def test_a_frame_that_arrives_during_prediction_is_dropped():
@@ -71,10 +73,10 @@ def test_a_frame_that_arrives_during_prediction_is_dropped():
     thread = threading.Thread(target=live.process, args=(render_frame(0), 0.0))
     thread.start()
     assert predictor.started.wait(10)
-    np.testing.assert_array_equal(
-        live.process(render_frame(1), 0.1), render_frame(1)
-    )  # at once, nothing known yet
-    assert live.snapshot().processed == 0  # nor does looking on have to wait
+    # The second frame is returned at once, without boxes, as no face is known yet.
+    np.testing.assert_array_equal(live.process(render_frame(1), 0.1), render_frame(1))
+    # A snapshot does not wait either.
+    assert live.snapshot().processed == 0
     predictor.release.set()
     thread.join(10)
     snapshot = live.snapshot()
@@ -111,9 +113,9 @@ def test_prediction_runs_within_a_compute_slot():
         active.pop()
 
     class CheckedPredictor(SquarePredictor):
-        def detect(self, picture):
+        def detect(self, image):
             assert active == [True]
-            return super().detect(picture)
+            return super().detect(image)
 
     LiveSession(CheckedPredictor(), compute_slot).process(render_frame(0), 0.0)
     assert active == []
@@ -136,7 +138,8 @@ def test_probabilities_cover_the_last_30_seconds():
     live = session(smooth=0.0)
     for index in range(400):
         live.process(render_frame(0, happy=index >= 350), 1000 + index / 10)
-    times, probabilities = live.recent_probabilities(2)  # the happy one, who came 5 s ago
+    # The happy face, visible since 5 s.
+    times, probabilities = live.recent_probabilities(2)
     assert -30 <= times.min() < times.max() <= 0
     assert np.isnan(probabilities[times < -5.5]).all()
     np.testing.assert_allclose(probabilities[times > -4.5], [[0.9, 0.1]] * (times > -4.5).sum())
@@ -170,7 +173,8 @@ def test_recording_starts_and_stops():
     ]
     assert all(float(row["happy"]) + float(row["sad"]) == pytest.approx(1) for row in rows)
     live.start_recording()
-    assert live.snapshot().recorded_rows == 0  # the new one replaces the old one
+    # The new recording replaces the old one.
+    assert live.snapshot().recorded_rows == 0
 
 
 def test_a_recording_has_a_maximal_length():

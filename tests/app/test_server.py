@@ -1,10 +1,11 @@
-"""Changes to Streamlit's server: no external requests, upload limits, session storage."""
+"""Changes to Streamlit's server: no external requests, upload limits, session storage, pages."""
 
 import gc
 
 import pytest
 from starlette.formparsers import MultiPartParser
 from streamlit import net_util
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web import bootstrap
 from streamlit.web.server import server as streamlit_server
 from streamlit.web.server.server_util import is_url_from_allowed_origins
@@ -23,6 +24,7 @@ def requested_urls(monkeypatch):
         (streamlit_server, "MemoryUploadedFileManager"),
         (streamlit_server, "MemorySessionStorage"),
         (MultiPartParser, "spool_max_size"),
+        (PagesManager, "uses_pages_directory"),
     ):
         # Restored after the test.
         monkeypatch.setattr(owner, name, getattr(owner, name))
@@ -45,3 +47,8 @@ def test_upload_limits_and_session_storage_are_installed(requested_urls, tmp_pat
     running = streamlit_server.Server(str(server.MAIN), False)
     assert isinstance(running._runtime.uploaded_file_mgr, BoundedUploadManager)
     assert isinstance(running._runtime._session_mgr._session_storage, DisconnectedSessions)
+
+
+@pytest.mark.usefixtures("requested_urls")
+def test_streamlit_does_not_run_the_modules_of_pages():
+    assert PagesManager(str(server.MAIN)).uses_pages_directory is False

@@ -61,7 +61,8 @@ def test_a_model_name_means_the_same_as_in_fer_predict(tmp_path):
     set_settings(Settings(model="fer2013", models=registry.folder, detector="haar"))
     first, *others = serving.list_versions()
     assert first.card == registry.load("fer2013").card
-    assert [other.reference for other in others] == packaged_models()  # packaged models can still be chosen
+    # Packaged models can still be chosen.
+    assert [other.reference for other in others] == packaged_models()
     assert serving.get_predictor("fer2013").card == others[0].card != first.card
 
 

@@ -24,27 +24,28 @@ def group_file(tmp_path):
     return path
 
 
-def opened(page, url):
+def open_images_page(page, url):
     page.goto(url)
     page.get_by_role("heading", name="Which emotion").wait_for(timeout=30_000)
     page.get_by_role("radio", name="three faces").wait_for()
     wait_until_rendered(page)
 
 
-def bars(page):
+def shown_emotions(page):
+    """Wait for the bars, and return the emotions from the top."""
     page.locator(".fer-bars").wait_for(timeout=20_000)
     page.wait_for_timeout(SETTLED)
     return page.locator(".fer-bars th").all_inner_texts()
 
 
 def test_an_image_with_three_faces(app_url, browser_page, group_file, shots):
-    opened(browser_page, app_url)
+    open_images_page(browser_page, app_url)
     browser_page.locator("input[type=file]").set_input_files(group_file)
-    assert bars(browser_page)[0] == "happy"
+    assert shown_emotions(browser_page)[0] == "happy"
     assert browser_page.get_by_text("group <b>of three.png · 1,120 × 400 pixels · 3 faces").is_visible()
     browser_page.get_by_role("radio", name="#2 surprise").click()
     browser_page.get_by_role("heading", name="Surprise, ").wait_for()
-    assert bars(browser_page)[0] == "surprise"
+    assert shown_emotions(browser_page)[0] == "surprise"
     browser_page.get_by_text("Explain surprise").click()
     saliency = browser_page.get_by_role("img", name="Saliency map over the face")
     saliency.wait_for()
@@ -56,9 +57,9 @@ def test_an_image_with_three_faces(app_url, browser_page, group_file, shots):
 
 
 def test_predictions_can_be_downloaded(app_url, browser_page, group_file):
-    opened(browser_page, app_url)
+    open_images_page(browser_page, app_url)
     browser_page.locator("input[type=file]").set_input_files(group_file)
-    bars(browser_page)
+    shown_emotions(browser_page)
     rows = list(csv.DictReader(io.StringIO(download(browser_page, "Table (CSV)").decode())))
     assert [row["emotion"] for row in rows] == ["happy", "surprise", "neutral"]
     with zipfile.ZipFile(io.BytesIO(download(browser_page, "Annotated images (ZIP)"))) as archive:
@@ -72,7 +73,7 @@ def download(page, button):
 
 
 def test_a_snapshot(app_url, browser_page):
-    opened(browser_page, app_url)
+    open_images_page(browser_page, app_url)
     browser_page.get_by_role("radio", name="Camera").click()
     browser_page.wait_for_function("document.querySelector('video')?.videoWidth > 0", timeout=20_000)
     browser_page.wait_for_timeout(SETTLED)
@@ -84,12 +85,12 @@ def test_a_snapshot(app_url, browser_page):
 
 
 def test_a_sample_can_be_chosen_by_keyboard(app_url, browser_page):
-    opened(browser_page, app_url)
+    open_images_page(browser_page, app_url)
     browser_page.get_by_role("radio", name="happy", exact=True).focus()
     browser_page.keyboard.press("ArrowRight")
     browser_page.get_by_role("radio", name="surprise", exact=True).focus()
     browser_page.keyboard.press("Space")
-    assert bars(browser_page)[0] == "surprise"
+    assert shown_emotions(browser_page)[0] == "surprise"
 
 
 @pytest.mark.parametrize(("colors", "size"), [("light", PHONE), ("dark", PHONE), ("dark", None)])
@@ -97,14 +98,14 @@ def test_dark_mode_and_phone_layout_are_accessible(app_url, chromium, shots, col
     axe = pytest.importorskip("axe_core_python.sync_playwright", reason="needs axe-core-python (group dev)")
     context = chromium.new_context(color_scheme=colors, **({"viewport": size} if size else {}))
     page = context.new_page()
-    opened(page, app_url)
+    open_images_page(page, app_url)
     page.get_by_role("radio", name="three faces").click()
-    bars(page)
+    shown_emotions(page)
     page.get_by_text("Explain happy").click()
     page.locator(".fer-saliency").wait_for()
     page.wait_for_timeout(SETTLED)
     page.screenshot(path=shots / f"upload_{colors}_{'phone' if size else 'wide'}.png")
     assert page.evaluate("document.querySelector('.stMain').scrollWidth <= window.innerWidth")
     violations = axe.Axe().run(page, options=RULES)["violations"]
-    assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in violations] == []
+    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in violations] == []
     context.close()

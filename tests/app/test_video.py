@@ -1,3 +1,5 @@
+"""The analysis of an uploaded video, and files that are rejected."""
+
 import csv
 import io
 import json
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from video_files import SquarePredictor, render_frame, write_video
 
-from fer.app import video as film_module
+from fer.app import video
 from fer.app.settings import MAX_VIDEO_SECONDS
 from fer.app.video import VideoJob
 from fer.core.errors import FerError
@@ -122,17 +124,15 @@ def test_a_long_video_is_rejected_before_the_analysis(tmp_path):
 
 
 def test_a_video_longer_than_declared_is_analysed_up_to_the_limit(crossing, monkeypatch):
-    monkeypatch.setattr(film_module, "_MAX_SECONDS", 0.41)
-    monkeypatch.setattr(film_module, "_check_length", lambda video: None)
+    monkeypatch.setattr(video, "_MAX_SECONDS", 0.41)
+    monkeypatch.setattr(video, "_check_length", lambda _: None)
     analysis = job().run("crossing.mp4", file_content(crossing))
     assert analysis.summary.frames == 11
     assert analysis.warning.startswith("crossing.mp4: expected the length that the file header declares")
 
 
 def test_huge_frames_are_rejected(monkeypatch, crossing):
-    from fer.app import video as video_module
-
-    monkeypatch.setattr(video_module, "MAX_VIDEO_PIXELS", 160 * 120 - 1)
+    monkeypatch.setattr(video, "MAX_VIDEO_PIXELS", 160 * 120 - 1)
     with pytest.raises(FerError, match=r"got 160 x 120"):
         job().run("crossing.mp4", file_content(crossing))
 

@@ -11,7 +11,7 @@ from video_files import write_video
 pytest.importorskip("av", reason="the video page needs the extra app")
 # Milliseconds.
 TIMEOUT = 60_000
-_PLAYED = """async () => {
+_PLAY = """async () => {
     const video = document.querySelector('video');
     video.muted = true;
     await video.play();
@@ -49,7 +49,7 @@ def test_a_video_is_analysed_played_and_downloaded(page, video, shots):
     page.get_by_text("Emotions over time").wait_for(timeout=TIMEOUT)
     assert page.get_by_text("happy in 100 %").count() == page.get_by_text("surprise in 100 %").count() == 1
     page.wait_for_function("document.querySelector('video').readyState >= 2", timeout=TIMEOUT)
-    seconds, width, error = page.evaluate(_PLAYED)
+    seconds, width, error = page.evaluate(_PLAY)
     assert (seconds, width, error) == (pytest.approx(1.5, abs=0.1), 640, None)
     page.screenshot(path=shots / "video.png")
     with page.expect_download() as download:

@@ -70,9 +70,9 @@ def test_a_waiting_video_shows_a_message_and_is_analysed_within_a_slot(page, cro
         active.pop()
 
     class CheckedPredictor(SquarePredictor):
-        def detect(self, picture):
+        def detect(self, image):
             assert active
-            return super().detect(picture)
+            return super().detect(image)
 
     monkeypatch.setattr(video, "video_slot", video_slot)
     monkeypatch.setattr(video, "get_predictor", CheckedPredictor)

@@ -12,7 +12,7 @@ from fake_camera import write_mjpeg
 pytest.importorskip("streamlit_webrtc", reason="the webcam page needs the extra app")
 # Milliseconds; on a busy machine, connecting to the camera takes long.
 SECOND, TIMEOUT = 1_000, 60_000
-_RECEIVED = """async () => {
+_COUNT_FRAMES = """async () => {
     const video = document.querySelector('video');
     const before = video.getVideoPlaybackQuality().totalVideoFrames;
     await new Promise(done => setTimeout(done, 4000));
@@ -63,7 +63,7 @@ def wait_for_labels(page, *labels):
 def test_two_faces_are_classified_counted_and_recorded(visit, shots, tmp_path):
     page = visit(viewport=WIDE | {"height": 1400}, color_scheme="light")
     wait_for_labels(page, "happy", "surprise")
-    before, after, width = _video_frame(page).evaluate(_RECEIVED)
+    before, after, width = _video_frame(page).evaluate(_COUNT_FRAMES)
     # Frames keep arriving from the server.
     assert after - before >= 3
     assert width == 640

@@ -95,7 +95,7 @@ def test_recording_from_start_to_download(monkeypatch, live):
     button(page, "Stop recording").click().run()
     assert not page.exception
     assert "2 rows recorded" in page_text(page)
-    assert [one.label for one in page.get("download_button")] == ["Download CSV"]
+    assert [button.label for button in page.get("download_button")] == ["Download CSV"]
 
 
 def test_toggles_set_the_options_of_the_session(monkeypatch, live):

@@ -180,8 +180,8 @@ def test_a_killed_writer_leaves_no_partial_bundle(bundle, tmp_path):
         "    (folder / 'model.onnx').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
     )
     for target in (bundle.folder, tmp_path / "fresh"):
-        died = subprocess.run([sys.executable, "-c", code, str(target)], env=dict(os.environ))
-        assert died.returncode == -signal.SIGKILL
+        process = subprocess.run([sys.executable, "-c", code, str(target)], env=dict(os.environ))
+        assert process.returncode == -signal.SIGKILL
     assert read_bundle(bundle.folder) == bundle
     assert not (tmp_path / "fresh").exists()
 
@@ -205,7 +205,8 @@ def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch):
 def test_the_registry_takes_precedence_over_the_package(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_bundle("fer2013").folder == ZOO / "fer2013"
-    (tmp_path / "fer2013").mkdir()  # data, say
+    # A folder of that name without a card, e.g. the data set, is ignored.
+    (tmp_path / "fer2013").mkdir()
     assert find_bundle("fer2013").folder == ZOO / "fer2013"
     Registry(tmp_path / "models").register(write_bundle(tmp_path / "bundle", name="fer2013"))
     assert find_bundle("fer2013").folder.resolve() == tmp_path / "models" / "fer2013" / "1"

@@ -62,7 +62,8 @@ def test_an_unreadable_card_does_not_hide_others(fer_models, folder):
     status, out, err = fer_models("list")
     assert status == 2
     assert "schema_version: expected 1 or older, got 99" in err
-    assert len(out.splitlines()) == len(list(folder.glob("*/*/card.json")))  # a header, and all but one
+    # A header, and all versions but one.
+    assert len(out.splitlines()) == len(list(folder.glob("*/*/card.json")))
 
 
 def test_the_model_of_the_package_is_shown_by_name(fer_models):

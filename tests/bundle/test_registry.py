@@ -1,4 +1,4 @@
-"""The registry: each version number is used once, with concurrent writers and killed ones."""
+"""The registry: each version number is used once, also with concurrent or killed writers."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ from fer.bundle.registry import Registry
 for _ in range(int(sys.argv[3])):
     Registry(Path(sys.argv[1])).register(read_bundle(sys.argv[2]))
 """
-DIE = """
+KILLED = """
 import os, signal
 import fer.bundle.registry
 fer.bundle.registry._claim = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -99,8 +99,8 @@ def test_promotion_moves_an_alias(registry, bundle):
     registry.register(bundle)
     assert registry.promote("tiny:1", "best") is None
     assert registry.promote("tiny:2", "best") == 1
-    assert registry.promote("tiny:1", "shop-window") is None
-    assert registry.aliases("tiny") == {"latest": 2, "best": 2, "shop-window": 1}
+    assert registry.promote("tiny:1", "production-a") is None
+    assert registry.aliases("tiny") == {"latest": 2, "best": 2, "production-a": 1}
 
 
 @pytest.mark.parametrize("alias", ["latest", "2", "../best", "Best", ""])
@@ -125,8 +125,9 @@ def test_a_damaged_alias_is_named_in_the_error(registry, bundle):
     (registry.folder / "tiny" / "best.json").write_text("{")
     with pytest.raises(FerError, match=r"best\.json.*Promote again"):
         registry.load("tiny:best")
-    assert registry.load("tiny").card.version == 1  # other references still work
-    assert registry.promote("tiny:1") is None  # promoting again repairs it
+    # Other references still work, and promoting again replaces the file.
+    assert registry.load("tiny").card.version == 1
+    assert registry.promote("tiny:1") is None
     assert registry.load("tiny:best").card.version == 1
 
 
@@ -151,7 +152,7 @@ def test_concurrent_writers_get_different_versions(registry, bundle):
 
 def test_a_killed_writer_makes_no_version(registry, bundle):
     registry.register(bundle)
-    command = [sys.executable, "-c", DIE + REGISTER, str(registry.folder), str(bundle.folder), "1"]
+    command = [sys.executable, "-c", KILLED + REGISTER, str(registry.folder), str(bundle.folder), "1"]
     assert subprocess.run(command, env=dict(os.environ)).returncode == -signal.SIGKILL
     assert registry.versions("tiny") == [1]
     assert registry.register(bundle).card.version == 2

@@ -43,20 +43,21 @@ def test_two_runs_become_one_bundle(fer_export, run, other, fer2013_csv):
     jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(
         json.loads((bundle.folder / "card.json").read_text())
     )
-    assert (card.training["seed"], [one["seed"] for one in card.training["members"]]) == (0, [1])
+    assert (card.training["seed"], [member["seed"] for member in card.training["members"]]) == (0, [1])
     assert "mean of the probabilities of 2 models" in (bundle.folder / "README.md").read_text()
-    assert (
-        read_calibration(run / "checkpoints") is None
-    )  # the ensemble's calibration is not stored with a run
+    # The calibration of the ensemble is not stored with a run.
+    assert read_calibration(run / "checkpoints") is None
     assert card.export["calibration"]["split"] == "PublicTest"
 
     single = []
-    for one in (run, other):
-        fer_export(one, "--output", one / "single")
-        single.append(read_bundle(one / "single"))
-    assert card.model["parameters"] == sum(one.card.model["parameters"] for one in single)
+    for folder in (run, other):
+        fer_export(folder, "--output", folder / "single")
+        single.append(read_bundle(folder / "single"))
+    assert card.model["parameters"] == sum(member.card.model["parameters"] for member in single)
     faces = np.repeat(read_fer2013(fer2013_csv).images[:20], 3, axis=3)
-    mean = np.mean([uncalibrated(OnnxClassifier(one)(faces), one.card.temperature) for one in single], axis=0)
+    mean = np.mean(
+        [uncalibrated(OnnxClassifier(member)(faces), member.card.temperature) for member in single], axis=0
+    )
     probs = uncalibrated(OnnxClassifier(bundle)(faces), card.temperature)
     np.testing.assert_allclose(probs, mean, atol=1e-5)
 

@@ -30,7 +30,7 @@ def test_int8_is_used_or_rejected_with_a_reason(fer_export, run):
     assert quantisation["said"] in (run / "bundle" / "README.md").read_text()
 
 
-def test_a_kept_int8_model_is_in_the_bundle(fer_export, run, monkeypatch):
+def test_a_used_int8_model_is_in_the_bundle(fer_export, run, monkeypatch):
     monkeypatch.setattr("fer.export.quantize.MIN_SPEEDUP", 0.0)
     monkeypatch.setattr("fer.export.quantize.MAX_ACCURACY_LOSS", 1.0)
     fer_export(run, "--int8")

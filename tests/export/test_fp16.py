@@ -45,5 +45,5 @@ def test_values_beyond_half_precision_stay_fp32(path, tmp_path):
     largest.CopyFrom(numpy_helper.from_array(values, largest.name))
     onnx.save(model, path)
     convert_to_fp16(path, tmp_path / "small.onnx")
-    kept = {weights.name: weights for weights in onnx.load(tmp_path / "small.onnx").graph.initializer}
-    np.testing.assert_array_equal(numpy_helper.to_array(kept[largest.name]), values)
+    initializers = {weights.name: weights for weights in onnx.load(tmp_path / "small.onnx").graph.initializer}
+    np.testing.assert_array_equal(numpy_helper.to_array(initializers[largest.name]), values)

@@ -1,4 +1,4 @@
-"""int8 export: quantisation works, and int8 is kept only if it is faster and as accurate."""
+"""int8 export: quantisation works, and int8 is used only if it is faster and as accurate."""
 
 import numpy as np
 import onnx
@@ -41,7 +41,7 @@ def test_weights_are_quantised_by_channel(files):
 
 
 @pytest.mark.parametrize(
-    ("speedups", "accuracy", "kept", "message"),
+    ("speedups", "accuracy", "accepted", "message"),
     [
         ((1.6, 1.7), 1.0, True, "int8 is used"),
         ((1.6, 1.4), 1.0, False, "1.40 times as fast at batch size 64"),
@@ -50,24 +50,26 @@ def test_weights_are_quantised_by_channel(files):
         ((2.0, 2.0), 0.998, True, "-0.20 points"),
     ],
 )
-def test_int8_is_kept_only_if_faster_and_as_accurate(speedups, accuracy, kept, message, monkeypatch, files):
-    """Speeds are faked; accuracies come from fake outputs, of which some are made wrong."""
+def test_int8_is_used_only_if_faster_and_as_accurate(
+    speedups, accuracy, accepted, message, monkeypatch, files
+):
+    """Speeds and outputs are fake; some outputs are wrong, to get the accuracy."""
     speeds = dict(zip((1, 64), speedups, strict=True))
     fake = {"fp32_ms": 2.0, "int8_ms": 1.0}
     monkeypatch.setattr(quantize, "compare_speed", lambda *_: fake | {"times_faster": speeds[_[3]]})
     target = np.zeros(1000, np.int64)
     wrong = round(1000 * (1 - accuracy))
 
-    def answers(path, _):
+    def predict(path, _):
         probs = np.eye(7)[np.zeros(1000, np.int64)]
         probs[: wrong if path == files[1] else 0] = np.eye(7)[1]
         return probs
 
-    monkeypatch.setattr(quantize, "predict_probabilities", answers)
+    monkeypatch.setattr(quantize, "predict_probabilities", predict)
     result = quantize.evaluate_int8(*files, np.zeros((1000, 48, 48, 1), np.uint8), target)
-    assert result.kept is kept
+    assert result.is_accepted is accepted
     assert message in result.report["said"]
-    assert ("fp32 is used" in result.report["said"]) is not kept
+    assert ("fp32 is used" in result.report["said"]) is not accepted
     assert result.report["accuracy"] == {"fp32": 1.0, "int8": pytest.approx(accuracy)}
 
 

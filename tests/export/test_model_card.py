@@ -1,4 +1,4 @@
-"""The card's entries on origin: name, crop rule, licence, training; without local paths."""
+"""The parts of a card that come from the run: name, crop rule, licence, training; without local paths."""
 
 import shlex
 from types import SimpleNamespace
@@ -102,8 +102,8 @@ def test_folders_are_stripped_from_values():
     }  # fmt: skip
 
 
-def threshold(wanted, confidence, coverage):
-    return Threshold(wanted, confidence, coverage, None, None, 100)
+def threshold(target_accuracy, confidence, coverage):
+    return Threshold(target_accuracy, confidence, coverage, None, None, 100)
 
 
 def calibration(*thresholds):
@@ -114,7 +114,7 @@ def calibration(*thresholds):
     ("thresholds", "expected"),
     [
         ([threshold(0.8, 0.6, 0.4), threshold(0.9, 0.8, 0.2)], 0.6),
-        ([threshold(0.8, 0.1, 1.0), threshold(0.9, 0.5, 0.7)], 0.5),  # 80 % without abstaining at all
+        ([threshold(0.8, 0.1, 1.0), threshold(0.9, 0.5, 0.7)], 0.5),  # 80 % without abstaining
         ([threshold(0.8, 0.1, 1.0), threshold(0.9, 0.15, 1.0)], 0.15),
         ([threshold(0.8, None, None)], None),
     ],

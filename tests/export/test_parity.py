@@ -39,7 +39,7 @@ def path(network, tmp_path_factory):
     return path
 
 
-def answers(path, images):
+def outputs(path, images):
     return open_session(path).run(["probabilities"], {"faces": images})[0]
 
 
@@ -49,9 +49,8 @@ def test_the_report_has_the_differences(network, path):
     assert 0 < report["max_difference"] <= 1e-5
     assert 0 < report["max_attention_difference"] <= 1e-5
     assert (report["images"], report["same_answer"], report["batch_sizes"]) == (64, 64, [1, 2, 7])
-    assert (
-        answers(path, np.repeat(images, 3, 3)).std(0).max() > 0.02
-    )  # otherwise the test would prove nothing
+    # The outputs differ between images; otherwise this test would prove nothing.
+    assert outputs(path, np.repeat(images, 3, 3)).std(0).max() > 0.02
 
 
 def test_colour_is_converted_to_gray_as_in_opencv(network, path):
@@ -62,7 +61,7 @@ def test_colour_is_converted_to_gray_as_in_opencv(network, path):
             (network(torch.from_numpy(part.copy())[:, None].float() / 255) / TEMPERATURE).softmax(1).numpy()
             for part in (gray, colour[..., 2])
         )
-    assert np.abs(answers(path, colour) - expected).max() < 0.01  # OpenCV rounds a few pixels differently
+    assert np.abs(outputs(path, colour) - expected).max() < 0.01  # OpenCV rounds a few pixels differently
     assert np.abs(from_blue - expected).max() > 0.1
 
 
@@ -79,13 +78,13 @@ def test_images_are_resized_in_the_graph_as_in_training(size, tmp_path):
     assert attention.shape == (21, 48, 48)
 
 
-@pytest.mark.parametrize("mistake", ["temperature", "weights", "pictures"])
+@pytest.mark.parametrize("mistake", ["temperature", "weights", "images"])
 def test_a_model_with_other_outputs_is_an_error(mistake, network, path, monkeypatch):
     images = faces(color=False)
     if mistake == "weights":
         network = copy.deepcopy(network)
         network.head.bias.data[2] += 0.001
-    if mistake == "pictures":
+    if mistake == "images":
         monkeypatch.setattr("fer.export.parity.to_rgb", lambda part: np.repeat(part, 3, 3)[:, :, ::-1])
     with pytest.raises(FerError, match="differs from the trained model"):
         check_parity(path, network, images, 1.0 if mistake == "temperature" else TEMPERATURE)

@@ -48,7 +48,8 @@ def test_downscaling_averages_over_areas():
     noise = np.random.default_rng(0).integers(0, 256, (1200, 1200, 3)).astype(np.uint8)
     points = (POINTS * 960 + 100).astype(np.float32)
     face = crop_faces(noise, [Face((0, 0, 9, 9), 1.0, points)], RULE, 48)[0].astype(float)
-    assert face.std() < 1.5 * 73.9 / 20  # 20 x 20 pixels per output pixel
+    # 73.9: standard deviation of the noise; 20 x 20 pixels are averaged per output pixel.
+    assert face.std() < 1.5 * 73.9 / 20
     expected = cv2.resize(noise[100:1060, 100:1060], (48, 48), interpolation=cv2.INTER_AREA).astype(float)
     assert np.corrcoef(face.ravel(), expected.ravel())[0, 1] > 0.7
     assert abs(face.mean() - 127.5) < 0.5
@@ -138,7 +139,8 @@ def test_a_face_in_profile_stays_upright(left_eye):
 
 def test_box_shift_follows_the_rotation_of_the_face():
     """The shift is towards the chin."""
-    right_eye, left_eye = (50, 40), (50, 60)  # rotated by 90 degrees: the chin is at the left
+    # Rotated by 90 degrees: the chin is at the left.
+    right_eye, left_eye = (50, 40), (50, 60)
     points = np.float32([right_eye, left_eye, (45, 50), (40, 42), (40, 58)])
     rule = replace(BOXES, box_scale=1.0, box_shift=0.1)
     matrix = crop_matrix(Face((0, 0, 100, 100), 1.0, points), rule)

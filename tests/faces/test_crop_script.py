@@ -58,7 +58,7 @@ def test_faces_with_the_same_name_are_all_kept(photographs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("output", "message"), [("photographs/faces", "lies among"), ("full", "new or empty folder")]
+    ("output", "message"), [("photographs/faces", "got one inside it"), ("full", "new or empty folder")]
 )
 def test_nothing_is_overwritten(output, message, photographs, tmp_path):
     (tmp_path / "full").mkdir()

@@ -1,3 +1,5 @@
+"""Drawing of predictions: labels, landmarks, bars, and the layout of labels."""
+
 import itertools
 
 import cv2
@@ -29,9 +31,10 @@ def contains(image, tile):
 
 
 def labels_of(predictions, height=13):
-    texts = [f"{one.label}{'?' * one.uncertain} {100 * one.confidence:.0f} %" for one in predictions]
+    texts = [f"{each.label}{'?' * each.uncertain} {100 * each.confidence:.0f} %" for each in predictions]
     return [
-        label_tile(text, height, emotion_rgb(one.label)) for text, one in zip(texts, predictions, strict=True)
+        label_tile(text, height, emotion_rgb(each.label))
+        for text, each in zip(texts, predictions, strict=True)
     ]
 
 
@@ -79,9 +82,8 @@ def test_bars_are_as_long_as_the_probabilities():
     assert contains(annotated, bars_tile(prediction((0, 0, 1, 1)).probabilities, round(0.75 * 21)))
 
 
-BOXES = st.tuples(
-    st.integers(-50, 640), st.integers(-50, 480), st.floats(1, 300), st.floats(1, 300)
-)  # also beyond the edge
+# Also beyond the edge of the image.
+BOXES = st.tuples(st.integers(-50, 640), st.integers(-50, 480), st.floats(1, 300), st.floats(1, 300))
 
 
 @settings(max_examples=60, deadline=None)
@@ -108,7 +110,8 @@ def test_labels_are_inside_the_image_and_do_not_overlap(boxes):
     for left, top, right, bottom in labels:
         assert 0 <= left < right <= 640
         assert 0 <= top < bottom <= 480
-    if len({tuple(face) for face in faces}) == len(faces) <= 3:  # more may not fit into a corner
+    # The labels of more faces may not fit into a corner.
+    if len({tuple(face) for face in faces}) == len(faces) <= 3:
         for one, other in itertools.combinations(labels, 2):
             assert covered_fraction(one[None], [other])[0] == 0
 
@@ -140,15 +143,14 @@ def test_overlap_is_the_fraction_of_pixels():
         masks = np.zeros((2, 50, 50), bool)
         for mask, (left, top, right, bottom) in zip(masks, (one, other), strict=True):
             mask[top:bottom, left:right] = True
-        wanted = (masks[0] & masks[1]).sum() / masks[0].sum()
-        assert covered_fraction(one[None], [other])[0] == pytest.approx(wanted)
+        expected = (masks[0] & masks[1]).sum() / masks[0].sum()
+        assert covered_fraction(one[None], [other])[0] == pytest.approx(expected)
 
 
 def test_text_has_enough_contrast_on_every_colour():
     assert contrast_ratio((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
-    assert contrast_ratio((119, 119, 119), (255, 255, 255)) == pytest.approx(
-        4.48, abs=0.01
-    )  # a known value of WCAG
+    # A known value of WCAG.
+    assert contrast_ratio((119, 119, 119), (255, 255, 255)) == pytest.approx(4.48, abs=0.01)
     for label in (*EMOTION_COLORS, "a custom emotion"):
         assert contrast_ratio(emotion_rgb(label), text_color_on(emotion_rgb(label))) >= 4.5
     assert emotion_rgb("other") == tuple(bytes.fromhex(OTHER_COLOR[1:]))

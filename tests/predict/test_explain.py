@@ -12,12 +12,12 @@ from fer.predict.explain import explain, smooth
 @pytest.fixture
 def face():
     image = np.zeros((SIDE, SIDE, 3), np.uint8)
-    image[8:16, 30:40, 0] = 255  # red, low in the other channels
+    image[8:16, 30:40, 0] = 255
     return image
 
 
 @pytest.mark.parametrize("attention", [True, False])
-def test_the_method_is_given(tmp_path, face, attention):
+def test_the_method_depends_on_the_model(tmp_path, face, attention):
     classifier = OnnxClassifier(write_bundle(tmp_path / "m", attention=attention), threads=1)
     label = int(classifier(face[None])[0].argmax())
     explanation = explain(classifier, face, label)
@@ -36,7 +36,8 @@ def test_attention_is_that_of_the_model(tmp_path, face):
 
 def test_the_map_is_zero_if_no_part_matters(tmp_path):
     classifier = OnnxClassifier(write_bundle(tmp_path / "m"), threads=1)
-    even = np.full((SIDE, SIDE, 3), 90, np.uint8)  # blurring it changes nothing
-    explanation = explain(classifier, even, 2)
+    # Blurring a uniform image changes nothing.
+    uniform = np.full((SIDE, SIDE, 3), 90, np.uint8)
+    explanation = explain(classifier, uniform, 2)
     assert explanation.saliency.max() == 0
     assert explanation.confidence_hidden == pytest.approx(explanation.confidence)

@@ -1,4 +1,4 @@
-"""Image files and folders by name."""
+"""Images that fer-predict finds by path and in folders."""
 
 import os
 
@@ -15,7 +15,8 @@ def test_unreadable_files(tmp_path):
     with pytest.raises(FerError, match="folder"):
         read_image(tmp_path)
     os.mkfifo(tmp_path / "pipe.png")
-    with pytest.raises(FerError, match="pipe"):  # and does not block
+    # It must not wait for a writer.
+    with pytest.raises(FerError, match="pipe"):
         read_image(tmp_path / "pipe.png")
     (tmp_path / "face.jpg").write_bytes(b"")
     with pytest.raises(FerError, match=r"face\.jpg: .* empty"):

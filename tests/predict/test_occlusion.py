@@ -1,4 +1,4 @@
-"""The occlusion map is high where the model looks, for models that use one known patch only."""
+"""The occlusion map is highest at the patch that the model uses, for models that use one known patch."""
 
 import cv2
 import numpy as np
@@ -27,8 +27,8 @@ class OnePatch:
         assert faces.dtype == np.uint8
         self.calls, self.faces = self.calls + 1, len(faces)
         contrast = faces[:, self.rows, self.columns].astype(float).std((1, 2, 3)) / 255
-        yes = sigmoid(self.sign * (20 * contrast - 3))
-        return np.stack([1 - yes, yes], axis=1).astype(np.float32)
+        probability = sigmoid(self.sign * (20 * contrast - 3))
+        return np.stack([1 - probability, probability], axis=1).astype(np.float32)
 
 
 def noise(seed=0):
@@ -40,14 +40,16 @@ def noise(seed=0):
 def test_the_maximum_is_in_the_patch_that_the_model_uses(top, left, seed):
     saliency = occlusion_map(OnePatch(top, left), noise(seed), 1)
     row, column = np.unravel_index(saliency.argmax(), saliency.shape)
-    reach = SIDE / 8  # half a window: squares up to this distance cover the patch
+    # Squares up to this distance, half a window, cover a part of the patch.
+    reach = SIDE / 8
     assert top - reach <= row < top + PATCH + reach
     assert left - reach <= column < left + PATCH + reach
     inside = saliency[top : top + PATCH, left : left + PATCH].mean()
     far = np.ones_like(saliency, bool)
     far[max(0, top - 16) : top + PATCH + 16, max(0, left - 16) : left + PATCH + 16] = False
     assert inside > 0
-    assert (saliency[far] == 0).all()  # no square that covers these touches the patch
+    # No square that covers these pixels touches the patch.
+    assert (saliency[far] == 0).all()
 
 
 def test_saliency_is_negative_where_hiding_raises_the_probability():
@@ -68,24 +70,26 @@ def test_the_map_takes_one_call_and_is_deterministic():
 
 @pytest.mark.parametrize(("cells", "window"), [(1, 1.0), (5, 0.01), (60, 0.3)])
 def test_every_pixel_is_hidden_by_some_square(cells, window):
-    def brightness(faces):
-        yes = sigmoid(faces.astype(float).std((1, 2, 3)) / 50 - 1)
-        return np.stack([1 - yes, yes], axis=1)
+    def contrast(faces):
+        probability = sigmoid(faces.astype(float).std((1, 2, 3)) / 50 - 1)
+        return np.stack([1 - probability, probability], axis=1)
 
-    saliency = occlusion_map(brightness, noise(), 1, cells, window)
+    saliency = occlusion_map(contrast, noise(), 1, cells, window)
     assert np.isfinite(saliency).all()
-    assert (saliency > 0).mean() > 0.9  # the whole face has contrast, so hiding any part lowers it
+    # The whole face has contrast, so hiding any part lowers it.
+    assert (saliency > 0).mean() > 0.9
 
 
 def test_the_mean_over_the_squares_is_right_for_a_single_pixel():
     face, model = noise(3), OnePatch(12, 12)
-    saliency = occlusion_map(model, face, 1, cells=4, window=0.25)  # squares side by side: 12 pixels each
+    # Adjacent squares of 12 pixels: each pixel is hidden by one of them.
+    saliency = occlusion_map(model, face, 1, cells=4, window=0.25)
     hidden = face.copy()
-    soft = cv2.GaussianBlur(face, (0, 0), SIDE / 8, borderType=cv2.BORDER_REPLICATE)
-    hidden[12:24, 12:24] = soft[12:24, 12:24]
-    before, after = (model(one[None])[0, 1].astype(float) for one in (face, hidden))
-    odds = [np.log(prob / (1 - prob)) for prob in (before, after)]
-    assert saliency[14, 14] == pytest.approx(odds[0] - odds[1], abs=1e-3)
+    blurred = cv2.GaussianBlur(face, (0, 0), SIDE / 8, borderType=cv2.BORDER_REPLICATE)
+    hidden[12:24, 12:24] = blurred[12:24, 12:24]
+    before, after = (model(image[None])[0, 1].astype(float) for image in (face, hidden))
+    log_odds = [np.log(prob / (1 - prob)) for prob in (before, after)]
+    assert saliency[14, 14] == pytest.approx(log_odds[0] - log_odds[1], abs=1e-3)
 
 
 def test_only_the_most_salient_pixels_are_hidden():

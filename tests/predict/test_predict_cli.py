@@ -1,3 +1,5 @@
+"""fer-predict, called through its main function, with a model of colours."""
+
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +18,7 @@ from fer.predict.cli import main
 from fer.predict.images import bar, copy_paths, write_image
 from fer.predict.sources import is_video_source, list_images
 
-RED, BLUE, MUD = (255, 0, 0), (0, 0, 255), (90, 90, 90)
+RED, BLUE, GREY = (255, 0, 0), (0, 0, 255), (90, 90, 90)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +43,10 @@ def fer_predict(bundle, monkeypatch, capsys):
 def photos(tmp_path):
     """A folder of four images: one in a subfolder, one without a face, one truncated."""
     folder = tmp_path / "photos"
-    (folder / "below").mkdir(parents=True)
+    (folder / "children").mkdir(parents=True)
     Image.fromarray(patches(RED, BLUE)).save(folder / "b.png")
     Image.fromarray(patches(None)).save(folder / "none.png")
-    Image.fromarray(patches(MUD)).save(folder / "below" / "a.webp", lossless=True)
+    Image.fromarray(patches(GREY)).save(folder / "children" / "a.webp", lossless=True)
     (folder / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut off")
     return folder
 
@@ -60,7 +62,7 @@ def test_one_line_per_face(fer_predict, photos):
 
 
 def test_uncertain_and_missing_faces_are_printed(fer_predict, photos):
-    assert "uncertain" in fer_predict(photos / "below" / "a.webp")[1]
+    assert "uncertain" in fer_predict(photos / "children" / "a.webp")[1]
     status, output, _ = fer_predict(photos / "none.png")
     assert status == 0
     assert "no face found" in output
@@ -75,10 +77,10 @@ def test_a_tiny_face_is_marked(fer_predict, photos, monkeypatch):
 
 
 def test_all_emotions_are_listed_on_request(fer_predict, photos):
-    output = fer_predict(photos / "below" / "a.webp", "--all")[1].splitlines()[2:]
+    output = fer_predict(photos / "children" / "a.webp", "--all")[1].splitlines()[2:]
     assert [line.split()[0] for line in output] == list(FER7.names)
     percentages = [int(line.split()[1]) for line in output]
-    assert percentages == [round(100 * prob) for prob in expected(MUD)]
+    assert percentages == [round(100 * prob) for prob in expected(GREY)]
 
 
 def test_a_folder_with_unreadable_files_is_processed(fer_predict, photos, tmp_path):
@@ -106,10 +108,11 @@ def test_status_2_if_no_image_can_be_read(fer_predict, photos):
 
 def test_copies_keep_the_folder_tree_and_never_overwrite_an_image(fer_predict, photos, tmp_path):
     before = {path: path.read_bytes() for path in photos.rglob("*.*")}
-    for _ in range(2):  # the second time, the folder contains the copies, which are skipped
+    # The second time, the folder contains the copies, which are skipped.
+    for _ in range(2):
         assert fer_predict(photos, "--annotate", photos / "annotated")[0] == 1
         copies = {str(path.relative_to(photos / "annotated")) for path in (photos / "annotated").rglob("*.*")}
-        assert copies == {"b.png", "below/a.webp", "none.png"}
+        assert copies == {"b.png", "children/a.webp", "none.png"}
     assert all(path.read_bytes() == content for path, content in before.items())
     annotated = np.array(Image.open(photos / "annotated" / "b.png"))
     assert annotated.shape == (32, 64, 3)
@@ -129,7 +132,7 @@ def test_input_images_are_never_overwritten(fer_predict, photos, arguments):
     (photos / "x").mkdir()
     Image.fromarray(patches(BLUE)).save(photos / "x" / "b.png")
     before = {path: path.read_bytes() for path in photos.rglob("*.png")}
-    status, _, errors = fer_predict(*(word.format(photos) for word in arguments))
+    status, _, errors = fer_predict(*(argument.format(photos) for argument in arguments))
     assert status == 2
     assert "would overwrite this input image" in errors
     assert {path: path.read_bytes() for path in photos.rglob("*.png")} == before
@@ -193,13 +196,13 @@ def test_an_input_folder_that_is_the_folder_of_copies_is_an_error(photos, tmp_pa
         (["{}/b.png", "--annotate", "{}/out.gif"], "got .gif"),
         (["{}/b.png", "--json", "{}/out.csv"], "Name it .jsonl"),
         (["{}/" + 300 * "a"], "cannot be opened (File name too long)"),
-        (["{}/below", "--annotate", "{}"], "Name another folder with --annotate"),
+        (["{}/children", "--annotate", "{}"], "Name another folder with --annotate"),
     ],
 )
 def test_errors_are_one_line(fer_predict, photos, arguments, message):
     (photos / "empty").mkdir()
     (photos / "video.mp4").write_bytes(b"not a video")
-    status, _, errors = fer_predict(*(word.format(photos) for word in arguments))
+    status, _, errors = fer_predict(*(argument.format(photos) for argument in arguments))
     assert status == 2
     assert message in errors
     assert len(errors.splitlines()) == 1
@@ -221,9 +224,9 @@ def test_videos_are_recognised_by_suffix_or_content(tmp_path):
         "a.png": (b"\0\0\0\x20ftypisom", False), "heic": (b"\0\0\0\x20ftypheic", False),
         "empty": (b"", False), "webp": (b"RIFF\0\0\0\0WEBPVP8 ", False),
     }  # fmt: skip
-    for name, (content, moving) in starts.items():
+    for name, (content, is_video) in starts.items():
         (tmp_path / name).write_bytes(content)
-        assert is_video_source(str(tmp_path / name)) == moving
+        assert is_video_source(str(tmp_path / name)) == is_video
     assert is_video_source("0")
     assert not is_video_source(str(tmp_path))
 
@@ -233,31 +236,23 @@ def test_options_are_passed_on_for_a_video(fer_predict, tmp_path, monkeypatch):
 
     options = {}
     monkeypatch.setattr(
-        run, "run_video", lambda *a, **b: options.update(b, source=a[0]) or SimpleNamespace(faces={})
+        run,
+        "run_video",
+        lambda *args, **kwargs: options.update(kwargs, source=args[0]) or SimpleNamespace(faces={}),
     )
     (tmp_path / "a.mp4").write_bytes(b"")
-    arguments = [
-        "--json",
-        "t.csv",
-        "--annotate",
-        "o.mp4",
-        "--smooth",
-        "0.2",
-        "--all",
-        "--strict",
-        "--threads=1",
-    ]
+    arguments = ["--json=t.csv", "--annotate=o.mp4", "--smooth=0.2", "--all", "--strict", "--threads=1"]
     assert fer_predict(tmp_path / "a.mp4", *arguments)[0] == 3
     assert options.pop("source") == (tmp_path / "a.mp4")
     assert options == {"annotate": "o.mp4", "timeline": "t.csv", "smooth": 0.2, "bars": True, "threads": 1}
 
 
 def test_a_video_is_processed_frame_by_frame(fer_predict, tmp_path):
-    video, line = tmp_path / "clip.avi", tmp_path / "clip.jsonl"
+    video, timeline = tmp_path / "clip.avi", tmp_path / "clip.jsonl"
     write_video(video, [patches(RED, BLUE)] * 5, codec="MJPG")
-    status, _, errors = fer_predict(video, "--json", line, "--annotate", tmp_path / "copy.avi")
+    status, _, errors = fer_predict(video, "--json", timeline, "--annotate", tmp_path / "copy.avi")
     assert status == 0, errors
-    rows = [json.loads(row) for row in line.read_text().splitlines()]
+    rows = [json.loads(row) for row in timeline.read_text().splitlines()]
     assert {(row["face"], row["label"]) for row in rows} == {(1, "angry"), (2, "sad")}
     assert [row["frame"] for row in rows] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     copies, _ = read_video(tmp_path / "copy.avi")

@@ -58,10 +58,8 @@ def test_results_survive_ctrl_c(bundle, tmp_path):
     assert process.returncode == 130
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert 3 < len(rows) < 1000
-    counts = (
-        len(rows),
-        len(rows) + 1,
-    )  # the signal may come after an image was counted, before its line is written
+    # The signal may come after an image was counted, before its line is written.
+    counts = (len(rows), len(rows) + 1)
     assert any(f"{number} of 1,000 images" in output.decode() for number in counts)
     assert errors.decode().strip() == "interrupted"
 

@@ -1,3 +1,5 @@
+"""`Predictor` with a model of colours, whose probabilities are known."""
+
 import io
 import itertools
 import json
@@ -11,14 +13,14 @@ from color_bundle import PatchDetector, expected, patches, write_bundle
 from PIL import Image
 
 import fer
-from fer.bundle import registry as finding
+from fer.bundle import registry
 from fer.bundle.files import read_bundle
 from fer.bundle.registry import Registry
 from fer.core.errors import FerError
 from fer.core.labels import FER7
 from fer.predict.predictor import Predictor
 
-RED, GREEN, BLUE, BLACK, MUD = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0), (90, 90, 90)
+RED, GREEN, BLUE, BLACK, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0), (90, 90, 90)
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +34,23 @@ def predictor(folder):
 
 
 def test_each_face_gets_the_probabilities_of_its_colour(predictor):
-    answers = predictor(patches(RED, None, MUD, BLUE))
-    assert [answer.face.box[0] for answer in answers] == [0, 64, 96]
-    for answer, colour in zip(answers, (RED, MUD, BLUE), strict=True):
-        assert list(answer.probabilities) == list(FER7.names)
-        assert list(answer.probabilities.values()) == pytest.approx(expected(colour), abs=1e-6)
-        assert answer.confidence == max(answer.probabilities.values())
-    assert [answer.label for answer in answers] == ["angry", "neutral", "sad"]
+    predictions = predictor(patches(RED, None, GREY, BLUE))
+    assert [prediction.face.box[0] for prediction in predictions] == [0, 64, 96]
+    for prediction, colour in zip(predictions, (RED, GREY, BLUE), strict=True):
+        assert list(prediction.probabilities) == list(FER7.names)
+        assert list(prediction.probabilities.values()) == pytest.approx(expected(colour), abs=1e-6)
+        assert prediction.confidence == max(prediction.probabilities.values())
+    assert [prediction.label for prediction in predictions] == ["angry", "neutral", "sad"]
 
 
 def test_uncertain_is_below_the_threshold_of_the_card(predictor, tmp_path):
-    assert [answer.uncertain for answer in predictor(patches(RED, MUD, BLACK))] == [False, True, False]
+    assert [prediction.uncertain for prediction in predictor(patches(RED, GREY, BLACK))] == [
+        False,
+        True,
+        False,
+    ]
     without_threshold = Predictor(write_bundle(tmp_path / "m", abstain_below=None), PatchDetector())
-    assert not without_threshold(patches(MUD))[0].uncertain
+    assert not without_threshold(patches(GREY))[0].uncertain
 
 
 def test_images_may_be_paths_bytes_arrays_or_pillow(predictor, tmp_path):
@@ -52,9 +58,9 @@ def test_images_may_be_paths_bytes_arrays_or_pillow(predictor, tmp_path):
     image, path, content = Image.fromarray(array), tmp_path / "two.png", io.BytesIO()
     image.save(path)
     image.save(content, "PNG")
-    expected_values = [answer.to_dict() for answer in predictor(array)]
+    expected_values = [prediction.to_dict() for prediction in predictor(array)]
     for source in (image, path, str(path), content.getvalue()):
-        assert [answer.to_dict() for answer in predictor(source)] == expected_values
+        assert [prediction.to_dict() for prediction in predictor(source)] == expected_values
 
 
 def test_no_face_is_an_empty_list(predictor):
@@ -66,13 +72,13 @@ def test_no_face_is_an_empty_list(predictor):
 @pytest.mark.parametrize("batch_size", [1, 3, 32])
 def test_many_images_keep_their_order(predictor, batch_size):
     rng = np.random.default_rng(0)
-    colours = [RED, GREEN, BLUE, BLACK, MUD, None]
+    colours = [RED, GREEN, BLUE, BLACK, GREY, None]
     images = [patches(*(colours[i] for i in rng.integers(0, 6, rng.integers(1, 5)))) for _ in range(40)]
     results = list(predictor.predict_many(iter(images), batch_size))
-    for answers, image in zip(results, images, strict=True):
-        for answer, alone in zip(answers, predictor(image), strict=True):
-            assert answer.face.box == alone.face.box
-            assert answer.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+    for predictions, image in zip(results, images, strict=True):
+        for prediction, alone in zip(predictions, predictor(image), strict=True):
+            assert prediction.face.box == alone.face.box
+            assert prediction.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
 
 
 def test_an_unreadable_image_does_not_stop_the_others(predictor, tmp_path):
@@ -98,28 +104,30 @@ def test_images_are_consumed_lazily(predictor):
 def test_threads_give_the_same_predictions(predictor):
     rng = np.random.default_rng(1)
     images = [patches(*map(tuple, rng.integers(0, 255, (3, 3)))) for _ in range(64)]
-    alone = [[answer.to_dict() for answer in predictor(image)] for image in images]
+    alone = [[prediction.to_dict() for prediction in predictor(image)] for image in images]
     with ThreadPoolExecutor(8) as pool:
-        together = [[answer.to_dict() for answer in results] for results in pool.map(predictor, images)]
+        together = [
+            [prediction.to_dict() for prediction in results] for results in pool.map(predictor, images)
+        ]
     assert together == alone
 
 
 def test_a_prediction_as_json_and_repr(predictor):
-    (answer,) = predictor(patches(None, RED))
-    content = json.loads(json.dumps(answer.to_dict()))
+    (prediction,) = predictor(patches(None, RED))
+    content = json.loads(json.dumps(prediction.to_dict()))
     assert content["box"] == [32, 0, 32, 32]
     assert content["points"] is None
     assert content["label"] == "angry"
     assert sum(content["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-    assert repr(answer) == "<angry 98 %, face of 32 x 32 pixels at (32, 0)>"
-    assert not answer.tiny
+    assert repr(prediction) == "<angry 98 %, face of 32 x 32 pixels at (32, 0)>"
+    assert not prediction.tiny
 
 
 def test_a_bundle_is_found_by_folder_or_name_or_default(folder, monkeypatch, tmp_path):
-    monkeypatch.setattr(finding, "ZOO", tmp_path / "nothing")
+    monkeypatch.setattr(registry, "ZOO", tmp_path / "nothing")
     with pytest.raises(FerError, match="No model comes with"):
         Predictor(detector=PatchDetector())
-    monkeypatch.setattr(finding, "ZOO", folder.parent)
+    monkeypatch.setattr(registry, "ZOO", folder.parent)
     for model in (None, "colours", folder, str(folder), read_bundle(folder)):
         assert Predictor(model, PatchDetector()).card.name == "colours"
     with pytest.raises(FerError, match="Did you mean 'colours'"):

@@ -49,7 +49,7 @@ def test_median_compares_trials_of_different_length(direction, sign):
     pruner = build_pruner({"name": "median", "min_share": 0.25, "reduction": 3, "startup_trials": 3})
     tens = [[(epoch / 10, sign * level * epoch) for epoch in range(1, 11)] for level in (1, 2, 3)]
     study = study_of(tens, pruner, direction)
-    # after 3 of 7 epochs (0.43) the others' last reports are those of 4 of 10, with a median of 8
+    # After 3 of 7 epochs (0.43), the last reports of the others are those after 4 of 10, with a median of 8.
     assert not prunes(study, [(1 / 7, sign * 1), (2 / 7, sign * 8), (3 / 7, sign * 8.1)])
     assert prunes(study, [(1 / 7, sign * 1), (2 / 7, sign * 7.9), (3 / 7, sign * 1)])
     assert not prunes(study, [(1 / 7, sign * -9)])  # before a quarter of the schedule nothing is pruned

@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from fer.core.errors import FerError
-from fer.sweep.compose import override
+from fer.sweep.compose import format_override
 from fer.sweep.space import grid, parse_space, suggest
 
 OPTIMIZERS = {
@@ -17,28 +17,28 @@ OPTIMIZERS = {
 }
 
 
-class Fixed:
-    """A trial with fixed values, which records the domains that it was asked for."""
+class FixedTrial:
+    """A trial with fixed values, which records the domains that values were requested from."""
 
     def __init__(self, values):
-        self.values, self.asked = values, {}
+        self.values, self.domains = values, {}
 
     def suggest_categorical(self, name, choices):
-        self.asked[name] = choices
+        self.domains[name] = choices
         return self.values[name]
 
     def suggest_float(self, name, low, high, *, step, log):
-        self.asked[name] = (low, high, step, log)
+        self.domains[name] = (low, high, step, log)
         return self.values[name]
 
     suggest_int = suggest_float
 
 
 def test_only_parameters_of_the_choice_are_suggested():
-    trial = Fixed({"optimizer": "adam", "optimizer.lr[adam, adamw]": 3e-3, "model.dropout": 0.2})
+    trial = FixedTrial({"optimizer": "adam", "optimizer.lr[adam, adamw]": 3e-3, "model.dropout": 0.2})
     parameters = suggest(trial, parse_space(OPTIMIZERS))
     assert parameters == {"optimizer": "adam", "optimizer.lr": 3e-3, "model.dropout": 0.2}
-    assert trial.asked["optimizer.lr[adam, adamw]"] == (1e-4, 1e-2, None, True)
+    assert trial.domains["optimizer.lr[adam, adamw]"] == (1e-4, 1e-2, None, True)
 
 
 def test_grid_has_every_combination_once():
@@ -55,7 +55,7 @@ def test_grid_has_every_combination_once():
 
 def test_integers_stay_integers():
     (parameter,) = parse_space({"a": {"low": 16, "high": 256, "log": True}})
-    assert suggest(Fixed({"a": 32}), [parameter]) == {"a": 32}
+    assert suggest(FixedTrial({"a": 32}), [parameter]) == {"a": 32}
     (stepped,) = parse_space({"a": {"low": 1, "high": 5, "step": 2}})
     assert [(point["a"], type(point["a"])) for point in grid([stepped])] == [
         (1, int), (3, int), (5, int)
@@ -73,8 +73,8 @@ def test_given_sets_the_parent():
     space = parse_space(
         {"imbalance": ["none", "oversample"], "loss": {"given": "imbalance", "none": ["focal"]}}
     )
-    assert suggest(Fixed({"imbalance": "none", "loss[none]": "focal"}), space)["loss"] == "focal"
-    assert "loss" not in suggest(Fixed({"imbalance": "oversample"}), space)
+    assert suggest(FixedTrial({"imbalance": "none", "loss[none]": "focal"}), space)["loss"] == "focal"
+    assert "loss" not in suggest(FixedTrial({"imbalance": "oversample"}), space)
 
 
 @pytest.mark.parametrize(
@@ -85,16 +85,16 @@ def test_given_sets_the_parent():
         ({"a": [[1], [2]]}, "a list of at least one string or number"),
         ({"a": [1, 1]}, "got one twice"),
         ({"a": 3}, "expected a list"),
-        ({"a": {"low": 2, "high": 1}}, "low (2) must be below high (1)"),
-        ({"a": {"low": 1, "high": 1}}, "For a single value give a list, [1]"),
-        ({"a": {"low": 0, "high": 1, "log": True}}, "a log range must be above 0"),
+        ({"a": {"low": 2, "high": 1}}, "expected low below high, got 2 and 1"),
+        ({"a": {"low": 1, "high": 1}}, "For one value give a list, [1]"),
+        ({"a": {"low": 0, "high": 1, "log": True}}, "expected low above 0 with log, got 0"),
         ({"a": {"low": "x", "high": 1}}, "expected numbers"),
         ({"a": {"low": float("nan"), "high": 1}}, "expected numbers"),
         ({"a": {"low": 0, "high": float("inf")}}, "expected numbers"),
         ({"a": {"low": 0, "hihg": 1}}, "Did you mean 'high'?"),
         ({"a": {"low": 0, "high": 1, "step": 2}}, "expected a step"),
         ({"o.lr": {"sgd": [1]}}, "by the choices of a key that is before it"),
-        ({"o": ["sgd"], "o.lr": {"sgd": {"low": 3, "high": 1}}}, "o.lr[sgd]: low (3)"),
+        ({"o": ["sgd"], "o.lr": {"sgd": {"low": 3, "high": 1}}}, "o.lr[sgd]: expected low below high, got 3"),
         ({"o": ["sgd"], "o.lr": {"given": "o"}}, "expected a list"),
     ],
 )
@@ -115,4 +115,4 @@ def test_grid_of_a_range_without_step_is_rejected():
 def test_override_is_parsed_back_to_its_value(value):
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    assert OverridesParser.create().parse_override(override("key", value)).value() == value
+    assert OverridesParser.create().parse_override(format_override("key", value)).value() == value

@@ -9,7 +9,7 @@ import pytest
 from fer.core.command_line import without_password
 from fer.core.errors import FerError
 from fer.sweep import storage
-from fer.sweep.compose import override
+from fer.sweep.compose import format_override
 from fer.sweep.storage import full_address, storage_file
 
 
@@ -39,8 +39,8 @@ def test_password_moves_to_the_environment(text, expected, password, monkeypatch
 def test_full_addresses(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert full_address(None, Path("sweep")) == f"sqlite:///{tmp_path}/sweep/sweep.db"
-    assert full_address("sqlite:///own.db", tmp_path) == f"sqlite:///{tmp_path}/own.db"
-    assert full_address("journal:own.log", tmp_path) == f"journal:{tmp_path}/own.log"
+    assert full_address("sqlite:///other.db", tmp_path) == f"sqlite:///{tmp_path}/other.db"
+    assert full_address("journal:other.log", tmp_path) == f"journal:{tmp_path}/other.log"
     assert full_address("postgres://me@host/db", tmp_path) == "postgresql://me@host/db"
     assert storage_file("journal:/a/b") == Path("/a/b")
     assert storage_file("sqlite:////a/b") == Path("/a/b")
@@ -78,9 +78,9 @@ def test_storage_operation_is_retried_until_the_disk_is_back(monkeypatch):
     def call():
         if error := next(answers):
             raise error
-        return "here"
+        return "result"
 
-    assert storage.with_retries(call) == "here"
+    assert storage.with_retries(call) == "result"
     assert pauses == [1.0, 2.0]
 
 
@@ -103,7 +103,7 @@ def test_disk_that_stays_unreachable_is_a_storage_error(monkeypatch):
 def test_non_ascii_letters_reach_the_config():
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    item = override("output_dir", "/tmp/jörg’s run")
+    item = format_override("output_dir", "/tmp/jörg’s run")
     (parsed,) = OverridesParser.create().parse_overrides([item])
     assert parsed.value() == "/tmp/jörg’s run"
 

@@ -233,7 +233,7 @@ def test_another_search_of_the_same_name_is_rejected(plan, tmp_path):
         start(other)
     with pytest.raises(FerError, match=r"trainer\.max_epochs 3, as in .*, got 5"):
         start(plan, {"trainer.max_epochs": 5})
-    with pytest.raises(FerError, match="0 of its 4 trials done"):
+    with pytest.raises(FerError, match="with 0 of 4 trials done"):
         start(plan, may_exist=False)
 
 

@@ -15,7 +15,7 @@ from fer.training.config import choices
 
 ONE_EPOCH = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1")
 ONE_BATCH = (*ONE_EPOCH, *FACES)
-# sweeps that need other overrides than NET, because they search these keys
+# Sweeps that need other overrides than NET, because they search its keys.
 OVERRIDES = {
     "architecture": ("sweep.space.model=[fast_cnn,baseline_cnn]",),
     "batch_size": (*NET, "datamodule.num_train=520"),
@@ -34,7 +34,7 @@ def test_every_sweep_runs(choice, fer_train, tmp_path):
 
 @pytest.mark.parametrize("choice", [choice for choice in choices("sweep") if choice != "custom"])
 def test_every_space_fits_the_default_config(choice, fer_train, tmp_path, capsys):
-    # opening the storage is the last check, so the space has passed
+    # Opening the storage is the last check, so the space has passed.
     assert fer_train(f"sweep={choice}", "sweep.storage=postgresql://me@127.0.0.1:1/none").status == 2
     assert "Connection refused" in capsys.readouterr().err
 
@@ -46,8 +46,8 @@ def test_every_space_fits_the_default_config(choice, fer_train, tmp_path, capsys
         (("sweep.sampler=grid",), "a grid needs"),
         (("sweep.pruner=asha",), "Set sweep.pruner.name=…"),
         (("sweep.pruner.name=ahsa",), "asha, hyperband, median, none, got 'ahsa'"),
-        (("sweep.pruner.reduction=1",), "sweep.pruner.reduction: expected a whole number of at least 2"),
-        (("sweep.n_trials=0",), "sweep.n_trials: expected a whole number of at least 1"),
+        (("sweep.pruner.reduction=1",), "sweep.pruner.reduction: expected an integer of at least 2"),
+        (("sweep.n_trials=0",), "sweep.n_trials: expected an integer of at least 1"),
         (("sweep.max_failed_share=2",), "expected a number from 0 to 1"),
         (("sweep.name=a/b",), "sweep.name"),
         (("sweep.jobs=2",), "add hydra/launcher=joblib"),
@@ -78,8 +78,8 @@ def test_every_space_fits_the_default_config(choice, fer_train, tmp_path, capsys
         (("sweep.space={trainer.max_epochs:[1,2]}",), "trainer.max_epochs cannot be searched with a pruner"),
         (("sweep.space={output_dir:[a,b]}",), "so it cannot be searched"),
         (("sweep.space={proxy:[epochs,subset]}",), "so it cannot be searched"),
-        (("sweep.space={seed:{low:3,high:1}}",), "low (3) must be below high (1)"),
-        (("sweep.space={optimizer.lr:{low:0,high:1,log:true}}",), "a log range must be above 0"),
+        (("sweep.space={seed:{low:3,high:1}}",), "expected low below high, got 3 and 1"),
+        (("sweep.space={optimizer.lr:{low:0,high:1,log:true}}",), "expected low above 0 with log, got 0"),
     ],
 )  # fmt: skip
 def test_mistakes_are_reported_in_one_line(overrides, message, fer_train, capsys, tmp_path):
@@ -102,10 +102,9 @@ def test_data_paths_are_not_part_of_the_search():
     both = [{"name": "fer2013", "path": "/a"}, {"name": "synthetic", "path": "/b"}]
     values = {"datamodule.sources": both, "datamodule.batch_size": 8}
     assert _without_paths(values)["datamodule.sources"] == [{"name": "fer2013"}, {"name": "synthetic"}]
-    kept = ("datamodule.sources", "datamodule.batch_size", "optimizer")
-    assert [key for key in (*kept, "datamodule", "datamodule.path", "logger.wandb") if _is_fixed(key)] == [
-        *kept
-    ]
+    fixed = ["datamodule.sources", "datamodule.batch_size", "optimizer"]
+    keys = [*fixed, "datamodule", "datamodule.path", "logger.wandb"]
+    assert [key for key in keys if _is_fixed(key)] == fixed
 
 
 def test_sweep_is_resumed_after_its_data_was_moved(fer_train, fer2013_csv, tmp_path):
@@ -189,5 +188,5 @@ def test_output_dir_that_cannot_be_written_is_reported_in_one_line(monkeypatch, 
         main()
     assert exit_.value.code == 2
     error = capsys.readouterr().err
-    assert "choose another place for the run with output_dir=…" in error
+    assert "choose another folder for the run with output_dir=…" in error
     assert error.count("\n") == 1

@@ -11,7 +11,6 @@ from optuna.trial import TrialState
 from small_sweeps import RATES, SMALL
 
 from fer.sweep.study import SweepStudy
-from fer.training import run as run_module
 from fer.training import run as training
 
 GRID = "sweep.space={optimizer.lr:[1e-3,1e30]}"  # at the second value the loss is not finite
@@ -194,7 +193,7 @@ def test_ctrl_c_requeues_the_trial_and_the_sweep_can_be_resumed(sweep, monkeypat
     assert [trial.state.name for trial in study.trials] == ["WAITING", "WAITING"]
     before = study.trials[0].params
     assert sweep(*overrides)[0] == 2
-    assert "0 of its 2 trials done. Set sweep.resume=true to resume it" in capsys.readouterr().err
+    assert "with 0 of 2 trials done. Set sweep.resume=true to resume it" in capsys.readouterr().err
     status, study = sweep(*overrides, "sweep.resume=true")
     assert status == 0
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 2
@@ -202,8 +201,8 @@ def test_ctrl_c_requeues_the_trial_and_the_sweep_can_be_resumed(sweep, monkeypat
 
 
 def test_data_is_read_once(sweep, monkeypatch):
-    original, calls = run_module.read_data, []
-    monkeypatch.setattr(run_module, "read_data", lambda config: calls.append(1) or original(config))
+    original, calls = training.read_data, []
+    monkeypatch.setattr(training, "read_data", lambda config: calls.append(1) or original(config))
     sweep(*CUSTOM, "sweep.space={datamodule.batch_size:[8,16]}", "sweep.sampler=grid")
     assert len(calls) == 1
 

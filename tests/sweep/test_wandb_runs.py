@@ -10,7 +10,7 @@ from small_sweeps import command, plan_for
 from wandb_file import decode_items, split_records
 
 from fer.sweep.study import SweepStudy
-from fer.sweep.wandb import mark_best
+from fer.sweep.wandb import tag_best
 
 OVERRIDES = ("sweep=custom", "trainer.max_epochs=1", "logger=wandb", "logger.wandb.log_model=false")
 
@@ -74,13 +74,13 @@ def test_best_tag_moves_to_a_better_trial(sweep_root, tmp_path):
     shutil.copytree(sweep_root / "outputs" / "multirun" / "custom", folder)
     sweep_study = SweepStudy(plan_for(folder, f"sqlite:///{folder}/sweep.db", name="custom"))
     before = sweep_study.study.user_attrs["wandb_best"]
-    mark_best(sweep_study, 1 - before)
+    tag_best(sweep_study, 1 - before)
     assert sweep_study.study.user_attrs["wandb_best"] == 1 - before
-    marks = [read(files(tmp_path, number)[-1]) for number in (before, 1 - before)]
-    assert [list(run.tags) for run, *_ in marks] == [["sweep"], ["sweep", "best"]]
-    assert [summary["sweep/best"] for _, _, summary, _ in marks] == [False, True]
+    latest = [read(files(tmp_path, number)[-1]) for number in (before, 1 - before)]
+    assert [list(run.tags) for run, *_ in latest] == [["sweep"], ["sweep", "best"]]
+    assert [summary["sweep/best"] for _, _, summary, _ in latest] == [False, True]
     count = len(list(folder.glob("*/wandb/*run-*")))
-    mark_best(sweep_study, 1 - before)  # already tagged: nothing is sent
+    tag_best(sweep_study, 1 - before)  # already tagged: nothing is sent
     assert len(list(folder.glob("*/wandb/*run-*"))) == count
 
 

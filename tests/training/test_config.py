@@ -92,14 +92,14 @@ def with_sources(sources):
     )
 
 
-def test_sources_are_completed_from_their_own_files():
+def test_sources_are_completed_from_their_config_files():
     config = with_sources(
         [{"name": "ferplus", "path": "x", "contempt": False}, {"name": "folder", "path": "y"}]
     )
     complete_sources(config)
     first, second = OmegaConf.to_container(config, resolve=True)["datamodule"]["sources"]
     assert first == {"name": "ferplus", "path": "x", "contempt": False, "ambiguous": False}
-    # the value of model.image_size
+    # The value of model.image_size.
     assert second["size"] == 32
     assert "batch_size" not in second
 

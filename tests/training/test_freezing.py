@@ -14,7 +14,7 @@ from fer.training.callbacks import FrozenBackbone
 from fer.training.module import EmotionModule
 from fer.training.optim import build_optimizer, build_scheduler
 
-# per epoch
+# Steps per epoch.
 STEPS = 2
 
 
@@ -45,8 +45,8 @@ class TinyModule(pl.LightningModule):
         optimizer = build_optimizer(
             self.model, {"name": "adamw", "lr": 1e-2, "weight_decay": 0.1, "layer_decay": 0.7}
         )
-        numbers = {"warmup_share": 0.3, "anneal": "cos", "div_factor": 10.0, "final_div_factor": 100.0}
-        schedule = build_scheduler(optimizer, {"name": "onecycle", **numbers}, 8 * STEPS, STEPS, "val/loss")
+        options = {"warmup_share": 0.3, "anneal": "cos", "div_factor": 10.0, "final_div_factor": 100.0}
+        schedule = build_scheduler(optimizer, {"name": "onecycle", **options}, 8 * STEPS, STEPS, "val/loss")
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_train_epoch_end(self):
@@ -58,9 +58,9 @@ def fit(folder, freeze_epochs, checkpoint=None, **options):
     # equal batches, so that only the frozen epochs can differ
     images = torch.rand(8, 1, 16, 16).repeat(STEPS, 1, 1, 1)
     module, loader = TinyModule(), torch.utils.data.DataLoader(images, batch_size=8)
-    keep = ModelCheckpoint(folder, "{step}", save_top_k=-1, every_n_train_steps=1)
+    checkpoints = ModelCheckpoint(folder, "{step}", save_top_k=-1, every_n_train_steps=1)
     trainer = pl.Trainer(
-        max_epochs=3, callbacks=[FrozenBackbone(freeze_epochs), keep], accelerator="cpu", logger=False,
+        max_epochs=3, callbacks=[FrozenBackbone(freeze_epochs), checkpoints], accelerator="cpu", logger=False,
         enable_progress_bar=False, enable_model_summary=False, **options,
     )  # fmt: skip
     trainer.fit(module, loader, loader, ckpt_path=checkpoint)

@@ -61,7 +61,7 @@ def test_other_carve_out_of_the_same_images_is_a_leak(tmp_path):
                      manifest(carve_validation(in_memory, 0.2, 1)))) == 1  # fmt: skip
 
 
-def test_carve_out_leak_is_found_with_drop_leaks(tmp_path):
+def test_carve_out_leak_is_detected_with_drop_leaks(tmp_path):
     folder = write_folder(tmp_path)
     for path in sorted((folder / "train").rglob("*.png"))[:6]:
         path.with_stem(f"{path.stem}_copy").write_bytes(path.read_bytes())

@@ -213,7 +213,7 @@ def test_mode(tmp_path, monkeypatch, mode, logged_in, expected):
     monkeypatch.setattr(wandb, "setup", lambda settings_: SimpleNamespace(settings=settings))
     monkeypatch.setattr(wandb, "login", lambda prompt, verify: logged_in and not prompt)
     monkeypatch.setattr(
-        loggers, "_init", lambda *arguments: modes.append(arguments[-1]) or SimpleNamespace(url="")
+        loggers, "_init_wandb", lambda *arguments: modes.append(arguments[-1]) or SimpleNamespace(url="")
     )
     monkeypatch.setenv("WANDB_DATA_DIR", "")
     loggers.start_wandb({}, tmp_path, {})

@@ -26,9 +26,9 @@ def rates(schedule, steps):
     return values
 
 
-def make(name, steps=100, per_epoch=10, **numbers):
+def make(name, steps=100, per_epoch=10, **options):
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
-    return build_scheduler(optimizer, {"name": name, **numbers}, steps, per_epoch, "val/loss")
+    return build_scheduler(optimizer, {"name": name, **options}, steps, per_epoch, "val/loss")
 
 
 def test_norms_and_biases_have_no_weight_decay(model):
@@ -90,8 +90,8 @@ def test_cosine_warms_up_and_ends_at_its_minimum():
 
 
 def test_onecycle():
-    numbers = {"warmup_share": 0.3, "anneal": "cos", "div_factor": 25.0, "final_div_factor": 1e4}
-    values = rates(make("onecycle", **numbers), 100)
+    options = {"warmup_share": 0.3, "anneal": "cos", "div_factor": 25.0, "final_div_factor": 1e4}
+    values = rates(make("onecycle", **options), 100)
     assert values[0] == pytest.approx(0.5 / 25)
     assert max(values) == pytest.approx(0.5)
     assert 28 <= values.index(max(values)) <= 30

@@ -84,7 +84,7 @@ def test_killed_and_resumed_run_has_the_same_weights(tmp_path):
     assert 2 <= killed_at < 6
     output = finish(start(tmp_path / "other", f"resume={folder}"))
     assert f"resuming from {folder / LAST}" in output
-    # it was resumed in its own folder
+    # It was resumed in its folder.
     assert not list((tmp_path / "other").glob("train/*/*"))
     for name in ("best.ckpt", "last.ckpt"):
         one = torch.load(only_run(tmp_path / "full") / "checkpoints" / name, weights_only=True)
@@ -101,7 +101,7 @@ def test_killed_and_resumed_run_has_the_same_weights(tmp_path):
     record = json.loads((folder / "run.json").read_text())
     assert (record["status"], record["resumes"], record["epochs"]) == ("finished", 1, 6)
     wandb_ids = [path.name.split("-", 3)[3] for path in (folder / "wandb").glob("offline-run-*")]
-    # one W&B run in two parts
+    # One W&B run in two parts.
     assert wandb_ids == [f"{folder.parent.name}_{folder.name}"] * 2
 
 

@@ -40,8 +40,8 @@ def test_step_of_linear_regression_agrees_with_numpy():
     inputs, outputs = np.hstack([X.numpy(), np.ones((12, 1))]), Y.numpy()
     weights = np.array([0.3, 0.3, 0.3, -0.2])
 
-    def gradient(at):
-        return 2 * inputs.T @ (inputs @ at - outputs) / 12
+    def gradient(position):
+        return 2 * inputs.T @ (inputs @ position - outputs) / 12
 
     first = gradient(weights)
     moved = weights + 0.5 * first / math.sqrt((first**2).sum())
@@ -100,8 +100,8 @@ def test_state_is_restored_from_a_checkpoint(tmp_path):
         model = regression()
         config = {"name": "sam", "base": "adamw", "rho": 0.05, "lr": 0.05, "weight_decay": 0.01}
         optimizer = build_optimizer(model, config)
-        numbers = {"name": "cosine", "warmup_share": 0.2, "final_share": 0.01}
-        return model, optimizer, build_scheduler(optimizer, numbers, 10, 10, "val/loss")["scheduler"]
+        schedule = {"name": "cosine", "warmup_share": 0.2, "final_share": 0.01}
+        return model, optimizer, build_scheduler(optimizer, schedule, 10, 10, "val/loss")["scheduler"]
 
     full = start()
     train(*full, 10)

@@ -1,3 +1,5 @@
+"""Terminal output of videos: progress line, current faces, summary."""
+
 import io
 from collections import Counter
 
@@ -21,9 +23,9 @@ def now(monkeypatch):
     return clock
 
 
-def seen():
-    image, finder = render_frame(0), SquarePredictor()
-    return list(enumerate(finder.classify(image, finder.detect(image)), 1))
+def tracked_faces():
+    image, predictor = render_frame(0), SquarePredictor()
+    return list(enumerate(predictor.classify(image, predictor.detect(image)), 1))
 
 
 def test_progress_has_bar_speed_and_remaining_time():
@@ -83,7 +85,7 @@ def test_no_progress_in_a_log(now):
 
 
 def test_face_line():
-    (_, happy), (_, sad) = seen()
+    (_, happy), (_, sad) = tracked_faces()
     assert face_line(1, happy) == "face 1  happy 90 %, then sad 10 %"
     assert face_line(2, sad) == "face 2  sad 80 %, then happy 20 %"
 
@@ -91,9 +93,9 @@ def test_face_line():
 def test_faces_stay_in_place_in_a_terminal(now):
     terminal = Terminal()
     faces = LiveFaces(terminal)
-    for answers in (seen(), [], seen()):
+    for predictions in (tracked_faces(), [], tracked_faces()):
         now[0] += 1
-        faces.show(answers)
+        faces.show(predictions)
     first, second, third = terminal.getvalue().split("\x1b[J")
     assert first.count("\n") == 3
     assert first.endswith("\x1b[3A\r")
@@ -107,7 +109,7 @@ def test_faces_are_written_once_a_second_to_a_pipe(now):
     faces = LiveFaces(pipe)
     for _ in range(100):
         now[0] += 0.05
-        faces.show(seen())
+        faces.show(tracked_faces())
     assert "\x1b" not in pipe.getvalue()
     assert 4 <= pipe.getvalue().count("face 1") <= 5
 

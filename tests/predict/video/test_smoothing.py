@@ -1,3 +1,5 @@
+"""Exponential smoothing of the probabilities of each face."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,41 +15,41 @@ def probs(count, classes=3, rng=RNG):
     return rng.dirichlet(np.ones(classes), count)
 
 
-def run(smoother, answers, times, face=1):
+def run(smoother, predictions, times, face=1):
     return np.concatenate(
-        [smoother.update([face], row[None], time) for row, time in zip(answers, times, strict=True)]
+        [smoother.update([face], row[None], time) for row, time in zip(predictions, times, strict=True)]
     )
 
 
 @pytest.mark.parametrize("constant", [0.1, 0.5, 3.0])
 def test_regular_frames_agree_with_scipy(constant):
-    answers, step = probs(50), 0.04
+    predictions, step = probs(50), 0.04
     weight = 1 - np.exp(-step / constant)
-    past = (1 - weight) * answers[:1]
-    expected, _ = lfilter([weight], [1, weight - 1], answers, axis=0, zi=past)
-    smoothed = run(Smoother(constant), answers, step * np.arange(50))
+    past = (1 - weight) * predictions[:1]
+    expected, _ = lfilter([weight], [1, weight - 1], predictions, axis=0, zi=past)
+    smoothed = run(Smoother(constant), predictions, step * np.arange(50))
     np.testing.assert_allclose(smoothed, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("rate", [7, 25, 240])
 def test_the_response_does_not_depend_on_the_frame_rate(rate):
     times = np.arange(0, 2 * rate + 1) / rate
-    answers = np.where(times[:, None] == 0, [[1.0, 0.0]], [[0.0, 1.0]])
-    smoothed = run(Smoother(0.5), answers, times)
+    predictions = np.where(times[:, None] == 0, [[1.0, 0.0]], [[0.0, 1.0]])
+    smoothed = run(Smoother(0.5), predictions, times)
     np.testing.assert_allclose(smoothed[:, 0], np.exp(-times / 0.5), atol=1e-12)
 
 
 @given(st.floats(0, 10), st.lists(st.floats(0, 3), min_size=1, max_size=20), st.integers(0, 1000))
 def test_probabilities_still_sum_to_one(constant, steps, seed):
-    answers = probs(len(steps), 7, np.random.default_rng(seed))
-    smoothed = run(Smoother(constant), answers, np.cumsum(steps))
+    predictions = probs(len(steps), 7, np.random.default_rng(seed))
+    smoothed = run(Smoother(constant), predictions, np.cumsum(steps))
     assert (smoothed >= 0).all()
     np.testing.assert_allclose(smoothed.sum(1), 1, atol=1e-12)
 
 
 def test_zero_is_no_smoothing():
-    answers = probs(5)
-    np.testing.assert_array_equal(run(Smoother(0), answers, np.arange(5.0)), answers)
+    predictions = probs(5)
+    np.testing.assert_array_equal(run(Smoother(0), predictions, np.arange(5.0)), predictions)
 
 
 def test_faces_do_not_mix():

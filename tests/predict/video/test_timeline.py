@@ -1,3 +1,5 @@
+"""Timelines: written as JSONL and CSV, read, and errors."""
+
 import csv
 import json
 from pathlib import Path
@@ -120,4 +122,5 @@ def test_a_full_disk_is_an_error(tmp_path):
     timeline = Timeline(tmp_path / "out.jsonl", EMOTIONS)
     with pytest.raises(FerError, match="writing failed"):
         timeline.write([row()])
-    timeline.close()  # closing does not raise the error again
+    # Closing does not raise the error again.
+    timeline.close()

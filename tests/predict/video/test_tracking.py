@@ -1,3 +1,5 @@
+"""Tracking of faces by the overlap of their boxes."""
+
 import itertools
 
 import numpy as np
@@ -35,11 +37,11 @@ def test_no_other_pairing_has_larger_overlaps_in_order(rows, columns, seed):
     result = sorted((iou[pair] for pair in _pairs(iou, 0.0)), reverse=True)
     smaller, larger = sorted((rows, columns))
     table = iou if rows <= columns else iou.T
-    every = (
+    all_pairings = (
         sorted((table[i, j] for i, j in zip(range(smaller), chosen, strict=True)), reverse=True)
         for chosen in itertools.permutations(range(larger), smaller)
     )
-    assert result == max(every)
+    assert result == max(all_pairings)
 
 
 def test_pairs_below_the_minimum_overlap_are_dropped():
@@ -50,19 +52,19 @@ def test_pairs_below_the_minimum_overlap_are_dropped():
 def test_numbers_do_not_depend_on_the_order_of_faces(count, seed):
     rng = np.random.default_rng(seed)
     positions, speeds = np.arange(count) * 120.0, rng.uniform(-3, 3, (count, 2))
-    tracker, owners = BoxTracker(), {}
+    tracker, numbers = BoxTracker(), {}
     for step in range(20):
         order = rng.permutation(count)
         noise = rng.uniform(-2, 2, (count, 2))
         faces = [face(positions[i] + speeds[i, 0] * step + noise[i, 0], 100 + noise[i, 1]) for i in order]
         for i, number in zip(order, tracker.update(faces), strict=True):
-            assert owners.setdefault(i, number) == number
-    assert sorted(owners.values()) == list(range(1, count + 1))
+            assert numbers.setdefault(i, number) == number
+    assert sorted(numbers.values()) == list(range(1, count + 1))
 
 
 @pytest.mark.parametrize("step", [4, 10, 14])
-def test_two_that_cross_keep_their_numbers(step):
-    """Half way each is where the other was: by position alone they would swap."""
+def test_two_faces_that_cross_keep_their_numbers(step):
+    """Half way, each has the position of the other: by position alone, the numbers would be swapped."""
     tracker = BoxTracker()
     for index in range(-20, 21):
         x = step * (index + 0.5)

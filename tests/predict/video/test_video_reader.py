@@ -1,3 +1,5 @@
+"""Frames of video files and webcams, and errors."""
+
 import struct
 from fractions import Fraction
 
@@ -35,13 +37,13 @@ def test_frames_are_rgb_with_index_and_time(tmp_path):
 )
 def test_a_rotated_video_is_read_upright(tmp_path, matrix, expected):
     path = write_video(tmp_path / "a.mp4", [render_frame(0)] * 3)
-    path.write_bytes(turned(path.read_bytes(), matrix))
+    path.write_bytes(with_rotation(path.read_bytes(), matrix))
     (frame, *_) = VideoFile(path)
     assert frame.image.shape == expected.shape
     assert np.abs(frame.image.astype(int) - expected).mean() < TOLERANCE
 
 
-def turned(content: bytes, matrix: tuple[int, int, int, int]) -> bytes:
+def with_rotation(content: bytes, matrix: tuple[int, int, int, int]) -> bytes:
     """Set the rotation in the track header (ISO/IEC 14496-12, 8.3.2), as phones do."""
     at = content.index(b"tkhd") + 4 + 40
     a, b, c, d = (value << 16 for value in matrix)
@@ -100,7 +102,7 @@ def test_a_time_base_is_not_a_frame_rate(tmp_path, suffix, live):
     assert video.fps == DEFAULT_FPS
     assert video.frame_count == (None if live else pytest.approx(4.95 * DEFAULT_FPS, abs=2))
     assert [round(frame.seconds, 2) for frame in video][:3] == [0.0, 0.03, 0.07]
-    assert video.read == 150
+    assert video.frames_read == 150
     assert video.truncation_message() is None
 
 

@@ -1,3 +1,5 @@
+"""`run_video` on videos of two moving squares."""
+
 import time
 from collections import Counter
 from pathlib import Path
@@ -103,7 +105,7 @@ def test_the_copy_of_a_video_with_variable_frame_rate_has_the_same_timing(tmp_pa
     """Ten frames 0.04 s apart, then ten 0.2 s apart; each is brighter than the previous one."""
     times = [0.04 * i for i in range(10)] + [0.4 + 0.2 * i for i in range(10)]
     video = write_video(tmp_path / "a.mp4", [np.full((48, 64, 3), 40 + 10 * i, np.uint8) for i in range(20)])
-    monkeypatch.setattr(VideoFile, "_clock", lambda video: times[min(video.read, 19)])
+    monkeypatch.setattr(VideoFile, "_clock", lambda video: times[min(video.frames_read, 19)])
     run_video(video, NoFacePredictor(), annotate=tmp_path / "out.mp4", show=False)
     (copy, rate), (images, _) = read_video(tmp_path / "out.mp4"), read_video(video)
     for seconds, number in ((0.2, 5), (0.36, 9), (0.5, 10), (0.7, 11), (2.1, 18), (2.2, 19)):

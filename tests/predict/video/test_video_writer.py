@@ -1,3 +1,5 @@
+"""Annotated videos: size, timing, partial files, and errors."""
+
 import contextlib
 import subprocess
 import sys

@@ -1,3 +1,5 @@
+"""Frames read ahead by a thread, from videos and cameras."""
+
 import threading
 import time
 
@@ -14,25 +16,25 @@ def frames(count, rate=25.0):
     return (Frame(index, index / rate, IMAGE) for index in range(count))
 
 
-def test_all_frames_of_a_video_come_in_order():
-    feed = FramePrefetcher(frames(100))
-    assert [frame.index for frame in feed] == list(range(100))
-    assert feed.dropped == 0
+def test_all_frames_of_a_video_are_yielded_in_order():
+    prefetcher = FramePrefetcher(frames(100))
+    assert [frame.index for frame in prefetcher] == list(range(100))
+    assert prefetcher.dropped == 0
 
 
 def test_reading_waits_for_the_consumer():
     """Only a few frames are held in memory, whatever the length of the video."""
-    read = []
-    feed = FramePrefetcher(read.append(frame.index) or frame for frame in frames(1000))
-    taken = iter(feed)
+    read_indices = []
+    prefetcher = FramePrefetcher(read_indices.append(frame.index) or frame for frame in frames(1000))
+    iterator = iter(prefetcher)
     for _ in range(10):
-        next(taken)
+        next(iterator)
         time.sleep(0.002)
-    assert len(read) <= 10 + 6
-    assert feed.close()
+    assert len(read_indices) <= 10 + 6
+    assert prefetcher.close()
 
 
-def test_the_latest_frame_comes_and_older_ones_are_counted_as_dropped():
+def test_a_camera_yields_the_latest_frame_and_counts_older_ones_as_dropped():
     waiting, ready = threading.Event(), threading.Event()
 
     def camera():
@@ -41,23 +43,23 @@ def test_the_latest_frame_comes_and_older_ones_are_counted_as_dropped():
         waiting.wait(5)
         yield Frame(7, 1.0, IMAGE)
 
-    feed = FramePrefetcher(camera(), latest_only=True)
-    taken = iter(feed)
+    prefetcher = FramePrefetcher(camera(), latest_only=True)
+    iterator = iter(prefetcher)
     ready.wait(5)
-    assert next(taken).index == 6
-    assert feed.dropped == 6
+    assert next(iterator).index == 6
+    assert prefetcher.dropped == 6
     waiting.set()
-    assert [frame.index for frame in taken] == [7]
+    assert [frame.index for frame in iterator] == [7]
 
 
-def test_an_error_comes_after_the_frames_before_it():
+def test_an_error_is_raised_after_the_frames_before_it():
     def broken():
         yield from frames(3)
         raise FerError("unplugged")
 
-    feed, seen = FramePrefetcher(broken()), []
+    prefetcher, seen = FramePrefetcher(broken()), []
     with pytest.raises(FerError, match="unplugged"):
-        seen.extend(feed)
+        seen.extend(prefetcher)
     assert [frame.index for frame in seen] == [0, 1, 2]
 
 
@@ -68,9 +70,9 @@ def test_a_hanging_camera_times_out():
         yield from frames(1)
         hang.wait(5)
 
-    feed, seen = FramePrefetcher(camera(), latest_only=True, timeout=0.05), []
+    prefetcher, seen = FramePrefetcher(camera(), latest_only=True, timeout=0.05), []
     with pytest.raises(FerError, match="expected a frame, got none"):
-        seen.extend(feed)
+        seen.extend(prefetcher)
     assert [frame.index for frame in seen] == [0]
     hang.set()
-    assert feed.close()
+    assert prefetcher.close()

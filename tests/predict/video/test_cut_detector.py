@@ -1,3 +1,5 @@
+"""Cuts between shots, and their effect on tracking."""
+
 import numpy as np
 import pytest
 from video_files import SquarePredictor, render_frame, write_video
@@ -7,7 +9,7 @@ from fer.predict.video.run import run_video
 from fer.predict.video.tracking import CutDetector
 
 
-def faces(count, size):
+def random_faces(count, size):
     return [render_face(face_at(0, 0, index, 0.3)[0], size)[0] for index in range(count)]
 
 
@@ -19,7 +21,7 @@ def test_moving_squares_are_not_a_cut():
 @pytest.mark.parametrize("size", [40, 320])
 def test_cuts_between_people_are_detected(size):
     is_cut, cuts = CutDetector(), []
-    for image in faces(12, size):
+    for image in random_faces(12, size):
         cuts += [is_cut(np.roll(image, shift, 1)) for shift in range(3)]
     assert cuts == [False] * 3 + [True, False, False] * 11
 

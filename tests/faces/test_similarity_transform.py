@@ -1,4 +1,4 @@
-"""The closed-form fit, compared with a general least-squares solver."""
+"""The closed-form similarity transform, compared with a general least-squares solver."""
 
 import numpy as np
 import pytest

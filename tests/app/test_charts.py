@@ -1,3 +1,5 @@
+"""The chart of emotion probabilities over time."""
+
 import numpy as np
 import pytest
 

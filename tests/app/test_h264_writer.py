@@ -1,3 +1,5 @@
+"""The annotated video: playable in browsers, with the original timing."""
+
 import os
 from pathlib import Path
 
@@ -53,7 +55,8 @@ def test_each_frame_has_its_own_time(tmp_path):
 def test_frames_are_resized_to_even_sides_within_the_limit(tmp_path, shape, size):
     with H264Writer(tmp_path / "video.mp4") as writer:
         writer.write(np.zeros((*shape, 3), np.uint8), 0.0)
-        writer.write(np.zeros((50, 50, 3), np.uint8), 0.1)  # resized
+        # Resized to the size of the first frame.
+        writer.write(np.zeros((50, 50, 3), np.uint8), 0.1)
     stream, frames = read_stream(tmp_path / "video.mp4")
     assert abs(stream.width - size[0]) <= 2
     assert abs(stream.height - size[1]) <= 2

@@ -1,3 +1,5 @@
+"""The pool of detector objects for threads."""
+
 import threading
 from concurrent.futures import ThreadPoolExecutor
 

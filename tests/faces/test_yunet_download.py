@@ -68,7 +68,8 @@ def test_failed_downloads_store_nothing(page, message, cache):
 
 def test_offline_error_is_one_line():
     with server() as address:
-        pass  # the server is closed here
+        pass
+    # The server is closed now.
     with pytest.raises(FerError, match="cannot be downloaded") as caught:
         yunet.fetch_yunet(f"{address}/good", HASH)
     assert "--detector-model" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Take screenshots of the app for docs/app.md and the README; they show synthetic faces only.
+"""Take screenshots of the app for docs/app.md and the README. They show synthetic faces only.
 
 uv run python scripts/app_pictures.py --models models/          # at least two versions, see docs/app.md
 """

@@ -6,7 +6,7 @@ Creates a folder of synthetic faces (a few files and hard links to them). Prints
 compared with ``os.walk``; the images/s of the loader, with and without augmentation, compared with a
 ``cv2.imread`` loop on one core; and the memory of this process and its workers after a tenth of the batches
 and after all. Compared functions take turns, and the best time of each counts. The files are in the page
-cache: a slow disk adds the same time to both.
+cache; a slow disk would add the same time to all of them.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def make_folder(root: Path, num_images: int) -> None:
             os.link(folder / f"{i:07}.jpg", folder / f"{copy:07}.jpg")
 
 
-def in_turns(*functions: Callable[[], object], times: int = 3) -> list[float]:
+def time_in_turns(*functions: Callable[[], object], times: int = 3) -> list[float]:
     """Return the minimum seconds of each function; they take turns."""
     seconds: list[list[float]] = [[] for _ in functions]
     for _ in range(times):
@@ -91,7 +91,7 @@ def memory() -> tuple[float, float]:
 
 def measure_listing(root: Path, num_images: int) -> EmotionData:
     """Print the seconds to list the folder and to prepare it for training; return its data set."""
-    seconds, bare = in_turns(lambda: read_folder(root, SIDE, color=True), lambda: walk(root))
+    seconds, bare = time_in_turns(lambda: read_folder(root, SIDE, color=True), lambda: walk(root))
     print(f"list {num_images:,} files: {seconds:.2f} s, os.walk {bare:.2f} s, ratio {seconds / bare:.1f}")
     start = time.perf_counter()
     data = prepare_image_set(read_folder(root, SIDE, color=True), OPTIONS)
@@ -108,9 +108,10 @@ def measure_reading(
     num_images = BATCH * portion
     for number in dict.fromkeys((0, workers)):
         stream = loader(data, augmentation, number)
-        for _ in range(2 * number + 1):  # starts the workers and fills their queue
+        # Starts the workers and fills their queue.
+        for _ in range(2 * number + 1):
             next(stream)
-        seconds, bare = in_turns(
+        seconds, bare = time_in_turns(
             lambda stream=stream: [next(stream) for _ in range(portion)],
             lambda: read_with_opencv(images, rows[:num_images]),
         )

@@ -1,9 +1,9 @@
-"""Benchmark of prediction: time and memory on photographs, compared with the goals.
+"""Benchmark of prediction: time and memory on photographs, compared with goals.
 
     python scripts/benchmark_inference.py PHOTOS [--model BUNDLE] [--run RUN] [--detector-model FILE]
 
-All times are medians. Compared functions take turns in the same process: times of another hour or machine are
-not comparable. With --run, the network of a training run is timed in torch too.
+All times are medians. Compared functions take turns in the same process, because times of another hour or
+machine are not comparable. With --run, the network of a training run is timed in torch too.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from fer.core.image_io import read_image
 from fer.predict.predictor import Predictor
 from fer.predict.sources import list_image_files
 
+# A predictor in a process without torch, which prints its peak memory.
 _MEMORY = """import resource, sys
 from fer import Predictor
 predictor = Predictor({model!r}, {detector!r}, {file!r})
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"model {predictor.card.name} ({predictor.card.precision}), detector {predictor.detector.name}, "
           f"{len(files)} photographs, {predictor.threads} cores, {request.turns} turns")  # fmt: skip
     print(f"{'':<46}{'measured':>12}{'goal':>12}")
-    # First: a child process inherits the peak memory of its parent, and torch would raise it.
+    # Measured first, because a child process inherits the peak memory of its parent, which torch would raise.
     measure_memory(files, request)
     time_model(predictor, request)
     time_frame(predictor, files, request.turns)
@@ -59,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     time_folder(predictor, files, request)
 
 
-def row(name: str, value: float, unit: str, goal: float | None = None, more_is_better: bool = False) -> None:
+def print_row(
+    name: str, value: float, unit: str, goal: float | None = None, more_is_better: bool = False
+) -> None:
     bound = "" if goal is None else f"{'>=' if more_is_better else '<='} {goal:g}"
     missed = goal is not None and (value < goal if more_is_better else value > goal)
     print(f"{name:<46}{value:>12,.2f}{bound:>12}  {unit}{'  MISSED' if missed else ''}", flush=True)
@@ -72,7 +75,7 @@ def seconds(function: Callable[[], object], repeats: int = 1) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def in_turns(functions: dict[str, Callable[[], object]], turns: int, repeats: int) -> dict[str, float]:
+def time_in_turns(functions: dict[str, Callable[[], object]], turns: int, repeats: int) -> dict[str, float]:
     """Return the median seconds of each function; they take turns, after one untimed turn."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for turn in range(turns + 1):
@@ -94,13 +97,13 @@ def time_model(predictor: Predictor, request: argparse.Namespace) -> None:
         functions: dict[str, Callable[[], object]] = {"ours": lambda model=classifier, part=part: model(part)}
         if request.run:
             functions["torch"] = torch_function(request.run, batch, threads)
-        times = in_turns(functions, request.turns, repeats)
+        times = time_in_turns(functions, request.turns, repeats)
         if batch == 1:
-            row("model, one face at a time, one core", 1000 * times["ours"], "ms per face", 1.5)
+            print_row("model, one face at a time, one core", 1000 * times["ours"], "ms per face", 1.5)
         else:
-            row("model, batches of 64 faces, two cores", 64 / times["ours"], "faces/s", 1500, True)
+            print_row("model, batches of 64 faces, two cores", 64 / times["ours"], "faces/s", 1500, True)
         if request.run:
-            row("  torch eager, the same network", times["torch"] / times["ours"], "times as long")
+            print_row("  torch eager, the same network", times["torch"] / times["ours"], "times as long")
 
 
 def torch_function(run: Path, batch: int, threads: int) -> Callable[[], object]:
@@ -128,9 +131,9 @@ def time_frame(predictor: Predictor, files: Sequence[Path], turns: int) -> None:
         "all": lambda: [predictor(frame) for frame in frames],
         "detect": lambda: [predictor.detect(frame) for frame in frames],
     }
-    times = in_turns(functions, turns, 1)
-    row("a 640 x 480 frame, detector and model", 1000 * times["all"] / len(frames), "ms", 15)
-    row("  of which the detector", 1000 * times["detect"] / len(frames), "ms")
+    times = time_in_turns(functions, turns, 1)
+    print_row("a 640 x 480 frame, detector and model", 1000 * times["all"] / len(frames), "ms", 15)
+    print_row("  of which the detector", 1000 * times["detect"] / len(frames), "ms")
 
 
 def frame_of(photo: np.ndarray) -> np.ndarray:
@@ -152,10 +155,10 @@ def run_quietly(command: Sequence[str]) -> None:
 
 
 def time_command(files: Sequence[Path], request: argparse.Namespace) -> None:
-    taken = in_turns({"command": lambda: run_quietly(command(request, str(files[0])))}, request.turns, 1)[
-        "command"
-    ]
-    row("fer-predict photo.jpg, from shell to result", taken, "s", 2.5)
+    taken = time_in_turns(
+        {"command": lambda: run_quietly(command(request, str(files[0])))}, request.turns, 1
+    )["command"]
+    print_row("fer-predict photo.jpg, from shell to result", taken, "s", 2.5)
 
 
 def time_folder(predictor: Predictor, files: Sequence[Path], request: argparse.Namespace) -> None:
@@ -169,11 +172,11 @@ def time_folder(predictor: Predictor, files: Sequence[Path], request: argparse.N
             "predict_many": lambda: list(predictor.predict_many(paths)),
             "command": lambda: run_quietly(command(request, folder, "--json", os.devnull)),
         }
-        times = in_turns(functions, min(3, request.turns), 1)
+        times = time_in_turns(functions, min(3, request.turns), 1)
     count = f"{len(paths):,} photographs"
-    row(f"{count}, detector alone, {predictor.threads} threads", times["detect"], "s")
-    row(f"{count}, predict_many / detector", times["predict_many"] / times["detect"], "times", 1.5)
-    row(f"{count}, fer-predict FOLDER / detector", times["command"] / times["detect"], "times", 1.5)
+    print_row(f"{count}, detector alone, {predictor.threads} threads", times["detect"], "s")
+    print_row(f"{count}, predict_many / detector", times["predict_many"] / times["detect"], "times", 1.5)
+    print_row(f"{count}, fer-predict FOLDER / detector", times["command"] / times["detect"], "times", 1.5)
 
 
 def detect_all(predictor: Predictor, images: Sequence[np.ndarray]) -> None:
@@ -194,7 +197,7 @@ def measure_memory(files: Sequence[Path], request: argparse.Namespace) -> None:
     code = _MEMORY.format(model=request.model, detector=request.detector, file=request.detector_model)
     command = [sys.executable, "-c", code, *map(str, files[:50])]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    row("peak memory of a predictor", float(output), "MB", 300)
+    print_row("peak memory of a predictor", float(output), "MB", 300)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from fer.analysis.metrics.calibration import probability_estimates
 from fer.analysis.metrics.classification import auroc_estimates, count_estimates
 from fer.core.labels import FER7
 
-# Class frequencies of FER2013's PublicTest
+# Class frequencies of FER2013's PublicTest.
 FREQUENCIES = (0.13, 0.016, 0.138, 0.249, 0.182, 0.116, 0.169)
 
 
@@ -52,7 +52,7 @@ def sklearn_auroc(target, probs):
     metrics.roc_auc_score(target, probs, multi_class="ovr")
 
 
-def loop(target, probs, resamples, scores):
+def time_loop(target, probs, resamples, scores):
     """Return the seconds of a loop that draws each resample, stratified by emotion, and scores it."""
     rng = np.random.default_rng(0)
     members = [np.flatnonzero(target == k) for k in range(7)]
@@ -81,8 +81,8 @@ def main():
     counts = timed(count_estimates, target, probs, FER7.names, options.resamples, rng)
     sums = timed(probability_estimates, target, probs, options.resamples, rng)
     scale = options.resamples / options.loop_resamples
-    plain = scale * loop(target, probs, options.loop_resamples, sklearn_scores)
-    ranks = scale * loop(target, probs, options.loop_resamples, sklearn_auroc)
+    plain = scale * time_loop(target, probs, options.loop_resamples, sklearn_scores)
+    ranks = scale * time_loop(target, probs, options.loop_resamples, sklearn_auroc)
     area = timed(auroc_estimates, target, probs, FER7.names)
     print(f"{options.images:,} images, {options.resamples:,} resamples, one core")
     print(f"metrics of the confusion matrix{counts:8.2f} s")

@@ -2,17 +2,18 @@
 
     uv run python scripts/benchmark_sweep.py $HOME/data/fer2013.csv [--parts unpruned replay …]
 
-* `unpruned` trains all trials to their end, by random search, so that pruning does not change the parameters;
+* `unpruned` trains all trials to their end. The search is random, so that pruning does not change the
+  parameters of later trials.
 * `replay` applies ASHA to the recorded learning curves, without training. Trainings on a CPU are
-  reproducible, so one worker would have pruned the same trials. Prints the image passes and the best trial,
-  compared with the unpruned ones, also for `--orders` random orders of the trials, because a
-  single order is subject to chance;
-* `pruned` runs the same trials with ASHA, and compares image passes and best trial with the unpruned ones;
+  reproducible, so one worker would have pruned the same trials. It prints the image passes and the best
+  trial, compared with the unpruned ones, also for `--orders` random orders of the trials, because the
+  result depends on the order.
+* `pruned` runs the same trials with ASHA, and compares image passes and best trial with the unpruned ones.
 * `cost` prints the seconds between trials that were not spent on training. Reports to the study and its
-  pruning decisions during the training count as overhead;
+  pruning decisions during the training count as overhead.
 * `workers` runs `--worker-trials` short trials with one worker on one core, then with two on two.
 
-Every sweep is resumed if the same command is run again. For a short try: `--epochs 3 --limit 8`.
+Each sweep is resumed if the same command is run again. For a short test: `--epochs 3 --limit 8`.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from fer.sweep.plan import build_pruner
 from fer.sweep.report.results import SweepResults, load_sweep, sweep_costs, trial_cost
 from fer.training.run_folder import read_record
 
+# Reduction factor of ASHA.
 REDUCTION = 3
 
 
@@ -50,7 +52,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=27)
     parser.add_argument("--first", type=int, default=2, help="epochs before ASHA's first rung (2)")
     parser.add_argument("--orders", type=int, default=200, help="orders of the trials to replay (200)")
-    parser.add_argument("--limit", type=int, help="training batches per epoch, for a short try")
+    parser.add_argument("--limit", type=int, help="training batches per epoch, for a short test")
     parser.add_argument("--experiment", default="fer2013_quick")
     parser.add_argument("--worker-trials", type=int, default=8)
     parser.add_argument("--worker-epochs", type=int, default=1)
@@ -176,7 +178,8 @@ def overhead_seconds(results: SweepResults) -> list[float]:
         if before.datetime_complete and trial.datetime_complete:
             passed = (trial.datetime_complete - before.datetime_complete).total_seconds()
             gaps.append(passed - training_seconds(results, trial))
-    return [gap for gap in gaps if gap < 60.0]  # a longer gap is an interruption of the sweep
+    # A longer gap is an interruption of the sweep.
+    return [gap for gap in gaps if gap < 60.0]
 
 
 def training_seconds(results: SweepResults, trial: FrozenTrial) -> float:
@@ -194,7 +197,8 @@ def workers(options: argparse.Namespace) -> None:
     rates = []
     for number in (1, 2):
         name = f"workers_{number}"
-        if not is_done(options, name):  # the rate of an interrupted sweep is wrong
+        # The rate of an interrupted sweep would be wrong, so it is started again.
+        if not is_done(options, name):
             shutil.rmtree(folder(options, name), ignore_errors=True)
         sweep(options, name, options.worker_trials, options.worker_epochs, "none", cores[:number])
         rates.append(trials_per_hour(load(options, name)))
@@ -234,7 +238,8 @@ def sweep(
         subprocess.Popen(command, preexec_fn=partial(os.sched_setaffinity, 0, core_set))
         for core_set in core_sets
     ]
-    statuses = [process.wait() for process in processes]  # wait for all before exiting
+    # Waits for all before exiting.
+    statuses = [process.wait() for process in processes]
     if any(statuses):
         sys.exit(f"{' '.join(command)} failed")
 

@@ -1,4 +1,4 @@
-"""Benchmark of fer-train: reading, augmentation, and training compared with a bare PyTorch loop.
+"""Benchmark of fer-train: reading, augmentation, and speed compared with a bare PyTorch loop.
 
     uv run python scripts/benchmark_training.py $HOME/data/fer2013.csv [--experiment NAME] [--epochs 2]
 

@@ -3,9 +3,9 @@
     uv run python scripts/compare_crops.py ~/data/fer2013.csv --detector-model yunet.onnx [--model RUN/bundle]
 
 The images of PublicTest are enlarged and rotated to either side by the given angles. YuNet detects the faces,
-and each is cropped by each rule and classified. `as it is` is the image itself, which training used without
-rotation. The last column is the accuracy of the upright box minus that of the five landmarks, in percentage
-points, on the same faces, with the 95 % interval of the paired difference.
+and each is cropped by each rule and classified. `uncropped` is the rotated image of the data set, which
+training used without rotation. The last column is the accuracy of the upright box minus that of the five
+landmarks, in percentage points, on the same faces, with the 95 % interval of the paired difference.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from measure_crop_rule import framed
+from measure_crop_rule import enlarge_with_border
 
 from fer.core.command_line import run_command
 
@@ -30,7 +30,7 @@ def load_images_and_targets(path):
 
 def rotate(image, degrees):
     """Return an image enlarged, with a border, and rotated; and the width of the border."""
-    large, border, _ = framed(image)
+    large, border, _ = enlarge_with_border(image)
     center = (len(large) / 2 - 0.5,) * 2
     matrix = cv2.getRotationMatrix2D(center, degrees, 1)
     return cv2.warpAffine(large, matrix, large.shape[1::-1], borderMode=cv2.BORDER_REPLICATE), border
@@ -52,7 +52,7 @@ def croppers(side):
         for name, rule in rules.items()
     }
     return {
-        "as it is": lambda image, border, _: shrink(image[border:-border, border:-border], side)
+        "uncropped": lambda image, border, _: shrink(image[border:-border, border:-border], side)
     } | by_rule
 
 
@@ -79,7 +79,7 @@ def compare(arguments):
                 for name, crop in crop_functions.items():
                     crops[name].append(crop(large, border, face))
         correct = {name: predict(predictor, faces) == targets[detected] for name, faces in crops.items()}
-        accuracies = " | ".join(f"{one.mean():.1%}" for one in correct.values())
+        accuracies = " | ".join(f"{is_correct.mean():.1%}" for is_correct in correct.values())
         difference = paired_difference(correct["box, upright"], correct["five points"])
         print(f"| {angle}° | {len(detected):,} | {accuracies} | {difference} |", flush=True)
 

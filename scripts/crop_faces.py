@@ -71,10 +71,7 @@ def prepare(source, into):
     from fer.predict.sources import list_image_files
 
     if into.resolve().is_relative_to(source.resolve()):
-        raise FerError(
-            f"{into}: expected a folder outside {source}, got one that lies among the photographs. "
-            "Choose another."
-        )
+        raise FerError(f"{into}: expected a folder outside {source}, got one inside it. Choose another.")
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise FerError(f"{into}: expected a new or empty folder. Choose another name, or remove it.")
     files = list_image_files(source)

@@ -4,8 +4,8 @@ uv run python scripts/find_duplicates.py datamodule=fer2013 datamodule.path=$HOM
 uv run python scripts/find_duplicates.py datamodule=folder datamodule.path=$HOME/data/CK+ --json copies.json
 uv run python scripts/find_duplicates.py datamodule=... --sheet pairs.png --between 0.75 0.80
 
-The sheet shows random pairs with their rows and the correlation of their fine detail, to check by eye how
-many show the same photograph. Labels of the test split are never used.
+The sheet shows random pairs with their row numbers and the correlation of their fine detail, to check by eye
+how many show the same photograph. Labels of the test split are never used.
 """
 
 import argparse

@@ -51,8 +51,8 @@ async def visit(url, contents, every, end, waits, failures):
         async with Visitor(url) as visitor:
             number = 0
             while (begin := time.monotonic()) < end:
-                taken = await visitor.upload(f"face {number}.jpg", contents[number % len(contents)])
-                waits.append((begin, taken))
+                seconds = await visitor.upload(f"face {number}.jpg", contents[number % len(contents)])
+                waits.append((begin, seconds))
                 if not any(PREDICTION in text for text in visitor.texts):
                     failures.append(f"no prediction on the page: {' '.join(visitor.texts)[:300]}")
                 number += 1
@@ -94,7 +94,7 @@ async def load(url, pid, options):
 
     await asyncio.gather(*visits, measure_server())
     return (
-        [taken for begin, taken in waits if begin >= measured_from],
+        [seconds for begin, seconds in waits if begin >= measured_from],
         failures,
         samples,
         cpu_seconds[1] - cpu_seconds[0],

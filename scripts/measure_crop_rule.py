@@ -21,7 +21,7 @@ ENLARGED = 4
 BORDER = 0.5
 
 
-def framed(image):
+def enlarge_with_border(image):
     """Return an image ``(S, S, 1)`` enlarged, as RGB with a border; the border's width; the inner side."""
     side = len(image) * ENLARGED
     large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
@@ -34,11 +34,11 @@ def detect_faces(images, detector):
     """Return boxes and landmarks of the largest face of each image that has one, as fractions of the side."""
     boxes, points = [], []
     for image in images:
-        large, border, side = framed(image)
+        large, border, side = enlarge_with_border(image)
         for face in detector(large)[:1]:
             boxes.append((np.array(face.box) - [border, border, 0, 0]) / side)
             points.append(None if face.points is None else (face.points - border) / side)
-    return np.array(boxes), np.array([each for each in points if each is not None])
+    return np.array(boxes), np.array([landmarks for landmarks in points if landmarks is not None])
 
 
 def roll_angles(points):
@@ -63,11 +63,11 @@ def report_points(points, count):
     print_quantiles("distance of the eyes", np.linalg.norm(points[:, 1] - points[:, 0], axis=1))
     median = np.round(np.median(points, axis=0), 4)
     print("points =", tuple(map(tuple, median.tolist())))
-    print("symmetrical =", tuple(map(tuple, symmetrical(median).tolist())))
+    print("symmetrical =", tuple(map(tuple, symmetrise(median).tolist())))
 
 
-def symmetrical(points):
-    """Return the mean of the landmarks and their mirror image, as a face at rest is symmetrical."""
+def symmetrise(points):
+    """Return the mean of the landmarks and their mirror image, because a face at rest is symmetrical."""
     mirrored = points[[1, 0, 2, 4, 3]] * [-1, 1] + [1, 0]
     return np.round((points + mirrored) / 2, 3)
 

@@ -24,7 +24,8 @@ EYES = slice(0, 2)
 def detect_all(detector, images):
     """Return the faces of each image, and the milliseconds per image."""
     faces, times = [], []
-    detector(images[0])  # warm-up: the first call allocates memory
+    # Warm-up: the first call allocates memory.
+    detector(images[0])
     for image in images:
         start = time.thread_time()
         faces.append(detector(image))
@@ -60,7 +61,7 @@ def compare(detected, name, other):
           f"mouth {np.median(distances[:, 3:]):.3f} of the distance between the eyes")  # fmt: skip
 
 
-def on_photographs(by_name, images):
+def compare_on_photographs(by_name, images):
     detected = {}
     for name, detector in by_name.items():
         detected[name], times = detect_all(detector, images)
@@ -73,7 +74,7 @@ def on_photographs(by_name, images):
     return detected
 
 
-def on_synthetic(by_name, count):
+def measure_on_synthetic_faces(by_name, count):
     """Print detections and landmark error on synthetic faces, frontal and clear, inside a larger image."""
     from fer.data.synthetic import face_at, render_face
 
@@ -95,10 +96,10 @@ def on_synthetic(by_name, count):
         print(line)
 
 
-def on_frames(by_name, images):
+def measure_on_frames(by_name, images):
     """Print detections and time for photographs of several heights inside a 640 x 480 frame."""
     for height in (240, 100, 70):
-        frames = [frame(image, height) for image in images]
+        frames = [place_in_frame(image, height) for image in images]
         for name, detector in by_name.items():
             detected, times = detect_all(detector, frames)
             hits = sum(bool(faces) for faces in detected)
@@ -107,7 +108,7 @@ def on_frames(by_name, images):
             )
 
 
-def frame(image, height):
+def place_in_frame(image, height):
     scale = height / max(image.shape[:2])
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     empty = np.full((480, 640, 3), 127, np.uint8)
@@ -120,8 +121,8 @@ def draw_sheet(images, detected, path):
     from fer.bundle.card import CROP_RULES
     from fer.faces.crop import crop_faces
 
-    faces = [crop_faces(image, each[:1], CROP_RULES["fer2013"], 48)[0]
-             for image, each in zip(images, detected, strict=True) if each]  # fmt: skip
+    faces = [crop_faces(image, in_image[:1], CROP_RULES["fer2013"], 48)[0]
+             for image, in_image in zip(images, detected, strict=True) if in_image]  # fmt: skip
     faces += [np.zeros((48, 48, 3), np.uint8)] * (-len(faces) % 12)
     Image.fromarray(np.vstack([np.hstack(faces[at : at + 12]) for at in range(0, len(faces), 12)])).save(path)
 
@@ -133,11 +134,11 @@ def measure(arguments):
     cv2.setNumThreads(1)
     images = [read_image(path) for path in list_image_files(arguments.photographs)]
     by_name = load_detectors(arguments.detector_model)
-    detected = on_photographs(by_name, images)
+    detected = compare_on_photographs(by_name, images)
     if arguments.sheet:
         draw_sheet(images, next(iter(detected.values())), arguments.sheet)
-    on_synthetic(by_name, 100)
-    on_frames(by_name, images)
+    measure_on_synthetic_faces(by_name, 100)
+    measure_on_frames(by_name, images)
 
 
 def main():

@@ -28,10 +28,11 @@ from omegaconf import OmegaConf
 from scipy.stats import norm, spearmanr
 
 from fer.core.paths import CONFIG_DIR
-from fer.sweep.compose import override, proxy_keys
+from fer.sweep.compose import format_override, proxy_keys
 from fer.sweep.space import parse_space, suggest
 
-AGAIN = "again"
+# Kinds of training in the results file, besides the proxies: in full, and in full with another seed.
+FULL, AGAIN = "whole", "again"
 
 
 def main() -> None:
@@ -56,7 +57,7 @@ def main() -> None:
     recipes = sample_recipes(options.sweep, options.recipes)
     proxies = [kind for kind in options.proxies if is_cheaper(kind, recipes)]
     for number, recipe in enumerate(recipes):
-        for kind in ("whole", *proxies, AGAIN):
+        for kind in (FULL, *proxies, AGAIN):
             overrides = fer_train_overrides(kind, [*recipe, *more], options)
             done = read(results).get(tuple(overrides))
             entries[number, kind] = done or train(number, kind, overrides, options.metric, results)
@@ -92,14 +93,14 @@ def sample_recipes(sweep: str, number: int) -> list[list[str]]:
     space = parse_space(OmegaConf.to_container(config.sweep.space))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
     sampled = [suggest(study.ask(), space) for _ in range(number)]
-    return [[override(key, value) for key, value in values.items()] for values in sampled]
+    return [[format_override(key, value) for key, value in values.items()] for values in sampled]
 
 
 def fer_train_overrides(kind: str, recipe: list[str], options: argparse.Namespace) -> list[str]:
     """Return the overrides of fer-train for a recipe: in full, again with another seed, or with a proxy."""
     overrides = [f"experiment={options.experiment}", f"datamodule.path={options.data}"]
     overrides += [f"output_dir={options.output}", f"monitor={options.metric}", *recipe]
-    return overrides + {"whole": [], AGAIN: ["seed=1"]}.get(kind, [f"proxy={kind}"])
+    return overrides + {FULL: [], AGAIN: ["seed=1"]}.get(kind, [f"proxy={kind}"])
 
 
 def train(number: int, kind: str, overrides: list[str], metric: str, results: Path) -> dict[str, Any]:
@@ -133,11 +134,11 @@ def table(entries: dict[tuple[int, str], dict[str, Any]], proxies: list[str], me
     lines = [head, "|---|---|---|---|---|"]
     for kind in (*proxies, AGAIN):
         pairs = [
-            (entries[number, "whole"], entry)
+            (entries[number, FULL], entry)
             for (number, entry_kind), entry in sorted(entries.items())
             if entry_kind == kind
             and entry["value"] is not None
-            and entries[number, "whole"]["value"] is not None
+            and entries[number, FULL]["value"] is not None
         ]
         lines.append(f"| {' | '.join([kind, str(len(pairs)), *cells(pairs, metric)])} |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Create the images of the docs: synthetic faces, predictions on them, plots of a run, a report in Chromium.
+"""Create the images of the docs: synthetic faces, predictions on them, plots of a run, part of a report.
 
 uv run python scripts/readme_pictures.py outputs/train/<date>/<run> --report <synthetic run>/report/val
 """

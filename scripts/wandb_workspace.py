@@ -119,14 +119,14 @@ def best(sweep: SweepResults, entity: str, project: str, group: str) -> workspac
             title=sweep.objective, x=STEP, y=[sweep.objective], layout=reports.Layout(x=12, y=6, w=12, h=6)
         ),
     ]  # fmt: skip
-    marked = workspaces.And(
+    best_filter = workspaces.And(
         workspaces.Metric("Group") == group,
         workspaces.Summary("sweep/best") == True,  # noqa: E712
     )
     return workspaces.Workspace(
         entity=entity, project=project, name=f"Sweep {sweep.name}, the best",
         sections=[workspaces.Section(name="The best trial", panels=panels, is_open=True)],
-        runset_settings=workspaces.RunsetSettings(filters=marked),
+        runset_settings=workspaces.RunsetSettings(filters=best_filter),
     )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def specification(view: workspaces.Workspace) -> dict[str, Any]:
 
 
 def save(view: workspaces.Workspace) -> None:
-    """Save a view, and print where it is.
+    """Save a view, and print its URL.
 
     Raises:
         FerError: No user is logged in, or W&B does not accept it.

@@ -5,20 +5,16 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fer.bundle.card import UNMEASURED, to_json
+from fer.bundle.card import CROP_RULES, UNMEASURED, to_json
 from fer.bundle.files import Bundle
+from fer.bundle.registry import Registry
 from fer.core.command_line import run_command
 from fer.core.paths import expand_user
 from fer.training.loggers import finish_wandb, start_wandb
 
-if TYPE_CHECKING:
-    from fer.bundle.files import Bundle
-
 REGISTRY = "models"
-# Keys of fer.bundle.card.CROP_RULES, whose import would slow down --help.
-CROPS = ("fer2013", "synthetic", UNMEASURED)
 _EXAMPLES = """examples:
   fer-export outputs/train/DATE/RUN                               export the best checkpoint to RUN/bundle/
   fer-export RUN --int8 --calibration $HOME/data/fer2013.csv      quantise to int8, if faster and as accurate
@@ -27,11 +23,11 @@ _EXAMPLES = """examples:
   fer-export RUN OTHER_RUN --name pair                            an ensemble: mean probabilities of both
 
 A bundle is a folder of three files: model.onnx, face images in and emotion probabilities out; card.json, its
-description; and README.md, the same for people. It is written only if the exported model matches the trained
+description; and README.md, the same as a text. It is written only if the exported model matches the trained
 one. Weights trained on FER2013 are for research only, as FER2013 is. An expression is not a feeling: do not
 use the model to make decisions about people."""
-_DEFAULTS: dict[str, Any] = {"project": "fer", "entity": None, "group": None, "tags": []}
-ARTIFACT_TYPE = "model"
+# Options of W&B for a run that was trained without it.
+_WANDB_DEFAULTS: dict[str, Any] = {"project": "fer", "entity": None, "group": None, "tags": []}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,7 +58,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="DATA",
         help="path of the run's data (fer2013.csv or a folder), if it has moved",
     )
-    add("--crop", choices=CROPS, help="crop rule of the training images, if unknown for the data set")
+    add(
+        "--crop",
+        choices=tuple(CROP_RULES),
+        help="crop rule of the training images, if unknown for the data set",
+    )
     add(
         "--register",
         nargs="?",
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(request: argparse.Namespace) -> None:
     """Export, print a summary, and register the bundle on request."""
-    # torch takes seconds to import, which --help and usage errors need not wait for.
+    # Imports torch, which takes seconds; --help and usage errors do not need it.
     from fer.export.export import export
 
     bundle, trained = export(request)
@@ -94,13 +94,11 @@ def run(request: argparse.Namespace) -> None:
         return
     entry = _register(bundle, request.register)
     if request.wandb:
-        pass  # IMPORT_GONE
-
         aliases = ["latest", f"version-{entry.card.version}"]
         log_artifact(entry, trained.folder or entry.folder.parent, trained.checkpoint.config, aliases)
 
 
-def _print_summary(bundle: "Bundle") -> None:
+def _print_summary(bundle: Bundle) -> None:
     card, parity = bundle.card, bundle.card.export["parity"]
     calibration, quantisation = card.export["calibration"], card.export["quantisation"]
     size = f"{card.model['bytes'] / 1e6:.2f} MB, {card.model['parameters'] / 1e6:.2f} million parameters"
@@ -123,9 +121,7 @@ def _print_summary(bundle: "Bundle") -> None:
     print(f"bundle       {bundle.folder}")
 
 
-def _register(bundle: "Bundle", folder: str) -> "Bundle":
-    from fer.bundle.registry import Registry
-
+def _register(bundle: Bundle, folder: str) -> Bundle:
     entry = Registry(expand_user(folder)).register(bundle)
     print(f"registered   {entry.card.name}:{entry.card.version} in {entry.folder}")
     return entry
@@ -142,13 +138,11 @@ def log_artifact(bundle: Bundle, folder: Path, config: Mapping[str, Any], aliase
     """
     import wandb
 
-    options = (config.get("logger") or {}).get("wandb") or _DEFAULTS
+    options = (config.get("logger") or {}).get("wandb") or _WANDB_DEFAULTS
     run = start_wandb(options, folder, config)
     failed = True
     try:
-        artifact = wandb.Artifact(
-            bundle.card.name, type=ARTIFACT_TYPE, metadata=json.loads(to_json(bundle.card))
-        )
+        artifact = wandb.Artifact(bundle.card.name, type="model", metadata=json.loads(to_json(bundle.card)))
         artifact.add_dir(str(bundle.folder))
         run.log_artifact(artifact, aliases=aliases)
         failed = False

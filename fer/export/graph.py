@@ -1,4 +1,4 @@
-"""The network that is exported: uint8 RGB images in, calibrated probabilities out."""
+"""The exported network of a run or an ensemble, and its ONNX file: uint8 RGB images in, probabilities out."""
 
 import copy
 import json
@@ -19,6 +19,11 @@ from fer.data.augment import resize
 from fer.evaluation.runs import TrainedRun
 from fer.models import EmotionClassifier
 from fer.models.classifier import LUMA
+
+# Opset of ONNX 1.13 (2022), for compatibility with older runtimes and other languages.
+OPSET = 18
+# With a batch of one, the exporter would treat the batch size as constant.
+_EXAMPLE_BATCH = 2
 
 
 class Ensemble(nn.Module):
@@ -44,19 +49,9 @@ class Ensemble(nn.Module):
 Network = EmotionClassifier | Ensemble
 
 
-def _channels(run: TrainedRun) -> int:
-    return int(run.checkpoint.manifest["image_shape"][2])
-
-
-def _side(run: TrainedRun) -> int:
-    return int(run.checkpoint.config["model"]["image_size"])
-
-
-_SHARED_PROPERTIES = {"image size": _side, "number of channels": _channels}
-# Opset of ONNX 1.13 (2022), for compatibility with older runtimes and other languages.
-OPSET = 18
-# With a batch of one, the exporter would treat the batch size as constant.
-_EXAMPLE_BATCH = 2
+def combined_model(runs: Sequence[TrainedRun]) -> Network:
+    """Return the model of a run, or the ensemble of several."""
+    return runs[0].checkpoint.model if len(runs) == 1 else Ensemble([run.checkpoint.model for run in runs])
 
 
 class ExportModel(nn.Module):
@@ -64,16 +59,15 @@ class ExportModel(nn.Module):
 
     Args:
         model: A classifier or ensemble in evaluation mode, on the CPU.
-        gray: The model was trained on grayscale images. Colour is then converted as in OpenCV (ITU-R BT.601,
-            rounded), so that a gray value repeated three times is unchanged.
+        gray: Whether the model was trained on grayscale images. Colour is then converted as in OpenCV (ITU-R
+            BT.601, rounded), so that a gray value repeated three times is unchanged.
         temperature: Divisor of the logits.
         image_size: Side S of the input images in pixels, the size at which the data set is stored.
         network_size: Side to which training resizes images for the network; None: `image_size`. The graph
             resizes too, because a face cropped at 96 px has details that one upscaled from 48 px lacks.
 
     Shape: uint8 ``(N, S, S, 3)`` RGB in. Out: probabilities ``(N, K)`` and, if the model has spatial
-    attention,
-        the attention map over the image, ``(N, S, S)`` in [0, 1]. Ensembles give no map.
+        attention, the attention map over the image, ``(N, S, S)`` in [0, 1]. Ensembles give no map.
     """
 
     luma: Tensor
@@ -135,11 +129,6 @@ def reorder_pooling(model: Network) -> Network:
     return model
 
 
-def combined_model(runs: Sequence[TrainedRun]) -> Network:
-    """Return the model of a run, or the ensemble of several."""
-    return runs[0].checkpoint.model if len(runs) == 1 else Ensemble([run.checkpoint.model for run in runs])
-
-
 def check_compatible(runs: Sequence[TrainedRun]) -> None:
     """Check that runs can be exported as one ensemble.
 
@@ -155,11 +144,11 @@ def check_compatible(runs: Sequence[TrainedRun]) -> None:
                 f"{other.path}: expected different runs, got the same weights twice. Name each run once."
             )
         known.add(other.model_sha256)
-        for name, value in _SHARED_PROPERTIES.items():
-            if value(first) != value(other):
+        for name, value in _image_properties(other).items():
+            if value != (expected := _image_properties(first)[name]):
                 raise FerError(
-                    f"{other.path}: expected the same {name} as {first.path} ({value(first)}), got "
-                    f"{value(other)}. All models of an ensemble get the same images."
+                    f"{other.path}: expected the same {name} as {first.path} ({expected}), got {value}. All "
+                    "models of an ensemble get the same images."
                 )
         if not _same_validation(first, other):
             raise FerError(
@@ -167,6 +156,14 @@ def check_compatible(runs: Sequence[TrainedRun]) -> None:
                 "ensemble is calibrated and evaluated on them. Train both on the same data set with the same "
                 "options."
             )
+
+
+def _image_properties(run: TrainedRun) -> dict[str, int]:
+    """Return the properties of a run's images that all members of an ensemble share."""
+    return {
+        "image size": int(run.checkpoint.config["model"]["image_size"]),
+        "number of channels": int(run.checkpoint.manifest["image_shape"][2]),
+    }
 
 
 def _same_validation(first: TrainedRun, other: TrainedRun) -> bool:
@@ -188,7 +185,8 @@ def write_onnx(network: ExportModel, path: Path, about: Mapping[str, str]) -> No
     faces = torch.zeros(_EXAMPLE_BATCH, side, side, 3, dtype=torch.uint8)
     outputs = [PROBABILITIES] if attention_mask(network.model) is None else [PROBABILITIES, ATTENTION]
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch warns about its own internals
+        # torch warns about its internals.
+        warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             network.eval(), (faces,), input_names=[FACES], output_names=outputs, opset_version=OPSET,

@@ -1,4 +1,4 @@
-"""The parts of a model card that come from the run: name, training, crop rule, licence."""
+"""The parts of a model card that come from the run: name, crop rule, licence, training and metrics."""
 
 import json
 import re
@@ -20,9 +20,10 @@ from fer.export.run_images import PATH_KEYS, strip_folder, strip_folders
 from fer.models.checkpoint import TIMM_WEIGHTS, dataset_names
 from fer.training.run_folder import read_metrics, read_record
 
+# The name of a run folder, without its seed and random digits in the group "stem".
+_RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s\d+_[0-9a-f]{4}")
 # The folders of `path: ...` inside a list of data sets on the command line.
 _PATH = re.compile(r"(\bpath\s*:\s*['\"]?)[^,}\]]*/(?=[^/,}\]\s])")
-_RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s\d+_[0-9a-f]{4}")
 # The folders of any other path inside a list.
 _FOLDERS = re.compile(r"(?<![^\s=:,'\"{\[(])(?:~[\w.-]*)?/(?:[^\s,'\"{}\[\]]*/)?")
 # Config keys that are local to this machine or run.
@@ -47,7 +48,8 @@ _LICENCES = {
     TIMM_WEIGHTS: "Initial weights from timm, mostly trained on ImageNet: their terms also apply.",
     _UNKNOWN: "Initial weights whose training data is unknown: their terms also apply.",
 }
-_CUSTOM_DATA = "Your own images; their terms are not known to this program."
+_CUSTOM_DATA = "Your images; their terms are not known to this program."
+# Metrics that a card contains: overall, and prefixes of those per emotion.
 _OVERALL = ("accuracy", "macro_f1", "uar", "log_loss", "ece_mass")
 _BY_EMOTION = ("precision/", "recall/", "f1/")
 # Reports have these before calibration, but the exported model is calibrated.
@@ -114,7 +116,7 @@ def _earlier_data(origin: Mapping[str, Any] | None, pretrained: bool | str) -> I
         origin = origin.get("init_from")
 
 
-def training(runs: Sequence[TrainedRun]) -> dict[str, Any]:
+def training_entry(runs: Sequence[TrainedRun]) -> dict[str, Any]:
     """Return the card's training entry: that of the first run, with the other runs as ``members``."""
     first, *others = map(_training, runs)
     return first | ({"members": others} if others else {})
@@ -175,7 +177,7 @@ def _public_value(key: str, value: str) -> str:
 def measure_metrics(
     evaluation: EvaluationData, labels: LabelSpace, target: np.ndarray, probs: np.ndarray
 ) -> dict[str, Any]:
-    """Score the exported model's predictions on the run's own validation split.
+    """Score the exported model's predictions on the run's validation split.
 
     Args:
         evaluation: The run's data and its validation split.

@@ -53,12 +53,12 @@ def check_parity(
             prediction may change between two emotions within the tolerance.
     """
     expected = _torch_outputs(model, images, temperature, size or images.shape[1])
-    outputs = {size: _onnx_outputs(path, images, size, list(expected)) for size in BATCH_SIZES}
+    outputs = [_onnx_outputs(path, images, batch_size, list(expected)) for batch_size in BATCH_SIZES]
     tolerance = TOLERANCE[precision]
-    differences = {name: _max_difference(values, [outputs[size][name] for size in BATCH_SIZES])
+    differences = {name: _max_difference(values, [output[name] for output in outputs])
                    for name, values in expected.items()}  # fmt: skip
     probs = expected[PROBABILITIES]
-    same = min(_count_same_predictions(probs, outputs[size][PROBABILITIES]) for size in BATCH_SIZES)
+    same = min(_count_same_predictions(probs, output[PROBABILITIES]) for output in outputs)
     report = {
         "images": len(images),
         "precision": precision,

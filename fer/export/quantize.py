@@ -1,4 +1,4 @@
-"""int8 export: static quantisation, and a benchmark that decides whether the int8 model is kept."""
+"""Smaller weights: int8, with a benchmark that decides whether it is used, and fp16."""
 
 import os
 import platform
@@ -100,11 +100,11 @@ class Int8Result:
     """The result of benchmarking int8 against fp32.
 
     Attributes:
-        kept: Whether the int8 model is fast and accurate enough.
+        is_accepted: Whether the int8 model is fast and accurate enough.
         report: The measurements as JSON values for the card; ``said`` is a summary sentence.
     """
 
-    kept: bool
+    is_accepted: bool
     report: dict[str, Any]
 
 
@@ -121,23 +121,27 @@ def evaluate_int8(fp32_path: Path, int8_path: Path, images: np.ndarray, target: 
                 for name, path in (("fp32", fp32_path), ("int8", int8_path))}  # fmt: skip
     speed = {f"batch_{size}": compare_speed(fp32_path, int8_path, images, size) for size in _BATCH_SIZES}
     loss = accuracy["fp32"] - accuracy["int8"]
-    kept = loss <= MAX_ACCURACY_LOSS and all(entry["times_faster"] >= MIN_SPEEDUP for entry in speed.values())
+    is_accepted = loss <= MAX_ACCURACY_LOSS and all(
+        entry["times_faster"] >= MIN_SPEEDUP for entry in speed.values()
+    )
     report = {
-        "kept": kept, "accuracy": accuracy, "n": len(target), "speed": speed,
+        "kept": is_accepted, "accuracy": accuracy, "n": len(target), "speed": speed,
         "megabytes": {"fp32": fp32_path.stat().st_size / 1e6, "int8": int8_path.stat().st_size / 1e6},
         "machine": f"one of {os.cpu_count()} processors ({platform.machine()})",
     }  # fmt: skip
-    return Int8Result(kept, report | {"said": _summary(kept, speed, loss)})
+    return Int8Result(is_accepted, report | {"said": _summary(is_accepted, speed, loss)})
 
 
-def _summary(kept: bool, speed: dict[str, Any], loss: float) -> str:
+def _summary(is_accepted: bool, speed: dict[str, Any], loss: float) -> str:
     speedups = " and ".join(
         f"{entry['times_faster']:.2f} times as fast at batch size {name.removeprefix('batch_')}"
         for name, entry in speed.items()
     )
     change = f"{-100 * loss:+.2f} points of accuracy on validation"
     rule = f"required: at least {MIN_SPEEDUP} times, at most {100 * MAX_ACCURACY_LOSS:.1f} points lost"
-    return f"{'int8 is used' if kept else 'int8 was tried, fp32 is used'}: {speedups}, {change} ({rule})"
+    return (
+        f"{'int8 is used' if is_accepted else 'int8 was tried, fp32 is used'}: {speedups}, {change} ({rule})"
+    )
 
 
 def predict_probabilities(path: Path, images: np.ndarray) -> np.ndarray:
@@ -192,7 +196,7 @@ def convert_to_fp16(source: Path, target: Path) -> None:
     initializers, casts = [], []
     for weights in graph.initializer:
         values = numpy_helper.to_array(weights)
-        if weights.data_type != TensorProto.FLOAT or values.size < _MIN_ELEMENTS or not _fits(values):
+        if weights.data_type != TensorProto.FLOAT or values.size < _MIN_ELEMENTS or not _fits_fp16(values):
             initializers.append(weights)
             continue
         fp16_name = f"{weights.name}_fp16"
@@ -205,6 +209,6 @@ def convert_to_fp16(source: Path, target: Path) -> None:
     onnx.save(model, target)
 
 
-def _fits(values: np.ndarray) -> bool:
+def _fits_fp16(values: np.ndarray) -> bool:
     """Return whether all values are within the range of half precision."""
     return float(np.abs(values).max()) <= _MAX_FP16

@@ -1,4 +1,4 @@
-"""Images of a run's own training and validation split, if its data is still available."""
+"""Images of a run's training and validation split for an export; and values without local folders."""
 
 import re
 from pathlib import Path
@@ -40,7 +40,7 @@ def open_validation_data(run: TrainedRun, path: str | None) -> EvaluationData | 
 def _open(run: TrainedRun, path: str | None) -> EvaluationData:
     if path is not None and "path" not in run.checkpoint.config["datamodule"]:
         raise FerError(
-            f"--calibration {path}: the run's data has no single path (datamodule.path). Leave it out."
+            f"--calibration {path}: expected none, as the run's data has no datamodule.path. Remove it."
         )
     evaluation = EvaluationData(run, "val", path)
     if "val" in changed_roles(evaluation.dataset, run.checkpoint.manifest):
@@ -68,9 +68,8 @@ def validation_faces(evaluation: EvaluationData) -> tuple[np.ndarray, np.ndarray
 
 def training_faces(evaluation: EvaluationData, number: int) -> np.ndarray:
     """Return images evenly spaced over the training split, uint8 ``(number, S, S, C)`` or fewer."""
-    return _readable(evaluation.dataset.images, evenly_spaced(indices(evaluation.dataset, "train"), number))[
-        0
-    ]
+    rows = evenly_spaced(indices(evaluation.dataset, "train"), number)
+    return _readable(evaluation.dataset.images, rows)[0]
 
 
 def _readable(images: np.ndarray | ImageFiles, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from fer.core.errors import FerError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Report on the sweep of the command line, and exit with its status."""
+    """Run ``fer-sweep-report`` and exit with its status."""
     arguments = _parser().parse_args(argv)
     sys.exit(run_command(lambda: run(arguments)))
 
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     sweep = load_sweep(folder, arguments.storage, arguments.name)
     if arguments.confirm is not None:
         confirm(sweep, arguments.confirm, arguments.best)
-        # confirming may take hours, in which a running sweep adds trials
+        # Confirming may take hours, during which a running sweep adds trials.
         sweep = load_sweep(folder, arguments.storage, arguments.name)
     report(sweep)
 
@@ -53,7 +53,7 @@ def _check(arguments: argparse.Namespace) -> None:
         )
     for option in ("confirm", "best"):
         if (number := getattr(arguments, option)) is not None and number < 1:
-            raise FerError(f"--{option}: expected a whole number of at least 1, got {number}.")
+            raise FerError(f"--{option}: expected an integer of at least 1, got {number}.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Configs of trials, composed by Hydra as in a multirun."""
+"""Configs of trials, composed by Hydra as in a multirun, and the overrides that retrain a trial."""
 
 import json
 import re
@@ -11,8 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fer.core.paths import CONFIG_DIR
-from fer.training import config as train_config
-from fer.training.config import flatten
+from fer.training.config import complete_sources, flatten, groups
 
 
 class Composer:
@@ -21,7 +20,7 @@ class Composer:
     Works in the process that starts a sweep and in its workers: wherever Hydra has set its global state.
 
     Args:
-        overrides: The command line's.
+        overrides: The overrides of the command line.
     """
 
     def __init__(self, overrides: list[str]) -> None:
@@ -30,9 +29,9 @@ class Composer:
         self._loader = GlobalHydra.instance().config_loader()
         self._composed: dict[tuple[str, ...], tuple[DictConfig, Any]] = {}
 
-    def __call__(self, *more: str) -> DictConfig:
-        """Return the config with more overrides, and make its Hydra part the current one."""
-        config = self._loader.load_sweep_config(self._master, [*self.overrides, *more])
+    def __call__(self, *extra: str) -> DictConfig:
+        """Return the config with extra overrides, and make its Hydra part the current one."""
+        config = self._loader.load_sweep_config(self._master, [*self.overrides, *extra])
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]
@@ -42,28 +41,27 @@ class Composer:
         """Return the config of a training: resolved, as plain values, without ``sweep``.
 
         Args:
-            parameters: Values for keys of the config, and options for its groups.
+            parameters: Values for keys of the config, and choices for its groups.
 
         Raises:
             FerError: An entry of ``datamodule.sources`` is wrong.
         """
-        groups = train_config.groups()
-        choices = [override(key, value) for key, value in parameters.items() if key in groups]
-        config = self._copy(*choices)
+        choices = {key: value for key, value in parameters.items() if key in groups()}
+        config = self._copy(*(format_override(group, choice) for group, choice in choices.items()))
         for key, value in parameters.items():
-            if key not in groups:
+            if key not in choices:
                 OmegaConf.update(config, key, value)
-        train_config.complete_sources(config)
+        complete_sources(config)
         with open_dict(config):
             del config["sweep"]
         values: Any = OmegaConf.to_container(config, resolve=True)
         return values
 
-    def _copy(self, *more: str) -> DictConfig:
-        """Return a copy of a config; cached, as composing takes a fifth of a second."""
-        if more not in self._composed:
-            self._composed[more] = self(*more), HydraConfig.instance().cfg
-        config, HydraConfig.instance().cfg = self._composed[more]
+    def _copy(self, *extra: str) -> DictConfig:
+        """Return a copy of a config; cached because composing takes a fifth of a second."""
+        if extra not in self._composed:
+            self._composed[extra] = self(*extra), HydraConfig.instance().cfg
+        config, HydraConfig.instance().cfg = self._composed[extra]
         return config.copy()
 
 
@@ -73,38 +71,39 @@ def standalone_overrides(overrides: list[str], base: DictConfig) -> list[str]:
     What the sweep's config file sets becomes an override.
 
     Args:
-        overrides: The command line's.
-        base: The config that they compose to, the sweep's own settings included.
+        overrides: The overrides of the command line.
+        base: The config that they compose to, including ``sweep``.
     """
-    # also drops +sweep.space={…}, ~sweep.space, hydra/launcher=…
-    kept = [item for item in overrides if re.split("[=./]", item.lstrip("+~"))[0] not in ("sweep", "hydra")]
-    without_sweep, wanted = flatten(Composer(kept)()), flatten(base)
-    for key, value in wanted.items():
+    # Also drops +sweep.space={…}, ~sweep.space and hydra/launcher=….
+    result = [item for item in overrides if re.split("[=./]", item.lstrip("+~"))[0] not in ("sweep", "hydra")]
+    without_sweep, expected = flatten(Composer(result)()), flatten(base)
+    for key, value in expected.items():
         if (
             not isinstance(value, dict)
             and key.split(".")[0] != "sweep"
             and without_sweep.get(key, ...) != value
         ):
-            kept.append(("" if key in without_sweep else "+") + override(key, value))
-    return kept
+            result.append(("" if key in without_sweep else "+") + format_override(key, value))
+    return result
 
 
 def full_overrides(overrides: list[str], objective: str) -> list[str] | None:
     """Return `standalone_overrides` without ``proxy=…`` and the keys it sets; None if there is no proxy.
 
     Args:
-        overrides: The command line's.
+        overrides: The overrides of the command line.
         objective: Metric of the sweep.
     """
     set_by_proxy = proxy_keys(overrides)
     if not set_by_proxy:
         return None
-    kept = [item for item in overrides if item.lstrip("+").partition("=")[0] not in {"proxy", *set_by_proxy}]
-    return standalone_overrides(kept, Composer(kept)(f"monitor={objective}"))
+    dropped = {"proxy", *set_by_proxy}
+    remaining = [item for item in overrides if item.lstrip("+").partition("=")[0] not in dropped]
+    return standalone_overrides(remaining, Composer(remaining)(f"monitor={objective}"))
 
 
 def proxy_keys(overrides: list[str]) -> frozenset[str]:
-    """Return the keys of the config that the proxy of a command line sets; empty without a proxy."""
+    """Return the config keys that the proxy on the command line sets; empty without a proxy."""
     names = [item.partition("=")[2] for item in overrides if item.startswith("proxy=")]
     if not names or names[-1] == "null":
         return frozenset()
@@ -112,7 +111,7 @@ def proxy_keys(overrides: list[str]) -> frozenset[str]:
     return frozenset(flatten(proxy))
 
 
-def override(key: str, value: Any) -> str:
+def format_override(key: str, value: Any) -> str:
     """Return a key and its value as an override of Hydra's command line, e.g. ``optimizer.lr=0.01``."""
     plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value)
     text = value if plain and str(value).lower() not in ("null", "true", "false", "nan", "inf") else None

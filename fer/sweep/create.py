@@ -15,9 +15,10 @@ from fer.sweep.space import Value, grid
 from fer.sweep.storage import lock, open_storage, save_address, storage_file
 from fer.sweep.study import SweepStudy
 
-_KEY_FILE = "study.key"  # in the sweep's folder: the key of the study that its runs belong to
+# File in the sweep's folder with the key of the study that its runs belong to.
+_KEY_FILE = "study.key"
 # The first and the last study attribute to be written. A study without the last one is incomplete.
-_FIRST, _LAST = "base", "key"
+_FIRST_ATTRIBUTE, _LAST_ATTRIBUTE = "base", "key"
 
 
 def create_or_open(
@@ -31,7 +32,8 @@ def create_or_open(
 
     Args:
         plan: Plan of the sweep.
-        base: Flat key -> value of the config that every trial varies. Trials of another base do not compare.
+        base: Flat key -> value of the config that every trial varies. Trials with different base configs
+            cannot be compared.
         commands: ``command``, the fer-train overrides that give the base config without a sweep;
             ``full_command``, the same without the proxy, None if there is no proxy.
         direction: ``min`` or ``max``.
@@ -44,11 +46,12 @@ def create_or_open(
         FerError: The storage cannot be reached; it holds another sweep of that name, or one that must not be
             resumed; or the sweep is new and its folder already holds runs.
     """
-    # grid() rejects a space that has no grid, so it is called before the study is created
+    # Rejects a space that has no grid, so it is called before the study is created.
     points = grid(plan.space) if plan.sampler == "grid" else None
     search: dict[str, Any] = {"objective": plan.objective, "space": _space_as_json(plan)}
     search |= {} if points is None else {"sampler": "grid"}
-    with lock(plan.address, ""):  # opening may create tables, which all studies of a database share
+    # Opening may create tables, which all studies of a database share.
+    with lock(plan.address, ""):
         storage = open_storage(plan.address)
     with lock(plan.address, plan.name):
         exists = _exists(storage, plan.name)
@@ -58,7 +61,7 @@ def create_or_open(
             study_id = storage.create_new_study([study_direction], plan.name)
             _write_attributes(storage, study_id, {"base": dict(base), "search": search, **commands})
         sweep_study = SweepStudy(plan, storage)
-        key = sweep_study.study.user_attrs.get(_LAST, "")
+        key = sweep_study.study.user_attrs.get(_LAST_ATTRIBUTE, "")
         if exists:
             _check_folder(plan, key)
             _check_same(sweep_study, search, base)
@@ -75,16 +78,17 @@ def _exists(storage: BaseStorage, name: str) -> bool:
     """Return whether there is a study of that name; delete one that a crash left incomplete."""
     for study in storage.get_all_studies():
         if study.study_name == name:
-            is_incomplete = _FIRST in study.user_attrs and _LAST not in study.user_attrs
-            if not is_incomplete or storage.get_n_trials(study._study_id):
+            is_complete = _LAST_ATTRIBUTE in study.user_attrs or _FIRST_ATTRIBUTE not in study.user_attrs
+            if is_complete or storage.get_n_trials(study._study_id):
                 return True
             storage.delete_study(study._study_id)
     return False
 
 
 def _write_attributes(storage: BaseStorage, study_id: int, attributes: Mapping[str, Any]) -> None:
-    """Write the attributes that define a study, `_FIRST` first and `_LAST` last."""
-    ordered = {_FIRST: attributes[_FIRST], **attributes, _LAST: secrets.token_hex(2)}
+    """Write the attributes that define a study, including a new random key."""
+    first = {_FIRST_ATTRIBUTE: attributes[_FIRST_ATTRIBUTE]}
+    ordered = {**first, **attributes, _LAST_ATTRIBUTE: secrets.token_hex(2)}
     for key, value in ordered.items():
         if value is not None:
             storage.set_study_user_attr(study_id, key, value)
@@ -116,7 +120,8 @@ def _check_folder(plan: Plan, key: str) -> None:
     known = file.read_text(encoding="utf-8") if file.is_file() else None
     local = storage_file(plan.address)
     if known is None and local is not None and local.parent == plan.folder:
-        known = key  # the study is stored in the same folder as its runs
+        # The study is stored in the same folder as its runs.
+        known = key
     if known not in (None, key) or (known is None and _has_runs(plan)):
         raise FerError(
             f"{plan.folder}: expected runs of the sweep in {plan.address}, but it holds runs of another "
@@ -159,14 +164,15 @@ def _check_same(sweep_study: SweepStudy, search: Mapping[str, Any], base: Mappin
     if before is not None:
         raise FerError(
             f"sweep.name={name}: expected {before}, as in the existing sweep of that name, got {after}. "
-            "Trials of different searches do not compare. Choose another sweep.name, or use the same options "
-            "as before."
+            "Trials of different searches cannot be compared. Choose another sweep.name, or use the same "
+            "options as before."
         )
 
 
 def _first_difference(
     before: Mapping[str, Any], after: Mapping[str, Any], ignored: tuple[str, ...]
 ) -> tuple[str | None, str]:
+    """Return the first different entry of two dicts as texts; None and an empty text if there is none."""
     missing = "(none)"
     for key in dict.fromkeys([*after, *before]):
         old, new = before.get(key, missing), after.get(key, missing)
@@ -178,9 +184,9 @@ def _first_difference(
 def _exists_message(sweep_study: SweepStudy) -> str:
     counts = sweep_study.counts()
     return (
-        f"sweep.name={sweep_study.plan.name}: expected a new name, but there is such a sweep in "
-        f"{sweep_study.plan.folder}, {counts.ended} of its {counts.total} trials done. Set sweep.resume=true "
-        "to resume it, or choose another sweep.name."
+        f"sweep.name={sweep_study.plan.name}: expected a new name, but a sweep of that name is in "
+        f"{sweep_study.plan.folder}, with {counts.ended} of {counts.total} trials done. Set "
+        "sweep.resume=true to resume it, or choose another sweep.name."
     )
 
 

@@ -1,4 +1,4 @@
-"""The plan of a sweep: the ``sweep`` node of the config, read and checked."""
+"""The plan of a sweep: the ``sweep`` node of the config, read and checked; its samplers and pruners."""
 
 import math
 import re
@@ -7,27 +7,24 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from fer.core.errors import FerError, did_you_mean
 from fer.sweep.space import Parameter, parse_space
 from fer.sweep.storage import full_address
 
-if TYPE_CHECKING:
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial
-
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("asha", "hyperband", "median", "none")
-DEFAULT_TRIALS = 27  # 3^3, so that successive halving by 3 divides evenly
-# Optuna's steps in a whole schedule. A trial reports at ceil(1000 * fraction of its schedule), so that
+# 3^3, so that successive halving by 3 divides evenly.
+DEFAULT_TRIALS = 27
+# Optuna's steps in a complete schedule. A trial reports at ceil(1000 * fraction of its schedule), so that
 # trials of different lengths can be compared.
 SCHEDULE_STEPS = 1000
 
@@ -42,16 +39,16 @@ class Plan:
         address: Complete address of the storage.
         objective: The validation metric that is optimised.
         space: The search space.
-        n_trials: Number of trials; None takes a whole grid.
+        n_trials: Number of trials; None for all points of a grid.
         sampler: One of `SAMPLERS`.
         pruner: ``name`` (one of `PRUNERS`), ``min_share``, ``reduction``, ``startup_trials``.
         seed: Seed of the sampler.
         max_failed_share: Fraction of failed trials above which the sweep stops.
         keep_pruned: Whether the checkpoints of pruned trials are kept.
-        overrides: The command line, from which every trial is composed.
+        overrides: The overrides of the command line, with which every trial is composed.
         workers: Number of workers at a time.
         workers_per_machine: Number of workers that share the cores of a machine.
-        session: Random id of this start of the sweep, to recognise its own workers.
+        session: Random ID of this start of the sweep, to recognise its workers.
     """
 
     name: str
@@ -79,22 +76,22 @@ def make_plan(
     Args:
         options: The node, as plain values.
         folder: The sweep's folder.
-        overrides: The command line's.
+        overrides: The overrides of the command line.
         workers: Number of workers at a time.
         workers_per_machine: Number of workers that share the cores of a machine.
 
     Raises:
-        FerError: A name is unknown, a number out of range, or the space wrong.
+        FerError: A name is unknown, a number is out of range, or the space is invalid.
     """
     if not re.fullmatch(r"\w[\w.-]*", str(options["name"]), re.ASCII):
         raise FerError(f"sweep.name: expected letters, digits, '.', '_' or '-', got {options['name']!r}.")
     _check_name("sampler", options["sampler"], SAMPLERS)
     _check_pruner(options["pruner"])
-    _check_number("seed", options["seed"], 0, None, whole=True)
+    _check_number("seed", options["seed"], 0, None, integer=True)
     _check_number("max_failed_share", options["max_failed_share"], 0, 1)
     n_trials = options["n_trials"]
     if n_trials is not None:
-        _check_number("n_trials", n_trials, 1, None, whole=True)
+        _check_number("n_trials", n_trials, 1, None, integer=True)
     elif options["sampler"] != "grid":
         n_trials = DEFAULT_TRIALS
     copied = ("sampler", "pruner", "seed", "max_failed_share", "keep_pruned", "objective")
@@ -129,8 +126,8 @@ def _check_pruner(pruner: Any) -> None:
         )
     _check_name("pruner.name", pruner["name"], PRUNERS)
     _check_number("pruner.min_share", pruner["min_share"], 0.001, 1)
-    _check_number("pruner.reduction", pruner["reduction"], 2, None, whole=True)
-    _check_number("pruner.startup_trials", pruner["startup_trials"], 1, None, whole=True)
+    _check_number("pruner.reduction", pruner["reduction"], 2, None, integer=True)
+    _check_number("pruner.startup_trials", pruner["startup_trials"], 1, None, integer=True)
 
 
 def _check_name(key: str, name: object, known: tuple[str, ...]) -> None:
@@ -139,11 +136,11 @@ def _check_name(key: str, name: object, known: tuple[str, ...]) -> None:
         raise FerError(f"sweep.{key}: expected one of {', '.join(known)}, got {name!r}.{hint}")
 
 
-def _check_number(key: str, value: object, low: float, high: float | None, whole: bool = False) -> None:
-    kind: Any = int if whole else int | float
+def _check_number(key: str, value: object, low: float, high: float | None, integer: bool = False) -> None:
+    kind: Any = int if integer else int | float
     is_number = isinstance(value, kind) and not isinstance(value, bool)
     if not is_number or value < low or (high is not None and value > high):  # type: ignore[operator]
-        noun = "a whole number" if whole else "a number"
+        noun = "an integer" if integer else "a number"
         limits = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise FerError(f"sweep.{key}: expected {noun} {limits}, got {value!r}.")
 
@@ -168,8 +165,8 @@ def build_sampler(name: str, seed: int, number: int) -> BaseSampler:
     trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     if name != "tpe":
         return RandomSampler(trial_seed)
-    # multivariate: models learning rate and weight decay jointly; group: each optimizer has its own
-    # parameters; constant_liar: keeps away from trials that are running elsewhere
+    # multivariate models learning rate and weight decay jointly. group is for parameters that only some
+    # optimizers have. constant_liar avoids values close to those of running trials.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return TPESampler(multivariate=True, group=True, constant_liar=True, seed=trial_seed)
@@ -182,7 +179,7 @@ def build_pruner(options: Mapping[str, Any]) -> BasePruner:
     ``hyperband`` runs several of these with different first rungs (Li et al. 2018,
     https://arxiv.org/abs/1603.06560); ``median`` is the median rule of Golovin et al. 2017 (Google Vizier).
     """
-    # rounded down, while a report is rounded up: an epoch that ends on a rung counts for it
+    # Rounded down, while a report is rounded up, so that an epoch that ends on a rung counts for it.
     first = max(1, math.floor(options["min_share"] * SCHEDULE_STEPS))
     if options["name"] == "asha":
         return SuccessiveHalvingPruner(min_resource=first, reduction_factor=options["reduction"])
@@ -208,7 +205,7 @@ class ScheduleMedianPruner(BasePruner):
     def __init__(self, first: int, startup_trials: int) -> None:
         self.first, self.startup_trials = first, startup_trials
 
-    def prune(self, study: "Study", trial: "FrozenTrial") -> bool:
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Return whether the trial should be pruned."""
         step = trial.last_step
         if step is None or step < self.first:
@@ -223,11 +220,11 @@ class ScheduleMedianPruner(BasePruner):
         return bool(min(reports, default=math.inf) > np.median(values))
 
 
-def _value_at(trial: "FrozenTrial", step: int) -> float | None:
+def _value_at(trial: FrozenTrial, step: int) -> float | None:
     earlier = {other: value for other, value in _reports(trial).items() if other <= step}
     return earlier[max(earlier)] if earlier else None
 
 
-def _reports(trial: "FrozenTrial") -> dict[int, float]:
+def _reports(trial: FrozenTrial) -> dict[int, float]:
     """Return step -> value of a trial's reports, without NaN."""
     return {step: value for step, value in trial.intermediate_values.items() if not math.isnan(value)}

@@ -1,4 +1,4 @@
-"""Search spaces: choices and ranges for keys of the config, some of them only with a certain choice."""
+"""Search spaces: choices and ranges for keys of the config, some of them conditional on another choice."""
 
 import itertools
 import math
@@ -120,7 +120,7 @@ def parse_space(space: object) -> list[Parameter]:
     entries = dict(sorted(space.items(), key=lambda entry: entry[0].count(".")))
     keys = list(entries)
     return [
-        _parameter(key, entries[key], {name: entries[name] for name in keys[:position]})
+        _parse_parameter(key, entries[key], {name: entries[name] for name in keys[:position]})
         for position, key in enumerate(keys)
     ]
 
@@ -141,7 +141,7 @@ def grid(space: Sequence[Parameter]) -> list[dict[str, Value]]:
     Raises:
         FerError: A range has no step, so its values cannot be listed.
     """
-    # each point is (values by key of the config, values by name in the study)
+    # Each point is (values by key of the config, values by name in the study).
     points: list[tuple[dict[str, Value], dict[str, Value]]] = [({}, {})]
     for parameter in space:
         points = list(itertools.chain.from_iterable(_extended(parameter, *point) for point in points))
@@ -163,44 +163,45 @@ def _extended(
     return [({**by_key, parameter.key: value}, {**by_name, name: value}) for value in values]
 
 
-def _parameter(key: str, entry: object, before: Mapping[str, object]) -> Parameter:
-    where = f"sweep.space, {key}"
+def _parse_parameter(key: str, entry: object, before: Mapping[str, object]) -> Parameter:
+    location = f"sweep.space, {key}"
     if not isinstance(entry, Mapping) or {"low", "high"} & set(entry):
-        return Parameter(key, {key: _domain(entry, where)}, None, {})
+        return Parameter(key, {key: _parse_domain(entry, location)}, None, {})
     if not (branches := {choice: domain for choice, domain in entry.items() if choice != "given"}):
-        raise FerError(f"{where}: expected {_EXAMPLES}, got {dict(entry)!r}.")
+        raise FerError(f"{location}: expected {_EXAMPLES}, got {dict(entry)!r}.")
     nearest = next((name for name in _prefixes(key) if name in before), None)
     parent = entry.get("given", nearest)
     if parent not in before:
         raise FerError(
-            f"{where}: expected {_EXAMPLES}, or these by the choices of a key that is before it in the "
+            f"{location}: expected {_EXAMPLES}, or these by the choices of a key that is before it in the "
             f"space, got {sorted(map(str, branches))[0]!r} of {parent or 'none'}. To name a key that is not "
             "a prefix, add given: KEY."
         )
-    return _conditional(key, branches, str(parent), _choices(before[str(parent)]))
+    return _parse_conditional(key, branches, str(parent), _list_choices(before[str(parent)]))
 
 
-def _choices(entry: object) -> list[Any]:
+def _list_choices(entry: object) -> list[Any]:
     """Return the choices of an earlier entry, of all its branches together."""
     if isinstance(entry, Mapping):
         branches = [domain for choice, domain in entry.items() if choice != "given"]
-        return list(dict.fromkeys(value for domain in branches for value in _choices(domain)))
+        return list(dict.fromkeys(value for domain in branches for value in _list_choices(domain)))
     return list(entry) if isinstance(entry, Sequence) and not isinstance(entry, str) else []
 
 
-def _conditional(key: str, branches: Mapping[Any, object], parent: str, choices: Sequence[Any]) -> Parameter:
+def _parse_conditional(
+    key: str, branches: Mapping[Any, object], parent: str, choices: Sequence[Any]
+) -> Parameter:
     domains: dict[str, Domain] = {}
     names: dict[Value, str] = {}
     unlisted: list[str] = []
     by_text = {str(choice): choice for choice in choices}
     for branch, entry in branches.items():
         name = f"{key}[{branch}]"
-        texts = [
-            text.strip() for text in str(branch).split(",")
-        ]  # "adam, adamw" is one branch for two choices
+        # "adam, adamw" is one branch for two choices.
+        texts = [text.strip() for text in str(branch).split(",")]
         unlisted += [text for text in texts if text not in by_text]
         listed = [by_text[text] for text in texts if text in by_text]
-        domain = _domain(entry, f"sweep.space, {name}")
+        domain = _parse_domain(entry, f"sweep.space, {name}")
         if listed:
             domains[name] = domain
             names |= dict.fromkeys(listed, name)
@@ -213,36 +214,40 @@ def _prefixes(key: str) -> list[str]:
     return [".".join(parts[:length]) for length in range(len(parts) - 1, 0, -1)]
 
 
-def _domain(entry: object, where: str) -> Domain:
+def _parse_domain(entry: object, location: str) -> Domain:
     if isinstance(entry, Mapping):
-        return _range(entry, where)
+        return _parse_range(entry, location)
     if isinstance(entry, str) or not isinstance(entry, Sequence):
-        raise FerError(f"{where}: expected {_EXAMPLES}, got {entry!r}.")
+        raise FerError(f"{location}: expected {_EXAMPLES}, got {entry!r}.")
     if not entry or not all(isinstance(value, Value) for value in entry):
-        raise FerError(f"{where}: expected a list of at least one string or number, got {list(entry)!r}.")
+        raise FerError(f"{location}: expected a list of at least one string or number, got {list(entry)!r}.")
     if len(set(map(repr, entry))) < len(entry):
-        raise FerError(f"{where}: expected different values, got one twice in {list(entry)!r}. Remove one.")
+        raise FerError(
+            f"{location}: expected different values, got one twice in {list(entry)!r}. Remove one."
+        )
     return Choice(tuple(entry))
 
 
-def _range(entry: Mapping[Any, Any], where: str) -> Range:
+def _parse_range(entry: Mapping[Any, Any], location: str) -> Range:
     if unknown := [key for key in entry if key not in _RANGE_KEYS]:
         raise FerError(
-            f"{where}: expected a range with {', '.join(_RANGE_KEYS)}, got {unknown[0]!r}."
+            f"{location}: expected a range with {', '.join(_RANGE_KEYS)}, got {unknown[0]!r}."
             + did_you_mean(str(unknown[0]), _RANGE_KEYS)
         )
     numbers: Any = [entry.get(key) for key in _RANGE_KEYS]
     low, high, log, step = numbers
     if not _is_number(low) or not _is_number(high) or not (step is None or _is_number(step)):
-        raise FerError(f"{where}: expected numbers as low, high and step, got {dict(entry)!r}.")
+        raise FerError(f"{location}: expected numbers as low, high and step, got {dict(entry)!r}.")
     if low >= high:
         raise FerError(
-            f"{where}: low ({low}) must be below high ({high}). For a single value give a list, [{low}]."
+            f"{location}: expected low below high, got {low} and {high}. For one value give a list, [{low}]."
         )
     if log and low <= 0:
-        raise FerError(f"{where}: a log range must be above 0, got low: {low}.")
+        raise FerError(f"{location}: expected low above 0 with log, got {low}.")
     if step is not None and (log or not 0 < step <= high - low):
-        raise FerError(f"{where}: expected a step above 0, of at most {high - low}, without log, got {step}.")
+        raise FerError(
+            f"{location}: expected a step above 0, of at most {high - low}, without log, got {step}."
+        )
     return Range(low, high, bool(log), step)
 
 

@@ -30,8 +30,8 @@ PROCESS_DEATHS, REPORTS = "fer:deaths", "fer:reports"
 # A trial whose process died this often without any progress is probably the cause itself, so it fails.
 MAX_PROCESS_DEATHS = 3
 HEARTBEAT_SECONDS = 10.0
-GRACE_SECONDS = 60.0  # without a heartbeat, after which a process of another machine counts as dead
-
+# Time without a heartbeat after which a process of another machine counts as dead.
+GRACE_SECONDS = 60.0
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -99,8 +99,8 @@ class SweepStudy:
         """Claim a waiting trial for this process; None if none waits or too many have failed.
 
         Args:
-            idle: Whether this process works on no trial. A trial that it owns all the same (the storage
-                failed during an earlier claim) is then requeued first.
+            idle: Whether this process trains nothing. If it owns a trial anyway, because the storage failed
+                during an earlier claim, that trial is requeued first.
 
         Returns:
             The trial, and its value for each key of the config.
@@ -190,21 +190,20 @@ class SweepStudy:
 def _process_deaths(trial: FrozenTrial) -> int:
     """Return how often the trial's process died since the trial last made progress.
 
-    A trial that progresses from its checkpoints is not the cause: another process of the machine is, or its
-    owner.
+    A trial that makes progress between the deaths is probably not their cause.
     """
     progressed = len(trial.intermediate_values) > trial.system_attrs.get(REPORTS, 0)
     return 0 if progressed else int(trial.system_attrs.get(PROCESS_DEATHS, 0))
 
 
 def _last_heartbeat(trial: FrozenTrial) -> float:
-    # datetime_start is in the time zone of the machine that started the trial
+    # datetime_start is in the time zone of the machine that started the trial.
     started = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
     return float(trial.system_attrs.get(HEARTBEAT, started))
 
 
 def this_process() -> dict[str, Any]:
-    """Return what identifies this process across machines.
+    """Return the identity of this process across machines, as it is stored with a trial.
 
     ``place`` is the machine's boot and the process namespace, ``host`` its name, ``pid`` and ``start`` the
     process number and start time.
@@ -229,7 +228,7 @@ def is_dead(owner: dict[str, Any] | None, last_heartbeat: float) -> bool:
 
 
 class Heartbeat:
-    """Context manager that calls ``beat`` every ten seconds from a thread, while a trial is training."""
+    """Context manager that calls ``beat`` every `HEARTBEAT_SECONDS` from a thread."""
 
     def __init__(self, beat: Callable[[], None]) -> None:
         self._beat, self._stop = beat, threading.Event()
@@ -247,7 +246,7 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            # the storage may be unreachable for a while; the next heartbeat tries again
+            # The storage may be unreachable for a while; the next heartbeat tries again.
             with contextlib.suppress(Exception):
                 self._beat()
 

@@ -1,4 +1,4 @@
-"""The process that starts a sweep: check everything, create the study, run workers until all trials end."""
+"""The process that starts a sweep: check the config, create the study, run workers until all trials end."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,22 +22,24 @@ from optuna.trial import FrozenTrial, TrialState
 from fer.core.command_line import without_password
 from fer.core.errors import FerError
 from fer.sweep.compose import Composer, full_overrides, proxy_keys, standalone_overrides, trial_folder
+from fer.sweep.create import create_or_open
 from fer.sweep.plan import Plan, align_first_rung, make_plan
 from fer.sweep.storage import with_retries
 from fer.sweep.study import SweepStudy
-from fer.sweep.validate import check_base, check_data, check_fit
-from fer.sweep.wandb import mark_best
+from fer.sweep.validate import check_base, check_data, check_space
+from fer.sweep.wandb import tag_best
 from fer.training.config import check_config, flatten
 from fer.training.monitor import monitor_mode
 
-if TYPE_CHECKING:
-    from fer.sweep.study import SweepStudy
-
 # Keys that may differ between the sessions of one sweep: paths and logging.
 SESSION_KEYS = ("sweep", "output_dir", "name", "datamodule.path", "logger", "resume")
+# Pause before the next launch while other launchers run trials, or after a failed launch.
 WAIT_SECONDS = 2.0
-CLUSTER_JOBS = 4  # default of sweep.jobs for workers on other machines, whose cores are not known here
-MAX_IDLE_LAUNCHES = 3  # launches in a row that fail without a trial that ended
+# Default of sweep.jobs for workers on other machines, whose cores are not known here.
+CLUSTER_JOBS = 4
+# Failed launches in a row, without a trial that ended, after which the sweep stops.
+MAX_IDLE_LAUNCHES = 3
+# Interval at which the storage is polled for trials that have ended.
 POLL_SECONDS = 1.0
 
 
@@ -45,9 +47,9 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -
     """Run a sweep to its end.
 
     Args:
-        context: Hydra's.
-        config: As composed, with Hydra's own part.
-        overrides: The command line's.
+        context: Context of Hydra's sweeper.
+        config: The composed config, including ``hydra``.
+        overrides: The overrides of the command line.
 
     Raises:
         FerError: The sweep is not possible (before the first trial), or too many trials have failed.
@@ -61,7 +63,7 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -
         check_config(base)
     check_base(base, plan)
     plan = replace(plan, pruner=align_first_rung(plan.pruner, base.trainer))
-    check_fit(plan.space, compose, plan.pruner["name"] != "none")
+    check_space(plan.space, compose, plan.pruner["name"] != "none")
     for key in proxy_keys(overrides) & {parameter.key for parameter in plan.space}:
         raise FerError(
             f"sweep.space: {key} is set by the proxy. Remove it from the space, or remove the proxy."
@@ -92,7 +94,8 @@ def _read_plan(config: DictConfig, overrides: list[str], context: HydraContext) 
             "sweep=optimizers, or add one."
         )
     if isinstance(config.sweep.storage, str):
-        with read_write(config):  # a launcher may write the config to a file
+        # A launcher may write the config to a file.
+        with read_write(config):
             config.sweep.storage = without_password(config.sweep.storage)
     workers, workers_per_machine = _workers(config)
     folder = Path(config.hydra.sweep.dir).resolve()
@@ -103,7 +106,7 @@ def _workers(config: DictConfig) -> tuple[int, int]:
     """Return the number of workers, and how many of them share the cores of a machine."""
     launcher, jobs = config.hydra.runtime.choices["hydra/launcher"], config.sweep.jobs
     if jobs is not None and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1):
-        raise FerError(f"sweep.jobs: expected null or a whole number of at least 1, got {jobs!r}.")
+        raise FerError(f"sweep.jobs: expected null or an integer of at least 1, got {jobs!r}.")
     if launcher == "basic":
         if jobs not in (None, 1):
             raise FerError(
@@ -130,12 +133,6 @@ def _runs_locally(config: DictConfig) -> bool:
 
 def _open_study(plan: Plan, base: DictConfig, commands: dict[str, list[str] | None], may_exist: bool) -> None:
     plan.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        from fer.sweep.create import create_or_open
-    except ModuleNotFoundError as error:
-        raise FerError(
-            f"A sweep needs {error.name}, which is not installed: pip install 'fer-lightning[train,sweep]'."
-        ) from error
     values = _without_paths({key: value for key, value in flatten(base).items() if _is_fixed(key)})
     try:
         sweep_study, exists = create_or_open(plan, values, commands, monitor_mode(plan.objective), may_exist)
@@ -158,18 +155,15 @@ def _without_paths(values: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a config without the paths of ``datamodule.sources``."""
     sources = values.get("datamodule.sources")
     if isinstance(sources, list):
-        plain = [{key: value for key, value in one.items() if key != "path"} for one in sources]
-        values["datamodule.sources"] = plain
+        values["datamodule.sources"] = [
+            {key: value for key, value in source.items() if key != "path"} for source in sources
+        ]
     return values
 
 
 def _run_workers(plan: Plan, context: HydraContext, config: DictConfig) -> None:
     """Start workers until every trial has ended, also those that other launchers run."""
-    from fer.sweep.study import SweepStudy
-
-    pass  # IMPORT_GONE
-
-    sweep_study, idle = SweepStudy(plan), 0
+    sweep_study, idle_launches = SweepStudy(plan), 0
     with Progress(plan):
         while not with_retries(lambda: _is_over(sweep_study)):
             before = with_retries(sweep_study.counts)
@@ -177,15 +171,16 @@ def _run_workers(plan: Plan, context: HydraContext, config: DictConfig) -> None:
             failure = _launch(plan, context, config, free) if before.waiting and free > 0 else None
             with_retries(sweep_study.requeue_own)
             after = with_retries(sweep_study.counts)
-            idle = idle + 1 if failure and after.ended == before.ended and not after.running else 0
-            if failure and idle == MAX_IDLE_LAUNCHES:
+            is_idle = failure and after.ended == before.ended and not after.running
+            idle_launches = idle_launches + 1 if is_idle else 0
+            if failure and idle_launches == MAX_IDLE_LAUNCHES:
                 raise FerError(f"sweep {plan.name}: its workers stop before a trial ends. {failure}")
             if after.running or failure:
                 time.sleep(WAIT_SECONDS)
     print_summary(sweep_study)
 
 
-def _is_over(sweep_study: "SweepStudy") -> bool:
+def _is_over(sweep_study: SweepStudy) -> bool:
     counts = sweep_study.counts()
     return not counts.running and (not counts.waiting or sweep_study.too_many_failed())
 
@@ -197,7 +192,8 @@ def _launch(plan: Plan, context: HydraContext, config: DictConfig, workers: int)
     )
     try:
         jobs = launcher.launch([plan.overrides] * workers, initial_job_idx=0)
-    except Exception as error:  # of the launcher itself, e.g. when one of its processes was killed
+    # An error of the launcher itself, e.g. when one of its processes was killed.
+    except Exception as error:
         return f"{type(error).__name__}: {error}"
     failures = [str(job._return_value) for job in jobs if job.status == JobStatus.FAILED]
     return failures[-1] if failures else None
@@ -205,6 +201,7 @@ def _launch(plan: Plan, context: HydraContext, config: DictConfig, workers: int)
 
 def work_as_job(plan: Plan, config: DictConfig) -> None:
     """Run a worker as a job of a launcher; a module-level function, so that it can be pickled."""
+    # Imports torch, which a process that only launches workers does not need.
     from fer.sweep.worker import work
 
     work(plan, config)
@@ -218,7 +215,8 @@ class Progress:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._sweep_study = SweepStudy(plan)  # not shared, because it is used in another thread
+        # Used in another thread, so it is not shared with the caller.
+        self._sweep_study = SweepStudy(plan)
         trials = self._sweep_study.trials()
         self._printed = {trial.number for trial in trials if trial.state.is_finished()}
         self._stop = threading.Event()
@@ -237,7 +235,7 @@ class Progress:
 
     def _run(self) -> None:
         while not self._stop.wait(POLL_SECONDS):
-            # the storage may be unreachable for a while; the next poll tries again
+            # The storage may be unreachable for a while; the next poll tries again.
             with contextlib.suppress(Exception):
                 self._print_new()
 
@@ -246,12 +244,12 @@ class Progress:
         new = [trial for trial in trials if trial.state.is_finished() and trial.number not in self._printed]
         for trial in sorted(new, key=_end_time):
             self._printed.add(trial.number)
-            line = describe(trial, self._sweep_study.plan.objective)
+            line = describe_trial(trial, self._sweep_study.plan.objective)
             print(f"[{len(self._printed)}/{len(trials)}] {line}", flush=True)
 
 
-def describe(trial: FrozenTrial, objective: str) -> str:
-    """Return a line on how a trial ended."""
+def describe_trial(trial: FrozenTrial, objective: str) -> str:
+    """Return a line with the outcome, duration and overrides of a trial that has ended."""
     notes = trial.user_attrs
     outcome = {
         TrialState.COMPLETE: f"{objective} {trial.value or 0.0:.4f}",
@@ -263,7 +261,7 @@ def describe(trial: FrozenTrial, objective: str) -> str:
 
 
 def print_summary(sweep_study: SweepStudy) -> None:
-    """Print how the trials ended, which is best and how to retrain it; mark that one in W&B.
+    """Print the number of trials by outcome, and the best trial with its command; tag that trial in W&B.
 
     Raises:
         FerError: The sweep stopped because too many trials failed.
@@ -279,14 +277,14 @@ def print_summary(sweep_study: SweepStudy) -> None:
         )
         print(f"retrain  {shlex.join(command)}")
         print(f"run      {trial_folder(plan.folder, best.number)}", flush=True)
-        mark_best(sweep_study, best.number)
+        tag_best(sweep_study, best.number)
     if sweep_study.too_many_failed():
         failed = [trial for trial in sweep_study.trials() if trial.state == TrialState.FAIL]
         raise FerError(
             f"sweep {plan.name}: stopped because {counts.failed} of {counts.total} trials failed, more than "
             f"sweep.max_failed_share={plan.max_failed_share}. The last one: "
-            f"{describe(max(failed, key=_end_time), plan.objective)}. Fix the cause and start another sweep, "
-            "or resume this one with sweep.resume=true and a larger sweep.max_failed_share."
+            f"{describe_trial(max(failed, key=_end_time), plan.objective)}. Fix the cause and start another "
+            "sweep, or resume this one with sweep.resume=true and a larger sweep.max_failed_share."
         )
 
 

@@ -1,4 +1,7 @@
-"""Checks of a search space against the config: every key is looked up and every limit is tried."""
+"""Checks before a sweep starts: the config that trials vary, the search space, and the data.
+
+Each key of the space is looked up in the config, and each limit of a range is tried.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -7,19 +10,51 @@ from omegaconf import DictConfig, OmegaConf
 
 from fer.core.errors import FerError, did_you_mean
 from fer.data.readers.factory import read_dataset
-from fer.sweep.compose import Composer, override
+from fer.sweep.compose import Composer, format_override
 from fer.sweep.plan import Plan
 from fer.sweep.space import Choice, Domain, Parameter, Range, Value
 from fer.training.config import check_values, choices, flatten, groups
 from fer.training.monitor import check_monitor_emotion
 
+# First parts of keys that cannot be searched.
 NOT_SEARCHED = ("sweep", "hydra", "proxy", "resume", "output_dir", "name", "monitor")
+# Keys that set the length of a training.
 LENGTH_KEYS = ("trainer.max_epochs", "trainer.max_steps")
-_DATA_GROUPS = ("datamodule", "experiment")  # config groups whose choice may change the data
+# Config groups whose choice may change the data.
+_DATA_GROUPS = ("datamodule", "experiment")
 
 
-def check_fit(space: Sequence[Parameter], compose: Composer, prunes: bool) -> None:
-    """Check before the first trial that every trial's config can be composed.
+def check_base(base: DictConfig, plan: Plan) -> None:
+    """Check the config that every trial varies, so that no trial fails because of it.
+
+    Raises:
+        FerError: An option is not possible in a sweep.
+    """
+    if base.resume is not None:
+        raise FerError(
+            f"resume: expected null in a sweep, got {base.resume}, which resumes a single run. To resume a "
+            "sweep, set sweep.resume=true."
+        )
+    trainer = base.trainer
+    if trainer.devices != 1:
+        raise FerError(
+            f"trainer.devices: expected 1, got {trainer.devices}: a sweep trains each trial on one device. "
+            "To use several devices, set sweep.jobs."
+        )
+    if trainer.limit_val_batches == 0:
+        raise FerError(
+            f"trainer.limit_val_batches: expected more than 0, got 0: {plan.objective} would never be "
+            "measured. Remove this option."
+        )
+    if plan.pruner["name"] != "none" and (trainer.min_epochs or trainer.min_steps):
+        raise FerError(
+            "trainer.min_epochs, trainer.min_steps: expected null with a pruner, because pruned trials would "
+            "continue to train. Remove them, or set sweep.pruner.name=none."
+        )
+
+
+def check_space(space: Sequence[Parameter], compose: Composer, prunes: bool) -> None:
+    """Check that the config of every trial can be composed.
 
     Args:
         space: Search space of the sweep.
@@ -81,7 +116,7 @@ def _check_length(parameter: Parameter, compose: Callable[..., DictConfig]) -> N
     """Reject options of a group that train for different lengths: the pruner compares fractions of them."""
     base = compose()
     for value in dict.fromkeys(value for domain in parameter.domains.values() for value in domain.limits()):
-        config = compose(override(parameter.key, value))
+        config = compose(format_override(parameter.key, value))
         for key in LENGTH_KEYS:
             before, now = OmegaConf.select(base, key), OmegaConf.select(config, key)
             if before != now:
@@ -95,19 +130,21 @@ def _check_length(parameter: Parameter, compose: Callable[..., DictConfig]) -> N
 def _contexts(parameter: Parameter, space: Sequence[Parameter]) -> list[tuple[tuple[str, ...], str]]:
     """Return the overrides with which a parameter is checked, and its name in the study for each."""
     if parameter.parent is not None:
-        return [((override(parameter.parent, value),), name) for value, name in parameter.names.items()]
+        return [
+            ((format_override(parameter.parent, value),), name) for value, name in parameter.names.items()
+        ]
     group = parameter.key.split(".")[0]
     searched = [other for other in space if other.key == group and group in groups()]
     values: list[Value] = [
         value for other in searched for domain in other.domains.values() for value in domain.limits()
     ]
-    return [((override(group, value),), parameter.key) for value in values] or [((), parameter.key)]
+    return [((format_override(group, value),), parameter.key) for value in values] or [((), parameter.key)]
 
 
 def _check_known(parameter: Parameter, configs: Mapping[tuple[str, ...], DictConfig]) -> None:
     """Reject a key that the config lacks, with some choice or in general."""
     keys = {overrides: list(flatten(config)) for overrides, config in configs.items()}
-    have = [
+    choices_with_key = [
         overrides[0].partition("=")[2]
         for overrides, known in keys.items()
         if parameter.key in known and overrides
@@ -115,11 +152,12 @@ def _check_known(parameter: Parameter, configs: Mapping[tuple[str, ...], DictCon
     for overrides, known in keys.items():
         if parameter.key in known:
             continue
-        where = f" with {overrides[0]}" if overrides else ""
+        context = f" with {overrides[0]}" if overrides else ""
         hint = did_you_mean(parameter.key, [key for key in known if key.split(".")[0] not in NOT_SEARCHED])
-        if have and parameter.parent is None:
-            hint = f" List the choices that have it: {parameter.key}: {{{', '.join(have)}: …}}."
-        raise FerError(f"sweep.space: the config has no {parameter.key}{where}.{hint}")
+        if choices_with_key and parameter.parent is None:
+            listed = ", ".join(choices_with_key)
+            hint = f" List the choices that have it: {parameter.key}: {{{listed}: …}}."
+        raise FerError(f"sweep.space: the config has no {parameter.key}{context}.{hint}")
 
 
 def _check_values(config: DictConfig, parameter: Parameter, name: str) -> None:
@@ -140,35 +178,6 @@ def _check_real(current: object, domain: Domain, name: str) -> None:
         raise FerError(
             f"sweep.space, {name}: a range with integer limits tries integers only. For real numbers write "
             f"low: {float(domain.low)}{integers}."
-        )
-
-
-def check_base(base: DictConfig, plan: Plan) -> None:
-    """Check the config that every trial varies, so that no trial fails because of it.
-
-    Raises:
-        FerError: An option is not possible in a sweep.
-    """
-    if base.resume is not None:
-        raise FerError(
-            f"resume: expected null in a sweep, got {base.resume}, which resumes a single run. To resume a "
-            "sweep, set sweep.resume=true."
-        )
-    trainer = base.trainer
-    if trainer.devices != 1:
-        raise FerError(
-            f"trainer.devices: expected 1, got {trainer.devices}: a sweep trains each trial on one device. "
-            "To use several devices, set sweep.jobs."
-        )
-    if trainer.limit_val_batches == 0:
-        raise FerError(
-            f"trainer.limit_val_batches: expected more than 0, got 0: {plan.objective} would never be "
-            "measured. Remove this option."
-        )
-    if plan.pruner["name"] != "none" and (trainer.min_epochs or trainer.min_steps):
-        raise FerError(
-            "trainer.min_epochs, trainer.min_steps: expected null with a pruner, because pruned trials would "
-            "continue to train. Remove them, or set sweep.pruner.name=none."
         )
 
 

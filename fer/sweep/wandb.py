@@ -11,7 +11,8 @@ from fer.sweep.study import SweepStudy
 from fer.training.loggers import finish_wandb, start_wandb
 from fer.training.run_folder import read_record
 
-BEST_MARK = "wandb_best"  # study attribute: number of the trial that is tagged
+# Study attribute: number of the trial that is tagged as the best.
+BEST_ATTRIBUTE = "wandb_best"
 # Tag of every trial. W&B removes a run's tag only by replacing the list with a non-empty one, so there must
 # be another tag besides "best".
 TAG = "sweep"
@@ -32,7 +33,7 @@ def trial_run_options(
         options: ``logger.wandb`` of the config, with the user's group and tags.
     """
     name = f"{sweep_study.plan.name}_{number}"
-    # part of the run id, so that two sweeps of the same name do not share runs
+    # Part of the run ID, so that two sweeps of the same name do not share runs.
     study_key = sweep_study.study.user_attrs.get("key", "")
     logged = {key.replace(".", "/"): value for key, value in parameters.items()}
     return {
@@ -44,18 +45,18 @@ def trial_run_options(
     }
 
 
-def mark_best(sweep_study: SweepStudy, number: int) -> None:
+def tag_best(sweep_study: SweepStudy, number: int) -> None:
     """Tag a trial's W&B run as the best of the sweep, and remove the tag from the previous best."""
-    before = sweep_study.study.user_attrs.get(BEST_MARK)
+    before = sweep_study.study.user_attrs.get(BEST_ATTRIBUTE)
     if before == number:
         return
     if before is not None:
-        _mark(trial_folder(sweep_study.plan.folder, before), is_best=False)
-    if _mark(trial_folder(sweep_study.plan.folder, number), is_best=True):
-        sweep_study.study.set_user_attr(BEST_MARK, number)
+        _set_best_tag(trial_folder(sweep_study.plan.folder, before), is_best=False)
+    if _set_best_tag(trial_folder(sweep_study.plan.folder, number), is_best=True):
+        sweep_study.study.set_user_attr(BEST_ATTRIBUTE, number)
 
 
-def _mark(folder: Path, is_best: bool) -> bool:
+def _set_best_tag(folder: Path, is_best: bool) -> bool:
     """Resume a trial's W&B run to set its tags; return whether the trial has such a run."""
     path = folder / "config.yaml"
     config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -70,7 +71,7 @@ def _mark(folder: Path, is_best: bool) -> bool:
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    """Return the outcome of a run, to be logged again: an offline run's second part may replace its first."""
+    """Return the outcome of a run, to be logged again: a resumed offline run may replace its first part."""
     record = read_record(folder)
     best = {f"best/{key.removeprefix('val/')}": value for key, value in (record.get("best") or {}).items()}
     return {"status": record.get("status"), **best}

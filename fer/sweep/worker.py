@@ -21,30 +21,40 @@ from optuna.trial import Trial, TrialState
 from pytorch_lightning.callbacks import Callback
 
 from fer.core.errors import FerError
-from fer.sweep.compose import Composer, override, trial_folder
+from fer.sweep.compose import Composer, format_override, trial_folder
 from fer.sweep.plan import SCHEDULE_STEPS, Plan, step_at
 from fer.sweep.space import Value
 from fer.sweep.storage import storage_errors, with_retries
 from fer.sweep.study import Heartbeat, SweepStudy
 from fer.sweep.wandb import trial_run_options
-from fer.training import run
 from fer.training import run as training
 from fer.training.run_folder import read_record
 
-MAX_MESSAGE_LENGTH = 500  # characters of an error that the study stores; error.txt has all of it
+# Characters of an error that the study stores; error.txt has the complete text.
+MAX_MESSAGE_LENGTH = 500
+
+
+@dataclass
+class TrialResult:
+    """How a trial ended: its state, its objective if it is complete, and user attributes for the study."""
+
+    state: TrialState
+    value: float | None
+    notes: dict[str, Any]
 
 
 def work(plan: Plan, _: DictConfig) -> None:
     """Train trials until none waits. A launcher runs this as a job, in this process or in another."""
     _divide_machine(plan.workers_per_machine, HydraConfig.get().job.num)
     is_joblib = HydraConfig.get().runtime.choices["hydra/launcher"] == "joblib"
-    # joblib runs a single worker in the sweep's own process, whose parent does not matter
+    # joblib runs a single worker in the process of the sweep, whose parent does not matter.
     parent = os.getppid() if is_joblib and plan.workers > 1 else None
     compose, sweep_study, cache = Composer(plan.overrides), SweepStudy(plan), DatasetCache()
     while (claimed := with_retries(partial(sweep_study.claim, idle=True))) is not None:
         TrialRun(sweep_study, *claimed).run(compose, cache)
         if parent not in (None, os.getppid()):
-            os._exit(1)  # the sweep's process was killed; joblib's worker would continue without it
+            # The process of the sweep was killed; joblib's worker would continue without it.
+            os._exit(1)
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -55,25 +65,17 @@ class DatasetCache:
 
     def __init__(self) -> None:
         self._key = ""
-        self._data: run.RunData | None = None
+        self._data: training.RunData | None = None
 
-    def get(self, values: Mapping[str, Any]) -> run.RunData | None:
+    def get(self, values: Mapping[str, Any]) -> training.RunData | None:
         """Return what `fer.training.run.read_data` returns for a config."""
         node = {key: value for key, value in values["datamodule"].items() if not key.endswith("batch_size")}
         key = json.dumps(node, sort_keys=True)
         if key != self._key:
-            self._data = None  # freed before the next one is read
-            self._data, self._key = run.read_data(values), key
+            # The old data is freed before the next is read.
+            self._data = None
+            self._data, self._key = training.read_data(values), key
         return self._data
-
-
-@dataclass
-class TrialResult:
-    """How a trial ended: its state, its objective if it is complete, and user attributes for the study."""
-
-    state: TrialState
-    value: float | None
-    notes: dict[str, Any]
 
 
 class TrialRun:
@@ -88,12 +90,12 @@ class TrialRun:
     def __init__(self, sweep_study: SweepStudy, trial: Trial, parameters: Mapping[str, Value]) -> None:
         self.sweep_study, self.trial = sweep_study, trial
         self.parameters = parameters
-        self.overrides = [override(key, value) for key, value in parameters.items()]
+        self.overrides = [format_override(key, value) for key, value in parameters.items()]
         self.folder = trial_folder(sweep_study.plan.folder, trial.number)
         self.callback = TrialCallback(trial, sweep_study)
 
     def run(self, compose: Composer, cache: DatasetCache) -> None:
-        """Train, and store how the trial ended, also if it failed."""
+        """Train, and store the result in the study, also if the trial failed."""
         start = time.perf_counter()
         with Heartbeat(lambda: self.sweep_study.send_heartbeat(self.trial)):
             try:
@@ -104,7 +106,8 @@ class TrialRun:
             except SupersededError:
                 return
             except storage_errors():
-                raise  # the trial has not failed: it is requeued, here or when its heartbeats are missed
+                # The trial has not failed: it is requeued, here or when its heartbeats are missed.
+                raise
             except Exception as error:
                 result = TrialResult(TrialState.FAIL, None, {"error": self._save_error(error)})
         seconds = round(time.perf_counter() - start, 3)
@@ -120,17 +123,17 @@ class TrialRun:
         values["name"] = f"{plan.name}_{self.trial.number}"
         if (wandb := values["logger"]["wandb"]) is not None:
             wandb |= trial_run_options(self.sweep_study, self.trial.number, self.parameters, wandb)
-        # pruned already, but its process died before it could tell the study
+        # The trial was pruned, but its process died before it could store that in the study.
         if read_record(self.folder).get("status") == "pruned":
             return TrialResult(TrialState.PRUNED, None, {})
         data = cache.get(values)
         if resumes := self._can_resume():
-            # precision=auto may mean another one on this machine
+            # precision=auto may select another one on this machine.
             trainer = values["trainer"]
             trainer["precision"] = read_record(self.folder).get("precision", trainer["precision"])
         best = training.run(values, self.folder, resumes, data, [self.callback], quiet=True)
         notes = {key: best[key] for key in ("epoch",) if key in best}
-        if self.callback.ended_as == "pruned":
+        if self.callback.final_status == "pruned":
             return TrialResult(TrialState.PRUNED, None, notes)
         if plan.objective not in best:
             raise FerError(f"{plan.objective} was never measured. Set trainer.limit_val_batches above 0.")
@@ -141,7 +144,7 @@ class TrialRun:
         return TrialResult(TrialState.COMPLETE, best[plan.objective], notes)
 
     def _fraction(self) -> float:
-        """Return how much of its schedule the trial has done, including reports of a process that died."""
+        """Return the fraction of the schedule that is done, including reports of a process that died."""
         stored = with_retries(lambda: self.sweep_study.storage.get_trial(self.trial._trial_id))
         return max(self.callback.fraction, max(stored.intermediate_values, default=0) / SCHEDULE_STEPS)
 
@@ -179,7 +182,7 @@ class TrialCallback(Callback):
     """Report each validation at its fraction of the schedule, and stop the training if it is pruned.
 
     Attributes:
-        ended_as: ``"pruned"`` once the pruner has stopped the trial; None until then.
+        final_status: ``"pruned"`` once the pruner has stopped the trial; None until then.
         fraction: Fraction of the schedule at the last report.
         seconds: Time spent on reports and pruning decisions, which is part of the training time.
 
@@ -190,7 +193,7 @@ class TrialCallback(Callback):
 
     def __init__(self, trial: Trial, sweep_study: SweepStudy) -> None:
         self.trial, self.sweep_study = trial, sweep_study
-        self.ended_as: str | None = None
+        self.final_status: str | None = None
         self.fraction = 0.0
         self.seconds = 0.0
 
@@ -214,5 +217,5 @@ class TrialCallback(Callback):
             value = float(trainer.callback_metrics[self.sweep_study.plan.objective])
             self.trial.report(value, step)
         if step < SCHEDULE_STEPS and self.trial.should_prune():
-            self.ended_as = "pruned"
+            self.final_status = "pruned"
             trainer.should_stop = True

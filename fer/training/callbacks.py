@@ -1,7 +1,7 @@
 """Lightning callbacks of a training run.
 
-Checkpoints, seeds of epochs, weight averaging, freezing of the backbone, and stopping: at a loss that is not
-finite, at ``trainer.max_steps``, and where early stopping had stopped a resumed run before.
+Checkpoints, seeds of epochs, weight averaging, freezing of the backbone, and three reasons to stop: a loss
+that is not finite, ``trainer.max_steps``, and the early stopping of a run that is resumed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -167,7 +167,7 @@ class FrozenBackbone(Callback):
             )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Freeze or unfreeze in a run resumed in the middle of an epoch, which starts no epoch."""
+        """Freeze or unfreeze also in a run that is resumed within an epoch: it calls no epoch start."""
         self._apply(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -220,8 +220,8 @@ class ExponentialAverage(WeightAveraging):
         assert self._average_model is not None
         self._pairs = list(zip(_tensors(self._average_model.module), _tensors(pl_module), strict=True))
         for average, value in self._pairs:
-            larger = value.dtype if value.dtype.itemsize > average.dtype.itemsize else average.dtype
-            average.data = average.data.to(value.device, larger)
+            is_larger = value.dtype.itemsize > average.dtype.itemsize
+            average.data = average.data.to(value.device, value.dtype if is_larger else average.dtype)
 
     def _swap_models(self, pl_module: pl.LightningModule) -> None:
         """Swap the model's weights and the average.

@@ -1,4 +1,7 @@
-"""The installed command fer-train; reports a missing dependency if only prediction was installed."""
+"""fer-train, the installed command: starts the Hydra application in `fer.training.hydra_app`.
+
+Hydra is imported inside `run_command`, which reports a missing package in one line.
+"""
 
 import sys
 

@@ -28,16 +28,41 @@ _DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ER
 
 def main() -> None:
     """Run ``fer-train`` with the arguments of the command line and exit with its status."""
-    # Hydra raises its errors unchanged; _run_app explains them
+    # With this variable Hydra raises its errors unchanged, so that they can be explained here.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    # before anything stores the arguments
+    # Done before anything stores the arguments.
     sys.argv[1:] = map(without_password, sys.argv[1:])
     OmegaConf.register_new_resolver("run_name", run_name, replace=True, use_cache=True)
     sys.exit(run_command(_run_app))
 
 
+def train(config: DictConfig) -> dict[str, float]:
+    """Train with a composed config; return the metrics of the best epoch, which a sweep optimises.
+
+    Raises:
+        FerError: An option, the data or the environment is wrong.
+    """
+    hydra_folder = Path(HydraConfig.get().runtime.output_dir).resolve()
+    try:
+        check_config(config)
+        complete_sources(config)
+        values: Any = OmegaConf.to_container(config, resolve=True)
+        folder = hydra_folder
+        if resume := values["resume"] is not None:
+            overridden = overridden_keys(HydraConfig.get().overrides.task)
+            values, folder = load_stopped_run(values, overridden)
+        # Imports torch, so only after the options have been checked.
+        from fer.training.run import run
+
+        return run(values, folder, resume)
+    finally:
+        # Hydra creates the folder before the options are checked.
+        if hydra_folder.is_dir() and not any(hydra_folder.iterdir()):
+            hydra_folder.rmdir()
+
+
 def _run_app() -> None:
-    # Raised after Hydra has returned: Hydra would print a line above the message.
+    # Errors are raised after Hydra has returned, because Hydra would print a line above the message.
     errors: list[FerError] = []
 
     def task(config: DictConfig) -> dict[str, float]:
@@ -45,7 +70,7 @@ def _run_app() -> None:
             return train(config)
         except FerError as error:
             if HydraConfig.get().mode is RunMode.MULTIRUN:
-                # here Hydra's line tells which of the runs failed
+                # Hydra's line says which of the runs failed.
                 raise
             errors.append(error)
             return {}
@@ -68,7 +93,7 @@ def _compose_and_call(task: Callable[[DictConfig], dict[str, float]]) -> None:
         if error.errno not in _DISK_ERRORS or not _concerns_run_folder(error):
             raise
         raise FerError(
-            f"{error}. Free disk space, or choose another place for the run with output_dir=…"
+            f"{error}. Free disk space, or choose another folder for the run with output_dir=…"
         ) from error
 
 
@@ -80,37 +105,13 @@ def _is_hydra_error(error: BaseException) -> bool:
 
 def _concerns_run_folder(error: OSError) -> bool:
     """Return whether an error is about the run folder, so that the user can fix it."""
-    # the error of a full disk has no file name
+    # The error of a full disk has no file name.
     if not HydraConfig.initialized() or error.filename is None:
         return True
     hydra_config: Any = HydraConfig.get()
     output_dir = OmegaConf.select(hydra_config, "runtime.output_dir", throw_on_missing=False)
-    # a sweep has a folder for each run
+    # A multirun has several run folders, so no single one is set.
     if output_dir is None:
         return True
     folder, path = Path(output_dir).absolute(), Path(error.filename).absolute()
     return path.is_relative_to(folder) or folder.is_relative_to(path)
-
-
-def train(config: DictConfig) -> dict[str, float]:
-    """Train with a composed config; return the metrics of the best epoch, which a sweep optimises.
-
-    Raises:
-        FerError: An option, the data or the environment is wrong.
-    """
-    hydra_folder = Path(HydraConfig.get().runtime.output_dir).resolve()
-    try:
-        check_config(config)
-        complete_sources(config)
-        values: Any = OmegaConf.to_container(config, resolve=True)
-        folder, resume = hydra_folder, values["resume"] is not None
-        if resume:
-            overridden = overridden_keys(HydraConfig.get().overrides.task)
-            values, folder = load_stopped_run(values, overridden)
-        from fer.training import run as training
-
-        return training.run(values, folder, resume)
-    finally:
-        # Hydra creates the folder before the options are checked
-        if hydra_folder.is_dir() and not any(hydra_folder.iterdir()):
-            hydra_folder.rmdir()

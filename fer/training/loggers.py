@@ -1,6 +1,6 @@
-"""TensorBoard and Weights & Biases loggers of a run: opened if configured, closed in any case.
+"""TensorBoard and Weights & Biases loggers of a run: opened if configured, and always closed.
 
-Both, and Lightning, are imported only when they are used.
+Both libraries and Lightning are imported only when they are used.
 """
 
 import os
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
     from wandb import Run
 
+# Modes of W&B that need the network.
 ONLINE = ("online", "run", "shared")
 # Seconds that W&B may wait for the network at the start and at the end of a run.
 INIT_TIMEOUT, FINISH_TIMEOUT = 20, 300
@@ -34,14 +35,38 @@ def open_loggers(
     failed = True
     try:
         if config.get("tensorboard"):
-            loggers.append(_tensorboard(folder))
+            loggers.append(_open_tensorboard(folder))
         if config.get("wandb") is not None:
-            loggers.append(_wandb(config["wandb"], folder, run_config))
+            loggers.append(_open_wandb(config["wandb"], folder, run_config))
         yield loggers
         failed = False
     finally:
         for logger in loggers:
             _close(logger, failed)
+
+
+def _open_tensorboard(folder: Path) -> "Logger":
+    from pytorch_lightning.loggers import TensorBoardLogger
+
+    return TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False)
+
+
+def _open_wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any]) -> "Logger":
+    from pytorch_lightning.loggers import WandbLogger
+    from pytorch_lightning.utilities import rank_zero_only
+
+    # Of several processes only the first has a W&B run; Lightning gives the others a dummy.
+    run: Any = start_wandb(options, folder, run_config) if getattr(rank_zero_only, "rank", 0) == 0 else None
+    return WandbLogger(save_dir=str(folder), project=options["project"], experiment=run)
+
+
+def _close(logger: Any, failed: bool) -> None:
+    from pytorch_lightning.loggers import TensorBoardLogger
+
+    if isinstance(logger, TensorBoardLogger):
+        logger.experiment.close()
+    else:
+        finish_wandb(logger.experiment, failed)
 
 
 def log_status(loggers: list["Logger"], status: str) -> None:
@@ -56,8 +81,8 @@ def log_status(loggers: list["Logger"], status: str) -> None:
 def log_plots(loggers: list["Logger"], folder: Path, step: int) -> None:
     """Log images from ``plots/``.
 
-    TensorBoard gets the confusion matrix and the learning curves. W&B gets the curves alone: it has the other
-    plots already.
+    TensorBoard gets the confusion matrix and the learning curves. W&B gets only the curves, because
+    `fer.training.recorder.WandbReport` logs the other plots during training.
 
     Args:
         loggers: The loggers of the run.
@@ -71,12 +96,6 @@ def log_plots(loggers: list["Logger"], folder: Path, step: int) -> None:
             _log_to_tensorboard(logger, folder, step)
         elif (path := folder / "plots" / "learning_curves.png").exists():
             _log_to_wandb(logger, path, step)
-
-
-def _tensorboard(folder: Path) -> "Logger":
-    from pytorch_lightning.loggers import TensorBoardLogger
-
-    return TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False)
 
 
 def _log_to_tensorboard(logger: Any, folder: Path, step: int) -> None:
@@ -95,15 +114,6 @@ def _log_to_wandb(logger: Any, path: Path, step: int) -> None:
     logger.experiment.log({"learning_curves": wandb.Image(str(path)), "trainer/global_step": step})
 
 
-def _wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any]) -> "Logger":
-    from pytorch_lightning.loggers import WandbLogger
-    from pytorch_lightning.utilities import rank_zero_only
-
-    # Of several processes only the first has a W&B run; Lightning gives the others a dummy.
-    run: Any = start_wandb(options, folder, run_config) if getattr(rank_zero_only, "rank", 0) == 0 else None
-    return WandbLogger(save_dir=str(folder), project=options["project"], experiment=run)
-
-
 def start_wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any]) -> "Run":
     """Start a W&B run: online if logged in and the server answers, else offline. Never prompts.
 
@@ -115,7 +125,7 @@ def start_wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[st
         folder: The run folder; its name is the default name of the W&B run.
         run_config: The config that W&B shows for the run.
     """
-    # by default copies of tables accumulate in the home folder
+    # By default, copies of tables accumulate in the home folder.
     os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")
     import wandb
     from wandb.errors import Error
@@ -124,16 +134,16 @@ def start_wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[st
     if mode in ONLINE:
         try:
             if wandb.login(prompt=False, verify=True):
-                run = _init(options, folder, run_config, mode)
+                run = _init_wandb(options, folder, run_config, mode)
                 print(f"wandb    {run.url}", flush=True)
                 return run
         except Error as error:
             print(f"W&B: login failed, logging offline. {_first_line(error)}", flush=True)
         mode = "offline"
-    return _init(options, folder, run_config, mode)
+    return _init_wandb(options, folder, run_config, mode)
 
 
-def _init(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any], mode: Any) -> "Run":
+def _init_wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any], mode: Any) -> "Run":
     import wandb
 
     settings = wandb.Settings(
@@ -153,15 +163,6 @@ def _init(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any
 def run_id(folder: Path) -> str:
     """Return the W&B id of the run in a folder; it stays the same when the run is resumed."""
     return f"{folder.parent.name}_{folder.name}"
-
-
-def _close(logger: Any, failed: bool) -> None:
-    from pytorch_lightning.loggers import TensorBoardLogger
-
-    if isinstance(logger, TensorBoardLogger):
-        logger.experiment.close()
-    else:
-        finish_wandb(logger.experiment, failed)
 
 
 def finish_wandb(run: Any, failed: bool) -> None:

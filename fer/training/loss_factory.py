@@ -1,4 +1,4 @@
-"""Build a loss from its options, with class weights for imbalanced data (`fer.training.loss_factory`)."""
+"""Build the loss that is named in the config, with class weights for imbalanced data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -19,6 +19,7 @@ from fer.training.losses import (
     SymmetricCrossEntropy,
 )
 
+# Losses that take class weights.
 WEIGHTED: dict[str, Callable[..., Loss]] = {
     "cross_entropy": CrossEntropy,
     "expected_labels": ExpectedLabels,

@@ -1,6 +1,6 @@
 """Losses of logits and targets, where a target is a class number or a distribution over classes.
 
-Losses that train on the votes of several annotators are in `fer.training.losses`.
+`SoftTargets` and `ExpectedLabels` train on the votes of several annotators.
 """
 
 import math
@@ -56,8 +56,8 @@ class Loss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the weighted mean loss."""
-        losses = self.class_losses(at_least_float32(logits))
-        distribution = to_distribution(target, losses)
+        losses = self.class_losses(_at_least_float32(logits))
+        distribution = _to_distribution(target, losses)
         smoothed = self.smooth(distribution)
         if self.weight is None:
             return (smoothed * losses).sum() / distribution.sum()
@@ -97,7 +97,7 @@ class Focal(Loss):
     def __init__(self, gamma: float, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
         """Store gamma."""
         super().__init__(weight, label_smoothing)
-        check_option(gamma >= 0.0, "gamma", "a number of at least 0", gamma)
+        _check_option(gamma >= 0.0, "gamma", "a number of at least 0", gamma)
         self.gamma = gamma
 
     def class_losses(self, logits: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class LogitAdjusted(Loss):
     def __init__(self, counts: Sequence[int], tau: float, label_smoothing: float = 0.0) -> None:
         """Compute the offsets."""
         super().__init__(label_smoothing=label_smoothing)
-        check_option(tau >= 0.0, "tau", "a number of at least 0", tau)
+        _check_option(tau >= 0.0, "tau", "a number of at least 0", tau)
         samples = torch.as_tensor(counts, dtype=torch.float32).clamp(min=1)
         self.register_buffer("offsets", tau * (samples / samples.sum()).log(), persistent=False)
 
@@ -156,7 +156,7 @@ class GeneralisedCrossEntropy(Loss):
     def __init__(self, q: float, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
         """Store q."""
         super().__init__(weight, label_smoothing)
-        check_option(0.0 < q <= 1.0, "q", "a number in (0, 1]", q)
+        _check_option(0.0 < q <= 1.0, "q", "a number in (0, 1]", q)
         self.q = q
 
     def class_losses(self, logits: Tensor) -> Tensor:
@@ -191,31 +191,15 @@ class SymmetricCrossEntropy(Loss):
     ) -> None:
         """Store the parameters."""
         super().__init__(weight, label_smoothing)
-        check_option(alpha >= 0.0, "alpha", "a number of at least 0", alpha)
-        check_option(beta >= 0.0, "beta", "a number of at least 0", beta)
-        check_option(log_zero < 0.0, "log_zero", "a number below 0", log_zero)
+        _check_option(alpha >= 0.0, "alpha", "a number of at least 0", alpha)
+        _check_option(beta >= 0.0, "beta", "a number of at least 0", beta)
+        _check_option(log_zero < 0.0, "log_zero", "a number below 0", log_zero)
         self.alpha, self.beta, self.log_zero = alpha, beta, log_zero
 
     def class_losses(self, logits: Tensor) -> Tensor:
         """Return ``-alpha log p - beta A (1 - p)``."""
         log_probs = logits.log_softmax(1)
         return self.beta * self.log_zero * log_probs.expm1() - self.alpha * log_probs
-
-
-def at_least_float32(logits: Tensor) -> Tensor:
-    """Return half-precision logits, as mixed precision produces them, in float32."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
-def to_distribution(target: Tensor, like: Tensor) -> Tensor:
-    """Return labels ``(B,)`` or distributions ``(B, K)`` as distributions with the dtype of ``like``."""
-    return (target if target.ndim == 2 else F.one_hot(target, like.shape[1])).to(like.dtype)
-
-
-def check_option(is_valid: bool, key: str, expected: str, value: float) -> None:
-    """Raise a FerError that names the option unless ``is_valid`` and ``value`` is finite."""
-    if not (is_valid and math.isfinite(value)):
-        raise FerError(f"loss.{key}: expected {expected}, got {value}.")
 
 
 class SoftTargets(Loss):
@@ -240,8 +224,8 @@ class SoftTargets(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the weighted mean divergence."""
-        log_probs = at_least_float32(logits).log_softmax(1)
-        votes = to_distribution(target, log_probs)
+        log_probs = _at_least_float32(logits).log_softmax(1)
+        votes = _to_distribution(target, log_probs)
         weight = votes.sum(1) if self.weight is None else votes @ self.weight.to(votes.dtype)
         distribution = votes / votes.sum(1, keepdim=True).clamp_min(_MIN_VOTES)
         divergence = F.kl_div(log_probs, self.smooth(distribution), reduction="none").sum(1)
@@ -280,7 +264,7 @@ class ExpectedLabels(CrossEntropy):
     ) -> None:
         """Store the fraction and the matrix."""
         super().__init__(weight, label_smoothing)
-        check_option(0.0 <= vote_share <= 1.0, "vote_share", "a number in [0, 1]", vote_share)
+        _check_option(0.0 <= vote_share <= 1.0, "vote_share", "a number in [0, 1]", vote_share)
         self.vote_share = vote_share
         table = None if label_given_vote is None else torch.tensor(label_given_vote, dtype=torch.float32)
         self.register_buffer("label_given_vote", table, persistent=False)
@@ -289,6 +273,22 @@ class ExpectedLabels(CrossEntropy):
         """Return labels ``(B,)`` and votes ``(B, K)`` combined into one distribution ``(B, K)``."""
         assert votes is not None
         expected = votes if self.label_given_vote is None else votes @ self.label_given_vote
-        # Zero for an image without votes.
+        # Is 0 for an image without votes.
         replaced = self.vote_share * votes.sum(1, keepdim=True)
-        return (1 - replaced) * to_distribution(label, votes) + self.vote_share * expected
+        return (1 - replaced) * _to_distribution(label, votes) + self.vote_share * expected
+
+
+def _at_least_float32(logits: Tensor) -> Tensor:
+    """Return half-precision logits, as mixed precision produces them, in float32."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _to_distribution(target: Tensor, like: Tensor) -> Tensor:
+    """Return labels ``(B,)`` or distributions ``(B, K)`` as distributions with the dtype of ``like``."""
+    return (target if target.ndim == 2 else F.one_hot(target, like.shape[1])).to(like.dtype)
+
+
+def _check_option(is_valid: bool, key: str, expected: str, value: float) -> None:
+    """Raise a FerError that names the option unless ``is_valid`` and ``value`` is finite."""
+    if not (is_valid and math.isfinite(value)):
+        raise FerError(f"loss.{key}: expected {expected}, got {value}.")

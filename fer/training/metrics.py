@@ -16,7 +16,9 @@ from torchmetrics.classification import (
     MulticlassRecall,
 )
 
+# Metrics with one value per emotion.
 PER_EMOTION = ("f1", "precision", "recall")
+# Logged name of a mean over emotions -> the metric that is averaged.
 MACRO_MEANS = {"macro_f1": "f1", "uar": "recall"}
 
 

@@ -1,7 +1,4 @@
-"""EmotionModule, the LightningModule: the shared training and validation step, and the optimizer.
-
-Mixup and CutMix, which mix training batches, are in `fer.training.module`.
-"""
+"""EmotionModule, the LightningModule: training and validation step, and optimizer; Mixup and CutMix."""
 
 import math
 import random

@@ -11,18 +11,6 @@ def monitor_mode(monitor: str) -> Literal["min", "max"]:
     return "min" if monitor.rsplit("/", 1)[-1] in ("loss", "ece") else "max"
 
 
-def check_monitor_emotion(monitor: str, labels: LabelSpace) -> None:
-    """Check that a monitored emotion exists in the data, before training starts.
-
-    Raises:
-        FerError: The emotion is not in ``labels``.
-    """
-    emotion, known = monitor.split("/")[-1], labels.names
-    if monitor.count("/") == 2 and emotion not in known:
-        hint = did_you_mean(emotion, known)
-        raise FerError(f"monitor={monitor}: expected an emotion of {', '.join(known)}, got {emotion}.{hint}")
-
-
 def check_monitor(monitor: object) -> None:
     """Check that the monitor is a validation metric.
 
@@ -42,3 +30,15 @@ def check_monitor(monitor: object) -> None:
         raise FerError(
             f"monitor: expected one of {', '.join(known)} or val/f1/EMOTION, got {monitor!r}.{hint}"
         )
+
+
+def check_monitor_emotion(monitor: str, labels: LabelSpace) -> None:
+    """Check that a monitored emotion exists in the data, before training starts.
+
+    Raises:
+        FerError: The emotion is not in ``labels``.
+    """
+    emotion, known = monitor.split("/")[-1], labels.names
+    if monitor.count("/") == 2 and emotion not in known:
+        hint = did_you_mean(emotion, known)
+        raise FerError(f"monitor={monitor}: expected an emotion of {', '.join(known)}, got {emotion}.{hint}")

@@ -1,4 +1,4 @@
-"""timm's Muon optimizer, with a faster step: matrices of one shape are orthogonalised as a batch."""
+"""timm's Muon optimizer with a faster step: matrices of the same shape are orthogonalised as a batch."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -39,7 +39,7 @@ class Muon(timm.optim.Muon):
                 loss = closure()
         updated = [weight for group in self.param_groups for weight in self._update_matrices(group)]
         gradients = [weight.grad for weight in updated]
-        # timm skips parameters without a gradient
+        # timm's step skips parameters without a gradient.
         for weight in updated:
             weight.grad = None
         super().step()

@@ -1,4 +1,4 @@
-"""Optimizers by name (timm's factory, Muon, SAM), and learning-rate schedules by name (torch)."""
+"""Optimizers by name (timm's, Muon, SAM), and learning-rate schedules by name (torch's)."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -15,65 +15,6 @@ from torch.optim import lr_scheduler as lrs
 from fer.core.errors import FerError, did_you_mean
 from fer.training.monitor import monitor_mode
 from fer.training.muon import Muon
-
-
-def _constant(optimizer: Optimizer, config: Mapping[str, Any], *_: int) -> lrs.LRScheduler:
-    return lrs.ConstantLR(optimizer, factor=1.0)
-
-
-def _cosine(optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, _: int) -> lrs.LRScheduler:
-    """Linear warm-up, then cosine decay to ``final_share`` of the peak.
-
-    Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
-    """
-    warmup = max(1, round(config["warmup_share"] * total_steps))
-    length, floor = max(1, total_steps - warmup), config["final_share"]
-    up = lrs.LinearLR(optimizer, start_factor=1.0 / (warmup + 1), total_iters=warmup)
-    # a factor, so that the rates of the layers keep their ratios; CosineAnnealingLR has one minimum for all
-    down = lrs.LambdaLR(
-        optimizer, lambda step: floor + (1 - floor) * (1 + math.cos(math.pi * min(step / length, 1.0))) / 2
-    )
-    return lrs.SequentialLR(optimizer, [up, down], milestones=[warmup])
-
-
-def _onecycle(optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, _: int) -> lrs.LRScheduler:
-    """Warm-up, then decay to almost zero (1cycle, Smith & Topin 2018, https://arxiv.org/abs/1708.07120)."""
-    return lrs.OneCycleLR(
-        optimizer,
-        max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=max(2, total_steps),
-        pct_start=config["warmup_share"],
-        anneal_strategy=config["anneal"],
-        cycle_momentum=False,
-        div_factor=config["div_factor"],
-        final_div_factor=config["final_div_factor"],
-    )
-
-
-def _plateau(optimizer: Optimizer, config: Mapping[str, Any], monitor: str) -> dict[str, Any]:
-    mode = monitor_mode(monitor)
-    scheduler = lrs.ReduceLROnPlateau(
-        optimizer, mode=mode, factor=config["factor"], patience=config["patience"], threshold=0.0
-    )
-    return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
-
-
-def _step(
-    optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, steps_per_epoch: int
-) -> lrs.LRScheduler:
-    if config["every_epochs"] <= 0:
-        raise ValueError(f"every_epochs must be positive, got {config['every_epochs']}")
-    every = max(1, round(config["every_epochs"] * steps_per_epoch))
-    return lrs.StepLR(optimizer, step_size=every, gamma=config["gamma"])
-
-
-SCHEDULES: dict[str, Callable[..., Any]] = {
-    "constant": _constant,
-    "step": _step,
-    "cosine": _cosine,
-    "onecycle": _onecycle,
-    "plateau": _plateau,
-}
 
 
 def build_optimizer(model: nn.Module, config: Mapping[str, Any]) -> Optimizer:
@@ -130,34 +71,6 @@ def _scale_rates(optimizer: Optimizer) -> Optimizer:
     return optimizer
 
 
-def build_scheduler(
-    optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, steps_per_epoch: int, monitor: str
-) -> dict[str, Any]:
-    """Build a schedule in the shape that Lightning's ``configure_optimizers`` returns.
-
-    Args:
-        optimizer: Its learning rate is the peak of the schedule.
-        config: ``name`` (one of `SCHEDULES`) and the options of that schedule.
-        total_steps: Optimizer steps of the training.
-        steps_per_epoch: Optimizer steps of an epoch.
-        monitor: Metric that ``plateau`` watches.
-
-    Raises:
-        FerError: The name is unknown, or an option is out of range.
-    """
-    name = config["name"]
-    if name not in SCHEDULES:
-        hint = did_you_mean(name, SCHEDULES)
-        raise FerError(f"scheduler.name: expected one of {', '.join(SCHEDULES)}, got {name!r}.{hint}")
-    try:
-        if name == "plateau":
-            return _plateau(optimizer, config, monitor)
-        scheduler = SCHEDULES[name](optimizer, config, total_steps, steps_per_epoch)
-    except (TypeError, ValueError, ZeroDivisionError) as error:
-        raise FerError(f"scheduler={name}: invalid options: {error}") from error
-    return {"scheduler": scheduler, "interval": "step"}
-
-
 class SAM(Optimizer):
     """Optimizer that steps along the gradient at the worst point nearby, which leads to flat minima.
 
@@ -182,7 +95,7 @@ class SAM(Optimizer):
     """
 
     def __init__(self, base: Optimizer, model: nn.Module, rho: float) -> None:
-        """Wrap an optimizer; ``Optimizer.__init__`` is not called, as it would create new groups."""
+        """Wrap an optimizer; ``Optimizer.__init__`` is not called because it would create new groups."""
         if not rho > 0.0:
             raise FerError(f"optimizer.rho: expected a number above 0, e.g. 0.05, got {rho}.")
         self.base, self.model, self.rho = base, model, rho
@@ -260,7 +173,7 @@ class SAM(Optimizer):
             if isinstance(module, _BatchNorm) and module.track_running_stats
         ]
         self.second_pass = True
-        # in training mode they then use the statistics of the batch without updating the running ones
+        # In training mode they then use the statistics of the batch without updating the running ones.
         for norm in norms:
             norm.track_running_stats = False
         try:
@@ -269,3 +182,90 @@ class SAM(Optimizer):
             self.second_pass = False
             for norm in norms:
                 norm.track_running_stats = True
+
+
+def _constant(optimizer: Optimizer, config: Mapping[str, Any], *_: int) -> lrs.LRScheduler:
+    return lrs.ConstantLR(optimizer, factor=1.0)
+
+
+def _cosine(optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, _: int) -> lrs.LRScheduler:
+    """Linear warm-up, then cosine decay to ``final_share`` of the peak.
+
+    Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
+    """
+    warmup = max(1, round(config["warmup_share"] * total_steps))
+    length, floor = max(1, total_steps - warmup), config["final_share"]
+    up = lrs.LinearLR(optimizer, start_factor=1.0 / (warmup + 1), total_iters=warmup)
+    # A factor keeps the ratios between the rates of the layers; CosineAnnealingLR has one minimum for all.
+    down = lrs.LambdaLR(
+        optimizer, lambda step: floor + (1 - floor) * (1 + math.cos(math.pi * min(step / length, 1.0))) / 2
+    )
+    return lrs.SequentialLR(optimizer, [up, down], milestones=[warmup])
+
+
+def _onecycle(optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, _: int) -> lrs.LRScheduler:
+    """Warm-up, then decay to almost zero (1cycle, Smith & Topin 2018, https://arxiv.org/abs/1708.07120)."""
+    return lrs.OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
+        total_steps=max(2, total_steps),
+        pct_start=config["warmup_share"],
+        anneal_strategy=config["anneal"],
+        cycle_momentum=False,
+        div_factor=config["div_factor"],
+        final_div_factor=config["final_div_factor"],
+    )
+
+
+def _plateau(optimizer: Optimizer, config: Mapping[str, Any], monitor: str) -> dict[str, Any]:
+    mode = monitor_mode(monitor)
+    scheduler = lrs.ReduceLROnPlateau(
+        optimizer, mode=mode, factor=config["factor"], patience=config["patience"], threshold=0.0
+    )
+    return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
+
+
+def _step(
+    optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, steps_per_epoch: int
+) -> lrs.LRScheduler:
+    if config["every_epochs"] <= 0:
+        raise ValueError(f"every_epochs must be positive, got {config['every_epochs']}")
+    every = max(1, round(config["every_epochs"] * steps_per_epoch))
+    return lrs.StepLR(optimizer, step_size=every, gamma=config["gamma"])
+
+
+SCHEDULES: dict[str, Callable[..., Any]] = {
+    "constant": _constant,
+    "step": _step,
+    "cosine": _cosine,
+    "onecycle": _onecycle,
+    "plateau": _plateau,
+}
+
+
+def build_scheduler(
+    optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, steps_per_epoch: int, monitor: str
+) -> dict[str, Any]:
+    """Build a schedule in the shape that Lightning's ``configure_optimizers`` returns.
+
+    Args:
+        optimizer: Its learning rate is the peak of the schedule.
+        config: ``name`` (one of `SCHEDULES`) and the options of that schedule.
+        total_steps: Optimizer steps of the training.
+        steps_per_epoch: Optimizer steps of an epoch.
+        monitor: Metric that ``plateau`` watches.
+
+    Raises:
+        FerError: The name is unknown, or an option is out of range.
+    """
+    name = config["name"]
+    if name not in SCHEDULES:
+        hint = did_you_mean(name, SCHEDULES)
+        raise FerError(f"scheduler.name: expected one of {', '.join(SCHEDULES)}, got {name!r}.{hint}")
+    try:
+        if name == "plateau":
+            return _plateau(optimizer, config, monitor)
+        scheduler = SCHEDULES[name](optimizer, config, total_steps, steps_per_epoch)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise FerError(f"scheduler={name}: invalid options: {error}") from error
+    return {"scheduler": scheduler, "interval": "step"}

@@ -1,6 +1,7 @@
-"""Progress of a run: training metrics and speed per epoch, printed epoch lines, and the expected duration.
+"""What a run logs and prints about its progress, and its plots.
 
-Also the texts printed at the start and the end of a run, and its plots.
+Training metrics and speed of each epoch, a printed line per epoch, the expected duration, the header at the
+start, and the summary at the end.
 """
 
 import math
@@ -27,10 +28,9 @@ from fer.core.labels import LabelSpace
 from fer.data.datamodule import EmotionDataModule
 from fer.data.duplicates import format_summary
 from fer.models import count_parameters
+from fer.training.metrics import PER_EMOTION
 from fer.training.module import EmotionModule
 from fer.training.recorder import SELECTION, RunRecorder
-
-METRICS = ("f1", "precision", "recall")
 
 
 class TrainMetricsLogger(Callback):
@@ -44,7 +44,7 @@ class TrainMetricsLogger(Callback):
 
     @property
     def state_key(self) -> str:
-        """Return the key of this callback's state in checkpoints, which older checkpoints have as well."""
+        """Return the key of this callback's state in checkpoints; unchanged, so that older ones load."""
         return "Pace"
 
     def state_dict(self) -> dict[str, float]:
@@ -84,7 +84,7 @@ class TrainMetricsLogger(Callback):
         """Log the metrics."""
         self._pause(pl_module)
         metrics = {
-            # the head has the highest rate
+            # The head has the highest rate.
             "lr": max(group["lr"] for group in trainer.optimizers[0].param_groups),
             "perf/images_per_second": self._images * trainer.world_size / max(self._seconds, 1e-9),
             "perf/fit_seconds": self._fit_seconds(),
@@ -149,11 +149,11 @@ class DurationEstimate(Callback):
     def __init__(self, frozen_epochs: int = 0, after: float = 20.0, min_duration: float = 600.0) -> None:
         self.frozen_epochs, self.after, self.min_duration = frozen_epochs, after, min_duration
         self._start: tuple[int, float] | None = None
-        # phases (is the backbone frozen?) for which the estimate was printed
+        # Whether the backbone was frozen, for each estimate that was printed.
         self._printed: set[bool] = set()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Restart the measurement; after a complete epoch its own line shows the speed."""
+        """Restart the measurement; after a complete epoch, the line of that epoch shows the speed."""
         self._start = None
 
     def on_train_batch_end(
@@ -168,15 +168,15 @@ class DurationEstimate(Callback):
         elif time.perf_counter() - self._start[1] >= self.after:
             self._printed.add(is_frozen)
             seconds = (_now(pl_module) - self._start[1]) / (batch_idx - self._start[0])
-            if trainer.is_global_zero and (line := self._line(trainer, seconds, len(batch["index"]))):
+            if trainer.is_global_zero and (line := self._format_line(trainer, seconds, len(batch["index"]))):
                 bar = trainer.progress_bar_callback
                 bar.print(line) if bar else print(line, flush=True)
 
-    def _line(self, trainer: pl.Trainer, seconds: float, images: int) -> str | None:
+    def _format_line(self, trainer: pl.Trainer, seconds: float, images: int) -> str | None:
         """Return the line to print; None for a short run.
 
         Args:
-            trainer: Of the run.
+            trainer: Trainer of the run.
             seconds: Time per batch.
             images: Images per batch and process.
         """
@@ -232,7 +232,7 @@ def save_plots(folder: Path, recorder: RunRecorder, labels: LabelSpace) -> None:
     title = f"Epoch {epoch}, {int(counts.sum()):,} images ({SELECTION})"
     save_figure(plot_confusion_matrix(counts, labels.names, title), plots / "confusion_matrix.png")
     f1, precision, recall = (
-        {name: best.get(f"val/{metric}/{name}", math.nan) for name in labels.names} for metric in METRICS
+        {name: best.get(f"val/{metric}/{name}", math.nan) for name in labels.names} for metric in PER_EMOTION
     )
     support = dict(zip(labels.names, counts.sum(1).tolist(), strict=True))
     save_figure(plot_per_emotion(f1, precision, recall, support, title), plots / "per_emotion.png")
@@ -243,7 +243,7 @@ def print_summary(folder: Path, recorder: RunRecorder, labels: LabelSpace, secon
 
     Args:
         folder: The run folder.
-        recorder: Of the run's metrics.
+        recorder: Recorder of the run's metrics.
         labels: Label space of the model.
         seconds: Duration of the fit.
     """
@@ -268,8 +268,10 @@ def _print_scores(console: Console, best: dict[str, float], counts: np.ndarray) 
 
 
 def _summary_table(best: dict[str, float], counts: np.ndarray, labels: LabelSpace) -> Table:
-    table = Table("emotion", *(Column(name, justify="right") for name in ("images", *METRICS)), box=SIMPLE)
+    table = Table(
+        "emotion", *(Column(name, justify="right") for name in ("images", *PER_EMOTION)), box=SIMPLE
+    )
     for name, support in zip(labels.names, counts.sum(1), strict=True):
-        cells = [f"{best[f'val/{metric}/{name}']:.1%}" if support else "-" for metric in METRICS]
+        cells = [f"{best[f'val/{metric}/{name}']:.1%}" if support else "-" for metric in PER_EMOTION]
         table.add_row(name, f"{support:,}", *cells)
     return table

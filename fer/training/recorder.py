@@ -1,4 +1,4 @@
-"""RunRecorder: metrics of a run per epoch, in memory and in ``metrics.csv``; and plots and tables in W&B."""
+"""Recording of a run: its metrics per epoch in ``metrics.csv``, and plots and tables in W&B."""
 
 import csv
 import math
@@ -19,10 +19,10 @@ from fer.analysis.plots.confusion import plot_confusion_matrix
 from fer.core.errors import FerError
 from fer.training.monitor import monitor_mode
 
-COLUMNS = ("emotion", "precision", "recall", "f1", "support")
+_TABLE_COLUMNS = ("emotion", "precision", "recall", "f1", "support")
 # Half the resolution of the images in plots/: sufficient for a dashboard.
-DPI = 100
-STEP = "trainer/global_step"
+_WANDB_DPI = 100
+_STEP_KEY = "trainer/global_step"
 # Shown with all metrics of the split that selected the epoch: they are biased upwards.
 SELECTION = "validation, selection split"
 
@@ -133,7 +133,7 @@ class WandbReport(Callback):
 
     Args:
         logger: The run's W&B logger.
-        recorder: Knows the best epoch; must come before this callback.
+        recorder: Determines the best epoch; must come before this callback in the Trainer.
         log_model: Upload the best checkpoint as an artifact.
     """
 
@@ -141,7 +141,7 @@ class WandbReport(Callback):
         self.logger, self.recorder, self.log_model = logger, recorder, log_model
         self._reported: dict[str, float] | None = None
         self._executor = ThreadPoolExecutor(1, "confusion-plot")
-        # (step, image) in order of the steps
+        # (step, image), in the order of the steps.
         self._images: list[tuple[int, Future[Any]]] = []
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -174,7 +174,7 @@ class WandbReport(Callback):
             "val/confusion_chart": _confusion_chart(counts, names),
             "val/emotions": _emotion_table(best, counts, names),
         }
-        run.log(tables | {STEP: step})
+        run.log(tables | {_STEP_KEY: step})
         run.summary.update({f"best/{name.removeprefix('val/')}": value for name, value in best.items()})
         image = self._executor.submit(_confusion_image, counts, names, int(best["epoch"]))
         self._images.append((step, image))
@@ -183,10 +183,10 @@ class WandbReport(Callback):
         """Log the finished images; W&B is called from the main thread only."""
         while self._images and self._images[0][1].done():
             step, image = self._images.pop(0)
-            self.logger.experiment.log({"val/confusion_picture": image.result(), STEP: step})
+            self.logger.experiment.log({"val/confusion_picture": image.result(), _STEP_KEY: step})
 
     def _log_remaining_images(self) -> None:
-        # waits for the images in work
+        # Waits for the images that are being rendered.
         self._executor.shutdown()
         self._log_rendered_images()
 
@@ -196,7 +196,7 @@ class WandbReport(Callback):
         run = self.logger.experiment
         metadata = {"best": self.recorder.best, "manifest": dict(pl_module.hparams["manifest"])}
         artifact = wandb.Artifact(f"{run.name}-best", type="model", metadata=metadata)
-        # The file is not copied, neither in the run folder nor in W&B's cache.
+        # The options avoid a copy of the file in the run folder and in W&B's cache.
         artifact.add_file(str(path), name="best.ckpt", policy="immutable", skip_cache=True)
         run.log_artifact(artifact, aliases=["best"])
 
@@ -219,21 +219,21 @@ def _confusion_image(counts: np.ndarray, names: tuple[str, ...], epoch: int) -> 
     import wandb
 
     title = f"Epoch {epoch}, {int(counts.sum()):,} images ({SELECTION})"
-    return wandb.Image(render_figure(plot_confusion_matrix(counts, names, title)), caption=title)
+    return wandb.Image(_render_figure(plot_confusion_matrix(counts, names, title)), caption=title)
 
 
 def _emotion_table(best: dict[str, float], counts: np.ndarray, names: tuple[str, ...]) -> Any:
     import wandb
 
     rows = [
-        [name, *(best.get(f"val/{column}/{name}") for column in COLUMNS[1:4]), int(counts[i].sum())]
+        [name, *(best.get(f"val/{column}/{name}") for column in _TABLE_COLUMNS[1:4]), int(counts[i].sum())]
         for i, name in enumerate(names)
     ]
-    return wandb.Table(columns=list(COLUMNS), data=rows)
+    return wandb.Table(columns=list(_TABLE_COLUMNS), data=rows)
 
 
-def render_figure(figure: Any) -> np.ndarray:
+def _render_figure(figure: Any) -> np.ndarray:
     """Return a figure as uint8 ``(H, W, 3)``."""
-    figure.set_dpi(DPI)
+    figure.set_dpi(_WANDB_DPI)
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()

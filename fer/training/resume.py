@@ -167,6 +167,7 @@ def _differences(
 
 
 def _nested_last(difference: str) -> tuple[int, str]:
+    """Return a sort key that puts keys of groups after top-level keys."""
     key = difference.partition(" ")[0]
     return key.count("."), key
 
@@ -179,8 +180,6 @@ def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return dotted key -> value; an empty group has no key."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        inner = (
-            _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-        )
-        flat |= inner
+        key = f"{prefix}{name}"
+        flat |= _flatten(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
     return flat

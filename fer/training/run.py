@@ -1,4 +1,4 @@
-"""A training run from a resolved config: read data, build module and trainer, fit, write the results."""
+"""Train with a resolved config: read data, build module and trainer, fit, write the results."""
 
 import logging
 import time
@@ -66,8 +66,8 @@ def run(
         folder: The existing folder for all files of the run.
         resume: Resume the run in the folder.
         data: The result of `read_data` for this config, if it was read before.
-        callbacks: Additional Lightning callbacks. If one has a string attribute ``ended_as``, that is the
-            final status of the run instead of ``finished``.
+        callbacks: Additional Lightning callbacks. If one has a string attribute ``final_status``, that is
+            the status of the run in ``run.json`` instead of ``finished``.
         quiet: Print nothing and save no plots, e.g. for one run of many.
 
     Returns:
@@ -83,7 +83,7 @@ def run(
     checkpoint = last_checkpoint(folder) if resume else None
     module = _build_module(config, datamodule, data.manifest, checkpoint)
     recorder = RunRecorder(folder / "metrics.csv", config["monitor"])
-    # Built once without loggers: options that the Trainer rejects raise before anything is written.
+    # Built without loggers first, so that options that the Trainer rejects raise before anything is written.
     dry_trainer = build_trainer(config, folder, [], recorder, module.model)
     before = read_record(folder) if resume else {}
     if before:
@@ -102,6 +102,30 @@ def run(
     return recorder.best or {}
 
 
+def read_data(config: Mapping[str, Any]) -> RunData:
+    """Read the data set of a config, and search it for duplicates."""
+    complete = read_dataset(config["datamodule"])
+    dataset, duplicates = check_duplicates(complete, config["datamodule"]["drop_leaks"])
+    return RunData(dataset, duplicates, splits.manifest(dataset, full_data=complete))
+
+
+def build_datamodule(config: Mapping[str, Any], data: RunData) -> EmotionDataModule:
+    """Build the DataModule of a config."""
+    options = config["datamodule"]
+    return EmotionDataModule(
+        data.dataset,
+        batch_size=options["batch_size"],
+        eval_batch_size=options["eval_batch_size"],
+        image_size=config["model"]["image_size"],
+        augmentation=AugmentationConfig(**config["augmentation"]),
+        progressive=config["progressive"],
+        seed=config["seed"],
+        oversample=config["imbalance"]["name"] == "oversample",
+        duplicates=data.duplicates,
+        workers=options.get("workers", 0),
+    )
+
+
 def _build_module(
     config: dict[str, Any],
     datamodule: EmotionDataModule,
@@ -110,7 +134,7 @@ def _build_module(
 ) -> EmotionModule:
     label_space = labels.to_dict(datamodule.data.labels)
     counts, channels = datamodule.train_counts, datamodule.image_channels
-    # a resumed run loads its weights from the checkpoint, so pretrained ones are not needed
+    # A resumed run loads its weights from the checkpoint, so pretrained ones are not needed.
     model_config = config["model"] if checkpoint is None else {**config["model"], "pretrained": False}
     module = EmotionModule(
         {**config, "model": model_config},
@@ -120,14 +144,29 @@ def _build_module(
         manifest,
         datamodule.label_given_vote,
     )
-    # the stored config keeps the original value of pretrained
+    # The stored config keeps the original value of pretrained.
     module.config = module.hparams["config"] = config
     check_monitor_emotion(config["monitor"], module.labels)
     check_compatibility(config, module, datamodule)
+    # Raises FerError for an image size that the network cannot process.
     for _, size in config["progressive"]:
         probe(module.model, (datamodule.image_channels, size, size))
     _load_weights(module, manifest, checkpoint)
     return module
+
+
+def _load_weights(module: EmotionModule, manifest: dict[str, Any], checkpoint: Path | None) -> None:
+    """Load the initial weights named in the config, and record their provenance.
+
+    A resumed run takes the provenance from its checkpoint; Lightning loads the weights from there later.
+    """
+    if checkpoint is not None:
+        trained = load_checkpoint(checkpoint)
+        check_same_stem(trained.model.backbone, module.model.backbone, checkpoint)
+        module.hparams["init_from"] = trained.init_from
+    elif initial := load_initial_weights(module.model, module.config["model"], module.labels, manifest):
+        module.hparams["init_from"] = initial.record
+        rank_zero_only(print)(*initial.messages, sep="\n", flush=True)
 
 
 def _train(
@@ -152,20 +191,6 @@ def _train(
             _save_and_log_plots(folder, recorder, trainer, module)
     if not quiet:
         rank_zero_only(print_summary)(folder, recorder, module.labels, record["fit_seconds"])
-
-
-def _load_weights(module: EmotionModule, manifest: dict[str, Any], checkpoint: Path | None) -> None:
-    """Load the initial weights named in the config, and record their provenance.
-
-    A resumed run takes the provenance from its checkpoint; Lightning loads the weights from there later.
-    """
-    if checkpoint is not None:
-        trained = load_checkpoint(checkpoint)
-        check_same_stem(trained.model.backbone, module.model.backbone, checkpoint)
-        module.hparams["init_from"] = trained.init_from
-    elif initial := load_initial_weights(module.model, module.config["model"], module.labels, manifest):
-        module.hparams["init_from"] = initial.record
-        rank_zero_only(print)(*initial.messages, sep="\n", flush=True)
 
 
 @rank_zero_only
@@ -223,10 +248,10 @@ def _fit(
         trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
-        statuses = [getattr(callback, "ended_as", None) for callback in trainer.callbacks]  # type: ignore[attr-defined]
+        statuses = [getattr(callback, "final_status", None) for callback in trainer.callbacks]  # type: ignore[attr-defined]
         record["status"] = next(filter(None, statuses), "finished")
     except SystemExit as error:
-        # Lightning exits on Ctrl-C
+        # Lightning turns Ctrl-C into an exit.
         record["status"] = "interrupted"
         raise KeyboardInterrupt from error
     except BaseException as error:
@@ -244,27 +269,3 @@ def _silence_lightning() -> None:
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")
-
-
-def read_data(config: Mapping[str, Any]) -> RunData:
-    """Read the data set of a config, and search it for duplicates."""
-    complete = read_dataset(config["datamodule"])
-    dataset, duplicates = check_duplicates(complete, config["datamodule"]["drop_leaks"])
-    return RunData(dataset, duplicates, splits.manifest(dataset, full_data=complete))
-
-
-def build_datamodule(config: Mapping[str, Any], data: RunData) -> EmotionDataModule:
-    """Build the DataModule of a config."""
-    options = config["datamodule"]
-    return EmotionDataModule(
-        data.dataset,
-        batch_size=options["batch_size"],
-        eval_batch_size=options["eval_batch_size"],
-        image_size=config["model"]["image_size"],
-        augmentation=AugmentationConfig(**config["augmentation"]),
-        progressive=config["progressive"],
-        seed=config["seed"],
-        oversample=config["imbalance"]["name"] == "oversample",
-        duplicates=data.duplicates,
-        workers=options.get("workers", 0),
-    )

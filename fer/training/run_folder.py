@@ -1,4 +1,4 @@
-"""The run folder: its name, ``config.yaml`` and ``run.json``."""
+"""The run folder: its name, and reading and writing ``config.yaml``, ``run.json`` and ``metrics.csv``."""
 
 import csv
 import json
@@ -22,6 +22,7 @@ from fer.core.errors import FerError
 from fer.core.paths import atomic_write
 
 PACKAGES = ("fer-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "numpy")
+# Rows of metrics.csv, one per epoch: metric -> value.
 Rows = Sequence[Mapping[str, float]]
 
 
@@ -51,8 +52,32 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
+def read_metrics(path: str | Path) -> list[dict[str, float]]:
+    """Read the ``metrics.csv`` of a run. A metric that an epoch lacks is not in its row.
+
+    Raises:
+        FerError: The file is missing or not a table of numbers.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [_numbers(row) for row in csv.DictReader(file)]
+    except OSError as error:
+        raise FerError(
+            f"{path}: expected a readable file, got {error.strerror!r}. Use the metrics.csv of a run folder."
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise FerError(
+            f"{path}: expected one row of numbers per epoch, as fer-train writes; {error}."
+        ) from error
+
+
+def _numbers(row: Mapping[str, str]) -> dict[str, float]:
+    return {name: float(value) for name, value in row.items() if value}
+
+
 def command_line() -> str:
-    """Return the command that started this process, with passwords in URLs (``://me:secret@``) masked."""
+    """Return the command that started this process, with passwords in URLs (``://user:password@``) masked."""
     return re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", shlex.join(["fer-train", *sys.argv[1:]]))
 
 
@@ -60,14 +85,22 @@ def command_line() -> str:
 def environment() -> dict[str, Any]:
     """Return package versions, commit and machine, for reproducibility.
 
-    Cached: the code of a process is what it has loaded, whatever is checked out while a sweep runs.
+    Cached because a process runs the code that it loaded, even if another commit is checked out meanwhile.
     """
     return {
         "python": sys.version.split()[0],
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: package_version(name) for name in PACKAGES},
         "commit": _commit(),
         "machine": {"system": platform.platform(), "cpus": os.cpu_count()},
     }
+
+
+def package_version(name: str) -> str | None:
+    """Return the version of an installed package; None if it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _write(path: Path, text: str) -> None:
@@ -75,17 +108,10 @@ def _write(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _commit() -> str | None:
     """Return the commit of the checkout that this code is in, with ``+`` if tracked files were changed."""
     checkout = Path(fer.__file__).resolve().parent.parent
-    # an installed package is not in a checkout, whatever is next to it
+    # An installed package may be inside another project's checkout.
     if not (checkout / ".git").exists():
         return None
     try:
@@ -98,28 +124,3 @@ def _commit() -> str | None:
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-
-def read_metrics(path: str | Path) -> list[dict[str, float]]:
-    """Read the ``metrics.csv`` of a run. A metric that an epoch lacks is not in its row.
-
-    Raises:
-        FerError: The file is missing or not a table of numbers.
-    """
-    path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [_numbers(row) for row in csv.DictReader(file)]
-    except OSError as error:
-        reason = error.strerror
-        raise FerError(
-            f"{path}: cannot be read ({reason}). fer-train writes it as RUN/metrics.csv."
-        ) from error
-    except (ValueError, TypeError) as error:
-        raise FerError(
-            f"{path}: expected one row of numbers per epoch, as fer-train writes; {error}."
-        ) from error
-
-
-def _numbers(row: Mapping[str, str]) -> dict[str, float]:
-    return {name: float(value) for name, value in row.items() if value}

@@ -1,4 +1,4 @@
-"""Lightning's Trainer for a run: callbacks, devices and precision; checks of its options, readable errors."""
+"""Lightning's Trainer for a run: callbacks, devices, precision, checks of options, and readable errors."""
 
 import os
 import re
@@ -56,7 +56,7 @@ def build_trainer(
         config: The resolved config.
         folder: The run folder.
         loggers: Open loggers.
-        recorder: Of the run's metrics.
+        recorder: Recorder of the run's metrics.
         model: The network; precision ``auto`` depends on it.
         extra_callbacks: Callbacks in addition to those of the config.
         quiet: Show no progress.
@@ -70,7 +70,7 @@ def build_trainer(
         **config["trainer"],
         "precision": choose_precision(precision, accelerator, model),
         "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
-        # the DataModule shards the data: Lightning's sampler would repeat images
+        # The DataModule shards the data; Lightning's sampler would repeat images.
         "use_distributed_sampler": False,
     }
     _check_devices(options)
@@ -131,7 +131,7 @@ def choose_precision(name: str | int, accelerator: str, model: nn.Module) -> Any
         return "32-true"
     has_fast_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     if not has_fast_bf16 or any(map(_is_strided_depthwise, model.modules())):
-        # emulated bf16 is ten times slower
+        # Emulated bf16 is ten times slower.
         return "32-true"
     return "bf16-mixed"
 
@@ -161,7 +161,7 @@ def check_compatibility(
             "passes over each batch, which gradient accumulation does not support."
         )
     if config["optimizer"].get("layer_decay") is not None:
-        # raises FerError for a model without layers
+        # Raises FerError for a model without layers.
         module.model.group_matcher()
     if config["trainer"]["limit_val_batches"] == 0:
         _check_without_validation(config)

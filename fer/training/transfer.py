@@ -206,7 +206,7 @@ def _compare_cells(current: float, trained: float) -> Iterator[str]:
 
     A stem with and without a stride has the same keys and shapes, but computes other features.
     """
-    # smaller differences come from image sizes that are not a multiple of the stride
+    # Smaller differences come from image sizes that are not a multiple of the stride.
     if max(current, trained) >= 1.5 * min(current, trained):
         yield (
             f"  backbone: a feature-map cell covers {current:.0f} px, but {trained:.0f} px in training; "

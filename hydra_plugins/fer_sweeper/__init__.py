@@ -20,14 +20,14 @@ ConfigStore.instance().store(group="hydra/sweeper", name="fer", node=FerSweeperC
 
 
 class FerSweeper(Sweeper):
-    """Search with Optuna: see `fer.sweep.sweeper`."""
+    """Search with Optuna, in `fer.sweep.sweeper`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep Hydra's context and the config."""
+        """Store Hydra's context and the config."""
         self.hydra_context, self.config = hydra_context, config
 
     def sweep(self, arguments: list[str]) -> Sequence[None]:
-        """Run the whole sweep; ``arguments`` are the overrides of the command line."""
+        """Run the sweep to its end; ``arguments`` are the overrides of the command line."""
         from fer.sweep.sweeper import run_sweep
 
         assert self.hydra_context is not None

@@ -1,1 +1,1 @@
-"""The report of a sweep: a page, a printed summary, and the best recipes confirmed over new seeds."""
+"""The report of a sweep: a page, a printed summary, and confirmation of the best recipes over new seeds."""

@@ -1,4 +1,7 @@
-"""Confirmation of a sweep: its best recipes trained again over new seeds, each run a separate fer-train."""
+"""Confirmation of a sweep: train its best recipes again over new seeds, and measure the selection bias.
+
+Each run is a separate fer-train. The page shows the bias, and a paired comparison of the recipes.
+"""
 
 import json
 import math
@@ -11,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import is_zipfile
 
 from optuna.trial import FrozenTrial
@@ -20,13 +24,16 @@ from fer.analysis.metrics.comparison import Candidate, compare
 from fer.analysis.metrics.matching import match_images
 from fer.analysis.report.document import Cell, Section, Table
 from fer.core.errors import FerError
-from fer.evaluation.compared_runs import ComparedRun, load_compared_runs
 from fer.evaluation.sections.comparison import comparison_section
 from fer.sweep.report.results import SweepResults, format_difference, format_value, overrides_of, unit
 from fer.sweep.report.sections import PageSection, without_empty_columns
 from fer.training.run_folder import read_record
 
-METRICS = {"val/macro_f1": "macro_f1", "val/uar": "uar", "val/loss": "log_loss"}
+if TYPE_CHECKING:
+    from fer.evaluation.compared_runs import ComparedRun
+
+# Objective of a sweep -> metric of the paired comparison; accuracy for the others.
+_COMPARED_METRICS = {"val/macro_f1": "macro_f1", "val/uar": "uar", "val/loss": "log_loss"}
 _METHOD = (
     "Selection bias: value in the search minus the mean over new seeds. Both are of the same validation "
     "images, so the chance of drawing these images affects both. The interval is a t-interval over seeds, "
@@ -53,6 +60,27 @@ class Confirmation:
     def name(self) -> str:
         """Return its name on the page."""
         return f"trial {self.trial.number}"
+
+
+@dataclass(frozen=True)
+class SelectionBias:
+    """The value of a recipe in the search, compared with its runs over new seeds.
+
+    Attributes:
+        searched: The value that it was selected by.
+        mean: Mean over the new seeds.
+        value: How much better the value in the search is; above 0 the search was too optimistic.
+        low: Lower limit of the 95 % interval of ``value``; None if no recipe has two runs.
+        high: Upper limit.
+        seeds: Number of new seeds.
+    """
+
+    searched: float
+    mean: float
+    value: float
+    low: float | None
+    high: float | None
+    seeds: int
 
 
 def confirm(sweep: SweepResults, seeds: int, best: int) -> None:
@@ -95,8 +123,8 @@ def load_confirmations(sweep: SweepResults) -> list[Confirmation]:
 def confirm_folder(sweep: SweepResults) -> Path:
     """Return the folder of a sweep's runs over new seeds.
 
-    Its name contains the study's key: W&B identifies these runs by the name of this folder and their own, and
-    a new sweep in the folder of an old one must not take over the old confirmations.
+    Its name contains the study's key. W&B identifies these runs by the names of this folder and of the run
+    folder, and a new sweep in the folder of an old one must not use the old confirmations.
     """
     key = sweep.study.user_attrs.get("key")
     return sweep.folder / (f"confirm_{key}" if key else "confirm")
@@ -105,14 +133,14 @@ def confirm_folder(sweep: SweepResults) -> Path:
 def new_seeds(sweep: SweepResults, number: int) -> list[int]:
     """Return the smallest seeds from 1 that no trial of the sweep was trained with."""
     used = {sweep.study.user_attrs["base"].get("seed")}
-    overrides = [override for trial in sweep.trials for override in overrides_of(trial)]
+    overrides = [item for trial in sweep.trials for item in overrides_of(trial)]
     used |= {int(item.removeprefix("seed=")) for item in overrides if re.fullmatch(r"seed=\d+", item)}
     return [seed for seed in range(1, number + len(used) + 1) if seed not in used][:number]
 
 
 def _overrides(sweep: SweepResults, trial: FrozenTrial, seed: int, folder: Path) -> list[str]:
-    kept = [override for override in sweep.full_overrides(trial) if not override.startswith("seed=")]
-    return [*kept, f"seed={seed}", f"hydra.run.dir={json.dumps(str(folder), ensure_ascii=False)}"]
+    without_seed = [item for item in sweep.full_overrides(trial) if not item.startswith("seed=")]
+    return [*without_seed, f"seed={seed}", f"hydra.run.dir={json.dumps(str(folder), ensure_ascii=False)}"]
 
 
 def _train(overrides: Sequence[str], folder: Path) -> None:
@@ -123,7 +151,7 @@ def _train(overrides: Sequence[str], folder: Path) -> None:
     else:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "fer.training.hydra_app", *overrides]
+    command = [sys.executable, "-m", "fer.training.cli", *overrides]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode or read_record(folder).get("status") != "finished":
         raise FerError(
@@ -148,27 +176,6 @@ def _record_files(sweep: SweepResults, trial: FrozenTrial) -> Iterator[Path]:
         confirm_folder(sweep).glob(f"trial_{trial.number}_s*/run.json"),
         key=lambda path: int(path.parent.name.rpartition("_s")[2]),
     )
-
-
-@dataclass(frozen=True)
-class SelectionBias:
-    """The value of a recipe in the search, compared with its runs over new seeds.
-
-    Attributes:
-        searched: The value that it was selected by.
-        mean: Mean over the new seeds.
-        value: How much better the value in the search is; above 0 the search was too optimistic.
-        low: Lower limit of the 95 % interval of ``value``; None if no recipe has two runs.
-        high: Upper limit.
-        seeds: Number of new seeds.
-    """
-
-    searched: float
-    mean: float
-    value: float
-    low: float | None
-    high: float | None
-    seeds: int
 
 
 def selection_bias(
@@ -215,18 +222,21 @@ def paired_comparison(confirmations: Sequence[Confirmation], objective: str) -> 
     """
     if len(confirmations) < 2:
         return None
-    folders = [str(folder) for one in confirmations for folder in one.folders]
+    # Imports torch, which the rest of the page does not need.
+    from fer.evaluation.compared_runs import load_compared_runs
+
+    folders = [str(folder) for confirmation in confirmations for folder in confirmation.folders]
     runs = load_compared_runs(folders, "val", None, measure=False)
     candidates, first = [], 0
-    for one in confirmations:
-        members = tuple(range(first, first := first + len(one.folders)))
-        candidates.append(_candidate(one.name, members, runs))
+    for confirmation in confirmations:
+        members = tuple(range(first, first := first + len(confirmation.folders)))
+        candidates.append(_candidate(confirmation.name, members, runs))
     (truth, *_) = match_images([run.predictions for run in runs])
-    comparison = compare(truth, candidates, METRICS.get(objective, "accuracy"))
+    comparison = compare(truth, candidates, _COMPARED_METRICS.get(objective, "accuracy"))
     return comparison_section("paired", comparison, truth, "images/s")
 
 
-def _candidate(name: str, members: tuple[int, ...], runs: Sequence[ComparedRun]) -> Candidate:
+def _candidate(name: str, members: tuple[int, ...], runs: Sequence["ComparedRun"]) -> Candidate:
     group = [runs[member] for member in members]
     seconds = [run.record.get("fit_seconds") or 0.0 for run in group]
     return Candidate(
@@ -239,7 +249,7 @@ def _candidate(name: str, members: tuple[int, ...], runs: Sequence[ComparedRun])
 def confirmation_section(
     sweep: SweepResults, confirmations: Sequence[Confirmation], comparison: Section | None, error: str = ""
 ) -> PageSection:
-    """Return the section.
+    """Return the section of the page on the confirmed recipes.
 
     Args:
         sweep: The sweep.
@@ -248,7 +258,9 @@ def confirmation_section(
         error: Why it failed.
     """
     biases = selection_bias(
-        [one.trial.value or 0.0 for one in confirmations], [one.values for one in confirmations], sweep.sign
+        [confirmation.trial.value or 0.0 for confirmation in confirmations],
+        [confirmation.values for confirmation in confirmations],
+        sweep.sign,
     )
     paragraphs = [_PROXY] if sweep.is_proxy else [bias_sentence(sweep, confirmations[0], biases[0]), _METHOD]
     paragraphs += [f"The recipes could not be compared. {error}"] if error else []
@@ -308,11 +320,11 @@ def _table(
     columns = ("recipe", "in the search", "over new seeds", "each seed", column)
     rows: list[tuple[Cell, ...]] = [
         (
-            one.name, format_value(name, one.trial.value), format_value(name, bias.mean),
-            ", ".join(format_value(name, value).removesuffix(" %") for value in one.values),
+            confirmation.name, format_value(name, confirmation.trial.value), format_value(name, bias.mean),
+            ", ".join(format_value(name, value).removesuffix(" %") for value in confirmation.values),
             None if sweep.is_proxy else _with_interval(sweep, bias),
         )
-        for one, bias in zip(confirmations, biases, strict=True)
+        for confirmation, bias in zip(confirmations, biases, strict=True)
     ]  # fmt: skip
     caption = f"{name}: the value that a recipe was selected by, and its mean over new seeds; 95 % intervals."
     return without_empty_columns(Table(columns, rows, caption))

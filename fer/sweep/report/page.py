@@ -19,7 +19,7 @@ from fer.analysis.report.html import (
 from fer.analysis.report.write import write_atomically
 from fer.core.errors import FerError
 from fer.sweep.report import sections as report_sections
-from fer.sweep.report.confirm import confirmation_section, load_confirmations
+from fer.sweep.report.confirm import confirmation_section, load_confirmations, paired_comparison
 from fer.sweep.report.plots import Chart
 from fer.sweep.report.results import SweepResults, format_percent, format_value, search_settings, sweep_costs
 from fer.sweep.report.sections import PageSection
@@ -31,6 +31,79 @@ POLICY = (
 )
 _CONFIG = {"displaylogo": False, "responsive": True, "displayModeBar": False}
 _HERE = Path(__file__).parent
+
+
+def report(sweep: SweepResults) -> Path:
+    """Write ``report.html`` into the sweep's folder atomically, and print the summary.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        FerError: The page cannot be written.
+    """
+    confirmation = _confirmation(sweep)
+    cost = report_sections.cost(sweep)
+    sections = [
+        report_sections.best(sweep), *confirmation, report_sections.history(sweep),
+        report_sections.importance(sweep),
+        report_sections.parallel(sweep), report_sections.slices(sweep), report_sections.curves(sweep), cost,
+        report_sections.trials(sweep),
+    ]  # fmt: skip
+    warnings = list(report_sections.warnings(sweep))
+    subtitle = f"{sweep.objective} · {_counts(sweep)}"
+    path = sweep.folder / "report.html"
+    settings = search_settings(sweep)
+    html = page(f"Sweep {sweep.name}", subtitle, _main_results(sweep), warnings, sections, settings)
+    sweep.folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, html)
+    confirmed = [text for section in confirmation for text in section.paragraphs]
+    _print_summary(sweep, [*warnings, *cost.paragraphs, *confirmed], path)
+    return path
+
+
+def _confirmation(sweep: SweepResults) -> list[PageSection]:
+    """Return the section on confirmed recipes; an empty list if there are none."""
+    if not (confirmations := load_confirmations(sweep)):
+        return []
+    try:
+        comparison = paired_comparison(confirmations, sweep.objective)
+    # E.g. a run folder was moved; the rest of the page is still useful.
+    except FerError as error:
+        return [confirmation_section(sweep, confirmations, None, str(error))]
+    return [confirmation_section(sweep, confirmations, comparison)]
+
+
+def _print_summary(sweep: SweepResults, paragraphs: list[str], path: Path) -> None:
+    print(f"sweep    {sweep.name}: {_counts(sweep)}")
+    if sweep.ranking:
+        best = sweep.ranking[0]
+        value = format_value(sweep.objective, best.value)
+        print(f"best     trial {best.number}, {sweep.objective} {value} (validation, selection split)")
+        print(f"retrain  {sweep.command(best)}")
+        if sweep.is_proxy:
+            print(f"full     {sweep.full_command(best)}")
+    for text in paragraphs:
+        print(text)
+    print(f"report   {path}", flush=True)
+
+
+def _counts(sweep: SweepResults) -> str:
+    return ", ".join(f"{number} {state}" for state, number in sweep.count().items())
+
+
+def _main_results(sweep: SweepResults) -> dict[str, tuple[str, str]]:
+    cards = {}
+    if sweep.ranking:
+        best = sweep.ranking[0]
+        remark = f"trial {best.number}; validation, selection split"
+        cards[f"Best {sweep.objective}"] = (format_value(sweep.objective, best.value), remark)
+    cards["Trials"] = (str(len(sweep.trials)), _counts(sweep))
+    actual, unpruned = sweep_costs(sweep)
+    if actual.images is not None and unpruned.images:
+        percent = format_percent(actual.images / unpruned.images)
+        cards["Image passes"] = (percent, "of those of the same trials without pruning")
+    return cards
 
 
 def page(
@@ -125,78 +198,3 @@ class _SectionRenderer:
 def _command(command: str) -> Markup:
     button = tag("button", "Copy", type="button", class_="copy")
     return tag("div", tag("pre", tag("code", command), tabindex=0), button, class_="command")
-
-
-def report(sweep: SweepResults) -> Path:
-    """Write ``report.html`` into the sweep's folder atomically, and print the summary.
-
-    Returns:
-        The path of the page.
-
-    Raises:
-        FerError: The page cannot be written.
-    """
-    confirmation = _confirmation(sweep)
-    cost = report_sections.cost(sweep)
-    sections = [
-        report_sections.best(sweep), *confirmation, report_sections.history(sweep),
-        report_sections.importance(sweep),
-        report_sections.parallel(sweep), report_sections.slices(sweep), report_sections.curves(sweep), cost,
-        report_sections.trials(sweep),
-    ]  # fmt: skip
-    warnings = list(report_sections.warnings(sweep))
-    subtitle = f"{sweep.objective} · {_counts(sweep)}"
-    path = sweep.folder / "report.html"
-    settings = search_settings(sweep)
-    html = page(f"Sweep {sweep.name}", subtitle, _main_results(sweep), warnings, sections, settings)
-    sweep.folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, html)
-    confirmed = [text for section in confirmation for text in section.paragraphs]
-    _print_summary(sweep, [*warnings, *cost.paragraphs, *confirmed], path)
-    return path
-
-
-def _confirmation(sweep: SweepResults) -> list[PageSection]:
-    """Return the section on confirmed recipes; none if there are none."""
-    if not (confirmations := load_confirmations(sweep)):
-        return []
-    # imports torch, so only if it is needed
-    from fer.sweep.report.confirm import paired_comparison
-
-    try:
-        comparison = paired_comparison(confirmations, sweep.objective)
-    except FerError as error:  # e.g. a run folder that was moved: the rest of the page is still useful
-        return [confirmation_section(sweep, confirmations, None, str(error))]
-    return [confirmation_section(sweep, confirmations, comparison)]
-
-
-def _print_summary(sweep: SweepResults, paragraphs: list[str], path: Path) -> None:
-    print(f"sweep    {sweep.name}: {_counts(sweep)}")
-    if sweep.ranking:
-        best = sweep.ranking[0]
-        value = format_value(sweep.objective, best.value)
-        print(f"best     trial {best.number}, {sweep.objective} {value} (validation, selection split)")
-        print(f"retrain  {sweep.command(best)}")
-        if sweep.is_proxy:
-            print(f"full     {sweep.full_command(best)}")
-    for text in paragraphs:
-        print(text)
-    print(f"report   {path}", flush=True)
-
-
-def _counts(sweep: SweepResults) -> str:
-    return ", ".join(f"{number} {state}" for state, number in sweep.count().items())
-
-
-def _main_results(sweep: SweepResults) -> dict[str, tuple[str, str]]:
-    cards = {}
-    if sweep.ranking:
-        best = sweep.ranking[0]
-        remark = f"trial {best.number}; validation, selection split"
-        cards[f"Best {sweep.objective}"] = (format_value(sweep.objective, best.value), remark)
-    cards["Trials"] = (str(len(sweep.trials)), _counts(sweep))
-    actual, unpruned = sweep_costs(sweep)
-    if actual.images is not None and unpruned.images:
-        percent = format_percent(actual.images / unpruned.images)
-        cards["Image passes"] = (percent, "of those of the same trials without pruning")
-    return cards

@@ -21,7 +21,8 @@ from optuna.visualization import (
 from fer.sweep.plan import SCHEDULE_STEPS
 from fer.sweep.report.results import SweepResults, format_percent
 
-MIN_TRIALS = 10  # with fewer, importances are noise
+# With fewer measured trials, importances are noise.
+MIN_TRIALS = 10
 BEST, OTHER, PRUNED = "#1f5fa8", "#8fa3b8", "#c8ced6"
 _FONT = {"family": "Inter, system-ui, Segoe UI, Roboto, Helvetica, Arial, sans-serif", "size": 13}
 
@@ -70,7 +71,8 @@ def curves(sweep: SweepResults) -> Chart:
     by_trace = {f"Trial{trial.number}": trial for trial in sweep.trials if trial.intermediate_values}
     for trace in figure.data:
         _style_curve(trace, by_trace[trace.name], by_trace[trace.name].number == best)
-    figure.data = sorted(figure.data, key=lambda trace: trace.line.width)  # the best is on top
+    # The best is drawn last, on top of the others.
+    figure.data = sorted(figure.data, key=lambda trace: trace.line.width)
     figure.update_xaxes(title="schedule, %", range=[0, 102])
     figure.update_yaxes(title=sweep.objective)
     return Chart(_styled(figure, 440), f"{sweep.objective} of each trial along its schedule")
@@ -100,7 +102,8 @@ def importance(sweep: SweepResults) -> tuple[Chart | None, str]:
             f"got {number}."
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about choices of few trials; the paragraph says so
+        # Optuna warns about few trials; the paragraph says so too.
+        warnings.simplefilter("ignore")
         importances = get_param_importances(study)
         figure = plot_param_importances(study, target_name=sweep.objective)
     if len(importances) < 2:
@@ -108,7 +111,8 @@ def importance(sweep: SweepResults) -> tuple[Chart | None, str]:
     figure.update_layout(showlegend=False)
     figure.update_traces(marker_color=BEST)
     figure.update_yaxes(title="")
-    figure.update_xaxes(title="importance", range=[0, 1.2 * max(importances.values())])  # room for the labels
+    # Leaves room for the labels.
+    figure.update_xaxes(title="importance", range=[0, 1.2 * max(importances.values())])
     paragraph = (
         f"Computed from the values of all {number} measured trials after {format_percent(fraction)} of their "
         "schedules, a point that each of them reached. Later values exist only for good trials, and would "
@@ -144,11 +148,12 @@ def slices(sweep: SweepResults) -> Iterator[Chart]:
 
 
 def _style_points(trace: Any, study: Study) -> None:
-    numbers = trace.marker.color  # Optuna colours points by the number of their trial
+    # Optuna colours points by the number of their trial.
+    numbers = trace.marker.color
     if isinstance(numbers, str) or numbers is None:
         return
     pruned = [study.trials[number].user_attrs["pruned"] for number in numbers]
-    symbols = ["circle-open" if hollow else "circle" for hollow in pruned]
+    symbols = ["circle-open" if is_pruned else "circle" for is_pruned in pruned]
     marker = {"symbol": symbols, "showscale": False, "color": BEST, "size": 8, "line": {"width": 1.5}}
     trace.update(marker=marker)
 

@@ -1,4 +1,4 @@
-"""The results of a sweep, read from its study: trials, their values, and the commands that train them."""
+"""The results of a sweep, read from its study: trials, values, commands that retrain them, and costs."""
 
 import csv
 import math
@@ -23,8 +23,8 @@ STATES = {
     TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
     TrialState.RUNNING: "running", TrialState.WAITING: "waiting",
 }  # fmt: skip
-_NOT_PERCENT = ("loss", "ece")  # metrics with four decimals instead of per cent
-
+# Metrics that are shown with four decimals instead of per cent.
+_NOT_PERCENT = ("loss", "ece")
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -100,6 +100,33 @@ class SweepResults:
         return shlex.join(["fer-train", *self.full_overrides(trial)])
 
 
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one or more trainings.
+
+    Attributes:
+        images: Image passes: training images, counted each time they are seen; None if the run folder is
+            missing.
+        training: Training time in seconds (wall clock).
+        overhead: Seconds before and after the training, which do not grow with it: reading data, building the
+            network.
+    """
+
+    images: float | None
+    training: float
+    overhead: float
+
+    @property
+    def seconds(self) -> float:
+        """Return the total time in seconds (wall clock)."""
+        return self.training + self.overhead
+
+    def scaled(self, factor: float) -> "Cost":
+        """Return the cost of a training that is ``factor`` times as long."""
+        images = None if self.images is None else factor * self.images
+        return Cost(images, factor * self.training, self.overhead)
+
+
 def overrides_of(trial: FrozenTrial) -> list[str]:
     """Return the overrides that a trial was composed with."""
     stored = trial.user_attrs.get("words")
@@ -110,7 +137,7 @@ def overrides_of(trial: FrozenTrial) -> list[str]:
 
 def parameters_of(trial: FrozenTrial) -> dict[str, str]:
     """Return key of the config -> value of a trial, as text."""
-    return dict(override.split("=", 1) for override in overrides_of(trial))
+    return dict(item.split("=", 1) for item in overrides_of(trial))
 
 
 def load_sweep(folder: Path, storage: str | None, name: str | None) -> SweepResults:
@@ -185,33 +212,6 @@ def _domain_text(domain: dict[str, Any]) -> str:
     return f"{domain['low']} to {domain['high']}{extra}"
 
 
-@dataclass(frozen=True)
-class Cost:
-    """The cost of one or more trainings.
-
-    Attributes:
-        images: Image passes: training images, counted each time they are seen; None if the run folder is
-            missing.
-        training: Training time in seconds (wall clock).
-        overhead: Seconds before and after the training, which do not grow with it: reading data, building the
-            network.
-    """
-
-    images: float | None
-    training: float
-    overhead: float
-
-    @property
-    def seconds(self) -> float:
-        """Return the total time in seconds (wall clock)."""
-        return self.training + self.overhead
-
-    def scaled(self, factor: float) -> "Cost":
-        """Return the cost of a training that is ``factor`` times as long."""
-        images = None if self.images is None else factor * self.images
-        return Cost(images, factor * self.training, self.overhead)
-
-
 def trial_cost(sweep: SweepResults, trial: FrozenTrial) -> Cost:
     """Return the cost of a trial; if its process died, of all its attempts together.
 
@@ -219,10 +219,10 @@ def trial_cost(sweep: SweepResults, trial: FrozenTrial) -> Cost:
     count as training.
     """
     folder = trial_folder(sweep.folder, trial.number)
-    passed = float(trial.user_attrs.get("seconds", 0.0))
-    training = float(read_record(folder).get("fit_seconds") or passed)
+    seconds = float(trial.user_attrs.get("seconds", 0.0))
+    training = float(read_record(folder).get("fit_seconds") or seconds)
     has_started = bool(trial.intermediate_values) or trial.user_attrs.get("share", 0.0) > 0
-    return Cost(_image_passes(folder) if has_started else 0.0, training, max(0.0, passed - training))
+    return Cost(_image_passes(folder) if has_started else 0.0, training, max(0.0, seconds - training))
 
 
 def unpruned_cost(trial: FrozenTrial, cost: Cost) -> Cost:

@@ -24,21 +24,6 @@ from fer.sweep.report.results import (
 _NO_MEASUREMENTS = "No trial has been measured yet."
 
 
-def warnings(sweep: SweepResults) -> Iterator[str]:
-    """Yield facts that change how the page is to be read."""
-    count = sweep.count()
-    if open_ := count.get("running", 0) + count.get("waiting", 0):
-        yield (
-            f"{open_} of {len(sweep.trials)} trials have not ended, so the best trial may change. To resume "
-            "the sweep, run its command again with sweep.resume=true."
-        )
-    if failed := sweep.in_state(TrialState.FAIL):
-        reason = failed[-1].user_attrs.get("error", "no error message was saved")
-        yield f"{len(failed)} of {len(sweep.trials)} trials failed, trial {failed[-1].number} with: {reason}"
-    if not sweep.ranking:
-        yield "No trial has finished, so there is no best trial."
-
-
 @dataclass(frozen=True)
 class PageSection:
     """A section of a sweep's page: text, then commands to copy, tables and plots.
@@ -62,6 +47,21 @@ class PageSection:
     charts: list[Chart] = field(default_factory=list)
     note: str = ""
     tiled: bool = False
+
+
+def warnings(sweep: SweepResults) -> Iterator[str]:
+    """Yield warnings to read before the results: trials that have not ended or failed, no finished trial."""
+    count = sweep.count()
+    if unfinished := count.get("running", 0) + count.get("waiting", 0):
+        yield (
+            f"{unfinished} of {len(sweep.trials)} trials have not ended, so the best trial may change. To "
+            "resume the sweep, run its command again with sweep.resume=true."
+        )
+    if failed := sweep.in_state(TrialState.FAIL):
+        reason = failed[-1].user_attrs.get("error", "no error message was saved")
+        yield f"{len(failed)} of {len(sweep.trials)} trials failed, trial {failed[-1].number} with: {reason}"
+    if not sweep.ranking:
+        yield "No trial has finished, so there is no best trial."
 
 
 def best(sweep: SweepResults) -> PageSection:

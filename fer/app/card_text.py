@@ -23,7 +23,27 @@ _FEW_IMAGES = 100
 MISSING = "–"
 # The test split comes first: no model was selected on it.
 _SPLITS = ("test", "val")
+# Keys of the metrics of one emotion.
 _PER_EMOTION = ("precision", "recall", "f1")
+
+
+@dataclass(frozen=True)
+class EmotionScores:
+    """Precision, recall and F1 of one emotion, each an estimate of the card, or empty if not measured.
+
+    Attributes:
+        name: The emotion.
+        n: Images with this label; None if the card has no confusion matrix.
+        precision: Fraction of the predictions of this emotion that are correct.
+        recall: Fraction of the images of this emotion that are predicted as such.
+        f1: Harmonic mean of precision and recall.
+    """
+
+    name: str
+    n: int | None
+    precision: Mapping[str, Any]
+    recall: Mapping[str, Any]
+    f1: Mapping[str, Any]
 
 
 def summary(card: Card) -> str:
@@ -82,25 +102,6 @@ def describe_calibration(card: Card) -> str:
         f"{text}: on those images, {100 * threshold['coverage']:.0f} % of the predictions were certain, and "
         f"{100 * threshold['accuracy']:.0f} % of the certain ones were correct."
     )
-
-
-@dataclass(frozen=True)
-class EmotionScores:
-    """Precision, recall and F1 of one emotion, each an estimate of the card, or empty if not measured.
-
-    Attributes:
-        name: The emotion.
-        n: Images with this label; None if the card has no confusion matrix.
-        precision: Fraction of the predictions of this emotion that are correct.
-        recall: Fraction of the images of this emotion that are predicted as such.
-        f1: Harmonic mean of precision and recall.
-    """
-
-    name: str
-    n: int | None
-    precision: Mapping[str, Any]
-    recall: Mapping[str, Any]
-    f1: Mapping[str, Any]
 
 
 def limitations(card: Card, emotions: list[EmotionScores]) -> list[str]:

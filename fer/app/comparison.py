@@ -20,13 +20,14 @@ from fer.app.card_text import (
     training_data,
 )
 from fer.app.serving import Version, compute_slot, get_predictor
-from fer.bundle.card import Card, same_images
+from fer.bundle.card import Card, same_images, validation_metrics
 
 COLUMNS = (
     "Version", "Comparable", "Accuracy [95 %]", "Macro-F1 [95 %]", "ECE [95 %]", "Size", "ms per face",
     "Trained on", "Evaluated on", "Exported",
 )  # fmt: skip
 NOT_COMPARABLE = "not comparable"
+# Limits of a latency measurement; in a round, each model runs once.
 _MAX_ROUNDS, _WARM_UP_ROUNDS, _MAX_SECONDS = 60, 3, 4.0
 
 
@@ -59,7 +60,9 @@ def comparison_rows(selected: Sequence[Version], measured_ms: Sequence[float] = 
         selected: Versions; the others are compared with the first.
         measured_ms: Milliseconds per face of each version, if measured in the app; else those of the card.
     """
-    latencies = [f"{ms:.1f}, here" for ms in measured_ms] or [_card_latency(one.card) for one in selected]
+    latencies = [f"{ms:.1f}, here" for ms in measured_ms] or [
+        _card_latency(version.card) for version in selected
+    ]
     return [_row(selected[0], version, ms) for version, ms in zip(selected, latencies, strict=True)]
 
 
@@ -87,12 +90,6 @@ def _comparability(first: Version, version: Version) -> str:
 
 def _split_size(metrics: Mapping[str, Any]) -> str:
     return f"{metrics['split']}, n {metrics['n']:,}" if metrics else MISSING
-
-
-def validation_metrics(card: Card) -> Mapping[str, Any]:
-    """Return the metrics of the validation split; empty if there are none."""
-    metrics: Mapping[str, Any] = card.metrics.get("val", {})
-    return metrics
 
 
 def _card_latency(card: Card) -> str:
@@ -129,7 +126,9 @@ def accuracy_speed_points(
         selected: Versions. Those without accuracy or latency, or not comparable with the first, are skipped.
         measured_ms: Milliseconds per face of each version, if measured in the app; else those of the card.
     """
-    latencies: list[float | None] = [*measured_ms] or [export_latency_ms(one.card) for one in selected]
+    latencies: list[float | None] = [*measured_ms] or [
+        export_latency_ms(version.card) for version in selected
+    ]
     points = []
     for version, ms in zip(selected, latencies, strict=True):
         accuracy = estimate(validation_metrics(version.card), "accuracy")

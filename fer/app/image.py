@@ -1,4 +1,4 @@
-"""Prediction on an uploaded image: predictions, face crops, and a reduced image for display."""
+"""Prediction on one image, with face crops and an image for display; the gallery of synthetic images."""
 
 import time
 from dataclasses import dataclass, replace
@@ -12,10 +12,11 @@ from fer.data.synthetic import face_at, render_face
 from fer.faces.detector import Face, downscale
 from fer.predict.predictor import Prediction, Predictor
 
-# In pixels.
-SIZE, THUMBNAIL = 320, 96
-# Detectors need some background around a face.
+# Side of a face in an image of the gallery, and of a thumbnail, in pixels.
+_FACE_SIZE, _THUMBNAIL_SIZE = 320, 96
+# Background around each face, in pixels: detectors need some.
 _MARGIN = 40
+# Gray level.
 _BACKGROUND = 226
 
 
@@ -92,7 +93,9 @@ def analyse_image(name: str, image: np.ndarray, predictor: Predictor) -> ImageAn
         seconds=seconds,
         num_skipped=len(detected) - len(faces),
         display_image=reduced.copy(),
-        display_predictions=[replace(one, face=_scaled(one.face, factor)) for one in predictions],
+        display_predictions=[
+            replace(prediction, face=_scaled(prediction.face, factor)) for prediction in predictions
+        ],
     )
 
 
@@ -105,24 +108,24 @@ def _scaled(face: Face, factor: np.ndarray) -> Face:
 @cache
 def render_sample(sample: Sample) -> np.ndarray:
     """Return the image of a sample, uint8 RGB ``(H, W, 3)``; Haar and YuNet detect all of its faces."""
-    faces = [_face(seed, position, SIZE) for seed, position in sample.faces]
-    height, width = SIZE + 2 * _MARGIN, len(faces) * (SIZE + _MARGIN) + _MARGIN
+    faces = [_render_face(seed, position, _FACE_SIZE) for seed, position in sample.faces]
+    height, width = _FACE_SIZE + 2 * _MARGIN, len(faces) * (_FACE_SIZE + _MARGIN) + _MARGIN
     image = np.full((height, width, 3), _BACKGROUND, np.uint8)
     for number, face in enumerate(faces):
-        left = _MARGIN + number * (SIZE + _MARGIN)
-        image[_MARGIN : _MARGIN + SIZE, left : left + SIZE] = face
+        left = _MARGIN + number * (_FACE_SIZE + _MARGIN)
+        image[_MARGIN : _MARGIN + _FACE_SIZE, left : left + _FACE_SIZE] = face
     return image
 
 
 @cache
 def render_thumbnail(sample: Sample) -> np.ndarray:
     """Return a thumbnail of a sample, uint8 RGB ``(96, 96, 3)``, with a vertical strip of each face."""
-    faces = [_face(seed, position, THUMBNAIL) for seed, position in sample.faces]
-    width = THUMBNAIL // len(faces)
-    start = (THUMBNAIL - width) // 2
+    faces = [_render_face(seed, position, _THUMBNAIL_SIZE) for seed, position in sample.faces]
+    width = _THUMBNAIL_SIZE // len(faces)
+    start = (_THUMBNAIL_SIZE - width) // 2
     return np.hstack([face[:, start : start + width] for face in faces])
 
 
-def _face(seed: int, position: int, size: int) -> np.ndarray:
+def _render_face(seed: int, position: int, size: int) -> np.ndarray:
     parameters, _ = face_at(seed, 0, position, difficulty=0.3 if seed == 5 else 0.2)
     return render_face(parameters, size)[0]

@@ -1,4 +1,4 @@
-"""Live prediction on a visitor's camera: face tracking, classification, annotation, recording."""
+"""Live prediction on a visitor's camera: WebRTC, face tracking, classification, annotation, recording."""
 
 import logging
 import threading
@@ -15,6 +15,7 @@ import numpy as np
 from streamlit_webrtc import VideoProcessorBase
 
 from fer.app.history import History
+from fer.app.serving import BusyError
 from fer.app.settings import MAX_FACES_PER_FRAME
 from fer.predict.annotate import draw
 from fer.predict.predictor import Prediction, Predictor
@@ -27,8 +28,10 @@ HISTORY_SECONDS, STEP_SECONDS = 30.0, 0.5
 _MAX_GAP_SECONDS = 2.0
 # The frame rate is averaged over this time.
 _RATE_SECONDS = 3.0
+# Returns a context manager within which a frame may be computed.
 Slot = Callable[[], AbstractContextManager[object]]
-# Larger frames do not improve detection at webcam distance, and take longer to send.
+# Requested from the browser. Larger frames do not improve detection at webcam distance, and take longer to
+# send.
 MEDIA_CONSTRAINTS: dict[str, Any] = {
     "video": {
         "width": {"ideal": 640},
@@ -39,7 +42,7 @@ MEDIA_CONSTRAINTS: dict[str, Any] = {
     "audio": False,
 }
 _LOG = logging.getLogger("fer.app")
-# One row per face and frame: 20 minutes of one face at 30 frames per second, about 5 MB.
+# Limit of a recording, with one row per face and frame: 20 minutes of one face at 30 frames per second, 5 MB.
 MAX_ROWS = 36_000
 
 
@@ -68,10 +71,6 @@ class Snapshot:
     recording: bool
     recorded_rows: int
     recording_full: bool
-
-
-class BusyError(Exception):
-    """No compute slot is free; the frame is dropped."""
 
 
 class LiveSession:
@@ -210,6 +209,52 @@ class LiveSession:
             return self._recording.to_csv() if self._recording else ""
 
 
+class Recording:
+    """A timeline as CSV in memory, with a maximal number of rows.
+
+    Args:
+        emotions: In the order of the columns.
+        max_rows: Rows after which the recording is full.
+
+    Attributes:
+        rows: Number of rows so far.
+    """
+
+    def __init__(self, emotions: Sequence[str], max_rows: int = MAX_ROWS) -> None:
+        self._emotions = tuple(emotions)
+        self._max_rows = max_rows
+        self._parts = [csv_header(emotions)]
+        self._start: float | None = None
+        self._frames = self.rows = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the maximal number of rows is reached."""
+        return self.rows >= self._max_rows
+
+    def add(self, faces: Sequence[tuple[int, Prediction]], seconds: float) -> None:
+        """Add a frame; times in the CSV are relative to the first frame.
+
+        Args:
+            faces: Number and prediction of each face.
+            seconds: Time of the frame.
+        """
+        if self.full:
+            return
+        if self._start is None:
+            self._start = seconds
+        elapsed = seconds - self._start
+        rows = [to_row(self._frames, elapsed, number, prediction) for number, prediction in faces]
+        rows = rows[: self._max_rows - self.rows]
+        self._frames, self.rows = self._frames + 1, self.rows + len(rows)
+        self._parts.append(csv_lines(rows, self._emotions))
+
+    def to_csv(self) -> str:
+        """Return the recording; see `fer.predict.video.timeline` for the columns."""
+        self._parts = ["".join(self._parts)]
+        return self._parts[0]
+
+
 class CameraProcessor(VideoProcessorBase):
     """Passes the newest camera frame to a `LiveSession`.
 
@@ -259,49 +304,3 @@ def _ice_server(address: str) -> dict[str, Any]:
         return {"urls": [address]}
     user, _, password = credentials.partition(":")
     return {"urls": [f"{scheme}:{host}"], "username": unquote(user), "credential": unquote(password)}
-
-
-class Recording:
-    """A timeline in memory, with a maximal number of rows.
-
-    Args:
-        emotions: In the order of the columns.
-        max_rows: Rows after which the recording is full.
-
-    Attributes:
-        rows: Number of rows so far.
-    """
-
-    def __init__(self, emotions: Sequence[str], max_rows: int = MAX_ROWS) -> None:
-        self._emotions = tuple(emotions)
-        self._max_rows = max_rows
-        self._parts = [csv_header(emotions)]
-        self._start: float | None = None
-        self._frames = self.rows = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether the maximal number of rows is reached."""
-        return self.rows >= self._max_rows
-
-    def add(self, faces: Sequence[tuple[int, Prediction]], seconds: float) -> None:
-        """Add a frame; times in the CSV are relative to the first frame.
-
-        Args:
-            faces: Number and prediction of each face.
-            seconds: Time of the frame.
-        """
-        if self.full:
-            return
-        if self._start is None:
-            self._start = seconds
-        time = seconds - self._start
-        rows = [to_row(self._frames, time, number, prediction) for number, prediction in faces]
-        rows = rows[: self._max_rows - self.rows]
-        self._frames, self.rows = self._frames + 1, self.rows + len(rows)
-        self._parts.append(csv_lines(rows, self._emotions))
-
-    def to_csv(self) -> str:
-        """Return the recording; see `fer.predict.video.timeline` for the columns."""
-        self._parts = ["".join(self._parts)]
-        return self._parts[0]

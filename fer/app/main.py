@@ -1,4 +1,4 @@
-"""Streamlit's main script: navigation and frame of all pages. It runs again for every interaction."""
+"""Streamlit's main script: navigation, logo and footer of all pages. It runs again for every interaction."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -8,8 +8,10 @@ import streamlit as st
 
 from fer.app.uploads import handle_errors
 
-# Module, title, icon. A module is imported on the first visit: the webcam's libraries take a second to load.
-# The modules are not in a folder `pages` beside this file: Streamlit would run such files as its own pages.
+# Module of `fer.app.pages`, title, icon. A module is imported on the first visit: the webcam's libraries take
+# a second to load, and Streamlit finds their files only if they are imported while the server runs. Streamlit
+# would also run the files of a folder called `pages` by itself until the first call of st.navigation;
+# `fer.app.server` switches that off.
 PAGES = (
     ("upload", "Images", ":material/image:"),
     ("webcam", "Webcam", ":material/videocam:"),

@@ -1,4 +1,4 @@
-"""Streamlit server of the app, with its theme, upload limits and session storage."""
+"""The Streamlit server of the app: start, theme, upload limits, deletion of disconnected sessions."""
 
 import asyncio
 import gc
@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartParser
 from streamlit import net_util
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.session_manager import SessionInfo, SessionStorage
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.web import bootstrap
@@ -88,6 +89,9 @@ def _patch_streamlit() -> None:
     MultiPartParser.spool_max_size = settings().max_upload_mb << 20
     streamlit_server.MemoryUploadedFileManager = BoundedUploadManager  # type: ignore[misc]
     streamlit_server.MemorySessionStorage = DisconnectedSessions  # type: ignore[misc,assignment]
+    # Until the first call of st.navigation, Streamlit would run the modules of `fer.app.pages` by itself: the
+    # first visitor would see a list of them in a sidebar, or an empty page.
+    PagesManager.uses_pages_directory = False
     # For a request from another origin, Streamlit would ask an external server for its own IP address, and
     # block all visitors until the reply.
     net_util.get_external_ip = lambda: None
@@ -133,7 +137,7 @@ class BoundedUploadManager(MemoryUploadedFileManager):
         """
         with self._limit_lock:
             stored = self.file_storage.get(session_id, {})
-            sizes = [len(one.data) for file_id, one in list(stored.items()) if file_id != file.file_id]
+            sizes = [len(old.data) for file_id, old in list(stored.items()) if file_id != file.file_id]
             if len(sizes) >= MAX_SESSION_FILES or sum(sizes) + len(file.data) > _max_session_bytes():
                 raise HTTPException(
                     413,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from fer.app.live import BusyError
 from fer.app.settings import Settings, settings
 from fer.bundle.card import Card, model_name, read_card
 from fer.bundle.files import CARD, Bundle, read_bundle
@@ -20,8 +19,7 @@ from fer.predict.predictor import Predictor, available_cores
 
 _MAX_LOADED_MODELS = 8
 _COMPUTE_SLOTS = threading.BoundedSemaphore(available_cores())
-# Decoding, annotation and encoding of a video happen outside the compute slots of its frames: videos have
-# slots of their own.
+# Limits the number of videos as well: decoding, annotation and encoding happen outside the compute slots.
 _VIDEO_SLOTS = threading.BoundedSemaphore(available_cores())
 # Seconds that a camera frame waits for a compute slot.
 _FRAME_TIMEOUT = 0.2
@@ -42,6 +40,10 @@ class Version:
     reference: str | None
     title: str
     card: Card
+
+
+class BusyError(Exception):
+    """No compute slot is free; the camera frame is dropped."""
 
 
 @contextmanager
@@ -106,8 +108,10 @@ def list_versions() -> list[Version]:
     for name in registry.names():
         for number in reversed(registry.versions(name)):
             cards[f"{name}:{number}"] = registry.folder / name / str(number) / CARD
-    others = [Version(reference, reference, card) for reference, card in _readable_cards(cards)]
-    return [Version(None, model_name(app_card), app_card), *(one for one in others if one.card != app_card)]
+    others = [
+        Version(reference, reference, card) for reference, card in _readable_cards(cards) if card != app_card
+    ]
+    return [Version(None, model_name(app_card), app_card), *others]
 
 
 def open_bundle(model: str | None, current: Settings) -> Bundle:

@@ -31,21 +31,24 @@ _MAX_CHART_POINTS = 240
 _MIN_STEP_SECONDS = 0.1
 # Tolerance: a two-minute video may end slightly after the limit.
 _MAX_SECONDS = MAX_VIDEO_SECONDS + 1
+# Returns a context manager within which a frame may be computed.
 Slot = Callable[[], AbstractContextManager[object]]
+# Called with the numbers of frames done and expected.
 Progress = Callable[[int, int | None], None]
-# Only files that start with these signatures are opened. FFmpeg also reads playlists, which can make the
-# server open other files and URLs.
+# First bytes of a video. Other files are not opened: FFmpeg also reads playlists, which can make the server
+# open further files and URLs.
 _SIGNATURES = re.compile(
     rb"....(ftyp|moov|mdat|wide|free|skip|pnot)"  # MP4, MOV
     rb"|\x1a\x45\xdf\xa3"  # MKV, WebM
     rb"|RIFF....AVI ",
     re.DOTALL,
 )
+# Without dots, as Streamlit's file uploader takes them.
 VIDEO_SUFFIXES = ("mp4", "m4v", "mov", "mkv", "webm", "avi")
-# Pixels; larger frames are downscaled.
+# Longer side of the annotated video in pixels; larger frames are downscaled.
 MAX_OUTPUT_SIDE = 1280
-# Per second; the usual time base of H.264.
-_TICKS = 90_000
+# Time base of the annotated video, the usual one for H.264.
+_TICKS_PER_SECOND = 90_000
 # As fast as face detection, without visible loss: 3 ms of one core for a frame of 640 x 480.
 _CODEC_OPTIONS = {"preset": "veryfast", "crf": "23", "threads": "1"}
 
@@ -119,7 +122,7 @@ class VideoJob:
     def _analyse(self, video: VideoFile, folder: Path, name: str) -> VideoAnalysis:
         _check_length(video)
         emotions = self.predictor.card.labels.names
-        annotated, csv, jsonl = (folder / one for one in ("annotated.mp4", "rows.csv", "rows.jsonl"))
+        annotated, csv, jsonl = (folder / file for file in ("annotated.mp4", "rows.csv", "rows.jsonl"))
         summary, history = Summary("video"), History(emotions, _step_seconds(video))
         with ExitStack() as stack:
             timelines = [stack.enter_context(Timeline(path, emotions)) for path in (csv, jsonl)]
@@ -262,8 +265,8 @@ class H264Writer:
             self._stream = self._open_stream(image)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
         frame = frame.reformat(self._stream.width, self._stream.height, "yuv420p")
-        self._last_tick = max(self._last_tick + 1, round(seconds * _TICKS))
-        frame.pts, frame.time_base = self._last_tick, Fraction(1, _TICKS)
+        self._last_tick = max(self._last_tick + 1, round(seconds * _TICKS_PER_SECOND))
+        frame.pts, frame.time_base = self._last_tick, Fraction(1, _TICKS_PER_SECOND)
         self._container.mux(self._stream.encode(frame))
         self.frames_written += 1
 
@@ -280,7 +283,7 @@ class H264Writer:
         # The pixel format needs even sides.
         stream.width, stream.height = (max(2, 2 * round(scale * side / 2)) for side in (width, height))
         stream.pix_fmt = "yuv420p"
-        stream.time_base = stream.codec_context.time_base = Fraction(1, _TICKS)
+        stream.time_base = stream.codec_context.time_base = Fraction(1, _TICKS_PER_SECOND)
         return stream
 
     def __enter__(self) -> "H264Writer":

@@ -18,8 +18,13 @@ SCHEMA_VERSION = 1
 # A model's name becomes a folder of the registry.
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 NAME_RULE = "only letters, digits and . _ -, starting with a letter or digit"
-# The crop rule for data sets in which the position of faces was not measured.
+# Name of the crop rule for data sets in which the position of faces was not measured.
 UNMEASURED = "whole"
+RESIZE = {"smaller": "mean over areas", "larger": "bilinear", "beyond_the_edge": "repeat the edge"}
+# Landmarks of a neutral frontal face: medians of YuNet's landmarks on 1,390 FER2013 training images, as
+# fractions of the image side, made symmetric. Right eye, left eye, nose tip, right and left mouth corner.
+REFERENCE_LANDMARKS = ((0.321, 0.395), (0.679, 0.395), (0.5, 0.593), (0.348, 0.742), (0.652, 0.742))
+# Expected types of the card's fields, of the entries of `model` and `licence`, and of each split's metrics.
 _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "name": (str,),
     "version": (int,),
@@ -41,11 +46,9 @@ _NESTED_TYPES: dict[str, dict[str, type]] = {
     "model": {"sha256": str, "bytes": int, "parameters": int, "architecture": str},
     "licence": {"data": str, "weights": str},
 }
-RESIZE = {"smaller": "mean over areas", "larger": "bilinear", "beyond_the_edge": "repeat the edge"}
 _SPLIT_TYPES: dict[str, type] = {"split": str, "n": int, "selection_split": bool, "figures": dict}
-# Landmarks of a neutral frontal face: medians of YuNet's landmarks on 1,390 FER2013 training images, as
-# fractions of the image side, made symmetric. Right eye, left eye, nose tip, right and left mouth corner.
-REFERENCE_LANDMARKS = ((0.321, 0.395), (0.679, 0.395), (0.5, 0.593), (0.348, 0.742), (0.652, 0.742))
+# Hashes in a split's manifest; two splits with equal hashes have the same images and labels.
+_MANIFEST_HASHES = ("pixels_sha256", "files_sha256", "labels_sha256")
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class CropRule:
 CROP_RULES = {
     # FER2013 was cropped by a detector's boxes, so the rule uses boxes too (docs/decisions/0010). In a random
     # sample of 1,500 training images, enlarged, the side of the image is 1.01 times that of Haar's box, 1.00
-    # times YuNet's and 0.94 times MTCNN's, and its center is 0.003 to 0.010 above theirs.
+    # times YuNet's and 0.94 times MTCNN's, and its centre is 0.003 to 0.010 above theirs.
     "fer2013": CropRule(name="fer2013", points=(), upright=True, box_scale=0.98, box_shift=-0.01),
     # Synthetic faces: true landmarks of 600, Haar's boxes of 591. The median absolute roll is 5.1 degrees.
     "synthetic": CropRule(
@@ -89,8 +92,6 @@ CROP_RULES = {
     # For data sets that were not measured: the detector's box, made square. Prefer a measured rule.
     UNMEASURED: CropRule(name=UNMEASURED, points=(), upright=False, box_scale=1.0, box_shift=0.0),
 }
-# Manifest keys; two splits with equal hashes have the same images and labels.
-_MANIFEST_HASHES = ("pixels_sha256", "files_sha256", "labels_sha256")
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,18 @@ def model_name(card: Card) -> str:
     return f"{card.name}:{card.version}" if card.version else card.name
 
 
+def validation_metrics(card: Card) -> Mapping[str, Any]:
+    """Return the metrics of the validation split; empty if there are none."""
+    return card.metrics.get("val", {})
+
+
+def same_images(first: Card, second: Card) -> bool:
+    """Return whether two models were validated on the same images with the same labels."""
+    manifests = [validation_metrics(card).get("manifest", {}) for card in (first, second)]
+    known = [key for key in _MANIFEST_HASHES if key in manifests[0]]
+    return bool(known) and all(manifests[0][key] == manifests[1].get(key) for key in known)
+
+
 def to_json(card: Card) -> str:
     """Return the card as the text of `card.json`."""
     content = asdict(card) | {"labels": to_dict(card.labels)}
@@ -163,7 +176,7 @@ def read_card(path: Path) -> Card:
             f"{path}: expected a model card, got truncated or damaged JSON: {error}. Export the model again."
         ) from error
     try:
-        _check(content)
+        _check_fields(content)
         crop = content["crop"]
         crop = CropRule(**crop | {"points": tuple((float(x), float(y)) for x, y in crop["points"])})
         _check_crop(crop)
@@ -180,10 +193,10 @@ def read_card(path: Path) -> Card:
         raise FerError(f"{path}: expected a model card, got invalid content: {error}") from error
 
 
-def _check(content: Any) -> None:
-    """Check the schema version, and that all fields are there and of the right type."""
+def _check_fields(content: Any) -> None:
+    """Check the schema version, and that every field is present and of the right type."""
     if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
-        raise FerError("schema_version: expected a whole number. Export the model again.")
+        raise FerError("schema_version: expected an integer. Export the model again.")
     if content["schema_version"] > SCHEMA_VERSION:
         raise FerError(
             f"schema_version: expected {SCHEMA_VERSION} or older, got {content['schema_version']}. "
@@ -248,14 +261,3 @@ def _is_square(rows: Any, side: int) -> bool:
     return [len(row) for row in rows] == [side] * side and all(
         isinstance(count, int) and count >= 0 for count in counts
     )
-
-
-def same_images(first: Card, second: Card) -> bool:
-    """Return whether two models were validated on the same images with the same labels."""
-    manifests = [_validation(card).get("manifest", {}) for card in (first, second)]
-    known = [key for key in _MANIFEST_HASHES if key in manifests[0]]
-    return bool(known) and all(manifests[0][key] == manifests[1].get(key) for key in known)
-
-
-def _validation(card: Card) -> Mapping[str, Any]:
-    return card.metrics.get("val", {})

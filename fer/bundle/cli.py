@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fer.bundle.card import Card, _validation, read_card, same_images
+from fer.bundle.card import Card, read_card, same_images, validation_metrics
 from fer.bundle.files import CARD
 from fer.bundle.readme import readme
 from fer.bundle.registry import BEST, Registry, model_folder
@@ -23,7 +23,8 @@ _EXAMPLES = """examples:
 Name a model as NAME (its latest version), NAME:N, NAME:ALIAS, or by the folder of its bundle. fer-export RUN
 --register adds a version. fer-compare RUN RUN tests whether the difference of two models is significant."""
 _HEADER = ("model", "network", "px", "precision", "MB", "images", "accuracy", "95 %", "macro-F1")
-MARK = "*"
+# Marks metrics that were measured on other images.
+_MARK = "*"
 Rows = list[tuple[str, ...]]
 
 
@@ -99,7 +100,7 @@ def _promote(request: argparse.Namespace, registry: Registry) -> None:
 
 
 def _folder(model: str, registry: Registry) -> Path:
-    """Return the folder of a model named on the command line; see `find_bundle`."""
+    """Return the folder of a model named on the command line; as a path or as NAME[:VERSION]."""
     if (Path(model) / CARD).is_file():
         return Path(model)
     return model_folder(model, registry) or registry.resolve(model)
@@ -134,22 +135,23 @@ def compare_rows(cards: Sequence[tuple[str, Card]]) -> tuple[Rows, list[str]]:
     rows: Rows = [_HEADER]
     for name, card in cards:
         *start, images, accuracy, interval, f1 = _row(name, card)
-        mark = "" if same_images(first, card) else MARK
+        mark = "" if same_images(first, card) else _MARK
         rows.append((*start, images + mark, accuracy + mark, interval, f1 + mark))
     return rows, _notes(cards)
 
 
 def _notes(cards: Sequence[tuple[str, Card]]) -> list[str]:
+    """Return why the metrics may not be comparable, or be biased."""
     first_name, first = cards[0]
     notes = []
     if not all(same_images(first, card) for _, card in cards):
         notes.append(
-            f"{MARK} Not comparable with {first_name}: measured on other images or labels, or not known on "
+            f"{_MARK} Not comparable with {first_name}: measured on other images or labels, or not known on "
             "which. fer-evaluate RUN --data scores a model on another data set."
         )
     if any(card.labels.names != first.labels.names for _, card in cards):
         notes.append("The models do not have the same emotions in the same order.")
-    if any(_validation(card).get("selection_split") for _, card in cards):
+    if any(validation_metrics(card).get("selection_split") for _, card in cards):
         notes.append(
             "Validation, selection split: each model was selected on these images (optimistic bias)."
         )
@@ -157,16 +159,17 @@ def _notes(cards: Sequence[tuple[str, Card]]) -> list[str]:
 
 
 def _row(name: str, card: Card) -> tuple[str, ...]:
-    part = _validation(card)
-    images = f"{part['split']} {part['n']:,}" if part else "-"
-    accuracy = part.get("figures", {}).get("accuracy", {})
+    """Return the cells of `_HEADER` for a model."""
+    metrics = validation_metrics(card)
+    images = f"{metrics['split']} {metrics['n']:,}" if metrics else "-"
+    accuracy = metrics.get("figures", {}).get("accuracy", {})
     low, high = accuracy.get("low"), accuracy.get("high")
     interval = "-" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
     size = f"{card.model['bytes'] / 1e6:.2f}"
     architecture = str(card.model["architecture"])
     return (
         name, architecture, str(card.image_size), card.precision, size, images, _percent(accuracy), interval,
-        _percent(part.get("figures", {}).get("macro_f1", {})),
+        _percent(metrics.get("figures", {}).get("macro_f1", {})),
     )  # fmt: skip
 
 

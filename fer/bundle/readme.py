@@ -82,8 +82,8 @@ def _crop(card: Card) -> str:
             if crop.upright
             else ""
         )
-        points = f"\n\n{_landmark_table(REFERENCE_LANDMARKS)}" if crop.upright else ""
-        return f"{intro}{_crop_by_box(crop)}. {rotation}{_RESIZE}{points}"
+        landmarks = f"\n\n{_landmark_table(REFERENCE_LANDMARKS)}" if crop.upright else ""
+        return f"{intro}{_crop_by_box(crop)}. {rotation}{_RESIZE}{landmarks}"
     rotation = "rotated upright, " if crop.upright else ""
     return (
         f"Crop a square around each face ({rotation}as in {crop.name}) so that its landmarks are at these "
@@ -137,7 +137,7 @@ def _calibration(card: Card) -> str:
 
 
 def _metrics(card: Card) -> str:
-    rows = [row for part in card.metrics.values() for row in _rows(part)]
+    rows = [row for part in card.metrics.values() for row in _metric_rows(part)]
     if not rows:
         return "## Metrics\n\nThe metrics were not measured."
     table = "\n".join(["| images | n | metric | value | 95 % interval |", "|---|---|---|---|---|", *rows])
@@ -150,7 +150,8 @@ def _metrics(card: Card) -> str:
     return f"## Metrics\n\n{table}{warning}"
 
 
-def _rows(part: Mapping[str, Any]) -> Iterator[str]:
+def _metric_rows(part: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a table row for each measured metric of a split."""
     name = part["split"] + (", selection split" if part["selection_split"] else "")
     name += f" ({part['of']})" if part.get("of") else ""
     for key, title in _METRICS.items():
@@ -168,13 +169,14 @@ def _training_section(card: Card) -> str:
     if len(members) > 1:
         parts.append(f"An ensemble: the mean of the probabilities of {len(members)} models.")
     for number, member in enumerate(members, 1):
-        parts += [f"Model {number}:", _training(member)] if len(members) > 1 else [_training(member)]
+        parts += [f"Model {number}:"] * (len(members) > 1) + [_training_facts(member)]
     if summary := (card.export.get("quantisation") or {}).get("said"):
         parts.append(f"Quantisation: {summary}")
     return "\n\n".join(parts)
 
 
-def _training(training: Mapping[str, Any]) -> str:
+def _training_facts(training: Mapping[str, Any]) -> str:
+    """Return the facts needed to reproduce one model, as a list."""
     keys = ("command", "experiment", "run", "seed", "epoch", "commit", "data")
     rows = [f"- {key}: {training[key]}" for key in keys if training.get(key) is not None]
     if origin := training.get("init_from"):

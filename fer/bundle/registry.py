@@ -1,8 +1,9 @@
-"""A registry of bundles: ``models/<name>/<n>/`` with aliases. Several processes may write to it at once.
+"""A registry of bundles, ``models/<name>/<n>/`` with aliases, and `find_bundle`, which opens a model by name.
 
-There are no lock files that a killed process could leave behind. A version is written to a temporary folder
-and renamed to its number, which succeeds for one writer only; the others try the next number. An alias is a
-small JSON file, replaced atomically. ``latest`` is the highest number and is not stored.
+Several processes may write to a registry at once. There are no lock files that a killed process could leave
+behind. A version is written to a temporary folder and renamed to its number, which succeeds for one writer
+only; the others try the next number. An alias is a small JSON file, replaced atomically. ``latest`` is the
+highest number and is not stored.
 """
 
 import json
@@ -21,6 +22,7 @@ from fer.core.paths import atomic_write
 
 LATEST, BEST = "latest", "best"
 _ALIAS = re.compile(r"[a-z][a-z0-9._-]*")
+# Bundles that come with the package.
 ZOO = Path(__file__).parent.parent / "zoo"
 # Default registry, to which fer-export --register adds models.
 REGISTRY = Path("models")
@@ -139,10 +141,59 @@ class Registry:
             )
         bundle = self.load(reference)
         name, before = bundle.folder.parent.name, None
-        with suppress(FerError):  # a damaged alias file is replaced below
+        # A damaged alias file is replaced below.
+        with suppress(FerError):
             before = self._version_of(name, alias)
         _write_alias(self.folder / name / f"{alias}.json", int(bundle.folder.name))
         return before
+
+
+def find_bundle(model: str | Path | Bundle | None = None) -> Bundle:
+    """Open a bundle.
+
+    Args:
+        model: A bundle; the folder of one; ``NAME``, ``NAME:N`` or ``NAME:ALIAS`` in the registry
+            ``models/``; or the name of a model that comes with the package, if the registry has none of that
+            name. None: the default model of the package.
+
+    Raises:
+        FerError: There is no such bundle, or it is invalid (see `read_bundle`).
+    """
+    if isinstance(model, Bundle):
+        return model
+    if model is None:
+        return read_bundle(_default_model())
+    try:
+        if isinstance(model, str) and "/" not in model and not (Path(model) / CARD).is_file():
+            return _find_by_name(model)
+        return read_bundle(model)
+    except OSError as error:
+        # No permission, or the name is too long.
+        raise FerError(f"{str(model)[:200]}: cannot be opened ({error.strerror}).") from error
+
+
+def packaged_models() -> list[str]:
+    """Return the names of the models that come with the package."""
+    return [card.parent.name for card in sorted(ZOO.glob(f"*/{CARD}"))]
+
+
+def _default_model() -> Path:
+    if not packaged_models():
+        raise FerError(
+            "No model comes with this installation. Name one: --model RUN/bundle (see fer-export)."
+        )
+    return ZOO / packaged_models()[0]
+
+
+def model_folder(name: str, registry: Registry) -> Path | None:
+    """Return the folder of a model by name, from the registry or else the package; None if neither has it.
+
+    Raises:
+        FerError: The registry has the model, but not this version or alias of it.
+    """
+    if name.partition(":")[0] in registry.names():
+        return registry.resolve(name)
+    return ZOO / name if name in packaged_models() else None
 
 
 @contextmanager
@@ -154,16 +205,17 @@ def _temporary_folder(parent: Path) -> Iterator[Path]:
         # mkdtemp makes folders that only their owner can read.
         folder.chmod(0o755)
     except OSError as error:
-        raise _not_writable(parent, error) from error
+        raise _not_writable_error(parent, error) from error
     try:
         yield folder
-    except OSError as error:  # e.g. the disk is full
-        raise _not_writable(parent, error) from error
+    except OSError as error:
+        # For example, the disk is full.
+        raise _not_writable_error(parent, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _not_writable(path: Path, error: OSError) -> FerError:
+def _not_writable_error(path: Path, error: OSError) -> FerError:
     return FerError(f"{path}: the registry cannot be written ({error.strerror}).")
 
 
@@ -193,54 +245,7 @@ def _write_alias(file: Path, version: int) -> None:
         with atomic_write(file) as temporary:
             temporary.write(json.dumps({"version": version, "since": since}).encode() + b"\n")
     except OSError as error:
-        raise _not_writable(file, error) from error
-
-
-def find_bundle(model: str | Path | Bundle | None = None) -> Bundle:
-    """Open a bundle.
-
-    Args:
-        model: A bundle; the folder of one; ``NAME``, ``NAME:N`` or ``NAME:ALIAS`` in the registry
-            ``models/``; or the name of a model that comes with the package, if the registry has none of that
-            name. None: the default model of the package.
-
-    Raises:
-        FerError: There is no such bundle, or it is invalid (see `read_bundle`).
-    """
-    if isinstance(model, Bundle):
-        return model
-    if model is None:
-        return read_bundle(_default_model())
-    try:
-        if isinstance(model, str) and "/" not in model and not (Path(model) / CARD).is_file():
-            return _find_by_name(model)
-        return read_bundle(model)
-    except OSError as error:  # no permission, or the name is too long
-        raise FerError(f"{str(model)[:200]}: cannot be opened ({error.strerror}).") from error
-
-
-def packaged_models() -> list[str]:
-    """Return the names of the models that come with the package."""
-    return [card.parent.name for card in sorted(ZOO.glob(f"*/{CARD}"))]
-
-
-def _default_model() -> Path:
-    if not packaged_models():
-        raise FerError(
-            "No model comes with this installation. Name one: --model RUN/bundle (see fer-export)."
-        )
-    return ZOO / packaged_models()[0]
-
-
-def model_folder(name: str, registry: Registry) -> Path | None:
-    """Return the folder of a model by name, from the registry or else the package; None if neither has it.
-
-    Raises:
-        FerError: The registry has the model, but not this version or alias of it.
-    """
-    if name.partition(":")[0] in registry.names():
-        return registry.resolve(name)
-    return ZOO / name if name in packaged_models() else None
+        raise _not_writable_error(file, error) from error
 
 
 def _find_by_name(name: str) -> Bundle:
@@ -248,7 +253,8 @@ def _find_by_name(name: str) -> Bundle:
     if (folder := model_folder(name, registry)) is not None:
         return read_bundle(folder)
     if Path(name).exists():
-        return read_bundle(name)  # raises, and names the missing file
+        # Raises an error that names the missing file.
+        return read_bundle(name)
     known = [*packaged_models(), *registry.names()]
     raise FerError(
         f"{name}: expected the folder of a bundle, or one of these models: {', '.join(known) or 'none'}."

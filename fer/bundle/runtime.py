@@ -95,7 +95,8 @@ def open_session(model: Path, threads: int | None = None) -> ort.InferenceSessio
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions have no common base class
+    # ONNX Runtime's exceptions have no common base class.
+    except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise FerError(
             f"{model}: ONNX Runtime {ort.__version__} cannot run this model ({reason}). Export it again, or "

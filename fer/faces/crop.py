@@ -1,4 +1,7 @@
-"""Crop faces with the framing of the images that a model was trained on (its `CropRule`)."""
+"""Crop faces with the framing of the images that a model was trained on (its `CropRule`).
+
+Includes the similarity transform that aligns detected landmarks with those of the rule.
+"""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +14,7 @@ from fer.faces.detector import Face
 
 # Pixels to keep around the part of an image that is needed.
 _MARGIN = 2
-# Points whose extent is a smaller fraction of their distance from the origin count as coincident.
+# Points count as coincident if their extent is a smaller fraction of their distance from the origin.
 _MIN_EXTENT = 1e-6
 
 
@@ -21,7 +24,7 @@ def crop_faces(image: np.ndarray, faces: Sequence[Face], rule: CropRule, size: i
     If both the rule and the face have landmarks, the face is translated, scaled and, for an upright rule,
     rotated so that its landmarks best match the rule's. Otherwise the crop is a square around the face's box;
     an upright rule rotates it if the face has landmarks. A box that covers the entire image marks an image
-    that is already cropped: its largest centered square is taken, as in training.
+    that is already cropped: its largest central square is taken, as in training.
 
     Downscaling averages over areas. Pixels beyond the image's border repeat the border.
 
@@ -55,8 +58,40 @@ def crop_matrix(face: Face, rule: CropRule) -> np.ndarray:
     return _box_matrix(face, rule)
 
 
+def similarity_transform(source: np.ndarray, target: np.ndarray, rotate: bool = True) -> np.ndarray | None:
+    """Return the similarity transform from ``source`` to ``target`` with the least squared error.
+
+    Umeyama (1991, https://doi.org/10.1109/34.88573). In the plane, with points as complex numbers, it is the
+    linear fit ``target = a * source + b`` and needs no singular value decomposition. It never reflects.
+
+    Args:
+        source: ``(n, 2)``, x and y, n of 2 or more.
+        target: ``(n, 2)``.
+        rotate: Allow rotation; without it ``a`` is real.
+
+    Returns:
+        float64 ``(2, 3)``, to be multiplied by ``(x, y, 1)``. None if there is no such transform: a point is
+        not finite, all points coincide, or the target is the source's mirror image.
+    """
+    if not (np.isfinite(source).all() and np.isfinite(target).all()):
+        return None
+    points, goals = (np.asarray(part, np.float64) @ (1, 1j) for part in (source, target))
+    center, goal = points.mean(), goals.mean()
+    centered = points - center
+    extent = np.vdot(centered, centered).real
+    if extent <= (_MIN_EXTENT * (1 + abs(center))) ** 2:
+        return None
+    factor = np.vdot(centered, goals - goal) / extent
+    if not rotate:
+        factor = complex(factor.real)
+    if abs(factor) * extent**0.5 <= _MIN_EXTENT or (not rotate and factor.real <= 0):
+        return None
+    shift = goal - factor * center
+    return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
+
+
 def _box_matrix(face: Face, rule: CropRule) -> np.ndarray:
-    """Return the map of a square around the box, rotated about its center; points are complex numbers."""
+    """Return the map of a square around the box, rotated about its centre; points are complex numbers."""
     left, top, width, height = face.box
     longer = max(width, height, 1.0)
     direction = _horizontal_direction(face) if rule.upright else 1 + 0j
@@ -119,7 +154,7 @@ def _warp_face(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 
 def _warp_and_average(part: np.ndarray, matrix: np.ndarray, size: int, oversampling: int) -> np.ndarray:
     """Warp to a grid of ``oversampling`` samples per output pixel along each axis, and average them."""
-    # OpenCV measures from pixel centers.
+    # OpenCV measures from the centres of pixels.
     centers = matrix * oversampling @ _shift(0.5, 0.5)
     centers[:, 2] -= 0.5
     side = size * oversampling
@@ -144,35 +179,3 @@ def _needed_part(image: np.ndarray, matrix: np.ndarray, size: int) -> tuple[np.n
 
 def _shift(x: float, y: float) -> np.ndarray:
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
-
-
-def similarity_transform(source: np.ndarray, target: np.ndarray, rotate: bool = True) -> np.ndarray | None:
-    """Return the similarity transform from ``source`` to ``target`` with the least squared error.
-
-    Umeyama (1991, https://doi.org/10.1109/34.88573). In the plane, with points as complex numbers, it is the
-    linear fit ``target = a * source + b`` and needs no singular value decomposition. It never reflects.
-
-    Args:
-        source: ``(n, 2)``, x and y, n of 2 or more.
-        target: ``(n, 2)``.
-        rotate: Allow rotation; without it ``a`` is real.
-
-    Returns:
-        float64 ``(2, 3)``, to be multiplied by ``(x, y, 1)``. None if there is no such transform: a point is
-        not finite, all points coincide, or the target is the source's mirror image.
-    """
-    if not (np.isfinite(source).all() and np.isfinite(target).all()):
-        return None
-    points, goals = (np.asarray(part, np.float64) @ (1, 1j) for part in (source, target))
-    center, goal = points.mean(), goals.mean()
-    centered = points - center
-    extent = np.vdot(centered, centered).real
-    if extent <= (_MIN_EXTENT * (1 + abs(center))) ** 2:
-        return None
-    factor = np.vdot(centered, goals - goal) / extent
-    if not rotate:
-        factor = complex(factor.real)
-    if abs(factor) * extent**0.5 <= _MIN_EXTENT or (not rotate and factor.real <= 0):
-        return None
-    shift = goal - factor * center
-    return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])

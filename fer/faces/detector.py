@@ -1,4 +1,4 @@
-"""The result type and the interface of face detectors."""
+"""What all face detectors share: result type, interface, downscaling, and a pool of objects for threads."""
 
 from collections import deque
 from collections.abc import Callable, Iterator

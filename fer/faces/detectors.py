@@ -1,4 +1,4 @@
-"""Choose a face detector by name."""
+"""Choose a face detector by name; the Haar and MTCNN detectors, and one for images that are cropped faces."""
 
 import math
 import os
@@ -15,15 +15,15 @@ from fer.faces.yunet import YuNet, fetch_yunet, yunet_in_cache
 DETECTORS = ("auto", "yunet", "haar", "mtcnn", "none")
 YUNET_ENV_VAR = "FER_YUNET_MODEL"
 # Measured by scripts/measure_detectors.py on 77 photographs, each mostly filled by one face: 73 are detected
-# with these settings, 61 without the border. `frontalface_alt2` detects no more and is slower.
-_CASCADE = "haarcascade_frontalface_default.xml"
+# with these Haar settings, 61 without the border. `frontalface_alt2` detects no more and is slower.
+_HAAR_CASCADE = "haarcascade_frontalface_default.xml"
 # The cascade's window is 24 pixels.
-_SCALE_FACTOR, _MIN_NEIGHBORS, _HAAR_MIN_FACE = 1.1, 3, 24
+_HAAR_SCALE_FACTOR, _HAAR_MIN_NEIGHBORS, _HAAR_MIN_FACE = 1.1, 3, 24
 # Fraction of the longer side. The cascade also uses the surroundings of a face.
 _HAAR_BORDER = 0.2
 # The last stage's weight is 4.6 or more for nine in ten true faces, and 0 to 4 for false detections.
-_WEIGHT_AT_HALF, _WEIGHT_SLOPE, _MIN_WEIGHT = 3.0, 1.5, 1.0
-# The longer side of the image that the networks process, in pixels.
+_HAAR_MIDDLE_WEIGHT, _HAAR_WEIGHT_SCALE, _HAAR_MIN_WEIGHT = 3.0, 1.5, 1.0
+# Longer side of the image that MTCNN's networks process, in pixels.
 _MTCNN_SIZE = 640
 # Pixels of the downscaled image. Half of it takes three times as long.
 _MTCNN_MIN_FACE = 40
@@ -46,7 +46,7 @@ def choose_detector(name: str = "auto", model_file: str | Path | None = None) ->
         model_file: YuNet's ONNX file.
 
     Returns:
-        The detector; its ``name`` tells what ``auto`` chose.
+        The detector; its ``name`` says which one ``auto`` chose.
 
     Raises:
         FerError: An unknown name, a file that is missing, cannot be downloaded or is not YuNet, a file for a
@@ -64,17 +64,12 @@ def choose_detector(name: str = "auto", model_file: str | Path | None = None) ->
         return YuNet(file) if file else Haar()
     if name == "yunet":
         return YuNet(model_file or _path_from_environment() or fetch_yunet())
-    return {"haar": Haar, "mtcnn": _mtcnn, "none": WholeImage}[name]()
+    detectors: dict[str, type[Detector]] = {"haar": Haar, "mtcnn": Mtcnn, "none": WholeImage}
+    return detectors[name]()
 
 
 def _path_from_environment() -> str | None:
     return os.environ.get(YUNET_ENV_VAR) or None
-
-
-def _mtcnn() -> Detector:
-    pass  # IMPORT_GONE
-
-    return Mtcnn()
 
 
 class Haar:
@@ -101,23 +96,26 @@ class Haar:
         with self._cascades.borrow() as cascade:
             boxes, _, weights = cascade.detectMultiScale3(
                 gray,
-                _SCALE_FACTOR,
-                _MIN_NEIGHBORS,
+                _HAAR_SCALE_FACTOR,
+                _HAAR_MIN_NEIGHBORS,
                 minSize=(_HAAR_MIN_FACE, _HAAR_MIN_FACE),
                 outputRejectLevels=True,
             )
         pairs = zip(np.reshape(boxes, (-1, 4)), np.ravel(weights), strict=True)
-        faces = [_haar_face(box, weight, border, factor) for box, weight in pairs if weight >= _MIN_WEIGHT]
+        faces = [
+            _haar_face(box, weight, border, factor) for box, weight in pairs if weight >= _HAAR_MIN_WEIGHT
+        ]
         return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
 
 
 def _load_cascade() -> cv2.CascadeClassifier:
-    return cv2.CascadeClassifier(str(Path(haarcascades) / _CASCADE))
+    return cv2.CascadeClassifier(str(Path(haarcascades) / _HAAR_CASCADE))
 
 
 def _haar_face(box: np.ndarray, weight: float, border: int, factor: np.ndarray) -> Face:
     left, top, width, height = ((box - [border, border, 0, 0]) * np.tile(factor, 2)).tolist()
-    return Face((left, top, width, height), 1 / (1 + math.exp((_WEIGHT_AT_HALF - weight) / _WEIGHT_SLOPE)))
+    score = 1 / (1 + math.exp((_HAAR_MIDDLE_WEIGHT - weight) / _HAAR_WEIGHT_SCALE))
+    return Face((left, top, width, height), score)
 
 
 class Mtcnn:
@@ -163,7 +161,7 @@ def _mtcnn_face(corners: np.ndarray, score: float, points: np.ndarray) -> Face:
 
 
 class WholeImage:
-    """Returns the entire image as one face; `fer.faces.crop.crop_faces` then takes its centered square."""
+    """Returns the entire image as one face; `fer.faces.crop.crop_faces` then takes its central square."""
 
     name = "none"
 

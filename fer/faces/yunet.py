@@ -1,7 +1,6 @@
-"""OpenCV's YuNet, a small network that detects faces with five landmarks."""
+"""OpenCV's YuNet, a small network that detects faces with five landmarks, and the download of its file."""
 
 import hashlib
-import os
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
@@ -10,7 +9,7 @@ import cv2
 import numpy as np
 
 from fer.core.errors import FerError
-from fer.core.paths import atomic_write, expand_user
+from fer.core.paths import atomic_write, cache_folder, expand_user
 from fer.faces.detector import MIN_DETECTION_SIZE, Face, ObjectPool, detection_size, downscale
 
 # Measured by scripts/measure_detectors.py on 77 photographs of one face: 77 are detected at 0.3 to 0.5, 76 at
@@ -26,7 +25,7 @@ YUNET_URL = (
     "/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
 )
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-# Bytes to read at most; the file has 232,589.
+# At most this many bytes are downloaded; the file has 232,589.
 _MAX_BYTES = 10 << 20
 _TIMEOUT_SECONDS = 20.0
 _ADVICE = "Give the file with --detector-model FILE or FER_YUNET_MODEL=FILE, or use --detector haar."
@@ -48,9 +47,9 @@ class YuNet:
 
     def __init__(self, model_file: str | Path) -> None:
         self.model_file = expand_user(model_file)
-        self._content = np.frombuffer(_read(self.model_file), np.uint8)
+        self._content = np.frombuffer(_read_model(self.model_file), np.uint8)
         # OpenCV's object must not be called from several threads.
-        self._networks = ObjectPool(self._load)
+        self._networks = ObjectPool(self._create_network)
         try:
             self(np.zeros((64, 64, 3), np.uint8))
         except cv2.error as error:
@@ -79,7 +78,7 @@ class YuNet:
             (_yunet_face(row, factor) for row in valid), key=lambda face: -face.box[2] * face.box[3]
         )
 
-    def _load(self) -> cv2.FaceDetectorYN:
+    def _create_network(self) -> cv2.FaceDetectorYN:
         return cv2.FaceDetectorYN.create(
             "onnx", self._content, np.empty(0, np.uint8), (64, 64), MIN_SCORE, _NMS_THRESHOLD, _TOP_K
         )
@@ -94,7 +93,7 @@ def _pad_to(image: np.ndarray, side: int) -> np.ndarray:
     return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT)
 
 
-def _read(path: Path) -> bytes:
+def _read_model(path: Path) -> bytes:
     """Return the file's content. OpenCV cannot open every path, and its error messages are unclear."""
     try:
         return path.read_bytes()
@@ -141,10 +140,8 @@ def fetch_yunet(url: str = YUNET_URL, sha256: str = YUNET_SHA256) -> Path:
 
 
 def yunet_cache_path() -> Path:
-    """Return the path of YuNet's file: in ``FER_CACHE_DIR``, or else in the user's cache folder."""
-    fer_cache, user_cache = os.environ.get("FER_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
-    folder = fer_cache or (Path(user_cache) if user_cache else Path("~/.cache")) / "fer"
-    return expand_user(folder) / YUNET_URL.rsplit("/", 1)[1]
+    """Return the path of YuNet's file in the user's cache, see `fer.core.paths.cache_folder`."""
+    return cache_folder() / YUNET_URL.rsplit("/", 1)[1]
 
 
 def _download(url: str) -> bytes:
@@ -158,6 +155,7 @@ def _download(url: str) -> bytes:
 
 
 def _store(content: bytes, path: Path) -> Path:
+    """Write the file atomically and return its path."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:

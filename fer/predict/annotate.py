@@ -12,32 +12,21 @@ from fer.core.labels import DARK_TEXT, RGB, WHITE, emotion_rgb, text_color_on
 from fer.predict.label_layout import covered_fraction, place_label
 from fer.predict.predictor import Prediction
 
-# Bars may take at most this fraction of the image,
-_MAX_BARS_AREA = 0.35
-# and at most this fraction of them may cover faces.
-_MAX_FACE_COVERAGE = 0.05
+# Bars are drawn if they take at most the first fraction of the image, and faces lie behind at most the second
+# fraction of the bars.
+_MAX_BARS_AREA, _MAX_FACE_COVERAGE = 0.35, 0.05
 # Largest distance of a label from its face, in font heights.
-_REACH = 7
+_MAX_LABEL_DISTANCE = 7
 # With more faces than this, labels are smaller.
-_CROWD = 10
+_MAX_FACES_LARGE_LABELS = 10
 # Beyond this coordinate in pixels, OpenCV's fixed-point coordinates overflow.
 _MAX_COORDINATE = 1e5
-Pixel = tuple[int, int]
 # Below this height in pixels, Pillow's default font is not legible.
 MIN_FONT_HEIGHT = 9
 # Labels up to this font height in pixels are cached; larger ones take up to a megabyte each.
 _MAX_CACHED_HEIGHT = 32
-_PANEL = (244, 245, 247)
-
-
-def _label(text: str, height: int, color: RGB) -> np.ndarray:
-    image = Image.new("RGB", (_width(text, height), round(1.5 * height)), color)
-    middle = (_margin(height), image.height / 2)
-    ImageDraw.Draw(image).text(middle, text, text_color_on(color), _font(height), anchor="lm")
-    return np.asarray(image)
-
-
-_cached_label = lru_cache(maxsize=1024)(_label)
+_BARS_BACKGROUND = (244, 245, 247)
+Pixel = tuple[int, int]
 
 
 @dataclass
@@ -55,22 +44,27 @@ class _Layout:
     labels: list[np.ndarray] = field(default_factory=list)
 
     def place(self, tile: np.ndarray, face: np.ndarray, beside: bool = False) -> np.ndarray:
+        """Return a box for a label, see `place_label`; it is not added to ``labels``."""
         height, width = tile.shape[:2]
-        shape, reach = (self.canvas.shape[1], self.canvas.shape[0]), _REACH * self.font_height(face)
+        shape, reach = (
+            (self.canvas.shape[1], self.canvas.shape[0]),
+            _MAX_LABEL_DISTANCE * self.font_height(face),
+        )
         return place_label((width, height), face, self.labels, self.faces, shape, reach, beside)
 
     def paste(self, tile: np.ndarray, box: np.ndarray) -> None:
+        """Copy a label into the canvas at the top left corner of a box, clipped to the canvas."""
         left, top = box[:2]
         region = self.canvas[top : top + tile.shape[0], left : left + tile.shape[1]]
         region[:] = tile[: region.shape[0], : region.shape[1]]
 
     def font_height(self, face: np.ndarray) -> int:
         """Return the font height in pixels: a seventh of the face, within limits that depend on the image."""
-        side, crowd = min(self.canvas.shape[:2]), len(self.faces) > _CROWD
-        least = max(
+        side, crowd = min(self.canvas.shape[:2]), len(self.faces) > _MAX_FACES_LARGE_LABELS
+        minimum = max(
             MIN_FONT_HEIGHT, min(10 if crowd else 13, round(side / 12)), round(side / (70 if crowd else 45))
         )
-        return int(np.clip(round(min(face[2:] - face[:2]) / 7), least, max(least, round(side / 18))))
+        return int(np.clip(round(min(face[2:] - face[:2]) / 7), minimum, max(minimum, round(side / 18))))
 
 
 def draw(
@@ -112,8 +106,8 @@ def draw(
 def _corners(prediction: Prediction, image: np.ndarray) -> np.ndarray:
     """Return left, top, right and bottom of a face, clipped to the image, int ``(4,)``."""
     left, top, width, height = prediction.face.box
-    ends = np.array([[left, top], [left + width, top + height]]).round().astype(int)
-    return ends.clip(0, np.array(image.shape[1::-1]) - 1).ravel()
+    corners = np.array([[left, top], [left + width, top + height]]).round().astype(int)
+    return corners.clip(0, np.array(image.shape[1::-1]) - 1).ravel()
 
 
 def _draw_box(canvas: np.ndarray, face: np.ndarray, color: RGB, line: int, dashed: bool) -> None:
@@ -125,6 +119,7 @@ def _draw_box(canvas: np.ndarray, face: np.ndarray, color: RGB, line: int, dashe
 
 
 def _sides(face: np.ndarray, dash: int | None) -> Iterator[tuple[Pixel, Pixel]]:
+    """Yield start and end of the sides of a box, or of dashes of this length in pixels along them."""
     left, top, right, bottom = (int(value) for value in face)
     for y in (top, bottom):
         yield from _dashes((left, y), (right, y), dash) if dash else [((left, y), (right, y))]
@@ -157,8 +152,8 @@ def _draw_labels(layout: _Layout, predictions: Sequence[Prediction], names: Sequ
         layout.labels.append(box)
     for prediction, face, box in zip(predictions, layout.faces, layout.labels, strict=True):
         _draw_leader_line(layout.canvas, box, face, emotion_rgb(prediction.label))
+    # Last, so that labels cover the leader lines.
     for tile, box in zip(tiles, layout.labels, strict=True):
-        # Last, so that labels cover the leader lines.
         layout.paste(tile, box)
 
 
@@ -237,6 +232,17 @@ def label_tile(text: str, height: int, color: RGB) -> np.ndarray:
     return (_cached_label if height <= _MAX_CACHED_HEIGHT else _label)(text, height, color)
 
 
+def _label(text: str, height: int, color: RGB) -> np.ndarray:
+    """Return `label_tile` without the cache."""
+    image = Image.new("RGB", (_width(text, height), round(1.5 * height)), color)
+    middle = (_margin(height), image.height / 2)
+    ImageDraw.Draw(image).text(middle, text, text_color_on(color), _font(height), anchor="lm")
+    return np.asarray(image)
+
+
+_cached_label = lru_cache(maxsize=1024)(_label)
+
+
 def bars_tile(probabilities: Mapping[str, float], height: int) -> np.ndarray:
     """Return a bar chart of the probabilities on a light background, RGB, uint8 ``(h, w, 3)``.
 
@@ -247,7 +253,7 @@ def bars_tile(probabilities: Mapping[str, float], height: int) -> np.ndarray:
     line, margin, bar = round(1.35 * height), _margin(height), 6 * height
     names, number = max(_width(name, height) for name in probabilities), _width("100 %", height)
     size = (names + bar + number + margin, line * len(probabilities) + margin)
-    image = Image.new("RGB", size, _PANEL)
+    image = Image.new("RGB", size, _BARS_BACKGROUND)
     pen = ImageDraw.Draw(image)
     for row, (name, probability) in enumerate(probabilities.items()):
         top = margin // 2 + row * line

@@ -24,8 +24,7 @@ Each line of out.jsonl is {"file", "size", "faces", "model", "detector"} or, if 
 {"file", "error", "model", "detector"}. A face is {"box", "score", "points", "label", "confidence",
 "uncertain", "probabilities"}. Lengths are in pixels; a box is left, top, width, height; points are right eye,
 left eye, nose, right and left mouth corner (the person's own right). For a video, each line is one face in
-one
-frame: {"frame", "seconds", "face", "box", "label", "confidence", "uncertain", "probabilities"}.
+one frame: {"frame", "seconds", "face", "box", "label", "confidence", "uncertain", "probabilities"}.
 
 A prediction is uncertain if its confidence is below the threshold on the model's card. Weights trained on
 FER2013, such as those that come with the package, are for research only. An expression is not a feeling: do

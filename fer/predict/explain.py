@@ -8,11 +8,13 @@ import numpy as np
 
 from fer.bundle.runtime import OnnxClassifier
 
+# Faces in, probabilities out.
+Classifier = Callable[[np.ndarray], np.ndarray]
 # Fraction of the face that is hidden to check the map.
 HIDDEN_FRACTION = 0.1
 # Standard deviation of the smoothing, as a fraction of the side.
 _SMOOTHING = 1 / 24
-Classifier = Callable[[np.ndarray], np.ndarray]
+# Positions of the occluding square per side of the face.
 # On 96 faces of FER2013's PublicTest, blurring the most salient tenth lowered the confidence of the package's
 # model by 44 points, the middle tenth by 12, a random tenth by 6. RISE (Petsiuk et al. 2018) reached 44 with
 # 225 random masks and 46 with 400; squares with soft edges reached 36, 225 of them 44.
@@ -52,13 +54,13 @@ def explain(classifier: OnnxClassifier, face: np.ndarray, label: int) -> Explana
     method = "occlusion" if attention is None else "attention"
     saliency = occlusion_map(classifier, face, label) if attention is None else attention[0]
     saliency = _normalize(smooth(saliency))
-    faces = np.stack([face, hide_most_salient(face, saliency, HIDDEN_FRACTION)])
+    faces = np.stack([face, hide_most_salient(face, saliency)])
     confidence, confidence_hidden = classifier(faces)[:, label].tolist()
     return Explanation(saliency, method, confidence, confidence_hidden)
 
 
 def smooth(saliency: np.ndarray) -> np.ndarray:
-    """Return the map smoothed, which removes the edges of the occluding squares."""
+    """Smooth a saliency map, which removes the edges of the occluding squares."""
     return cv2.GaussianBlur(saliency, (0, 0), _SMOOTHING * len(saliency), borderType=cv2.BORDER_REPLICATE)
 
 
@@ -75,9 +77,9 @@ def occlusion_map(
     """Return how much a prediction depends on each pixel of a face (occlusion sensitivity).
 
     A square of the face is blurred at ``cells`` x ``cells`` positions in turn, all in one call of the model
-    (Zeiler & Fergus 2014, https://arxiv.org/abs/1311.2901; blurred rather than gray, because a gray square
-    adds a shape of its own, as in Fong & Vedaldi 2017, https://arxiv.org/abs/1704.03296). The value of a
-    pixel is the mean decrease of the label's log-odds over the squares that hide it. The map is
+    (Zeiler & Fergus 2014, https://arxiv.org/abs/1311.2901). It is blurred rather than gray, because a gray
+    square would add a shape to the image (Fong & Vedaldi 2017, https://arxiv.org/abs/1704.03296). The value
+    of a pixel is the mean decrease of the label's log-odds over the squares that hide it. The map is
     deterministic.
 
     Args:
@@ -98,7 +100,9 @@ def occlusion_map(
     return np.tensordot(decrease, masks.astype(np.float32), 1) / counts
 
 
-def hide_most_salient(face: np.ndarray, saliency: np.ndarray, fraction: float = 0.1) -> np.ndarray:
+def hide_most_salient(
+    face: np.ndarray, saliency: np.ndarray, fraction: float = HIDDEN_FRACTION
+) -> np.ndarray:
     """Return a copy of a face with its most salient pixels blurred.
 
     Args:

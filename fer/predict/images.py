@@ -1,4 +1,4 @@
-"""fer-predict for images: terminal output, JSONL, and annotated copies."""
+"""fer-predict on images: predictions in the terminal, as JSONL, and drawn into copies of the images."""
 
 import argparse
 import json
@@ -20,13 +20,15 @@ from fer.predict.annotate import draw
 from fer.predict.predictor import ImageResult, Prediction, Predictor
 from fer.predict.video.progress import Progress
 
-# At most this many unreadable files are named.
-_MAX_ERRORS_SHOWN = 20
+# Exit statuses; see the help text of fer-predict.
 SOME_UNREADABLE, NONE_READABLE, NO_FACE = 1, 2, 3
+# At most this many unreadable files are named at the end.
+_MAX_ERRORS_SHOWN = 20
 # Width of a probability bar in characters, and the characters for eighths of one.
 _BAR_WIDTH = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_WRITABLE = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+# Formats that OpenCV can write.
+_WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 # Receives the path of each image and its result.
 Sink = Callable[[Path, ImageResult], None]
 
@@ -83,8 +85,9 @@ def _outputs(
     predictor: Predictor,
     tally: Tally,
 ) -> list[Sink]:
+    """Return the sinks for the requested outputs; the stack closes them."""
     sinks: list[Sink] = []
-    # First, because it may be refused: the JSONL file of an earlier run must not be truncated before that.
+    # First, because it raises if a copy would overwrite an image: the JSONL file is not yet truncated then.
     if request.annotate:
         sinks.append(copy_writer(files, Path(request.annotate), request.all))
     if request.json:
@@ -109,13 +112,13 @@ def _json_sink(stack: ExitStack, path: Path, predictor: Predictor) -> Sink:
     except OSError as error:
         raise FerError(f"{path}: cannot be written ({error.strerror}). Choose another path.") from error
     stack.callback(_close, file)
-    constants = {"model": model_name(predictor.card), "detector": predictor.detector.name}
+    common_fields = {"model": model_name(predictor.card), "detector": predictor.detector.name}
 
     def write(image: Path, result: ImageResult) -> None:
         faces = [prediction.to_dict() for prediction in result.predictions]
         content = {"error": str(result.error)} if result.error else {"size": result.size, "faces": faces}
         try:
-            file.write(json.dumps({"file": str(image), **content, **constants}) + "\n")
+            file.write(json.dumps({"file": str(image), **content, **common_fields}) + "\n")
             file.flush()
         except OSError as error:
             raise FerError(
@@ -134,6 +137,7 @@ def _close(file: TextIO) -> None:
 def _terminal_sink(
     stack: ExitStack, files: Mapping[Path, Path], predictor: Predictor, show_all: bool
 ) -> Sink:
+    """Return a sink that prints the predictions for an image, above a progress line."""
     width = min(40, max(len(str(relative)) for relative in files.values()))
     emotions = predictor.card.labels.names
     progress, done = Progress("", len(files), "images"), count(1)
@@ -239,13 +243,13 @@ def copy_paths(files: Mapping[Path, Path], folder: Path) -> dict[Path, Path]:
     Raises:
         FerError: A copy would overwrite an input image, or its format cannot be written.
     """
-    is_file = len(files) == 1 and folder.suffix.lower() in SUFFIXES and not folder.is_dir()
-    if is_file and folder.suffix.lower() not in _WRITABLE:
+    is_file_name = len(files) == 1 and folder.suffix.lower() in SUFFIXES and not folder.is_dir()
+    if is_file_name and folder.suffix.lower() not in _WRITABLE_SUFFIXES:
         raise FerError(
-            f"{folder}: expected a file name ending in {', '.join(_WRITABLE)}, got {folder.suffix}. "
+            f"{folder}: expected a file name ending in {', '.join(_WRITABLE_SUFFIXES)}, got {folder.suffix}. "
             "Choose another format."
         )
-    if is_file:
+    if is_file_name:
         targets = dict.fromkeys(files, folder)
     else:
         targets, used = {}, set[Path]()
@@ -283,7 +287,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _unique(target: Path, used: set[Path]) -> Path:
     """Return an unused path in a writable format, and add it to ``used``."""
-    if target.suffix.lower() not in _WRITABLE:
+    if target.suffix.lower() not in _WRITABLE_SUFFIXES:
         target = target.with_name(f"{target.name}.png")
     path, number = target, 2
     while path in used:
@@ -299,8 +303,8 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
         FerError: It cannot be written.
     """
     try:
-        done, content = cv2.imencode(path.suffix.lower(), pixels[..., ::-1])
-        if not done:
+        success, content = cv2.imencode(path.suffix.lower(), pixels[..., ::-1])
+        if not success:
             raise FerError(f"{path}: cannot be written (too large for this format). Choose another format.")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.tobytes())

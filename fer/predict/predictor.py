@@ -36,7 +36,7 @@ class Prediction:
     """The prediction for one face.
 
     Attributes:
-        face: Where the face is.
+        face: Position of the face in the image.
         probabilities: Probability of each emotion, in the order of the model's labels; they sum to 1.
         label: The emotion with the highest probability.
         confidence: That probability.
@@ -198,7 +198,8 @@ class Predictor:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
-        finally:  # also if the caller stops early
+        finally:
+            # Also if the caller stops early.
             pool.shutdown(cancel_futures=True)
 
     def _read_and_detect(self, source: ImageSource) -> _DetectedFaces:

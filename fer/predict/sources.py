@@ -1,4 +1,4 @@
-"""The inputs of fer-predict: images, folders of images, a video, or a webcam."""
+"""Inputs of fer-predict: find the images, folders, video or webcam that it names, and predict on them."""
 
 import argparse
 import os
@@ -10,9 +10,7 @@ from pathlib import Path
 import cv2
 
 from fer.core.errors import FerError, did_you_mean
-from fer.core.image_io import (
-    SUFFIXES,
-)
+from fer.core.image_io import SUFFIXES
 from fer.core.paths import expand_user, list_names
 from fer.predict.images import header_line, predict_images
 from fer.predict.predictor import Predictor, available_cores
@@ -21,8 +19,7 @@ VIDEO_SUFFIXES = frozenset(
     (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".3gp",
      ".ogv")
 )  # fmt: skip
-# First bytes of MP4 and MOV (but not HEIC and AVIF images, which start alike), of Matroska and WebM, and of
-# AVI.
+# First bytes of MP4 and MOV (but not of HEIC and AVIF images, which are similar), Matroska, WebM and AVI.
 _VIDEO_SIGNATURE = re.compile(rb"....ftyp(?!hei|hev|mif|msf|avi)|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
 # Files that programs write beside images. They are not counted as skipped.
 _SIDECAR_SUFFIXES = frozenset(
@@ -59,8 +56,8 @@ def predict_sources(request: argparse.Namespace) -> int:
 
 def _print_skipped(folder: Path) -> None:
     """Print which kinds of files in a folder were skipped."""
-    if others := count_other_files(folder):
-        kinds = ", ".join(f"{number:,} {suffix}" for suffix, number in list(others.items())[:5])
+    if counts := count_other_files(folder):
+        kinds = ", ".join(f"{number:,} {suffix}" for suffix, number in list(counts.items())[:5])
         print(f"{folder}: skipped {kinds}. Save images as JPEG or PNG; give each video by its own path.")
 
 
@@ -69,7 +66,7 @@ def _predictor(request: argparse.Namespace) -> Predictor:
 
 
 def _predict_video(source: str, request: argparse.Namespace) -> int:
-    # Not needed for images.
+    # Imported late, because images do not need it.
     from fer.predict.video.run import run_video
 
     # Several frames in parallel with one core each are faster than one frame on all cores.
@@ -88,12 +85,18 @@ def _predict_video(source: str, request: argparse.Namespace) -> int:
 
 
 def _check_exists(source: str) -> None:
+    """Check that a source is a file, a folder or the number of a webcam.
+
+    Raises:
+        FerError: It is a web address, or there is no such path.
+    """
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):
         raise FerError(f"{source}: expected a file, got a web address. Download it and give its path.")
     path = Path(source)
     try:
         exists = path.exists() or _is_webcam(source)
-    except OSError as error:  # no permission, or the name is too long
+    except OSError as error:
+        # No permission, or the name is too long.
         raise FerError(f"{source[:200]}: cannot be opened ({error.strerror}).") from None
     if not exists:
         hint = did_you_mean(path.name, list_names(path.parent))
@@ -120,7 +123,8 @@ def _has_video_signature(path: Path) -> bool:
         with path.open("rb") as file:
             return _VIDEO_SIGNATURE.match(file.read(16)) is not None
     except OSError:
-        return False  # reading it as an image reports the error
+        # Reading it as an image will report the error.
+        return False
 
 
 def list_images(sources: Sequence[str], copies: Path | None) -> dict[Path, Path]:
@@ -136,11 +140,11 @@ def list_images(sources: Sequence[str], copies: Path | None) -> dict[Path, Path]
     """
     images: dict[Path, Path] = {}
     for path in map(Path, sources):
-        images |= _in_folder(path, copies) if path.is_dir() else {path: Path(path.name)}
+        images |= _images_in_folder(path, copies) if path.is_dir() else {path: Path(path.name)}
     return images
 
 
-def _in_folder(folder: Path, copies: Path | None) -> dict[Path, Path]:
+def _images_in_folder(folder: Path, copies: Path | None) -> dict[Path, Path]:
     """Return the images of a folder, without annotated copies."""
     skipped = copies.resolve() if copies else None
     files = [

@@ -30,6 +30,15 @@ def test_help_imports_no_large_package():
     assert process.stdout.strip() == "[]"
 
 
+def test_the_server_does_not_import_the_libraries_of_the_webcam():
+    """Streamlit finds the files of a component only if it is imported while the server runs."""
+    code = (
+        "import sys, fer.app.server; print(sorted({'streamlit_webrtc', 'aiortc', 'av'} & set(sys.modules)))"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -17,15 +17,16 @@ _ROW_HEIGHT = 34
 _TIME_AXIS_HEIGHT = 40
 # Height of a probability of 1, as a fraction of the row.
 _MAX_FILL = 0.86
+# About this many labels on the time axis.
 _TIME_TICKS = 8
 # Streamlit's own grey has too little contrast.
 _TEXT_COLORS = {"light": "#1b1f24", "dark": "#e8eaed"}
-# In pixels.
-_CHART_HEIGHT = 320
-# The time axis extends beyond the slowest version to leave room for its label.
-_TIME_MARGIN = 1.4
+# Height of the chart of accuracy against latency, in pixels.
+_SPEED_CHART_HEIGHT = 320
+# The latency axis extends beyond the slowest version by this factor to leave room for its label.
+_LATENCY_MARGIN = 1.4
 _SPEED_AXIS = alt.Axis(tickCount=6)
-# Both have enough contrast on light and dark backgrounds.
+# Both colours have enough contrast on light and dark backgrounds.
 _GREY, _BLUE = "#7d8794", "#4683ff"
 
 
@@ -127,7 +128,7 @@ def speed_chart(points: Sequence[dict[str, Any]], measured: str) -> alt.LayerCha
         points: ``version``, ``ms`` per face, ``accuracy``, ``low`` and ``high`` in percent.
         measured: Where the milliseconds were measured, for the axis title.
     """
-    scale = alt.Scale(domain=(0, _TIME_MARGIN * max(point["ms"] for point in points)), nice=False)
+    scale = alt.Scale(domain=(0, _LATENCY_MARGIN * max(point["ms"] for point in points)), nice=False)
     x = alt.X("ms:Q", title=f"milliseconds per face ({measured})", scale=scale, axis=_SPEED_AXIS)
     base = alt.Chart(alt.InlineData(values=list(points))).encode(x=x)
     tooltip = ["version:N", alt.Tooltip("accuracy:Q", format=".1f"), alt.Tooltip("ms:Q", format=".2f")]
@@ -136,7 +137,7 @@ def speed_chart(points: Sequence[dict[str, Any]], measured: str) -> alt.LayerCha
     dots = dots.encode(y=_accuracy_position("accuracy"), tooltip=tooltip)
     names = base.mark_text(align="left", dx=10, fontSize=13, color=_GREY)
     names = names.encode(y=_accuracy_position("accuracy"), text="version:N")
-    return alt.layer(intervals, dots, names, height=_CHART_HEIGHT).configure_view(stroke=None)
+    return alt.layer(intervals, dots, names, height=_SPEED_CHART_HEIGHT).configure_view(stroke=None)
 
 
 def _accuracy_position(field: str) -> alt.Y:

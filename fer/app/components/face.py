@@ -15,9 +15,9 @@ from fer.bundle.card import Card
 from fer.predict.explain import Explanation, explain
 from fer.predict.predictor import TINY_FACE, Prediction
 
-# Faces that can be selected; the table has all of them.
+# At most this many faces can be selected; the table has all of them.
 _MAX_FACE_TILES = 24
-# Pixels of the displayed maps.
+# Side of the displayed saliency map, in pixels.
 _MAP_SIDE = 288
 # Opacity of the highest saliency.
 _MAX_OPACITY = 0.8
@@ -139,8 +139,8 @@ def show_saliency_text(explanation: Explanation, label: str) -> None:
         return
     st.markdown(_METHODS[explanation.method])
     before, after = (
-        escape_markdown(format_percent(one))
-        for one in (explanation.confidence, explanation.confidence_hidden)
+        escape_markdown(format_percent(confidence))
+        for confidence in (explanation.confidence, explanation.confidence_hidden)
     )
     st.markdown(
         f"The saliency is highest in the **{describe_peak(explanation.saliency)}** of the face. With the "

@@ -127,7 +127,7 @@ def _image_source() -> tuple[str, Callable[[], np.ndarray]]:
     if file is not None:
         return file.file_id, lambda: read_upload(file.name, file.getvalue())
     st.markdown("Or a synthetic face. The name is the expression that was rendered:")
-    thumbnails, titles = [render_thumbnail(one) for one in SAMPLES], [one.title for one in SAMPLES]
+    thumbnails, titles = [*map(render_thumbnail, SAMPLES)], [sample.title for sample in SAMPLES]
     chosen = choose_by_thumbnail("Synthetic faces", thumbnails, titles, "compare_sample", required=True)
     return f"sample {chosen or 0}", partial(render_sample, SAMPLES[chosen or 0])
 

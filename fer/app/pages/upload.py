@@ -69,7 +69,7 @@ def _read(file: UploadedFile) -> np.ndarray:
 
 def _samples() -> list[Source]:
     st.markdown("**No image at hand?** Click a synthetic face. The name is the expression that was rendered.")
-    thumbnails, titles = [render_thumbnail(one) for one in SAMPLES], [one.title for one in SAMPLES]
+    thumbnails, titles = [*map(render_thumbnail, SAMPLES)], [sample.title for sample in SAMPLES]
     chosen = choose_by_thumbnail("Synthetic faces", thumbnails, titles, "sample")
     if chosen is None:
         return []
@@ -103,7 +103,7 @@ def _analyse(name: str, read: Callable[[], np.ndarray]) -> ImageAnalysis | FerEr
 def _select(results: Sequence[ImageAnalysis]) -> ImageAnalysis:
     if len(results) == 1:
         return results[0]
-    names = [f"{number}. {one.name}" for number, one in enumerate(results, 1)]
+    names = [f"{number}. {result.name}" for number, result in enumerate(results, 1)]
     chosen = st.selectbox(f"Image (of {len(results)})", range(len(results)), format_func=names.__getitem__)
     return results[chosen or 0]
 
@@ -119,17 +119,17 @@ def _show_table(results: Sequence[ImageAnalysis]) -> None:
     }
     st.dataframe(rows, hide_index=True, column_config=columns, alt="One row per face with its prediction")
     with st.container(horizontal=True):
-        _button("Table (CSV)", lambda: to_csv(rows), "answers.csv", "text/csv")
-        _button(
+        _download_button("Table (CSV)", lambda: to_csv(rows), "answers.csv", "text/csv")
+        _download_button(
             "Predictions (JSON)",
             lambda: to_json(results, get_predictor()),
             "answers.json",
             "application/json",
         )
-        _button("Annotated images (ZIP)", lambda: to_zip(results), "pictures.zip", "application/zip")
+        _download_button("Annotated images (ZIP)", lambda: to_zip(results), "pictures.zip", "application/zip")
 
 
-def _button(label: str, content: Callable[[], str | bytes], name: str, mime: str) -> None:
+def _download_button(label: str, content: Callable[[], str | bytes], name: str, mime: str) -> None:
     st.download_button(
         label, content, file_name=name, mime=mime, on_click="ignore", icon=":material/download:"
     )

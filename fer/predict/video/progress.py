@@ -1,4 +1,4 @@
-"""Terminal output during processing: a progress line, or the current faces of a webcam."""
+"""Terminal output of fer-predict: a progress line, the current faces of a webcam, the summary of a video."""
 
 import sys
 import time
@@ -15,8 +15,8 @@ _CLEAR_LINE, _CLEAR_BELOW = "\x1b[K", "\x1b[J"
 _BAR_WIDTH = 24
 # Faces listed in the printed summary: those seen longest.
 _MAX_LISTED = 5
-# Faces whose emotions are kept in memory; a camera that runs for days sees more.
-_MAX_KEPT = 1000
+# Faces whose emotions stay in memory; a camera that runs for days sees more.
+_MAX_FACES_IN_MEMORY = 1000
 
 
 class Progress:
@@ -35,18 +35,18 @@ class Progress:
         self._name, self._total, self._unit = name, total, unit
         self._stream = stream or sys.stderr
         self._visible = total != 1 and self._stream.isatty()
-        self._start, self._shown = time.monotonic(), 0.0
+        self._start, self._last_shown = time.monotonic(), 0.0
 
     def update(self, done: int) -> None:
         """Show the number of finished items, at most ten times a second, or at once after `clear`."""
         now = time.monotonic()
-        if now - self._shown >= 0.1:
-            self._shown = now
+        if now - self._last_shown >= 0.1:
+            self._last_shown = now
             self._write(progress_line(self._name, done, self._total, now - self._start, self._unit))
 
     def clear(self) -> None:
         """Clear the line, at the end or before other output."""
-        self._shown = 0.0
+        self._last_shown = 0.0
         self._write("")
 
     def _write(self, line: str) -> None:
@@ -87,9 +87,9 @@ class LiveFaces:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
-        # Number of lines shown last.
+        # Number of lines on the screen, which the next ones replace.
         self._height = 0
-        self._shown = self._start = time.monotonic()
+        self._last_shown = self._start = time.monotonic()
         self._frames = 0
 
     def show(self, faces: Sequence[tuple[int, Prediction]]) -> None:
@@ -97,13 +97,13 @@ class LiveFaces:
         self._frames += 1
         now = time.monotonic()
         terminal = self._stream.isatty()
-        if now - self._shown < (0.1 if terminal else 1.0):
+        if now - self._last_shown < (0.1 if terminal else 1.0):
             return
-        self._shown = now
+        self._last_shown = now
         lines = [face_line(number, prediction) for number, prediction in faces] or ["no face"]
         lines.append(f"{self._frames / (now - self._start):.1f} frames/s, stop with Ctrl-C")
-        back = f"\x1b[{self._height}A\r{_CLEAR_BELOW}" if terminal and self._height else ""
-        self._stream.write(back + "\n".join(lines) + "\n")
+        move_up = f"\x1b[{self._height}A\r{_CLEAR_BELOW}" if terminal and self._height else ""
+        self._stream.write(move_up + "\n".join(lines) + "\n")
         self._stream.flush()
         self._height = len(lines)
 
@@ -146,13 +146,13 @@ class Summary:
         self.frames, self.seconds = self.frames + 1, frame.seconds
         for number, prediction in faces:
             self.faces.setdefault(number, Counter())[prediction.label] += 1
-        if len(self.faces) > 2 * _MAX_KEPT:
+        if len(self.faces) > 2 * _MAX_FACES_IN_MEMORY:
             self._forget({number for number, _ in faces})
 
     def _forget(self, present: set[int]) -> None:
         """Keep the present faces and those seen longest, so that memory does not grow with the video."""
         ranked = sorted(self.faces, key=lambda number: (number in present, self.faces[number].total()))
-        for number in ranked[:-_MAX_KEPT]:
+        for number in ranked[:-_MAX_FACES_IN_MEMORY]:
             del self.faces[number]
             self.forgotten += 1
 

@@ -1,4 +1,4 @@
-"""Read the frames of a video file or webcam one at a time, with constant memory."""
+"""Read the frames of a video file or webcam one at a time, with constant memory, and ahead in a thread."""
 
 import math
 import os
@@ -22,16 +22,13 @@ _MAX_GAP = 600.0
 _MAX_FPS = 480.0
 # A header may claim a few frames more than there are, because its duration is rounded.
 _MISSING_FRAMES, _MISSING_FRACTION = 2, 0.02
-# Frames held in memory: enough to even out delays; a 4K frame takes 25 MB.
-_DEPTH = 4
+# Frames read ahead: enough to even out delays; a 4K frame takes 25 MB.
+_QUEUE_LENGTH = 4
 # Seconds that a camera may take for its last frame when it is closed.
 _JOIN_TIMEOUT = 2.0
 
-
 # Silence the messages of FFmpeg and OpenCV: ours name the file and say what to do.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
-
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
@@ -58,7 +55,7 @@ class VideoFile:
         fps: Average frames per second; `DEFAULT_FPS` if the file does not say.
         frame_count: Number of frames according to the file, which may be wrong; None if it does not say.
         live: False.
-        read: Number of frames read so far.
+        frames_read: Number of frames read so far.
 
     Raises:
         FerError: The file does not exist, is not a video, or its codec is not supported.
@@ -68,12 +65,13 @@ class VideoFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.name, self.read, self._last = self.path.name, 0, 0.0
+        self.name, self.frames_read, self._last = self.path.name, 0, 0.0
         self._capture = _open_file(self.path)
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0 < fps <= _MAX_FPS else DEFAULT_FPS
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        if fps > _MAX_FPS:  # both values are in ticks of the time base
+        if fps > _MAX_FPS:
+            # Both values are in ticks of the time base.
             count *= self.fps / fps
         self.frame_count = math.ceil(count) if 0 < count < 2**53 else None
         self._first = self._decode()
@@ -86,7 +84,7 @@ class VideoFile:
         image, seconds, before = self._first, 0.0, 0.0
         self._first = None
         while image is not None:
-            index, self.read, self._last = self.read, self.read + 1, seconds
+            index, self.frames_read, self._last = self.frames_read, self.frames_read + 1, seconds
             yield Frame(index, seconds, image)
             image, before = self._decode(), seconds
             seconds = self._time_after(before)
@@ -116,11 +114,11 @@ class VideoFile:
             return None
         tolerance = max(_MISSING_FRAMES, _MISSING_FRACTION * self.frame_count)
         duration, end = self.frame_count / self.fps, self._last + 1 / self.fps
-        if self.frame_count - self.read <= tolerance or duration - end <= tolerance / self.fps:
+        if self.frame_count - self.frames_read <= tolerance or duration - end <= tolerance / self.fps:
             return None
         return (
-            f"{self.path}: expected about {duration:.1f} s, could read only {end:.1f} s ({self.read:,} "
-            "frames), which were processed. The file is truncated or damaged."
+            f"{self.path}: expected about {duration:.1f} s, could read only {end:.1f} s "
+            f"({self.frames_read:,} frames), which were processed. The file is truncated or damaged."
         )
 
     def close(self) -> None:
@@ -267,7 +265,7 @@ class FramePrefetcher:
             if self._latest_only:
                 self.dropped += len(self._queue)
                 self._queue.clear()
-            self._changed.wait_for(lambda: len(self._queue) < _DEPTH or self._closed)
+            self._changed.wait_for(lambda: len(self._queue) < _QUEUE_LENGTH or self._closed)
             self._queue.append(frame)
             self._changed.notify_all()
             return not self._closed

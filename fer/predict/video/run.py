@@ -30,6 +30,66 @@ TrackedFaces = Sequence[tuple[int, Prediction]]
 Sink = Callable[[Frame, TrackedFaces], None]
 
 
+class FrameWriter(Protocol):
+    """Writes images to a video."""
+
+    def write(self, image: np.ndarray, seconds: float, /) -> None:
+        """Add an image, RGB, uint8 ``(H, W, 3)``, shown from this time on."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The requested outputs; see `run_video`."""
+
+    annotate: Path | None
+    timeline: Path | None
+    points: bool
+    bars: bool
+    show: bool
+
+    def check(self, source: Path) -> None:
+        """Check, before anything is opened, that the outputs can be written and do not overwrite the source.
+
+        Raises:
+            FerError: A suffix is not supported, an output is the source or a folder, or its folder cannot be
+                created.
+        """
+        if self.annotate:
+            check_video_suffix(self.annotate)
+        if self.timeline:
+            check_timeline_suffix(self.timeline)
+        for path in filter(None, (self.annotate, self.timeline)):
+            if path.is_dir():
+                raise FerError(f"{path}: expected a file to write, got a folder. Name a file in it.")
+            for target in (path, partial_path(path)) if path == self.annotate else (path,):
+                if target.exists() and source.exists() and target.samefile(source):
+                    raise FerError(
+                        f"{target}: expected an output file, got the input video. Choose another name."
+                    )
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise FerError(f"{path.parent}: this folder cannot be created ({error.strerror}).") from error
+
+    def open(self, stack: ExitStack, video: VideoFile | Webcam, emotions: Sequence[str]) -> list[Sink]:
+        """Return the sinks that receive the faces of each frame; the stack closes them.
+
+        Args:
+            stack: Closes the outputs; after an error, an unfinished video keeps its temporary name.
+            video: Source of the frames.
+            emotions: The model's emotions, in order.
+        """
+        sinks: list[Sink] = []
+        if self.timeline:
+            sinks.append(to_timelines(stack.enter_context(Timeline(self.timeline, emotions))))
+        if self.annotate:
+            writer = stack.enter_context(VideoFileWriter(self.annotate, video.fps))
+            sinks.append(to_video(writer, self.points, self.bars))
+        if self.show:
+            sinks.append(_to_terminal(stack, video))
+        return sinks
+
+
 def run_video(
     source: str | Path,
     predictor: Predictor,
@@ -81,69 +141,6 @@ def run_video(
     return summary
 
 
-def _path(name: str | Path | None) -> Path | None:
-    return None if name is None else Path(name)
-
-
-def _print_summary(summary: Summary) -> None:
-    print(summary)
-    if summary.warning:
-        print(f"warning: {summary.warning}", file=sys.stderr)
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """The requested outputs; see `fer.predict.video.run.run_video`."""
-
-    annotate: Path | None
-    timeline: Path | None
-    points: bool
-    bars: bool
-    show: bool
-
-    def check(self, source: Path) -> None:
-        """Check, before anything is opened, that the outputs can be written and do not overwrite the source.
-
-        Raises:
-            FerError: A suffix is not supported, an output is the source or a folder, or its folder cannot be
-                made.
-        """
-        if self.annotate:
-            check_video_suffix(self.annotate)
-        if self.timeline:
-            check_timeline_suffix(self.timeline)
-        for path in filter(None, (self.annotate, self.timeline)):
-            if path.is_dir():
-                raise FerError(f"{path}: expected a file to write, got a folder. Name a file in it.")
-            for target in (path, partial_path(path)) if path == self.annotate else (path,):
-                if target.exists() and source.exists() and target.samefile(source):
-                    raise FerError(
-                        f"{target}: expected an output file, got the input video. Choose another name."
-                    )
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise FerError(f"{path.parent}: this folder cannot be made ({error.strerror}).") from error
-
-    def open(self, stack: ExitStack, video: VideoFile | Webcam, emotions: Sequence[str]) -> list[Sink]:
-        """Return the sinks that receive the faces of each frame; the stack closes them.
-
-        Args:
-            stack: Closes the outputs; after an error, an unfinished video keeps its temporary name.
-            video: Source of the frames.
-            emotions: The model's emotions, in order.
-        """
-        sinks: list[Sink] = []
-        if self.timeline:
-            sinks.append(to_timelines(stack.enter_context(Timeline(self.timeline, emotions))))
-        if self.annotate:
-            writer = stack.enter_context(VideoFileWriter(self.annotate, video.fps))
-            sinks.append(to_video(writer, self.points, self.bars))
-        if self.show:
-            sinks.append(_to_terminal(stack, video))
-        return sinks
-
-
 def _process(
     video: VideoFile | Webcam,
     predictor: Predictor,
@@ -160,7 +157,7 @@ def _process(
         try:
             parallel = 1 if video.live else min(threads, _MAX_THREADS)
             with closing(_predictions(frames, predictor, parallel)) as predictions:
-                _send(predictions, tracker, sinks, detect_cuts=not video.live)
+                _track_and_send(predictions, tracker, sinks, detect_cuts=not video.live)
         except KeyboardInterrupt:
             # Ctrl-C is the normal end of a webcam; a video is then incomplete.
             if not video.live:
@@ -182,12 +179,13 @@ def _prefetch(video: VideoFile | Webcam) -> Iterator[FramePrefetcher]:
             video.close()
 
 
-def _send(
+def _track_and_send(
     predictions: Iterator[tuple[Frame, list[Prediction]]],
     tracker: FaceTracker,
     sinks: list[Sink],
     detect_cuts: bool,
 ) -> None:
+    """Track the faces of each frame, and pass frame and faces to the sinks."""
     is_cut = CutDetector()
     for frame, frame_predictions in predictions:
         # With a webcam a sudden change is not a cut, but e.g. a light that is switched on.
@@ -221,11 +219,14 @@ def _predictions(
         pool.shutdown(cancel_futures=True)
 
 
-class FrameWriter(Protocol):
-    """Writes images to a video."""
+def _path(name: str | Path | None) -> Path | None:
+    return None if name is None else Path(name)
 
-    def write(self, image: np.ndarray, seconds: float, /) -> None:
-        """Add an image, RGB, uint8 ``(H, W, 3)``, shown from this time on."""
+
+def _print_summary(summary: Summary) -> None:
+    print(summary)
+    if summary.warning:
+        print(f"warning: {summary.warning}", file=sys.stderr)
 
 
 def to_video(writer: FrameWriter, points: bool, bars: bool) -> Sink:

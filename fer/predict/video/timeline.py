@@ -1,4 +1,4 @@
-"""The timeline of a video: one row per face and frame, written frame by frame as JSONL or CSV."""
+"""The timeline of a video, one row per face and frame: write it frame by frame as JSONL or CSV; read it."""
 
 import csv
 import io
@@ -13,8 +13,8 @@ from typing import Any, TextIO
 from fer.core.errors import FerError
 
 SUFFIXES = (".jsonl", ".csv")
-_BOX = ("left", "top", "width", "height")
-_COLUMNS = ("frame", "seconds", "face", *_BOX, "label", "confidence", "uncertain")
+_BOX_COLUMNS = ("left", "top", "width", "height")
+_COLUMNS = ("frame", "seconds", "face", *_BOX_COLUMNS, "label", "confidence", "uncertain")
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _from_cells(cells: dict[str, str]) -> Row:
         int(cells["frame"]),
         float(cells["seconds"]),
         int(cells["face"]),
-        _box([float(cells[side]) for side in _BOX]),
+        _box([float(cells[side]) for side in _BOX_COLUMNS]),
         cells["label"],
         float(cells["confidence"]),
         {"true": True, "false": False}[cells["uncertain"]],

@@ -1,4 +1,4 @@
-"""Assign the faces of successive frames to tracks by the overlap of their boxes."""
+"""Track faces over successive frames by the overlap of their boxes, smooth their predictions, detect cuts."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -15,19 +15,21 @@ from fer.predict.video.timeline import Row
 # occlude each other and are missed at times, there are 0.06 identity switches in 1,000 frames; without
 # velocity 0.53.
 _VELOCITY_WEIGHT = 0.5
-# After this many time constants, past predictions have a weight below a thousandth.
+# After this many time constants of the smoothing, past predictions have a weight below a thousandth.
 _MAX_AGE = 7
-# Mean absolute difference of successive thumbnails, in gray levels of 255. In a video made of 77 photographs,
-# cuts measured 21 and more, successive frames of one moving photograph 5 and less.
-_THRESHOLD = 15.0
-# Coarse, so that a moving face changes little.
-_THUMBNAIL = (16, 12)
+# A cut is a mean absolute difference of successive thumbnails above this value, in gray levels of 255. In a
+# video made of 77 photographs, it is 21 or more at cuts, and 5 or less while one photograph moves.
+_CUT_THRESHOLD = 15.0
+# Width and height; coarse, so that a moving face changes little.
+_THUMBNAIL_SIZE = (16, 12)
 # Every eighth pixel is enough for the thumbnail.
-_STEP = 8
+_PIXEL_STEP = 8
 
 
 @dataclass
 class _Track:
+    """A face that is followed over frames."""
+
     number: int
     box: np.ndarray
     # In pixels per frame, x and y.
@@ -40,6 +42,7 @@ class _Track:
         return self.box + np.concatenate([self.velocity * (self.missed + 1), [0, 0]])
 
     def move(self, box: np.ndarray) -> None:
+        """Move the track to the box of a detected face, and update its velocity."""
         step = (box[:2] + box[2:] / 2 - self.box[:2] - self.box[2:] / 2) / (self.missed + 1)
         self.velocity += _VELOCITY_WEIGHT * (step - self.velocity)
         self.box, self.missed = box, 0
@@ -148,7 +151,7 @@ class FaceTracker:
         Args:
             predictions: Predictions for the faces of the frame; may be empty.
             seconds: Time of the frame.
-            cut: Another shot starts with this frame; see `fer.predict.video.tracking.CutDetector`.
+            cut: Another shot starts with this frame; see `CutDetector`.
         """
         if cut:
             self._tracker.forget()
@@ -200,7 +203,7 @@ class Smoother:
         """Smooth the predictions of one frame.
 
         Args:
-            track_ids: Number of each face, ``N``; see `fer.predict.video.tracking.BoxTracker`.
+            track_ids: Number of each face, ``N``; see `BoxTracker`.
             probs: float ``(N, K)``, rows sum to 1.
             seconds: Time of the frame; must not decrease.
 
@@ -234,8 +237,8 @@ class CutDetector:
 
     def __call__(self, image: np.ndarray) -> bool:
         """Return whether the next frame, RGB, uint8 ``(H, W, 3)``, starts another shot."""
-        step = min(_STEP, max(1, min(image.shape[:2]) // _THUMBNAIL[1]))
+        step = min(_PIXEL_STEP, max(1, min(image.shape[:2]) // _THUMBNAIL_SIZE[1]))
         gray = cv2.cvtColor(np.ascontiguousarray(image[::step, ::step]), cv2.COLOR_RGB2GRAY)
-        thumbnail = cv2.resize(gray, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+        thumbnail = cv2.resize(gray, _THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
         last, self._last = self._last, thumbnail
-        return last is not None and bool(np.abs(thumbnail - last).mean() > _THRESHOLD)
+        return last is not None and bool(np.abs(thumbnail - last).mean() > _CUT_THRESHOLD)

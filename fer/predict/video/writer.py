@@ -1,4 +1,4 @@
-"""Write an annotated video, which gets its final name only when it is complete."""
+"""Write a video, which gets its final name only when it is complete."""
 
 import sys
 from pathlib import Path
@@ -59,7 +59,8 @@ class VideoFileWriter:
         assert self._writer is not None
         index = round(seconds * self._fps)
         if index < self.written:
-            return  # this frame has been written already, so the image is skipped
+            # The frame at this time has been written already.
+            return
         ready = self._fit(image)
         for shown in [*[self._last if self.written else ready] * (index - self.written), ready]:
             self._writer.write(shown)

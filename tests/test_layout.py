@@ -24,7 +24,6 @@ SHORT = {
     "fer.app.main": "Streamlit runs this script",
     "fer.data.synthetic.worker": "started as a process of its own",
     "fer.training.cli": "entry point of fer-train; it must import without Hydra",
-    "fer.training.metrics": "the torchmetrics collections, found by this name",
 }
 
 

@@ -19,7 +19,7 @@ from fer.app.card_text import (
     format_size,
     training_data,
 )
-from fer.app.serving import Version, compute_slot, get_predictor
+from fer.app.resources import Version, compute_slot, get_predictor
 from fer.bundle.card import Card, same_images, validation_metrics
 
 COLUMNS = (
@@ -35,7 +35,8 @@ def unique_versions(versions: Sequence[Version]) -> list[Version]:
     """Return the versions with distinct model files, each with a distinct title.
 
     Args:
-        versions: From `fer.app.serving.list_versions`. Of two with the same file, the registered one is kept.
+        versions: From `fer.app.resources.list_versions`. Of two with the same file, the registered one is
+            kept.
     """
     unique: dict[str, Version] = {}
     for version in versions:

@@ -9,7 +9,7 @@ import numpy as np
 from fer.app.settings import MAX_DISPLAY_SIDE, MAX_FACES_PER_IMAGE
 from fer.app.uploads import display_name
 from fer.data.synthetic import face_at, render_face
-from fer.faces.detector import Face, downscale
+from fer.faces.base import Face, downscale
 from fer.predict.predictor import Prediction, Predictor
 
 # Side of a face in an image of the gallery, and of a thumbnail, in pixels.

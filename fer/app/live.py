@@ -15,7 +15,7 @@ import numpy as np
 from streamlit_webrtc import VideoProcessorBase
 
 from fer.app.history import History
-from fer.app.serving import BusyError
+from fer.app.resources import BusyError
 from fer.app.settings import MAX_FACES_PER_FRAME
 from fer.predict.annotate import draw
 from fer.predict.predictor import Prediction, Predictor
@@ -83,7 +83,7 @@ class LiveSession:
     Args:
         predictor: Detects and classifies the faces; may be shared between sessions.
         compute_slot: Returns a context manager within which a frame may be computed, see
-            `fer.app.serving.try_compute_slot`.
+            `fer.app.resources.try_compute_slot`.
         smooth: Seconds over which the probabilities of a face are averaged, see
             `fer.predict.video.tracking.Smoother`.
 

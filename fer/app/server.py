@@ -17,7 +17,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.web import bootstrap
 from streamlit.web.server import server as streamlit_server
 
-from fer.app.serving import get_predictor
+from fer.app.resources import get_predictor
 from fer.app.settings import MAX_SESSION_FILES, MAX_SESSION_MB, settings
 
 MAIN = Path(__file__).with_name("main.py")

@@ -21,11 +21,11 @@ from fer.core.paths import expand_user
 from fer.data.dataset import EmotionData
 from fer.data.duplicates.hashes import pixel_digests
 from fer.data.image_files import ImageFiles
-from fer.evaluation.data import EvaluationSplit, data_options, read_data, select_split
 from fer.evaluation.inference import infer
 from fer.evaluation.ledger import LEDGER_METRICS, Ledger, make_entry
 from fer.evaluation.runs import TrainedRun, load_run, make_training_key
 from fer.evaluation.score import score_run
+from fer.evaluation.split import EvaluationSplit, data_options, read_data, select_split
 from fer.training.run_folder import read_record
 
 # Target duration of a timed batch: much longer than the resolution of the clock

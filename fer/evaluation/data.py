@@ -1,209 +1,106 @@
-"""The images to score: a split of a data set, with labels in the label space of the model.
+"""The data that runs are evaluated on: each dataset is read once, in the image format of each model."""
 
-`data_options` returns the options that the data set is read with.
-"""
-
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from copy import copy
+from functools import cached_property
 from typing import Any
 
-import numpy as np
-import yaml
+from fer.core.errors import FerError
+from fer.core.paths import expand_user
+from fer.data.dataset import EmotionData
+from fer.evaluation.provenance import Provenance, find_provenance
+from fer.evaluation.runs import TrainedRun
+from fer.evaluation.split import EvaluationSplit, data_options, read_data, select_split
 
-from fer.core.errors import FerError, did_you_mean
-from fer.core.labels import LabelSpace, map_votes, mapping
-from fer.core.paths import CONFIG_DIR, expand_user
-from fer.data.dataset import ROLES, EmotionData
-from fer.data.duplicates import check_duplicates
-from fer.data.duplicates.hashes import perceptual_hashes
-from fer.data.readers.factory import read_dataset
-from fer.data.readers.ferplus import with_votes
-from fer.data.splits import indices, manifest
-from fer.evaluation.ledger import make_sketch
-
-# Roles of a split, and all of them together
-SPLITS = (*ROLES, "all")
-# Kinds of data sets for --data
-KINDS = ("affectnet", "fer2013", "ferplus", "folder", "rafdb")
+# Options that depend on the model: each needs its images as in its training
+_IMAGE_FORMAT = ("size", "color")
+# Options that do not change which images are read
+_IRRELEVANT_OPTIONS = {"batch_size", "eval_batch_size", "workers", "memory_gb"}
 
 
-@dataclass(frozen=True)
-class EvaluationSplit:
-    """The images of a split that can be scored.
+class EvaluationData:
+    """The data that runs are scored on.
 
-    Attributes:
-        data: These images only, with the labels of their data set.
-        index: int64 ``(N,)``, their rows in the data set.
-        target: int64 ``(N,)``, class indices of the model.
-        votes: float32 ``(N, K)`` over the emotions of the model, or ``None``.
-        role: One of `SPLITS`.
-        name: Published name of the split.
-        in_test: bool ``(N,)``, whether each image is in the test split of the data set.
-        left_out: Reason -> number of images of the split that were left out.
-        absent: Emotions that the model can predict but that no image shows.
+    Args:
+        run: The first run: its data is scored, in its label space.
+        role: ``train``, ``val``, ``test`` or ``all``.
+        path: New path of its data; see `fer.evaluation.split.data_options`.
+        other: ``kind:path`` of another data set to score.
+
+    Raises:
+        FerError: The data is missing, or has no such split or emotion.
     """
 
-    data: EmotionData
-    index: np.ndarray
-    target: np.ndarray
-    votes: np.ndarray | None
-    role: str
-    name: str
-    in_test: np.ndarray
-    left_out: dict[str, int]
-    absent: tuple[str, ...]
+    def __init__(self, run: TrainedRun, role: str, path: str | None = None, other: str | None = None) -> None:
+        self._path, self._other = path, other
+        self._datasets: dict[str, EmotionData] = {}
+        self._provenances: dict[tuple[int, str], Provenance] = {}
+        self._variants: dict[str, EvaluationData] = {}
+        self._options = data_options(run.checkpoint.config, path, other)
+        self.run, self.role = run, role
 
-    @property
-    def has_test(self) -> bool:
-        """Whether there are images of the data set's test split."""
-        return bool(self.in_test.any())
+    @cached_property
+    def dataset(self) -> EmotionData:
+        """The data set that is scored, with all its splits."""
+        return self._read(self._options)
 
-    def test_images(self) -> str | None:
-        """Return the SHA-256 of the test images, independent of what else is scored; ``None`` without any."""
-        if not self.has_test:
-            return None
-        part = (
-            self.manifest()
-            if self.in_test.all()
-            else _split_manifest(self.data.take(np.flatnonzero(self.in_test)))
-        )
-        return str(part.get("pixels_sha256") or part["files_sha256"])
+    @cached_property
+    def split(self) -> EvaluationSplit:
+        """The images to score."""
+        return select_split(self.dataset, self.role, self.run.checkpoint.labels)
 
-    def sketch(self, mask: np.ndarray) -> list[str]:
-        """Return a sketch (`fer.evaluation.ledger`) of the perceptual hashes of some of the images.
+    def for_run(self, run: TrainedRun) -> "EvaluationData":
+        """Return the data in the image size and colour that a run needs; ``self`` if these are the same."""
+        run_options = data_options(run.checkpoint.config, self._path, self._other)
+        options = self._options | {
+            name: run_options[name] for name in _IMAGE_FORMAT if name in run_options and name in self._options
+        }
+        if options == self._options:
+            return self
+        variant = copy(self)
+        variant._options, variant._provenances = options, {}
+        for name in ("dataset", "split"):
+            vars(variant).pop(name, None)
+        return self._variants.setdefault(self._key(options), variant)
 
-        Images on disk are decoded for it.
+    def training_dataset(self, run: TrainedRun) -> EmotionData | None:
+        """Return the data set that a run was trained on.
 
-        Args:
-            mask: bool ``(N,)``.
+        ``None`` if another data set is scored and this one is missing.
         """
-        selected = self.data.take(np.flatnonzero(mask))
-        return (
-            make_sketch(value.tobytes() for value in perceptual_hashes(selected.images)) if mask.any() else []
-        )
+        if self._other is None:
+            return self._read(data_options(run.checkpoint.config, self._path))
+        try:
+            return self._read(data_options(run.checkpoint.config))
+        except FerError:
+            return None
 
-    def manifest(self) -> dict[str, Any]:
-        """Return the manifest: ``label_space``, ``count``, ``pixels_sha256``, ``labels_sha256``, …"""
-        return _split_manifest(self.data)
+    def provenance(self, run: TrainedRun) -> Provenance:
+        """Return how the images relate to the training of a run."""
+        training_dataset = self.training_dataset(run)
+        key = (id(training_dataset), json.dumps(run.checkpoint.manifest, sort_keys=True))
+        if key not in self._provenances:
+            self._provenances[key] = find_provenance(run, self.split, self.dataset, training_dataset)
+        return self._provenances[key]
 
-    def sources(self) -> np.ndarray:
-        """Return the file of each image, or ``row N``, str ``(N,)``."""
-        files = getattr(self.data.images, "files", None)
-        if files is not None:
-            return np.array([files.name(row) for row in range(len(self.index))])
-        return np.array([f"row {row}" for row in self.index])
+    def validation_split(self, run: TrainedRun) -> EvaluationSplit | None:
+        """Return the validation split of the data set that a run was trained on, if available."""
+        dataset = self.training_dataset(run)
+        if dataset is None or "val" not in dataset.roles:
+            return None
+        return select_split(dataset, "val", run.checkpoint.labels)
 
+    def _read(self, options: Mapping[str, Any]) -> EmotionData:
+        key = self._key(options)
+        if key not in self._datasets:
+            self._datasets[key] = read_data(options)
+        return self._datasets[key]
 
-def read_data(options: Mapping[str, Any]) -> EmotionData:
-    """Read a data set as in training: duplicates of other splits are dropped if ``drop_leaks`` was set."""
-    data = with_votes(read_dataset({**options, "votes": False}), options)
-    return check_duplicates(data, drop=True)[0] if options.get("drop_leaks") else data
-
-
-def select_split(data: EmotionData, role: str, labels: LabelSpace) -> EvaluationSplit:
-    """Return the images of a split that can be scored, with targets in the label space of a model.
-
-    Images of emotions that the model cannot predict are left out, because every prediction would be wrong.
-    A prediction of an emotion without images counts as an error, because a model in use does not know either
-    which emotions will not occur.
-
-    Args:
-        data: The data set.
-        role: ``train``, ``val``, ``test``, or ``all`` of them.
-        labels: Label space of the model.
-
-    Raises:
-        FerError: There is no such split, or no image of it shows an emotion that the model can predict.
-    """
-    rows = _rows(data, role)
-    target = np.where(data.targets[rows] < 0, -1, mapping(data.labels, labels)[data.targets[rows]])
-    scored = rows[target >= 0]
-    if not len(scored):
-        raise FerError(
-            f"{data.source}: expected images of an emotion that the model can predict "
-            f"({', '.join(labels.names)}), got none among {len(rows):,} of {role} "
-            f"({', '.join(data.labels.names)}). Score another data set."
-        )
-    target = target[target >= 0]
-    name = data.roles.get(role, role)
-    part = replace(
-        data.take(scored), split=np.zeros(len(scored), np.uint8), split_names=(name,), roles={"val": name}
-    )
-    votes = None if part.votes is None else map_votes(part.votes, data.labels, labels)
-    in_test = np.isin(scored, indices(data, "test") if "test" in data.roles else ())
-    absent = tuple(emotion for i, emotion in enumerate(labels.names) if not (target == i).any())
-    left_out = _left_out(data, rows, labels)
-    return EvaluationSplit(part, scored, target, votes, role, name, in_test, left_out, absent)
-
-
-def _split_manifest(data: EmotionData) -> dict[str, Any]:
-    """Return the manifest of images that are all in one split, with the role val."""
-    full = manifest(data, hide_test_labels=False)
-    return {"label_space": full["label_space"], "image_shape": full["image_shape"]} | full["splits"]["val"]
-
-
-def _rows(data: EmotionData, role: str) -> np.ndarray:
-    if role != "all":
-        return indices(data, role)
-    return np.sort(np.concatenate([indices(data, split_role) for split_role in data.roles]))
-
-
-def _left_out(data: EmotionData, rows: np.ndarray, labels: LabelSpace) -> dict[str, int]:
-    """Return reason -> number of images. The reasons are keys of metrics.json."""
-    targets = data.targets[rows]
-    unknown = [i for i, emotion in enumerate(data.labels.names) if emotion not in labels.names]
-    counts = {
-        f"{data.labels.names[i]}, which the model cannot say": int((targets == i).sum()) for i in unknown
-    }
-    counts["without a label"] = int((targets < 0).sum())
-    return {reason: number for reason, number in counts.items() if number}
-
-
-def data_options(
-    config: Mapping[str, Any], path: str | None = None, other: str | None = None
-) -> dict[str, Any]:
-    """Return the datamodule options for `fer.data.readers.factory.read_dataset`.
-
-    Args:
-        config: Of the run, resolved.
-        path: New path of its data; ``None`` if it has not moved.
-        other: ``kind:path`` of another data set, with one of `KINDS`. It is read with the options of the run
-            if that was trained on the same kind, otherwise with the defaults of ``conf/datamodule``.
-
-    Raises:
-        FerError: The kind is unknown, both are given, or the run's data has no single path to replace.
-    """
-    options = dict(config["datamodule"])
-    if other is None:
-        options = _add_defaults(options, config)
-        return options if path is None else _set_path(options, path)
-    if path is not None:
-        raise FerError(
-            "--path and --data: expected one of them, got both. --path is the new path of the data "
-            "of the run, --data is another data set."
-        )
-    kind, _, new_path = other.partition(":")
-    if kind not in KINDS or not new_path:
-        raise FerError(
-            f"--data {other}: expected kind:path with one of these kinds: {', '.join(KINDS)}; for example "
-            f"folder:$HOME/data/CK+.{did_you_mean(kind, KINDS)}"
-        )
-    return _set_path(_add_defaults(options if options["name"] == kind else {"name": kind}, config), new_path)
-
-
-def _add_defaults(options: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the default of each option that is missing, as in the config of an older version."""
-    file = CONFIG_DIR / "datamodule" / f"{options['name']}.yaml"
-    defaults: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    if defaults.get("size") == "${model.image_size}":
-        defaults["size"] = config["model"]["image_size"]
-    return defaults | options
-
-
-def _set_path(options: dict[str, Any], path: str) -> dict[str, Any]:
-    if "path" not in options:
-        raise FerError(
-            f"--path {path}: expected a run whose data has a single path, got one trained on "
-            f"{options['name']}. Omit --path, or score another data set with --data kind:path."
-        )
-    return options | {"path": str(expand_user(path))}
+    @staticmethod
+    def _key(options: Mapping[str, Any]) -> str:
+        """Return a key that is equal for two spellings of the same data set."""
+        relevant = {name: value for name, value in options.items() if name not in _IRRELEVANT_OPTIONS}
+        if relevant.get("path"):
+            relevant["path"] = str(expand_user(relevant["path"]).resolve())
+        return json.dumps(relevant, sort_keys=True, default=str)

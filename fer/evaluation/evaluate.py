@@ -19,9 +19,9 @@ from fer.analysis.report.document import Section
 from fer.analysis.report.write import to_json_values
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
+from fer.evaluation.data import EvaluationData
 from fer.evaluation.ledger import LEDGER_METRICS, History, Ledger, make_entry
 from fer.evaluation.output import log_report, print_scores
-from fer.evaluation.provenance import EvaluationData
 from fer.evaluation.report import ReportInputs, build_sections
 from fer.evaluation.runs import TrainedRun, check_distinct_seeds, load_run
 from fer.evaluation.score import ScoredRun, ensemble_predictions, find_calibration, score_run

@@ -1,27 +1,17 @@
-"""The provenance of scored images: their data set, and which of them were used in training."""
+"""The provenance of scored images: where they come from, and which of them were used in training."""
 
-import json
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from fer.core.errors import FerError
-from fer.core.paths import expand_user
 from fer.data.dataset import EmotionData
 from fer.data.duplicates import find_duplicates
 from fer.data.duplicates.hashes import perceptual_hashes, pixel_digests
 from fer.data.splits import indices, manifest
-from fer.evaluation.data import EvaluationSplit, data_options, read_data, select_split
 from fer.evaluation.runs import TrainedRun
-
-# Options that depend on the model: each needs its images as in its training
-_IMAGE_FORMAT = ("size", "color")
-# Options that do not change which images are read
-_IRRELEVANT_OPTIONS = {"batch_size", "eval_batch_size", "workers", "memory_gb"}
+from fer.evaluation.split import EvaluationSplit
 
 
 @dataclass(frozen=True)
@@ -152,90 +142,3 @@ def _near_duplicates(split: EvaluationSplit, dataset: EmotionData) -> np.ndarray
         return None
     groups = find_duplicates(dataset.images).groups
     return np.isin(groups[split.index], groups[indices(dataset, "train")])
-
-
-class EvaluationData:
-    """The data that runs are scored on.
-
-    Args:
-        run: The first run: its data is scored, in its label space.
-        role: ``train``, ``val``, ``test`` or ``all``.
-        path: New path of its data; see `fer.evaluation.data.data_options`.
-        other: ``kind:path`` of another data set to score.
-
-    Raises:
-        FerError: The data is missing, or has no such split or emotion.
-    """
-
-    def __init__(self, run: TrainedRun, role: str, path: str | None = None, other: str | None = None) -> None:
-        self._path, self._other = path, other
-        self._datasets: dict[str, EmotionData] = {}
-        self._provenances: dict[tuple[int, str], Provenance] = {}
-        self._variants: dict[str, EvaluationData] = {}
-        self._options = data_options(run.checkpoint.config, path, other)
-        self.run, self.role = run, role
-
-    @cached_property
-    def dataset(self) -> EmotionData:
-        """The data set that is scored, with all its splits."""
-        return self._read(self._options)
-
-    @cached_property
-    def split(self) -> EvaluationSplit:
-        """The images to score."""
-        return select_split(self.dataset, self.role, self.run.checkpoint.labels)
-
-    def for_run(self, run: TrainedRun) -> "EvaluationData":
-        """Return the data in the image size and colour that a run needs; ``self`` if these are the same."""
-        run_options = data_options(run.checkpoint.config, self._path, self._other)
-        options = self._options | {
-            name: run_options[name] for name in _IMAGE_FORMAT if name in run_options and name in self._options
-        }
-        if options == self._options:
-            return self
-        variant = copy(self)
-        variant._options, variant._provenances = options, {}
-        for name in ("dataset", "split"):
-            vars(variant).pop(name, None)
-        return self._variants.setdefault(self._key(options), variant)
-
-    def training_dataset(self, run: TrainedRun) -> EmotionData | None:
-        """Return the data set that a run was trained on.
-
-        ``None`` if another data set is scored and this one is missing.
-        """
-        if self._other is None:
-            return self._read(data_options(run.checkpoint.config, self._path))
-        try:
-            return self._read(data_options(run.checkpoint.config))
-        except FerError:
-            return None
-
-    def provenance(self, run: TrainedRun) -> Provenance:
-        """Return how the images relate to the training of a run."""
-        training_dataset = self.training_dataset(run)
-        key = (id(training_dataset), json.dumps(run.checkpoint.manifest, sort_keys=True))
-        if key not in self._provenances:
-            self._provenances[key] = find_provenance(run, self.split, self.dataset, training_dataset)
-        return self._provenances[key]
-
-    def validation_split(self, run: TrainedRun) -> EvaluationSplit | None:
-        """Return the validation split of the data set that a run was trained on, if available."""
-        dataset = self.training_dataset(run)
-        if dataset is None or "val" not in dataset.roles:
-            return None
-        return select_split(dataset, "val", run.checkpoint.labels)
-
-    def _read(self, options: Mapping[str, Any]) -> EmotionData:
-        key = self._key(options)
-        if key not in self._datasets:
-            self._datasets[key] = read_data(options)
-        return self._datasets[key]
-
-    @staticmethod
-    def _key(options: Mapping[str, Any]) -> str:
-        """Return a key that is equal for two spellings of the same data set."""
-        relevant = {name: value for name, value in options.items() if name not in _IRRELEVANT_OPTIONS}
-        if relevant.get("path"):
-            relevant["path"] = str(expand_user(relevant["path"]).resolve())
-        return json.dumps(relevant, sort_keys=True, default=str)

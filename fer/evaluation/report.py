@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fer.analysis.metrics.calibration_file import Calibration
 from fer.analysis.metrics.estimate import Estimate
-from fer.analysis.metrics.temperature import Calibration
 from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report.document import Section
 from fer.core.errors import FerError

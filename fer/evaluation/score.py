@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from fer.analysis.metrics.calibration import calibrate
-from fer.analysis.metrics.temperature import Calibration, read_calibration, write_calibration
+from fer.analysis.metrics.calibration_file import Calibration, read_calibration, write_calibration
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.labels import check_same_labels
-from fer.evaluation.data import EvaluationSplit
+from fer.evaluation.data import EvaluationData
 from fer.evaluation.inference import InferenceOutputs, infer
-from fer.evaluation.provenance import EvaluationData, find_provenance
+from fer.evaluation.provenance import find_provenance
 from fer.evaluation.runs import TrainedRun
+from fer.evaluation.split import EvaluationSplit
 
 _DEFAULT_BATCH_SIZE = 512
 

@@ -8,13 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fer.analysis.metrics.calibration_file import Calibration, read_calibration
 from fer.analysis.metrics.selective import Threshold
-from fer.analysis.metrics.temperature import Calibration, read_calibration
 from fer.bundle.card import SCHEMA_VERSION, Card
 from fer.bundle.files import MODEL, Bundle, read_bundle, sha256, staging_folder, write_card
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
-from fer.evaluation.provenance import EvaluationData
+from fer.evaluation.data import EvaluationData
 from fer.evaluation.runs import TrainedRun, load_run
 from fer.evaluation.score import ensemble_predictions, find_calibration, score_run
 from fer.export.graph import (
@@ -45,7 +45,7 @@ from fer.export.quantize import (
     predict_probabilities,
     quantise,
 )
-from fer.export.run_images import (
+from fer.export.sample_images import (
     is_gray,
     open_validation_data,
     parity_faces,
@@ -223,7 +223,7 @@ def load_or_fit_calibration(
 
     Args:
         runs: One run, or the members of an ensemble; for an ensemble a calibration is always fitted.
-        evaluation: The run's validation data, from `fer.export.run_images.open_validation_data`.
+        evaluation: The run's validation data, from `fer.export.sample_images.open_validation_data`.
 
     Returns:
         None if there is neither a stored calibration nor data; the model is then exported uncalibrated.

@@ -14,9 +14,9 @@ from fer.analysis.report.write import to_json_values
 from fer.bundle.card import CROP_RULES, NAME_PATTERN, NAME_RULE, UNMEASURED, CropRule
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace
-from fer.evaluation.provenance import EvaluationData
+from fer.evaluation.data import EvaluationData
 from fer.evaluation.runs import TrainedRun
-from fer.export.run_images import PATH_KEYS, strip_folder, strip_folders
+from fer.export.sample_images import PATH_KEYS, strip_folder, strip_folders
 from fer.models.checkpoint import TIMM_WEIGHTS, dataset_names
 from fer.training.run_folder import read_metrics, read_record
 

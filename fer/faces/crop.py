@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from fer.bundle.card import REFERENCE_LANDMARKS, CropRule
-from fer.faces.detector import Face
+from fer.faces.base import Face
 
 # Pixels to keep around the part of an image that is needed.
 _MARGIN = 2

@@ -9,7 +9,7 @@ import numpy as np
 from cv2.data import haarcascades
 
 from fer.core.errors import FerError, did_you_mean
-from fer.faces.detector import Detector, Face, ObjectPool, detection_size, downscale
+from fer.faces.base import Detector, Face, ObjectPool, detection_size, downscale
 from fer.faces.yunet import YuNet, fetch_yunet, yunet_in_cache
 
 DETECTORS = ("auto", "yunet", "haar", "mtcnn", "none")

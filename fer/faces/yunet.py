@@ -10,7 +10,7 @@ import numpy as np
 
 from fer.core.errors import FerError
 from fer.core.paths import atomic_write, cache_folder, expand_user
-from fer.faces.detector import MIN_DETECTION_SIZE, Face, ObjectPool, detection_size, downscale
+from fer.faces.base import MIN_DETECTION_SIZE, Face, ObjectPool, detection_size, downscale
 
 # Measured by scripts/measure_detectors.py on 77 photographs of one face: 77 are detected at 0.3 to 0.5, 76 at
 # 0.6, 75 at 0.8, and 66 at OpenCV's default of 0.9. There is no false detection at any of them.

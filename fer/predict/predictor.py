@@ -21,8 +21,8 @@ from fer.bundle.registry import find_bundle
 from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError
 from fer.core.image_io import read_image
+from fer.faces.base import Detector, Face
 from fer.faces.crop import crop_faces
-from fer.faces.detector import Detector, Face
 from fer.faces.detectors import choose_detector
 
 ImageSource = str | Path | bytes | np.ndarray | Image.Image

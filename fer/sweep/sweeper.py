@@ -29,7 +29,7 @@ from fer.sweep.study import SweepStudy
 from fer.sweep.validate import check_base, check_data, check_space
 from fer.sweep.wandb import tag_best
 from fer.training.config import check_config, flatten
-from fer.training.monitor import monitor_mode
+from fer.training.metrics import monitor_mode
 
 # Keys that may differ between the sessions of one sweep: paths and logging.
 SESSION_KEYS = ("sweep", "output_dir", "name", "datamodule.path", "logger", "resume")

@@ -14,7 +14,7 @@ from fer.sweep.compose import Composer, format_override
 from fer.sweep.plan import Plan
 from fer.sweep.space import Choice, Domain, Parameter, Range, Value
 from fer.training.config import check_values, choices, flatten, groups
-from fer.training.monitor import check_monitor_emotion
+from fer.training.metrics import check_monitor_emotion
 
 # First parts of keys that cannot be searched.
 NOT_SEARCHED = ("sweep", "hydra", "proxy", "resume", "output_dir", "name", "monitor")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fer.core.errors import FerError
 from fer.data.loaders import seeded_generator
-from fer.training.monitor import monitor_mode
+from fer.training.metrics import monitor_mode
 
 
 class RestoreEarlyStop(Callback):

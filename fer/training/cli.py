@@ -1,5 +1,7 @@
 """fer-train, the installed command: starts the Hydra application in `fer.training.hydra_app`.
 
+Options are checked, and mistyped ones explained, in `fer.training.config`.
+
 Hydra is imported inside `run_command`, which reports a missing package in one line.
 """
 

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer.core.errors import FerError, did_you_mean
 from fer.core.paths import CONFIG_DIR
-from fer.training.monitor import check_monitor
+from fer.training.metrics import check_monitor
 
 # Keys with these prefixes are passed to timm, so new ones may be added with +.
 OPEN_PREFIXES = ("optimizer.", "model.kwargs.")

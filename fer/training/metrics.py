@@ -1,20 +1,18 @@
-"""Classification metrics over a complete split, computed by torchmetrics, and their logged names.
+"""Validation metrics: computed by torchmetrics, logged under fixed names, and one of them monitored.
 
-The direction of a monitored metric is in `fer.training.monitor`.
+Imports torch and torchmetrics late, because options are checked before they are loaded (torchmetrics alone
+takes seconds).
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
-from torchmetrics import MetricCollection
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassCalibrationError,
-    MulticlassConfusionMatrix,
-    MulticlassF1Score,
-    MulticlassPrecision,
-    MulticlassRecall,
-)
+from fer.core.errors import FerError, did_you_mean
+from fer.core.labels import LabelSpace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torchmetrics import MetricCollection
 
 # Metrics with one value per emotion.
 PER_EMOTION = ("f1", "precision", "recall")
@@ -22,27 +20,31 @@ PER_EMOTION = ("f1", "precision", "recall")
 MACRO_MEANS = {"macro_f1": "f1", "uar": "recall"}
 
 
-def build_metrics(num_classes: int) -> MetricCollection:
+def build_metrics(num_classes: int) -> "MetricCollection":
     """Return the metrics of one split, to be updated with logits ``(B, K)`` and targets ``(B,)``.
 
     ``accuracy``; ``ece`` (expected calibration error, 15 bins of equal width, Guo et al. 2017,
     https://arxiv.org/abs/1706.04599); ``f1``, ``precision`` and ``recall`` ``(K,)`` per emotion; and
     ``confusion`` ``(K, K)`` with true emotions in rows. `scalar_metrics` adds their means.
     """
+    from torchmetrics import MetricCollection, classification
+
     k = num_classes
     return MetricCollection(
         {
-            "accuracy": MulticlassAccuracy(k, average="micro", validate_args=False),
-            "ece": MulticlassCalibrationError(k, n_bins=15, validate_args=False),
-            "f1": MulticlassF1Score(k, average="none", validate_args=False),
-            "precision": MulticlassPrecision(k, average="none", validate_args=False),
-            "recall": MulticlassRecall(k, average="none", validate_args=False),
-            "confusion": MulticlassConfusionMatrix(k, validate_args=False),
+            "accuracy": classification.MulticlassAccuracy(k, average="micro", validate_args=False),
+            "ece": classification.MulticlassCalibrationError(k, n_bins=15, validate_args=False),
+            "f1": classification.MulticlassF1Score(k, average="none", validate_args=False),
+            "precision": classification.MulticlassPrecision(k, average="none", validate_args=False),
+            "recall": classification.MulticlassRecall(k, average="none", validate_args=False),
+            "confusion": classification.MulticlassConfusionMatrix(k, validate_args=False),
         }
     )
 
 
-def scalar_metrics(values: Mapping[str, Tensor], emotions: Sequence[str], prefix: str) -> dict[str, Tensor]:
+def scalar_metrics(
+    values: "Mapping[str, Tensor]", emotions: Sequence[str], prefix: str
+) -> "dict[str, Tensor]":
     """Return the computed metrics by their logged names.
 
     ``macro_f1`` (mean F1) and ``uar`` (unweighted average recall, also called balanced accuracy) are means
@@ -58,3 +60,41 @@ def scalar_metrics(values: Mapping[str, Tensor], emotions: Sequence[str], prefix
     for name in PER_EMOTION:
         named |= {f"{prefix}/{name}/{emotions[i]}": values[name][i] for i in present}
     return named
+
+
+def monitor_mode(monitor: str) -> Literal["min", "max"]:
+    """Return ``"min"`` if lower is better (losses, calibration errors), otherwise ``"max"``."""
+    return "min" if monitor.rsplit("/", 1)[-1] in ("loss", "ece") else "max"
+
+
+def check_monitor(monitor: object) -> None:
+    """Check that the monitor is a validation metric.
+
+    Raises:
+        FerError: It is another metric, e.g. of the test split.
+    """
+    if not isinstance(monitor, str):
+        raise FerError(f"monitor: expected a validation metric such as val/accuracy, got {monitor!r}.")
+    if monitor.startswith("test/"):
+        raise FerError(
+            f"monitor: expected a validation metric such as val/accuracy, got {monitor}. The test split must "
+            "not select a checkpoint, stop training early or control a schedule."
+        )
+    known = [f"val/{name}" for name in ("accuracy", "macro_f1", "uar", "loss", "ece")]
+    if monitor not in known and not monitor.startswith(("val/f1/", "val/precision/", "val/recall/")):
+        hint = did_you_mean(monitor, known)
+        raise FerError(
+            f"monitor: expected one of {', '.join(known)} or val/f1/EMOTION, got {monitor!r}.{hint}"
+        )
+
+
+def check_monitor_emotion(monitor: str, labels: LabelSpace) -> None:
+    """Check that a monitored emotion exists in the data, before training starts.
+
+    Raises:
+        FerError: The emotion is not in ``labels``.
+    """
+    emotion, known = monitor.split("/")[-1], labels.names
+    if monitor.count("/") == 2 and emotion not in known:
+        hint = did_you_mean(emotion, known)
+        raise FerError(f"monitor={monitor}: expected an emotion of {', '.join(known)}, got {emotion}.{hint}")

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim import lr_scheduler as lrs
 
 from fer.core.errors import FerError, did_you_mean
-from fer.training.monitor import monitor_mode
+from fer.training.metrics import monitor_mode
 from fer.training.muon import Muon
 
 

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from fer.analysis.metrics.intervals import wilson_interval
 from fer.analysis.plots.confusion import plot_confusion_matrix
 from fer.core.errors import FerError
-from fer.training.monitor import monitor_mode
+from fer.training.metrics import monitor_mode
 
 _TABLE_COLUMNS = ("emotion", "precision", "recall", "f1", "support")
 # Half the resolution of the images in plots/: sufficient for a dashboard.

@@ -23,8 +23,8 @@ from fer.data.readers.factory import read_dataset
 from fer.models.backbone import probe
 from fer.models.checkpoint import load_checkpoint
 from fer.training.loggers import log_plots, log_status, open_loggers
+from fer.training.metrics import check_monitor_emotion
 from fer.training.module import EmotionModule
-from fer.training.monitor import check_monitor_emotion
 from fer.training.progress import print_header, print_summary, save_plots
 from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, check_same_devices, check_same_stem, last_checkpoint

@@ -25,8 +25,8 @@ from fer.training.callbacks import (
     ValidateAtMaxSteps,
     checkpoint_callbacks,
 )
+from fer.training.metrics import monitor_mode
 from fer.training.module import EmotionModule
-from fer.training.monitor import monitor_mode
 from fer.training.progress import DurationEstimate, EpochPrinter, TrainMetricsLogger
 from fer.training.recorder import RunRecorder, WandbReport
 

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from tiny_bundle import write_bundle
 
 from fer.app import settings as app_settings
-from fer.app.serving import list_versions
+from fer.app.resources import list_versions
 from fer.bundle.files import CARD
 from fer.bundle.registry import ZOO, Registry
 

@@ -12,7 +12,7 @@ from fer.app import uploads
 from fer.app.components.images import to_jpeg
 from fer.app.image import SAMPLES, render_sample
 from fer.app.pages import compare
-from fer.app.serving import list_versions
+from fer.app.resources import list_versions
 from fer.app.settings import MAX_DISPLAY_SIDE
 from fer.bundle.registry import Registry
 
@@ -40,7 +40,7 @@ def page_text(page):
 
 
 def test_a_single_model_shows_the_command_to_register_more(tmp_path, monkeypatch):
-    monkeypatch.setattr("fer.app.serving.packaged_models", lambda: ["fer2013"])
+    monkeypatch.setattr("fer.app.resources.packaged_models", lambda: ["fer2013"])
     page = start(models=tmp_path / "none")
     assert not page.exception
     assert "--register models/" in page_text(page)

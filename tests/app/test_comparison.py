@@ -7,7 +7,7 @@ from example_card import HASHES, card, estimate, split
 
 from fer.app import comparison
 from fer.app.card_text import MISSING
-from fer.app.serving import Version
+from fer.app.resources import Version
 from fer.core.labels import AFFECTNET8
 
 OTHER = split(0.9, hashes=HASHES | {"labels_sha256": "c" * 64})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer.app.history import History
-from fer.faces.detector import Face
+from fer.faces.base import Face
 from fer.predict.predictor import Prediction
 
 EMOTIONS = ("happy", "sad")

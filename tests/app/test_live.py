@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from video_files import SquarePredictor, render_frame
 
-from fer.app import serving
+from fer.app import resources
 from fer.app.live import LiveSession, Recording
 from fer.predict.annotate import draw
 from fer.predict.video.tracking import FaceTracker
@@ -123,11 +123,11 @@ def test_prediction_runs_within_a_compute_slot():
 
 def test_a_frame_without_a_free_compute_slot_is_dropped(monkeypatch):
     """A camera thread that waits would lose its stream, and block all others when it is stopped."""
-    monkeypatch.setattr(serving, "_COMPUTE_SLOTS", threading.BoundedSemaphore(1))
-    monkeypatch.setattr(serving, "_FRAME_TIMEOUT", 0.01)
-    live = LiveSession(SquarePredictor(), serving.try_compute_slot)
+    monkeypatch.setattr(resources, "_COMPUTE_SLOTS", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(resources, "_FRAME_TIMEOUT", 0.01)
+    live = LiveSession(SquarePredictor(), resources.try_compute_slot)
     live.mirror = False
-    with serving.compute_slot():
+    with resources.compute_slot():
         np.testing.assert_array_equal(live.process(render_frame(1), 0.0), render_frame(1))
     assert (live.snapshot().processed, live.snapshot().dropped) == (0, 1)
     live.process(render_frame(1), 0.1)

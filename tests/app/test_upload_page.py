@@ -9,7 +9,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from tiny_bundle import write_bundle
 
-from fer.app import serving
+from fer.app import resources
 from fer.app.image import SAMPLES, render_sample
 from fer.app.settings import MAX_IMAGES, Settings, set_settings
 from fer.bundle.registry import find_bundle
@@ -172,7 +172,7 @@ def test_a_missing_model_is_reported_without_paths(tmp_path):
 
 
 def test_an_internal_error_shows_no_traceback(page, monkeypatch, caplog):
-    monkeypatch.setattr(serving, "open_bundle", lambda *_: 1 / 0)
+    monkeypatch.setattr(resources, "open_bundle", lambda *_: 1 / 0)
     set_settings(Settings(model="other", detector="haar"))
     choose(page, "sample", 0)
     assert not page.exception

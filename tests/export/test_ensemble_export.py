@@ -11,7 +11,7 @@ from onnx import helper
 from random_weights import random_network
 from untrained_run import MODEL, write_run
 
-from fer.analysis.metrics.temperature import read_calibration
+from fer.analysis.metrics.calibration_file import read_calibration
 from fer.bundle import card as cards
 from fer.bundle.files import read_bundle
 from fer.bundle.runtime import OnnxClassifier

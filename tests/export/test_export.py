@@ -14,14 +14,14 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix, precision_score
 from untrained_run import MODEL, write_run
 
-from fer.analysis.metrics.temperature import read_calibration
+from fer.analysis.metrics.calibration_file import read_calibration
 from fer.bundle.card import CROP_RULES, REFERENCE_LANDMARKS
 from fer.bundle.files import FILES, read_bundle
 from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError
 from fer.core.labels import FER7
 from fer.core.paths import CONFIG_DIR
-from fer.evaluation.provenance import EvaluationData
+from fer.evaluation.data import EvaluationData
 from fer.evaluation.runs import load_run
 from fer.evaluation.score import score_run
 from fer.export import export

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fer.analysis.metrics.calibration_file import Calibration
 from fer.analysis.metrics.selective import Threshold
-from fer.analysis.metrics.temperature import Calibration
 from fer.bundle.card import CROP_RULES
 from fer.core.errors import FerError
 from fer.export.export import calibration_entry, choose_threshold
 from fer.export.model_card import _duration, _public_command, choose_name, crop_rule, licence
-from fer.export.run_images import evenly_spaced, strip_folders
+from fer.export.sample_images import evenly_spaced, strip_folders
 
 
 def run_of(datamodule, name="fer2013_fast_s0_85e0", pretrained=False, init_from=None):

@@ -8,8 +8,8 @@ import pytest
 
 from fer.bundle.card import CROP_RULES
 from fer.data.image_files import decode
+from fer.faces.base import Face
 from fer.faces.crop import crop_faces, crop_matrix
-from fer.faces.detector import Face
 from fer.faces.detectors import WholeImage
 
 RULE = CROP_RULES["synthetic"]

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fer.faces.detector import ObjectPool
+from fer.faces.base import ObjectPool
 
 
 def test_sequential_threads_share_one_object():

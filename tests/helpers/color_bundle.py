@@ -7,7 +7,7 @@ import tiny_bundle
 
 from fer.bundle.card import CropRule
 from fer.core.labels import FER7
-from fer.faces.detector import Face
+from fer.faces.base import Face
 
 SIZE = 8
 # Logits for a color from 0 to 1: red is angry, green disgust, blue sad, black neutral.

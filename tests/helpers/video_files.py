@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from fer.core.labels import LabelSpace
-from fer.faces.detector import Face
+from fer.faces.base import Face
 from fer.predict.predictor import Prediction
 
 EMOTIONS = ("happy", "sad")

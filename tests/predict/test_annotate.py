@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer.core.labels import EMOTION_COLORS, FERPLUS8, OTHER_COLOR, contrast_ratio, emotion_rgb, text_color_on
-from fer.faces.detector import Face
+from fer.core.labels import (
+    EMOTION_COLORS,
+    FERPLUS8,
+    OTHER_COLOR,
+    contrast_ratio,
+    emotion_rgb,
+    text_color_on,
+)
+from fer.faces.base import Face
 from fer.predict.annotate import bars_tile, draw, label_tile, truncate
 from fer.predict.label_layout import covered_fraction, place_label
 from fer.predict.predictor import Prediction

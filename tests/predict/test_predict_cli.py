@@ -13,7 +13,7 @@ from video_files import read_video, write_video
 import fer.predict.predictor
 from fer.core.errors import FerError
 from fer.core.labels import FER7
-from fer.faces.detector import Face
+from fer.faces.base import Face
 from fer.predict.cli import main
 from fer.predict.images import bar, copy_paths, write_image
 from fer.predict.sources import is_video_source, list_images

@@ -6,7 +6,7 @@ from torch import nn
 
 from fer.core.errors import FerError
 from fer.models import build_model
-from fer.training.monitor import monitor_mode
+from fer.training.metrics import monitor_mode
 from fer.training.optim import build_optimizer, build_scheduler
 
 

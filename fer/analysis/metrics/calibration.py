@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from scipy.special import erf
 
+from fer.analysis.metrics.calibration_file import Calibration
 from fer.analysis.metrics.estimate import Estimate, estimate_from_resamples
 from fer.analysis.metrics.intervals import resample_means, resample_weights
 from fer.analysis.metrics.selective import aurc, resampled_aurc, threshold_for
 from fer.analysis.metrics.temperature import (
     NUM_FOLDS,
-    Calibration,
     cross_fitted_probs,
     fit_temperature,
     scaled_probs,

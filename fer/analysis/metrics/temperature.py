@@ -1,59 +1,21 @@
-"""Temperature scaling, and the calibration file that stores its result beside the checkpoint.
+"""Temperature scaling: one number that turns logits into calibrated probabilities.
 
 Guo et al. 2017, https://arxiv.org/abs/1706.04599: probabilities are softmax(logits / T), with the T that
 maximises the likelihood of the labels of the validation split. Predictions stay the same; only their
 confidence changes.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 from fer.analysis.metrics.intervals import Z95
-from fer.analysis.metrics.selective import Threshold
 from fer.core.errors import FerError
-from fer.core.paths import atomic_write
 
 # Range of T. Outside it, a model is correct on every image or no better than chance
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 # Folds of the cross-fitting
 NUM_FOLDS = 5
-FILENAME = "calibration.json"
 # Minimum logit relative to the largest of its row, because minus infinity times 0 is NaN
 _FLOOR = -1e4
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Temperature and confidence thresholds of a model, fitted on the validation split.
-
-    It is stored as calibration.json beside the checkpoint. The field names are its keys; export reads them.
-
-    Attributes:
-        temperature: Divisor of the logits, `MIN_TEMPERATURE` to `MAX_TEMPERATURE`.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        thresholds: Calibrated confidences from which given accuracies are reached.
-        role: Always ``"val"``: nothing is fitted on another split.
-        split: The published name of that split, e.g. ``"PublicTest"``.
-        n: Its number of images.
-        manifest_sha256: SHA-256 of the manifest of these images, as canonical JSON.
-        model_sha256: SHA-256 of the weights that it belongs to; None where unknown.
-    """
-
-    temperature: float
-    low: float
-    high: float
-    thresholds: tuple[Threshold, ...]
-    role: str
-    split: str
-    n: int
-    manifest_sha256: str
-    model_sha256: str | None
 
 
 def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
@@ -151,60 +113,3 @@ def cross_fitted_probs(
         held_out, rest = fold == number, fold != number
         probs[held_out] = scaled_probs(logits[held_out], fit_temperature(logits[rest], target[rest]))
     return probs
-
-
-def write_calibration(folder: str | Path, calibration: Calibration) -> Path:
-    """Write ``calibration.json`` atomically into the checkpoint's folder; return its path.
-
-    Raises:
-        FerError: It was not fitted on the validation split, or the folder is not writable.
-    """
-    path = Path(folder) / FILENAME
-    if calibration.role != "val":
-        raise FerError(
-            f"{path}: expected a temperature fitted on the validation split only, got one of "
-            f"{calibration.role!r}. Run fer-evaluate RUN --split val."
-        )
-    try:
-        with atomic_write(path) as file:
-            file.write(json.dumps(asdict(calibration), indent=2).encode() + b"\n")
-    except OSError as error:
-        raise FerError(
-            f"{path}: cannot be written ({error}). Free disk space or check permissions."
-        ) from error
-    return path
-
-
-def read_calibration(folder: str | Path, model_sha256: str | None = None) -> Calibration | None:
-    """Read ``calibration.json`` from the checkpoint's folder.
-
-    Args:
-        folder: The folder of the checkpoint.
-        model_sha256: SHA-256 of the weights that it must belong to; None accepts any.
-
-    Returns:
-        The calibration; None where there is none, or where it belongs to other weights (e.g. ``last.ckpt``).
-
-    Raises:
-        FerError: The file is damaged or is not a calibration.
-    """
-    path = Path(folder) / FILENAME
-    if not path.is_file():
-        return None
-    try:
-        calibration = _from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FerError(
-            f"{path}: expected a calibration written by fer-evaluate RUN --split val, but the file is "
-            f"damaged ({type(error).__name__}: {error}). Delete it and run fer-evaluate RUN --split val "
-            "again."
-        ) from error
-    return calibration if model_sha256 in (None, calibration.model_sha256) else None
-
-
-def _from_json(content: Mapping[str, Any]) -> Calibration:
-    thresholds = tuple(Threshold(**entry) for entry in content["thresholds"])
-    calibration = Calibration(**{**content, "thresholds": thresholds})
-    if not MIN_TEMPERATURE <= calibration.temperature <= MAX_TEMPERATURE:
-        raise ValueError(f"temperature {calibration.temperature!r}")
-    return calibration

@@ -9,7 +9,7 @@ import streamlit as st
 from fer.app.components.charts import format_percent, show_bars
 from fer.app.components.images import annotated_image, choose_by_thumbnail, data_url
 from fer.app.image import ImageAnalysis
-from fer.app.serving import compute_slot, get_predictor
+from fer.app.resources import compute_slot, get_predictor
 from fer.app.uploads import escape_markdown
 from fer.bundle.card import Card
 from fer.predict.explain import Explanation, explain

@@ -9,7 +9,7 @@ from fer.app import card_text
 from fer.app.card_text import primary_metrics, scores_by_emotion
 from fer.app.comparison import unique_versions
 from fer.app.components import tables
-from fer.app.serving import Version, list_versions
+from fer.app.resources import Version, list_versions
 from fer.app.uploads import escape_markdown
 from fer.bundle.card import Card
 

@@ -12,12 +12,12 @@ from fer.app.components import tables
 from fer.app.components.charts import show_bars, speed_chart
 from fer.app.components.images import choose_by_thumbnail
 from fer.app.image import SAMPLES, render_sample, render_thumbnail
-from fer.app.serving import Version, compute_slot, get_predictor, list_versions
+from fer.app.resources import Version, compute_slot, get_predictor, list_versions
 from fer.app.settings import MAX_DISPLAY_SIDE, MAX_IMAGE_MB, settings
 from fer.app.uploads import escape_markdown, read_upload
 from fer.core.errors import FerError
 from fer.core.image_io import SUFFIXES
-from fer.faces.detector import Face, downscale
+from fer.faces.base import Face, downscale
 
 _VERSIONS_PER_ROW = 3
 # Each selected version stays in memory.

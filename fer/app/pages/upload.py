@@ -11,7 +11,7 @@ from fer.app.components.downloads import result_rows, to_csv, to_json, to_zip
 from fer.app.components.face import show_image_result
 from fer.app.components.images import choose_by_thumbnail
 from fer.app.image import SAMPLES, ImageAnalysis, analyse_image, render_sample, render_thumbnail
-from fer.app.serving import compute_slot, get_predictor
+from fer.app.resources import compute_slot, get_predictor
 from fer.app.settings import MAX_IMAGE_MB, MAX_IMAGES, MAX_SESSION_MB, settings
 from fer.app.uploads import read_upload, show_error
 from fer.core.errors import FerError

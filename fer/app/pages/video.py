@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from fer.app.components.charts import show_emotion_chart
-from fer.app.serving import compute_slot, get_predictor, video_slot
+from fer.app.resources import compute_slot, get_predictor, video_slot
 from fer.app.settings import MAX_VIDEO_SECONDS, settings
 from fer.app.uploads import display_name, escape_markdown, show_error
 from fer.app.video import VIDEO_SUFFIXES, VideoAnalysis, VideoJob

@@ -15,7 +15,7 @@ from fer.app.live import (
     Snapshot,
     ice_servers,
 )
-from fer.app.serving import get_predictor, try_compute_slot
+from fer.app.resources import get_predictor, try_compute_slot
 from fer.app.settings import settings
 
 # Seconds between two updates of bars and chart; the video itself is live.

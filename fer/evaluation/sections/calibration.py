@@ -11,15 +11,10 @@ from fer.analysis.metrics.calibration import (
     is_cross_fitted,
     is_fitted_on,
 )
+from fer.analysis.metrics.calibration_file import Calibration
 from fer.analysis.metrics.estimate import Estimate, format_cells, proportion
 from fer.analysis.metrics.selective import COVERAGES, Threshold, best_aurc
-from fer.analysis.metrics.temperature import (
-    MAX_TEMPERATURE,
-    MIN_TEMPERATURE,
-    NUM_FOLDS,
-    Calibration,
-    scaled_probs,
-)
+from fer.analysis.metrics.temperature import MAX_TEMPERATURE, MIN_TEMPERATURE, NUM_FOLDS, scaled_probs
 from fer.analysis.plots.calibration import plot_reliability, plot_risk_coverage
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Predictions

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from fer.faces.detector import Face
+from fer.faces.base import Face
 from fer.predict.predictor import Prediction
 from fer.predict.video.timeline import Row
 

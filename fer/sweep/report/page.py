@@ -21,7 +21,13 @@ from fer.core.errors import FerError
 from fer.sweep.report import sections as report_sections
 from fer.sweep.report.confirm import confirmation_section, load_confirmations, paired_comparison
 from fer.sweep.report.plots import Chart
-from fer.sweep.report.results import SweepResults, format_percent, format_value, search_settings, sweep_costs
+from fer.sweep.report.results import (
+    SweepResults,
+    format_percent,
+    format_value,
+    search_settings,
+    sweep_costs,
+)
 from fer.sweep.report.sections import PageSection
 
 # Nothing is loaded from elsewhere. plotly needs eval, and images from data and blob URLs.

@@ -8,17 +8,15 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from fer.analysis.metrics.calibration_file import Calibration, read_calibration, write_calibration
 from fer.analysis.metrics.selective import Threshold
 from fer.analysis.metrics.temperature import (
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
-    Calibration,
     cross_fitted_probs,
     fit_temperature,
-    read_calibration,
     scaled_probs,
     temperature_interval,
-    write_calibration,
 )
 from fer.core.errors import FerError
 

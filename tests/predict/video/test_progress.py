@@ -7,7 +7,14 @@ import pytest
 from video_files import SquarePredictor, render_frame
 
 from fer.predict.video import progress as progress_module
-from fer.predict.video.progress import LiveFaces, Progress, Summary, face_line, format_duration, progress_line
+from fer.predict.video.progress import (
+    LiveFaces,
+    Progress,
+    Summary,
+    face_line,
+    format_duration,
+    progress_line,
+)
 
 
 class Terminal(io.StringIO):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer.faces.detector import Face
+from fer.faces.base import Face
 from fer.predict.video.tracking import BoxTracker, _pairs, box_iou
 
 

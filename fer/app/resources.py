@@ -13,7 +13,7 @@ from fer.bundle.card import Card, model_name, read_card
 from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.registry import ZOO, Registry, find_bundle, packaged_models
 from fer.core.errors import FerError
-from fer.faces.detector import Detector
+from fer.faces.base import Detector
 from fer.faces.detectors import choose_detector
 from fer.predict.predictor import Predictor, available_cores
 

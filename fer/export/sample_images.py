@@ -10,7 +10,8 @@ from fer.core.errors import FerError
 from fer.data.image_files import ImageFiles
 from fer.data.readers.factory import read_dataset
 from fer.data.splits import indices
-from fer.evaluation.provenance import EvaluationData, changed_roles
+from fer.evaluation.data import EvaluationData
+from fer.evaluation.provenance import changed_roles
 from fer.evaluation.runs import TrainedRun
 
 # Config keys whose values are paths.

@@ -7,7 +7,7 @@ import numpy as np
 
 from fer.analysis.metrics.intervals import percentile_interval, wilson_interval
 
-NO_VARIATION = "no interval: too few images to estimate the variation"
+NO_VARIATION = "no interval: the estimated variance is zero"
 # Minimum number of images of an emotion for an interval of a mean over emotions; see `rare_emotions_note`
 MIN_IMAGES = 5
 

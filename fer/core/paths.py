@@ -47,7 +47,7 @@ def cache_folder() -> Path:
     if fer_cache := os.environ.get("FER_CACHE_DIR"):
         return expand_user(fer_cache)
     user_cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(user_cache) if user_cache else expand_user("~/.cache")) / "fer"
+    return expand_user(user_cache or "~/.cache") / "fer"
 
 
 @contextmanager

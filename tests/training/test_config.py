@@ -31,6 +31,12 @@ def test_config_is_printed():
     assert "max_epochs" in result.stdout
 
 
+def test_the_hydra_job_is_called_train():
+    """Launchers such as Slurm show this name."""
+    result = call("--cfg", "hydra")
+    assert "\n  job:\n    name: train\n" in result.stdout
+
+
 def test_printing_the_config_does_not_import_torch():
     code = (
         "import sys, fer.training.hydra_app; sys.argv = ['fer-train', '--cfg', 'job']\n"

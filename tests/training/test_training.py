@@ -129,7 +129,7 @@ def test_record(tiny_run):
 
 LOAD_CHECKPOINT = """
 import sys, numpy as np, torch
-from fer.models.checkpoint import load_checkpoint
+from fer import load_checkpoint
 loaded = load_checkpoint(sys.argv[1])
 images, out = torch.from_numpy(np.load(sys.argv[2])), sys.argv[3]
 with torch.inference_mode():

@@ -294,7 +294,7 @@ def _conclusion(sweep: SweepResults, best: Confirmation, bias: SelectionBias) ->
     difference = f"{_with_interval(sweep, bias)}{unit(sweep.objective)}"
     if bias.value > 0.0:
         return f"Selection bias of {_name(sweep, best)}: {difference} ({values})"
-    return f"There was no selection bias in {_name(sweep, best)}: {values}, a difference of {difference}"
+    return f"No sign of selection bias in {_name(sweep, best)}: {values}, a difference of {difference}"
 
 
 def _name(sweep: SweepResults, best: Confirmation) -> str:

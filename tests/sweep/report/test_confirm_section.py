@@ -40,7 +40,7 @@ def test_one_seed_gives_no_interval(sweep):
 
 def test_recipe_that_is_better_over_new_seeds_has_no_selection_bias(sweep):
     assert sentence(sweep, [0.604, 0.604]) == (
-        "There was no selection bias in the best recipe, trial 0: 60.0 % in the search, 60.4 % over 2 new "
+        "No sign of selection bias in the best recipe, trial 0: 60.0 % in the search, 60.4 % over 2 new "
         "seeds, a difference of -0.4 [-0.4, -0.4] points."
     )
 

@@ -23,7 +23,7 @@ _EXAMPLES = """examples:
   fer-export RUN OTHER_RUN --name pair                            an ensemble: mean probabilities of both
 
 A bundle is a folder of three files: model.onnx, face images in and emotion probabilities out; card.json, its
-description; and README.md, the same as a text. It is written only if the exported model matches the trained
+description; and README.md, the card as text. It is written only if the exported model matches the trained
 one. Weights trained on FER2013 are for research only, as FER2013 is. An expression is not a feeling: do not
 use the model to make decisions about people."""
 # Options of W&B for a run that was trained without it.
@@ -88,7 +88,16 @@ def run(request: argparse.Namespace) -> None:
     # Imports torch, which takes seconds; --help and usage errors do not need it.
     from fer.export.export import export
 
-    bundle, trained = export(request)
+    bundle, trained = export(
+        request.runs,
+        checkpoint=request.checkpoint,
+        output=request.output,
+        name=request.name,
+        int8=request.int8,
+        fp16=request.fp16,
+        calibration=request.calibration,
+        crop=request.crop,
+    )
     _print_summary(bundle)
     if request.register is None:
         return

@@ -1,6 +1,5 @@
 """Export one or several trained runs to a bundle: ONNX graph, calibration, parity check, int8, model card."""
 
-from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -107,11 +106,28 @@ class ExportJob:
         return metadata(self.name, self.first.checkpoint.labels, SCHEMA_VERSION)
 
 
-def export(request: Namespace) -> tuple[Bundle, TrainedRun]:
-    """Export runs to a bundle.
+def export(
+    sources: Sequence[str | Path],
+    *,
+    checkpoint: str | None = None,
+    output: str | Path | None = None,
+    name: str | None = None,
+    int8: bool = False,
+    fp16: bool = False,
+    calibration: str | None = None,
+    crop: str | None = None,
+) -> tuple[Bundle, TrainedRun]:
+    """Export runs to a bundle. The keywords are the options of fer-export.
 
     Args:
-        request: Parsed arguments of fer-export; see `fer.export.cli.parser`.
+        sources: Run folders or ``.ckpt`` files; several form an ensemble.
+        checkpoint: ``best`` or ``last``, for run folders; None: best if there is one.
+        output: Folder of the bundle; None: ``bundle`` in the folder of the (first) run.
+        name: Name of the model; None: the run's name without its seed.
+        int8: Quantise to int8, if that is faster and as accurate.
+        fp16: Convert the weights to fp16.
+        calibration: Path of the run's data, if it has moved.
+        crop: Name of the crop rule of the training images; None: that of the data set.
 
     Returns:
         The bundle and its (first) run.
@@ -120,22 +136,22 @@ def export(request: Namespace) -> tuple[Bundle, TrainedRun]:
         FerError: An input is invalid, or the exported model differs from the trained one. Nothing is then
             written, and a previous bundle stays.
     """
-    runs = tuple(load_run(source, request.checkpoint) for source in request.runs)
+    runs = tuple(load_run(source, checkpoint) for source in sources)
     check_compatible(runs)
     run = runs[0]
-    name = choose_name(runs, request.name)
+    name = choose_name(runs, name)
     default = (run.folder or run.path.parent) / ("bundle" if len(runs) == 1 else f"bundle_{name}")
-    target = expand_user(request.output) if request.output else default
+    target = expand_user(output) if output else default
     with staging_folder(target) as folder:
-        evaluation = open_validation_data(run, request.calibration)
-        if request.int8 and evaluation is None:
+        evaluation = open_validation_data(run, calibration)
+        if int8 and evaluation is None:
             raise FerError("--int8: expected the run's data, got none. Give its path with --calibration.")
-        job = ExportJob(runs, name, evaluation, load_or_fit_calibration(runs, evaluation), request.crop)
-        write_card(folder, _write_model(folder / MODEL, job, request))
+        job = ExportJob(runs, name, evaluation, load_or_fit_calibration(runs, evaluation), crop)
+        write_card(folder, _write_model(folder / MODEL, job, int8, fp16))
     return read_bundle(target), run
 
 
-def _write_model(path: Path, job: ExportJob, request: Namespace) -> Card:
+def _write_model(path: Path, job: ExportJob, int8: bool, fp16: bool) -> Card:
     """Write and check the ONNX file, and quantise it on request; return the card."""
     network = ExportModel(job.model, is_gray(job.first), job.temperature, job.side, job.network_side)
     write_onnx(network, path, job.about)
@@ -143,10 +159,10 @@ def _write_model(path: Path, job: ExportJob, request: Namespace) -> Card:
     parity = check_parity(path, job.model, images, job.temperature, "fp32", job.network_side)
     parity |= {"pictures": kind}
     precision, quantisation = "fp32", None
-    if request.int8:
+    if int8:
         quantisation = _try_int8(path, job)
         precision = "int8" if quantisation["kept"] else "fp32"
-    if request.fp16:
+    if fp16:
         convert_to_fp16(path, path)
         write_metadata(path, job.about)
         parity = check_parity(path, job.model, images, job.temperature, "fp16", job.network_side)

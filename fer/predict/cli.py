@@ -101,7 +101,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Imported here to keep --help fast: it loads OpenCV and ONNX Runtime.
         from fer.predict.sources import predict_sources
 
-        status = predict_sources(request)
+        status = predict_sources(
+            request.sources,
+            model=request.model,
+            detector=request.detector,
+            detector_model=request.detector_model,
+            output=request.json,
+            annotate=request.annotate,
+            strict=request.strict,
+            show_all=request.all,
+            smooth=request.smooth,
+            threads=request.threads,
+        )
 
     sys.exit(run_command(predict) or status)
 

@@ -1,6 +1,5 @@
 """fer-predict on images: predictions in the terminal, as JSONL, and drawn into copies of the images."""
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -58,45 +57,58 @@ class Tally:
         return NO_FACE if strict and self.without_face else 0
 
 
-def predict_images(files: Mapping[Path, Path], request: argparse.Namespace, predictor: Predictor) -> int:
+def predict_images(
+    files: Mapping[Path, Path],
+    predictor: Predictor,
+    *,
+    output: Path | None = None,
+    copies: Path | None = None,
+    strict: bool = False,
+    show_all: bool = False,
+) -> int:
     """Predict on images, write each result at once, and return the exit status.
 
     Args:
         files: Path of each image -> its path relative to the folder of annotated copies.
-        request: Parsed arguments of fer-predict.
         predictor: Detects and classifies the faces.
+        output: JSONL file to write.
+        copies: Folder of annotated copies; for one image a file.
+        strict: Return `NO_FACE` if an image has no face.
+        show_all: Show the probabilities of all emotions.
 
     Raises:
         FerError: An output cannot be written; earlier results are kept.
     """
     tally = Tally()
     with ExitStack() as stack:
-        sinks = [tally.add, *_outputs(stack, files, request, predictor, tally)]
+        sinks = [tally.add, *_outputs(stack, files, predictor, tally, output, copies, show_all)]
         for path, result in zip(files, predictor.iter_results(files), strict=True):
             for sink in sinks:
                 sink(path, result)
-    return tally.status(request.strict)
+    return tally.status(strict)
 
 
 def _outputs(
     stack: ExitStack,
     files: Mapping[Path, Path],
-    request: argparse.Namespace,
     predictor: Predictor,
     tally: Tally,
+    output: Path | None,
+    copies: Path | None,
+    show_all: bool,
 ) -> list[Sink]:
     """Return the sinks for the requested outputs; the stack closes them."""
     sinks: list[Sink] = []
     # First, because it raises if a copy would overwrite an image: the JSONL file is not yet truncated then.
-    if request.annotate:
-        sinks.append(copy_writer(files, Path(request.annotate), request.all))
-    if request.json:
-        check_not_overwriting(files, [Path(request.json)], "the JSONL output")
-        sinks.insert(0, _json_sink(stack, Path(request.json), predictor))
+    if copies:
+        sinks.append(copy_writer(files, copies, show_all))
+    if output:
+        check_not_overwriting(files, [output], "the JSONL output")
+        sinks.insert(0, _json_sink(stack, output, predictor))
     print(header_line(predictor), flush=True)
     # The stack calls back in reverse order: the progress line is cleared before the summary is printed.
     stack.callback(_print_summary, tally, len(files))
-    sinks.append(_terminal_sink(stack, files, predictor, request.all))
+    sinks.append(_terminal_sink(stack, files, predictor, show_all))
     return sinks
 
 

@@ -1,6 +1,5 @@
 """Inputs of fer-predict: find the images, folders, video or webcam that it names, and predict on them."""
 
-import argparse
 import os
 import re
 from collections import Counter
@@ -12,7 +11,7 @@ import cv2
 from fer.core.errors import FerError, did_you_mean
 from fer.core.image_io import SUFFIXES
 from fer.core.paths import expand_user, list_names
-from fer.predict.images import header_line, predict_images
+from fer.predict.images import NO_FACE, header_line, predict_images
 from fer.predict.predictor import Predictor, available_cores
 
 VIDEO_SUFFIXES = frozenset(
@@ -27,29 +26,64 @@ _SIDECAR_SUFFIXES = frozenset(
 )
 
 
-def predict_sources(request: argparse.Namespace) -> int:
-    """Run ``fer-predict`` on its parsed arguments; return the exit status.
+def predict_sources(
+    sources: Sequence[str],
+    *,
+    model: str | None = None,
+    detector: str = "auto",
+    detector_model: str | None = None,
+    output: str | None = None,
+    annotate: str | None = None,
+    strict: bool = False,
+    show_all: bool = False,
+    smooth: float = 0.5,
+    threads: int | None = None,
+) -> int:
+    """Predict on images and folders, or on one video or webcam; return the exit status of fer-predict.
+
+    Args:
+        sources: Files, folders, or the number of a webcam.
+        model: Folder of a bundle or name of a model; None: the model of the package.
+        detector: Name of the face detector.
+        detector_model: Model file of the detector.
+        output: JSONL file; for a video or webcam JSONL or CSV.
+        annotate: Folder of annotated copies; for one image or a video a file.
+        strict: Return 3 if an image has no face.
+        show_all: Show the probabilities of all emotions.
+        smooth: Seconds over which the probabilities in a video are smoothed.
+        threads: CPU cores to use; None: all.
 
     Raises:
         FerError: A source, model or output is missing or invalid.
     """
-    for source in request.sources:
+    for source in sources:
         _check_exists(source)
-    videos = [source for source in request.sources if is_video_source(source)]
-    if videos and len(request.sources) > 1:
+    videos = [source for source in sources if is_video_source(source)]
+    if videos and len(sources) > 1:
         raise FerError(
-            f"{videos[0]}: expected a video or webcam as the only source, got {len(request.sources)} "
+            f"{videos[0]}: expected a video or webcam as the only source, got {len(sources)} "
             "sources. Run the command once for each."
         )
-    if request.threads or not videos:
+    if threads or not videos:
         # Images are processed in parallel already, and --threads is a limit for everything.
         cv2.setNumThreads(1)
     if videos:
-        return _predict_video(videos[0], request)
-    copies = Path(request.annotate) if request.annotate else None
-    files = list_images(request.sources, copies)
-    status = predict_images(files, request, _predictor(request))
-    for folder in filter(Path.is_dir, map(Path, request.sources)):
+        # Several frames in parallel with one core each are faster than one frame on all cores.
+        predictor = Predictor(model, detector, detector_model, threads=1)
+        num_faces = _predict_video(videos[0], predictor, output, annotate, show_all, smooth, threads)
+        return NO_FACE if strict and not num_faces else 0
+    copies = Path(annotate) if annotate else None
+    files = list_images(sources, copies)
+    predictor = Predictor(model, detector, detector_model, threads)
+    status = predict_images(
+        files,
+        predictor,
+        output=Path(output) if output else None,
+        copies=copies,
+        strict=strict,
+        show_all=show_all,
+    )
+    for folder in filter(Path.is_dir, map(Path, sources)):
         _print_skipped(folder)
     return status
 
@@ -61,27 +95,30 @@ def _print_skipped(folder: Path) -> None:
         print(f"{folder}: skipped {kinds}. Save images as JPEG or PNG; give each video by its own path.")
 
 
-def _predictor(request: argparse.Namespace) -> Predictor:
-    return Predictor(request.model, request.detector, request.detector_model, request.threads)
-
-
-def _predict_video(source: str, request: argparse.Namespace) -> int:
+def _predict_video(
+    source: str,
+    predictor: Predictor,
+    output: str | None,
+    annotate: str | None,
+    show_all: bool,
+    smooth: float,
+    threads: int | None,
+) -> int:
+    """Predict on a video or webcam; return the number of faces."""
     # Imported late, because images do not need it.
     from fer.predict.video.run import run_video
 
-    # Several frames in parallel with one core each are faster than one frame on all cores.
-    predictor = Predictor(request.model, request.detector, request.detector_model, threads=1)
     print(header_line(predictor), flush=True)
     summary = run_video(
         Path(source) if Path(source).is_file() else source,
         predictor,
-        annotate=request.annotate,
-        timeline=request.json,
-        smooth=request.smooth,
-        bars=request.all,
-        threads=request.threads or available_cores(),
+        annotate=annotate,
+        timeline=output,
+        smooth=smooth,
+        bars=show_all,
+        threads=threads or available_cores(),
     )
-    return 3 if request.strict and not summary.faces else 0
+    return len(summary.faces)
 
 
 def _check_exists(source: str) -> None:

@@ -47,7 +47,7 @@ class EmotionScores:
 
 
 def summary(card: Card) -> str:
-    """Return what the model is, in two sentences."""
+    """Return a description of the model, in two sentences."""
     names = ", ".join(card.labels.names[:-1]) + f" and {card.labels.names[-1]}"
     members = len(card.training.get("members", [])) + 1
     model = f"A {card.model['architecture']} network"
@@ -155,7 +155,7 @@ def most_frequent_error(names: tuple[str, ...], counts: list[list[int]]) -> str:
 
 
 def provenance(card: Card) -> list[tuple[str, str]]:
-    """Return name and value of what is needed to reproduce the model."""
+    """Return the information needed to reproduce the model, as (name, value) pairs."""
     fields = ("command", "experiment", "run", "seed", "epoch", "epochs", "commit")
     members = [card.training, *card.training.get("members", [])]
     pairs = [
@@ -196,7 +196,7 @@ def format_size(card: Card) -> str:
 
 
 def export_latency_ms(card: Card) -> float | None:
-    """Return the milliseconds per face measured at export; None for most cards."""
+    """Return the milliseconds per face measured at export; None if they were not measured."""
     latencies = (card.export.get("quantisation") or {}).get("speed", {}).get("batch_1", {})
     latency = latencies.get(f"{card.precision}_ms")
     return None if latency is None else float(latency)

@@ -169,12 +169,14 @@ def check_port(address: str, port: int) -> None:
             probe.bind(socket_address)
     except UnicodeError as error:
         raise FerError(
-            f"--address {address[:80]}: expected a host name or IP address of this machine."
+            f"--address {address[:80]}: expected a host name or IP address of this machine, got an invalid "
+            "name. Use localhost, or an address of this machine."
         ) from error
     except OSError as error:
         raise FerError(
-            f"{address}, port {port}: cannot listen there ({error.strerror}). If the app is already running, "
-            f"choose another port: --port {port + 1 if port < 65535 else 8501}"
+            f"--address {address}, --port {port}: expected an address of this machine and a free port, but "
+            f"the app cannot listen there ({error.strerror}). If the port is in use, choose another "
+            f"one: --port {port + 1 if port < 65535 else 8501}"
         ) from None
 
 

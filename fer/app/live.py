@@ -52,7 +52,7 @@ class Snapshot:
 
     Attributes:
         processed: Frames that were processed.
-        dropped: Frames that were not, because newer ones had arrived.
+        dropped: Frames that were not processed, because the server was busy or newer frames had arrived.
         rate: Processed frames per second, over the last three seconds.
         seconds: Time of the newest frame.
         faces: Number and smoothed prediction of each face in the newest frame.

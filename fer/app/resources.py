@@ -19,7 +19,7 @@ from fer.predict.predictor import Predictor, available_cores
 
 _MAX_LOADED_MODELS = 8
 _COMPUTE_SLOTS = threading.BoundedSemaphore(available_cores())
-# Limits the number of videos as well: decoding, annotation and encoding happen outside the compute slots.
+# Limits the number of parallel videos: decoding, annotation and encoding happen outside the compute slots.
 _VIDEO_SLOTS = threading.BoundedSemaphore(available_cores())
 # Seconds that a camera frame waits for a compute slot.
 _FRAME_TIMEOUT = 0.2

@@ -184,7 +184,7 @@ class DisconnectedSessions(SessionStorage):
 
     def _expire(self, info: SessionInfo) -> None:
         session = info.session
-        # Another entry means that the browser reconnected and disconnected again: that one has its own timer.
+        # Another entry means that the browser reconnected and disconnected again; it has its own timer.
         if self._sessions.get(session.id) is info:
             self.delete(session.id)
             # Frees the uploads, then the predictions.

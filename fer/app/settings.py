@@ -18,9 +18,9 @@ MAX_VIDEO_SECONDS = 120.0
 MAX_VIDEO_FRAMES = 7_200
 # Pixels of a frame: 4K.
 MAX_VIDEO_PIXELS = 10_000_000
-# The largest faces are classified. Annotating a thousand faces would take half a minute.
+# Only the largest faces are classified. Annotating a thousand faces would take half a minute.
 MAX_FACES_PER_IMAGE = 200
-# The same for a frame of a video or a camera.
+# The same limit for a frame of a video or a camera.
 MAX_FACES_PER_FRAME = 20
 # Pixels of the longer side of an image that stays in memory for display.
 MAX_DISPLAY_SIDE = 1280

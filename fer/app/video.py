@@ -63,7 +63,7 @@ class VideoAnalysis:
         jsonl: The timeline as JSONL.
         history: Mean probabilities of each face over time.
         summary: Frames and faces.
-        warning: What could not be read, e.g. because the file is truncated; None if it was read completely.
+        warning: Says which part was not analysed, e.g. of a truncated file; None if all of it was.
     """
 
     video: bytes

@@ -87,7 +87,7 @@ class ExportModel(nn.Module):
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1))
 
     def forward(self, faces: Tensor) -> tuple[Tensor, ...]:
-        """Return the probabilities and, if there is one, the attention map."""
+        """Return the probabilities and, for a model with spatial attention, the attention map."""
         pixels = faces.permute(0, 3, 1, 2).to(torch.float32)
         if self.gray:
             pixels = (pixels * self.luma).sum(dim=1, keepdim=True).round()
@@ -95,7 +95,7 @@ class ExportModel(nn.Module):
         return torch.softmax(logits / self.temperature, dim=1), *attention
 
     def _logits_and_attention(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the logits and, if there is one, the attention map; the backbone runs once for both."""
+        """Return the logits and the attention map, if the model has one; the backbone runs once for both."""
         model, mask = self.model, attention_mask(self.model)
         if mask is None or isinstance(model, Ensemble):
             return (model(images),)
@@ -105,7 +105,7 @@ class ExportModel(nn.Module):
 
 
 def attention_mask(model: Network) -> Any | None:
-    """Return the function from a feature map to its attention mask ``(N, 1, h, w)``, if there is one."""
+    """Return the function from a feature map to its mask ``(N, 1, h, w)``; None without spatial attention."""
     if isinstance(model, Ensemble):
         return None
     return getattr(model.attention, "mask", None) or getattr(model.pool, "mask", None)

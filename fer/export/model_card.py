@@ -20,7 +20,7 @@ from fer.export.sample_images import PATH_KEYS, strip_folder, strip_folders
 from fer.models.checkpoint import TIMM_WEIGHTS, dataset_names
 from fer.training.run_folder import read_metrics, read_record
 
-# The name of a run folder, without its seed and random digits in the group "stem".
+# The name of a run folder. The group "stem" is the name without time, seed and random digits.
 _RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s\d+_[0-9a-f]{4}")
 # The folders of `path: ...` inside a list of data sets on the command line.
 _PATH = re.compile(r"(\bpath\s*:\s*['\"]?)[^,}\]]*/(?=[^/,}\]\s])")
@@ -52,7 +52,7 @@ _CUSTOM_DATA = "Your images; their terms are not known to this program."
 # Metrics that a card contains: overall, and prefixes of those per emotion.
 _OVERALL = ("accuracy", "macro_f1", "uar", "log_loss", "ece_mass")
 _BY_EMOTION = ("precision/", "recall/", "f1/")
-# Reports have these before calibration, but the exported model is calibrated.
+# In reports these are measured before calibration, but the exported model is calibrated.
 _UNCALIBRATED_IN_REPORTS = ("log_loss", "ece_mass")
 
 

@@ -33,7 +33,7 @@ def check_parity(
 ) -> dict[str, Any]:
     """Compare ONNX Runtime with torch at several batch sizes.
 
-    Torch preprocesses as in training and evaluation (`fer.data.augment.to_float`, grayscale if trained so).
+    Torch preprocesses as in training and evaluation (`fer.data.augment.to_float`).
 
     Args:
         path: The ONNX file.
@@ -116,7 +116,7 @@ def _count_same_predictions(expected: np.ndarray, probs: np.ndarray) -> int:
 
 
 def _passes(report: Mapping[str, Any]) -> bool:
-    """Return whether all differences are within the tolerances; NaN is not."""
+    """Return whether all differences are within the tolerances; False for NaN."""
     maps = report.get("max_attention_difference", 0.0) <= max(ATTENTION_TOLERANCE, report["tolerance"])
     probs = report["max_difference"] <= report["tolerance"]
     predictions = report["precision"] != "fp32" or report["same_answer"] == report["images"]

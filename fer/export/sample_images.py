@@ -1,4 +1,4 @@
-"""Images of a run's training and validation split for an export; and values without local folders."""
+"""Images of a run's training and validation split for an export; removal of local folders from values."""
 
 import re
 from pathlib import Path

@@ -12,8 +12,8 @@ from fer.core.labels import DARK_TEXT, RGB, WHITE, emotion_rgb, text_color_on
 from fer.predict.label_layout import covered_fraction, place_label
 from fer.predict.predictor import Prediction
 
-# Bars are drawn if they take at most the first fraction of the image, and faces lie behind at most the second
-# fraction of the bars.
+# Bars are drawn if they cover at most the first fraction of the image, and at most the second fraction of
+# their own area covers faces.
 _MAX_BARS_AREA, _MAX_FACE_COVERAGE = 0.35, 0.05
 # Largest distance of a label from its face, in font heights.
 _MAX_LABEL_DISTANCE = 7
@@ -128,7 +128,7 @@ def _sides(face: np.ndarray, dash: int | None) -> Iterator[tuple[Pixel, Pixel]]:
 
 
 def _dashes(start: Pixel, end: Pixel, length: int) -> Iterator[tuple[Pixel, Pixel]]:
-    """Split a side of a box into dashes; it starts and ends with one."""
+    """Split a side of a box into dashes; the side starts and ends with a dash."""
     count = max(3, int(np.hypot(end[0] - start[0], end[1] - start[1]) / length)) // 2 * 2 + 1
     ends = [(int(x), int(y)) for x, y in np.linspace(start, end, count + 1).round()]
     return zip(ends[::2], ends[1::2], strict=True)

@@ -39,8 +39,8 @@ class Prediction:
         face: Position of the face in the image.
         probabilities: Probability of each emotion, in the order of the model's labels; they sum to 1.
         label: The emotion with the highest probability.
-        confidence: That probability.
-        uncertain: Whether it is below the card's threshold; False if the card has none.
+        confidence: Probability of ``label``.
+        uncertain: Whether ``confidence`` is below the card's threshold; False if the card has none.
     """
 
     face: Face

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.folder is None and arguments.name is None:
         raise FerError(
-            "fer-sweep-report: expected a sweep. Give its folder, outputs/multirun/NAME, or --name."
+            "fer-sweep-report: expected a sweep, got none. Give its folder, outputs/multirun/NAME, or --name."
         )
     for option in ("confirm", "best"):
         if (number := getattr(arguments, option)) is not None and number < 1:

@@ -68,7 +68,7 @@ class Composer:
 def standalone_overrides(overrides: list[str], base: DictConfig) -> list[str]:
     """Return the overrides that give the same config without a sweep.
 
-    What the sweep's config file sets becomes an override.
+    Values that the sweep's config file sets become overrides.
 
     Args:
         overrides: The overrides of the command line.

@@ -106,8 +106,8 @@ def make_plan(
 def align_first_rung(pruner: Mapping[str, Any], trainer: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``sweep.pruner`` with a ``min_share`` that is not before the first validation.
 
-    Successive halving judges a trial on every rung that it has passed. With rungs before its first report, it
-    would be judged several times on that one report.
+    Successive halving judges a trial on every rung that it has passed. If several rungs were before its first
+    report, the trial would be judged on all of them by that one report.
 
     Args:
         pruner: The node ``sweep.pruner``.
@@ -153,8 +153,8 @@ def step_at(fraction: float) -> int:
 def build_sampler(name: str, seed: int, number: int) -> BaseSampler:
     """Build the sampler of one trial.
 
-    Its seed depends on the sweep's seed and the trial's number. So parallel workers draw different values,
-    and a resumed sweep draws the values that it would have drawn without the interruption.
+    The sampler's seed depends on the sweep's seed and the trial's number. So parallel workers draw different
+    values, and a resumed sweep draws the values that it would have drawn without the interruption.
 
     Args:
         name: ``tpe`` (Watanabe 2023, https://arxiv.org/abs/2304.11127), ``random``, or ``grid``, whose values
@@ -194,8 +194,8 @@ class ScheduleMedianPruner(BasePruner):
     """Prune trials below the median of the others at the same fraction of their schedules.
 
     Optuna's median pruner compares at equal steps only, and trials with 10 and with 12 epochs share none.
-    Here the value of another trial at a fraction is its last report up to there. A trial is judged by its
-    best report.
+    Here the value of another trial at a fraction is its last report up to that fraction. A trial is judged by
+    its best report.
 
     Args:
         first: Step before which nothing is pruned.

@@ -157,8 +157,8 @@ def _extended(
     name, domain = active
     if not (values := domain.grid()):
         raise FerError(
-            f"sweep.space, {name}: a grid needs values, got a range without a step. Give a list, or add a "
-            "step to the range, or set sweep.sampler=random."
+            f"sweep.space, {name}: expected values for a grid, got a range without a step. Give a list, add "
+            "a step to the range, or set sweep.sampler=random."
         )
     return [({**by_key, parameter.key: value}, {**by_name, name: value}) for value in values]
 

@@ -190,7 +190,7 @@ def _lock_server(address: str, name: str) -> Iterator[None]:
 
 @contextmanager
 def _explained(address: str) -> Iterator[None]:
-    """Turn any exception of opening a storage into a `StorageError`."""
+    """Turn any exception raised while opening a storage into a `StorageError`."""
     try:
         yield
     except Exception as error:
@@ -202,8 +202,8 @@ def _hint(address: str) -> str:
     if not address.startswith("postgresql:"):
         return " Check that it is the file of a sweep, and that you have permission to write to it."
     return (
-        " Check that the server is running, and user and database. The password is read from PGPASSWORD or "
-        "~/.pgpass."
+        " Check that the server is running, and that user and database exist. The password is read from "
+        "PGPASSWORD or ~/.pgpass."
     )
 
 

@@ -133,7 +133,7 @@ class SweepStudy:
         value: float | None = None,
         notes: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Store how a trial ended, unless it belongs to another process by now.
+        """Store how a trial ended, unless the trial now belongs to another process.
 
         Args:
             trial: The trial.

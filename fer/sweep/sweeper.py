@@ -52,7 +52,7 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -
         overrides: The overrides of the command line.
 
     Raises:
-        FerError: The sweep is not possible (before the first trial), or too many trials have failed.
+        FerError: The sweep is not possible (raised before the first trial), or too many trials have failed.
     """
     HydraConfig.instance().set_config(config)
     plan, compose = _read_plan(config, overrides, context)
@@ -66,7 +66,8 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -
     check_space(plan.space, compose, plan.pruner["name"] != "none")
     for key in proxy_keys(overrides) & {parameter.key for parameter in plan.space}:
         raise FerError(
-            f"sweep.space: {key} is set by the proxy. Remove it from the space, or remove the proxy."
+            f"sweep.space: expected no key that the proxy sets, got {key}. Remove it from the space, or "
+            "remove the proxy."
         )
     commands = {
         "command": standalone_overrides(overrides, base),
@@ -162,7 +163,7 @@ def _without_paths(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_workers(plan: Plan, context: HydraContext, config: DictConfig) -> None:
-    """Start workers until every trial has ended, also those that other launchers run."""
+    """Start workers until every trial has ended, including those that other launchers run."""
     sweep_study, idle_launches = SweepStudy(plan), 0
     with Progress(plan):
         while not with_retries(lambda: _is_over(sweep_study)):

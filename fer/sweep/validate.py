@@ -69,8 +69,8 @@ def check_space(space: Sequence[Parameter], compose: Composer, prunes: bool) -> 
         key = parameter.key
         if key.split(".")[0] in NOT_SEARCHED:
             raise FerError(
-                f"sweep.space: {key} configures the sweep itself, so it cannot be searched. Remove it from "
-                "the space."
+                f"sweep.space: expected keys that may differ between trials, got {key}. Remove it from the "
+                "space."
             )
         if prunes and key in LENGTH_KEYS:
             raise FerError(

@@ -128,7 +128,7 @@ class TrialRun:
             return TrialResult(TrialState.PRUNED, None, {})
         data = cache.get(values)
         if resumes := self._can_resume():
-            # precision=auto may select another one on this machine.
+            # precision=auto may select another precision on this machine.
             trainer = values["trainer"]
             trainer["precision"] = read_record(self.folder).get("precision", trainer["precision"])
         best = training.run(values, self.folder, resumes, data, [self.callback], quiet=True)
@@ -136,7 +136,10 @@ class TrialRun:
         if self.callback.final_status == "pruned":
             return TrialResult(TrialState.PRUNED, None, notes)
         if plan.objective not in best:
-            raise FerError(f"{plan.objective} was never measured. Set trainer.limit_val_batches above 0.")
+            raise FerError(
+                f"{plan.objective}: expected a measured value, got none. Set trainer.limit_val_batches above "
+                "0."
+            )
         if not math.isfinite(best[plan.objective]):
             raise FerError(
                 f"{plan.objective}: expected a finite value at the best epoch, got {best[plan.objective]}."

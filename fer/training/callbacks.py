@@ -1,7 +1,7 @@
 """Lightning callbacks of a training run.
 
 Checkpoints, seeds of epochs, weight averaging, freezing of the backbone, and three reasons to stop: a loss
-that is not finite, ``trainer.max_steps``, and the early stopping of a run that is resumed.
+that is not finite, ``trainer.max_steps``, and early stopping that had triggered before a run was resumed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -66,8 +66,9 @@ class SeedEpoch(Callback):
 class FiniteLoss(Callback):
     """Stop training when the loss is NaN or infinite; checkpoints of earlier epochs are kept.
 
-    Reading the loss would synchronise with the accelerator at each step. So the first bad step is kept on the
-    device, and read every 50 steps and before each validation and checkpoint.
+    Reading the loss would synchronise with the accelerator at each step. So the number of the first bad step
+    is kept on the device. It is read every 50 steps (on a CPU at each step) and before each validation and
+    checkpoint.
     """
 
     _first_bad_step: Tensor
@@ -143,8 +144,8 @@ class FrozenBackbone(Callback):
 
     The new head is trained first, so that its large initial gradients do not distort the pretrained features
     (Kumar et al. 2022, https://arxiv.org/abs/2202.10054). Whether the backbone is frozen depends on the epoch
-    number alone, so it is right in a resumed run as well. All parameters are in the optimizer from the start
-    (it skips those without a gradient), so schedules are not affected.
+    number alone, so a resumed run freezes the same epochs. All parameters are in the optimizer from the start
+    (which skips those without a gradient), so schedules are not affected.
 
     Args:
         epochs: Number of epochs to freeze for, 0 or more.
@@ -157,7 +158,7 @@ class FrozenBackbone(Callback):
         """Check that the strategy allows parameters without gradients.
 
         Raises:
-            FerError: It is plain DDP, which waits for all gradients.
+            FerError: The strategy is plain DDP, which waits for all gradients.
         """
         strategy = trainer.strategy
         if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters"):
@@ -167,7 +168,7 @@ class FrozenBackbone(Callback):
             )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Freeze or unfreeze also in a run that is resumed within an epoch: it calls no epoch start."""
+        """Freeze or unfreeze; a run resumed within an epoch does not call ``on_train_epoch_start`` for it."""
         self._apply(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -77,7 +77,7 @@ def check_config(config: DictConfig) -> None:
             validation metric.
     """
     if missing := sorted(OmegaConf.missing_keys(config)):
-        raise FerError(f"{missing[0]} is not set. Add {missing[0]}=… to the command.")
+        raise FerError(f"{missing[0]}: expected a value, got none. Add {missing[0]}=… to the command.")
     overrides = list(HydraConfig.get().overrides.task)
     reference = _reference(overrides)
     _check_additions(overrides, set(flatten(reference)))

@@ -30,7 +30,7 @@ def main() -> None:
     """Run ``fer-train`` with the arguments of the command line and exit with its status."""
     # With this variable Hydra raises its errors unchanged, so that they can be explained here.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    # Done before anything stores the arguments.
+    # Passwords are removed before anything stores the arguments.
     sys.argv[1:] = map(without_password, sys.argv[1:])
     OmegaConf.register_new_resolver("run_name", run_name, replace=True, use_cache=True)
     sys.exit(run_command(_run_app))

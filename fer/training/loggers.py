@@ -125,7 +125,7 @@ def start_wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[st
         folder: The run folder; its name is the default name of the W&B run.
         run_config: The config that W&B shows for the run.
     """
-    # By default, copies of tables accumulate in the home folder.
+    # Without this variable, copies of tables accumulate in the home folder.
     os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")
     import wandb
     from wandb.errors import Error

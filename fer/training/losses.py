@@ -235,11 +235,11 @@ class SoftTargets(Loss):
 class ExpectedLabels(CrossEntropy):
     """Cross-entropy with labels that are partly replaced by the labels expected from annotators' votes.
 
-    One label is noisier than ten votes, but votes under other rules are not the same labels: a quarter of the
-    images that FER+ calls neutral are sad in FER2013. So each vote is converted to the distribution of labels
-    that occur with it in the training images (a transition matrix from votes to labels, as in Patrini et al.
-    2017, section 3, https://arxiv.org/abs/1609.03683). Every label keeps its frequency, and much of the noise
-    averages out. Images without votes keep their label.
+    One label is noisier than ten votes, but votes collected under other rules differ from labels: a quarter
+    of the images that FER+ calls neutral are sad in FER2013. So each vote is converted to the distribution of
+    labels that occur with it in the training images (a transition matrix from votes to labels, as in Patrini
+    et al. 2017, section 3, https://arxiv.org/abs/1609.03683). Every label keeps its frequency, and much of
+    the noise averages out. Images without votes keep their label.
 
     Args:
         vote_share: Fraction of each label that is replaced, in [0, 1]; 0 is cross-entropy.
@@ -273,7 +273,7 @@ class ExpectedLabels(CrossEntropy):
         """Return labels ``(B,)`` and votes ``(B, K)`` combined into one distribution ``(B, K)``."""
         assert votes is not None
         expected = votes if self.label_given_vote is None else votes @ self.label_given_vote
-        # Is 0 for an image without votes.
+        # 0 for an image without votes.
         replaced = self.vote_share * votes.sum(1, keepdim=True)
         return (1 - replaced) * _to_distribution(label, votes) + self.vote_share * expected
 

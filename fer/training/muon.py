@@ -17,7 +17,7 @@ COEFFICIENTS = [
     (2.8769, -3.1427, 1.2046),
     (2.8366, -3.0525, 1.2012),
 ]
-# Lower bound of a norm that is divided by.
+# Lower bound of the norm in a division.
 _EPS = 1e-7
 
 
@@ -102,7 +102,7 @@ def orthogonalise(stack: Tensor) -> Tensor:
 
     Each Newton-Schulz step multiplies X by a polynomial of X Xᵀ. These polynomials commute, so on a CPU they
     are multiplied with each other first, as ``(m, m)`` matrices in float32, and then once with X. For a
-    convolution nine times as wide as high that is a third of the work of five steps on X.
+    matrix nine times as wide as high (a 3 x 3 convolution), that is a third of the work of five steps on X.
 
     Args:
         stack: ``(k, rows, columns)``.

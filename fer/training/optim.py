@@ -78,7 +78,7 @@ class SAM(Optimizer):
     gradient is computed there, the weights move back, and the base optimizer steps with that gradient. A step
     calls its closure twice, so it takes twice the time, and stores a copy of the weights. Dropout masks
     differ between the two passes; batch-norm statistics are updated in the first pass only. With several
-    processes each uses the mean gradient.
+    processes, all use the mean of their gradients.
 
     Parameter groups, state, checkpoints and schedules are those of the base optimizer.
 
@@ -173,7 +173,7 @@ class SAM(Optimizer):
             if isinstance(module, _BatchNorm) and module.track_running_stats
         ]
         self.second_pass = True
-        # In training mode they then use the statistics of the batch without updating the running ones.
+        # In training mode, the norms then use the batch statistics without updating the running statistics.
         for norm in norms:
             norm.track_running_stats = False
         try:

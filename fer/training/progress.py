@@ -1,4 +1,4 @@
-"""What a run logs and prints about its progress, and its plots.
+"""Logged metrics, printed lines and plots that show the progress of a run.
 
 Training metrics and speed of each epoch, a printed line per epoch, the expected duration, the header at the
 start, and the summary at the end.
@@ -44,7 +44,7 @@ class TrainMetricsLogger(Callback):
 
     @property
     def state_key(self) -> str:
-        """Return the key of this callback's state in checkpoints; unchanged, so that older ones load."""
+        """Return the key of the state in checkpoints; never changed, so that older checkpoints load."""
         return "Pace"
 
     def state_dict(self) -> dict[str, float]:

@@ -87,7 +87,7 @@ def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], folder: P
 def check_same_devices(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
     """Check that a run is resumed with the same precision and number of processes.
 
-    They can differ where the option is ``auto``.
+    They can differ between machines if the option is ``auto``.
 
     Args:
         before: Stored record of the run.

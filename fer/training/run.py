@@ -243,7 +243,7 @@ def _fit(
     """Fit, and add status, error and duration to the record."""
     start = time.perf_counter()
     if checkpoint is not None:
-        # With trainer.max_steps Lightning takes the checkpoint of an epoch's end for one in its middle, and
+        # With trainer.max_steps, Lightning treats a checkpoint from an epoch's end as one from its middle. It
         # would run the end of that epoch again. Steps are counted regardless.
         trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
     try:

@@ -27,7 +27,7 @@ Rows = Sequence[Mapping[str, float]]
 
 
 def run_name(experiment: str | None, datamodule: str, model: str, seed: int) -> str:
-    """Return ``<experiment or datamodule_model>_s<seed>_<4 hex>``, in letters, digits, ``._-`` only."""
+    """Return ``<experiment or datamodule_model>_s<seed>_<4 hex>``, of letters, digits and ``._-`` only."""
     stem = experiment or f"{datamodule}_{model}"
     clean = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in stem)
     return f"{clean}_s{seed}_{secrets.token_hex(2)}"

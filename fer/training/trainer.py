@@ -184,7 +184,7 @@ def _check_without_validation(config: Mapping[str, Any]) -> None:
 def explain_fit_error(error: BaseException, processes: int) -> BaseException:
     """Return a `FerError` for a known failure of a fit, else ``error`` itself.
 
-    Known are options that Lightning rejects, out of memory, and the loss of another process.
+    Known failures are an option that Lightning rejects, lack of memory, and the loss of another process.
 
     Args:
         error: Raised by ``Trainer.fit``.

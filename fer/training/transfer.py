@@ -27,8 +27,8 @@ class InitialWeights:
 
     Attributes:
         record: For ``run.json`` and the checkpoint: ``path``, ``epoch``, ``manifest``, ``data`` (names of the
-            data sets) and ``init_from`` (the same of the earlier run, if it had any). Unknown values are
-            ``None``.
+            data sets) and ``init_from`` (the record of the earlier run's initial weights, if any). Unknown
+            values are ``None``.
         messages: Lines to print: what was loaded, what is newly initialised, and warnings about data leaks.
     """
 
@@ -80,7 +80,7 @@ def find_leaks(record: Mapping[str, Any] | None, manifest: Mapping[str, Any]) ->
     found.
 
     Args:
-        record: ``InitialWeights.record``; the runs before it are checked as well.
+        record: ``InitialWeights.record``; earlier runs in its ``init_from`` are checked as well.
         manifest: Manifest of this run's data.
     """
     if not record:
@@ -173,7 +173,7 @@ def _load_parts(
     pool_messages = list(_load_part("pool", model.pool, trained.model.pool))
     yield from pool_messages
     if pool_messages:
-        yield "  head: newly initialised, because the pool before it is"
+        yield "  head: newly initialised, because the pool is new"
     else:
         yield from _load_head(model.head, trained, labels)
 

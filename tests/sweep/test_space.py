@@ -105,7 +105,7 @@ def test_invalid_space_is_rejected(space, message):
 
 
 def test_grid_of_a_range_without_step_is_rejected():
-    with pytest.raises(FerError, match="a grid needs values"):
+    with pytest.raises(FerError, match="expected values for a grid"):
         grid(parse_space({"a": {"low": 0.0, "high": 1.0}}))
 
 

@@ -61,7 +61,7 @@ BAD = {
     "monitor=null": "monitor: expected a validation metric",
     "monitor=test/accuracy": "The test split must not select a checkpoint",
     "monitor=val/acuracy": "Did you mean 'val/accuracy'?",
-    "datamodule=fer2013": "datamodule.path is not set. Add datamodule.path=… to the command.",
+    "datamodule=fer2013": "datamodule.path: expected a value, got none. Add datamodule.path=…",
     "datamodule.size=~/x": "write $HOME for ~",
     "epochs": "Options are written key=value",
     "experiment=fer2013_fst": "Did you mean 'fer2013_fast'?",

@@ -120,7 +120,7 @@ def test_pool_and_head_of_another_image_size_are_newly_initialised(trained):
     assert messages[1:] == [
         "  pool: newly initialised, dense.weight is 256x4096 here and 256x2304 in the checkpoint; "
         "model.image_size differs",
-        "  head: newly initialised, because the pool before it is",
+        "  head: newly initialised, because the pool is new",
     ]
     images = torch.rand(2, 1, 64, 64)
     assert torch.equal(model.forward_features(images), source.forward_features(images))

@@ -87,8 +87,8 @@ def _paragraphs(
     """Return the text: where the temperature was fitted, its effect, and how to read the intervals."""
     intervals = (
         "Intervals are from a bootstrap that resamples images within each emotion. Resampling inflates a "
-        "calibration error, so its interval is the upper side of the resamples mirrored, and starts at 0 if "
-        "chance alone gives errors as large."
+        "calibration error, so the lower end of its interval is not a percentile: it is as far below the "
+        "value as the upper end is above it, or 0 if chance alone gives errors as large."
     )
     if calibration is None:
         advice = (

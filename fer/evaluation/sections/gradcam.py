@@ -82,6 +82,6 @@ def _paragraphs(drops: dict[str, Estimate]) -> list[str]:
         "The maps show the evidence for the predicted emotion, whether the prediction is right or wrong.",
         f"Hiding the most salient tenth of the pixels reduces the probability of the prediction by {own} "
         f"points (mean of {drops['own'].n:,} images). Hiding a tenth at the centre reduces it by {centre} "
-        f"points, and hiding by the map of another image by {other}. So the maps show {more} than that faces "
-        "are in the middle of their images.",
+        f"points, and hiding by the map of another image by {other}. So the maps give {more} information "
+        "than the central position of the faces.",
     ]

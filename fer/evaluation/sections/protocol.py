@@ -58,7 +58,8 @@ def _changes(about: Mapping[str, Any]) -> Iterator[str]:
     if (recorded := about.get("recorded")) is not None:
         yield (
             f"The run recorded an accuracy of {recorded['then']:.1%} for this checkpoint and these images, "
-            f"but it now has {recorded['now']:.1%}. The code of the model or the data has changed since."
+            f"but the accuracy is now {recorded['now']:.1%}. The code of the model or the data has changed "
+            "since."
         )
 
 
@@ -124,8 +125,8 @@ def _labels(about: Mapping[str, Any]) -> Iterator[str]:
     if about["absent"]:
         yield (
             f"There is no image of {', '.join(about['absent'])}. The model can still predict these emotions, "
-            "and such a prediction counts as wrong, because a model in use does not know either which "
-            "emotions will not occur."
+            "and such a prediction counts as wrong, because in practice it is also unknown which emotions "
+            "will not occur."
         )
 
 

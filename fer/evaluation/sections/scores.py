@@ -2,8 +2,8 @@
 
 Each score has the number of images and a 95 % interval: from the stratified bootstrap
 (`fer.analysis.metrics.intervals`), for AUROC from DeLong's method. The interval covers other images from the
-same source with the same mix of emotions. It does not cover another training run, which takes several seeds
-(`fer.analysis.metrics.paired`).
+same source with the same mix of emotions. It does not cover the variation between training runs; measuring
+that takes several seeds (`fer.analysis.metrics.paired`).
 """
 
 import math
@@ -169,8 +169,8 @@ def tta_section(tta: str, plain: Mapping[str, Estimate], augmented: Mapping[str,
     paragraph = (
         f"The scores in this report use test-time augmentation ({tta}): the mean of the probabilities over "
         f"{views} views of each image, at {views} times the cost. Compare them only with scores that use the "
-        "same augmentation. Temperature and thresholds in the section Calibration are of the model without "
-        "it."
+        "same augmentation. Temperature and thresholds in the section Calibration are those of the model "
+        "without augmentation."
     )
     columns = ("metric", "without", "95 % interval", f"with {tta}", "95 % interval with TTA")
     table = Table(columns, rows, f"The same {augmented['accuracy'].n:,} images, without and with {tta}.")

@@ -2,10 +2,10 @@
 
 The first rule that matches decides:
 
+* **unstable**: a loss is NaN or infinite.
 * **too short**: fewer than `MIN_EPOCHS` epochs were validated.
-* **unstable**: a loss is NaN or infinite, or validation accuracy drops by more than `MAX_DROP` from one epoch
-  to the next in more than `MAX_DROP_FRACTION` of the steps. The first third, with learning rate warm-up, is
-  ignored.
+* **unstable**: validation accuracy drops by more than `MAX_DROP` from one epoch to the next in more than
+  `MAX_DROP_FRACTION` of the steps. The first third, with learning rate warm-up, is ignored.
 * **overfitting**: at the best epoch, training accuracy is more than `WIDE_GAP` above validation accuracy; or
   the final validation loss is more than `LOSS_RISE` above its minimum while training loss kept falling, the
   generalization loss GL of Prechelt 1998 (https://doi.org/10.1007/3-540-49430-8_3) at its strictest bound.
@@ -106,7 +106,7 @@ def diagnose(rows: Rows, monitor: str = "val/accuracy") -> Diagnosis:
     numbers = {"best_epoch": best, "epochs": len(rows), **_measure(validated, best)}
     nonfinite = [f"{row['epoch']:g}" for row in rows if not _losses_are_finite(row)]
     if nonfinite:
-        reason = f"A loss of epoch {nonfinite[0]} is NaN or infinite. {ADVICE['unstable']}"
+        reason = f"A loss is NaN or infinite in epoch {nonfinite[0]}. {ADVICE['unstable']}"
         return Diagnosis("unstable", [reason], numbers)
     if best is None or len(validated) < MIN_EPOCHS:
         reason = f"Only {len(validated)} epochs were validated; a diagnosis needs at least {MIN_EPOCHS}."

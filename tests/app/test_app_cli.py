@@ -93,7 +93,7 @@ def test_a_port_in_use_is_reported_before_the_start():
         port = listener.getsockname()[1]
         process = fer_app("--port", str(port))
     assert process.returncode == 2
-    assert process.stderr.startswith(f"error: localhost, port {port}: ")
+    assert process.stderr.startswith(f"error: --address localhost, --port {port}: ")
     assert len(process.stderr.splitlines()) == 1
 
 

@@ -217,7 +217,7 @@ def test_section(attention):
     drops = report_section.numbers["fall_when_hidden"]
     assert drops["own"].n == 20
     assert drops["own"].low < drops["own"].value < drops["own"].high
-    assert ("show no more than" in report_section.paragraphs[1]) == (drops["beyond"].low <= 0)
+    assert ("give no more" in report_section.paragraphs[1]) == (drops["beyond"].low <= 0)
 
 
 def test_check_uses_each_image_s_own_map():

@@ -121,7 +121,7 @@ def test_short_files_are_shared():
         for name in imported_modules(path):
             users[name] += 1
     short = {module for module, path in MODULES.items() if path.name != "__init__.py" and lines(path) < 60}
-    assert {module for module in short if users[module] < 2} <= set(SHORT)
+    assert {module for module in short if users[module] < 2} == set(SHORT)
 
 
 def test_tests_have_the_tree_of_the_package():

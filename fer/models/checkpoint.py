@@ -14,7 +14,7 @@ from fer.core.labels import LabelSpace, from_dict
 from fer.models import EmotionClassifier, build_model
 from fer.models.factory import BUILTIN_BACKBONES
 
-# The name that stands for the training data of timm's pretrained weights, in lists of dataset names.
+# Dataset name of the training data of timm's pretrained weights.
 TIMM_WEIGHTS = "timm"
 # Prefix of the classifier's weights in the state dict of the EmotionModule.
 _PREFIX = "model."

@@ -11,6 +11,8 @@ from typing import Any
 
 os.environ["FER_CACHE_DIR"] = os.environ.get("FER_CACHE_DIR") or str(Path(__file__).parent / ".cache")
 os.environ["WANDB_MODE"] = "offline"
+# Ray would start its workers with `uv run`, without the extra `ray`, and wait for them forever.
+os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
 # One core for each test process.
 os.environ["OMP_NUM_THREADS"] = "1"
 # Exact expected values are those of a CPU.
@@ -25,6 +27,13 @@ from tiny import TINY, TINY_FACES, write_votes
 
 # Function that calls a command with arguments; returns exit status, standard output and standard error.
 Command = Callable[..., tuple[Any, str, str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests in a browser as slow."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
 
 
 @dataclass

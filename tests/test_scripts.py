@@ -33,12 +33,14 @@ def fer2013_csv(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_benchmark_training(fer2013_csv, tmp_path):
     output = run("benchmark_training.py", fer2013_csv, "--epochs", 1, "--turns", 1, folder=tmp_path)
     for text in ("cached read", "images/s on one core", "median throughput ratio", "peak memory above"):
         assert text in output
 
 
+@pytest.mark.slow
 def test_ablate_writes_the_table_into_a_page(fer2013_csv, tmp_path):
     page = tmp_path / "methods.md"
     page.write_text("above\n<!-- table -->\nold\n<!-- /table -->\nbelow\n")
@@ -54,11 +56,13 @@ def test_ablate_writes_the_table_into_a_page(fer2013_csv, tmp_path):
     assert f"{100 * (accuracy['no_ema'] - accuracy['baseline']):+.1f}" in text
 
 
+@pytest.mark.slow
 def test_benchmark_scores(tmp_path):
     output = run("benchmark_scores.py", "--images", 100, "--resamples", 20, folder=tmp_path)
     assert "scikit-learn" in output
 
 
+@pytest.mark.slow
 def test_benchmark_files(tmp_path):
     arguments = ("--pictures", 3000, "--batches", 1, "--workers", 1, "--augmentation", "none")
     output = run("benchmark_files.py", *arguments, folder=tmp_path)

@@ -61,7 +61,7 @@ def test_checkpoints_score_as_in_training(validation, name):
     assert accuracy == pytest.approx(float(expected["val/accuracy"]), abs=1.5 / len(target))
 
 
-def test_evaluation_gives_the_accuracy_of_the_run(stored, fer_evaluate):
+def test_evaluation_gives_the_accuracy_of_the_run(stored, fer_evaluate, no_plots):
     status, _, error = fer_evaluate(stored / "run", "--split", "val")
     assert (status, error) == (0, "")
     report = json.loads((stored / "run/report/val/metrics.json").read_text())

@@ -181,6 +181,7 @@ def test_another_site_cannot_send_files(url):
         urllib.request.urlopen(request, timeout=10)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc (Linux)")
 def test_memory_is_freed(server):
     """Five bombs and an image of the maximal size; a leak of one such image would be 150 MB."""

@@ -42,6 +42,7 @@ def _accept_ctrl_c():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are those of Unix")
 def test_results_survive_ctrl_c(bundle, tmp_path):
     """A folder of 1,000 links to an image that is slow to process."""

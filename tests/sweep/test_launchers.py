@@ -11,6 +11,7 @@ from fer.sweep import worker
 OVERRIDES = (*SMALL, "trainer.max_epochs=1", "sweep=custom", "sweep.name=some", RATES, "sweep.n_trials=4")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("launcher", "jobs"), [("joblib", ["sweep.jobs=2"]), ("submitit_local", []), ("ray", ["sweep.jobs=2"])]
 )
@@ -27,6 +28,7 @@ def test_workers_of_a_launcher_share_the_trials(launcher, jobs, fer_train, tmp_p
     assert all((folder / str(number) / "run.json").is_file() for number in range(4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_grid_without_a_sweep_is_run_by_hydra(launcher, fer_train, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")

@@ -47,6 +47,7 @@ def server():
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_two_launchers_at_once(server, tmp_path, monkeypatch):
     monkeypatch.delenv("PGPASSWORD", raising=False)
     address = server.replace("me@", f"me:{PASSWORD}@")

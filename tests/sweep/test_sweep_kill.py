@@ -10,6 +10,8 @@ import pytest
 from optuna.trial import TrialState
 from small_sweeps import RATES, command, wait_for
 
+pytestmark = pytest.mark.slow
+
 OVERRIDES = (
     "sweep=custom",
     "sweep.name=some",
@@ -62,18 +64,16 @@ def test_killed_sweep_is_resumed(tmp_path):
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == list("012")
 
 
-@pytest.mark.parametrize("kind", ["journal", "sqlite"])
-def test_two_launchers_share_a_sweep(tmp_path, kind):
+def test_two_launchers_share_a_sweep(tmp_path):
     overrides = (*OVERRIDES, "trainer.max_epochs=2", "sweep.n_trials=6")
-    address = f"journal:{tmp_path}/s.log" if kind == "journal" else f"sqlite:///{tmp_path}/s.db"
+    address = f"sqlite:///{tmp_path}/s.db"
     processes = [launch(tmp_path, *overrides, f"sweep.storage={address}") for _ in range(2)]
     outputs = [finish(process) for process in processes]
     assert all("6 finished, 0 pruned, 0 failed" in output for output in outputs)
-    if kind == "sqlite":
-        trials = open_study(address).trials
-        assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
-        assert len({trial.system_attrs["fer:owner"]["pid"] for trial in trials}) == 2
-        assert len({trial.params["optimizer.lr"] for trial in trials}) == 6
+    trials = open_study(address).trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
+    assert len({trial.system_attrs["fer:owner"]["pid"] for trial in trials}) == 2
+    assert len({trial.params["optimizer.lr"] for trial in trials}) == 6
 
 
 def test_killed_joblib_worker_does_not_end_the_sweep(tmp_path):

@@ -12,6 +12,7 @@ from wandb_file import decode_items, split_records
 from fer.sweep.study import SweepStudy
 from fer.sweep.wandb import tag_best
 
+pytestmark = pytest.mark.slow
 OVERRIDES = ("sweep=custom", "trainer.max_epochs=1", "logger=wandb", "logger.wandb.log_model=false")
 
 

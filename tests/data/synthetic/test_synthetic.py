@@ -139,6 +139,7 @@ def test_yunet_detects_frontal_faces_and_their_landmarks():
     assert np.median(errors) < 0.15
 
 
+@pytest.mark.slow
 def test_linear_model_cannot_classify_the_emotions():
     data = read_synthetic(800, 0, 210)
     pixels = data.images.reshape(len(data), 48, 48).astype(np.float32)

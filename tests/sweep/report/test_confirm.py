@@ -117,6 +117,7 @@ def test_trials_that_ended_during_the_confirmation_are_on_the_page(sweep, monkey
     assert "best     trial 5, val/accuracy 90.0 %" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_sweep_is_confirmed_and_compared(fer_train, tmp_path, monkeypatch, capsys):
     space = "sweep.space={optimizer.lr:[1e-3,1e-2]}"
     overrides = ("sweep=custom", "sweep.name=some", "trainer.max_epochs=1", "sweep.sampler=grid", space)

@@ -1,19 +1,67 @@
-"""Train, evaluate, search, export and serve facial emotion classifiers."""
+"""Train, evaluate, search, export and serve facial emotion classifiers.
 
-from importlib import import_module
+The functions take the options of the command lines. An error that the user can fix is a `FerError`. Each
+name is imported on first use: a predictor needs no torch, and training needs no ONNX Runtime.
+"""
+
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fer.bundle.files import Bundle
+    from fer.core.errors import FerError
+    from fer.data.datamodule import EmotionDataModule
+    from fer.evaluation.compare import compare
+    from fer.evaluation.evaluate import evaluate
+    from fer.evaluation.results import Comparison, Report
+    from fer.export.export import export
     from fer.models.checkpoint import load_checkpoint
     from fer.predict.predictor import Predictor
+    from fer.training.api import Run, train
+    from fer.training.module import EmotionModule
 
-__all__ = ["Predictor", "load_checkpoint"]
-# Imported on first use: a predictor needs no torch, and training neither OpenCV nor ONNX Runtime.
-_MODULES = {"Predictor": "fer.predict.predictor", "load_checkpoint": "fer.models.checkpoint"}
+__all__ = [
+    "Bundle",
+    "Comparison",
+    "EmotionDataModule",
+    "EmotionModule",
+    "FerError",
+    "Predictor",
+    "Report",
+    "Run",
+    "compare",
+    "evaluate",
+    "export",
+    "load_checkpoint",
+    "train",
+]
+_MODULES = {
+    "Bundle": "fer.bundle.files",
+    "Comparison": "fer.evaluation.results",
+    "EmotionDataModule": "fer.data.datamodule",
+    "EmotionModule": "fer.training.module",
+    "FerError": "fer.core.errors",
+    "Predictor": "fer.predict.predictor",
+    "Report": "fer.evaluation.results",
+    "Run": "fer.training.api",
+    "compare": "fer.evaluation.compare",
+    "evaluate": "fer.evaluation.evaluate",
+    "export": "fer.export.export",
+    "load_checkpoint": "fer.models.checkpoint",
+    "train": "fer.training.api",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its module."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    from fer.core.errors import import_with_hint
+
+    value = getattr(import_with_hint(_MODULES[name]), name)
+    # The package `fer.export` can be called: once it is imported, it hides a function of the same name
+    return sys.modules["fer.export"] if name == "export" else value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

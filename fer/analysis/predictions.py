@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from fer.analysis.about import About
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace, from_dict, to_dict
 
@@ -39,9 +40,7 @@ class Predictions:
         probs: float32 ``(N, K)``, softmax of the logits, uncalibrated.
         votes: float32 ``(N, K)``, fraction of the human votes for each emotion; ``None`` without votes.
         source: str ``(N,)``, the file of each image, or ``"row 123"``.
-        about: Metadata, plain JSON values: ``run``, ``checkpoint``, ``epoch``, ``seed``, ``model_sha256``,
-            ``recipe_sha256``, ``role`` and ``split`` (its published name), ``data``, ``manifest`` of the
-            images, ``trained_on`` (manifest of the training images), ``tta``, ``temperature``, ``created`` …
+        about: The run, the images, and how they were scored.
     """
 
     labels: LabelSpace
@@ -51,7 +50,7 @@ class Predictions:
     probs: np.ndarray
     votes: np.ndarray | None
     source: np.ndarray
-    about: dict[str, Any] = field(default_factory=dict)
+    about: About = field(default_factory=About)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -64,7 +63,7 @@ class Predictions:
 
     def save(self, path: str | Path) -> None:
         """Write a compressed ``.npz`` of plain arrays, with ``about`` and ``labels`` as JSON strings."""
-        strings = {"labels": json.dumps(to_dict(self.labels)), "about": json.dumps(self.about)}
+        strings = {"labels": json.dumps(to_dict(self.labels)), "about": json.dumps(self.about.to_dict())}
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         if self.votes is not None:
             arrays["votes"] = self.votes
@@ -118,7 +117,7 @@ def _read(content: Any) -> dict[str, Any]:
     arrays = {name: content[name] for name in _ARRAYS}
     labels, about = (json.loads(str(content[name])) for name in ("labels", "about"))
     votes = content.get("votes")
-    return {**arrays, "votes": votes, "labels": from_dict(labels), "about": about}
+    return {**arrays, "votes": votes, "labels": from_dict(labels), "about": About.from_dict(about)}
 
 
 class Images(Protocol):

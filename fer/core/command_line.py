@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TextIO
 from urllib.parse import unquote
 
-from fer.core.errors import FerError
+from fer.core.errors import FerError, installation_hint
 
 USER_ERROR, INTERRUPTED = 2, 130
 # The status that a shell reports for a program killed by SIGPIPE: the output was cut short, so not a success.
@@ -44,12 +44,9 @@ def run_command(command: Callable[[], object]) -> int:
         _print_error(f"error: {error}")
         return USER_ERROR
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "fer":
+        if (hint := installation_hint(error)) is None:
             raise
-        _print_error(
-            f"error: {error.name} is not installed. Training, evaluation and sweeps need more packages than "
-            "prediction: pip install 'fer-lightning[train,sweep]', or use uv run in a checkout."
-        )
+        _print_error(f"error: {hint}")
         return USER_ERROR
     except KeyboardInterrupt:
         _print_error("interrupted")

@@ -1,7 +1,9 @@
-"""`FerError`, the error that a user can fix, and the hint that suggests the nearest known name."""
+"""`FerError`, the error that a user can fix, and hints: the nearest known name, and what to install."""
 
 import difflib
 from collections.abc import Iterable
+from importlib import import_module
+from types import ModuleType
 
 
 class FerError(ValueError):
@@ -20,3 +22,27 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     by_lower = {option.lower(): option for option in options}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1)
     return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
+
+
+def installation_hint(error: ModuleNotFoundError) -> str | None:
+    """Return how to install a missing library; None if the missing module is one of this package, a bug."""
+    if error.name is None or error.name.partition(".")[0] == "fer":
+        return None
+    return (
+        f"{error.name} is not installed. Training, evaluation and sweeps need more packages than prediction: "
+        "pip install 'fer-lightning[train,sweep]', or use uv run in a checkout."
+    )
+
+
+def import_with_hint(module: str) -> ModuleType:
+    """Import a module.
+
+    Raises:
+        ModuleNotFoundError: A library is not installed; the message says how to install it.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if (hint := installation_hint(error)) is None:
+            raise
+        raise ModuleNotFoundError(hint, name=error.name) from error

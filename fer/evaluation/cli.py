@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fer.core.command_line import run_command
-from fer.core.errors import FerError, did_you_mean
+from fer.core.errors import FerError
 
 _EVALUATE_EXAMPLES = """examples:
   fer-evaluate outputs/train/DATE/RUN --split val             the data that the run was trained on
@@ -26,8 +26,9 @@ def evaluate_main(arguments: Sequence[str] | None = None) -> None:
     def run() -> None:
         # Imported here, because torch takes seconds to load and --help does not need it
         from fer.evaluation.evaluate import evaluate
+        from fer.evaluation.output import print_scores
 
-        evaluate(**vars(options))
+        print_scores(evaluate(**vars(options)))
 
     sys.exit(run_command(run))
 
@@ -67,11 +68,16 @@ def compare_main(arguments: Sequence[str] | None = None) -> None:
     options = _compare_parser().parse_args(arguments)
 
     def run() -> None:
-        _check_comparison(options.runs, options.metric)
         # Imported here, as in `evaluate_main`
-        from fer.evaluation.compare import compare_runs
+        from fer.analysis.metrics.comparison import check_metric
 
-        compare_runs(
+        check_metric(options.metric)
+        if len(options.runs) < 2:
+            raise FerError(f"fer-compare: expected two runs or more, got only {options.runs[0]}.")
+        from fer.evaluation.compare import compare
+        from fer.evaluation.output import print_comparison
+
+        comparison = compare(
             options.runs,
             split=options.split,
             path=options.path,
@@ -79,6 +85,7 @@ def compare_main(arguments: Sequence[str] | None = None) -> None:
             output=options.output,
             with_speed=not options.no_speed,
         )
+        print_comparison(comparison)
 
     sys.exit(run_command(run))
 
@@ -95,18 +102,6 @@ def _compare_parser() -> argparse.ArgumentParser:
     add("--output", type=Path, help="folder for the report (default: OUTPUTS/compare/TIME_SPLIT)")
     add("--no-speed", action="store_true", help="do not measure the speed; show the speed of training")
     return parser
-
-
-def _check_comparison(runs: Sequence[str], metric: str) -> None:
-    """Raise `FerError` for an unknown metric or a single run, before torch is loaded."""
-    from fer.analysis.metrics.paired import METRICS
-
-    if metric not in METRICS:
-        raise FerError(
-            f"--metric {metric}: expected one of {', '.join(METRICS)}.{did_you_mean(metric, METRICS)}"
-        )
-    if len(runs) < 2:
-        raise FerError(f"fer-compare: expected two runs or more, got only {runs[0]}.")
 
 
 if __name__ == "__main__":

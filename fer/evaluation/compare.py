@@ -7,15 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Column
-from rich.table import Table as RichTable
-
-from fer.analysis.metrics.comparison import Candidate, Comparison, compare
+from fer.analysis.metrics.comparison import Candidate, check_metric, compare_candidates
 from fer.analysis.metrics.matching import images_sha256, match_images
 from fer.analysis.report import write_report
 from fer.analysis.report.document import Cell, Table
+from fer.core.config import flatten
+from fer.core.paths import expand_user
 from fer.evaluation.compared_runs import (
     ComparedRun,
     drop_equal_weights,
@@ -24,9 +21,10 @@ from fer.evaluation.compared_runs import (
     load_compared_runs,
     record_test_scores,
 )
-from fer.evaluation.evaluate import check_writable
-from fer.evaluation.runs import check_distinct_seeds
-from fer.evaluation.sections.comparison import TITLES, comparison_section, format_score
+from fer.evaluation.report_folder import check_writable
+from fer.evaluation.results import Comparison
+from fer.evaluation.runs import RunSource, as_list, check_distinct_seeds
+from fer.evaluation.sections.comparison import comparison_section, conclusions
 
 # Title of the speed column, by whether the speed was measured
 SPEED_TITLES = {True: "images/s", False: "images/s in training"}
@@ -62,19 +60,23 @@ _MISSING = "–"
 _MAX_OPTIONS = 4
 
 
-def compare_runs(
-    sources: Sequence[str],
+def compare(
+    runs: Sequence[RunSource],
     *,
     split: str = "val",
     path: str | None = None,
     metric: str = "accuracy",
-    output: Path | None = None,
+    output: str | Path | None = None,
     with_speed: bool = True,
-) -> None:
-    """Score runs without stored predictions, compare all runs, print the result and write the report.
+) -> Comparison:
+    """Score runs without stored predictions, compare all runs and write the report.
+
+    >>> comparison = fer.compare(["outputs/train/DATE/RUN_A", "outputs/train/DATE/RUN_B"], split="val")
+    >>> comparison.conclusion, comparison.pairs[0].differences["accuracy"].low
 
     Args:
-        sources: Two or more run folders or checkpoints.
+        runs: Two or more: run folders, ``.ckpt`` files, or results of `fer.train`. Seeds of one recipe count
+            as one candidate.
         split: ``train``, ``val``, ``test`` or ``all``.
         path: New path of the data of the runs; ``None`` if it has not moved.
         metric: One of `fer.analysis.metrics.paired.METRICS`, for the ranking and the conclusions.
@@ -84,23 +86,23 @@ def compare_runs(
     Raises:
         FerError: A run cannot be scored, or the runs cannot be compared.
     """
-    if output:
-        check_writable(output)
-    runs, notes = drop_equal_weights(load_compared_runs(sources, split, path, with_speed))
-    if _has_several_recipes(runs):
-        check_distinct_seeds((one.training_key, one["seed"], one["checkpoint"]) for one in runs)
+    check_metric(metric)
+    target = check_writable(expand_user(output)) if output else None
+    compared, notes = drop_equal_weights(load_compared_runs(as_list(runs), split, path, with_speed))
+    if _has_several_recipes(compared):
+        check_distinct_seeds((one.training_key, one.about.seed, one.about.checkpoint) for one in compared)
     name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{split}"
-    folder = check_writable(output or runs[0].outputs / "compare" / name)
-    notes += earlier_score_notes(runs)
-    record_test_scores(runs)
-    notes += _notes(runs)
-    write_comparison(runs, metric, SPEED_TITLES[with_speed], notes, folder)
+    folder = target or check_writable(compared[0].outputs / "compare" / name)
+    notes += earlier_score_notes(compared)
+    record_test_scores(compared)
+    notes += _notes(compared)
+    return write_comparison(compared, metric, SPEED_TITLES[with_speed], notes, folder)
 
 
 def write_comparison(
     runs: Sequence[ComparedRun], metric: str, speed: str, notes: list[str], folder: Path
-) -> None:
-    """Compare under each set of labels, print the tables and write ``index.html`` and the other files.
+) -> Comparison:
+    """Compare under each set of labels and write ``index.html`` and the other files.
 
     Args:
         runs: Two or more.
@@ -116,18 +118,18 @@ def write_comparison(
     recipes = {candidate.name: runs[candidate.members[0]].recipe for candidate in candidates}
     several_recipes = _has_several_recipes(runs)
     notes = [*notes, recipe_sentence(recipes)] if several_recipes else notes
+    rankings = [compare_candidates(images, candidates, metric) for images in matched]
     sections = []
-    for number, images in enumerate(matched, 1):
-        comparison = compare(images, candidates, metric)
+    for number, (images, ranking) in enumerate(zip(matched, rankings, strict=True), 1):
         key = "compare" if number == 1 else f"compare_{number}"
-        section = comparison_section(key, comparison, images, speed, notes)
+        section = comparison_section(key, ranking, images, speed, notes)
         section.tables.extend([recipe_table(recipes)] if several_recipes else [])
         sections.append(section)
-        _print_comparison(comparison, images.name, section.paragraphs)
-    about = {key: runs[0][key] for key in ("data", "split", "role")}
+    first, names = runs[0].about, ", ".join(one.about.run for one in runs)
+    about = {"data": first.data, "split": first.split, "role": first.role, "run": names}
     title = f"Comparison of {len(candidates)} {'recipes' if several_recipes else 'runs'}"
-    page = write_report(folder, sections, title, {**about, "run": ", ".join(one["run"] for one in runs)})
-    print(f"report   {page}")
+    page = write_report(folder, sections, title, about)
+    return Comparison(rankings, conclusions(rankings[0]), page, sections)
 
 
 def group_by_recipe(runs: Sequence[ComparedRun]) -> list[Candidate]:
@@ -144,8 +146,8 @@ def group_by_recipe(runs: Sequence[ComparedRun]) -> list[Candidate]:
             Candidate(
                 name=name,
                 members=tuple(members),
-                runs=tuple(one["run"] for one in group),
-                parameters=group[0]["parameters"],
+                runs=tuple(one.about.run for one in group),
+                parameters=group[0].about.parameters,
                 megabytes=group[0].megabytes,
                 images_per_second=_mean(one.speed or one.record.get("images_per_second") for one in group),
                 fit_seconds=_mean(one.record.get("fit_seconds") for one in group),
@@ -160,7 +162,7 @@ def _has_several_recipes(runs: Sequence[ComparedRun]) -> bool:
 
 def unique_names(runs: Sequence[ComparedRun]) -> list[str]:
     """Return a short, unique name for each run: its experiment, with tag, checkpoint or path where needed."""
-    names = [_stem(one["run"]) for one in runs]
+    names = [_stem(one.about.run) for one in runs]
     for longer in (_with_tag, _with_checkpoint, _checkpoint_path):
         names = [longer(one) if names.count(name) > 1 else name
                  for name, one in zip(names, runs, strict=True)]  # fmt: skip
@@ -174,16 +176,16 @@ def _stem(name: str) -> str:
 
 
 def _with_tag(run: ComparedRun) -> str:
-    match = _RUN_NAME.fullmatch(run["run"])
-    return f"{match['stem']} {match['tag']}" if match else str(run["run"])
+    match = _RUN_NAME.fullmatch(run.about.run)
+    return f"{match['stem']} {match['tag']}" if match else run.about.run
 
 
 def _with_checkpoint(run: ComparedRun) -> str:
-    return f"{_with_tag(run)} {Path(str(run['checkpoint'])).stem}"
+    return f"{_with_tag(run)} {Path(run.about.checkpoint).stem}"
 
 
 def _checkpoint_path(run: ComparedRun) -> str:
-    return str(run["checkpoint"])
+    return run.about.checkpoint
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -193,43 +195,25 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 def _notes(runs: Sequence[ComparedRun]) -> list[str]:
     """Return notes on the split, on how runs were grouped, and on what changed since training."""
-    role = runs[0]["role"]
+    role = runs[0].about.role
     notes = [SELECTION_NOTE] if role == "val" else []
     notes += [TRAINED_ON_NOTE] if role in ("train", "all") else []
-    seeds = [one["seed"] for one in runs]
+    seeds = [one.about.seed for one in runs]
     if not _has_several_recipes(runs):
         notes.append(ONE_RECIPE_NOTE if len(set(seeds)) == len(seeds) else CHECKPOINTS_NOTE)
     elif len({one.training_key[1:] for one in runs}) > 1:
         notes.append(TRAINING_IMAGES_NOTE)
     for one in runs:
-        before, now = one["trained_on"]["splits"].get(role, {}), one["manifest"]
+        before, now = one.about.trained_on["splits"].get(role, {}), one.about.manifest
         is_changed = any(before[key] != now[key] for key in _IMAGE_HASHES if key in before and key in now)
         best = one.record.get("best") or {}
         accuracy, recorded = one.accuracy, best.get("val/accuracy", one.accuracy)
         differs = abs(accuracy - recorded) > _ACCURACY_TOLERANCE
         if is_changed:
-            notes.append(CHANGED_IMAGES_NOTE.format(role, one["run"]))
-        elif role == "val" and best.get("epoch") == one["epoch"] and differs:
-            notes.append(CHANGED_CODE_NOTE.format(one["run"], accuracy, recorded))
+            notes.append(CHANGED_IMAGES_NOTE.format(role, one.about.run))
+        elif role == "val" and best.get("epoch") == one.about.epoch and differs:
+            notes.append(CHANGED_CODE_NOTE.format(one.about.run, accuracy, recorded))
     return notes
-
-
-def _print_comparison(comparison: Comparison, labels: str, paragraphs: Sequence[str]) -> None:
-    """Print the scores as a table, and the conclusions."""
-    metrics = (comparison.metric, *(name for name in ("accuracy", "macro_f1") if name != comparison.metric))
-    columns = ("seeds", *(TITLES[metric] for metric in metrics), "parameters", "images/s")
-    table = RichTable("", *(Column(name, justify="right") for name in columns), box=SIMPLE)
-    for candidate, estimates in zip(comparison.candidates, comparison.estimates, strict=True):
-        speed = f"{candidate.images_per_second:,.0f}" if candidate.images_per_second else "-"
-        cells = [format_score(metric, estimates[metric]) for metric in metrics]
-        num_seeds, parameters = str(len(candidate.members)), f"{candidate.parameters:,}"
-        table.add_row(candidate.name, num_seeds, *cells, parameters, speed)
-    console = Console(highlight=False, soft_wrap=True, markup=False)
-    # A table that is piped to a file, or wider than the terminal, must not be wrapped
-    console.width = max(console.width, 110)
-    console.print(f"\n{comparison.images:,} images, labels of {labels}")
-    console.print(table)
-    console.print(*paragraphs, sep="\n")
 
 
 def recipe_differences(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -241,7 +225,7 @@ def recipe_differences(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, li
     Returns:
         Dotted option -> its value in each recipe, in their order; ``"–"`` if a recipe has no such option.
     """
-    flat = [dict(_flatten(recipe)) for recipe in recipes.values()]
+    flat = [flatten(recipe) for recipe in recipes.values()]
     options = dict.fromkeys(option for recipe in flat for option in recipe)
     values = {option: [recipe.get(option, _MISSING) for recipe in flat] for option in options}
     return {
@@ -249,15 +233,6 @@ def recipe_differences(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, li
         for option, by_recipe in values.items()
         if any(value != by_recipe[0] for value in by_recipe)
     }
-
-
-def _flatten(options: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return pairs of dotted option and value."""
-    pairs: list[tuple[str, Any]] = []
-    for name, value in options.items():
-        is_nested = isinstance(value, Mapping) and value
-        pairs += _flatten(value, f"{prefix}{name}.") if is_nested else [(f"{prefix}{name}", value)]
-    return pairs
 
 
 def recipe_table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:

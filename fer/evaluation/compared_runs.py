@@ -14,18 +14,20 @@ from typing import Any
 
 import numpy as np
 
+from fer.analysis.about import About
 from fer.analysis.metrics.classification import count_estimates
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
+from fer.data.config import DataConfig
 from fer.data.dataset import EmotionData
 from fer.data.duplicates.hashes import pixel_digests
 from fer.data.image_files import ImageFiles
 from fer.evaluation.inference import infer
 from fer.evaluation.ledger import LEDGER_METRICS, Ledger, make_entry
-from fer.evaluation.runs import TrainedRun, load_run, make_training_key
+from fer.evaluation.runs import RunSource, TrainedRun, load_run, make_training_key
 from fer.evaluation.score import score_run
-from fer.evaluation.split import EvaluationSplit, data_options, read_data, select_split
+from fer.evaluation.split import EvaluationSplit, data_config, read_data, select_split
 from fer.training.run_folder import read_record
 
 # Target duration of a timed batch: much longer than the resolution of the clock
@@ -56,14 +58,15 @@ class ComparedRun:
     outputs: Path
     is_new: bool
 
-    def __getitem__(self, key: str) -> Any:
-        """Return an entry of ``predictions.about``."""
-        return self.predictions.about[key]
+    @property
+    def about(self) -> About:
+        """Facts about its predictions."""
+        return self.predictions.about
 
     @property
     def training_key(self) -> tuple[str, ...]:
         """Key of a recipe, equal for all its seeds: hashes of recipe, training images and labels."""
-        return make_training_key(self["recipe_sha256"], self["trained_on"])
+        return make_training_key(self.about.recipe_sha256, self.about.trained_on)
 
     @property
     def accuracy(self) -> float:
@@ -72,12 +75,12 @@ class ComparedRun:
 
 
 def load_compared_runs(
-    sources: Sequence[str], split: str, path: str | None, measure: bool
+    sources: Sequence[RunSource], split: str, path: str | None, measure: bool
 ) -> list[ComparedRun]:
     """Load runs one after the other, and score those without matching stored predictions.
 
     Args:
-        sources: Run folders or checkpoints.
+        sources: Run folders, checkpoints, or objects with a run folder.
         split: ``train``, ``val``, ``test`` or ``all``.
         path: New path of the data; ``None`` if it has not moved.
         measure: Measure the speed of each architecture once, on this machine.
@@ -85,8 +88,8 @@ def load_compared_runs(
     Raises:
         FerError: A run has no checkpoint, its data is missing, or there is no such split.
     """
-    read = lru_cache(lambda options: read_data(json.loads(options)))
-    select = lru_cache(lambda options, labels: select_split(read(options), split, labels))
+    read = lru_cache(lambda config: read_data(DataConfig.from_dict(json.loads(config))))
+    select = lru_cache(lambda config, labels: select_split(read(config), split, labels))
     speeds: dict[str, float] = {}
     compared = []
     for source in sources:
@@ -105,14 +108,14 @@ def _score_or_reuse(
     speed: float | None,
 ) -> ComparedRun:
     # The closure must not reference the run, so that its model can be freed
-    config, labels = run.checkpoint.config, run.checkpoint.labels
+    config, labels = run.config, run.checkpoint.labels
 
     def load_split() -> EvaluationSplit:
-        return select(json.dumps(data_options(config, path), sort_keys=True), labels)
+        return select(json.dumps(data_config(config, path).to_dict(), sort_keys=True), labels)
 
     stored = stored_predictions(run, split)
     # With --path, predictions of the data at its old path are not reused
-    if stored and path is not None and stored.about["data"] != load_split().data.source:
+    if stored and path is not None and stored.about.data != load_split().data.source:
         stored = None
     if stored and not _is_current(stored, load_split):
         stored = None
@@ -129,7 +132,7 @@ def _is_current(stored: Predictions, load_split: Callable[[], EvaluationSplit]) 
         now = load_split().manifest()
     except FerError:
         return True
-    before = stored.about["manifest"]
+    before = stored.about.manifest
     return all(before.get(key) == now.get(key) for key in ("pixels_sha256", "files_sha256", "labels_sha256"))
 
 
@@ -141,21 +144,22 @@ def stored_predictions(run: TrainedRun, split: str) -> Predictions | None:
     predictions = Predictions.load(path)
     expected = {"model_sha256": run.model_sha256, "tta": None, "role": split, "other_data": False}
     return (
-        predictions if all(predictions.about.get(key) == value for key, value in expected.items()) else None
+        predictions
+        if all(getattr(predictions.about, key) == value for key, value in expected.items())
+        else None
     )
 
 
 def _score(run: TrainedRun, split: EvaluationSplit) -> Predictions:
-    provenance = {
-        "data": split.data.source,
-        "split": split.name,
-        "role": split.role,
-        "has_test": split.has_test,
-        "test_images": split.test_images(),
-        "test_marks": split.sketch(split.in_test),
-        "manifest": split.manifest(),
-        "other_data": False,
-    }
+    provenance = About(
+        data=split.data.source,
+        split=split.name,
+        role=split.role,
+        has_test=split.has_test,
+        test_images=split.test_images(),
+        test_marks=tuple(split.sketch(split.in_test)),
+        manifest=split.manifest(),
+    )
     return score_run(run, split, provenance).predictions
 
 
@@ -166,11 +170,11 @@ def earlier_score_notes(runs: Sequence[ComparedRun]) -> list[str]:
     """
     notes = []
     for run in runs:
-        count = Ledger(run.outputs).history(run.predictions.about).same_recipe if run["has_test"] else 0
+        count = Ledger(run.outputs).history(run.about).same_recipe if run.about.has_test else 0
         if count:
             scores = f"{count} score{'s' if count > 1 else ''}"
             notes.append(
-                f"{run['run']}: its recipe had {scores} on these test images before this comparison."
+                f"{run.about.run}: its recipe had {scores} on these test images before this comparison."
             )
     return notes
 
@@ -178,7 +182,7 @@ def earlier_score_notes(runs: Sequence[ComparedRun]) -> list[str]:
 def record_test_scores(runs: Sequence[ComparedRun]) -> None:
     """Record new scores of test images in the ledger; those of stored predictions are already in it."""
     for run in runs:
-        if run.is_new and run["has_test"]:
+        if run.is_new and run.about.has_test:
             predictions = run.predictions
             rng = np.random.default_rng(0)
             names = predictions.labels.names
@@ -189,19 +193,18 @@ def record_test_scores(runs: Sequence[ComparedRun]) -> None:
 
 def _architecture(run: TrainedRun) -> str:
     """Return a key of everything that the speed depends on."""
-    config = run.checkpoint.config
-    return json.dumps(
-        [config["model"], config["attention"], run.checkpoint.manifest["image_shape"]], default=str
-    )
+    config = run.config
+    parts = config.model.to_dict(), config.attention.to_dict(), run.checkpoint.manifest["image_shape"]
+    return json.dumps(parts, default=str)
 
 
 def measure_speed(run: TrainedRun) -> float:
     """Return images per second on this machine, including resizing: the median of five batches."""
-    config, shape = run.checkpoint.config, run.checkpoint.manifest["image_shape"]
+    config, shape = run.config, run.checkpoint.manifest["image_shape"]
 
     def seconds(count: int) -> float:
         start = time.perf_counter()
-        infer(run.checkpoint.model, _black_images(count, shape, run), config["model"]["image_size"], count)
+        infer(run.checkpoint.model, _black_images(count, shape, run), config.model.image_size, count)
         return time.perf_counter() - start
 
     # Warm-up: the first call includes initialization
@@ -226,9 +229,9 @@ def drop_equal_weights(runs: Sequence[ComparedRun]) -> tuple[list[ComparedRun], 
     by_weights: dict[str, ComparedRun] = {}
     notes = []
     for run in runs:
-        first = by_weights.setdefault(run["model_sha256"], run)
+        first = by_weights.setdefault(run.about.model_sha256, run)
         if first is not run:
-            notes.append(f"{run['run']} has the same weights as {first['run']}; they count as one run.")
+            notes.append(f"{run.about.run} has the same weights as {first.about.run}; they count as one run.")
     if len(by_weights) < 2:
         reason = f" {notes[0]}" if notes else ""
         raise FerError(
@@ -248,7 +251,7 @@ def image_keys(runs: Sequence[ComparedRun]) -> list[np.ndarray]:
         FerError: The images cannot be matched: some are in memory and some on disk, or of several sizes.
     """
     splits = [run.load_split() for run in runs]
-    keys = _split_keys(splits, [str(run["run"]) for run in runs])
+    keys = _split_keys(splits, [run.about.run for run in runs])
     # Images that could not be read have no prediction
     is_scored = [np.isin(split.index, run.predictions.index) for split, run in zip(splits, runs, strict=True)]
     return [key[mask] for key, mask in zip(keys, is_scored, strict=True)]

@@ -1,17 +1,16 @@
 """The data that runs are evaluated on: each dataset is read once, in the image format of each model."""
 
 import json
-from collections.abc import Mapping
 from copy import copy
 from functools import cached_property
-from typing import Any
 
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
+from fer.data.config import DataConfig
 from fer.data.dataset import EmotionData
 from fer.evaluation.provenance import Provenance, find_provenance
 from fer.evaluation.runs import TrainedRun
-from fer.evaluation.split import EvaluationSplit, data_options, read_data, select_split
+from fer.evaluation.split import EvaluationSplit, data_config, read_data, select_split
 
 # Options that depend on the model: each needs its images as in its training
 _IMAGE_FORMAT = ("size", "color")
@@ -25,7 +24,7 @@ class EvaluationData:
     Args:
         run: The first run: its data is scored, in its label space.
         role: ``train``, ``val``, ``test`` or ``all``.
-        path: New path of its data; see `fer.evaluation.split.data_options`.
+        path: New path of its data; see `fer.evaluation.split.data_config`.
         other: ``kind:path`` of another data set to score.
 
     Raises:
@@ -37,13 +36,13 @@ class EvaluationData:
         self._datasets: dict[str, EmotionData] = {}
         self._provenances: dict[tuple[int, str], Provenance] = {}
         self._variants: dict[str, EvaluationData] = {}
-        self._options = data_options(run.checkpoint.config, path, other)
+        self._config = data_config(run.config, path, other)
         self.run, self.role = run, role
 
     @cached_property
     def dataset(self) -> EmotionData:
         """The data set that is scored, with all its splits."""
-        return self._read(self._options)
+        return self._read(self._config)
 
     @cached_property
     def split(self) -> EvaluationSplit:
@@ -52,17 +51,18 @@ class EvaluationData:
 
     def for_run(self, run: TrainedRun) -> "EvaluationData":
         """Return the data in the image size and colour that a run needs; ``self`` if these are the same."""
-        run_options = data_options(run.checkpoint.config, self._path, self._other)
-        options = self._options | {
-            name: run_options[name] for name in _IMAGE_FORMAT if name in run_options and name in self._options
-        }
-        if options == self._options:
+        run_config = data_config(run.config, self._path, self._other)
+        fields = type(run_config).model_fields.keys() & type(self._config).model_fields.keys()
+        config = self._config.replace(
+            **{name: getattr(run_config, name) for name in _IMAGE_FORMAT if name in fields}
+        )
+        if config == self._config:
             return self
         variant = copy(self)
-        variant._options, variant._provenances = options, {}
+        variant._config, variant._provenances = config, {}
         for name in ("dataset", "split"):
             vars(variant).pop(name, None)
-        return self._variants.setdefault(self._key(options), variant)
+        return self._variants.setdefault(self._key(config), variant)
 
     def training_dataset(self, run: TrainedRun) -> EmotionData | None:
         """Return the data set that a run was trained on.
@@ -70,9 +70,9 @@ class EvaluationData:
         ``None`` if another data set is scored and this one is missing.
         """
         if self._other is None:
-            return self._read(data_options(run.checkpoint.config, self._path))
+            return self._read(data_config(run.config, self._path))
         try:
-            return self._read(data_options(run.checkpoint.config))
+            return self._read(data_config(run.config))
         except FerError:
             return None
 
@@ -91,16 +91,17 @@ class EvaluationData:
             return None
         return select_split(dataset, "val", run.checkpoint.labels)
 
-    def _read(self, options: Mapping[str, Any]) -> EmotionData:
-        key = self._key(options)
+    def _read(self, config: DataConfig) -> EmotionData:
+        key = self._key(config)
         if key not in self._datasets:
-            self._datasets[key] = read_data(options)
+            self._datasets[key] = read_data(config)
         return self._datasets[key]
 
     @staticmethod
-    def _key(options: Mapping[str, Any]) -> str:
+    def _key(config: DataConfig) -> str:
         """Return a key that is equal for two spellings of the same data set."""
-        relevant = {name: value for name, value in options.items() if name not in _IRRELEVANT_OPTIONS}
+        options = config.to_dict().items()
+        relevant = {name: value for name, value in options if name not in _IRRELEVANT_OPTIONS}
         if relevant.get("path"):
             relevant["path"] = str(expand_user(relevant["path"]).resolve())
         return json.dumps(relevant, sort_keys=True, default=str)

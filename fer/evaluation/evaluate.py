@@ -1,16 +1,13 @@
 """Evaluate runs: load them and their data, score, record test scores in the ledger, and write the report."""
 
-import hashlib
-import os
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from fer.analysis.about import About
+from fer.analysis.metrics.calibration_file import Calibration
 from fer.analysis.metrics.classification import score
 from fer.analysis.metrics.estimate import Estimate
 from fer.analysis.predictions import Images, Predictions
@@ -18,35 +15,26 @@ from fer.analysis.report import write_report
 from fer.analysis.report.document import Section
 from fer.analysis.report.write import to_json_values
 from fer.core.errors import FerError
-from fer.core.paths import expand_user
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.ledger import LEDGER_METRICS, History, Ledger, make_entry
-from fer.evaluation.output import log_report, print_scores
+from fer.evaluation.output import log_report
 from fer.evaluation.report import ReportInputs, build_sections
-from fer.evaluation.runs import TrainedRun, check_distinct_seeds, load_run
+from fer.evaluation.report_folder import check_writable, report_folder
+from fer.evaluation.results import Report, Result
+from fer.evaluation.runs import RunSource, TrainedRun, as_list, check_distinct_seeds, load_run
 from fer.evaluation.score import ScoredRun, ensemble_predictions, find_calibration, score_run
 from fer.evaluation.sections.scores import median_run
+from fer.training.config import WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb
 from fer.training.run_folder import read_metrics, read_record
 
 # Minimum difference from the recorded accuracy; a smaller one comes from rounding in half precision
 _ACCURACY_TOLERANCE = 0.005
 # W&B options for runs that were trained without W&B
-_WANDB: dict[str, Any] = {"project": "fer", "entity": None, "group": None, "tags": []}
-
-
-@dataclass(frozen=True)
-class Result:
-    """Predictions of a run or an ensemble, with and without test-time augmentation, and their estimates."""
-
-    predictions: Predictions
-    without_tta: Predictions
-    estimates: Mapping[str, Estimate]
-    estimates_without_tta: Mapping[str, Estimate]
 
 
 def evaluate(
-    runs: Sequence[str | Path],
+    runs: RunSource | Sequence[RunSource],
     *,
     split: str = "val",
     path: str | None = None,
@@ -56,11 +44,14 @@ def evaluate(
     checkpoint: str | None = None,
     output: str | Path | None = None,
     logger: str | None = None,
-) -> Path:
-    """Score runs, print the scores and write the report. The keywords are the options of fer-evaluate.
+) -> Report:
+    """Score runs and write the report. The keywords are the options of fer-evaluate.
+
+    >>> report = fer.evaluate("outputs/train/DATE/RUN", split="val", tta="flip")
+    >>> report.metrics["accuracy"].value, report.metrics["accuracy"].low, report.page
 
     Args:
-        runs: Run folders or ``.ckpt`` files.
+        runs: One or several: run folders, ``.ckpt`` files, or results of `fer.train`.
         split: ``train``, ``val``, ``test`` or ``all``.
         path: New path of the data of the runs; ``None`` if it has not moved.
         data: ``kind:path`` of another data set to score.
@@ -71,13 +62,12 @@ def evaluate(
         output: Folder for the report; ``None``: see `report_folder`.
         logger: ``wandb`` to log the report there as well.
 
-    Returns:
-        Path of the page.
-
     Raises:
         FerError: An error that the user can fix.
     """
-    trained = [load_run(source, checkpoint) for source in runs]
+    if logger not in (None, "wandb"):
+        raise FerError(f"--logger {logger}: expected wandb.")
+    trained = [load_run(source, checkpoint) for source in as_list(runs)]
     _check_runs(trained, ensemble)
     evaluation_data = EvaluationData(trained[0], split, path, data)
     folder = check_writable(report_folder(trained, split, data, tta, ensemble, output))
@@ -86,19 +76,30 @@ def evaluate(
     history = _record(results, ledgers)
     index = median_run([result.estimates for result in results])
     run = None if ensemble else trained[index]
-    sections = build_sections(_report_inputs(results, index, run, trained, evaluation_data, history))
-    about = results[index].predictions.about
+    calibration = find_calibration(results[index].without_tta, run, evaluation_data)
+    results[index] = _add_facts(results[index], run, calibration)
+    predictions = results[index].predictions
+    inputs = _report_inputs(results, index, run, trained, evaluation_data, history, calibration)
+    sections = build_sections(inputs)
     try:
-        page = write_report(folder, sections, _title(about, len(results)), about)
-        results[index].predictions.save(folder / "predictions.npz")
+        page = write_report(
+            folder, sections, _title(predictions.about, len(results)), predictions.about.to_dict()
+        )
+        predictions.save(folder / "predictions.npz")
     except OSError as error:
         raise FerError(f"{folder}: the report cannot be written: {error.strerror}.") from error
     if len(results) > 1:
         _save_each(results, trained, split, data, tta)
-    print_scores(about, sections, page)
     if logger == "wandb":
         _log(trained, folder, sections)
-    return page
+    return Report(_metrics(sections), predictions, page, results, sections)
+
+
+def _metrics(sections: Sequence[Section]) -> dict[str, Estimate]:
+    """Return the scores; of several seeds, with the means over seeds."""
+    numbers = {section.key: section.numbers for section in sections}
+    means = {key: value for key, value in numbers.get("seeds", {}).items() if isinstance(value, Estimate)}
+    return {**numbers["scores"], **means}
 
 
 def _check_runs(runs: Sequence[TrainedRun], is_ensemble: bool) -> None:
@@ -165,15 +166,30 @@ def _record(results: Sequence[Result], ledgers: Sequence[Ledger]) -> History:
         Earlier scores, from the ledger with the most.
     """
     abouts = [result.predictions.about for result in results]
-    histories = [ledger.history({"members": abouts, **abouts[0]}) for ledger in ledgers]
+    # Earlier scores of any seed count
+    about = abouts[0] if abouts[0].members else replace(abouts[0], members=tuple(abouts))
+    histories = [ledger.history(about) for ledger in ledgers]
     history = max(histories, key=lambda one: (one.same_recipe, one.recipes))
-    if results[0].predictions.about["has_test"]:
+    if results[0].predictions.about.has_test:
         scores = [
             {key: to_json_values(result.estimates[key]) for key in LEDGER_METRICS} for result in results
         ]
         for ledger in ledgers:
             ledger.append(*(make_entry(about, values) for about, values in zip(abouts, scores, strict=True)))
     return history
+
+
+def _add_facts(result: Result, run: TrainedRun | None, calibration: Calibration | None) -> Result:
+    """Return the result with the temperature, and with a difference from the recorded accuracy."""
+    plain = result.predictions
+    about = replace(
+        plain.about,
+        temperature=calibration.temperature if calibration else None,
+        recorded=_recorded_accuracy(run, result) if run else None,
+    )
+    predictions = replace(plain, about=about)
+    without_tta = predictions if result.without_tta is plain else result.without_tta
+    return replace(result, predictions=predictions, without_tta=without_tta)
 
 
 def _report_inputs(
@@ -183,16 +199,12 @@ def _report_inputs(
     runs: Sequence[TrainedRun],
     data: EvaluationData,
     history: History,
+    calibration: Calibration | None,
 ) -> ReportInputs:
     """Return the inputs of the report; ``run`` is ``None`` for an ensemble of ``runs``."""
     result = results[index]
-    about = result.predictions.about
     members = runs if run is None else [run]
     has_copy = [data.provenance(member).has_copy for member in members]
-    calibration = find_calibration(result.without_tta, run, data)
-    about["temperature"] = calibration.temperature if calibration else None
-    if run is not None and (recorded := _recorded_accuracy(run, result)):
-        about["recorded"] = recorded
     metrics = run.folder / "metrics.csv" if run and run.folder else None
     return ReportInputs(
         **vars(result),
@@ -201,7 +213,7 @@ def _report_inputs(
         history=history,
         has_copy=_union(has_copy),
         epochs=read_metrics(metrics) if metrics and metrics.is_file() else (),
-        monitor=run.checkpoint.config.get("monitor", "val/accuracy") if run else "val/accuracy",
+        monitor=run.config.monitor if run else "val/accuracy",
         model=run.checkpoint.model if run else None,
         seeds=[(one.predictions.about, one.estimates) for one in results] if len(results) > 1 else (),
     )
@@ -216,7 +228,7 @@ def _union(masks: Sequence[np.ndarray | None]) -> np.ndarray | None:
 def _recorded_accuracy(run: TrainedRun, result: Result) -> dict[str, float] | None:
     """Return the accuracy that training recorded for these weights and images, if it differs."""
     about, best = result.without_tta.about, (read_record(run.folder).get("best") or {}) if run.folder else {}
-    is_same = about["role"] == "val" and not about["other_data"] and best.get("epoch") == about["epoch"]
+    is_same = about.role == "val" and not about.other_data and best.get("epoch") == about.epoch
     recorded, measured = best.get("val/accuracy"), result.estimates_without_tta["accuracy"].value
     if not is_same or recorded is None or measured is None:
         return None
@@ -241,73 +253,20 @@ def _save_each(
             print(f"{run.name}: its predictions are not saved in {folder}: {error.strerror}.")
 
 
-def _title(about: Mapping[str, Any], num_results: int) -> str:
+def _title(about: About, num_results: int) -> str:
     seeds = f", {num_results} seeds" if num_results > 1 else ""
-    return f"{about['model'] if num_results > 1 else about['run']}{seeds}: {about['split']}"
+    return f"{about.model if num_results > 1 else about.run}{seeds}: {about.split}"
 
 
 def _log(runs: Sequence[TrainedRun], folder: Path, sections: Sequence[Section]) -> None:
     """Log the report to W&B: to the W&B run of the training, or for several runs to a new one."""
-    config = runs[0].checkpoint.config
-    options = (config.get("logger") or {}).get("wandb") or _WANDB
+    config = runs[0].config
+    options = config.logger.wandb or WandbConfig()
     run_folder = runs[0].folder if len(runs) == 1 and runs[0].folder else folder
-    run = start_wandb(options, run_folder, config)
+    run = start_wandb(options, run_folder, config.to_dict())
     failed = True
     try:
         log_report(run, sections)
         failed = False
     finally:
         finish_wandb(run, failed)
-
-
-def report_folder(
-    runs: Sequence[TrainedRun],
-    split: str,
-    data: str | None = None,
-    tta: str | None = None,
-    is_ensemble: bool = False,
-    output: str | Path | None = None,
-) -> Path:
-    """Return the folder of a report; the arguments are those of `evaluate`.
-
-    ``output`` if given. Otherwise ``RUN/report/val``, ``RUN/report/test_flip`` or
-    ``RUN/report/folder-JAFFE-1f3c_all`` for one run, and ``outputs/evaluate/TIME_seeds_val`` for several.
-    """
-    if output:
-        return expand_user(output)
-    parts = [split, tta]
-    if data:
-        kind, _, path = data.partition(":")
-        parts.insert(0, f"{kind}-{Path(path).name}-{_path_hash(path)}")
-    if len(runs) == 1:
-        stem = runs[0].path.stem
-        name = _folder_name([*parts, None if stem == "best" else stem])
-        return (runs[0].folder or runs[0].path.parent) / "report" / name
-    kind = "ensemble" if is_ensemble else "seeds"
-    now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    return runs[0].outputs / "evaluate" / _folder_name([now, kind, *parts])
-
-
-def check_writable(folder: Path) -> Path:
-    """Return ``folder`` if a report can be written there; called before anything is scored.
-
-    Raises:
-        FerError: The folder, or its nearest existing parent, is a file or not writable.
-    """
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        reason = "it is not writable" if nearest.is_dir() else "it is a file"
-        raise FerError(
-            f"{nearest}: expected a folder for the report, but {reason}. Name another with --output."
-        )
-    return folder
-
-
-def _path_hash(path: str) -> str:
-    """Return four hex digits that distinguish data sets with the same folder name."""
-    absolute = str(expand_user(path).resolve())
-    return hashlib.sha256(absolute.encode("utf-8", "surrogateescape")).hexdigest()[:4]
-
-
-def _folder_name(parts: Sequence[str | None]) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "-", "_".join(filter(None, parts)))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from fer.analysis.about import About
 from fer.core.errors import FerError
 
 FILENAME = "test_ledger.jsonl"
@@ -91,26 +92,25 @@ class Ledger:
         entries = [entry for entry in parsed if entry is not None]
         return entries, len(parsed) - len(entries)
 
-    def history(self, about: Mapping[str, Any]) -> History:
+    def history(self, about: About) -> History:
         """Count the earlier scores on the same test images.
 
         Args:
-            about: ``about`` of the predictions: ``model_sha256``, ``recipe_sha256``, ``test_images``,
-                ``test_marks``, ``manifest``, and for an ensemble ``members``, whose scores count as its own.
+            about: ``about`` of the predictions. The scores of its members count as its own.
         """
         entries, damaged = self.entries()
-        models = (about, *about.get("members", ()))
-        recipe_hashes, model_hashes = (
-            {model[key] for model in models} for key in ("recipe_sha256", "model_sha256")
-        )
-        same_images = [entry for entry in entries if _has_same_images(entry, about)]
-        same_recipe = [entry for entry in same_images if entry.get("recipe_sha256") in recipe_hashes]
-        same_model = [entry for entry in same_recipe if entry.get("model_sha256") in model_hashes]
-        recipes = {entry.get("recipe_sha256") for entry in same_images}
+        models = (about, *about.members)
+        recipe_hashes = {model.recipe_sha256 for model in models}
+        model_hashes = {model.model_sha256 for model in models}
+        earlier = [About.from_dict(entry) for entry in entries]
+        same_images = [one for one in earlier if _has_same_images(one, about)]
+        same_recipe = [one for one in same_images if one.recipe_sha256 in recipe_hashes]
+        same_model = [one for one in same_recipe if one.model_sha256 in model_hashes]
+        recipes = {one.recipe_sha256 for one in same_images}
         return History(len(same_model), len(same_recipe), len(recipes), damaged)
 
 
-def make_entry(about: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+def make_entry(about: About, result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the ledger entry of a score.
 
     Args:
@@ -131,7 +131,8 @@ def make_entry(about: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str,
         "test_marks",
         "tta",
     )
-    return {"when": about["created"], **{key: about.get(key) for key in keys}, "result": dict(result)}
+    facts = about.to_dict()
+    return {"when": about.created, **{key: facts[key] for key in keys}, "result": dict(result)}
 
 
 def _write_locked(file: int, lines: bytes) -> None:
@@ -167,22 +168,21 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _has_same_images(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+def _has_same_images(first: About, second: About) -> bool:
     """Return whether two scores are of the same test images, or of sets that overlap by `MIN_OVERLAP`.
 
     The sketches in ``test_marks`` are of perceptual hashes, so they match in any order, file format or size,
     in gray or in colour.
     """
-    sketches = [about.get("test_marks") or () for about in (first, second)]
-    return _images_sha256(first) == _images_sha256(second) or estimate_overlap(*sketches) >= MIN_OVERLAP
+    if _images_sha256(first) == _images_sha256(second):
+        return True
+    return estimate_overlap(first.test_marks, second.test_marks) >= MIN_OVERLAP
 
 
-def _images_sha256(about: Mapping[str, Any]) -> str | None:
+def _images_sha256(about: About) -> str | None:
     """Return the content hash of the test images among those scored."""
-    if about.get("test_images"):
-        return str(about["test_images"])
-    manifest = about.get("manifest") or {}
-    return manifest.get("pixels_sha256") or manifest.get("files_sha256")
+    manifest = about.manifest
+    return about.test_images or manifest.get("pixels_sha256") or manifest.get("files_sha256")
 
 
 def make_sketch(contents: Iterable[bytes]) -> list[str]:

@@ -1,8 +1,7 @@
-"""Output of fer-evaluate besides the report: scores in the terminal, and the report in W&B."""
+"""Output besides the report: scores and comparisons in the terminal, and the report in W&B."""
 
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE
@@ -10,9 +9,12 @@ from rich.console import Console
 from rich.table import Column
 from rich.table import Table as RichTable
 
+from fer.analysis.metrics.comparison import RankedCandidates
 from fer.analysis.metrics.estimate import Estimate, format_with_interval
 from fer.analysis.report.document import Section, Table, describe_split, find_headlines
 from fer.analysis.report.write import to_json_values
+from fer.evaluation.results import Comparison, Report
+from fer.evaluation.sections.comparison import TITLES, format_score
 
 # Headline metric -> display name
 _HEADLINE = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR", "ece_mass": "ECE"}
@@ -20,35 +22,29 @@ _HEADLINE = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR", "ece_
 _EMOTION_METRICS = ("recall", "f1")
 
 
-def print_scores(about: Mapping[str, Any], sections: Sequence[Section], page: Path) -> None:
-    """Print the warnings, and below them the scores in percent with 95 % intervals.
-
-    Args:
-        about: ``about`` of the predictions.
-        sections: Sections of the report.
-        page: Path of the report.
-    """
+def print_scores(report: Report) -> None:
+    """Print the warnings, and below them the scores in percent with 95 % intervals."""
     console = Console(highlight=False, soft_wrap=True)
-    for section in sections:
-        if section.warning:
-            console.print(*(f"WARNING: {text}" for text in section.paragraphs), sep="\n", markup=False)
-    numbers = {section.key: section.numbers for section in sections}
+    for warning in report.warnings:
+        console.print(f"WARNING: {warning}", markup=False)
+    about = report.predictions.about
+    numbers = {section.key: section.numbers for section in report.sections}
     estimates, seeds = numbers["scores"], numbers.get("seeds")
-    tta = "with test-time augmentation: " + about["tta"] if about["tta"] else "no test-time augmentation"
-    split = f"{about['split']} ({describe_split(to_json_values(numbers))})"
-    facts = f"{about['run']}\n{split}, n = {estimates['accuracy'].n:,}, {tta}"
+    tta = "with test-time augmentation: " + about.tta if about.tta else "no test-time augmentation"
+    split = f"{about.split} ({describe_split(to_json_values(numbers))})"
+    facts = f"{about.run}\n{split}, n = {estimates['accuracy'].n:,}, {tta}"
     console.print(facts, markup=False)
-    console.print(_format_headline({**estimates, **(seeds or {})}), markup=False)
+    console.print(_format_headline(report.metrics), markup=False)
     if seeds:
         console.print(
             f"mean of {len(seeds['runs'])} seeds, intervals over seeds and images; the table is of the run "
             "with the median accuracy"
         )
     console.print(_emotion_table(estimates))
-    console.print(f"report   {page}", markup=False)
+    console.print(f"report   {report.page}", markup=False)
 
 
-def _format_headline(estimates: Mapping[str, Any]) -> str:
+def _format_headline(estimates: Mapping[str, Estimate]) -> str:
     metrics = (f"{title} {format_with_interval(estimates[key])}" for key, title in _HEADLINE.items())
     return "   ".join(metrics) + "   (%)"
 
@@ -62,6 +58,30 @@ def _emotion_table(estimates: Mapping[str, Estimate]) -> RichTable:
         count = f"{estimates[f'recall/{name}'].n:,}"
         table.add_row(name, count, *(cell.replace("[", r"\[") for cell in cells))
     return table
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print the scores under each set of labels as a table, and below it the conclusions."""
+    for ranking, section in zip(comparison.rankings, comparison.sections, strict=True):
+        _print_ranking(ranking, section.paragraphs)
+    print(f"report   {comparison.page}")
+
+
+def _print_ranking(ranking: RankedCandidates, paragraphs: Sequence[str]) -> None:
+    metrics = (ranking.metric, *(name for name in ("accuracy", "macro_f1") if name != ranking.metric))
+    columns = ("seeds", *(TITLES[metric] for metric in metrics), "parameters", "images/s")
+    table = RichTable("", *(Column(name, justify="right") for name in columns), box=SIMPLE)
+    for candidate, estimates in zip(ranking.candidates, ranking.estimates, strict=True):
+        speed = f"{candidate.images_per_second:,.0f}" if candidate.images_per_second else "-"
+        cells = [format_score(metric, estimates[metric]) for metric in metrics]
+        num_seeds, parameters = str(len(candidate.members)), f"{candidate.parameters:,}"
+        table.add_row(candidate.name, num_seeds, *cells, parameters, speed)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    # A table that is piped to a file, or wider than the terminal, must not be wrapped
+    console.width = max(console.width, 110)
+    console.print(f"\n{ranking.images:,} images, labels of {ranking.labels}")
+    console.print(table)
+    console.print(*paragraphs, sep="\n")
 
 
 def log_report(run: Any, sections: Sequence[Section]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fer.analysis.about import About
 from fer.data.dataset import EmotionData
 from fer.data.duplicates import find_duplicates
 from fer.data.duplicates.hashes import perceptual_hashes, pixel_digests
@@ -19,16 +20,13 @@ class Provenance:
     """Where images come from, and which of them were used in training.
 
     Attributes:
-        about: JSON values: ``data``, ``split``, ``role``, ``has_test``, ``test_images``, ``test_marks``,
-            ``manifest``, ``left_out``, ``absent``; ``other_data``: whether the data set is not the run's;
-            ``changed``: the roles of the run's data set that changed since training; ``seen``: for train and
-            val, the number of images with the same pixels as an image of that split (``None`` if unknown).
+        about: Facts about the images; those about a run are not set.
         has_copy: bool ``(N,)``, whether the training split contains a duplicate of each image, including near
             duplicates if the images are of the run's data set. ``None`` if unknown, or for the training
             images.
     """
 
-    about: dict[str, Any]
+    about: About
     has_copy: np.ndarray | None
 
 
@@ -47,22 +45,21 @@ def find_provenance(
     is_other = training_dataset is None or not _is_same(training_dataset, dataset)
     seen = find_seen(split, training_dataset, is_other)
     in_test = split.in_test | _in_test_of_training_data(split, training_dataset, is_other)
-    about = {
-        "data": dataset.source,
-        "split": split.name,
-        "role": split.role,
-        "has_test": bool(in_test.any()),
-        "test_images": split.test_images(),
-        "test_marks": split.sketch(in_test),
-        "manifest": split.manifest(),
-        "left_out": {**split.left_out},
-        "absent": list(split.absent),
-        "other_data": is_other,
-        "changed": []
-        if training_dataset is None
-        else changed_roles(training_dataset, run.checkpoint.manifest),
-        "seen": {role: None if mask is None else int(mask.sum()) for role, mask in seen.items()},
-    }
+    changed = [] if training_dataset is None else changed_roles(training_dataset, run.checkpoint.manifest)
+    about = About(
+        data=dataset.source,
+        split=split.name,
+        role=split.role,
+        has_test=bool(in_test.any()),
+        test_images=split.test_images(),
+        test_marks=tuple(split.sketch(in_test)),
+        manifest=split.manifest(),
+        left_out=split.left_out,
+        absent=split.absent,
+        other_data=is_other,
+        changed=tuple(changed),
+        seen={role: None if mask is None else int(mask.sum()) for role, mask in seen.items()},
+    )
     return Provenance(about, seen.get("train") if is_other else _near_duplicates(split, dataset))
 
 

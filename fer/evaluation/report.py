@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from fer.analysis.about import About
 from fer.analysis.metrics.calibration_file import Calibration
 from fer.analysis.metrics.estimate import Estimate
 from fer.analysis.predictions import Images, Predictions
@@ -22,7 +22,7 @@ from fer.evaluation.sections.protocol import protocol_section, warning_sections
 from fer.evaluation.sections.scores import scores_section, seeds_section, tta_section
 from fer.evaluation.sections.slices import slices_section
 from fer.evaluation.sections.training import training_section
-from fer.models import EmotionClassifier
+from fer.models.classifier import EmotionClassifier
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ReportInputs:
     epochs: Sequence[Mapping[str, float]] = ()
     monitor: str = "val/accuracy"
     model: EmotionClassifier | None = None
-    seeds: Sequence[tuple[Mapping[str, Any], Mapping[str, Estimate]]] = field(default_factory=tuple)
+    seeds: Sequence[tuple[About, Mapping[str, Estimate]]] = field(default_factory=tuple)
 
 
 def build_sections(inputs: ReportInputs) -> list[Section]:
@@ -77,9 +77,8 @@ def _scores(inputs: ReportInputs) -> Iterator[Section]:
         abouts, estimates = zip(*inputs.seeds, strict=True)
         yield seeds_section(abouts, estimates)
     yield scores_section(inputs.predictions, dict(inputs.estimates))
-    if inputs.without_tta is not inputs.predictions:
-        name = inputs.predictions.about["tta"]
-        yield tta_section(name, inputs.estimates_without_tta, inputs.estimates)
+    if (tta := inputs.predictions.about.tta) is not None:
+        yield tta_section(tta, inputs.estimates_without_tta, inputs.estimates)
 
 
 def _errors(inputs: ReportInputs) -> Iterator[Section]:
@@ -87,7 +86,7 @@ def _errors(inputs: ReportInputs) -> Iterator[Section]:
     yield confusions_section(predictions)
     yield gallery_section(predictions, inputs.images)
     # Confident predictions reveal label errors only if the model was not trained on these labels
-    if about["other_data"] or about["role"] not in ("train", "all"):
+    if about.other_data or about.role not in ("train", "all"):
         yield label_errors_section(predictions, inputs.images)
     yield slices_section(predictions, inputs.images, inputs.has_copy, *find_landmarks(inputs.images))
     if inputs.model is not None:
@@ -96,7 +95,7 @@ def _errors(inputs: ReportInputs) -> Iterator[Section]:
 
 def _gradcam(inputs: ReportInputs, model: EmotionClassifier) -> Section:
     """Return the Grad-CAM section, or a section that says why there are no saliency maps."""
-    size = inputs.predictions.about["image_size"]
+    size = inputs.predictions.about.image_size
     try:
         return gradcam_section(inputs.predictions, inputs.images, model, size)
     except FerError as error:

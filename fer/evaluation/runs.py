@@ -2,16 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Hashable, Iterable, Mapping
+import os
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import nn
 
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.models.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from fer.training.config import RunConfig
 
 # Config keys that may differ between two runs of one recipe: paths, logging, and how the work is distributed
 # on the machine. The number of devices is part of the recipe, because it multiplies the batch size.
@@ -23,6 +26,17 @@ _NOT_IN_RECIPE = {
     },
     "datamodule": {"path", "workers", "memory_gb", "eval_batch_size"},
 }  # fmt: skip
+
+
+class HasFolder(Protocol):
+    """An object with a run folder, such as the result of `fer.train`."""
+
+    @property
+    def folder(self) -> Path:
+        """Return the run folder."""
+
+
+RunSource = str | os.PathLike[str] | HasFolder
 
 
 @dataclass(frozen=True)
@@ -45,10 +59,15 @@ class TrainedRun:
     model_sha256: str
     recipe_sha256: str
 
+    @cached_property
+    def config(self) -> RunConfig:
+        """The config of the run."""
+        return RunConfig.from_dict(self.checkpoint.config)
+
     @property
     def seed(self) -> int | None:
         """Seed of the run, if its config has one."""
-        return self.checkpoint.config.get("seed")
+        return self.config.seed if "seed" in self.config.model_fields_set else None
 
     @property
     def outputs(self) -> Path:
@@ -72,17 +91,23 @@ class TrainedRun:
         return recipe_from_config(self.checkpoint.config)
 
 
-def load_run(source: str | Path, which: str | None = None) -> TrainedRun:
+def as_list(runs: RunSource | Sequence[RunSource]) -> list[RunSource]:
+    """Return the runs of an argument that is one run or several."""
+    return list(runs) if isinstance(runs, Sequence) and not isinstance(runs, str) else [runs]
+
+
+def load_run(source: RunSource, which: str | None = None) -> TrainedRun:
     """Load a run.
 
     Args:
-        source: A run folder, or a ``.ckpt`` file of one.
+        source: A run folder, a ``.ckpt`` file of one, or an object with an attribute ``folder``.
         which: ``best`` or ``last``, for a run folder; ``None``: best if there is one, otherwise last.
 
     Raises:
         FerError: There is no checkpoint, or it is damaged or not from this project.
     """
-    path = _find_checkpoint(expand_user(source).resolve(), which)
+    location = os.fspath(source) if isinstance(source, str | os.PathLike) else source.folder
+    path = _find_checkpoint(expand_user(location).resolve(), which)
     folder = path.parent.parent if path.parent.name == "checkpoints" else None
     checkpoint = load_checkpoint(path)
     name = folder.name if folder else path.stem

@@ -3,13 +3,14 @@
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
+from fer.analysis.about import About
 from fer.analysis.metrics.calibration import calibrate
 from fer.analysis.metrics.calibration_file import Calibration, read_calibration, write_calibration
 from fer.analysis.predictions import Predictions
@@ -32,9 +33,7 @@ class ScoredRun:
     without_tta: Predictions | None
 
 
-def score_run(
-    run: TrainedRun, split: EvaluationSplit, about: Mapping[str, Any], tta: str | None = None
-) -> ScoredRun:
+def score_run(run: TrainedRun, split: EvaluationSplit, about: About, tta: str | None = None) -> ScoredRun:
     """Return the predictions of a run for the images of a split.
 
     Args:
@@ -46,16 +45,16 @@ def score_run(
     Raises:
         FerError: Images cannot be read, the augmentation is unknown, or the model returns NaN.
     """
-    config = run.checkpoint.config
-    batch_size = config["datamodule"].get("eval_batch_size", _DEFAULT_BATCH_SIZE)
+    data = run.config.datamodule
+    batch_size = _DEFAULT_BATCH_SIZE if data is None else data.eval_batch_size
     start = time.perf_counter()
-    outputs = infer(run.checkpoint.model, split.data, config["model"]["image_size"], batch_size, tta)
+    outputs = infer(run.checkpoint.model, split.data, run.config.model.image_size, batch_size, tta)
     _check_finite(outputs.logits, run)
-    seconds = {"seconds": round(time.perf_counter() - start, 3)}
-    without_tta = _predictions(run, split, outputs, {**about, **seconds})
+    about = replace(about, seconds=round(time.perf_counter() - start, 3), **_run_facts(run))
+    without_tta = _predictions(run, split, outputs, about)
     if outputs.tta_probs is None:
         return ScoredRun(without_tta, None)
-    return ScoredRun(average([outputs.tta_probs], without_tta, {"tta": tta}), without_tta)
+    return ScoredRun(average([outputs.tta_probs], without_tta, replace(about, tta=tta)), without_tta)
 
 
 def _check_finite(logits: np.ndarray, run: TrainedRun) -> None:
@@ -67,15 +66,15 @@ def _check_finite(logits: np.ndarray, run: TrainedRun) -> None:
         )
 
 
-def average(probs: list[np.ndarray], base: Predictions, about: Mapping[str, Any]) -> Predictions:
-    """Return ``base`` with the mean of several ``probs``, ``(N, K)`` each, and further ``about`` entries."""
+def average(probs: list[np.ndarray], base: Predictions, about: About) -> Predictions:
+    """Return ``base`` with the mean of several ``probs``, ``(N, K)`` each, and other facts about them."""
     mean: np.ndarray = np.asarray(np.mean(probs, axis=0, dtype=np.float64))
     logits = np.log(np.maximum(mean, np.finfo(np.float32).tiny)).astype(np.float32)
-    return replace(base, probs=mean.astype(np.float32), logits=logits, about={**base.about, **about})
+    return replace(base, probs=mean.astype(np.float32), logits=logits, about=about)
 
 
 def _predictions(
-    run: TrainedRun, split: EvaluationSplit, outputs: InferenceOutputs, about: Mapping[str, Any]
+    run: TrainedRun, split: EvaluationSplit, outputs: InferenceOutputs, about: About
 ) -> Predictions:
     rows = outputs.rows
     return Predictions(
@@ -86,7 +85,7 @@ def _predictions(
         probs=softmax(outputs.logits),
         votes=None if split.votes is None else split.votes[rows],
         source=split.sources()[rows],
-        about={**_about_run(run), **about},
+        about=about,
     )
 
 
@@ -96,12 +95,13 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return (powers / powers.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _about_run(run: TrainedRun) -> dict[str, Any]:
-    model = run.checkpoint.config["model"]
+def _run_facts(run: TrainedRun) -> dict[str, Any]:
+    """Return the fields of `About` on a run."""
+    model = run.config.model
     return {
         "run": run.name,
-        "model": model["name"],
-        "image_size": model["image_size"],
+        "model": model.name,
+        "image_size": model.image_size,
         "parameters": sum(weights.numel() for weights in run.checkpoint.model.parameters()),
         "checkpoint": str(run.path),
         "epoch": run.checkpoint.epoch,
@@ -110,8 +110,6 @@ def _about_run(run: TrainedRun) -> dict[str, Any]:
         "recipe_sha256": run.recipe_sha256,
         "trained_on": run.checkpoint.manifest,
         "init_from": run.checkpoint.init_from,
-        "tta": None,
-        "temperature": None,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -127,42 +125,44 @@ def ensemble_predictions(members: Sequence[Predictions]) -> Predictions:
     """
     first = members[0]
     for other in members[1:]:
-        check_same_labels(first.labels, other.labels, str(other.about["checkpoint"]))
+        check_same_labels(first.labels, other.labels, other.about.checkpoint)
         if not (np.array_equal(first.index, other.index) and np.array_equal(first.target, other.target)):
             raise FerError(
-                f"--ensemble: expected predictions for the same images, but {first.about['checkpoint']} "
-                f"({len(first):,} images) and {other.about['checkpoint']} ({len(other):,} images) have "
+                f"--ensemble: expected predictions for the same images, but {first.about.checkpoint} "
+                f"({len(first):,} images) and {other.about.checkpoint} ({len(other):,} images) have "
                 "different ones. Name runs of one data set."
             )
-    about = {
-        "run": f"ensemble of {len(members)} runs",
-        "member_runs": ", ".join(str(member.about["run"]) for member in members),
-        "members": [member.about for member in members],
-        **_combine_provenance([member.about for member in members]),
-        "checkpoint": ", ".join(str(member.about["checkpoint"]) for member in members),
-        "parameters": sum(member.about["parameters"] for member in members),
-        "model_sha256": _joint_hash([member.about["model_sha256"] for member in members]),
-        "recipe_sha256": _joint_hash([member.about["recipe_sha256"] for member in members]),
-        "seed": None,
-        "epoch": None,
-    }
+    abouts = tuple(member.about for member in members)
+    about = replace(
+        first.about,
+        run=f"ensemble of {len(members)} runs",
+        member_runs=", ".join(one.run for one in abouts),
+        members=abouts,
+        checkpoint=", ".join(one.checkpoint for one in abouts),
+        parameters=sum(one.parameters for one in abouts),
+        model_sha256=_joint_hash([one.model_sha256 for one in abouts]),
+        recipe_sha256=_joint_hash([one.recipe_sha256 for one in abouts]),
+        seed=None,
+        epoch=None,
+        **_combine_provenance(abouts),
+    )
     return average([member.probs for member in members], first, about)
 
 
-def _combine_provenance(abouts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _combine_provenance(abouts: Sequence[About]) -> dict[str, Any]:
     """Return the provenance of the images for an ensemble: an image seen by one member counts as seen."""
     seen: dict[str, int | None] = {}
-    for role in dict.fromkeys(role for about in abouts for role in about["seen"]):
-        counts = [about["seen"].get(role) for about in abouts]
+    for role in dict.fromkeys(role for about in abouts for role in about.seen):
+        counts = [about.seen.get(role) for about in abouts]
         known = [count for count in counts if count is not None]
         seen[role] = max(known) if any(known) or len(known) == len(counts) else None
     return {
         "seen": seen,
-        "changed": sorted({role for about in abouts for role in about["changed"]}),
-        "other_data": any(about["other_data"] for about in abouts),
-        "has_test": any(about["has_test"] for about in abouts),
-        "test_images": next((about["test_images"] for about in abouts if about["test_images"]), None),
-        "test_marks": next((about["test_marks"] for about in abouts if about.get("test_marks")), []),
+        "changed": tuple(sorted({role for about in abouts for role in about.changed})),
+        "other_data": any(about.other_data for about in abouts),
+        "has_test": any(about.has_test for about in abouts),
+        "test_images": next((about.test_images for about in abouts if about.test_images), None),
+        "test_marks": next((about.test_marks for about in abouts if about.test_marks), ()),
     }
 
 
@@ -200,7 +200,7 @@ def find_calibration(
 
 def _is_own_validation(predictions: Predictions) -> bool:
     about = predictions.about
-    return about["role"] == "val" and not about["other_data"] and "val" not in about["changed"]
+    return about.role == "val" and not about.other_data and "val" not in about.changed
 
 
 def _score_validation(run: TrainedRun, data: EvaluationData) -> Predictions | None:

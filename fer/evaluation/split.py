@@ -1,18 +1,17 @@
 """The images to score: a split of a data set, with labels in the label space of the model.
 
-`data_options` returns the options that the data set is read with.
+`data_config` returns the config that the data set is read with.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import yaml
 
 from fer.core.errors import FerError, did_you_mean
 from fer.core.labels import LabelSpace, map_votes, mapping
-from fer.core.paths import CONFIG_DIR, expand_user
+from fer.core.paths import expand_user
+from fer.data.config import DataConfig, FER2013Config
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates import check_duplicates
 from fer.data.duplicates.hashes import perceptual_hashes
@@ -20,6 +19,7 @@ from fer.data.readers.factory import read_dataset
 from fer.data.readers.ferplus import with_votes
 from fer.data.splits import indices, manifest
 from fer.evaluation.ledger import make_sketch
+from fer.training.config import RunConfig
 
 # Roles of a split, and all of them together
 SPLITS = (*ROLES, "all")
@@ -94,10 +94,11 @@ class EvaluationSplit:
         return np.array([f"row {row}" for row in self.index])
 
 
-def read_data(options: Mapping[str, Any]) -> EmotionData:
+def read_data(config: DataConfig) -> EmotionData:
     """Read a data set as in training: duplicates of other splits are dropped if ``drop_leaks`` was set."""
-    data = with_votes(read_dataset({**options, "votes": False}), options)
-    return check_duplicates(data, drop=True)[0] if options.get("drop_leaks") else data
+    without_votes = config.replace(votes=False) if isinstance(config, FER2013Config) else config
+    data = with_votes(read_dataset(without_votes), config)
+    return check_duplicates(data, drop=True)[0] if config.drop_leaks else data
 
 
 def select_split(data: EmotionData, role: str, labels: LabelSpace) -> EvaluationSplit:
@@ -159,24 +160,20 @@ def _left_out(data: EmotionData, rows: np.ndarray, labels: LabelSpace) -> dict[s
     return {reason: number for reason, number in counts.items() if number}
 
 
-def data_options(
-    config: Mapping[str, Any], path: str | None = None, other: str | None = None
-) -> dict[str, Any]:
-    """Return the datamodule options for `fer.data.readers.factory.read_dataset`.
+def data_config(config: RunConfig, path: str | None = None, other: str | None = None) -> DataConfig:
+    """Return the config of the data to score.
 
     Args:
-        config: Of the run, resolved.
+        config: Of the run.
         path: New path of its data; ``None`` if it has not moved.
         other: ``kind:path`` of another data set, with one of `KINDS`. It is read with the options of the run
-            if that was trained on the same kind, otherwise with the defaults of ``conf/datamodule``.
+            if that was trained on the same kind, otherwise with the defaults of `fer.data.config`.
 
     Raises:
         FerError: The kind is unknown, both are given, or the run's data has no single path to replace.
     """
-    options = dict(config["datamodule"])
     if other is None:
-        options = _add_defaults(options, config)
-        return options if path is None else _set_path(options, path)
+        return config.data if path is None else _with_path(config.data, path)
     if path is not None:
         raise FerError(
             "--path and --data: expected one of them, got both. --path is the new path of the data "
@@ -188,22 +185,16 @@ def data_options(
             f"--data {other}: expected kind:path with one of these kinds: {', '.join(KINDS)}; for example "
             f"folder:$HOME/data/CK+.{did_you_mean(kind, KINDS)}"
         )
-    return _set_path(_add_defaults(options if options["name"] == kind else {"name": kind}, config), new_path)
+    if config.datamodule is not None and config.datamodule.name == kind:
+        return _with_path(config.datamodule, new_path)
+    values = {"name": kind, "path": str(expand_user(new_path))}
+    return DataConfig.create(values, config.model.image_size)
 
 
-def _add_defaults(options: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the default of each option that is missing, as in the config of an older version."""
-    file = CONFIG_DIR / "datamodule" / f"{options['name']}.yaml"
-    defaults: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    if defaults.get("size") == "${model.image_size}":
-        defaults["size"] = config["model"]["image_size"]
-    return defaults | options
-
-
-def _set_path(options: dict[str, Any], path: str) -> dict[str, Any]:
-    if "path" not in options:
+def _with_path(config: DataConfig, path: str) -> DataConfig:
+    if "path" not in type(config).model_fields:
         raise FerError(
             f"--path {path}: expected a run whose data has a single path, got one trained on "
-            f"{options['name']}. Omit --path, or score another data set with --data kind:path."
+            f"{config.name}. Omit --path, or score another data set with --data kind:path."
         )
-    return options | {"path": str(expand_user(path))}
+    return config.replace(path=str(expand_user(path)))

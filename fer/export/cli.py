@@ -3,15 +3,15 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fer.bundle.card import CROP_RULES, UNMEASURED, to_json
 from fer.bundle.files import Bundle
 from fer.bundle.registry import Registry
 from fer.core.command_line import run_command
 from fer.core.paths import expand_user
+from fer.training.config import RunConfig, WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb
 
 REGISTRY = "models"
@@ -26,8 +26,6 @@ A bundle is a folder of three files: model.onnx, face images in and emotion prob
 description; and README.md, the card as text. It is written only if the exported model matches the trained
 one. Weights trained on FER2013 are for research only, as FER2013 is. An expression is not a feeling: do not
 use the model to make decisions about people."""
-# Options of W&B for a run that was trained without it.
-_WANDB_DEFAULTS: dict[str, Any] = {"project": "fer", "entity": None, "group": None, "tags": []}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -86,9 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(request: argparse.Namespace) -> None:
     """Export, print a summary, and register the bundle on request."""
     # Imports torch, which takes seconds; --help and usage errors do not need it.
+    from fer.evaluation.runs import load_run
     from fer.export.export import export
 
-    bundle, trained = export(
+    bundle = export(
         request.runs,
         checkpoint=request.checkpoint,
         output=request.output,
@@ -103,8 +102,9 @@ def run(request: argparse.Namespace) -> None:
         return
     entry = _register(bundle, request.register)
     if request.wandb:
+        trained = load_run(request.runs[0], request.checkpoint)
         aliases = ["latest", f"version-{entry.card.version}"]
-        log_artifact(entry, trained.folder or entry.folder.parent, trained.checkpoint.config, aliases)
+        log_artifact(entry, trained.folder or entry.folder.parent, trained.config, aliases)
 
 
 def _print_summary(bundle: Bundle) -> None:
@@ -136,7 +136,7 @@ def _register(bundle: Bundle, folder: str) -> Bundle:
     return entry
 
 
-def log_artifact(bundle: Bundle, folder: Path, config: Mapping[str, Any], aliases: list[str]) -> None:
+def log_artifact(bundle: Bundle, folder: Path, config: RunConfig, aliases: list[str]) -> None:
     """Log a registered bundle to W&B: online if the user is logged in, else offline, to be synced later.
 
     Args:
@@ -147,8 +147,7 @@ def log_artifact(bundle: Bundle, folder: Path, config: Mapping[str, Any], aliase
     """
     import wandb
 
-    options = (config.get("logger") or {}).get("wandb") or _WANDB_DEFAULTS
-    run = start_wandb(options, folder, config)
+    run = start_wandb(config.logger.wandb or WandbConfig(), folder, config.to_dict())
     failed = True
     try:
         artifact = wandb.Artifact(bundle.card.name, type="model", metadata=json.loads(to_json(bundle.card)))

@@ -14,7 +14,7 @@ from fer.bundle.files import MODEL, Bundle, read_bundle, sha256, staging_folder,
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.evaluation.data import EvaluationData
-from fer.evaluation.runs import TrainedRun, load_run
+from fer.evaluation.runs import RunSource, TrainedRun, as_list, load_run
 from fer.evaluation.score import ensemble_predictions, find_calibration, score_run
 from fer.export.graph import (
     OPSET,
@@ -51,7 +51,7 @@ from fer.export.sample_images import (
     training_faces,
     validation_faces,
 )
-from fer.models import count_parameters
+from fer.models.factory import count_parameters
 from fer.training.run_folder import package_version
 
 _PACKAGES = ("fer-lightning", "torch", "timm", "onnx", "onnxruntime")
@@ -98,7 +98,7 @@ class ExportJob:
     @property
     def network_side(self) -> int:
         """Return the side in pixels to which training resizes images for the network."""
-        return int(self.first.checkpoint.config["model"]["image_size"])
+        return self.first.config.model.image_size
 
     @property
     def about(self) -> dict[str, str]:
@@ -107,7 +107,7 @@ class ExportJob:
 
 
 def export(
-    sources: Sequence[str | Path],
+    runs: RunSource | Sequence[RunSource],
     *,
     checkpoint: str | None = None,
     output: str | Path | None = None,
@@ -116,11 +116,15 @@ def export(
     fp16: bool = False,
     calibration: str | None = None,
     crop: str | None = None,
-) -> tuple[Bundle, TrainedRun]:
+) -> Bundle:
     """Export runs to a bundle. The keywords are the options of fer-export.
 
+    >>> bundle = fer.export("outputs/train/DATE/RUN", int8=True)
+    >>> fer.Predictor(bundle)("photo.jpg")
+
     Args:
-        sources: Run folders or ``.ckpt`` files; several form an ensemble.
+        runs: One or several: run folders, ``.ckpt`` files, or results of `fer.train`; several form an
+            ensemble.
         checkpoint: ``best`` or ``last``, for run folders; None: best if there is one.
         output: Folder of the bundle; None: ``bundle`` in the folder of the (first) run.
         name: Name of the model; None: the run's name without its seed.
@@ -129,26 +133,23 @@ def export(
         calibration: Path of the run's data, if it has moved.
         crop: Name of the crop rule of the training images; None: that of the data set.
 
-    Returns:
-        The bundle and its (first) run.
-
     Raises:
         FerError: An input is invalid, or the exported model differs from the trained one. Nothing is then
             written, and a previous bundle stays.
     """
-    runs = tuple(load_run(source, checkpoint) for source in sources)
-    check_compatible(runs)
-    run = runs[0]
-    name = choose_name(runs, name)
-    default = (run.folder or run.path.parent) / ("bundle" if len(runs) == 1 else f"bundle_{name}")
+    trained = tuple(load_run(source, checkpoint) for source in as_list(runs))
+    check_compatible(trained)
+    run = trained[0]
+    name = choose_name(trained, name)
+    default = (run.folder or run.path.parent) / ("bundle" if len(trained) == 1 else f"bundle_{name}")
     target = expand_user(output) if output else default
     with staging_folder(target) as folder:
         evaluation = open_validation_data(run, calibration)
         if int8 and evaluation is None:
             raise FerError("--int8: expected the run's data, got none. Give its path with --calibration.")
-        job = ExportJob(runs, name, evaluation, load_or_fit_calibration(runs, evaluation), crop)
+        job = ExportJob(trained, name, evaluation, load_or_fit_calibration(trained, evaluation), crop)
         write_card(folder, _write_model(folder / MODEL, job, int8, fp16))
-    return read_bundle(target), run
+    return read_bundle(target)
 
 
 def _write_model(path: Path, job: ExportJob, int8: bool, fp16: bool) -> Card:
@@ -210,7 +211,7 @@ def _describe_model(path: Path, job: ExportJob) -> dict[str, Any]:
         "sha256": sha256(path),
         "bytes": path.stat().st_size,
         "parameters": count_parameters(job.model),
-        "architecture": " + ".join(run.checkpoint.config["model"]["name"] for run in job.runs),
+        "architecture": " + ".join(run.config.model.name for run in job.runs),
     }
 
 

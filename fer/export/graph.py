@@ -17,8 +17,7 @@ from fer.core.errors import FerError
 from fer.core.labels import LabelSpace, check_same_labels
 from fer.data.augment import resize
 from fer.evaluation.runs import TrainedRun
-from fer.models import EmotionClassifier
-from fer.models.classifier import LUMA
+from fer.models.classifier import LUMA, EmotionClassifier
 
 # Opset of ONNX 1.13 (2022), for compatibility with older runtimes and other languages.
 OPSET = 18
@@ -161,7 +160,7 @@ def check_compatible(runs: Sequence[TrainedRun]) -> None:
 def _image_properties(run: TrainedRun) -> dict[str, int]:
     """Return the properties of a run's images that all members of an ensemble share."""
     return {
-        "image size": int(run.checkpoint.config["model"]["image_size"]),
+        "image size": run.config.model.image_size,
         "number of channels": int(run.checkpoint.manifest["image_shape"][2]),
     }
 

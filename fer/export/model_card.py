@@ -65,7 +65,7 @@ def choose_name(runs: Sequence[TrainedRun], requested: str | None) -> str:
     if requested is None and len(runs) > 1:
         raise FerError("--name: expected a name for the ensemble of several runs, got none. Add --name NAME.")
     run = runs[0]
-    run_name = str(run.checkpoint.config.get("name") or run.name)
+    run_name = run.config.name or run.name
     match = _RUN_NAME.fullmatch(run_name)
     name = requested if requested is not None else (match["stem"] if match else run_name)
     if not NAME_PATTERN.fullmatch(name):
@@ -104,7 +104,7 @@ def licence(runs: Sequence[TrainedRun]) -> dict[str, str]:
 def _all_data(run: TrainedRun) -> Iterator[str]:
     """Yield the names of the data sets that the weights were trained on, including the initial weights."""
     yield from dataset_names(run.checkpoint.config)
-    yield from _earlier_data(run.checkpoint.init_from, run.checkpoint.config["model"]["pretrained"])
+    yield from _earlier_data(run.checkpoint.init_from, run.config.model.pretrained)
 
 
 def _earlier_data(origin: Mapping[str, Any] | None, pretrained: bool | str) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _training(run: TrainedRun) -> dict[str, Any]:
     record = read_record(run.folder) if run.folder else {}
     epochs, seconds = _duration(run.folder, record)
     config = {key: value for key, value in run.checkpoint.config.items() if key not in _LOCAL_KEYS}
-    match = _RUN_NAME.fullmatch(str(run.checkpoint.config.get("name") or run.name))
+    match = _RUN_NAME.fullmatch(run.config.name or run.name)
     return {
         "command": _public_command(record.get("command")),
         "experiment": match["stem"] if match else None,
@@ -138,7 +138,7 @@ def _training(run: TrainedRun) -> dict[str, Any]:
         "seconds": seconds,
         "commit": record.get("commit"),
         "versions": record.get("versions"),
-        "data": run.checkpoint.config["datamodule"]["name"],
+        "data": run.config.data.name,
         "manifest": run.checkpoint.manifest,
         "init_from": strip_folders(run.checkpoint.init_from),
         "weights_sha256": run.model_sha256,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fer.core.errors import FerError
+from fer.data.config import SyntheticConfig
 from fer.data.image_files import ImageFiles
 from fer.data.readers.factory import read_dataset
 from fer.data.splits import indices
@@ -16,7 +17,7 @@ from fer.evaluation.runs import TrainedRun
 
 # Config keys whose values are paths.
 PATH_KEYS = ("path", "init_from", "pretrained")
-_SYNTHETIC = {"name": "synthetic", "num_val": 0, "num_test": 0, "seed": 0, "difficulty": 1.0}
+_SYNTHETIC = SyntheticConfig(num_val=0, num_test=0)
 
 
 def open_validation_data(run: TrainedRun, path: str | None) -> EvaluationData | None:
@@ -39,7 +40,7 @@ def open_validation_data(run: TrainedRun, path: str | None) -> EvaluationData | 
 
 
 def _open(run: TrainedRun, path: str | None) -> EvaluationData:
-    if path is not None and "path" not in run.checkpoint.config["datamodule"]:
+    if path is not None and not hasattr(run.config.datamodule, "path"):
         raise FerError(
             f"--calibration {path}: expected none, as the run's data has no datamodule.path. Remove it."
         )
@@ -97,7 +98,7 @@ def parity_faces(
     if evaluation is not None and len(evaluation.split.index) >= number:
         rows = evenly_spaced(np.arange(len(evaluation.split.index)), number)
         return _readable(evaluation.split.data.images, rows)[0], evaluation.split.name
-    synthetic = read_dataset({**_SYNTHETIC, "num_train": number, "size": side, "color": not is_gray(run)})
+    synthetic = read_dataset(_SYNTHETIC.replace(num_train=number, size=side, color=not is_gray(run)))
     return synthetic.images[:], "synthetic faces"
 
 

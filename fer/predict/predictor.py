@@ -13,19 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from fer.bundle.card import Card
 from fer.bundle.files import Bundle
 from fer.bundle.registry import find_bundle
 from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError
-from fer.core.image_io import read_image
+from fer.core.image_io import ImageSource, read_image
 from fer.faces.base import Detector, Face
 from fer.faces.crop import crop_faces
 from fer.faces.detectors import choose_detector
 
-ImageSource = str | Path | bytes | np.ndarray | Image.Image
 # Shorter side of a face box in pixels below which most of the model's input is interpolated: half of
 # FER2013's 48.
 TINY_FACE = 24

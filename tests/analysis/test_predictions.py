@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fer.analysis.about import About
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.labels import FER7
@@ -14,7 +15,7 @@ def make_predictions(n=5, votes=True, **about):
     probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     return Predictions(
         FER7, np.arange(n) + 3, rng.integers(0, 7, n), logits, probs,
-        probs[::-1].copy() if votes else None, np.array([f"ß/row {i}.png" for i in range(n)]), about,
+        probs[::-1].copy() if votes else None, np.array([f"ß/row {i}.png" for i in range(n)]), About(**about),
     )  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def test_differing_options_are_reported(runs, fer_compare, tmp_path):
 def test_scores_match_sklearn(runs, fer_compare):
     _, _, numbers = fer_compare("--no-speed", *runs)
     tables = {
-        one["run"]: one.predictions for one in load_compared_runs(list(map(str, runs)), "val", None, False)
+        one.about.run: one.predictions for one in load_compared_runs(list(map(str, runs)), "val", None, False)
     }
     for entrant in numbers["compare"]["entrants"]:
         labels = [(tables[run].target, tables[run].preds) for run in entrant["runs"]]
@@ -182,7 +182,7 @@ def test_stored_predictions_are_reused(runs):
     assert not again.is_new
     assert (again.predictions.probs == rolled.probs).all()
     for other in ({"model_sha256": "0"}, {"tta": "flip"}, {"role": "test"}, {"other_data": True}):
-        replace(rolled, about={**rolled.about, **other}).save(path)
+        replace(rolled, about=replace(rolled.about, **other)).save(path)
         assert load_compared_runs([str(runs[0])], "val", None, False)[0].is_new
 
 
@@ -247,7 +247,7 @@ def test_recipes_of_other_sizes_and_a_damaged_file(tmp_path, fer_compare):
     runs = {
         (size, memory): write_run(
             tmp_path / "outputs", {**data, "size": size, "memory_gb": memory}, seed=size + int(memory),
-            name=f"12-00-00_{size}m{memory:.0f}_s0_abcd", lr=size, model={**MODEL, "image_size": size},
+            name=f"12-00-00_{size}m{memory:.0f}_s0_abcd", model={**MODEL, "image_size": size},
         )
         for size in (24, 48) for memory in (0.0, 2.0)
     }  # fmt: skip

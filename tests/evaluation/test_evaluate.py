@@ -120,7 +120,7 @@ def test_each_member_of_an_ensemble_gets_its_own_image_size(fer_evaluate, output
     data = yaml.safe_load((CONFIG_DIR / "datamodule" / "folder.yaml").read_text())
     data |= {"path": str(write_folder(tmp_path / "set")), "memory_gb": 2.0, "color": False}
     runs = [
-        write_run(outputs, {**data, "size": size}, name=f"12-00-00_{size}_s0_abcd", lr=size,
+        write_run(outputs, {**data, "size": size}, name=f"12-00-00_{size}_s0_abcd",
                   model={**MODEL, "image_size": size})
         for size in (24, 48)
     ]  # fmt: skip
@@ -175,7 +175,9 @@ def test_an_unwritable_run_folder_does_not_prevent_the_report(fer_evaluate, outp
 
 
 def test_ensemble_of_two_recipes(fer_evaluate, outputs, data):
-    runs = [write_run(outputs, data, seed, optimizer={"lr": seed}) for seed in range(2)]
+    runs = [
+        write_run(outputs, data, seed, optimizer={"name": "adamw", "lr": 1 + seed}) for seed in range(2)
+    ]
     status, output, _ = fer_evaluate(*runs, "--ensemble", "--split", "test", "--output", outputs / "both")
     assert status == 0
     assert "ensemble of 2 runs" in output

@@ -196,7 +196,7 @@ def test_deletion_drop_matches_a_loop():
 
 def test_attention_maps_need_a_model_with_a_mask():
     images = torch.rand(2, 1, 48, 48)
-    spatial = build_model({**MODELS["test_resnet"], "attention": {"name": "spatial"}}, 7, 1).eval()
+    spatial = build_model({**MODELS["test_resnet"]}, 7, 1, attention={"name": "spatial"}).eval()
     masks = attention_maps(spatial, images)
     mask = spatial.attention_map(images, 48)
     torch.testing.assert_close(masks, mask / mask.flatten(1).max(1).values[:, None, None])
@@ -205,7 +205,7 @@ def test_attention_maps_need_a_model_with_a_mask():
 
 @pytest.mark.parametrize("attention", ["none", "spatial"])
 def test_section(attention):
-    model = build_model({**MODELS["test_resnet"], "attention": {"name": attention}}, 7, 1).eval()
+    model = build_model({**MODELS["test_resnet"]}, 7, 1, attention={"name": attention}).eval()
     images = np.random.default_rng(0).integers(0, 256, (20, 40, 40, 1), np.uint8)
     target = np.arange(20) % 7
     probs = np.random.default_rng(1).dirichlet(np.ones(7), 20).astype(np.float32)

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from fer.analysis.about import About
 from fer.core.errors import FerError
 from fer.evaluation.ledger import History, Ledger, make_entry, make_sketch
 
@@ -23,7 +25,7 @@ for number in range(50):
 
 
 def about(model="m", recipe="r", images=IMAGES):
-    return {"model_sha256": model, "recipe_sha256": recipe, "manifest": images, "created": "now", "tta": None}
+    return About(model_sha256=model, recipe_sha256=recipe, manifest=images, created="now")
 
 
 def test_parallel_writers_lose_no_lines(tmp_path):
@@ -85,7 +87,8 @@ def test_ledger_path_is_a_folder(tmp_path):
 
 
 def test_test_images_are_recognized_among_other_images(tmp_path):
-    everything = about(images={"pixels_sha256": "all of the set", "count": 100}) | {"test_images": "images"}
+    everything = about(images={"pixels_sha256": "all of the set", "count": 100})
+    everything = replace(everything, test_images="images")
     ledger = Ledger(tmp_path).append(make_entry(everything, {}))
     assert ledger.history(about()) == History(1, 1, 1, 0)
     assert Ledger(tmp_path).append(make_entry(about(), {})).history(everything).same_model == 2
@@ -94,15 +97,14 @@ def test_test_images_are_recognized_among_other_images(tmp_path):
 @pytest.mark.parametrize(("fraction", "is_same"), [(1.0, True), (0.2, True), (0.02, False)])
 def test_test_images_are_recognized_in_another_order_and_in_part(fraction, is_same, tmp_path):
     images, others = ([f"{word}{number}".encode() for number in range(3000)] for word in "ab")
-    first = about() | {"test_marks": make_sketch(images)}
+    first = replace(about(), test_marks=tuple(make_sketch(images)))
     shared = int(fraction * 3000)
-    second = about(images={"pixels_sha256": "elsewhere"}) | {
-        "test_marks": make_sketch([*others[shared:], *images[:shared]])
-    }
+    sketch = tuple(make_sketch([*others[shared:], *images[:shared]]))
+    second = replace(about(images={"pixels_sha256": "elsewhere"}), test_marks=sketch)
     assert Ledger(tmp_path).append(make_entry(first, {})).history(second).same_recipe == is_same
 
 
 def test_scores_of_members_count_for_their_ensemble(tmp_path):
     ledger = Ledger(tmp_path).append(make_entry(about("a"), {}), make_entry(about("b", "other"), {}))
-    together = about("joint", "joint") | {"members": [about("a"), about("b", "other")]}
+    together = replace(about("joint", "joint"), members=(about("a"), about("b", "other")))
     assert ledger.history(together) == History(2, 2, 2, 0)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from untrained_run import write_run
 
+from fer.analysis.about import About
 from fer.core.errors import FerError
 from fer.core.labels import FER7, FERPLUS8, RAFDB7, LabelSpace, map_votes
 from fer.data.readers.fer2013 import read_fer2013
@@ -17,7 +18,7 @@ from fer.evaluation.inference import infer
 from fer.evaluation.runs import hash_model, hash_recipe, load_run
 from fer.evaluation.score import ensemble_predictions, score_run
 from fer.evaluation.sections.protocol import _changes
-from fer.evaluation.split import data_options, select_split
+from fer.evaluation.split import data_config, select_split
 
 
 @pytest.fixture
@@ -54,13 +55,13 @@ def test_probabilities_and_labels(role, start, run, fer2013_csv):
     np.testing.assert_array_equal(table.index, rows)
     np.testing.assert_array_equal(table.target, data.targets[rows])
     np.testing.assert_allclose(
-        table.probs, reference(load_run(table.about["checkpoint"]), data.images[rows]), atol=1e-5
+        table.probs, reference(load_run(table.about.checkpoint), data.images[rows]), atol=1e-5
     )
     np.testing.assert_allclose(
         np.exp(table.logits) / np.exp(table.logits).sum(1, keepdims=True), table.probs, atol=1e-6
     )
     assert table.source[0] == f"row {start}"
-    assert table.about["manifest"]["count"] == len(rows)
+    assert table.about.manifest["count"] == len(rows)
 
 
 def test_all_includes_every_split(run):
@@ -75,7 +76,7 @@ def test_flip_is_the_mean_with_the_mirror_image(run, fer2013_csv):
     np.testing.assert_allclose(result.predictions.probs, expected, atol=1e-5)
     np.testing.assert_allclose(np.exp(result.predictions.logits), expected, atol=1e-5)
     np.testing.assert_allclose(result.without_tta.probs, reference(one, images), atol=1e-5)
-    assert (result.predictions.about["tta"], result.without_tta.about["tta"]) == ("flip", None)
+    assert (result.predictions.about.tta, result.without_tta.about.tta) == ("flip", None)
 
 
 def test_ten_crops_are_corners_centre_and_their_mirrors(run, fer2013_csv):
@@ -96,19 +97,18 @@ def test_ensemble_is_the_mean_of_probabilities(run):
     first, second = (scored(run(seed)).predictions for seed in (0, 1))
     both = ensemble_predictions([first, second])
     np.testing.assert_allclose(both.probs, (first.probs.astype(float) + second.probs) / 2, atol=1e-6)
-    assert both.about["parameters"] == 2 * first.about["parameters"]
-    assert both.about["model_sha256"] not in (first.about["model_sha256"], second.about["model_sha256"])
+    assert both.about.parameters == 2 * first.about.parameters
+    assert both.about.model_sha256 not in (first.about.model_sha256, second.about.model_sha256)
 
 
 def test_test_images_of_one_member_are_those_of_the_ensemble(run):
     first, second = (scored(run(seed)).predictions for seed in (0, 1))
-    splits = {**second.about["trained_on"]["splits"], "train": {"split": "other"}}
-    about = {"has_test": True, "test_images": "abc", "changed": ["other"]}
-    second = replace(
-        second, about={**second.about, **about, "trained_on": {"splits": {**splits, "other": {"split": "o"}}}}
-    )
+    splits = {**second.about.trained_on["splits"], "train": {"split": "other"}}
+    about = {"has_test": True, "test_images": "abc", "changed": ("other",)}
+    trained_on = {"splits": {**splits, "other": {"split": "o"}}}
+    second = replace(second, about=replace(second.about, trained_on=trained_on, **about))
     both = ensemble_predictions([first, second]).about
-    assert (both["has_test"], both["test_images"]) == (True, "abc")
+    assert (both.has_test, both.test_images) == (True, "abc")
     assert [text for text in _changes(both) if "other split (o)" in text]
 
 
@@ -193,24 +193,24 @@ def test_images_seen_in_training_are_counted(tmp_path, run, fer2013_csv):
     path.write_text("\n".join(lines + repeated) + "\n")
     one = run()
     table = scored(one, path=str(path)).predictions
-    assert table.about["seen"] == {"train": 3}
-    assert table.about["changed"] == ["val"]
-    assert scored(one).predictions.about["changed"] == []
-    assert scored(one).predictions.about["seen"] == {"train": 0}
+    assert table.about.seen == {"train": 3}
+    assert table.about.changed == ("val",)
+    assert scored(one).predictions.about.changed == ()
+    assert scored(one).predictions.about.seen == {"train": 0}
 
 
 def test_seen_images_are_counted_in_another_data_set(run, fer2013_csv, tmp_path):
     path = tmp_path / "less.csv"
     path.write_text("".join(fer2013_csv.read_text().splitlines(keepends=True)[:-1]))
     about = scored(run(), "all", other=f"fer2013:{path}").predictions.about
-    assert about["seen"] == {"train": 70, "val": 35}
-    assert about["other_data"]
+    assert about.seen == {"train": 70, "val": 35}
+    assert about.other_data
 
 
 def test_a_moved_data_set_is_recognized(run, fer2013_csv, tmp_path):
     path = tmp_path / "moved.csv"
     path.write_bytes(fer2013_csv.read_bytes())
-    assert not scored(run(), "val", other=f"fer2013:{path}").predictions.about["other_data"]
+    assert not scored(run(), "val", other=f"fer2013:{path}").predictions.about.other_data
 
 
 def test_seen_is_unknown_for_images_of_another_size_or_colour(run, fer2013_csv, tmp_path):
@@ -221,24 +221,24 @@ def test_seen_is_unknown_for_images_of_another_size_or_colour(run, fer2013_csv, 
         folder.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / f"{row}.png"), data.images[row])
     other = f"folder:{tmp_path / 'faces'}"
-    assert scored(run(), "train", other=other).predictions.about["seen"] == {
+    assert scored(run(), "train", other=other).predictions.about.seen == {
         "train": 63,
         "val": 0,
     }  # seven were carved out for validation
     large = run(seed=1)
     large.checkpoint.config["model"] = {**large.checkpoint.config["model"], "image_size": 46}
-    assert scored(large, "train", other=other).predictions.about["seen"] == {"train": None, "val": None}
+    assert scored(large, "train", other=other).predictions.about.seen == {"train": None, "val": None}
 
 
 def test_seen_is_unknown_without_the_training_data(run, fer2013_csv, tmp_path):
     one = run()
     one.checkpoint.config["datamodule"]["path"] = str(tmp_path / "gone.csv")
     about = scored(one, "val", other=f"fer2013:{fer2013_csv}").predictions.about
-    assert about["seen"] == {"train": None, "val": None}
+    assert about.seen == {"train": None, "val": None}
 
 
-def test_defaults_of_another_data_set_come_from_its_yaml(run):
-    options = data_options(run().checkpoint.config, other="rafdb:/data/RAF-DB")
+def test_another_data_set_has_its_default_options(run):
+    options = data_config(run().config, other="rafdb:/data/RAF-DB").to_dict()
     assert options["size"] == 48
     assert {"color": True, "val_fraction": 0.1, "path": "/data/RAF-DB"}.items() <= options.items()
 
@@ -261,4 +261,4 @@ def test_best_or_last(run):
 
 def test_about_is_json(run):
     about = scored(run(), tta="flip").predictions.about
-    assert json.loads(json.dumps(about)) == about
+    assert About.from_dict(json.loads(json.dumps(about.to_dict()))) == about

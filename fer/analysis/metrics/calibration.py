@@ -47,9 +47,9 @@ def calibrate(predictions: Predictions, accuracies: Sequence[float] = TARGET_ACC
         FerError: The predictions are of another split.
     """
     about = predictions.about
-    if about.get("role") != "val":
+    if about.role != "val":
         raise FerError(
-            f"Calibration: expected predictions of the validation split, got {about.get('role')!r}. Fitting "
+            f"Calibration: expected predictions of the validation split, got {about.role!r}. Fitting "
             "the temperature on the evaluated images biases the result. Run fer-evaluate RUN --split val "
             "first."
         )
@@ -64,10 +64,10 @@ def calibrate(predictions: Predictions, accuracies: Sequence[float] = TARGET_ACC
         high=high,
         thresholds=tuple(threshold_for(accuracy, confidence, correct) for accuracy in accuracies),
         role="val",
-        split=str(about.get("split", "val")),
+        split=about.split,
         n=len(predictions),
-        manifest_sha256=_manifest_sha256(about.get("manifest")),
-        model_sha256=about.get("model_sha256"),
+        manifest_sha256=_manifest_sha256(about.manifest),
+        model_sha256=about.model_sha256,
     )
 
 
@@ -84,8 +84,8 @@ def calibrated_probs(predictions: Predictions, calibration: Calibration, seed: i
 
 def is_fitted_on(predictions: Predictions, calibration: Calibration) -> bool:
     """Return whether the calibration was fitted on exactly these images."""
-    same = _manifest_sha256(predictions.about.get("manifest")) == calibration.manifest_sha256
-    return same and predictions.about.get("role") == "val"
+    same = _manifest_sha256(predictions.about.manifest) == calibration.manifest_sha256
+    return same and predictions.about.role == "val"
 
 
 def is_cross_fitted(predictions: Predictions, calibration: Calibration) -> bool:

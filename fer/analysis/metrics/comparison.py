@@ -22,6 +22,7 @@ from fer.analysis.metrics.paired import (
     pooled_seed_variance,
     score_models,
 )
+from fer.core.errors import FerError, did_you_mean
 
 LOWER_IS_BETTER = frozenset({"log_loss"})
 # With five discordant images, even 5 : 0 has a p-value of 0.06
@@ -80,9 +81,19 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Candidates ranked by a metric, best first, with their estimates and all pairs of them."""
+class RankedCandidates:
+    """Candidates ranked by a metric, best first, with their estimates and all pairs of them.
 
+    Attributes:
+        labels: Name of the set of labels.
+        metric: The metric.
+        images: Number of images.
+        candidates: Best first.
+        estimates: Metric -> estimate, for each candidate.
+        pairs: All pairs of candidates.
+    """
+
+    labels: str
     metric: str
     images: int
     candidates: list[Candidate]
@@ -90,7 +101,17 @@ class Comparison:
     pairs: list[Pair]
 
 
-def compare(images: MatchedImages, candidates: Sequence[Candidate], metric: str = "accuracy") -> Comparison:
+def check_metric(metric: str) -> None:
+    """Raise `FerError` for an unknown metric."""
+    if metric not in METRICS:
+        raise FerError(
+            f"--metric {metric}: expected one of {', '.join(METRICS)}.{did_you_mean(metric, METRICS)}"
+        )
+
+
+def compare_candidates(
+    images: MatchedImages, candidates: Sequence[Candidate], metric: str = "accuracy"
+) -> RankedCandidates:
     """Compare candidates under one set of labels.
 
     Args:
@@ -113,7 +134,7 @@ def compare(images: MatchedImages, candidates: Sequence[Candidate], metric: str 
     concluded = [
         _conclude(pair, float(p), metric, n, len(pairs)) for pair, p in zip(pairs, corrected, strict=True)
     ]
-    return Comparison(metric, n, list(ranked), estimates, concluded)
+    return RankedCandidates(images.name, metric, n, list(ranked), estimates, concluded)
 
 
 def _score(images: MatchedImages) -> dict[str, Scores]:

@@ -32,7 +32,7 @@ class MatchedImages:
 
 def images_sha256(predictions: Predictions) -> str:
     """Return the hash of the images, in their order, from the manifest."""
-    manifest = predictions.about["manifest"]
+    manifest = predictions.about.manifest
     return str(manifest.get("pixels_sha256") or manifest["files_sha256"])
 
 
@@ -67,7 +67,7 @@ def match_images(
     notes = _notes(tables, labels, len(rows[0]), int(usable.sum()))
     matched: dict[bytes, MatchedImages] = {}
     for table, target in zip(tables, targets, strict=True):
-        name = f"{Path(str(table.about['data'])).name} ({table.about['manifest']['label_space']['name']})"
+        name = f"{Path(table.about.data).name} ({table.about.manifest['label_space']['name']})"
         usable_target = target[usable]
         images = MatchedImages(name, labels, usable_target, probs, notes)
         matched.setdefault(usable_target.tobytes(), images)
@@ -84,7 +84,7 @@ def _common_rows(tables: Sequence[Predictions], keys: Sequence[np.ndarray]) -> l
             num_common = len(smallest.keys() & row_map.keys())
             other = tables[row_maps.index(smallest)]
             raise FerError(
-                f"{table.about['run']} and {other.about['run']}: expected the same images, got "
+                f"{table.about.run} and {other.about.run}: expected the same images, got "
                 f"{len(table):,} and {len(other):,}, of which {num_common:,} are in both. Compare runs of "
                 "one data set and split."
             )

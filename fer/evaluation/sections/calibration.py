@@ -94,7 +94,7 @@ def _paragraphs(
         advice = (
             "An ensemble has a temperature only on its validation split, where it is fitted (--split val). "
             "Here its probabilities are the plain mean over its members."
-            if "members" in predictions.about
+            if predictions.about.members
             else "There is no temperature for these weights. Fitting one on this split would bias the "
             "result, so none is fitted. Evaluate the validation split first (--split val) to fit and store "
             "one."
@@ -128,9 +128,9 @@ def _overlap_text(predictions: Predictions, calibration: Calibration) -> str:
     about = predictions.about
     if is_fitted_on(predictions, calibration):
         return f"it was fitted on these same images, too few for {NUM_FOLDS} folds"
-    if about["role"] == "all" and not about.get("other_data"):
+    if about.role == "all" and not about.other_data:
         return "these images include the ones it was fitted on"
-    seen = about.get("seen", {}).get("val")
+    seen = about.seen.get("val")
     if seen is None:
         return "whether it was fitted on some of these images is unknown"
     return f"it was fitted on {seen:,} of these images" if seen else "it was fitted on none of these images"

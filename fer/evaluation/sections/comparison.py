@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fer.analysis.metrics.comparison import LOWER_IS_BETTER, Candidate, Comparison, Pair, format_difference
+from fer.analysis.metrics.comparison import (
+    LOWER_IS_BETTER,
+    Candidate,
+    Pair,
+    RankedCandidates,
+    format_difference,
+)
 from fer.analysis.metrics.estimate import Estimate
 from fer.analysis.metrics.matching import MatchedImages
 from fer.analysis.metrics.paired import METRICS, Difference
@@ -21,13 +27,13 @@ _SOME_SINGLE = " Recipes that were trained once are assumed to vary over seeds a
 
 
 def comparison_section(
-    key: str, comparison: Comparison, images: MatchedImages, speed: str, notes: Sequence[str] = ()
+    key: str, comparison: RankedCandidates, images: MatchedImages, speed: str, notes: Sequence[str] = ()
 ) -> Section:
     """Return the section on a comparison under one set of labels.
 
     Args:
         key: Key of the section.
-        comparison: Result of `fer.analysis.metrics.comparison.compare`.
+        comparison: Result of `fer.analysis.metrics.comparison.compare_candidates`.
         images: The images and labels.
         speed: Name of the speed column and axis: what `Candidate.images_per_second` measures.
         notes: Further notes, e.g. on the split or on runs with equal weights.
@@ -42,7 +48,7 @@ def comparison_section(
     )
 
 
-def conclusions(comparison: Comparison) -> list[str]:
+def conclusions(comparison: RankedCandidates) -> list[str]:
     """Return the conclusions on the best candidate against each of the others."""
     best = comparison.candidates[0].name
     pairs = [pair for pair in comparison.pairs if pair.names[0] == best]
@@ -64,7 +70,7 @@ def format_score(metric: str, estimate: Estimate) -> str:
     return f"{value} [{format_difference(metric, estimate.low)}, {format_difference(metric, estimate.high)}]"
 
 
-def _score_table(comparison: Comparison, images: MatchedImages, speed: str) -> Table:
+def _score_table(comparison: RankedCandidates, images: MatchedImages, speed: str) -> Table:
     metrics = (comparison.metric, *(name for name in METRICS if name != comparison.metric))
     titles = tuple(TITLES[name] for name in metrics)
     columns = ("recipe or run", "seeds", *titles, "parameters", "MB", speed, "training s")
@@ -87,7 +93,7 @@ def _score_table(comparison: Comparison, images: MatchedImages, speed: str) -> T
     return Table(columns, rows, caption)
 
 
-def _pair_table(comparison: Comparison) -> Table:
+def _pair_table(comparison: RankedCandidates) -> Table:
     others = tuple(name for name in ("accuracy", "macro_f1") if name != comparison.metric)
     metrics = (comparison.metric, *others)
     tests = ("only A correct", "only B correct", "McNemar p", "p", "p (Holm)", "conclusion")
@@ -123,7 +129,7 @@ def _format_p(value: float) -> str:
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
-def _method(comparison: Comparison) -> str:
+def _method(comparison: RankedCandidates) -> str:
     """Return how the intervals and tests were computed."""
     num_seeds = {len(candidate.members) for candidate in comparison.candidates}
     source = "images" if num_seeds == {1} else "images and seeds"
@@ -139,7 +145,7 @@ def _method(comparison: Comparison) -> str:
     )
 
 
-def _plots(key: str, comparison: Comparison, speed: str) -> list[Plot]:
+def _plots(key: str, comparison: RankedCandidates, speed: str) -> list[Plot]:
     """Return the plot of score against speed, if speeds are known."""
     metric, scale = comparison.metric, 1 if comparison.metric in LOWER_IS_BETTER else 100
     points = [
@@ -177,7 +183,7 @@ def _scaled(estimate: Estimate, scale: int) -> tuple[float, float, float]:
     return scale * value, scale * low, scale * high
 
 
-def _numbers(comparison: Comparison, images: MatchedImages, speed: str) -> dict[str, Any]:
+def _numbers(comparison: RankedCandidates, images: MatchedImages, speed: str) -> dict[str, Any]:
     candidates = [
         {**vars(candidate), "speed_is": speed, "scores": estimates}
         for candidate, estimates in zip(comparison.candidates, comparison.estimates, strict=True)

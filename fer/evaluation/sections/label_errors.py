@@ -61,7 +61,7 @@ def _paragraphs(predictions: Predictions, numbers: dict[str, Any]) -> list[str]:
             f"candidates with votes are outvoted by another emotion, against {format_proportion(base)} of "
             "all labels."
         )
-    if predictions.about.get("role") in ("train", "all"):
+    if predictions.about.role in ("train", "all"):
         paragraphs.append(
             "The model was trained on some of these images and may have memorised their labels."
         )

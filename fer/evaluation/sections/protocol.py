@@ -1,8 +1,8 @@
 """The report sections on the protocol: warnings, which images were scored, and their role in training."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from fer.analysis.about import About
 from fer.analysis.report.document import Cell, Section, Table
 from fer.evaluation.ledger import History
 
@@ -11,7 +11,7 @@ SELECTION = "validation, selection split"
 _TITLES = {"train": "training split", "test": "test", "all": "all splits", "val": "validation split"}
 
 
-def protocol_section(about: Mapping[str, Any], history: History) -> Section:
+def protocol_section(about: About, history: History) -> Section:
     """Return the section on how the score was measured. Problems are in `warning_sections` instead.
 
     Args:
@@ -21,41 +21,41 @@ def protocol_section(about: Mapping[str, Any], history: History) -> Section:
     paragraphs = [_images(about), *_labels(about), *_duplicates(about), _test_scores(about, history)]
     numbers = {
         "standing": split_label(about),
-        "left_out": about["left_out"],
-        "absent": about["absent"],
-        "changed": about["changed"],
-        "seen": about["seen"],
+        "left_out": about.left_out,
+        "absent": about.absent,
+        "changed": about.changed,
+        "seen": about.seen,
         "earlier_scores": vars(history),
     }
     return Section("protocol", "How this was measured", paragraphs, [_manifest(about)], [], numbers)
 
 
-def warning_sections(about: Mapping[str, Any], history: History) -> list[Section]:
+def warning_sections(about: About, history: History) -> list[Section]:
     """Return the warning section for the top of the report, or an empty list."""
     paragraphs = list(_warnings(about, history))
     return [Section("warnings", "Read this first", paragraphs, warning=True)] if paragraphs else []
 
 
-def _warnings(about: Mapping[str, Any], history: History) -> Iterator[str]:
+def _warnings(about: About, history: History) -> Iterator[str]:
     yield from _changes(about)
     yield from _seen_images(about)
-    if about["has_test"] and history.same_recipe:
+    if about.has_test and history.same_recipe:
         scores = _count_scores(history.same_recipe)
         yield f"This recipe had {scores} on these test images before this one: {_by_model(history)}."
     if history.damaged:
         yield f"Unreadable lines in the ledger of test scores: {history.damaged}. There may be more scores."
 
 
-def _changes(about: Mapping[str, Any]) -> Iterator[str]:
-    for role in about["changed"]:
-        models = [about, *about.get("members", [])]
-        name = next(model["trained_on"]["splits"][role]["split"] for model in models
-                    if role in model["trained_on"]["splits"])  # fmt: skip
+def _changes(about: About) -> Iterator[str]:
+    for role in about.changed:
+        models = [about, *about.members]
+        name = next(model.trained_on["splits"][role]["split"] for model in models
+                    if role in model.trained_on["splits"])  # fmt: skip
         yield (
             f"The data has changed since training: images or labels of the {role} split ({name}) differ from "
             "the manifest in the checkpoint."
         )
-    if (recorded := about.get("recorded")) is not None:
+    if (recorded := about.recorded) is not None:
         yield (
             f"The run recorded an accuracy of {recorded['then']:.1%} for this checkpoint and these images, "
             f"but the accuracy is now {recorded['now']:.1%}. The code of the model or the data has changed "
@@ -63,13 +63,13 @@ def _changes(about: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _seen_images(about: Mapping[str, Any]) -> Iterator[str]:
-    n = about["manifest"]["count"]
-    for role, count in about["seen"].items():
+def _seen_images(about: About) -> Iterator[str]:
+    n = about.manifest["count"]
+    for role, count in about.seen.items():
         if count:
             use = "training" if role == "train" else "model selection"
             yield f"{count:,} of {n:,} images have the same pixels as an image that was used for {use}."
-    if about["role"] in ("train", "all") and not about["other_data"]:
+    if about.role in ("train", "all") and not about.other_data:
         yield (
             "These images include the training images of the model, so the scores do not show how it "
             "performs on new images."
@@ -85,7 +85,7 @@ def _by_model(history: History) -> str:
     return f"{history.same_model} of these exact weights, {other_seeds} of other seeds"
 
 
-def split_label(about: Mapping[str, Any]) -> str:
+def split_label(about: About) -> str:
     """Return a short label for the kind of split that was scored, such as ``validation, selection split``.
 
     The split that early stopping and checkpoint selection used is recognized by the hash of its images, so it
@@ -93,46 +93,46 @@ def split_label(about: Mapping[str, Any]) -> str:
     """
     if _is_selection(about):
         return SELECTION
-    title = _TITLES[about["role"]]
-    return f"{title} of another data set" if about["other_data"] else title
+    title = _TITLES[about.role]
+    return f"{title} of another data set" if about.other_data else title
 
 
-def _is_selection(about: Mapping[str, Any]) -> bool:
+def _is_selection(about: About) -> bool:
     """Return whether these images selected the model: by their hash, or by role in the training data set."""
-    selection = about["trained_on"].get("splits", {}).get("val", {})
+    selection = about.trained_on.get("splits", {}).get("val", {})
     keys = ("pixels_sha256", "files_sha256")
-    is_same = any(key in selection and selection[key] == about["manifest"].get(key) for key in keys)
-    return is_same or (about["role"] == "val" and not about["other_data"])
+    is_same = any(key in selection and selection[key] == about.manifest.get(key) for key in keys)
+    return is_same or (about.role == "val" and not about.other_data)
 
 
-def _images(about: Mapping[str, Any]) -> str:
-    count = about["manifest"]["count"]
-    text = f"{count:,} images, split {about['split']} of {about['data']}: {split_label(about)}."
+def _images(about: About) -> str:
+    count = about.manifest["count"]
+    text = f"{count:,} images, split {about.split} of {about.data}: {split_label(about)}."
     if split_label(about) == SELECTION:
         text += (
             " Early stopping and checkpoint selection used these images, so scores on them are too high: "
             "they have a selection bias."
         )
-    if about["other_data"]:
+    if about.other_data:
         text += " The model was trained on another data set."
     return text
 
 
-def _labels(about: Mapping[str, Any]) -> Iterator[str]:
-    if about["left_out"]:
-        parts = ", ".join(f"{number:,} {reason}" for reason, number in about["left_out"].items())
+def _labels(about: About) -> Iterator[str]:
+    if about.left_out:
+        parts = ", ".join(f"{number:,} {reason}" for reason, number in about.left_out.items())
         yield f"Images left out because no prediction for them can be right or wrong: {parts}."
-    if about["absent"]:
+    if about.absent:
         yield (
-            f"There is no image of {', '.join(about['absent'])}. The model can still predict these emotions, "
+            f"There is no image of {', '.join(about.absent)}. The model can still predict these emotions, "
             "and such a prediction counts as wrong, because in practice it is also unknown which emotions "
             "will not occur."
         )
 
 
-def _duplicates(about: Mapping[str, Any]) -> Iterator[str]:
-    unknown = [role for role, count in about["seen"].items() if count is None]
-    clean = [role for role, count in about["seen"].items() if count == 0]
+def _duplicates(about: About) -> Iterator[str]:
+    unknown = [role for role, count in about.seen.items() if count is None]
+    clean = [role for role, count in about.seen.items() if count == 0]
     if clean:
         splits = " or ".join(f"the model's {role} split" for role in clean)
         yield f"No image has the same pixels as an image in {splits}."
@@ -143,8 +143,8 @@ def _duplicates(about: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _test_scores(about: Mapping[str, Any], history: History) -> str:
-    if not about["has_test"]:
+def _test_scores(about: About, history: History) -> str:
+    if not about.has_test:
         return (
             "These images include no test image, so this score is not recorded in the ledger of test scores."
         )
@@ -155,8 +155,8 @@ def _test_scores(about: Mapping[str, Any], history: History) -> str:
     )
 
 
-def _manifest(about: Mapping[str, Any]) -> Table:
-    manifest = about["manifest"]
+def _manifest(about: About) -> Table:
+    manifest = about.manifest
     rows: list[tuple[Cell, ...]] = list(manifest.get("class_counts", {}).items())
     keys = ("pixels_sha256", "files_sha256", "labels_sha256", "votes_sha256")
     hashes = ", ".join(

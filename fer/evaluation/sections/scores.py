@@ -8,8 +8,8 @@ that takes several seeds (`fer.analysis.metrics.paired`).
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from fer.analysis.about import About
 from fer.analysis.metrics.estimate import Estimate, format_cells, format_with_interval, join_notes
 from fer.analysis.metrics.paired import SeedSummary, summarize_seeds
 from fer.analysis.plots.style import png_bytes
@@ -110,7 +110,7 @@ def median_run(scores: Sequence[Mapping[str, Estimate]]) -> int:
     return order[(len(order) - 1) // 2]
 
 
-def seeds_section(abouts: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[str, Estimate]]) -> Section:
+def seeds_section(abouts: Sequence[About], scores: Sequence[Mapping[str, Estimate]]) -> Section:
     """Return the section with the scores of each seed, their mean and its interval.
 
     Args:
@@ -120,7 +120,7 @@ def seeds_section(abouts: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[
     summaries = summarize_seeds(scores)
     n, median = scores[0]["accuracy"].n, abouts[median_run(scores)]
     rows: list[tuple[Cell, ...]] = [
-        (str(about["run"]), about["seed"], *(format_with_interval(seed[key]) for key in _SEED_METRICS))
+        (about.run, about.seed, *(format_with_interval(seed[key]) for key in _SEED_METRICS))
         for about, seed in zip(abouts, scores, strict=True)
     ]
     rows.append(("mean", None, *(_format_mean(summaries[key]) for key in _SEED_METRICS)))
@@ -129,12 +129,12 @@ def seeds_section(abouts: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[
         f"{len(scores)} runs of one recipe that differ only in the seed, on the same {n:,} images. In the "
         "table the interval of the mean is Student's t over the seeds: it covers other seeds on these "
         "images. The interval at the top of the page covers other images as well, so it is wider. The "
-        f"sections below are about one run, the one with the median accuracy: {median['run']} (seed "
-        f"{median['seed']})."
+        f"sections below are about one run, the one with the median accuracy: {median.run} (seed "
+        f"{median.seed})."
     )
     table = Table(("run", "seed", *_SEED_METRICS.values()), rows, "In percent, with 95 % intervals.")
     means = {key: _mean_estimate(summaries[key], n) for key in _SEED_METRICS}
-    numbers = {**means, "runs": [about["run"] for about in abouts], "spread": summaries}
+    numbers = {**means, "runs": [about.run for about in abouts], "spread": summaries}
     return Section("seeds", "Variation over seeds", [paragraph], [table], [], numbers)
 
 

@@ -50,7 +50,7 @@ def slices_section(
     copies_note = [] if has_copy is not None else ["Copies of training images were not searched for."]
     paragraphs = [
         _summary(slices),
-        *_copies_paragraph(slices, bool(predictions.about.get("other_data"))),
+        *_copies_paragraph(slices, predictions.about.other_data),
         *copies_note,
         landmarks_note,
         NO_DEMOGRAPHICS,

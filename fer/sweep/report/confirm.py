@@ -20,7 +20,7 @@ from zipfile import is_zipfile
 from optuna.trial import FrozenTrial
 from scipy.special import stdtrit
 
-from fer.analysis.metrics.comparison import Candidate, compare
+from fer.analysis.metrics.comparison import Candidate, compare_candidates
 from fer.analysis.metrics.matching import match_images
 from fer.analysis.report.document import Cell, Section, Table
 from fer.core.errors import FerError
@@ -232,7 +232,7 @@ def paired_comparison(confirmations: Sequence[Confirmation], objective: str) -> 
         members = tuple(range(first, first := first + len(confirmation.folders)))
         candidates.append(_candidate(confirmation.name, members, runs))
     (truth, *_) = match_images([run.predictions for run in runs])
-    comparison = compare(truth, candidates, _COMPARED_METRICS.get(objective, "accuracy"))
+    comparison = compare_candidates(truth, candidates, _COMPARED_METRICS.get(objective, "accuracy"))
     return comparison_section("paired", comparison, truth, "images/s")
 
 
@@ -240,8 +240,8 @@ def _candidate(name: str, members: tuple[int, ...], runs: Sequence["ComparedRun"
     group = [runs[member] for member in members]
     seconds = [run.record.get("fit_seconds") or 0.0 for run in group]
     return Candidate(
-        name=name, members=members, runs=tuple(run["run"] for run in group),
-        parameters=group[0]["parameters"], megabytes=group[0].megabytes, images_per_second=None,
+        name=name, members=members, runs=tuple(run.about.run for run in group),
+        parameters=group[0].about.parameters, megabytes=group[0].megabytes, images_per_second=None,
         fit_seconds=sum(seconds) / len(seconds),
     )  # fmt: skip
 

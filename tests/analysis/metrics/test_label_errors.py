@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from fer.analysis.about import About
 from fer.analysis.metrics.label_errors import (
     base_rate,
     estimate_label_noise,
@@ -110,7 +111,7 @@ def predictions(votes: bool, role: str = "val", n: int = 300) -> tuple[Predictio
     index, source = np.arange(n), np.array([f"row {i}" for i in range(n)])
     logits = np.log(probs).astype(np.float32)
     images = np.random.default_rng(0).integers(0, 256, (n, 24, 24, 1), np.uint8)
-    about = {"role": role}
+    about = About(role=role)
     return Predictions(FER7, index, target, logits, probs.astype(np.float32), human, source, about), images
 
 

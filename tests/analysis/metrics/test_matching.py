@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fer.analysis.about import About
 from fer.analysis.metrics.matching import match_images
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
@@ -13,7 +14,7 @@ def table(space, target, keys, name="run", data="a.csv", seed=0):
     """Return predictions with random probabilities, and the keys of their images."""
     probs = np.random.default_rng(seed).dirichlet(np.ones(len(space)), len(target)).astype(np.float32)
     manifest = {"pixels_sha256": "".join(keys), "label_space": {"name": space.name}}
-    about = {"run": name, "data": data, "manifest": manifest}
+    about = About(run=name, data=data, manifest=manifest)
     index = np.arange(len(target))
     predictions = Predictions(
         space, index, np.array(target), np.log(probs), probs, None, index.astype(str), about

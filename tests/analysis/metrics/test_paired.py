@@ -3,7 +3,13 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from fer.analysis.metrics.comparison import MIN_DISCORDANT, Candidate, compare, conclusion, is_significant
+from fer.analysis.metrics.comparison import (
+    MIN_DISCORDANT,
+    Candidate,
+    compare_candidates,
+    conclusion,
+    is_significant,
+)
 from fer.analysis.metrics.estimate import Estimate
 from fer.analysis.metrics.hypothesis_tests import holm, mcnemar
 from fer.analysis.metrics.intervals import metric_range
@@ -222,7 +228,7 @@ def test_an_emotion_with_few_images_gives_no_conclusion():
     labels = LabelSpace("three", ("angry", "happy", "sad"))
     models = [Candidate(name, (i,), (name,), 1, 1.0, None, None) for i, name in enumerate("AB")]
     images = MatchedImages("set", labels, target, [a, b], [])
-    comparison = compare(images, models, "uar")
+    comparison = compare_candidates(images, models, "uar")
     (pair,) = comparison.pairs
     assert not pair.shown
     assert pair.verdict == (

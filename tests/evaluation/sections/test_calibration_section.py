@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.special import softmax
 
+from fer.analysis.about import About
 from fer.analysis.metrics.calibration import (
     calibrate,
     calibrated_probs,
@@ -27,12 +28,8 @@ def overconfident(n=1200, seed=0, role="val", true=2.0):
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 4, (n, 7)).astype(np.float32)
     target = (softmax(logits / true, 1).cumsum(1) > rng.random((n, 1))).argmax(1)
-    about = {
-        "role": role,
-        "split": "PublicTest",
-        "model_sha256": "ab",
-        "manifest": {"pixels": f"{role}{seed}"},
-    }
+    manifest = {"pixels": f"{role}{seed}"}
+    about = About(role=role, split="PublicTest", model_sha256="ab", manifest=manifest)
     probs = softmax(logits, 1)
     return Predictions(FER7, np.arange(n), target, logits, probs, None, np.full(n, "x"), about)
 
@@ -114,7 +111,7 @@ def test_section_shows_that_calibration_helped():
 )
 def test_overlap_with_validation_images_is_reported(no_plots, seen, text):
     copies = overconfident(seed=5)
-    copies.about.update(other_data=True, seen={"val": seen})
+    copies = replace(copies, about=replace(copies.about, other_data=True, seen={"val": seen}))
     assert text in calibration_section(copies, calibrate(overconfident()), resamples=20).paragraphs[0]
 
 
@@ -127,7 +124,7 @@ def test_too_few_validation_images_are_not_cross_fitted(no_plots):
 
 def test_section_of_another_split_measures_thresholds_there(no_plots):
     test = overconfident(seed=5, role="test")
-    test.about["seen"] = {"val": 0}
+    test = replace(test, about=replace(test.about, seen={"val": 0}))
     calibration = calibrate(overconfident(), accuracies=(0.8, 0.9999))
     section = calibration_section(test, calibration, resamples=50)
     promised, here = section.numbers["thresholds"][0]["promised"], section.numbers["thresholds"][0]["here"]

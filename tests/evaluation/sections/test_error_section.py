@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
+from fer.analysis.about import About
 from fer.analysis.metrics.classification import confusion_counts
 from fer.analysis.predictions import Predictions
 from fer.core.labels import FER7
@@ -14,7 +15,7 @@ def predictions_of(target, probs, votes=None, role="val") -> Predictions:
     index = np.arange(100, 100 + len(target))
     source = np.array([f"row {i}" for i in index])
     logits = np.log(np.maximum(probs, 1e-9)).astype(np.float32)
-    about = {"role": role}
+    about = About(role=role)
     return Predictions(
         FER7, index, np.asarray(target), logits, probs.astype(np.float32), votes, source, about
     )

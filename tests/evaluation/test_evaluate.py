@@ -175,9 +175,7 @@ def test_an_unwritable_run_folder_does_not_prevent_the_report(fer_evaluate, outp
 
 
 def test_ensemble_of_two_recipes(fer_evaluate, outputs, data):
-    runs = [
-        write_run(outputs, data, seed, optimizer={"name": "adamw", "lr": 1 + seed}) for seed in range(2)
-    ]
+    runs = [write_run(outputs, data, seed, optimizer={"name": "adamw", "lr": 1 + seed}) for seed in range(2)]
     status, output, _ = fer_evaluate(*runs, "--ensemble", "--split", "test", "--output", outputs / "both")
     assert status == 0
     assert "ensemble of 2 runs" in output

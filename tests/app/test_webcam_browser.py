@@ -74,7 +74,7 @@ def test_two_faces_are_classified_counted_and_recorded(visit, shots, tmp_path):
     page.get_by_text("rows so far").wait_for(timeout=TIMEOUT)
     page.wait_for_timeout(4 * SECOND)
     page.screenshot(path=shots / "webcam.png")
-    page.get_by_role("button", name="Stop recording").click()
+    page.get_by_role("button", name="Stop recording").click(timeout=TIMEOUT)
     with page.expect_download(timeout=TIMEOUT) as download:
         page.get_by_role("button", name="Download CSV").click(timeout=TIMEOUT)
     _check_recording(download.value.path())

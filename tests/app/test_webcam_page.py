@@ -142,6 +142,18 @@ def test_a_camera_that_fails_later_is_reported_by_the_fragment(monkeypatch, live
     assert not fragment_page.run().error
 
 
+def test_the_chart_is_alone_in_a_container(monkeypatch, live):
+    """If Streamlit removes the fragment for a moment, no element moves up into its place."""
+    page = open_page(monkeypatch, FakeStreamer(playing=True), live)
+    blocks = [block for block in page.main.children.values() if hasattr(block, "children")]
+    (container,) = (
+        block for block in blocks if "Last 30 seconds" in [x.value for x in block.get("subheader")]
+    )
+    (fragment,) = container.children.values()
+    assert [element.value for element in fragment.get("subheader")] == ["Last 30 seconds"]
+    assert len(fragment.children) > 1
+
+
 def test_no_face_in_front_of_the_camera(monkeypatch):
     live = LiveSession(SquarePredictor(), nullcontext)
     live.process(render_frame(0, happy=False, sad=False), 0.0)

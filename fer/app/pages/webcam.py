@@ -62,7 +62,10 @@ def page() -> None:
     interval = _UPDATE_SECONDS if playing else None
     with right:
         st.fragment(_show_current, run_every=interval)(live, context)
-    st.fragment(_show_chart, run_every=interval)(live)
+    # In a container of its own, as each fragment here: under load, Streamlit may remove a fragment briefly.
+    # If other elements moved up into its place, the next update would crash the page in the browser.
+    with st.container():
+        st.fragment(_show_chart, run_every=interval)(live)
     _show_recording(live, playing)
 
 

@@ -79,6 +79,7 @@ def test_find_duplicates(fer2013_csv, tmp_path):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").glob("*.py")))
 def test_help_shows_the_usage(script, tmp_path):
     assert "usage:" in run(script, "--help", folder=tmp_path)

@@ -108,6 +108,7 @@ def test_a_finished_sweep_is_read(stored):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_is_resumed(stored, tmp_path, monkeypatch, no_plots):
     from fer.training.cli import main
 

@@ -237,6 +237,7 @@ def test_processes_that_start_together_all_get_the_data(folder, before):
     assert entry(folder).name == KEY.filename
 
 
+@pytest.mark.slow
 def test_real_file_is_mapped_within_a_fifth_of_a_second():
     if "FER_DATA_DIR" not in os.environ:
         pytest.skip("FER_DATA_DIR, the folder of fer2013.csv, is not set")

@@ -40,6 +40,7 @@ def record(run):
     return json.loads((run[0] / "run.json").read_text())
 
 
+@pytest.mark.slow
 def test_two_processes_agree_with_one_within_noise(runs):
     one, two = (record(run)["best"]["val/accuracy"] for run in runs)
     n = record(runs[0])["validation_images"]
@@ -49,6 +50,7 @@ def test_two_processes_agree_with_one_within_noise(runs):
     assert record(runs[1])["processes"] == 2
 
 
+@pytest.mark.slow
 def test_metrics_are_those_of_the_complete_validation_split(runs):
     folder, best = runs[1][0], record(runs[1])["best"]
     checkpoint = load_checkpoint(folder / "checkpoints" / "best.ckpt")
@@ -65,6 +67,7 @@ def test_metrics_are_those_of_the_complete_validation_split(runs):
     )
 
 
+@pytest.mark.slow
 def test_only_the_first_process_writes_and_prints(runs):
     folder, output = runs[1]
     assert output.count("fast_cnn, ") == 1

@@ -11,6 +11,8 @@ import pytest
 
 from fer.models.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 DATA = ("datamodule.num_train=128", "datamodule.num_val=64", "datamodule.num_test=8")
 OPTIONS = (
     *DATA, "model=fast_cnn", "datamodule.batch_size=16", "trainer.max_epochs=500", "augmentation=none",

@@ -33,6 +33,7 @@ def rows(folder):
         return [{key: row[key] for key in columns} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [

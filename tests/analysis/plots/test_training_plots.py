@@ -145,6 +145,7 @@ def test_save_into_a_file_is_an_error(tmp_path):
         save_figure(plot_per_emotion({}, {}, {}, {}), tmp_path / "plots" / "a.png")
 
 
+@pytest.mark.slow
 def test_threads_render_the_same_as_one_thread(tmp_path):
     def draw(i: int) -> bytes:
         path = tmp_path / f"{i}.png"

@@ -152,6 +152,7 @@ def real_file() -> Path:
     return Path(os.environ["FER_DATA_DIR"]) / "fer2013.csv"
 
 
+@pytest.mark.slow
 def test_real_file_has_the_published_counts_and_pixels(real_file):
     data = read_fer2013(real_file)
     counts = np.bincount(data.split, minlength=3)

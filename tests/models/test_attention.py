@@ -121,6 +121,7 @@ def test_every_parameter_gets_a_gradient(name, backbone):
     assert [name for name, parameter in added if parameter.grad is None or not parameter.grad.any()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTENTIONS)
 def test_other_sizes_and_export_with_a_dynamic_batch_size(name):
     model = build_model({"name": "test_resnet", "attention": {"name": name}}, 7, 1).eval()

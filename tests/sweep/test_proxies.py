@@ -28,6 +28,7 @@ def test_every_proxy_makes_a_run_cheaper(choice, fer_train):
         assert config["model"]["image_size"] == 32
 
 
+@pytest.mark.slow
 def test_sweep_with_a_proxy_stores_the_full_recipe(fer_train, tmp_path):
     overrides = ("sweep=custom", RATES, "sweep.n_trials=1", "proxy=subset", "trainer.max_epochs=1")
     assert fer_train(*FACES, *NET, *overrides).status == 0
@@ -39,6 +40,7 @@ def test_sweep_with_a_proxy_stores_the_full_recipe(fer_train, tmp_path):
     assert not [item for item in study.user_attrs["full_command"] if "limit_train_batches" in item]
 
 
+@pytest.mark.slow
 def test_settings_of_the_proxy_are_not_in_the_full_recipe(fer_train, tmp_path):
     overrides = ("sweep=custom", RATES, "sweep.n_trials=1", "proxy=epochs", "trainer.max_epochs=1")
     assert fer_train(*FACES, *NET, *overrides).status == 0
@@ -55,6 +57,7 @@ def test_key_set_by_the_proxy_cannot_be_searched(fer_train, capsys):
     assert "expected no key that the proxy sets, got model.image_size" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_grid_is_enqueued_completely(fer_train, tmp_path):
     space = "sweep.space={optimizer.lr:[1e-3,2e-3,3e-3,4e-3,5e-3,6e-3],seed:[0,1,2,3,4]}"
     stops_early = "sweep.max_failed_share=0"

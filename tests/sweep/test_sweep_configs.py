@@ -23,6 +23,7 @@ OVERRIDES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", choices("sweep"))
 def test_every_sweep_runs(choice, fer_train, tmp_path):
     overrides = OVERRIDES.get(choice, NET)
@@ -32,6 +33,7 @@ def test_every_sweep_runs(choice, fer_train, tmp_path):
     assert all((folder / str(number) / "metrics.csv").is_file() for number in range(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", [choice for choice in choices("sweep") if choice != "custom"])
 def test_every_space_fits_the_default_config(choice, fer_train, tmp_path, capsys):
     # Opening the storage is the last check, so the space has passed.
@@ -107,6 +109,7 @@ def test_data_paths_are_not_part_of_the_search():
     assert [key for key in keys if _is_fixed(key)] == fixed
 
 
+@pytest.mark.slow
 def test_sweep_is_resumed_after_its_data_was_moved(fer_train, fer2013_csv, tmp_path):
     moved = shutil.copy(fer2013_csv, tmp_path / "moved.csv")
     overrides = (*ONE_EPOCH, *NET, "datamodule=fer2013", "datamodule.batch_size=16", "sweep=custom", RATES)
@@ -124,6 +127,7 @@ def test_experiments_of_different_lengths_are_not_pruned_against_each_other(fer_
     assert "experiment=fer2013_quick sets trainer.max_epochs to 12, others to 15" in error
 
 
+@pytest.mark.slow
 def test_unreachable_server_is_reported_soon_and_without_its_password(fer_train, capsys, monkeypatch):
     monkeypatch.setenv("PGPASSWORD", "")
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections, but does not answer
@@ -154,6 +158,7 @@ def test_entry_of_another_type_is_explained(override, fer_train, capsys):
     assert "Did you mean" not in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -37,6 +37,7 @@ def folder_of(tmp_path, trial, name="some"):
     return tmp_path / "outputs" / "multirun" / name / str(trial.number)
 
 
+@pytest.mark.slow
 def test_pruned_and_finished_trials(sweep, tmp_path, capsys):
     status, study = sweep("sweep=smoke", "sweep.n_trials=5")
     assert status == 0
@@ -67,6 +68,7 @@ def test_pruned_and_finished_trials(sweep, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_best_trial_is_reproduced_by_the_printed_command(sweep, fer_train, tmp_path, capsys):
     _, study = sweep("sweep=smoke", "sweep.n_trials=2")
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("retrain")]
@@ -77,6 +79,7 @@ def test_best_trial_is_reproduced_by_the_printed_command(sweep, fer_train, tmp_p
     assert {**config, "name": ""} == {**trained, "name": ""}
 
 
+@pytest.mark.slow
 def test_pruned_checkpoints_can_be_kept_and_the_run_resumed(sweep, fer_train, tmp_path):
     _, study = sweep("sweep=smoke", "sweep.n_trials=5", "sweep.keep_pruned=true")
     pruned = next(trial for trial in study.trials if trial.state == TrialState.PRUNED)
@@ -95,6 +98,7 @@ def test_failed_trial_does_not_end_the_sweep(sweep, tmp_path):
     assert "FerError" in (folder_of(tmp_path, study.trials[1]) / "error.txt").read_text()
 
 
+@pytest.mark.slow
 def test_too_many_failures_end_the_sweep(sweep, capsys):
     overrides = (*CUSTOM, "sweep.space={optimizer.lr:[1e30],seed:[0,1,2,3]}", "sweep.sampler=grid")
     status, study = sweep(*overrides)
@@ -130,6 +134,7 @@ def test_objective_that_is_not_finite_fails_one_trial(sweep, monkeypatch):
     assert study.trials[0].user_attrs["error"].startswith("val/accuracy: expected a finite value")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_storage_failure_does_not_hang_the_sweep(sweep, monkeypatch):
     original, calls = SweepStudy.tell, []
@@ -146,6 +151,7 @@ def test_storage_failure_does_not_hang_the_sweep(sweep, monkeypatch):
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
 
 
+@pytest.mark.slow
 def test_storage_failure_during_a_report_costs_no_trial(sweep, monkeypatch):
     original, calls = SweepStudy.owns, []
 
@@ -162,6 +168,7 @@ def test_storage_failure_during_a_report_costs_no_trial(sweep, monkeypatch):
     assert not any("fer:deaths" in trial.system_attrs for trial in study.trials)
 
 
+@pytest.mark.slow
 def test_pruned_trial_stays_pruned_if_its_process_dies_before_tell(sweep, monkeypatch, tmp_path):
     original, calls = SweepStudy.tell, []
 
@@ -181,6 +188,7 @@ def test_pruned_trial_stays_pruned_if_its_process_dies_before_tell(sweep, monkey
     assert trial.user_attrs["share"] == pytest.approx(1 / 3, abs=0.01)
 
 
+@pytest.mark.slow
 def test_ctrl_c_requeues_the_trial_and_the_sweep_can_be_resumed(sweep, monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
@@ -214,6 +222,7 @@ def test_objective_is_the_monitor_of_the_trials(sweep, tmp_path):
     assert config["monitor"] == "val/loss"
 
 
+@pytest.mark.slow
 def test_interpolated_tag_is_resolved_for_each_trial(sweep, tmp_path):
     overrides = (
         "sweep=custom",
@@ -233,6 +242,7 @@ def test_interpolated_tag_is_resolved_for_each_trial(sweep, tmp_path):
         assert config["logger"]["wandb"]["tags"] == [config["optimizer"]["name"], "sweep"]
 
 
+@pytest.mark.slow
 def test_trial_that_died_after_its_last_epoch_has_a_complete_schedule(sweep, monkeypatch):
     """The process dies after the last epoch and before tell; nothing is left to train."""
     original = SweepStudy.tell

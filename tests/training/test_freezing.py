@@ -126,6 +126,7 @@ def test_command_line(tiny_run, tmp_path):
     assert all(equal_tensors(model.backbone.model.state_dict(), source.state_dict()))
 
 
+@pytest.mark.slow
 def test_resumed_run_does_not_need_its_initial_weights(tiny_run, fer_train, tmp_path, monkeypatch):
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
     step = EmotionModule.training_step

@@ -24,6 +24,7 @@ from wandb_file import OfflineRun
 
 from fer.training import loggers
 
+pytestmark = pytest.mark.slow
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 # Seconds; far more than any of these processes needs.
 TIMEOUT = 300

@@ -75,6 +75,7 @@ def tensors(value, prefix=""):
             yield from tensors(inner, f"{prefix}/{key}")
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_run_has_the_same_weights(tmp_path):
     finish(start(tmp_path / "full", *OPTIONS))
     process = start(tmp_path / "killed", *OPTIONS, "logger=wandb")

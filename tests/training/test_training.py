@@ -145,6 +145,7 @@ def validation_images(config):
     return to_float(images, config["model"]["image_size"]), data.targets[rows]
 
 
+@pytest.mark.slow
 def test_checkpoint_loads_without_hydra_and_lightning(tiny_run, tmp_path):
     run = tiny_run("model=resnet18", "attention=spatial", "trainer.limit_val_batches=1.0")
     images, targets = validation_images(yaml.safe_load((run.folder / "config.yaml").read_text()))
@@ -179,6 +180,7 @@ def test_same_seed_same_weights(tiny_run):
     assert not torch.equal(next(first.model.parameters()), next(other.model.parameters()))
 
 
+@pytest.mark.slow
 def test_overfits_one_batch(fer_train):
     overrides = (
         "datamodule.num_train=32",

@@ -22,7 +22,7 @@ import numpy as np
 import yaml
 
 from fer.core.paths import CONFIG_DIR
-from fer.data.augment import AugmentationConfig
+from fer.data.config import AugmentationConfig
 from fer.data.dataset import EmotionData
 from fer.data.image_files import ImageFiles
 from fer.data.loaders import BatchSampler, file_backed_loader

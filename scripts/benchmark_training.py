@@ -42,32 +42,33 @@ class BareLoop:
     def __init__(self, config):
         import torch
 
-        from fer.models import build_model
+        from fer.data.datamodule import read_data
+        from fer.models.factory import build_model
         from fer.training.optim import build_optimizer, build_scheduler
-        from fer.training.run import build_datamodule, read_data
+        from fer.training.run import build_datamodule
         from fer.training.trainer import choose_precision
 
         self.config, self.device = config, torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.epochs, self.batch = config["trainer"]["max_epochs"], config["datamodule"]["batch_size"]
-        self.data = build_datamodule(config, read_data(config))
+        self.epochs, self.batch = config.trainer.max_epochs, config.datamodule.batch_size
+        self.data = build_datamodule(config, read_data(config.data))
         self.train, self.val = (self.data.split_tensors(role, self.device) for role in ("train", "val"))
-        model = {**config["model"], "attention": config["attention"]}
-        self.model = build_model(model, len(self.data.data.labels), self.data.image_channels)
+        labels, channels = self.data.labels, self.data.image_channels
+        self.model = build_model(config.model, len(labels), channels, config.attention)
         self.model = self.model.to(self.device, memory_format=torch.channels_last)
-        self.loss = torch.nn.CrossEntropyLoss(label_smoothing=config["loss"]["label_smoothing"])
-        precision = choose_precision(config["trainer"]["precision"], "auto", self.model)
+        self.loss = torch.nn.CrossEntropyLoss(label_smoothing=config.loss.label_smoothing)
+        precision = choose_precision(config.trainer.precision, "auto", self.model)
         self.mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
-        self.optimizer = build_optimizer(self.model, config["optimizer"])
+        self.optimizer = build_optimizer(self.model, config.optimizer)
         steps = len(self.train["image"]) // self.batch
         schedule = build_scheduler(
-            self.optimizer, config["scheduler"], steps * self.epochs, steps, "val/loss"
+            self.optimizer, config.scheduler, steps * self.epochs, steps, "val/loss"
         )
         self.steps, self.scheduler = steps, schedule["scheduler"]
 
     def augment(self, rows, epoch=0):
         import torch
 
-        stages = [(0.0, self.config["model"]["image_size"]), *self.config["progressive"]]
+        stages = [(0.0, self.config.model.image_size), *self.config.progressive]
         size = [side for fraction, side in stages if fraction <= epoch / self.epochs + 1e-9][-1]
         image = self.data.augment(self.train["image"][rows], size)
         return image.contiguous(memory_format=torch.channels_last)
@@ -99,7 +100,7 @@ class BareLoop:
     def count_correct(self, rows):
         from fer.data.augment import to_float
 
-        image = to_float(self.val["image"][rows], self.config["model"]["image_size"])
+        image = to_float(self.val["image"][rows], self.config.model.image_size)
         return (self.model(image).argmax(1) == self.val["target"][rows]).sum()
 
 
@@ -107,7 +108,7 @@ def run_bare(config):
     """Train the bare loop and print its seconds as JSON; called in a separate process."""
     import torch
 
-    torch.manual_seed(config["seed"])
+    torch.manual_seed(config.seed)
     print(json.dumps({"fit_seconds": BareLoop(config).fit()}))
 
 
@@ -163,9 +164,10 @@ def compare_fits(arguments):
 
 def time_reading(path):
     """Print the seconds of reading the bare file, of the first read beyond that, and of a cached read."""
+    from fer.data.config import FER2013Config
     from fer.data.readers.factory import read_dataset
 
-    options = {"name": "fer2013", "path": str(path)}
+    options = FER2013Config(path=str(path))
     with tempfile.TemporaryDirectory() as folder:
         before, os.environ["FER_CACHE_DIR"] = os.environ.get("FER_CACHE_DIR"), folder
         bare, first, cached = (

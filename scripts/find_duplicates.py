@@ -15,7 +15,6 @@ from pathlib import Path
 import hydra
 import numpy as np
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fer.analysis.plots.images import plot_image_grid
@@ -27,7 +26,7 @@ from fer.data.duplicates import duplicate_report, find_duplicates, format_report
 from fer.data.duplicates.hashes import scan_images
 from fer.data.duplicates.search import find_in_scan
 from fer.data.readers.factory import read_dataset
-from fer.training.config import complete_sources, explain_hydra_error
+from fer.training.overrides import explain_hydra_error, to_run_config
 
 # Pairs per row of the sheet.
 COLUMNS = 8
@@ -38,8 +37,7 @@ def read_data(overrides):
     try:
         with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             config = hydra.compose("train", overrides=overrides)
-        complete_sources(config)
-        return read_dataset(OmegaConf.to_container(config.datamodule, resolve=True, throw_on_missing=True))
+        return read_dataset(to_run_config(config).data)
     except (HydraException, OmegaConfBaseException) as error:
         raise explain_hydra_error(error, overrides) from error
 

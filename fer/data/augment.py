@@ -10,7 +10,6 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -20,60 +19,12 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the usual alias
 
 from fer.core.errors import FerError
+from fer.data.config import AugmentationConfig
 
 # Uniform numbers per image: 9 for the affine map, 2 for brightness and contrast, 5 for the erased rectangle.
 _NUM_DRAWS = 16
 # Aspect ratio of an erased rectangle; the range of Zhong et al. 2017, https://arxiv.org/abs/1708.04896.
 _MAX_ASPECT = 3.0
-
-
-@dataclass(frozen=True)
-class AugmentationConfig:
-    """Augmentation strengths. All ranges are symmetric and uniform; zeros, the default, change nothing.
-
-    Args:
-        flip: Probability of a mirror image, 0 to 1.
-        rotation: Maximum rotation in either direction, in degrees, 0 to 180.
-        scale: Maximum relative zoom in or out, 0 to below 1: the factor is in [1 - scale, 1 + scale].
-        translate: Maximum shift along each axis, as a fraction of the side, 0 to 1.
-        shear: Maximum horizontal shear in either direction, in degrees, 0 to below 90.
-        crop: Maximum fraction of the side that a random square crop removes, 0 to below 1.
-        brightness: Maximum shift of all pixel values, for images in [0, 1], 0 to 1.
-        contrast: Maximum relative change of contrast around the image mean, 0 to 1.
-        erase: Probability that one rectangle is filled with the image mean, 0 to 1.
-        erase_min: Minimum erased fraction of the image area, 0 to erase_max.
-        erase_max: Maximum erased fraction of the image area, up to 1.
-
-    Raises:
-        FerError: A number is out of range.
-    """
-
-    flip: float = 0.0
-    rotation: float = 0.0
-    scale: float = 0.0
-    translate: float = 0.0
-    shear: float = 0.0
-    crop: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    erase: float = 0.0
-    erase_min: float = 0.0
-    erase_max: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges of all numbers."""
-        closed = {"rotation": 180.0, "erase_min": self.erase_max}
-        half_open = {"scale": 1.0, "crop": 1.0, "shear": 90.0}
-        for name, value in vars(self).items():
-            maximum = half_open.get(name, closed.get(name, 1.0))
-            if not 0 <= value <= maximum or (name in half_open and value == maximum):
-                valid_range = f"[0, {maximum:g}" + (")" if name in half_open else "]")
-                raise FerError(f"augmentation.{name}: expected a number in {valid_range}, got {value}.")
-
-    @property
-    def has_geometry(self) -> bool:
-        """Whether pixels are moved by more than a resize."""
-        return any((self.flip, self.rotation, self.scale, self.translate, self.shear, self.crop))
 
 
 class BatchAugmentation:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -10,9 +10,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fer.core.config import Part
 from fer.core.errors import FerError
-from fer.data.augment import AugmentationConfig, BatchAugmentation, to_float
+from fer.core.labels import LabelSpace
+from fer.data.augment import BatchAugmentation, to_float
+from fer.data.config import AugmentationConfig, BatchConfig, DataConfig
 from fer.data.dataset import EmotionData
+from fer.data.duplicates import check_duplicates
 from fer.data.loaders import (
     BatchSampler,
     augmented_views,
@@ -22,7 +26,33 @@ from fer.data.loaders import (
     resident_loader,
     seeded_generator,
 )
-from fer.data.splits import hide_test_labels, indices
+from fer.data.readers.factory import read_dataset
+from fer.data.splits import hide_test_labels, indices, manifest
+
+
+class RunData(NamedTuple):
+    """A data set with its duplicates and manifest, which take seconds to compute.
+
+    Attributes:
+        dataset: Images, labels and splits.
+        duplicates: As `fer.data.duplicates.duplicate_report` returns it; None if not searched for.
+        manifest: As `fer.data.splits.manifest` returns it.
+    """
+
+    dataset: EmotionData
+    duplicates: dict[str, Any] | None
+    manifest: dict[str, Any]
+
+
+def read_data(config: DataConfig) -> RunData:
+    """Read the data set of a config, and search it for duplicates.
+
+    Raises:
+        FerError: The data cannot be read.
+    """
+    complete = read_dataset(config)
+    dataset, duplicates = check_duplicates(complete, config.drop_leaks)
+    return RunData(dataset, duplicates, manifest(dataset, full_data=complete))
 
 
 class EmotionDataModule(pl.LightningDataModule):
@@ -32,55 +62,82 @@ class EmotionDataModule(pl.LightningDataModule):
     files on disk (`fer.data.image_files.ImageFiles`) are decoded and augmented by workers instead.
 
     Args:
-        data: The dataset; the labels of its test split are hidden from the start.
-        batch_size: Images per training batch.
-        eval_batch_size: Images per validation batch.
+        data: The data set: its name with its options, such as ``"fer2013", path=…``; its config; what
+            `read_data` returned for it; or images and labels as arrays. The labels of its test split are
+            hidden from the start.
         image_size: Side of the model input, in pixels.
-        augmentation: Augmentation of training batches.
+        augmentation: Augmentation of training batches: its config, its plain values, or its name (``light``).
         progressive: ``[[fraction, size], …]`` in any order: from this fraction of the epochs on, train at
             this side in pixels. Empty trains at ``image_size`` throughout. Validation is always at
             ``image_size``.
         seed: Seed of the order and the augmentation.
         oversample: Sample the training images with replacement, each emotion equally often.
-        workers: Processes that decode image files on disk; unused for a dataset in memory.
-        duplicates: What `fer.data.duplicates.duplicate_report` returns for the dataset, for the run record;
-            or None.
+        config: Config of the data set, if ``data`` is what `read_data` returned: sizes of batches, and
+            processes that decode image files on disk.
+        options: Options of the data set named by ``data``, as in ``conf/datamodule``: ``path``,
+            ``batch_size``, …; for arrays those of `BatchConfig`.
+
+    Attributes:
+        data: The dataset.
+        manifest: Counts and hashes of its splits.
+        duplicates: Duplicates in it, as `fer.data.duplicates.duplicate_report` returns them, or None.
 
     Batches are ``{"image": float32 (B, C, S, S) in [0, 1], "target": int64 (B,), "index": int64 (B,)}``; the
     index is the row of the image in the dataset. Data with votes adds ``"votes": float32 (B, K)``.
 
     Raises:
-        FerError: A split is missing, or the training split is smaller than a batch.
+        FerError: The data cannot be read, a split is missing, or the training split is smaller than a batch.
+
+    Example:
+        >>> dm = EmotionDataModule("synthetic", num_train=140, num_val=70, num_test=70)
+        >>> dm.labels.names
+        ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
     """
 
     def __init__(
         self,
-        data: EmotionData,
-        batch_size: int,
-        eval_batch_size: int,
-        image_size: int,
-        augmentation: AugmentationConfig,
-        progressive: Sequence[tuple[float, int]] = (),
+        data: str | DataConfig | RunData | EmotionData,
+        image_size: int = 48,
+        augmentation: Part = "none",
+        progressive: Sequence[Sequence[float]] = (),
         seed: int = 0,
         oversample: bool = False,
-        workers: int = 0,
-        duplicates: dict[str, Any] | None = None,
+        config: DataConfig | None = None,
+        **options: Any,
     ) -> None:
         super().__init__()
-        self.data = hide_test_labels(data)
+        if isinstance(data, str):
+            data = DataConfig.create({"name": data, **options}, image_size)
+        if isinstance(data, DataConfig):
+            config, data = data, read_data(data)
+        if isinstance(data, EmotionData):
+            data = RunData(data, None, manifest(data))
+        batches = config or BatchConfig.from_dict(options)
+        self.config, self.manifest, self.duplicates = config, data.manifest, data.duplicates
+        self.data = hide_test_labels(data.dataset)
         self.rows = {role: indices(self.data, role) for role in ("train", "val")}
-        self.batch_size, self.eval_batch_size, self.image_size = batch_size, eval_batch_size, image_size
-        self.augment = BatchAugmentation(augmentation)
-        self.progressive, self.seed, self.oversample = sorted(progressive), seed, oversample
-        self.workers, self.duplicates = workers, duplicates
+        self.batch_size, self.eval_batch_size = batches.batch_size, batches.eval_batch_size
+        self.image_size = image_size
+        self.augment = BatchAugmentation(AugmentationConfig.of(augmentation))
+        self.progressive, self.seed, self.oversample = (
+            sorted((start, int(size)) for start, size in progressive),
+            seed,
+            oversample,
+        )
+        self.workers = getattr(batches, "workers", 0)
         self._device_splits: dict[str, dict[str, Tensor]] = {}
         self._generator: tuple[int, torch.Generator] | None = None
         self._first_epoch = 0
-        if batch_size > len(self.rows["train"]):
+        if self.batch_size > len(self.rows["train"]):
             raise FerError(
-                f"datamodule.batch_size={batch_size} is larger than the training split "
+                f"datamodule.batch_size={self.batch_size} is larger than the training split "
                 f"({len(self.rows['train'])} images). Choose a smaller batch size."
             )
+
+    @property
+    def labels(self) -> LabelSpace:
+        """Return the label space of the dataset."""
+        return self.data.labels
 
     @property
     def image_channels(self) -> int:

@@ -1,17 +1,19 @@
 """Attention: modules from a feature map ``(B, C, h, w)`` to the same shape, or a `Pool` of heads.
 
 A module with a spatial attention map has a ``mask`` method, ``(B, C, h, w)`` to ``(B, 1, h, w)`` in (0, 1).
-To add an attention, add to ``ATTENTIONS`` a function of the number of channels and of its options.
+To add an attention, declare its options in `fer.models.config`, and add to ``ATTENTIONS`` a function of the
+number of channels and of these options.
 """
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from fer.core.errors import FerError, did_you_mean
+from fer.core.config import Part
 from fer.models.classifier import Pool
+from fer.models.config import AttentionConfig
 
 # timm and torchvision take seconds to import, and most models have no attention.
 if TYPE_CHECKING:
@@ -29,16 +31,11 @@ class SpatialAttention(nn.Module):
         kernel_size: Side of the square convolution, in cells; odd.
 
     Shape: ``(B, C, h, w)`` float in, the same out.
-
-    Raises:
-        FerError: ``kernel_size`` is not a positive odd number.
     """
 
     def __init__(self, kernel_size: int = 7) -> None:
         """Build the convolution."""
         super().__init__()
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise FerError(f"attention.kernel_size: expected a positive odd number, got {kernel_size}.")
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def mask(self, features: Tensor) -> Tensor:
@@ -60,9 +57,6 @@ class CBAM(nn.Module):
         kernel_size: Side of the spatial branch's convolution, in cells; odd.
 
     Shape: ``(B, C, h, w)`` float in, the same out.
-
-    Raises:
-        FerError: An option is out of range.
     """
 
     def __init__(self, num_channels: int, reduction: int = 16, kernel_size: int = 7) -> None:
@@ -182,15 +176,11 @@ def _squeeze_excitation(num_channels: int, reduction: int = 16) -> "SqueezeExcit
 
 
 def _multi_head(num_channels: int, num_heads: int = 4, reduction: int = 16) -> MultiHeadAttentionPool:
-    if not isinstance(num_heads, int) or num_heads < 2:
-        raise FerError(f"attention.num_heads: expected a whole number of at least 2, got {num_heads!r}.")
     return MultiHeadAttentionPool(num_channels, num_heads, _reduced_channels(num_channels, reduction))
 
 
 def _reduced_channels(num_channels: int, reduction: int) -> int:
     """Return the number of hidden channels, at least 1."""
-    if not isinstance(reduction, int) or reduction < 1:
-        raise FerError(f"attention.reduction: expected a whole number of at least 1, got {reduction!r}.")
     return max(1, num_channels // reduction)
 
 
@@ -203,25 +193,18 @@ ATTENTIONS: dict[str, Callable[..., nn.Module | None]] = {
 }
 
 
-def build_attention(config: Mapping[str, Any], num_channels: int) -> nn.Module | None:
-    """Build an attention from ``{"name": ..., <its options>}``; ``None`` for ``none``.
+def build_attention(attention: Part, num_channels: int) -> nn.Module | None:
+    """Build an attention; None for ``none``.
 
     Args:
-        config: ``name``, a key of `ATTENTIONS`, and the options of that attention.
+        attention: The `AttentionConfig`, its plain values, or its name.
         num_channels: Number of channels of the feature map.
 
     Returns:
         A `Pool` for ``multi_head``, else a module ``(B, C, h, w)`` to the same shape.
 
     Raises:
-        FerError: An unknown name or option.
+        FerError: An option is invalid.
     """
-    options = dict(config)
-    name = options.pop("name", "none")
-    if name not in ATTENTIONS:
-        hint = did_you_mean(str(name), ATTENTIONS)
-        raise FerError(f"attention.name: expected one of {', '.join(ATTENTIONS)}, got {name!r}.{hint}")
-    try:
-        return ATTENTIONS[name](num_channels, **options)
-    except TypeError as error:
-        raise FerError(f"attention={name} does not take these options: {options} ({error}).") from error
+    config = AttentionConfig.of(attention)
+    return ATTENTIONS[config.name](num_channels, **config.options())

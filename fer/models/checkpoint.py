@@ -1,7 +1,8 @@
 """Load a model from a checkpoint file, without Hydra, Lightning, a network connection or unpickled code."""
 
+import os
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import torch
 
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace, from_dict
-from fer.models import EmotionClassifier, build_model
-from fer.models.factory import BUILTIN_BACKBONES
+from fer.models.classifier import EmotionClassifier
+from fer.models.config import ModelConfig
+from fer.models.factory import BUILTIN_BACKBONES, build_model
 
 # Dataset name of the training data of timm's pretrained weights.
 TIMM_WEIGHTS = "timm"
@@ -40,6 +42,15 @@ class Checkpoint:
     epoch: int
     init_from: dict[str, Any] | None = None
 
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the model and its labels, for ``model, labels = fer.load_checkpoint(path)``."""
+        yield from (self.model, self.labels)
+
+    @property
+    def model_config(self) -> ModelConfig:
+        """Config of the network."""
+        return ModelConfig.from_dict(self.config["model"])
+
 
 def dataset_names(config: Mapping[str, Any]) -> list[str]:
     """Return the names of the datasets that a run is trained on; votes add ``ferplus``."""
@@ -58,13 +69,18 @@ def find_checkpoint(folder: Path, names: Sequence[str] = ("best", "last")) -> Pa
     return next((path for path in paths if path.is_file()), None)
 
 
-def load_checkpoint(path: str | Path) -> Checkpoint:
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Load ``best.ckpt`` or ``last.ckpt`` of a run.
+
+    >>> model, labels = fer.load_checkpoint("outputs/train/DATE/RUN/checkpoints/best.ckpt")
+
+    Args:
+        path: The file, or the run folder: ``best.ckpt`` if there is one, otherwise ``last.ckpt``.
 
     Raises:
         FerError: The file is missing, damaged, or not a checkpoint of fer-train.
     """
-    path = Path(path)
+    path = find_checkpoint(Path(path)) or Path(path)
     content = _read(path)
     try:
         hparams = content["hyper_parameters"]
@@ -86,17 +102,17 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 def _build(hparams: Mapping[str, Any], num_classes: int) -> EmotionClassifier:
     """Build the model with the stem that it was trained with, which the weights alone do not reveal."""
-    config = hparams["config"]
-    settings = {**config["model"], "attention": config["attention"], "pretrained": False}
-    settings["stem"] = hparams.get("stem", settings.get("stem", "auto"))
+    config, channels = hparams["config"], hparams["image_channels"]
+    settings = ModelConfig.from_dict({**config["model"], "pretrained": False})
+    settings = settings.replace(stem=hparams.get("stem") or settings.stem)
     # Built-in backbones have a fixed stem, but older versions accepted the option.
-    if settings["name"] in BUILTIN_BACKBONES:
-        settings["stem"] = "auto"
-    model = build_model(settings, num_classes, hparams["image_channels"])
+    if settings.name in BUILTIN_BACKBONES:
+        settings = settings.replace(stem="auto")
+    model = build_model(settings, num_classes, channels, config["attention"])
     chosen = getattr(model.backbone, "stem", None)
     # Before the option "unpooled" existed, "auto" resolved to "small" in its place.
-    if settings["stem"] == "auto" and chosen == "unpooled":
-        model = build_model({**settings, "stem": "small"}, num_classes, hparams["image_channels"])
+    if settings.stem == "auto" and chosen == "unpooled":
+        model = build_model(settings.replace(stem="small"), num_classes, channels, config["attention"])
     return model
 
 

@@ -20,7 +20,6 @@ _RESERVED = {
     "global_pool": "the model's own pooling",
     "drop_rate": "model.dropout",
 }
-STEMS = ("auto", "default", "unpooled", "small")
 # Most backbones downsample by 32. A feature map of at least 3x3 cells needs 96 px with the default stem, and
 # 48 px without the stem's pooling.
 MIN_SIZE_DEFAULT_STEM = 96
@@ -155,9 +154,6 @@ def apply_stem(model: nn.Module, stem: str, image_size: int) -> str:
     Raises:
         FerError: An unknown ``stem``, or one that the model does not support.
     """
-    if stem not in STEMS:
-        hint = did_you_mean(str(stem), STEMS)
-        raise FerError(f"model.stem: expected one of {', '.join(STEMS)}, got {stem!r}.{hint}")
     convs, pooled = strided_stem(model), isinstance(getattr(model, "maxpool", None), nn.MaxPool2d)
     _check_stem(model, stem, bool(convs), pooled)
     if stem == "auto":

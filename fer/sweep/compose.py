@@ -11,7 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fer.core.paths import CONFIG_DIR
-from fer.training.config import complete_sources, flatten, groups
+from fer.training.config import RunConfig
+from fer.training.overrides import flatten, groups, to_run_config
 
 
 class Composer:
@@ -37,25 +38,21 @@ class Composer:
             del config["hydra"]
         return config
 
-    def values(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the config of a training: resolved, as plain values, without ``sweep``.
+    def run_config(self, parameters: Mapping[str, Any]) -> RunConfig:
+        """Return the config of a training.
 
         Args:
             parameters: Values for keys of the config, and choices for its groups.
 
         Raises:
-            FerError: An entry of ``datamodule.sources`` is wrong.
+            FerError: A value is wrong.
         """
         choices = {key: value for key, value in parameters.items() if key in groups()}
         config = self._copy(*(format_override(group, choice) for group, choice in choices.items()))
         for key, value in parameters.items():
             if key not in choices:
                 OmegaConf.update(config, key, value)
-        complete_sources(config)
-        with open_dict(config):
-            del config["sweep"]
-        values: Any = OmegaConf.to_container(config, resolve=True)
-        return values
+        return to_run_config(config)
 
     def _copy(self, *extra: str) -> DictConfig:
         """Return a copy of a config; cached because composing takes a fifth of a second."""

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from optuna.exceptions import ExperimentalWarning
@@ -15,18 +15,62 @@ from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHal
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import Field, field_validator
 
-from fer.core.errors import FerError, did_you_mean
+from fer.core.config import Config, Count, Fraction, Number, Part
+from fer.core.errors import FerError
 from fer.sweep.space import Parameter, parse_space
-from fer.sweep.storage import full_address
+from fer.sweep.storage import ADDRESS_FORMS, full_address
+from fer.training.config import TrainerConfig
 
-SAMPLERS = ("tpe", "random", "grid")
-PRUNERS = ("asha", "hyperband", "median", "none")
 # 3^3, so that successive halving by 3 divides evenly.
 DEFAULT_TRIALS = 27
 # Optuna's steps in a complete schedule. A trial reports at ceil(1000 * fraction of its schedule), so that
 # trials of different lengths can be compared.
 SCHEDULE_STEPS = 1000
+
+
+class PrunerConfig(Config):
+    """A pruner.
+
+    Attributes:
+        name: Which one; see `build_pruner`.
+        min_share: Fraction of its schedule that every trial may run.
+        reduction: ``asha`` and ``hyperband``: one of so many trials continues.
+        startup_trials: ``median``: number of complete trials before any is pruned.
+    """
+
+    key: ClassVar[str] = "sweep.pruner"
+    name: Literal["asha", "hyperband", "median", "none"] = "asha"
+    min_share: Annotated[Number, Field(ge=0.001, le=1)] = 0.074
+    reduction: Annotated[int, Field(ge=2)] = 3
+    startup_trials: Count = 5
+
+
+class SweepConfig(Config):
+    """The ``sweep`` node of the config; see ``conf/sweep/custom.yaml``."""
+
+    key: ClassVar[str] = "sweep"
+    advice: ClassVar[Mapping[str, str]] = {"pruner": "Set sweep.pruner.name=…."}
+    name: str | int
+    storage: Annotated[str | None, Field(description=ADDRESS_FORMS)] = None
+    resume: bool = False
+    objective: str
+    n_trials: Count | None = None
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    pruner: PrunerConfig = PrunerConfig()
+    seed: Annotated[int, Field(ge=0)] = 0
+    jobs: Count | None = None
+    max_failed_share: Fraction = 0.25
+    keep_pruned: bool = False
+    space: Any
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str | int) -> str:
+        if not re.fullmatch(r"\w[\w.-]*", str(name), re.ASCII):
+            raise FerError(f"sweep.name: expected letters, digits, '.', '_' or '-', got {name!r}.")
+        return str(name)
 
 
 @dataclass(frozen=True)
@@ -40,8 +84,8 @@ class Plan:
         objective: The validation metric that is optimised.
         space: The search space.
         n_trials: Number of trials; None for all points of a grid.
-        sampler: One of `SAMPLERS`.
-        pruner: ``name`` (one of `PRUNERS`), ``min_share``, ``reduction``, ``startup_trials``.
+        sampler: ``tpe``, ``random`` or ``grid``.
+        pruner: Which pruner, and its settings.
         seed: Seed of the sampler.
         max_failed_share: Fraction of failed trials above which the sweep stops.
         keep_pruned: Whether the checkpoints of pruned trials are kept.
@@ -58,7 +102,7 @@ class Plan:
     space: list[Parameter]
     n_trials: int | None
     sampler: str
-    pruner: dict[str, Any]
+    pruner: PrunerConfig
     seed: int
     max_failed_share: float
     keep_pruned: bool
@@ -69,80 +113,46 @@ class Plan:
 
 
 def make_plan(
-    options: Mapping[str, Any], folder: Path, overrides: list[str], workers: int, workers_per_machine: int
+    config: SweepConfig, folder: Path, overrides: list[str], workers: int, workers_per_machine: int
 ) -> Plan:
-    """Read the ``sweep`` node of a config.
+    """Return the plan of a sweep.
 
     Args:
-        options: The node, as plain values.
+        config: The ``sweep`` node of the config.
         folder: The sweep's folder.
         overrides: The overrides of the command line.
         workers: Number of workers at a time.
         workers_per_machine: Number of workers that share the cores of a machine.
 
     Raises:
-        FerError: A name is unknown, a number is out of range, or the space is invalid.
+        FerError: The space is invalid.
     """
-    if not re.fullmatch(r"\w[\w.-]*", str(options["name"]), re.ASCII):
-        raise FerError(f"sweep.name: expected letters, digits, '.', '_' or '-', got {options['name']!r}.")
-    _check_name("sampler", options["sampler"], SAMPLERS)
-    _check_pruner(options["pruner"])
-    _check_number("seed", options["seed"], 0, None, integer=True)
-    _check_number("max_failed_share", options["max_failed_share"], 0, 1)
-    n_trials = options["n_trials"]
-    if n_trials is not None:
-        _check_number("n_trials", n_trials, 1, None, integer=True)
-    elif options["sampler"] != "grid":
+    n_trials = config.n_trials
+    if n_trials is None and config.sampler != "grid":
         n_trials = DEFAULT_TRIALS
     copied = ("sampler", "pruner", "seed", "max_failed_share", "keep_pruned", "objective")
     return Plan(
-        name=str(options["name"]), folder=folder, address=full_address(options["storage"], folder),
-        space=parse_space(options["space"]), overrides=overrides, workers=workers,
+        name=str(config.name), folder=folder, address=full_address(config.storage, folder),
+        space=parse_space(config.space), overrides=overrides, workers=workers,
         workers_per_machine=workers_per_machine, session=secrets.token_hex(4), n_trials=n_trials,
-        **{key: options[key] for key in copied},
+        **{key: getattr(config, key) for key in copied},
     )  # fmt: skip
 
 
-def align_first_rung(pruner: Mapping[str, Any], trainer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``sweep.pruner`` with a ``min_share`` that is not before the first validation.
+def align_first_rung(pruner: PrunerConfig, trainer: TrainerConfig) -> PrunerConfig:
+    """Return the pruner with a ``min_share`` that is not before the first validation.
 
     Successive halving judges a trial on every rung that it has passed. If several rungs were before its first
     report, the trial would be judged on all of them by that one report.
 
     Args:
-        pruner: The node ``sweep.pruner``.
+        pruner: The pruner.
         trainer: The node ``trainer`` of the config that every trial varies.
     """
-    epochs, every = trainer["max_epochs"], trainer["check_val_every_n_epoch"]
-    if not epochs or epochs < 0 or trainer["val_check_interval"] is not None:
-        return dict(pruner)
-    return {**pruner, "min_share": max(pruner["min_share"], min(1.0, (every or 1) / epochs))}
-
-
-def _check_pruner(pruner: Any) -> None:
-    if not isinstance(pruner, Mapping):
-        raise FerError(
-            f"sweep.pruner: expected a name and settings, got {pruner!r}. Set sweep.pruner.name=…."
-        )
-    _check_name("pruner.name", pruner["name"], PRUNERS)
-    _check_number("pruner.min_share", pruner["min_share"], 0.001, 1)
-    _check_number("pruner.reduction", pruner["reduction"], 2, None, integer=True)
-    _check_number("pruner.startup_trials", pruner["startup_trials"], 1, None, integer=True)
-
-
-def _check_name(key: str, name: object, known: tuple[str, ...]) -> None:
-    if name not in known:
-        hint = did_you_mean(str(name), known)
-        raise FerError(f"sweep.{key}: expected one of {', '.join(known)}, got {name!r}.{hint}")
-
-
-def _check_number(key: str, value: object, low: float, high: float | None, integer: bool = False) -> None:
-    kind: Any = int if integer else int | float
-    is_number = isinstance(value, kind) and not isinstance(value, bool)
-    if not is_number or value < low or (high is not None and value > high):  # type: ignore[operator]
-        noun = "an integer" if integer else "a number"
-        limits = f"of at least {low}" if high is None else f"from {low} to {high}"
-        raise FerError(f"sweep.{key}: expected {noun} {limits}, got {value!r}.")
+    if trainer.val_check_interval is not None:
+        return pruner
+    first = min(1.0, (trainer.check_val_every_n_epoch or 1) / trainer.max_epochs)
+    return pruner.replace(min_share=max(pruner.min_share, first))
 
 
 def step_at(fraction: float) -> int:
@@ -172,21 +182,22 @@ def build_sampler(name: str, seed: int, number: int) -> BaseSampler:
         return TPESampler(multivariate=True, group=True, constant_liar=True, seed=trial_seed)
 
 
-def build_pruner(options: Mapping[str, Any]) -> BasePruner:
-    """Build a pruner from ``sweep.pruner``.
+def build_pruner(pruner: Part) -> BasePruner:
+    """Build a pruner.
 
     ``asha`` is asynchronous successive halving (Li et al. 2020, https://arxiv.org/abs/1810.05934);
     ``hyperband`` runs several of these with different first rungs (Li et al. 2018,
     https://arxiv.org/abs/1603.06560); ``median`` is the median rule of Golovin et al. 2017 (Google Vizier).
     """
+    config = PrunerConfig.of(pruner)
     # Rounded down, while a report is rounded up, so that an epoch that ends on a rung counts for it.
-    first = max(1, math.floor(options["min_share"] * SCHEDULE_STEPS))
-    if options["name"] == "asha":
-        return SuccessiveHalvingPruner(min_resource=first, reduction_factor=options["reduction"])
-    if options["name"] == "hyperband":
-        return HyperbandPruner(first, SCHEDULE_STEPS, options["reduction"])
-    if options["name"] == "median":
-        return ScheduleMedianPruner(first, options["startup_trials"])
+    first = max(1, math.floor(config.min_share * SCHEDULE_STEPS))
+    if config.name == "asha":
+        return SuccessiveHalvingPruner(min_resource=first, reduction_factor=config.reduction)
+    if config.name == "hyperband":
+        return HyperbandPruner(first, SCHEDULE_STEPS, config.reduction)
+    if config.name == "median":
+        return ScheduleMedianPruner(first, config.startup_trials)
     return NopPruner()
 
 

@@ -23,13 +23,13 @@ from fer.core.command_line import without_password
 from fer.core.errors import FerError
 from fer.sweep.compose import Composer, full_overrides, proxy_keys, standalone_overrides, trial_folder
 from fer.sweep.create import create_or_open
-from fer.sweep.plan import Plan, align_first_rung, make_plan
+from fer.sweep.plan import Plan, SweepConfig, align_first_rung, make_plan
 from fer.sweep.storage import with_retries
 from fer.sweep.study import SweepStudy
 from fer.sweep.validate import check_base, check_data, check_space
 from fer.sweep.wandb import tag_best
-from fer.training.config import check_config, flatten
 from fer.training.metrics import monitor_mode
+from fer.training.overrides import check_additions, flatten, to_run_config
 
 # Keys that may differ between the sessions of one sweep: paths and logging.
 SESSION_KEYS = ("sweep", "output_dir", "name", "datamodule.path", "logger", "resume")
@@ -57,13 +57,14 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -
     HydraConfig.instance().set_config(config)
     plan, compose = _read_plan(config, overrides, context)
     base = compose()
-    check_config(base)
-    if plan.objective != base.monitor:
+    check_additions(overrides)
+    run_config = to_run_config(base)
+    if plan.objective != run_config.monitor:
         base = compose(f"monitor={plan.objective}")
-        check_config(base)
-    check_base(base, plan)
-    plan = replace(plan, pruner=align_first_rung(plan.pruner, base.trainer))
-    check_space(plan.space, compose, plan.pruner["name"] != "none")
+        run_config = to_run_config(base)
+    check_base(run_config, plan)
+    plan = replace(plan, pruner=align_first_rung(plan.pruner, run_config.trainer))
+    check_space(plan.space, compose, plan.pruner.name != "none")
     for key in proxy_keys(overrides) & {parameter.key for parameter in plan.space}:
         raise FerError(
             f"sweep.space: expected no key that the proxy sets, got {key}. Remove it from the space, or "
@@ -98,16 +99,15 @@ def _read_plan(config: DictConfig, overrides: list[str], context: HydraContext) 
         # A launcher may write the config to a file.
         with read_write(config):
             config.sweep.storage = without_password(config.sweep.storage)
+    options = SweepConfig.from_dict(node)
     workers, workers_per_machine = _workers(config)
     folder = Path(config.hydra.sweep.dir).resolve()
-    return make_plan(node, folder, overrides, workers, workers_per_machine), Composer(overrides)
+    return make_plan(options, folder, overrides, workers, workers_per_machine), Composer(overrides)
 
 
 def _workers(config: DictConfig) -> tuple[int, int]:
     """Return the number of workers, and how many of them share the cores of a machine."""
     launcher, jobs = config.hydra.runtime.choices["hydra/launcher"], config.sweep.jobs
-    if jobs is not None and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1):
-        raise FerError(f"sweep.jobs: expected null or an integer of at least 1, got {jobs!r}.")
     if launcher == "basic":
         if jobs not in (None, 1):
             raise FerError(

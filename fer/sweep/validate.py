@@ -13,8 +13,9 @@ from fer.data.readers.factory import read_dataset
 from fer.sweep.compose import Composer, format_override
 from fer.sweep.plan import Plan
 from fer.sweep.space import Choice, Domain, Parameter, Range, Value
-from fer.training.config import check_values, choices, flatten, groups
+from fer.training.config import RunConfig
 from fer.training.metrics import check_monitor_emotion
+from fer.training.overrides import choices, flatten, groups, to_run_config
 
 # First parts of keys that cannot be searched.
 NOT_SEARCHED = ("sweep", "hydra", "proxy", "resume", "output_dir", "name", "monitor")
@@ -24,7 +25,7 @@ LENGTH_KEYS = ("trainer.max_epochs", "trainer.max_steps")
 _DATA_GROUPS = ("datamodule", "experiment")
 
 
-def check_base(base: DictConfig, plan: Plan) -> None:
+def check_base(base: RunConfig, plan: Plan) -> None:
     """Check the config that every trial varies, so that no trial fails because of it.
 
     Raises:
@@ -46,7 +47,7 @@ def check_base(base: DictConfig, plan: Plan) -> None:
             f"trainer.limit_val_batches: expected more than 0, got 0: {plan.objective} would never be "
             "measured. Remove this option."
         )
-    if plan.pruner["name"] != "none" and (trainer.min_epochs or trainer.min_steps):
+    if plan.pruner.name != "none" and (trainer.min_epochs or trainer.min_steps):
         raise FerError(
             "trainer.min_epochs, trainer.min_steps: expected null with a pruner, because pruned trials would "
             "continue to train. Remove them, or set sweep.pruner.name=none."
@@ -166,7 +167,7 @@ def _check_values(config: DictConfig, parameter: Parameter, name: str) -> None:
         changed = config.copy()
         OmegaConf.update(changed, parameter.key, value)
         try:
-            check_values(changed, config)
+            to_run_config(changed)
         except FerError as error:
             raise FerError(f"sweep.space, {name}: {error}") from error
 
@@ -188,7 +189,7 @@ def check_data(plan: Plan, compose: Composer) -> None:
         FerError: It cannot be read, or it lacks the emotion of the objective.
     """
     if not _searches_data(plan.space):
-        dataset = read_dataset(compose.values({"monitor": plan.objective})["datamodule"])
+        dataset = read_dataset(compose.run_config({"monitor": plan.objective}).data)
         check_monitor_emotion(plan.objective, dataset.labels)
 
 

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fer.sweep.compose import trial_folder
 from fer.sweep.study import SweepStudy
+from fer.training.config import WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb
-from fer.training.run_folder import read_record
+from fer.training.run_folder import read_config, read_record
 
 # Study attribute: number of the trial that is tagged as the best.
 BEST_ATTRIBUTE = "wandb_best"
@@ -18,10 +17,10 @@ BEST_ATTRIBUTE = "wandb_best"
 TAG = "sweep"
 
 
-def trial_run_options(
-    sweep_study: SweepStudy, number: int, parameters: Mapping[str, Any], options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return a trial's W&B options: ``id``, ``name``, ``group``, ``tags``, and ``config`` of its parameters.
+def trial_wandb_config(
+    sweep_study: SweepStudy, number: int, parameters: Mapping[str, Any], config: WandbConfig
+) -> WandbConfig:
+    """Return a trial's W&B config: its id, name, group and tags, and its parameters.
 
     Parameters are logged under ``trial``, as ``trial.optimizer/lr``: W&B reads a dot as a nested key, and the
     choice of a group is not a single value of the run's config.
@@ -30,19 +29,19 @@ def trial_run_options(
         sweep_study: The sweep.
         number: Number of the trial.
         parameters: Its value for each key of the config.
-        options: ``logger.wandb`` of the config, with the user's group and tags.
+        config: ``logger.wandb`` of the run config, with the user's group and tags.
     """
     name = f"{sweep_study.plan.name}_{number}"
     # Part of the run ID, so that two sweeps of the same name do not share runs.
     study_key = sweep_study.study.user_attrs.get("key", "")
     logged = {key.replace(".", "/"): value for key, value in parameters.items()}
-    return {
-        "id": f"{sweep_study.plan.name}_{study_key}_{number}" if study_key else name,
-        "name": name,
-        "group": options["group"] or sweep_study.plan.name,
-        "tags": [*options["tags"], TAG],
-        "config": {"trial": {"number": number, **logged}},
-    }
+    return config.replace(
+        id=f"{sweep_study.plan.name}_{study_key}_{number}" if study_key else name,
+        name=name,
+        group=config.group or sweep_study.plan.name,
+        tags=[*config.tags, TAG],
+        config={"trial": {"number": number, **logged}},
+    )
 
 
 def tag_best(sweep_study: SweepStudy, number: int) -> None:
@@ -58,13 +57,13 @@ def tag_best(sweep_study: SweepStudy, number: int) -> None:
 
 def _set_best_tag(folder: Path, is_best: bool) -> bool:
     """Resume a trial's W&B run to set its tags; return whether the trial has such a run."""
-    path = folder / "config.yaml"
-    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    options = config.get("logger", {}).get("wandb")
-    if options is None:
+    if not (folder / "config.yaml").is_file():
         return False
-    tags = [*options["tags"], *(["best"] if is_best else [])]
-    run = start_wandb({**options, "tags": tags}, folder, config)
+    config = read_config(folder)
+    if (wandb := config.logger.wandb) is None:
+        return False
+    tags = [*wandb.tags, *(["best"] if is_best else [])]
+    run = start_wandb(wandb.replace(tags=tags), folder, config.to_dict())
     run.summary.update(_summary(folder) | {"sweep/best": is_best})
     finish_wandb(run, failed=False)
     return True

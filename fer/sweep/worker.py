@@ -21,12 +21,14 @@ from optuna.trial import Trial, TrialState
 from pytorch_lightning.callbacks import Callback
 
 from fer.core.errors import FerError
+from fer.data.config import DataConfig
+from fer.data.datamodule import RunData, read_data
 from fer.sweep.compose import Composer, format_override, trial_folder
 from fer.sweep.plan import SCHEDULE_STEPS, Plan, step_at
 from fer.sweep.space import Value
 from fer.sweep.storage import storage_errors, with_retries
 from fer.sweep.study import Heartbeat, SweepStudy
-from fer.sweep.wandb import trial_run_options
+from fer.sweep.wandb import trial_wandb_config
 from fer.training import run as training
 from fer.training.run_folder import read_record
 
@@ -65,16 +67,16 @@ class DatasetCache:
 
     def __init__(self) -> None:
         self._key = ""
-        self._data: training.RunData | None = None
+        self._data: RunData | None = None
 
-    def get(self, values: Mapping[str, Any]) -> training.RunData | None:
-        """Return what `fer.training.run.read_data` returns for a config."""
-        node = {key: value for key, value in values["datamodule"].items() if not key.endswith("batch_size")}
+    def get(self, config: DataConfig) -> RunData | None:
+        """Return what `fer.data.datamodule.read_data` returns for a config."""
+        node = {key: value for key, value in config.to_dict().items() if not key.endswith("batch_size")}
         key = json.dumps(node, sort_keys=True)
         if key != self._key:
             # The old data is freed before the next is read.
             self._data = None
-            self._data, self._key = training.read_data(values), key
+            self._data, self._key = read_data(config), key
         return self._data
 
 
@@ -119,19 +121,20 @@ class TrialRun:
 
     def _train(self, compose: Composer, cache: DatasetCache) -> TrialResult:
         plan = self.sweep_study.plan
-        values = compose.values({**self.parameters, "monitor": plan.objective})
-        values["name"] = f"{plan.name}_{self.trial.number}"
-        if (wandb := values["logger"]["wandb"]) is not None:
-            wandb |= trial_run_options(self.sweep_study, self.trial.number, self.parameters, wandb)
+        config = compose.run_config({**self.parameters, "monitor": plan.objective})
+        config = config.replace(name=f"{plan.name}_{self.trial.number}")
+        if (wandb := config.logger.wandb) is not None:
+            wandb = trial_wandb_config(self.sweep_study, self.trial.number, self.parameters, wandb)
+            config = config.replace(logger=config.logger.replace(wandb=wandb))
         # The trial was pruned, but its process died before it could store that in the study.
         if read_record(self.folder).get("status") == "pruned":
             return TrialResult(TrialState.PRUNED, None, {})
-        data = cache.get(values)
+        data = cache.get(config.data)
         if resumes := self._can_resume():
             # precision=auto may select another precision on this machine.
-            trainer = values["trainer"]
-            trainer["precision"] = read_record(self.folder).get("precision", trainer["precision"])
-        best = training.run(values, self.folder, resumes, data, [self.callback], quiet=True)
+            precision = read_record(self.folder).get("precision", config.trainer.precision)
+            config = config.replace(trainer=config.trainer.replace(precision=precision))
+        best = training.run(config, self.folder, resumes, data, [self.callback], quiet=True)
         notes = {key: best[key] for key in ("epoch",) if key in best}
         if self.callback.final_status == "pruned":
             return TrialResult(TrialState.PRUNED, None, notes)

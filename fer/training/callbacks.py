@@ -197,8 +197,6 @@ class ExponentialAverage(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        if not 0.0 < decay < 1.0:
-            raise FerError(f"ema_decay: expected a number between 0 and 1, e.g. 0.998, got {decay}.")
         super().__init__()
         self.decay, self._steps = decay, 0
         self._exact: list[Tensor] = []

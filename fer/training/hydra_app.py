@@ -18,9 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 from fer.core.command_line import run_command, without_password
 from fer.core.errors import FerError
 from fer.core.paths import CONFIG_DIR
-from fer.training.config import check_config, complete_sources, explain_hydra_error, overridden_keys
-from fer.training.resume import load_stopped_run
-from fer.training.run_folder import run_name
+from fer.training.api import read_overrides, register_resolvers
+from fer.training.overrides import explain_hydra_error
 
 _DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENOSPC,
                 errno.EDQUOT, errno.EFBIG)  # fmt: skip
@@ -32,7 +31,7 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Passwords are removed before anything stores the arguments.
     sys.argv[1:] = map(without_password, sys.argv[1:])
-    OmegaConf.register_new_resolver("run_name", run_name, replace=True, use_cache=True)
+    register_resolvers()
     sys.exit(run_command(_run_app))
 
 
@@ -44,17 +43,12 @@ def train(config: DictConfig) -> dict[str, float]:
     """
     hydra_folder = Path(HydraConfig.get().runtime.output_dir).resolve()
     try:
-        check_config(config)
-        complete_sources(config)
-        values: Any = OmegaConf.to_container(config, resolve=True)
-        folder = hydra_folder
-        if resume := values["resume"] is not None:
-            overridden = overridden_keys(HydraConfig.get().overrides.task)
-            values, folder = load_stopped_run(values, overridden)
+        overrides = list(HydraConfig.get().overrides.task)
+        run_config, folder, resume = read_overrides(config, overrides, hydra_folder)
         # Imports torch, so only after the options have been checked.
         from fer.training.run import run
 
-        return run(values, folder, resume)
+        return run(run_config, folder, resume)
     finally:
         # Hydra creates the folder before the options are checked.
         if hydra_folder.is_dir() and not any(hydra_folder.iterdir()):

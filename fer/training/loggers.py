@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fer.training.config import LoggerConfig, WandbConfig
+
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
     from wandb import Run
@@ -22,22 +24,22 @@ INIT_TIMEOUT, FINISH_TIMEOUT = 20, 300
 
 @contextmanager
 def open_loggers(
-    config: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any]
+    config: LoggerConfig, folder: Path, run_config: Mapping[str, Any]
 ) -> Iterator[list["Logger"]]:
     """Yield the loggers of a run and close them at the end; W&B marks the run as failed after an exception.
 
     Args:
-        config: ``wandb`` (``project``, ``entity``, ``group``, ``tags``; null for none) and ``tensorboard``.
+        config: Which loggers.
         folder: The run folder, where all local files are written.
         run_config: The config that W&B shows for the run.
     """
     loggers: list[Logger] = []
     failed = True
     try:
-        if config.get("tensorboard"):
+        if config.tensorboard:
             loggers.append(_open_tensorboard(folder))
-        if config.get("wandb") is not None:
-            loggers.append(_open_wandb(config["wandb"], folder, run_config))
+        if config.wandb is not None:
+            loggers.append(_open_wandb(config.wandb, folder, run_config))
         yield loggers
         failed = False
     finally:
@@ -51,13 +53,13 @@ def _open_tensorboard(folder: Path) -> "Logger":
     return TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False)
 
 
-def _open_wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any]) -> "Logger":
+def _open_wandb(options: WandbConfig, folder: Path, run_config: Mapping[str, Any]) -> "Logger":
     from pytorch_lightning.loggers import WandbLogger
     from pytorch_lightning.utilities import rank_zero_only
 
     # Of several processes only the first has a W&B run; Lightning gives the others a dummy.
     run: Any = start_wandb(options, folder, run_config) if getattr(rank_zero_only, "rank", 0) == 0 else None
-    return WandbLogger(save_dir=str(folder), project=options["project"], experiment=run)
+    return WandbLogger(save_dir=str(folder), project=options.project, experiment=run)
 
 
 def _close(logger: Any, failed: bool) -> None:
@@ -114,14 +116,13 @@ def _log_to_wandb(logger: Any, path: Path, step: int) -> None:
     logger.experiment.log({"learning_curves": wandb.Image(str(path)), "trainer/global_step": step})
 
 
-def start_wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any]) -> "Run":
+def start_wandb(options: WandbConfig, folder: Path, run_config: Mapping[str, Any]) -> "Run":
     """Start a W&B run: online if logged in and the server answers, else offline. Never prompts.
 
     ``WANDB_MODE`` (``online``, ``offline``, ``disabled``) and ``wandb offline`` are respected.
 
     Args:
-        options: ``project``, ``entity``, ``group`` and ``tags`` of the run. Optional: ``id`` and ``name``,
-            which replace those derived from the folder, and ``config``, which is added to ``run_config``.
+        options: Project, entity, group and tags of the run.
         folder: The run folder; its name is the default name of the W&B run.
         run_config: The config that W&B shows for the run.
     """
@@ -143,17 +144,17 @@ def start_wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[st
     return _init_wandb(options, folder, run_config, mode)
 
 
-def _init_wandb(options: Mapping[str, Any], folder: Path, run_config: Mapping[str, Any], mode: Any) -> "Run":
+def _init_wandb(options: WandbConfig, folder: Path, run_config: Mapping[str, Any], mode: Any) -> "Run":
     import wandb
 
     settings = wandb.Settings(
         mode=mode, console="off", silent=True, init_timeout=INIT_TIMEOUT,
         finish_timeout=FINISH_TIMEOUT, finish_timeout_raises=True,
     )  # fmt: skip
-    names = {key: options[key] for key in ("project", "entity", "group", "tags")}
     run = wandb.init(
-        id=options.get("id") or run_id(folder), resume="allow", name=options.get("name") or folder.name,
-        dir=folder, config={**run_config, **options.get("config", {})}, settings=settings, **names,
+        id=options.id or run_id(folder), resume="allow", name=options.name or folder.name,
+        project=options.project, entity=options.entity, group=options.group, tags=options.tags,
+        dir=folder, config={**run_config, **options.config}, settings=settings,
     )  # fmt: skip
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)

@@ -1,13 +1,13 @@
 """Build the loss that is named in the config, with class weights for imbalanced data."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from fer.core.errors import FerError, did_you_mean
+from fer.core.config import Part
+from fer.core.errors import FerError
 from fer.training.losses import (
     CrossEntropy,
     ExpectedLabels,
@@ -18,6 +18,7 @@ from fer.training.losses import (
     SoftTargets,
     SymmetricCrossEntropy,
 )
+from fer.training.recipe import EffectiveNumberConfig, ImbalanceConfig, LossConfig
 
 # Losses that take class weights.
 WEIGHTED: dict[str, Callable[..., Loss]] = {
@@ -34,52 +35,41 @@ ADJUSTED: dict[str, Callable[..., Loss]] = {
     "logit_adjustment": LogitAdjusted,
 }
 LOSSES = WEIGHTED | ADJUSTED
-IMBALANCE_METHODS = ("none", "class_weights", "effective_number", "oversample")
 
 
 def build_loss(
-    config: Mapping[str, Any],
-    imbalance: Mapping[str, Any],
+    loss: Part,
+    imbalance: Part,
     counts: Sequence[int],
     label_given_vote: Sequence[Sequence[float]] | None = None,
 ) -> Loss:
-    """Build the loss named in the config.
+    """Build a loss.
 
     Args:
-        config: ``name`` (one of `LOSSES`) and the options of that loss.
-        imbalance: ``name`` (one of `IMBALANCE_METHODS`), and ``beta`` for ``effective_number``; the data
-            loader implements ``oversample``.
+        loss: The `LossConfig`, its plain values, or its name.
+        imbalance: The `ImbalanceConfig`, likewise; the data loader implements ``oversample``.
         counts: Training samples of each class, ``(K,)``.
         label_given_vote: Transition matrix for `ExpectedLabels`, ``(K, K)``; None for data without votes.
 
     Raises:
-        FerError: A name or option is unknown, a number is out of range, or both the loss and ``imbalance``
-            correct for imbalance.
+        FerError: An option is invalid, or both the loss and ``imbalance`` correct for imbalance.
     """
-    options = dict(config)
-    name = options.pop("name")
-    _expect_one_of("loss.name", name, LOSSES)
-    weight = _weight(imbalance, counts)
-    if name in ADJUSTED:
-        _check_single_correction(name, imbalance["name"])
+    config, correction = LossConfig.of(loss), ImbalanceConfig.of(imbalance)
+    options = config.options()
+    if config.name in ADJUSTED:
+        _check_single_correction(config.name, correction.name)
         options["counts"] = counts
     else:
-        options["weight"] = weight
-    if name == "expected_labels":
+        options["weight"] = _weight(correction, counts)
+    if config.name == "expected_labels":
         options["label_given_vote"] = label_given_vote
-    try:
-        return LOSSES[name](**options)
-    except TypeError as error:
-        raise FerError(f"loss={name} does not take these options: {error}.") from error
+    return LOSSES[config.name](**options)
 
 
-def _weight(imbalance: Mapping[str, Any], counts: Sequence[int]) -> Tensor | None:
-    _expect_one_of("imbalance.name", imbalance["name"], IMBALANCE_METHODS)
-    if imbalance["name"] == "class_weights":
-        return class_weights(counts)
-    if imbalance["name"] == "effective_number":
-        return effective_number_weights(counts, imbalance["beta"])
-    return None
+def _weight(imbalance: ImbalanceConfig, counts: Sequence[int]) -> Tensor | None:
+    if isinstance(imbalance, EffectiveNumberConfig):
+        return effective_number_weights(counts, imbalance.beta)
+    return class_weights(counts) if imbalance.name == "class_weights" else None
 
 
 def _check_single_correction(loss: str, imbalance: str) -> None:
@@ -88,12 +78,6 @@ def _check_single_correction(loss: str, imbalance: str) -> None:
             f"imbalance={imbalance}: expected none with loss={loss}, which already corrects for class "
             "imbalance. Use imbalance=none, or another loss."
         )
-
-
-def _expect_one_of(key: str, value: str, options: Mapping[str, Any] | Sequence[str]) -> None:
-    if value not in options:
-        hint = did_you_mean(str(value), options)
-        raise FerError(f"{key}: expected one of {', '.join(options)}, got {value!r}.{hint}")
 
 
 def class_weights(counts: Sequence[int]) -> Tensor:
@@ -124,12 +108,7 @@ def effective_number_weights(counts: Sequence[int], beta: float) -> Tensor:
 
     Returns:
         float32 ``(K,)``; 0 for a class without samples.
-
-    Raises:
-        FerError: ``beta`` is out of range.
     """
-    if not 0.0 <= beta < 1.0:
-        raise FerError(f"imbalance.beta: expected a number in [0, 1), e.g. 0.999, got {beta}.")
     samples = torch.as_tensor(counts, dtype=torch.float64)
     return _normalised_inverse((1.0 - beta**samples) / (1.0 - beta), counts)
 

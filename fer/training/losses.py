@@ -3,14 +3,11 @@
 `SoftTargets` and `ExpectedLabels` train on the votes of several annotators.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the usual alias
-
-from fer.core.errors import FerError
 
 # A smaller sum of votes counts as no votes.
 _MIN_VOTES = 1e-6
@@ -41,8 +38,6 @@ class Loss(nn.Module):
     def __init__(self, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
         """Store the weights as a non-persistent buffer; a checkpoint has the counts to recompute them."""
         super().__init__()
-        if not 0.0 <= label_smoothing < 1.0:
-            raise FerError(f"loss.label_smoothing: expected a number in [0, 1), got {label_smoothing}.")
         self.label_smoothing = label_smoothing
         self.register_buffer("weight", weight, persistent=False)
 
@@ -89,15 +84,11 @@ class Focal(Loss):
         gamma: Focusing parameter, 0 or more; 0 is cross-entropy.
         weight: As for `Loss`.
         label_smoothing: As for `Loss`.
-
-    Raises:
-        FerError: A number is out of range.
     """
 
     def __init__(self, gamma: float, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
         """Store gamma."""
         super().__init__(weight, label_smoothing)
-        _check_option(gamma >= 0.0, "gamma", "a number of at least 0", gamma)
         self.gamma = gamma
 
     def class_losses(self, logits: Tensor) -> Tensor:
@@ -120,9 +111,6 @@ class LogitAdjusted(Loss):
             logarithm finite.
         tau: Strength, 0 or more; 0 is cross-entropy.
         label_smoothing: As for `Loss`.
-
-    Raises:
-        FerError: A number is out of range.
     """
 
     offsets: Tensor
@@ -130,7 +118,6 @@ class LogitAdjusted(Loss):
     def __init__(self, counts: Sequence[int], tau: float, label_smoothing: float = 0.0) -> None:
         """Compute the offsets."""
         super().__init__(label_smoothing=label_smoothing)
-        _check_option(tau >= 0.0, "tau", "a number of at least 0", tau)
         samples = torch.as_tensor(counts, dtype=torch.float32).clamp(min=1)
         self.register_buffer("offsets", tau * (samples / samples.sum()).log(), persistent=False)
 
@@ -148,15 +135,11 @@ class GeneralisedCrossEntropy(Loss):
         q: Robustness to noisy labels, in (0, 1]; a larger q gives less weight to unlikely labels.
         weight: As for `Loss`.
         label_smoothing: As for `Loss`.
-
-    Raises:
-        FerError: A number is out of range.
     """
 
     def __init__(self, q: float, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
         """Store q."""
         super().__init__(weight, label_smoothing)
-        _check_option(0.0 < q <= 1.0, "q", "a number in (0, 1]", q)
         self.q = q
 
     def class_losses(self, logits: Tensor) -> Tensor:
@@ -176,9 +159,6 @@ class SymmetricCrossEntropy(Loss):
         log_zero: The constant A, below 0.
         weight: As for `Loss`.
         label_smoothing: As for `Loss`.
-
-    Raises:
-        FerError: A number is out of range.
     """
 
     def __init__(
@@ -191,9 +171,6 @@ class SymmetricCrossEntropy(Loss):
     ) -> None:
         """Store the parameters."""
         super().__init__(weight, label_smoothing)
-        _check_option(alpha >= 0.0, "alpha", "a number of at least 0", alpha)
-        _check_option(beta >= 0.0, "beta", "a number of at least 0", beta)
-        _check_option(log_zero < 0.0, "log_zero", "a number below 0", log_zero)
         self.alpha, self.beta, self.log_zero = alpha, beta, log_zero
 
     def class_losses(self, logits: Tensor) -> Tensor:
@@ -247,9 +224,6 @@ class ExpectedLabels(CrossEntropy):
             each vote as the label of the same name.
         weight: As for `Loss`.
         label_smoothing: As for `Loss`.
-
-    Raises:
-        FerError: A number is out of range.
     """
 
     needs_votes = True
@@ -264,7 +238,6 @@ class ExpectedLabels(CrossEntropy):
     ) -> None:
         """Store the fraction and the matrix."""
         super().__init__(weight, label_smoothing)
-        _check_option(0.0 <= vote_share <= 1.0, "vote_share", "a number in [0, 1]", vote_share)
         self.vote_share = vote_share
         table = None if label_given_vote is None else torch.tensor(label_given_vote, dtype=torch.float32)
         self.register_buffer("label_given_vote", table, persistent=False)
@@ -286,9 +259,3 @@ def _at_least_float32(logits: Tensor) -> Tensor:
 def _to_distribution(target: Tensor, like: Tensor) -> Tensor:
     """Return labels ``(B,)`` or distributions ``(B, K)`` as distributions with the dtype of ``like``."""
     return (target if target.ndim == 2 else F.one_hot(target, like.shape[1])).to(like.dtype)
-
-
-def _check_option(is_valid: bool, key: str, expected: str, value: float) -> None:
-    """Raise a FerError that names the option unless ``is_valid`` and ``value`` is finite."""
-    if not (is_valid and math.isfinite(value)):
-        raise FerError(f"loss.{key}: expected {expected}, got {value}.")

@@ -12,12 +12,17 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the usual alias
 from torchvision.transforms import v2
 
-from fer.core.errors import FerError, did_you_mean
-from fer.core.labels import LabelSpace, from_dict
-from fer.models import build_model
+from fer.core.config import Part
+from fer.core.errors import FerError
+from fer.core.labels import LabelSpace, from_dict, to_dict
+from fer.data.datamodule import EmotionDataModule
+from fer.models.config import AttentionConfig, ModelConfig
+from fer.models.factory import build_model
+from fer.training.config import RunConfig
 from fer.training.loss_factory import build_loss
 from fer.training.metrics import build_metrics, scalar_metrics
 from fer.training.optim import SAM, build_optimizer, build_scheduler
+from fer.training.recipe import ImbalanceConfig, LossConfig, MixConfig, OptimizerConfig, SchedulerConfig
 
 Batch = Mapping[str, Tensor]
 MIXES = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
@@ -26,42 +31,114 @@ MIXES = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
 class EmotionModule(pl.LightningModule):
     """Train and validate an emotion classifier.
 
-    All arguments are plain values, so that a checkpoint can store them and loads with ``weights_only=True``.
+    Each part is a config, its plain values, or its name: one of Hydra's choices (the files of ``conf/``) or,
+    for ``model`` and ``optimizer``, a name of timm. A checkpoint stores plain values only, so that it loads
+    with ``weights_only=True`` and `fer.load_checkpoint`.
 
     Args:
-        config: The resolved run config. ``model``, ``attention``, ``loss``, ``imbalance``, ``mix``,
-            ``optimizer``, ``scheduler``, ``monitor``, ``seed`` and ``channels_last`` are used.
-        labels: Label space as ``{"name": str, "names": list[str]}``.
+        model: The network; its name, or `fer.models.config.ModelConfig`.
+        attention: The attention on its feature map.
+        labels: Label space of the data, such as ``EmotionDataModule.labels``.
+        loss, imbalance, mix, scheduler: As in the config of fer-train.
+        optimizer: Likewise; ``lr`` and ``weight_decay`` replace its values.
+        monitor: Metric that ``scheduler=plateau`` watches.
+        seed: Seed of `Mix`.
+        image_channels: Channels of the images, 1 or 3.
+        config: The complete config of a run, in place of all of the above but ``labels`` and
+            ``image_channels``.
         train_counts: Training samples of each emotion, ``(K,)``, for class weights.
-        image_channels: Channels of the images from the DataModule, 1 or 3.
         manifest: Manifest of the data, split by split; it is stored in the checkpoint.
         label_given_vote: P(label | vote), ``(K, K)``, for ``loss=expected_labels``.
+
+    The last three are taken from the `EmotionDataModule` at the start of a fit, unless they are given.
+
+    Raises:
+        FerError: A value is invalid; the message names its key.
+
+    Example:
+        >>> from fer.core.labels import SPACES
+        >>> module = EmotionModule("fast_cnn", "spatial", labels=SPACES["fer7"], optimizer="adamw", lr=1e-3)
+        >>> module(torch.zeros(2, 1, 48, 48)).shape
+        torch.Size([2, 7])
     """
 
     def __init__(
         self,
-        config: dict[str, Any],
-        labels: dict[str, Any],
-        train_counts: list[int],
-        image_channels: int,
-        manifest: dict[str, Any],
+        model: Part = "fast_cnn",
+        attention: Part = "none",
+        *,
+        labels: LabelSpace | Mapping[str, Any],
+        loss: Part = "cross_entropy",
+        imbalance: Part = "none",
+        mix: Part = "none",
+        optimizer: Part = "adamw",
+        lr: float | None = None,
+        weight_decay: float | None = None,
+        scheduler: Part = "cosine",
+        monitor: str = "val/accuracy",
+        seed: int = 0,
+        image_channels: int = 1,
+        config: RunConfig | Mapping[str, Any] | None = None,
+        train_counts: list[int] | None = None,
+        manifest: dict[str, Any] | None = None,
         label_given_vote: list[list[float]] | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(logger=False)
-        self.config = config
-        self.labels: LabelSpace = from_dict(labels)
-        self.model = build_model(
-            {**config["model"], "attention": config["attention"]}, len(self.labels), image_channels
+        if config is None:
+            rates = {"lr": lr, "weight_decay": weight_decay}
+            parts = {"model": ModelConfig.of(model), "attention": AttentionConfig.of(attention),
+                     "loss": LossConfig.of(loss), "imbalance": ImbalanceConfig.of(imbalance),
+                     "optimizer": _with_rates(OptimizerConfig.of(optimizer), rates),
+                     "scheduler": SchedulerConfig.of(scheduler), "mix": MixConfig.of(mix)}  # fmt: skip
+            config = RunConfig.from_dict({**parts, "monitor": monitor, "seed": seed})
+        self.config = RunConfig.of(config)
+        self.labels: LabelSpace = labels if isinstance(labels, LabelSpace) else from_dict(labels)
+        self.save_hyperparameters(
+            {
+                "config": self.config.to_dict(),
+                "labels": to_dict(self.labels),
+                "train_counts": train_counts,
+                "image_channels": image_channels,
+                "manifest": manifest,
+                "label_given_vote": label_given_vote,
+            },
+            logger=False,
         )
+        self.model = build_model(self.config.model, len(self.labels), image_channels, self.config.attention)
         if hasattr(self.model.backbone, "stem"):
             # The stem that ``auto`` resolved to; a later version may choose another.
             self.hparams["stem"] = self.model.backbone.stem
-        self.loss = build_loss(config["loss"], config["imbalance"], train_counts, label_given_vote)
-        self.mix = build_mix(config["mix"], len(self.labels), config["seed"])
+        self._build_loss()
+        self.mix = build_mix(self.config.mix, len(self.labels), self.config.seed)
         self.metrics = build_metrics(len(self.labels))
-        self.memory_format = torch.channels_last if config["channels_last"] else torch.contiguous_format
+        is_last = self.config.channels_last
+        self.memory_format = torch.channels_last if is_last else torch.contiguous_format
         self.model.to(memory_format=self.memory_format)
+
+    def _build_loss(self) -> None:
+        counts = self.hparams["train_counts"] or [1] * len(self.labels)
+        votes = self.hparams["label_given_vote"]
+        self.loss = build_loss(self.config.loss, self.config.imbalance, counts, votes)
+
+    def setup(self, stage: str) -> None:
+        """Take counts and manifest from the data module, unless they were given.
+
+        Raises:
+            FerError: The data have another number of channels or other labels than the module.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        if stage != "fit" or self.hparams["manifest"] is not None or not isinstance(data, EmotionDataModule):
+            return
+        for key, expected, got in (
+            ("image_channels", data.image_channels, self.hparams["image_channels"]),
+            ("labels", data.labels.names, self.labels.names),
+        ):
+            if expected != got:
+                raise FerError(f"{key}: expected {expected}, as in the data, got {got}. Set {key}=dm.{key}.")
+        config = {**self.hparams["config"], "datamodule": data.config and data.config.to_dict()}
+        found = {"config": config, "train_counts": data.train_counts, "manifest": data.manifest}
+        self.hparams.update(found | {"label_given_vote": data.label_given_vote})
+        self._build_loss()
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits ``(B, K)`` for float images ``(B, C, S, S)`` in [0, 1]."""
@@ -138,23 +215,25 @@ class EmotionModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Build optimizer and learning-rate schedule from the config and the number of training steps."""
-        optimizer = build_optimizer(self.model, self._optimizer_options())
+        optimizer = build_optimizer(self.model, self._optimizer_config())
         total = int(self.trainer.estimated_stepping_batches)
         per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
-        schedule = build_scheduler(
-            optimizer, self.config["scheduler"], total, per_epoch, self.config["monitor"]
-        )
+        schedule = build_scheduler(optimizer, self.config.scheduler, total, per_epoch, self.config.monitor)
         if "monitor" in schedule:
             # The monitored metric exists only after epochs with a validation.
             schedule["frequency"] = self.trainer.check_val_every_n_epoch or 1
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
-    def _optimizer_options(self) -> dict[str, Any]:
-        """Return the optimizer options, without ``fused`` where Lightning could not clip gradients."""
-        options = dict(self.config["optimizer"])
+    def _optimizer_config(self) -> OptimizerConfig:
+        """Return the optimizer's config, without ``fused`` where Lightning could not clip gradients."""
+        config = self.config.optimizer
         if self.trainer.gradient_clip_val and isinstance(self.trainer.precision_plugin, MixedPrecision):
-            options.pop("fused", None)
-        return options
+            return config.without("fused")
+        return config
+
+
+def _with_rates(config: OptimizerConfig, rates: Mapping[str, float | None]) -> OptimizerConfig:
+    return config.replace(**{name: rate for name, rate in rates.items() if rate is not None})
 
 
 class Mix:
@@ -173,23 +252,12 @@ class Mix:
         seed: Seed of the random numbers.
         alpha: Both parameters of the Beta distribution of the mixing ratio, above 0.
         probability: Probability that a batch is mixed, 0 to 1.
-
-    Raises:
-        FerError: The name is unknown, or a number is out of range.
     """
 
     def __init__(
         self, name: str, num_classes: int, seed: int, alpha: float = 1.0, probability: float = 1.0
     ) -> None:
-        """Check and store the options."""
-        if name != "none" and name not in MIXES:
-            known = ("none", *MIXES)
-            hint = did_you_mean(str(name), known)
-            raise FerError(f"mix.name: expected one of {', '.join(known)}, got {name!r}.{hint}")
-        if not alpha > 0.0:
-            raise FerError(f"mix.alpha: expected a number above 0, got {alpha}.")
-        if not 0.0 <= probability <= 1.0:
-            raise FerError(f"mix.probability: expected a number in [0, 1], got {probability}.")
+        """Store the options."""
         self.transform = None if name == "none" else MIXES[name](alpha=alpha, num_classes=num_classes)
         self.probability, self.seed = probability, seed
 
@@ -215,6 +283,7 @@ class Mix:
         return mixed
 
 
-def build_mix(config: Mapping[str, Any], num_classes: int, seed: int) -> Mix:
-    """Build a `Mix` from ``{"name": ..., "alpha": ..., "probability": ...}``; ``none`` needs only a name."""
-    return Mix(num_classes=num_classes, seed=seed, **config)
+def build_mix(config: Part, num_classes: int, seed: int) -> Mix:
+    """Build a `Mix` from a `MixConfig`, its plain values, or its name."""
+    config = MixConfig.of(config)
+    return Mix(config.name, num_classes, seed, **config.options())

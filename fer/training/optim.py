@@ -1,7 +1,7 @@
 """Optimizers by name (timm's, Muon, SAM), and learning-rate schedules by name (torch's)."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,40 +12,48 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as lrs
 
+from fer.core.config import Part
 from fer.core.errors import FerError, did_you_mean
 from fer.training.metrics import monitor_mode
 from fer.training.muon import Muon
+from fer.training.recipe import (
+    ConstantConfig,
+    CosineConfig,
+    OneCycleConfig,
+    OptimizerConfig,
+    PlateauConfig,
+    SchedulerConfig,
+    StepConfig,
+)
 
 
-def build_optimizer(model: nn.Module, config: Mapping[str, Any]) -> Optimizer:
+def build_optimizer(model: nn.Module, optimizer: Part) -> Optimizer:
     """Build an optimizer; weight decay is not applied to norms and biases.
 
     Args:
         model: Its trainable parameters are optimised.
-        config: ``name`` as in ``timm.optim.list_optimizers()``, ``lr``, ``weight_decay`` and other options of
-            that optimizer (``momentum``, ``betas``, …). With ``layer_decay`` in (0, 1] a layer ``d`` layers
-            below the head has the learning rate ``lr * layer_decay ** d`` (BEiT, Bao et al. 2022,
+        optimizer: The `OptimizerConfig`, its plain values, or its name. With ``layer_decay`` a layer ``d``
+            layers below the head has the learning rate ``lr * layer_decay ** d`` (BEiT, Bao et al. 2022,
             https://arxiv.org/abs/2106.08254); layers are those of ``model.group_matcher``. With the name
             ``sam``, ``base`` is the name of the base optimizer (``adamw``), and ``rho`` (0.05) is for `SAM`.
 
     Raises:
         FerError: timm has no optimizer of that name, or it does not accept one of the options.
     """
-    options = dict(config)
-    name = options.pop("name")
-    if name == "sam":
+    config = OptimizerConfig.of(optimizer)
+    options = config.options()
+    if config.name == "sam":
         base, rho = options.pop("base", "adamw"), options.pop("rho", 0.05)
         _check_known("optimizer.base", base)
-        return SAM(build_optimizer(model, {"name": base, **options}), model, rho)
-    _check_known("optimizer.name", name)
-    _check_layer_decay(options.get("layer_decay"))
+        return SAM(build_optimizer(model, OptimizerConfig.from_dict({"name": base, **options})), model, rho)
+    _check_known("optimizer.name", config.name)
     try:
-        optimizer = create_optimizer_v2(model, opt=name, **options)
+        built = create_optimizer_v2(model, opt=config.name, **options)
     except (AssertionError, ImportError, IndexError, TypeError, ValueError) as error:
-        raise FerError(f"optimizer={name}: invalid options: {error}") from error
-    if name == "muon":
-        optimizer = Muon(optimizer.param_groups, **optimizer.defaults)
-    return _scale_rates(optimizer)
+        raise FerError(f"optimizer={config.name}: invalid options: {error}") from error
+    if config.name == "muon":
+        built = Muon(built.param_groups, **built.defaults)
+    return _scale_rates(built)
 
 
 def _check_known(key: str, name: str) -> None:
@@ -57,11 +65,6 @@ def _check_known(key: str, name: str) -> None:
             f"{key}: expected an optimizer that uses first derivatives only, got adahessian, which needs "
             "second derivatives. Choose another one."
         )
-
-
-def _check_layer_decay(decay: object) -> None:
-    if decay is not None and not (isinstance(decay, int | float) and 0.0 < decay <= 1.0):
-        raise FerError(f"optimizer.layer_decay: expected null or a factor in (0, 1], got {decay!r}.")
 
 
 def _scale_rates(optimizer: Optimizer) -> Optimizer:
@@ -184,17 +187,17 @@ class SAM(Optimizer):
                 norm.track_running_stats = True
 
 
-def _constant(optimizer: Optimizer, config: Mapping[str, Any], *_: int) -> lrs.LRScheduler:
+def _constant(optimizer: Optimizer, config: ConstantConfig, *_: int) -> lrs.LRScheduler:
     return lrs.ConstantLR(optimizer, factor=1.0)
 
 
-def _cosine(optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, _: int) -> lrs.LRScheduler:
+def _cosine(optimizer: Optimizer, config: CosineConfig, total_steps: int, _: int) -> lrs.LRScheduler:
     """Linear warm-up, then cosine decay to ``final_share`` of the peak.
 
     Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
     """
-    warmup = max(1, round(config["warmup_share"] * total_steps))
-    length, floor = max(1, total_steps - warmup), config["final_share"]
+    warmup = max(1, round(config.warmup_share * total_steps))
+    length, floor = max(1, total_steps - warmup), config.final_share
     up = lrs.LinearLR(optimizer, start_factor=1.0 / (warmup + 1), total_iters=warmup)
     # A factor keeps the ratios between the rates of the layers; CosineAnnealingLR has one minimum for all.
     down = lrs.LambdaLR(
@@ -203,35 +206,33 @@ def _cosine(optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, _
     return lrs.SequentialLR(optimizer, [up, down], milestones=[warmup])
 
 
-def _onecycle(optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, _: int) -> lrs.LRScheduler:
+def _onecycle(optimizer: Optimizer, config: OneCycleConfig, total_steps: int, _: int) -> lrs.LRScheduler:
     """Warm-up, then decay to almost zero (1cycle, Smith & Topin 2018, https://arxiv.org/abs/1708.07120)."""
     return lrs.OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
         total_steps=max(2, total_steps),
-        pct_start=config["warmup_share"],
-        anneal_strategy=config["anneal"],
+        pct_start=config.warmup_share,
+        anneal_strategy=config.anneal,
         cycle_momentum=False,
-        div_factor=config["div_factor"],
-        final_div_factor=config["final_div_factor"],
+        div_factor=config.div_factor,
+        final_div_factor=config.final_div_factor,
     )
 
 
-def _plateau(optimizer: Optimizer, config: Mapping[str, Any], monitor: str) -> dict[str, Any]:
+def _plateau(optimizer: Optimizer, config: PlateauConfig, monitor: str) -> dict[str, Any]:
     mode = monitor_mode(monitor)
     scheduler = lrs.ReduceLROnPlateau(
-        optimizer, mode=mode, factor=config["factor"], patience=config["patience"], threshold=0.0
+        optimizer, mode=mode, factor=config.factor, patience=config.patience, threshold=0.0
     )
     return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
 
 
 def _step(
-    optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, steps_per_epoch: int
+    optimizer: Optimizer, config: StepConfig, total_steps: int, steps_per_epoch: int
 ) -> lrs.LRScheduler:
-    if config["every_epochs"] <= 0:
-        raise ValueError(f"every_epochs must be positive, got {config['every_epochs']}")
-    every = max(1, round(config["every_epochs"] * steps_per_epoch))
-    return lrs.StepLR(optimizer, step_size=every, gamma=config["gamma"])
+    every = max(1, round(config.every_epochs * steps_per_epoch))
+    return lrs.StepLR(optimizer, step_size=every, gamma=config.gamma)
 
 
 SCHEDULES: dict[str, Callable[..., Any]] = {
@@ -239,33 +240,29 @@ SCHEDULES: dict[str, Callable[..., Any]] = {
     "step": _step,
     "cosine": _cosine,
     "onecycle": _onecycle,
-    "plateau": _plateau,
 }
 
 
 def build_scheduler(
-    optimizer: Optimizer, config: Mapping[str, Any], total_steps: int, steps_per_epoch: int, monitor: str
+    optimizer: Optimizer, schedule: Part, total_steps: int, steps_per_epoch: int, monitor: str
 ) -> dict[str, Any]:
     """Build a schedule in the shape that Lightning's ``configure_optimizers`` returns.
 
     Args:
         optimizer: Its learning rate is the peak of the schedule.
-        config: ``name`` (one of `SCHEDULES`) and the options of that schedule.
+        schedule: The `SchedulerConfig`, its plain values, or its name.
         total_steps: Optimizer steps of the training.
         steps_per_epoch: Optimizer steps of an epoch.
         monitor: Metric that ``plateau`` watches.
 
     Raises:
-        FerError: The name is unknown, or an option is out of range.
+        FerError: An option is invalid, or torch refuses a combination.
     """
-    name = config["name"]
-    if name not in SCHEDULES:
-        hint = did_you_mean(name, SCHEDULES)
-        raise FerError(f"scheduler.name: expected one of {', '.join(SCHEDULES)}, got {name!r}.{hint}")
+    config = SchedulerConfig.of(schedule)
+    if isinstance(config, PlateauConfig):
+        return _plateau(optimizer, config, monitor)
     try:
-        if name == "plateau":
-            return _plateau(optimizer, config, monitor)
-        scheduler = SCHEDULES[name](optimizer, config, total_steps, steps_per_epoch)
+        scheduler = SCHEDULES[config.name](optimizer, config, total_steps, steps_per_epoch)
     except (TypeError, ValueError, ZeroDivisionError) as error:
-        raise FerError(f"scheduler={name}: invalid options: {error}") from error
+        raise FerError(f"scheduler={config.name}: invalid options: {error}") from error
     return {"scheduler": scheduler, "interval": "step"}

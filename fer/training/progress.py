@@ -27,7 +27,7 @@ from fer.analysis.plots.training import plot_learning_curves, plot_per_emotion
 from fer.core.labels import LabelSpace
 from fer.data.datamodule import EmotionDataModule
 from fer.data.duplicates import format_summary
-from fer.models import count_parameters
+from fer.models.factory import count_parameters
 from fer.training.metrics import PER_EMOTION
 from fer.training.module import EmotionModule
 from fer.training.recorder import SELECTION, RunRecorder
@@ -206,9 +206,9 @@ def print_header(
 ) -> None:
     """Print model, data and precision before the first epoch."""
     sizes = ", ".join(f"{len(rows):,} {role}" for role, rows in datamodule.rows.items())
-    model = module.config["model"]
+    model = module.config.model
     print(
-        f"{model['name']}, {count_parameters(module.model):,} parameters, {model['image_size']} px, "
+        f"{model.name}, {count_parameters(module.model):,} parameters, {model.image_size} px, "
         f"{trainer.precision}; {datamodule.data.source}: {sizes} images",
         flush=True,
     )

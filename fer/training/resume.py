@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
 
-import yaml
-
+from fer.core.config import flatten
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
-from fer.training.run_folder import read_record
+from fer.training.config import RunConfig
+from fer.training.run_folder import read_config, read_record
 
 # Options that may differ when a run is resumed; the manifest identifies the data, wherever it is stored.
 CHANGEABLE_KEYS = ("resume", "output_dir", "name", "datamodule.path")
 _MISSING = object()
 
 
-def load_stopped_run(config: Mapping[str, Any], overridden: Iterable[str]) -> tuple[dict[str, Any], Path]:
+def load_stopped_run(config: RunConfig, overridden: Iterable[str]) -> tuple[RunConfig, Path]:
     """Return the config and the folder of the run to resume.
 
     The stored config is used. Options on the command line may repeat its values, but not change them.
@@ -29,18 +29,21 @@ def load_stopped_run(config: Mapping[str, Any], overridden: Iterable[str]) -> tu
     Raises:
         FerError: The folder is not a run, its run has finished, or options differ from its config.
     """
-    folder = expand_user(config["resume"]).resolve()
-    stored = _read_config(folder)
+    assert config.resume is not None
+    folder = expand_user(config.resume).resolve()
+    stored = read_config(folder, f"resume={folder}")
     _check_unfinished(folder)
-    if differences := sorted(_differences(stored, config, list(overridden)), key=_nested_last):
+    if differences := sorted(
+        _differences(stored.to_dict(), config.to_dict(), list(overridden)), key=_nested_last
+    ):
         shown = "; ".join(differences[:5])
         shown += f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
         raise FerError(
             f"resume={folder}: expected the options of the run's config.yaml, got other values: {shown}. "
             "Remove these options to resume the run, or remove resume to start a new run."
         )
-    if (path := _flatten(config).get("datamodule.path")) and "datamodule.path" in overridden:
-        stored["datamodule"]["path"] = path
+    if "datamodule.path" in overridden and (path := getattr(config.data, "path", None)):
+        stored = stored.with_path(path)
     return stored, folder
 
 
@@ -129,23 +132,6 @@ def check_same_stem(trained: object, current: object, checkpoint: Path) -> None:
         )
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.yaml"
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FerError(
-            f"resume={folder}: expected a run folder with a config.yaml, but {path} cannot be read. Use the "
-            "folder that fer-train printed."
-        ) from error
-    if not isinstance(config, dict) or not {"datamodule", "model", "trainer"} <= config.keys():
-        raise FerError(
-            f"resume={folder}: expected the config of a run in {path.name}, got something else. Use the "
-            "folder that fer-train printed."
-        )
-    return config
-
-
 def _check_unfinished(folder: Path) -> None:
     if read_record(folder).get("status") == "finished":
         raise FerError(
@@ -158,7 +144,7 @@ def _differences(
     stored: Mapping[str, Any], config: Mapping[str, Any], overridden: list[str]
 ) -> Iterable[str]:
     """Yield ``key old -> new`` for each overridden key whose value differs."""
-    before, now = _flatten(stored), _flatten(config)
+    before, now = flatten(stored), flatten(config)
     for key in before.keys() | now.keys():
         is_overridden = any(name in ("", key) or key.startswith(f"{name}.") for name in overridden)
         old, new = before.get(key, _MISSING), now.get(key, _MISSING)
@@ -174,12 +160,3 @@ def _nested_last(difference: str) -> tuple[int, str]:
 
 def _format_value(value: Any) -> str:
     return "(none)" if value is _MISSING else json.dumps(value, default=str)
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return dotted key -> value; an empty group has no key."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        key = f"{prefix}{name}"
-        flat |= _flatten(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
-    return flat

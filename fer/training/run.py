@@ -3,9 +3,9 @@
 import logging
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
@@ -13,15 +13,11 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from fer.analysis.plots.images import plot_image_grid
 from fer.analysis.plots.style import save_figure
-from fer.core import labels
-from fer.data import splits
-from fer.data.augment import AugmentationConfig
-from fer.data.datamodule import EmotionDataModule
-from fer.data.dataset import EmotionData
-from fer.data.duplicates import check_duplicates, write_report
-from fer.data.readers.factory import read_dataset
+from fer.data.datamodule import EmotionDataModule, RunData, read_data
+from fer.data.duplicates import write_report
 from fer.models.backbone import probe
 from fer.models.checkpoint import load_checkpoint
+from fer.training.config import LoggerConfig, RunConfig
 from fer.training.loggers import log_plots, log_status, open_loggers
 from fer.training.metrics import check_monitor_emotion
 from fer.training.module import EmotionModule
@@ -32,25 +28,9 @@ from fer.training.run_folder import command_line, environment, read_record, writ
 from fer.training.trainer import build_trainer, check_compatibility, explain_fit_error
 from fer.training.transfer import load_initial_weights
 
-Config = Mapping[str, Any]
-
-
-class RunData(NamedTuple):
-    """A data set with its duplicates and manifest, which take seconds to compute.
-
-    Attributes:
-        dataset: Images, labels and splits.
-        duplicates: As `fer.data.duplicates.duplicate_report` returns it; None if not searched for.
-        manifest: As `fer.data.splits.manifest` returns it.
-    """
-
-    dataset: EmotionData
-    duplicates: dict[str, Any] | None
-    manifest: dict[str, Any]
-
 
 def run(
-    config: dict[str, Any],
+    config: RunConfig,
     folder: Path,
     resume: bool = False,
     data: RunData | None = None,
@@ -62,7 +42,7 @@ def run(
     Of several processes only the first writes and prints.
 
     Args:
-        config: The resolved config as in ``conf/train.yaml``, plain values.
+        config: The config of the run.
         folder: The existing folder for all files of the run.
         resume: Resume the run in the folder.
         data: The result of `read_data` for this config, if it was read before.
@@ -77,12 +57,12 @@ def run(
         FerError: The data or an option is wrong, or the loss became NaN.
     """
     _silence_lightning()
-    pl.seed_everything(config["seed"], workers=True, verbose=False)
-    data = data or read_data(config)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    data = data or read_data(config.data)
     datamodule = build_datamodule(config, data)
     checkpoint = last_checkpoint(folder) if resume else None
-    module = _build_module(config, datamodule, data.manifest, checkpoint)
-    recorder = RunRecorder(folder / "metrics.csv", config["monitor"])
+    module = _build_module(config, datamodule, checkpoint)
+    recorder = RunRecorder(folder / "metrics.csv", config.monitor)
     # Built without loggers first, so that options that the Trainer rejects raise before anything is written.
     dry_trainer = build_trainer(config, folder, [], recorder, module.model)
     before = read_record(folder) if resume else {}
@@ -91,8 +71,9 @@ def run(
         check_same_devices(before, devices, folder)
         check_same_data(before["manifest"], module.hparams["manifest"], folder)
     _write_start(config, folder, datamodule, quiet)
-    logger_config = {} if config["trainer"]["fast_dev_run"] else config["logger"]
-    with open_loggers(logger_config, folder, {**config, "manifest": module.hparams["manifest"]}) as loggers:
+    logger_config = LoggerConfig() if config.trainer.fast_dev_run else config.logger
+    shown = {**config.to_dict(), "manifest": module.hparams["manifest"]}
+    with open_loggers(logger_config, folder, shown) as loggers:
         trainer = build_trainer(config, folder, loggers, recorder, module.model, callbacks, quiet)
         if not quiet:
             print_header(module, datamodule, trainer, checkpoint)
@@ -102,56 +83,41 @@ def run(
     return recorder.best or {}
 
 
-def read_data(config: Mapping[str, Any]) -> RunData:
-    """Read the data set of a config, and search it for duplicates."""
-    complete = read_dataset(config["datamodule"])
-    dataset, duplicates = check_duplicates(complete, config["datamodule"]["drop_leaks"])
-    return RunData(dataset, duplicates, splits.manifest(dataset, full_data=complete))
-
-
-def build_datamodule(config: Mapping[str, Any], data: RunData) -> EmotionDataModule:
+def build_datamodule(config: RunConfig, data: RunData) -> EmotionDataModule:
     """Build the DataModule of a config."""
-    options = config["datamodule"]
     return EmotionDataModule(
-        data.dataset,
-        batch_size=options["batch_size"],
-        eval_batch_size=options["eval_batch_size"],
-        image_size=config["model"]["image_size"],
-        augmentation=AugmentationConfig(**config["augmentation"]),
-        progressive=config["progressive"],
-        seed=config["seed"],
-        oversample=config["imbalance"]["name"] == "oversample",
-        duplicates=data.duplicates,
-        workers=options.get("workers", 0),
+        data,
+        image_size=config.model.image_size,
+        augmentation=config.augmentation,
+        progressive=config.progressive,
+        seed=config.seed,
+        oversample=config.imbalance.name == "oversample",
+        config=config.data,
     )
 
 
-def _build_module(
-    config: dict[str, Any],
-    datamodule: EmotionDataModule,
-    manifest: dict[str, Any],
-    checkpoint: Path | None,
-) -> EmotionModule:
-    label_space = labels.to_dict(datamodule.data.labels)
-    counts, channels = datamodule.train_counts, datamodule.image_channels
+def _build_module(config: RunConfig, datamodule: EmotionDataModule, checkpoint: Path | None) -> EmotionModule:
     # A resumed run loads its weights from the checkpoint, so pretrained ones are not needed.
-    model_config = config["model"] if checkpoint is None else {**config["model"], "pretrained": False}
+    build_config = (
+        config if checkpoint is None else config.replace(model=config.model.replace(pretrained=False))
+    )
     module = EmotionModule(
-        {**config, "model": model_config},
-        label_space,
-        counts,
-        channels,
-        manifest,
-        datamodule.label_given_vote,
+        config=build_config,
+        labels=datamodule.labels,
+        image_channels=datamodule.image_channels,
+        train_counts=datamodule.train_counts,
+        manifest=datamodule.manifest,
+        label_given_vote=datamodule.label_given_vote,
     )
     # The stored config keeps the original value of pretrained.
-    module.config = module.hparams["config"] = config
-    check_monitor_emotion(config["monitor"], module.labels)
+    module.config = config
+    module.hparams["config"] = config.to_dict()
+    check_monitor_emotion(config.monitor, module.labels)
     check_compatibility(config, module, datamodule)
     # Raises FerError for an image size that the network cannot process.
-    for _, size in config["progressive"]:
-        probe(module.model, (datamodule.image_channels, size, size))
-    _load_weights(module, manifest, checkpoint)
+    for _, size in config.progressive:
+        probe(module.model, (datamodule.image_channels, int(size), int(size)))
+    _load_weights(module, datamodule.manifest, checkpoint)
     return module
 
 
@@ -164,7 +130,7 @@ def _load_weights(module: EmotionModule, manifest: dict[str, Any], checkpoint: P
         trained = load_checkpoint(checkpoint)
         check_same_stem(trained.model.backbone, module.model.backbone, checkpoint)
         module.hparams["init_from"] = trained.init_from
-    elif initial := load_initial_weights(module.model, module.config["model"], module.labels, manifest):
+    elif initial := load_initial_weights(module.model, module.config.model, module.labels, manifest):
         module.hparams["init_from"] = initial.record
         rank_zero_only(print)(*initial.messages, sep="\n", flush=True)
 
@@ -194,7 +160,7 @@ def _train(
 
 
 @rank_zero_only
-def _write_start(config: Config, folder: Path, datamodule: EmotionDataModule, quiet: bool) -> None:
+def _write_start(config: RunConfig, folder: Path, datamodule: EmotionDataModule, quiet: bool) -> None:
     """Write the config, the duplicates report and a plot of augmented images."""
     write_config(folder, config)
     if datamodule.duplicates:
@@ -209,7 +175,7 @@ def _write_start(config: Config, folder: Path, datamodule: EmotionDataModule, qu
 def _initial_record(module: EmotionModule, trainer: pl.Trainer) -> dict[str, Any]:
     return {
         "status": "running",
-        "seed": module.config["seed"],
+        "seed": module.config.seed,
         "command": command_line(),
         **environment(),
         "device": str(trainer.strategy.root_device),

@@ -20,6 +20,7 @@ import yaml
 import fer
 from fer.core.errors import FerError
 from fer.core.paths import atomic_write
+from fer.training.config import RunConfig
 
 PACKAGES = ("fer-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "numpy")
 # Rows of metrics.csv, one per epoch: metric -> value.
@@ -33,9 +34,35 @@ def run_name(experiment: str | None, datamodule: str, model: str, seed: int) -> 
     return f"{clean}_s{seed}_{secrets.token_hex(2)}"
 
 
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+def write_config(folder: Path, config: RunConfig) -> None:
     """Write the resolved config as ``config.yaml``."""
-    _write(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+    _write(folder / "config.yaml", yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True))
+
+
+def read_config(folder: Path, option: str | None = None) -> RunConfig:
+    """Return the config of a run.
+
+    Args:
+        folder: The run folder.
+        option: The option that names it, for messages.
+
+    Raises:
+        FerError: ``config.yaml`` is missing, damaged, or not the config of a run.
+    """
+    path = folder / "config.yaml"
+    advice = "Use the folder that fer-train printed."
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise FerError(
+            f"{option or folder}: expected a run folder with a config.yaml, but {path} cannot be read. "
+            f"{advice}"
+        ) from error
+    if not isinstance(config, dict) or not {"datamodule", "model", "trainer"} <= config.keys():
+        raise FerError(
+            f"{option or folder}: expected the config of a run in {path.name}, got something else. {advice}"
+        )
+    return RunConfig.from_dict(config)
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

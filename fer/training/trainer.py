@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ from fer.training.callbacks import (
     ValidateAtMaxSteps,
     checkpoint_callbacks,
 )
+from fer.training.config import RunConfig, TrainerConfig
 from fer.training.metrics import monitor_mode
 from fer.training.module import EmotionModule
 from fer.training.progress import DurationEstimate, EpochPrinter, TrainMetricsLogger
 from fer.training.recorder import RunRecorder, WandbReport
 
-Config = Mapping[str, Any]
 # Part of a message of Lightning or torch -> the option that causes it.
 _ERROR_CAUSES = {
     "val_check_interval": "trainer",
@@ -42,7 +42,7 @@ _LOST_PROCESS = r"[Cc]onnection (closed|reset|refused)|[Bb]roken pipe|NCCL"
 
 
 def build_trainer(
-    config: Config,
+    config: RunConfig,
     folder: Path,
     loggers: list[Logger],
     recorder: RunRecorder,
@@ -50,10 +50,10 @@ def build_trainer(
     extra_callbacks: Sequence[Callback] = (),
     quiet: bool = False,
 ) -> pl.Trainer:
-    """Build Lightning's Trainer; all of ``config["trainer"]`` is passed to it.
+    """Build Lightning's Trainer; all of ``config.trainer`` is passed to it.
 
     Args:
-        config: The resolved config.
+        config: The config of the run.
         folder: The run folder.
         loggers: Open loggers.
         recorder: Recorder of the run's metrics.
@@ -65,25 +65,25 @@ def build_trainer(
         FerError: The Trainer rejects an option.
     """
     callbacks = [*_callbacks(config, folder, loggers, recorder, quiet), *extra_callbacks]
-    precision, accelerator = config["trainer"]["precision"], config["trainer"]["accelerator"]
+    trainer = config.trainer
     options = {
-        **config["trainer"],
-        "precision": choose_precision(precision, accelerator, model),
+        **trainer.to_dict(),
+        "precision": choose_precision(trainer.precision, trainer.accelerator, model),
         "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
         # The DataModule shards the data; Lightning's sampler would repeat images.
         "use_distributed_sampler": False,
     }
-    _check_devices(options)
+    _check_devices(trainer)
     try:
         return pl.Trainer(**options, logger=loggers or False, callbacks=callbacks, default_root_dir=folder)
     except (MisconfigurationException, AttributeError, TypeError, ValueError) as error:
         raise FerError(f"trainer: {error}") from error
 
 
-def _check_devices(options: Mapping[str, Any]) -> None:
+def _check_devices(config: TrainerConfig) -> None:
     """Raise FerError for more CPU processes than cores; Lightning checks accelerators only."""
-    cores, devices = os.cpu_count() or 1, options["devices"]
-    on_cpu = options["accelerator"] == "cpu" or not torch.cuda.is_available()
+    cores, devices = os.cpu_count() or 1, config.devices
+    on_cpu = config.accelerator == "cpu" or not torch.cuda.is_available()
     if on_cpu and isinstance(devices, int) and devices > cores:
         raise FerError(
             f"trainer.devices: expected at most {cores}, the CPU cores of this machine, got {devices}."
@@ -91,31 +91,32 @@ def _check_devices(options: Mapping[str, Any]) -> None:
 
 
 def _callbacks(
-    config: Config, folder: Path, loggers: list[Logger], recorder: RunRecorder, quiet: bool
+    config: RunConfig, folder: Path, loggers: list[Logger], recorder: RunRecorder, quiet: bool
 ) -> list[Callback]:
     """Return the callbacks of a config in the order in which Lightning has to call them."""
-    monitor = config["monitor"]
-    callbacks: list[Callback] = [SeedEpoch(config["seed"]), FiniteLoss(), ValidateAtMaxSteps()]
+    monitor = config.monitor
+    callbacks: list[Callback] = [SeedEpoch(config.seed), FiniteLoss(), ValidateAtMaxSteps()]
     callbacks += [TrainMetricsLogger(), recorder]
-    callbacks += [WandbReport(logger, recorder, config["logger"]["wandb"]["log_model"])
-                  for logger in loggers if isinstance(logger, WandbLogger)]  # fmt: skip
-    if config["model"]["freeze_epochs"]:
-        callbacks.append(FrozenBackbone(config["model"]["freeze_epochs"]))
-    if config["ema"]:
-        callbacks.append(ExponentialAverage(config["ema_decay"]))
-    if config["early_stopping_patience"] is not None:
-        patience, mode = config["early_stopping_patience"], monitor_mode(monitor)
+    if config.logger.wandb is not None:
+        callbacks += [WandbReport(logger, recorder, config.logger.wandb.log_model)
+                      for logger in loggers if isinstance(logger, WandbLogger)]  # fmt: skip
+    if config.model.freeze_epochs:
+        callbacks.append(FrozenBackbone(config.model.freeze_epochs))
+    if config.ema:
+        callbacks.append(ExponentialAverage(config.ema_decay))
+    if config.early_stopping_patience is not None:
+        patience, mode = config.early_stopping_patience, monitor_mode(monitor)
         callbacks.append(EarlyStopping(monitor, patience=patience, mode=mode, check_finite=False))
         callbacks.append(RestoreEarlyStop())
-    if config["trainer"]["enable_checkpointing"] is not False:
+    if config.trainer.enable_checkpointing is not False:
         callbacks += checkpoint_callbacks(folder / "checkpoints", monitor)
-    if config["trainer"]["enable_progress_bar"] is not False and not quiet:
+    if config.trainer.enable_progress_bar is not False and not quiet:
         callbacks.append(TQDMProgressBar(leave=True) if sys.stdout.isatty() else EpochPrinter(monitor))
-        callbacks.append(DurationEstimate(config["model"]["freeze_epochs"]))
+        callbacks.append(DurationEstimate(config.model.freeze_epochs))
     return callbacks
 
 
-def choose_precision(name: str | int, accelerator: str, model: nn.Module) -> Any:
+def choose_precision(name: str | int | None, accelerator: str, model: nn.Module) -> Any:
     """Return the precision for Lightning; ``auto`` is resolved to bf16 where it is faster, else fp32.
 
     Args:
@@ -141,9 +142,7 @@ def _is_strided_depthwise(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels and max(layer.stride) > 1
 
 
-def check_compatibility(
-    config: Mapping[str, Any], module: EmotionModule, datamodule: EmotionDataModule
-) -> None:
+def check_compatibility(config: RunConfig, module: EmotionModule, datamodule: EmotionDataModule) -> None:
     """Check that the options are compatible with each other and with the data, before the first epoch.
 
     Raises:
@@ -151,32 +150,32 @@ def check_compatibility(
     """
     if module.loss.needs_votes and datamodule.data.votes is None:
         raise FerError(
-            f"loss={config['loss']['name']}: expected a data set with annotator votes, got one without. "
+            f"loss={config.loss.name}: expected a data set with annotator votes, got one without. "
             "Use datamodule=ferplus, datamodule=fer2013 with datamodule.votes=true, or loss=cross_entropy."
         )
-    batches = config["trainer"]["accumulate_grad_batches"]
-    if config["optimizer"]["name"] == "sam" and batches > 1:
+    batches = config.trainer.accumulate_grad_batches
+    if config.optimizer.name == "sam" and batches > 1:
         raise FerError(
             f"trainer.accumulate_grad_batches: expected 1 with optimizer=sam, got {batches}. SAM needs two "
             "passes over each batch, which gradient accumulation does not support."
         )
-    if config["optimizer"].get("layer_decay") is not None:
+    if config.optimizer.layer_decay is not None:
         # Raises FerError for a model without layers.
         module.model.group_matcher()
-    if config["trainer"]["limit_val_batches"] == 0:
+    if config.trainer.limit_val_batches == 0:
         _check_without_validation(config)
 
 
-def _check_without_validation(config: Mapping[str, Any]) -> None:
+def _check_without_validation(config: RunConfig) -> None:
     """Raise FerError for an option that needs the validation metric, which is never computed."""
     needs_validation = {
-        "early_stopping_patience": config["early_stopping_patience"] is not None,
-        "scheduler=plateau": config["scheduler"]["name"] == "plateau",
+        "early_stopping_patience": config.early_stopping_patience is not None,
+        "scheduler=plateau": config.scheduler.name == "plateau",
     }
     for option, is_set in needs_validation.items():
         if is_set:
             raise FerError(
-                f"{option}: expected a validation of {config['monitor']}, but trainer.limit_val_batches=0 "
+                f"{option}: expected a validation of {config.monitor}, but trainer.limit_val_batches=0 "
                 "turns validation off. Remove one of the two options."
             )
 

@@ -10,10 +10,10 @@ from torch import nn
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace
 from fer.core.paths import expand_user
-from fer.models import EmotionClassifier
 from fer.models.backbone import TimmBackbone, pretrained_config
 from fer.models.checkpoint import TIMM_WEIGHTS, Checkpoint, dataset_names, find_checkpoint, load_checkpoint
-from fer.models.classifier import FlattenDense
+from fer.models.classifier import EmotionClassifier, FlattenDense
+from fer.models.config import ModelConfig
 from fer.models.pretrained import adapt_state_dict, load_weights_file, mismatched_keys
 
 _KEY = "model.init_from"
@@ -37,7 +37,7 @@ class InitialWeights:
 
 
 def load_initial_weights(
-    model: EmotionClassifier, settings: Mapping[str, Any], labels: LabelSpace, manifest: Mapping[str, Any]
+    model: EmotionClassifier, settings: ModelConfig, labels: LabelSpace, manifest: Mapping[str, Any]
 ) -> InitialWeights | None:
     """Load the weights named by ``model.init_from`` into a new model, in place.
 
@@ -59,12 +59,12 @@ def load_initial_weights(
         FerError: The file is missing, damaged or of another architecture, or a backbone with random weights
             would be frozen.
     """
-    if settings["init_from"] is None:
+    if settings.init_from is None:
         _check_freezing(settings)
         return None
-    path = _find_weights(str(settings["init_from"]))
+    path = _find_weights(str(settings.init_from))
     if path.suffix != ".ckpt":
-        return _load_timm_weights(model, settings["name"], path)
+        return _load_timm_weights(model, settings.name, path)
     trained = load_checkpoint(path)
     record = {"path": str(path), "epoch": trained.epoch, "manifest": trained.manifest}
     record |= {"data": dataset_names(trained.config), "init_from": trained.init_from}
@@ -116,9 +116,9 @@ def _same_images(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return any(one.get(key) is not None and one.get(key) == other.get(key) for key in keys)
 
 
-def _check_freezing(settings: Mapping[str, Any]) -> None:
-    epochs = settings["freeze_epochs"]
-    if epochs and not settings["pretrained"]:
+def _check_freezing(settings: ModelConfig) -> None:
+    epochs = settings.freeze_epochs
+    if epochs and not settings.pretrained:
         raise FerError(
             f"model.freeze_epochs={epochs}: expected a backbone with trained weights, got random weights. "
             f"Set {_KEY}=… or model.pretrained=true, or model.freeze_epochs=0."
@@ -152,18 +152,18 @@ def _load_timm_weights(model: EmotionClassifier, name: str, path: Path) -> Initi
 
 
 def _describe(path: Path, trained: Checkpoint) -> str:
-    model = trained.config["model"]
-    shape = f"{model['name']}, {model['image_size']} px, {trained.labels.name}"
+    model = trained.model_config
+    shape = f"{model.name}, {model.image_size} px, {trained.labels.name}"
     return f"{_KEY}: {path} (epoch {trained.epoch}, {shape})"
 
 
 def _load_parts(
-    model: EmotionClassifier, trained: Checkpoint, settings: Mapping[str, Any], labels: LabelSpace, path: Path
+    model: EmotionClassifier, trained: Checkpoint, settings: ModelConfig, labels: LabelSpace, path: Path
 ) -> Iterator[str]:
     """Load the parts of a model; yield a line for each part that is newly initialised or differs."""
     _load_backbone(model, trained, settings, path)
     yield from _compare_cells(
-        _cell_size(model.backbone, settings), _cell_size(trained.model.backbone, trained.config["model"])
+        _cell_size(model.backbone, settings), _cell_size(trained.model.backbone, trained.model_config)
     )
     normalisation = trained.model.preprocess
     model.preprocess.set_statistics(
@@ -178,14 +178,12 @@ def _load_parts(
         yield from _load_head(model.head, trained, labels)
 
 
-def _load_backbone(
-    model: EmotionClassifier, trained: Checkpoint, settings: Mapping[str, Any], path: Path
-) -> None:
+def _load_backbone(model: EmotionClassifier, trained: Checkpoint, settings: ModelConfig, path: Path) -> None:
     current = model.backbone.state_dict()
     weights = adapt_state_dict(trained.model.backbone.state_dict(), model.backbone)
     if mismatched := mismatched_keys(weights, current):
         shown = ", ".join(mismatched[:3]) + (", …" if len(mismatched) > 3 else "")
-        got, expected = (f"{m['name']} {m['kwargs']}" for m in (trained.config["model"], settings))
+        got, expected = (f"{m.name} {m.kwargs}" for m in (trained.model_config, settings))
         raise FerError(
             f"{_KEY}={path}: expected weights of {expected}, got those of {got}: {len(mismatched)} of "
             f"{len({*current, *weights})} backbone keys differ ({shown}). "
@@ -194,10 +192,10 @@ def _load_backbone(
     model.backbone.load_state_dict(weights)
 
 
-def _cell_size(backbone: nn.Module, settings: Mapping[str, Any]) -> float:
+def _cell_size(backbone: nn.Module, settings: ModelConfig) -> float:
     """Return the stride of the feature map: the side of the image area of one cell, in pixels."""
     if isinstance(backbone, TimmBackbone):
-        return float(settings["image_size"] / backbone.grid[0])
+        return float(settings.image_size / backbone.grid[0])
     return float(getattr(backbone, "stride", 1))
 
 

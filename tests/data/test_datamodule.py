@@ -9,7 +9,7 @@ import torch
 
 from fer.core.errors import FerError
 from fer.core.labels import FER7
-from fer.data.augment import AugmentationConfig
+from fer.data.config import AugmentationConfig
 from fer.data.datamodule import EmotionDataModule
 from fer.data.dataset import EmotionData
 
@@ -32,8 +32,9 @@ def make_data(roles=("train", "val", "test"), counts=(20, 11, 6)):
 
 def make(data=None, augmentation=None, progressive=(), seed=0, epoch=0, training=True):
     module = EmotionDataModule(
-        data or make_data(), 8, 4, 24, augmentation or AugmentationConfig(), progressive, seed
-    )
+        data or make_data(), 24, augmentation or AugmentationConfig(), progressive, seed,
+        batch_size=8, eval_batch_size=4,
+    )  # fmt: skip
     module.trainer = SimpleNamespace(
         training=training, current_epoch=epoch, max_epochs=4, global_rank=0, world_size=1
     )
@@ -163,4 +164,4 @@ def test_missing_split_is_an_error():
 
 def test_batch_larger_than_the_training_split():
     with pytest.raises(FerError, match="batch_size=21 is larger than the training split"):
-        EmotionDataModule(make_data(), 21, 4, 24, AugmentationConfig())
+        EmotionDataModule(make_data(), 24, batch_size=21)

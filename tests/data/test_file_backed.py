@@ -9,17 +9,17 @@ import torch
 from image_layouts import write_folder
 
 from fer.core.errors import FerError
-from fer.data.augment import AugmentationConfig
+from fer.data.config import AugmentationConfig, FolderConfig
 from fer.data.datamodule import EmotionDataModule
 from fer.data.duplicates import check_duplicates
 from fer.data.readers.factory import prepare_image_set
 from fer.data.readers.folder import read_folder
 from fer.evaluation.inference import infer
-from fer.models import build_model
+from fer.models.factory import build_model
 
-OPTIONS = {"val_fraction": 0.25, "split_seed": 0, "memory_gb": 0, "skip_corrupt": False}
+CONFIG = FolderConfig(path="", val_fraction=0.25, memory_gb=0)
 NET = {"name": "fast_cnn", "image_size": 32, "in_channels": None, "pretrained": False, "init_from": None,
-       "freeze_epochs": 0, "stem": "auto", "dropout": 0.0, "attention": {"name": "none"},
+       "freeze_epochs": 0, "stem": "auto", "dropout": 0.0,
        "kwargs": {"widths": [4, 8], "depths": [0, 0]}}  # fmt: skip
 STRONG = AugmentationConfig(
     flip=0.5, rotation=20.0, scale=0.1, crop=0.1, brightness=0.2, contrast=0.3, erase=0.5, erase_max=0.2
@@ -33,10 +33,11 @@ def folder(tmp_path, monkeypatch):
 
 
 def make(folder, augmentation=None, seed=0, workers=0, rank=(0, 1), progressive=(), **options):
-    data = prepare_image_set(read_folder(folder, 32, color=True), OPTIONS | options)
+    data = prepare_image_set(read_folder(folder, 32, color=True), CONFIG.replace(**options))
     module = EmotionDataModule(
-        data, 4, 3, 32, augmentation or AugmentationConfig(), progressive, seed, workers=workers
-    )
+        data, 32, augmentation or AugmentationConfig(), progressive, seed,
+        batch_size=4, eval_batch_size=3, workers=workers,
+    )  # fmt: skip
     module.trainer = SimpleNamespace(
         training=True, current_epoch=0, max_epochs=2, global_rank=rank[0], world_size=rank[1]
     )

@@ -9,7 +9,8 @@ import torch
 from image_layouts import faces
 
 from fer.core.errors import FerError
-from fer.data.augment import AugmentationConfig, BatchAugmentation, _rectangle, augment_image, erase
+from fer.data.augment import BatchAugmentation, _rectangle, augment_image, erase
+from fer.data.config import AugmentationConfig
 
 
 @pytest.fixture
@@ -58,7 +59,10 @@ def test_erased_rectangles_agree_with_the_batched_augmentation():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shape_and_reproducibility(face, channels):
-    config = AugmentationConfig(0.5, 20.0, 0.1, 0.1, 5.0, 0.1, 0.2, 0.3, 0.5, 0.02, 0.2)
+    config = AugmentationConfig(
+        flip=0.5, rotation=20.0, scale=0.1, translate=0.1, shear=5.0, crop=0.1, brightness=0.2, contrast=0.3,
+        erase=0.5, erase_min=0.02, erase_max=0.2,
+    )  # fmt: skip
     image = np.ascontiguousarray(face[..., :channels])
     first = augment_image(image, config, "a")
     assert (first.shape, first.dtype) == (image.shape, np.uint8)

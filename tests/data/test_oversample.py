@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from fer.core.labels import FER7
-from fer.data.augment import AugmentationConfig
 from fer.data.datamodule import EmotionDataModule
 from fer.data.dataset import EmotionData
 from fer.data.loaders import BatchSampler
@@ -20,7 +19,7 @@ def datamodule():
     targets = np.r_[TARGETS, np.arange(7)]
     roles = {"train": "a", "val": "b"}
     data = EmotionData(images, targets, split, ("a", "b"), roles, FER7, "noise")
-    return EmotionDataModule(data, 50, 50, 48, AugmentationConfig(), oversample=True)
+    return EmotionDataModule(data, oversample=True, batch_size=50)
 
 
 def epoch_indices(loader, epoch):

@@ -13,12 +13,16 @@ from fer.core.errors import FerError
 from fer.export.export import calibration_entry, choose_threshold
 from fer.export.model_card import _duration, _public_command, choose_name, crop_rule, licence
 from fer.export.sample_images import evenly_spaced, strip_folders
+from fer.training.config import RunConfig
 
 
 def run_of(datamodule, name="fer2013_fast_s0_85e0", pretrained=False, init_from=None):
     config = {"datamodule": datamodule, "name": name, "model": {"pretrained": pretrained}}
     checkpoint = SimpleNamespace(config=config, init_from=init_from)
-    return SimpleNamespace(name="12-00-00_" + name, checkpoint=checkpoint)
+    model = {"name": "resnet18", "pretrained": pretrained}
+    data = {"path": "/data", **datamodule} if datamodule["name"] not in ("concat", "synthetic") else None
+    typed = RunConfig(model=model, name=name, datamodule=data)
+    return SimpleNamespace(name="12-00-00_" + name, checkpoint=checkpoint, config=typed)
 
 
 def runs_of(*datamodules, **initial):

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from fer.data.synthetic import read_synthetic
-from fer.models import build_model
+from fer.models.factory import build_model
 
 
 def random_network(
@@ -12,8 +12,8 @@ def random_network(
 ):
     """Build a classifier in evaluation mode with fitted batch norms; its logits deviate by ``spread``."""
     torch.manual_seed(0)
-    settings = {"name": name, "image_size": image_size, "attention": {"name": attention}, **config}
-    model = build_model(settings, num_classes, image_channels)
+    settings = {"name": name, "image_size": image_size, **config}
+    model = build_model(settings, num_classes, image_channels, attention)
     synthetic = read_synthetic(32, 0, 0, image_size, image_channels == 3, seed=1, num_workers=1).images
     images = torch.from_numpy(np.asarray(synthetic)).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():

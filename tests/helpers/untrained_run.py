@@ -9,7 +9,7 @@ from fer.core import labels
 from fer.core.labels import FER7
 from fer.data.readers.factory import read_dataset
 from fer.data.splits import hide_test_labels, manifest
-from fer.models import build_model
+from fer.models.factory import build_model
 
 MODEL = {"name": "fast_cnn", "image_size": 48, "in_channels": None, "pretrained": False, "init_from": None,
          "freeze_epochs": 0, "stem": "auto", "dropout": 0.0,
@@ -20,8 +20,7 @@ def write_run(outputs, datamodule, seed=0, space=FER7, name=None, trained_on=Non
     """Write ``outputs/train/2026-11-22/NAME``; the seed determines the weights."""
     torch.manual_seed(seed)
     channels = 3 if datamodule.get("color") else 1
-    model_config = {**MODEL, "attention": {"name": "none"}, **config.get("model", {})}
-    model = build_model(model_config, len(space), channels)
+    model = build_model({**MODEL, **config.get("model", {})}, len(space), channels)
     folder = outputs / "train" / "2026-11-22" / (name or f"12-00-00_tiny_s{seed}_abcd")
     (folder / "checkpoints").mkdir(parents=True)
     config = {

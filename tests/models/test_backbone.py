@@ -74,7 +74,7 @@ def test_model_without_a_feature_map_keeps_its_pooling():
     assert model.backbone.is_pooled
     torch.testing.assert_close(model.forward_head(model.forward_features(images), pre_logits=True), pooled)
     with pytest.raises(FerError, match="one cell"):
-        build_model({**config, "attention": {"name": "spatial"}}, num_classes=7, image_channels=1)
+        build_model({**config}, num_classes=7, image_channels=1, attention={"name": "spatial"})
 
 
 @pytest.mark.parametrize(

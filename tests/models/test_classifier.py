@@ -81,7 +81,7 @@ LAYERS = {
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_learning_rates_decay_with_the_distance_to_the_head(name):
-    model = build_model({"name": name, "attention": {"name": "spatial"}}, 7, 1)
+    model = build_model({"name": name}, 7, 1, attention={"name": "spatial"})
     optimizer = build_optimizer(model, {"name": "adamw", "lr": 0.1, "layer_decay": 0.5})
     rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     rates = {key: rate[id(parameter)] for key, parameter in model.named_parameters()}

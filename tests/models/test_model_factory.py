@@ -12,10 +12,17 @@ from fer.models.factory import build_model, count_parameters
 TIMM = ["resnet18", "resnet50", "mobilenetv2_100", "efficientnet_b0", "vit_tiny_patch16_224"]
 
 
+def build(config, num_classes, image_channels):
+    """Build a model from one dict with the attention in it."""
+    config = dict(config)
+    attention = config.pop("attention", "none")
+    return build_model(config, num_classes, image_channels, attention)
+
+
 @pytest.mark.parametrize("attention", ["none", "spatial"])
 @pytest.mark.parametrize("name", [*TIMM, "baseline_cnn", "fast_cnn"])
 def test_every_parameter_gets_a_gradient(name, attention):
-    model = build_model({"name": name, "attention": {"name": attention}}, num_classes=7, image_channels=1)
+    model = build_model({"name": name}, num_classes=7, image_channels=1, attention={"name": attention})
     features = model.forward_features(torch.rand(2, 1, 48, 48))
     logits = model.forward_head(features)
     assert features.shape[:2] == (2, model.backbone.num_features)
@@ -37,7 +44,7 @@ def test_every_parameter_gets_a_gradient(name, attention):
 )
 def test_overfits_one_batch(config, lr):
     torch.manual_seed(0)
-    model = build_model(config, num_classes=7, image_channels=1)
+    model = build(config, num_classes=7, image_channels=1)
     images, target = torch.rand(16, 1, 48, 48), torch.arange(16) % 7
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     for _ in range(120):
@@ -54,7 +61,7 @@ def test_overfits_one_batch(config, lr):
 @pytest.mark.parametrize("in_channels", [None, 1, 3])
 def test_same_dict_gives_same_architecture(name, in_channels):
     config = {"name": name, "in_channels": in_channels, "attention": {"name": "spatial", "kernel_size": 3}}
-    first, second = (build_model(config, num_classes=7, image_channels=3).eval() for _ in range(2))
+    first, second = (build(config, num_classes=7, image_channels=3).eval() for _ in range(2))
     second.load_state_dict(first.state_dict())
     images = torch.rand(2, 3, 48, 48)
     assert torch.equal(first(images), second(images))
@@ -95,18 +102,21 @@ def test_multiply_adds_of_the_baseline():
         ({"name": "test_vit", "image_size": 50}, "multiple of 16, got 50"),
         ({"name": "baseline_cnn", "stem": "small"}, "model.stem"),
         ({"name": "baseline_cnn", "pretrained": True}, "no pretrained weights"),
-        ({"name": "test_resnet", "in_channels": 2}, "expected 1, 3 or null, got 2"),
+        ({"name": "test_resnet", "in_channels": 2}, "expected one of 1, 3 or null, got 2"),
         ({"name": "test_resnet", "image_size": 8}, "model.image_size"),
         ({"name": "test_resnet", "dropout": 1.5}, "model.dropout"),
         ({"name": "test_resnet", "attention": {"name": "spatal"}}, "Did you mean 'spatial'"),
         ({"name": "test_resnet", "attention": {"name": "spatial", "size": 7}}, "'size'"),
-        ({"name": "test_resnet", "attention": {"name": "spatial", "kernel_size": 4}}, "odd number, got 4"),
+        (
+            {"name": "test_resnet", "attention": {"name": "spatial", "kernel_size": 4}},
+            "expected an odd number such as 7, got 4",
+        ),
         ({"name": "test_convnext", "attention": {"name": "spatial"}}, "one cell"),
     ],
 )
 def test_config_errors_name_the_key(config, message):
     with pytest.raises(FerError, match=message):
-        build_model(config, num_classes=7, image_channels=1)
+        build(config, num_classes=7, image_channels=1)
 
 
 def test_every_model_config_builds(pytestconfig):
@@ -120,7 +130,7 @@ def test_every_model_config_builds(pytestconfig):
         assert set(config) == keys, file
         if config["name"] == "???":
             config["name"] = "test_resnet"
-        build_model({**config, "attention": attention}, num_classes=7, image_channels=1)
+        build_model({**config}, num_classes=7, image_channels=1, attention=attention)
 
 
 @pytest.mark.parametrize(

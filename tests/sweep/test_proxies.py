@@ -7,7 +7,7 @@ import pytest
 import yaml
 from small_sweeps import FACES, NET, RATES
 
-from fer.training.config import choices
+from fer.training.overrides import choices
 
 
 @pytest.mark.parametrize("choice", choices("proxy"))

@@ -5,7 +5,15 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from fer.sweep.plan import SCHEDULE_STEPS, align_first_rung, build_pruner, build_sampler, step_at
+from fer.sweep.plan import (
+    SCHEDULE_STEPS,
+    PrunerConfig,
+    align_first_rung,
+    build_pruner,
+    build_sampler,
+    step_at,
+)
+from fer.training.config import TrainerConfig
 
 ASHA = {"name": "asha", "min_share": 0.037, "reduction": 3, "startup_trials": 5}
 
@@ -113,13 +121,11 @@ def test_steps_cover_the_schedule():
         ({"max_epochs": 100}, 0.037),
         ({"max_epochs": 12, "check_val_every_n_epoch": 3}, 0.25),
         ({"max_epochs": 4, "val_check_interval": 0.1}, 0.037),
-        ({"max_epochs": None}, 0.037),
         ({"max_epochs": 1, "check_val_every_n_epoch": 2}, 1.0),
     ],
 )
 def test_first_rung_is_not_before_the_first_validation(trainer, min_share):
-    trainer = {"check_val_every_n_epoch": 1, "val_check_interval": None, **trainer}
-    pruner = {"name": "asha", "min_share": 0.037, "reduction": 3, "startup_trials": 5}
-    aligned = align_first_rung(pruner, trainer)
-    assert aligned.pop("min_share") == pytest.approx(min_share, abs=1e-6)
-    assert aligned == {key: value for key, value in pruner.items() if key != "min_share"}
+    pruner = PrunerConfig(name="asha", min_share=0.037)
+    aligned = align_first_rung(pruner, TrainerConfig(**trainer))
+    assert aligned.min_share == pytest.approx(min_share, abs=1e-6)
+    assert aligned.replace(min_share=0.037) == pruner

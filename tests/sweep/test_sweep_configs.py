@@ -11,7 +11,7 @@ from fer.sweep.report.results import load_sweep
 from fer.sweep.storage import CONNECT_SECONDS
 from fer.sweep.sweeper import _is_fixed, _without_paths
 from fer.training.cli import main
-from fer.training.config import choices
+from fer.training.overrides import choices
 
 ONE_EPOCH = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1")
 ONE_BATCH = (*ONE_EPOCH, *FACES)
@@ -50,7 +50,7 @@ def test_every_space_fits_the_default_config(choice, fer_train, tmp_path, capsys
         (("sweep.pruner.name=ahsa",), "asha, hyperband, median, none, got 'ahsa'"),
         (("sweep.pruner.reduction=1",), "sweep.pruner.reduction: expected an integer of at least 2"),
         (("sweep.n_trials=0",), "sweep.n_trials: expected an integer of at least 1"),
-        (("sweep.max_failed_share=2",), "expected a number from 0 to 1"),
+        (("sweep.max_failed_share=2",), "expected a number in [0, 1]"),
         (("sweep.name=a/b",), "sweep.name"),
         (("sweep.jobs=2",), "add hydra/launcher=joblib"),
         (("sweep.objective=test/accuracy",), "The test split must not"),
@@ -76,7 +76,7 @@ def test_every_space_fits_the_default_config(choice, fer_train, tmp_path, capsys
             ("sweep.space={optimizer:[adamw],optimizer.lr:{adamv:[1]}}",),
             "expected a choice of optimizer, got 'adamv'",
         ),
-        (("sweep.space={seed:[0.5,1]}",), "expected an integer, got 0.5"),
+        (("sweep.space={seed:[0.5,1]}",), "expected an integer in [0, 4294967296), got 0.5"),
         (("sweep.space={trainer.max_epochs:[1,2]}",), "trainer.max_epochs cannot be searched with a pruner"),
         (("sweep.space={output_dir:[a,b]}",), "expected keys that may differ between trials"),
         (("sweep.space={proxy:[epochs,subset]}",), "expected keys that may differ between trials"),

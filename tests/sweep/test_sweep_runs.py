@@ -10,6 +10,7 @@ import yaml
 from optuna.trial import TrialState
 from small_sweeps import RATES, SMALL
 
+from fer.sweep import worker
 from fer.sweep.study import SweepStudy
 from fer.training import run as training
 
@@ -209,8 +210,8 @@ def test_ctrl_c_requeues_the_trial_and_the_sweep_can_be_resumed(sweep, monkeypat
 
 
 def test_data_is_read_once(sweep, monkeypatch):
-    original, calls = training.read_data, []
-    monkeypatch.setattr(training, "read_data", lambda config: calls.append(1) or original(config))
+    original, calls = worker.read_data, []
+    monkeypatch.setattr(worker, "read_data", lambda config: calls.append(1) or original(config))
     sweep(*CUSTOM, "sweep.space={datamodule.batch_size:[8,16]}", "sweep.sampler=grid")
     assert len(calls) == 1
 

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from fer.core.errors import FerError
 from fer.core.paths import CONFIG_DIR
-from fer.training.config import choices, complete_sources, groups
+from fer.training.config import RunConfig
+from fer.training.overrides import choices, groups
 
 FER_TRAIN = str(Path(sys.executable).parent / "fer-train")
 
@@ -53,10 +53,10 @@ BAD = {
     "trainer.max_epoch=3": "Unknown option 'trainer.max_epoch'. Did you mean 'trainer.max_epochs'?",
     "optimizer.lrr=1": "Unknown option 'optimizer.lrr'. Did you mean 'optimizer.lr'?",
     "+loss.smoothing=0.1": "Unknown option 'loss.smoothing'.",
-    "optimizer.lr=abc": "optimizer.lr: expected a number, got 'abc'.",
-    "trainer.max_epochs=0": "trainer.max_epochs: expected a number of at least 1, got 0.",
-    "datamodule.batch_size=0": "datamodule.batch_size: expected a number of at least 1, got 0.",
-    "ema_decay=abc": "ema_decay: expected a number, got 'abc'.",
+    "optimizer.lr=abc": "optimizer.lr: expected a number of at least 0, got 'abc'.",
+    "trainer.max_epochs=0": "trainer.max_epochs: expected an integer of at least 1, got 0.",
+    "datamodule.batch_size=0": "datamodule.batch_size: expected an integer of at least 1, got 0.",
+    "ema_decay=abc": "ema_decay: expected a number in (0, 1), got 'abc'.",
     "progressive=40": "progressive: expected [[fraction of the epochs, px], …]",
     "monitor=null": "monitor: expected a validation metric",
     "monitor=test/accuracy": "The test split must not select a checkpoint",
@@ -93,27 +93,19 @@ def test_choices_are_the_files():
 
 
 def with_sources(sources):
-    return OmegaConf.create(
-        {"model": {"image_size": 32}, "datamodule": {"name": "concat", "sources": sources}}
-    )
+    data = {"name": "concat", "sources": sources}
+    values = {"model": {"name": "fast_cnn", "image_size": 32}, "datamodule": data}
+    return RunConfig.from_dict(values).data.to_dict()
 
 
-def test_sources_are_completed_from_their_config_files():
-    config = with_sources(
+def test_sources_have_their_default_options():
+    first, second = with_sources(
         [{"name": "ferplus", "path": "x", "contempt": False}, {"name": "folder", "path": "y"}]
-    )
-    complete_sources(config)
-    first, second = OmegaConf.to_container(config, resolve=True)["datamodule"]["sources"]
+    )["sources"]
     assert first == {"name": "ferplus", "path": "x", "contempt": False, "ambiguous": False}
     # The value of model.image_size.
     assert second["size"] == 32
     assert "batch_size" not in second
-
-
-def test_other_data_without_sources_is_unchanged():
-    config = OmegaConf.create({"datamodule": {"name": "synthetic"}})
-    complete_sources(config)
-    assert config == {"datamodule": {"name": "synthetic"}}
 
 
 BAD_SOURCES = [
@@ -135,5 +127,5 @@ BAD_SOURCES = [
 @pytest.mark.parametrize(("sources", "message"), BAD_SOURCES, ids=str)
 def test_bad_sources(sources, message):
     with pytest.raises(FerError) as caught:
-        complete_sources(with_sources(sources))
+        with_sources(sources)
     assert message in str(caught.value)

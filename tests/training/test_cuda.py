@@ -6,16 +6,17 @@ FER_TEST_GPU=1 uv run pytest tests/training/test_cuda.py
 import hydra
 import pytest
 import torch
-from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Callback
 from torch.nn import functional as F  # noqa: N812
 
 from fer.core.paths import CONFIG_DIR
+from fer.data.datamodule import read_data
 from fer.evaluation.inference import infer
-from fer.models import build_model
 from fer.models.checkpoint import load_checkpoint
+from fer.models.factory import build_model
 from fer.training.muon import orthogonalise
-from fer.training.run import read_data, run
+from fer.training.overrides import to_run_config
+from fer.training.run import run
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU and FER_TEST_GPU=1")
 
@@ -27,7 +28,7 @@ OPTIONS = ("ema=true", "scheduler=onecycle", "augmentation=strong", "loss.label_
 def compose(*overrides):
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         config = hydra.compose("train", ["name=cuda", "datamodule.batch_size=32", *DATA, *overrides])
-    return OmegaConf.to_container(config, resolve=True)
+    return to_run_config(config)
 
 
 def train(folder, *overrides, callbacks=()):
@@ -81,7 +82,7 @@ def test_gpu_and_cpu_logits_agree(trained):
     """In float32; TF32 would differ in the third digit."""
     folder, _ = trained
     model = load_checkpoint(folder / "checkpoints" / "best.ckpt").model
-    data = read_data(compose()).dataset
+    data = read_data(compose().data).dataset
     on_gpu = torch.from_numpy(infer(model, data, 48, 64).logits)
     images = torch.from_numpy(data.images).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
@@ -100,8 +101,8 @@ def test_muon_agrees_with_the_cpu(shape):
 def test_gradients_agree_with_the_cpu(name):
     torch.manual_seed(0)
     config = compose(f"model={name}", "model.dropout=0", "model.pretrained=false")
-    model = build_model({**config["model"], "attention": config["attention"]}, 7, 1)
-    side = config["model"]["image_size"]
+    model = build_model(config.model, 7, 1, attention=config.attention)
+    side = config.model.image_size
     images, target = torch.rand(16, 1, side, side), torch.arange(16) % 7
     gradients = []
     for device in ("cpu", "cuda"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import fer
 from fer.data.augment import to_float
 from fer.data.readers.factory import read_dataset
 from fer.models.checkpoint import load_checkpoint
@@ -32,8 +33,9 @@ def train(output, *overrides):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    one = train(tmp_path_factory.mktemp("one"), "datamodule.batch_size=32")
-    return one, train(tmp_path_factory.mktemp("two"), *TWO_PROCESSES)
+    output = tmp_path_factory.mktemp("one")
+    one = fer.train(f"output_dir={output}", *OPTIONS, "datamodule.batch_size=32", quiet=True)
+    return (one.folder, ""), train(tmp_path_factory.mktemp("two"), *TWO_PROCESSES)
 
 
 def record(run):

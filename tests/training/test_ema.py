@@ -5,7 +5,6 @@ from copy import deepcopy
 import hydra
 import pytest
 import torch
-from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Callback
 from tiny import TINY, TINY_FACES
 from torch import nn
@@ -15,6 +14,8 @@ from fer.core.errors import FerError
 from fer.core.paths import CONFIG_DIR
 from fer.models.checkpoint import load_checkpoint
 from fer.training.callbacks import ExponentialAverage
+from fer.training.config import RunConfig
+from fer.training.overrides import to_run_config
 from fer.training.run import run
 
 
@@ -57,7 +58,7 @@ def test_training_updates_the_average_at_every_step(tmp_path, overrides):
     options = ("name=x", *TINY, *TINY_FACES, "trainer.limit_train_batches=4", "optimizer.lr=0.01", "ema=true")
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         config = hydra.compose("train", [*options, "ema_decay=0.7", "trainer.max_epochs=2", *overrides])
-    run(OmegaConf.to_container(config, resolve=True), tmp_path, callbacks=(recorder,), quiet=True)
+    run(to_run_config(config), tmp_path, callbacks=(recorder,), quiet=True)
     steps = len(recorder.snapshots)
     assert steps == (4 if "accumulate" in str(overrides) else 8)
     decays = torch.tensor([0.7 ** (steps - 1 - step) for step in range(steps)], dtype=torch.float64)
@@ -88,5 +89,5 @@ def test_validation_does_not_change_the_average(dtype):
 
 @pytest.mark.parametrize("decay", [0.0, 1.0, -0.5, 1.5])
 def test_decay_out_of_range(decay):
-    with pytest.raises(FerError, match="ema_decay: expected a number between 0 and 1"):
-        ExponentialAverage(decay)
+    with pytest.raises(FerError, match=r"ema_decay: expected a number in \(0, 1\)"):
+        RunConfig(model={"name": "fast_cnn"}, ema_decay=decay)

@@ -8,8 +8,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.nn import functional as F  # noqa: N812
 
 from fer.core.errors import FerError
-from fer.models import build_model
 from fer.models.checkpoint import load_checkpoint
+from fer.models.factory import build_model
 from fer.training.callbacks import FrozenBackbone
 from fer.training.module import EmotionModule
 from fer.training.optim import build_optimizer, build_scheduler

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 from image_layouts import write_folder
 
+from fer.data.config import DataConfig
+from fer.data.datamodule import read_data
 from fer.data.readers.folder import read_folder
 from fer.data.splits import carve_validation, manifest
-from fer.training.run import read_data
 from fer.training.transfer import find_leaks
 
 
@@ -67,7 +68,8 @@ def test_carve_out_leak_is_detected_with_drop_leaks(tmp_path):
         path.with_stem(f"{path.stem}_copy").write_bytes(path.read_bytes())
     options = {"name": "folder", "path": str(folder), "labels": None, "size": 48, "color": False,
                "memory_gb": 2.0, "skip_corrupt": False, "val_fraction": 0.2, "drop_leaks": True}  # fmt: skip
-    one, other = (read_data({"datamodule": {**options, "split_seed": seed}}).manifest for seed in (0, 1))
+    configs = (DataConfig.from_dict({**options, "split_seed": seed}) for seed in (0, 1))
+    one, other = (read_data(config).manifest for config in configs)
     assert one["splits"]["train"] != other["splits"]["train"]
     (line,) = find_leaks({"path": "run", "manifest": one, "init_from": None}, other)
     assert "trained on most images of this run's val split" in line

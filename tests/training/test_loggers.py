@@ -23,6 +23,7 @@ from tiny import TINY
 from wandb_file import OfflineRun
 
 from fer.training import loggers
+from fer.training.config import WandbConfig
 
 pytestmark = pytest.mark.slow
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -31,9 +32,9 @@ TIMEOUT = 300
 START = """
 import sys
 from pathlib import Path
+from fer.training.config import WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb
-options = {"project": "fer", "entity": None, "group": None, "tags": []}
-finish_wandb(start_wandb(options, Path(sys.argv[1]), {"seed": 1}), failed=False)
+finish_wandb(start_wandb(WandbConfig(), Path(sys.argv[1]), {"seed": 1}), failed=False)
 """
 
 
@@ -217,7 +218,7 @@ def test_mode(tmp_path, monkeypatch, mode, logged_in, expected):
         loggers, "_init_wandb", lambda *arguments: modes.append(arguments[-1]) or SimpleNamespace(url="")
     )
     monkeypatch.setenv("WANDB_DATA_DIR", "")
-    loggers.start_wandb({}, tmp_path, {})
+    loggers.start_wandb(WandbConfig(), tmp_path, {})
     assert modes == [expected]
 
 

@@ -7,7 +7,7 @@ from torchvision.ops import sigmoid_focal_loss
 
 from fer.core.errors import FerError
 from fer.data.synthetic import read_synthetic
-from fer.models import build_model
+from fer.models.factory import build_model
 from fer.training.loss_factory import build_loss, class_weights, effective_number_weights
 
 OPTIONS = {
@@ -27,7 +27,7 @@ TARGET = torch.tensor([0, 1, 2, 3, 3, 0])
 
 def make(name, imbalance="none", counts=COUNTS, **options):
     config = {"name": name, **OPTIONS.get(name, {}), **options}
-    return build_loss(config, {"name": imbalance, "beta": 0.99}, counts)
+    return build_loss(config, imbalance, counts)
 
 
 def some_logits(rows=6, classes=4):
@@ -292,4 +292,4 @@ def test_invalid_options(name, imbalance, options, message):
 
 def test_invalid_beta():
     with pytest.raises(FerError, match=r"imbalance.beta: expected a number in \[0, 1\)"):
-        effective_number_weights(COUNTS, 1.0)
+        build_loss("cross_entropy", {"name": "effective_number", "beta": 1.0}, COUNTS)

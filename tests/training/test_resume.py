@@ -11,10 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 
 from fer.core.errors import FerError
 from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, load_stopped_run
+from fer.training.run_folder import read_config
 
 LAST = "checkpoints/last.ckpt"
 DATA = ("datamodule.num_train=256", "datamodule.num_val=64", "datamodule.num_test=8")
@@ -171,9 +173,12 @@ def test_damaged_checkpoint_is_an_error(stopped, fer_train, capsys):
 
 
 def test_data_path_may_change(stopped, tmp_path):
-    overridden = {"resume": str(stopped), "datamodule": {"path": "elsewhere"}}
+    path = stopped / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**config, "datamodule": {"name": "fer2013", "path": "before"}}))
+    overridden = read_config(stopped).replace(resume=str(stopped)).with_path("elsewhere")
     config, folder = load_stopped_run(overridden, ["resume", "datamodule.path"])
-    assert (config["datamodule"]["path"], folder) == ("elsewhere", stopped.resolve())
+    assert (config.data.path, folder) == ("elsewhere", stopped.resolve())
 
 
 def test_carve_out_hash_is_not_compared(stopped):

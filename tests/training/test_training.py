@@ -17,9 +17,10 @@ from fer.core.errors import FerError
 from fer.core.labels import FER7
 from fer.data.augment import to_float
 from fer.data.readers.factory import read_dataset
-from fer.models import build_model, timm_backbone
+from fer.models import timm_backbone
 from fer.models.checkpoint import load_checkpoint
-from fer.training.config import choices, groups
+from fer.models.factory import build_model
+from fer.training.overrides import choices, groups
 from fer.training.trainer import choose_precision
 
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"

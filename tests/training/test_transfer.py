@@ -8,8 +8,9 @@ import torch
 from fer.core import labels
 from fer.core.errors import FerError
 from fer.core.labels import FER7, FERPLUS8, RAFDB7
-from fer.models import build_model
 from fer.models.checkpoint import load_checkpoint
+from fer.models.config import ModelConfig
+from fer.models.factory import build_model
 from fer.training.transfer import load_initial_weights
 
 NO_SPLITS = {"splits": {}}
@@ -22,8 +23,12 @@ def settings(name="test_resnet", **more):
             "freeze_epochs": 0, "stem": "auto", "dropout": 0.0, "kwargs": {}, **more}  # fmt: skip
 
 
+def config(**more):
+    return ModelConfig.from_dict(settings(**more))
+
+
 def build(attention="none", channels=1, classes=7, **more):
-    return build_model({**settings(**more), "attention": {"name": attention}}, classes, channels).eval()
+    return build_model({**settings(**more)}, classes, channels, attention={"name": attention}).eval()
 
 
 @pytest.fixture
@@ -51,7 +56,7 @@ def trained(tmp_path):
 
 
 def initialise(model, path, space=FER7, manifest=NO_SPLITS, **more):
-    return load_initial_weights(model, {**settings(**more), "init_from": str(path)}, space, manifest)
+    return load_initial_weights(model, config(**more, init_from=str(path)), space, manifest)
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet", "fast_cnn", "baseline_cnn"])
@@ -221,8 +226,8 @@ def test_bad_initial_weights(tmp_path, trained):
 
 def test_freezing_random_weights_is_an_error():
     with pytest.raises(FerError, match="random weights"):
-        load_initial_weights(build(), settings(freeze_epochs=2), FER7, NO_SPLITS)
-    assert load_initial_weights(build(), settings(freeze_epochs=2, pretrained=True), FER7, NO_SPLITS) is None
+        load_initial_weights(build(), config(freeze_epochs=2), FER7, NO_SPLITS)
+    assert load_initial_weights(build(), config(freeze_epochs=2, pretrained=True), FER7, NO_SPLITS) is None
 
 
 @pytest.mark.parametrize(("stem", "num_messages"), [("auto", 0), ("default", 1)])

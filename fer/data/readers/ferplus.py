@@ -22,18 +22,19 @@ which the emotions come before unknown and NF. Validation and test images always
 authors' code.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from fer.core.errors import FerError
 from fer.core.labels import FER7, FERPLUS8, LabelSpace, mapping
 from fer.core.paths import expand_user
+from fer.data.config import DataConfig, FER2013Config
 from fer.data.dataset import EmotionData
 from fer.data.readers.fer2013 import USAGES, split_fields
 from fer.data.readers.text_files import open_text
@@ -189,7 +190,7 @@ def vote_distributions(votes: Votes, images: EmotionData) -> np.ndarray:
     return _distributions(np.where(counts > 1, counts, 0), images.labels)
 
 
-def with_votes(data: EmotionData, options: Mapping[str, Any]) -> EmotionData:
+def with_votes(data: EmotionData, config: DataConfig) -> EmotionData:
     """Return FER2013 with the votes of ``fer2013new.csv``, if that file is in the same folder.
 
     Votes that do not match the images are not used, and the reason is printed. Other datasets are returned
@@ -197,11 +198,11 @@ def with_votes(data: EmotionData, options: Mapping[str, Any]) -> EmotionData:
 
     Args:
         data: The dataset.
-        options: The options that it was read with.
+        config: The config that it was read with.
     """
-    if options["name"] != "fer2013":
+    if not isinstance(config, FER2013Config):
         return data
-    path = expand_user(options["path"]).with_name(FILENAME)
+    path = expand_user(config.path).with_name(FILENAME)
     if not path.is_file():
         return data
     try:

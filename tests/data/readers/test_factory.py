@@ -8,12 +8,13 @@ import pytest
 from image_layouts import faces, write_folder
 
 from fer.core.errors import FerError
+from fer.data.config import FolderConfig
 from fer.data.image_files import ImageFiles
 from fer.data.readers.factory import prepare_image_set
 from fer.data.readers.folder import read_folder
 from fer.data.splits import indices, manifest
 
-OPTIONS = {"val_fraction": 0.25, "split_seed": 0, "memory_gb": 2.0, "skip_corrupt": False}
+CONFIG = FolderConfig(path="", val_fraction=0.25)
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def load(folder, size=48, **options):
-    return prepare_image_set(read_folder(folder, size, color=True), OPTIONS | options)
+    return prepare_image_set(read_folder(folder, size, color=True), CONFIG.replace(**options))
 
 
 def names(folder, data, role):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fer.core.labels import FER7, FERPLUS8
+from fer.data.config import FER2013Config, FolderConfig
 from fer.data.readers.fer2013 import read_fer2013
 from fer.data.readers.ferplus import with_votes
 
@@ -20,7 +21,7 @@ def folder(tmp_path, fer2013_csv):
 
 def test_votes_match_the_file(folder):
     options = {"name": "fer2013", "path": str(folder / "fer2013.csv")}
-    data = with_votes(read_fer2013(options["path"]), options)
+    data = with_votes(read_fer2013(options["path"]), FER2013Config(**options))
     for row, line in enumerate(csv.DictReader((folder / "fer2013new.csv").open())):
         counts = {
             name: int(line[column]) for name, column in zip(FERPLUS8.names, list(line)[2:10], strict=True)
@@ -39,10 +40,10 @@ def test_missing_or_mismatched_votes_are_ignored(folder, capsys, damage):
         votes.write_text("\n".join(votes.read_text().splitlines()[:-40]))
     else:
         votes.write_text("a,b\n1,2\n")
-    assert with_votes(read_fer2013(options["path"]), options).votes is None
+    assert with_votes(read_fer2013(options["path"]), FER2013Config(**options)).votes is None
     assert ("not used" in capsys.readouterr().out) == (damage != "missing")
 
 
 def test_other_datasets_are_unchanged(folder):
     data = read_fer2013(folder / "fer2013.csv")
-    assert with_votes(data, {"name": "folder", "path": str(folder)}) is data
+    assert with_votes(data, FolderConfig(path=str(folder))) is data

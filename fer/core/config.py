@@ -1,0 +1,292 @@
+"""Typed configs: each field declares its type, range and choices, and a wrong value gives one clear line.
+
+Built on pydantic. A `Config` is immutable, refuses unknown keys, and keeps the values that it was given: the
+integer 8 stays an integer where a fraction would be allowed.
+"""
+
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union
+
+import annotated_types
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+from fer.core.errors import FerError, did_you_mean
+from fer.core.paths import CONFIG_DIR
+
+# A finite number, integer or not.
+Number = Annotated[int | Annotated[float, Field(allow_inf_nan=False)], "number"]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Positive = Annotated[Number, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+NAMES = {
+    int: "an integer", float: "a number", bool: "true or false", str: "text", list: "a list",
+    dict: "options by name", type(None): "null",
+}  # fmt: skip
+# A config, its plain values, or its name: what builders accept.
+Part = Union[str, Mapping[str, Any], "Config"]
+_Config = TypeVar("_Config", bound="Config")
+
+
+class Config(BaseModel):
+    """Base of all configs.
+
+    Class attributes:
+        key: Key of the config within the run config, for messages; ``""`` for the run config itself.
+        advice: Field -> what to do about a wrong value, appended to its message.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+    key: ClassVar[str] = ""
+    advice: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, **values: Any) -> None:
+        """Check the values.
+
+        Raises:
+            FerError: A key is unknown or missing, or a value has the wrong type or is out of range.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _explain(type(self), error, self.key) from None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], key: str | None = None) -> Self:
+        """Return the config of plain values; a missing key has its default.
+
+        Args:
+            values: Field -> value, nested configs as mappings.
+            key: Replaces `Config.key` in messages.
+
+        Raises:
+            FerError: A key is unknown or missing, or a value has the wrong type or is out of range.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise _explain(cls, error, cls.key if key is None else key) from None
+
+    @classmethod
+    def of(cls, value: "str | Mapping[str, Any] | Config") -> Self:
+        """Return a config from a config, from plain values, or from a name.
+
+        A name is one of Hydra's choices, the files of ``conf/<key>/``, or else the value of ``name``.
+
+        Raises:
+            FerError: As `from_dict`.
+        """
+        if isinstance(value, str):
+            value = _load_choice(cls.key, value) or {"name": value}
+        return value if isinstance(value, cls) else cls.from_dict(dict(value))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `from_dict` accepts them: what checkpoints and ``config.yaml`` store."""
+        return self.model_dump(serialize_as_any=True)
+
+    def options(self) -> dict[str, Any]:
+        """Return all fields except ``name``: keyword arguments for what the config names."""
+        return {name: value for name, value in self if name != "name"}
+
+    def replace(self, **values: Any) -> Self:
+        """Return a copy with other values.
+
+        Raises:
+            FerError: As `from_dict`.
+        """
+        return type(self).from_dict({**dict(self), **values})
+
+
+class Choice(Config):
+    """Base of configs that are chosen by ``name``: subclasses declare it as ``name: Literal["…"]``."""
+
+    name: str
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _choose(cls, values: Any, build: Any) -> Any:
+        if isinstance(values, cls) or _literals(cls.model_fields["name"].annotation):
+            return build(values)
+        if not isinstance(values, Mapping):
+            raise FerError(f"{cls.key}: expected options by name, got {values!r}.")
+        choices, name = cls.choices(), values.get("name")
+        if name not in choices:
+            raise FerError(
+                f"{cls.key}.name: expected one of {', '.join(choices)}, got {name!r}."
+                f"{did_you_mean(str(name), choices)}"
+            )
+        return choices[name].from_dict(values)
+
+    @model_serializer(mode="wrap")
+    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"name": self.name, **dump(self)}
+
+    @classmethod
+    def without_leftovers(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return plain values without the options of other choices.
+
+        Hydra leaves them behind where one file sets an option, and a later one makes another choice.
+        """
+        choices = cls.choices()
+        chosen = choices.get(values.get("name", ""), cls)
+        others = {key for choice in choices.values() for key in choice.model_fields}
+        leftovers = others - chosen.model_fields.keys()
+        return {key: value for key, value in values.items() if key not in leftovers}
+
+    @classmethod
+    def choices(cls) -> "dict[str, type[Self]]":
+        """Return name -> subclass."""
+        return {name: choice for choice in _subclasses(cls)
+                for name in _literals(choice.model_fields["name"].annotation)}  # fmt: skip
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return dotted key -> value of nested values."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        flat |= flatten(value, f"{key}.") if isinstance(value, Mapping) and value else {key: value}
+    return flat
+
+
+def _subclasses(cls: type[_Config]) -> Iterator[type[_Config]]:
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+def _load_choice(group: str, name: str) -> dict[str, Any]:
+    """Return the values of a file of ``conf/`` and of the files that it extends; empty if there is none.
+
+    Interpolations are left out, so that the declared defaults apply.
+    """
+    path = CONFIG_DIR / group / f"{name}.yaml"
+    if not path.is_file():
+        return {}
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    values: dict[str, Any] = {}
+    for parent in content.pop("defaults", []):
+        values |= _load_choice(group, parent)
+    for key, value in content.items():
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
+            values[key] = values[key] | value
+        elif not (isinstance(value, str) and value.startswith(("${", "???"))):
+            values[key] = value
+    return values
+
+
+def _literals(annotation: Any) -> tuple[Any, ...]:
+    return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
+
+
+def _explain(cls: type[Config], error: ValidationError, key: str) -> FerError:
+    """Return the first of pydantic's errors as one line."""
+    first = error.errors(include_url=False)[0]
+    nested = first.get("ctx", {}).get("error")
+    if isinstance(nested, FerError):
+        return nested
+    owner, names, field = _find_field(cls, first["loc"])
+    dotted = ".".join([*([key] if key else []), *names])
+    if first["type"] == "extra_forbidden":
+        known, unknown = list(owner.model_fields), str(first["loc"][len(names)])
+        return FerError(
+            f"{dotted or 'config'}: expected the keys {', '.join(known)}, got {unknown!r}."
+            f"{did_you_mean(unknown, known)}"
+        )
+    if field is None:
+        return FerError(f"{dotted or 'config'}: expected options by name, got {first['input']!r}.")
+    if first["type"] == "missing":
+        return FerError(f"{dotted}: expected a value, got none. Set {dotted}=….")
+    value = first["input"]
+    got = "null" if value is None else repr(value)
+    advice = owner.advice.get(names[-1])
+    hint = did_you_mean(str(value), map(str, _literals(field.annotation)))
+    return FerError(
+        f"{dotted}: expected {_describe(field)}, got {got}.{hint}{f' {advice}' if advice else ''}"
+    )
+
+
+def _find_field(
+    cls: type[Config], location: tuple[int | str, ...]
+) -> tuple[type[Config], list[str], FieldInfo | None]:
+    """Return the config that declares the field of a location, the names of the path, and the field."""
+    names: list[str] = []
+    field: FieldInfo | None = None
+    for part in location:
+        inner = cls if field is None else _config_in(field.annotation)
+        if inner is None or part not in inner.model_fields:
+            cls = inner or cls
+            break
+        cls, field = inner, inner.model_fields[str(part)]
+        names.append(str(part))
+    return cls, names, field
+
+
+def _config_in(annotation: Any) -> type[Config] | None:
+    options = typing.get_args(annotation) or (annotation,)
+    return next((item for item in options if isinstance(item, type) and issubclass(item, Config)), None)
+
+
+def _describe(field: FieldInfo) -> str:
+    """Return what a field expects, e.g. ``a number in [0, 1) or null``."""
+    kinds, limits = _flatten(field.annotation), list(field.metadata)
+    for _, metadata in kinds:
+        limits += metadata
+    texts = list(dict.fromkeys(_describe_kind(kind, _describe_range(limits)) for kind, _ in kinds))
+    # A number may be an integer.
+    if any(text.startswith("a number") for text in texts):
+        texts = [text for text in texts if not text.startswith("an integer")]
+    return field.description or " or ".join(texts)
+
+
+def _flatten(annotation: Any) -> list[tuple[Any, list[Any]]]:
+    """Return the members of nested unions with their metadata."""
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        inner, *metadata = typing.get_args(annotation)
+        unpacked = [part for item in metadata for part in getattr(item, "metadata", [item])]
+        return [(kind, known + unpacked) for kind, known in _flatten(inner)]
+    if origin in (Union, types.UnionType):
+        return [member for item in typing.get_args(annotation) for member in _flatten(item)]
+    return [(annotation, [])]
+
+
+def _describe_kind(kind: Any, limits: str) -> str:
+    if choices := _literals(kind):
+        return f"one of {', '.join(map(str, choices))}" if len(choices) > 1 else str(choices[0])
+    name = NAMES.get(typing.get_origin(kind) or kind, "options by name")
+    return f"{name}{limits}" if kind in (int, float) else name
+
+
+def _format(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"
+
+
+def _describe_range(metadata: list[Any]) -> str:
+    low = next((item for item in metadata if isinstance(item, annotated_types.Ge | annotated_types.Gt)), None)
+    high = next(
+        (item for item in metadata if isinstance(item, annotated_types.Le | annotated_types.Lt)), None
+    )
+    lower: Any = getattr(low, "ge", getattr(low, "gt", None))
+    upper: Any = getattr(high, "le", getattr(high, "lt", None))
+    if low is not None and high is not None:
+        left = "[" if isinstance(low, annotated_types.Ge) else "("
+        right = "]" if isinstance(high, annotated_types.Le) else ")"
+        return f" in {left}{_format(lower)}, {_format(upper)}{right}"
+    if low is not None:
+        return f" of at least {lower}" if isinstance(low, annotated_types.Ge) else f" above {lower}"
+    if high is not None:
+        return f" of at most {upper}" if isinstance(high, annotated_types.Le) else f" below {upper}"
+    return ""

@@ -1,0 +1,275 @@
+"""Configs of data sets and of augmentation, the groups ``datamodule`` and ``augmentation``."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_serializer, model_validator
+
+from fer.core.config import Choice, Config, Count, Fraction, Number
+from fer.core.errors import FerError, did_you_mean
+from fer.core.labels import SPACES
+
+# Options of the combined data set, not of each of its sources.
+_COMBINED = ("batch_size", "eval_batch_size", "drop_leaks")
+_SOURCES_EXAMPLE = "'datamodule.sources=[{name: fer2013, path: /data/fer2013.csv}, {name: synthetic}]'"
+# Kinds whose images are stored at the side of the model input unless `size` says otherwise.
+_STORED_AT_MODEL_SIZE = ("folder", "rafdb", "affectnet", "concat")
+
+
+class DataConfig(Choice):
+    """A data set and its batches; the subclass is chosen by ``name``.
+
+    Attributes:
+        drop_leaks: Train without exact and near copies of validation and test images.
+        batch_size: Images per training batch and process.
+        eval_batch_size: Images per validation batch.
+    """
+
+    key: ClassVar[str] = "datamodule"
+    drop_leaks: bool = False
+    batch_size: Count = 128
+    eval_batch_size: Count = 512
+
+    @classmethod
+    def create(cls, values: Mapping[str, Any], image_size: int) -> Self:
+        """Return the config of plain values; a missing ``size`` is the side of the model input.
+
+        Args:
+            values: ``name`` and other fields.
+            image_size: Side of the model input, in pixels.
+
+        Raises:
+            FerError: As `Config.from_dict`.
+        """
+        return cls.from_dict(_with_size(values, image_size))
+
+
+def _with_size(values: Mapping[str, Any], image_size: int) -> dict[str, Any]:
+    result = dict(values)
+    if result.get("name") in _STORED_AT_MODEL_SIZE:
+        result.setdefault("size", image_size)
+    if isinstance(sources := result.get("sources"), list):
+        result["sources"] = [
+            _with_size(source, image_size) if isinstance(source, Mapping) else source for source in sources
+        ]
+    return result
+
+
+class BatchConfig(Config):
+    """Batches of a data set that is given as arrays, which has no other options.
+
+    Attributes:
+        batch_size, eval_batch_size: As for `DataConfig`.
+        workers: Processes that decode image files on disk.
+    """
+
+    key: ClassVar[str] = "datamodule"
+    batch_size: Count = 128
+    eval_batch_size: Count = 512
+    workers: Annotated[int, Field(ge=0)] = 0
+
+
+class FER2013Config(DataConfig):
+    """FER2013: ``fer2013.csv`` or ``icml_face_data.csv`` of the 2013 challenge.
+
+    Attributes:
+        path: The CSV file.
+        votes: Add the FER+ votes of ``fer2013new.csv`` in the same folder.
+    """
+
+    name: Literal["fer2013"] = "fer2013"
+    path: str
+    votes: bool = False
+
+
+class FERPlusConfig(DataConfig):
+    """FER+: the images of FER2013 with the votes of ten annotators.
+
+    Attributes:
+        path: The folder of ``fer2013.csv`` and ``fer2013new.csv``.
+        contempt: Eight emotions in the order of FER+; otherwise seven in the order of FER2013.
+        ambiguous: Also train on images without a majority.
+    """
+
+    name: Literal["ferplus"] = "ferplus"
+    path: str
+    contempt: bool = True
+    ambiguous: bool = False
+
+
+class ImageFilesConfig(DataConfig):
+    """A data set of image files.
+
+    Attributes:
+        path: Its folder.
+        size: Side at which images are stored, in pixels.
+        color: Read RGB; otherwise gray.
+        val_fraction: Fraction carved out of train if there is no validation part.
+        split_seed: Seed of the carve-out.
+        skip_corrupt: Leave out unreadable files, and report them.
+        memory_gb: A larger data set stays on disk, in 10^9 bytes.
+        workers: Processes that decode a data set on disk.
+    """
+
+    path: str
+    size: Count = 48
+    color: bool = False
+    val_fraction: Number = 0.1
+    split_seed: int = 0
+    skip_corrupt: bool = False
+    memory_gb: Annotated[Number, Field(ge=0)] = 2.0
+    workers: Annotated[int, Field(ge=0)] = 2
+
+
+class FolderConfig(ImageFilesConfig):
+    """Image folders: ``train/``, ``test/`` and optionally ``val/``, or the emotion folders alone.
+
+    Attributes:
+        labels: Emotions of numbered folders, from the lowest number on.
+    """
+
+    name: Literal["folder"] = "folder"
+    labels: list[str] | None = None
+    batch_size: Count = 64
+    eval_batch_size: Count = 256
+
+
+class RAFDBConfig(ImageFilesConfig):
+    """RAF-DB, basic emotions: ``list_patition_label.txt`` and ``aligned/``."""
+
+    name: Literal["rafdb"] = "rafdb"
+    color: bool = True
+    batch_size: Count = 64
+    eval_batch_size: Count = 256
+
+
+class AffectNetConfig(ImageFilesConfig):
+    """AffectNet, manual annotations: CSV files with their images, or ``train_set/`` and ``val_set/``."""
+
+    name: Literal["affectnet"] = "affectnet"
+    color: bool = True
+
+
+class SyntheticConfig(DataConfig):
+    """Synthetic faces with seven emotions.
+
+    Attributes:
+        num_train, num_val, num_test: Images of each split.
+        size: Side, in pixels.
+        color: RGB; otherwise gray.
+        difficulty: 0 (frontal, clear, strong expressions) to 1.
+        seed: Seed of the faces.
+    """
+
+    name: Literal["synthetic"] = "synthetic"
+    num_train: int = 4000
+    num_val: int = 700
+    num_test: int = 700
+    size: Count = 48
+    color: bool = False
+    difficulty: Number = 1.0
+    seed: int = 0
+    batch_size: Count = 32
+
+
+class ConcatConfig(DataConfig):
+    """Several sources together: one label space, one image size, copies between sources removed.
+
+    Attributes:
+        sources: Configs of data sets, without the options of the combined one.
+        labels: ``fer7``, ``ferplus8``, ``affectnet8`` or ``rafdb7``.
+        size: Side at which images are stored, in pixels.
+        color: RGB; otherwise gray.
+        val_from: The source that validates, by name or number from 1; None: all with a validation part.
+    """
+
+    name: Literal["concat"] = "concat"
+    sources: list[DataConfig]
+    labels: Literal[tuple(SPACES)] = "fer7"  # type: ignore[valid-type]
+    size: Count = 48
+    color: bool = False
+    val_from: str | int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_sources(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "sources" in values:
+            _check_sources(values["sources"])
+        return values
+
+    @field_serializer("sources")
+    def _dump_sources(self, sources: list[DataConfig]) -> list[dict[str, Any]]:
+        return [
+            {key: value for key, value in source.to_dict().items() if key not in _COMBINED}
+            for source in sources
+        ]
+
+
+def _check_sources(sources: object) -> None:
+    """Check what pydantic's messages would not explain: which source is wrong, and what it may contain."""
+    if not isinstance(sources, list) or not sources:
+        raise FerError(f"datamodule.sources: expected {_SOURCES_EXAMPLE}, got {sources!r}.")
+    for position, source in enumerate(sources):
+        if not isinstance(source, DataConfig):
+            _check_source(source, f"datamodule.sources, entry {position + 1}")
+
+
+def _check_source(source: object, location: str) -> None:
+    choices = {name: choice for name, choice in DataConfig.choices().items() if choice is not ConcatConfig}
+    name = source.get("name") if isinstance(source, Mapping) else None
+    if not isinstance(source, Mapping) or name not in choices:
+        expected = f"a name ({', '.join(sorted(choices))}), as in {_SOURCES_EXAMPLE}"
+        raise FerError(f"{location}: expected {expected}, got {name!r}.{did_you_mean(str(name), choices)}")
+    fields = choices[name].model_fields
+    options = ["name", *(key for key in fields if key not in (*_COMBINED, "name"))]
+    if unknown := [str(option) for option in source if str(option) not in options]:
+        hint = did_you_mean(unknown[0], options)
+        raise FerError(
+            f"{location}: expected options of {name} ({', '.join(options)}), got {unknown[0]!r}.{hint}"
+        )
+    if missing := [key for key in options if fields[key].is_required() and key not in source]:
+        raise FerError(f"{location}: {name} needs {missing[0]}. Add {missing[0]}: … to it.")
+
+
+class AugmentationConfig(Config):
+    """Augmentation strengths. All ranges are symmetric and uniform; zeros, the default, change nothing.
+
+    Attributes:
+        flip: Probability of a mirror image.
+        rotation: Maximum rotation in either direction, in degrees.
+        scale: Maximum relative zoom in or out: the factor is in [1 - scale, 1 + scale].
+        translate: Maximum shift along each axis, as a fraction of the side.
+        shear: Maximum horizontal shear in either direction, in degrees.
+        crop: Maximum fraction of the side that a random square crop removes.
+        brightness: Maximum shift of all pixel values, for images in [0, 1].
+        contrast: Maximum relative change of contrast around the image mean.
+        erase: Probability that one rectangle is filled with the image mean.
+        erase_min: Minimum erased fraction of the image area, at most ``erase_max``.
+        erase_max: Maximum erased fraction of the image area.
+    """
+
+    key: ClassVar[str] = "augmentation"
+    flip: Fraction = 0.0
+    rotation: Annotated[Number, Field(ge=0, le=180)] = 0.0
+    scale: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    translate: Fraction = 0.0
+    shear: Annotated[Number, Field(ge=0, lt=90)] = 0.0
+    crop: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    brightness: Fraction = 0.0
+    contrast: Fraction = 0.0
+    erase: Fraction = 0.0
+    erase_min: Fraction = 0.0
+    erase_max: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.erase_min > self.erase_max:
+            raise FerError(
+                f"augmentation.erase_min: expected a number in [0, {self.erase_max:g}], got {self.erase_min}."
+            )
+        return self
+
+    @property
+    def has_geometry(self) -> bool:
+        """Whether pixels are moved by more than a resize."""
+        return any((self.flip, self.rotation, self.scale, self.translate, self.shear, self.crop))

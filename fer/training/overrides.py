@@ -1,0 +1,162 @@
+"""From overrides of the command line to a `RunConfig`: composed by Hydra, and Hydra's errors explained.
+
+Imports Hydra but not torch, so that a mistyped option is reported at once.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fer.core.errors import FerError, did_you_mean
+from fer.core.paths import CONFIG_DIR
+from fer.training.config import RunConfig
+
+# Keys with these prefixes are passed to timm, so new ones may be added with +.
+OPEN_PREFIXES = ("optimizer.", "model.kwargs.")
+# Extra of the package that installs them -> names of Hydra launchers.
+LAUNCHERS = {
+    "train": ("basic",),
+    "sweep": ("joblib", "submitit_local", "submitit_slurm"),
+    "ray": ("ray", "ray_aws"),
+}
+HydraError = HydraException | OmegaConfBaseException | ValueError
+
+
+def groups() -> list[str]:
+    """Return the names of the config groups, i.e. the folders of ``conf/``."""
+    return sorted(folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir())
+
+
+def choices(group: str) -> list[str]:
+    """Return the choices of a config group, e.g. ``["adam", "adamw", …]`` for ``optimizer``."""
+    return sorted(file.stem for file in (CONFIG_DIR / group).glob("*.yaml"))
+
+
+def flatten(config: DictConfig) -> dict[str, Any]:
+    """Return dotted key -> value of a config, groups included, interpolations unresolved."""
+    flat: dict[str, Any] = {}
+
+    def add(values: Mapping[Any, Any], prefix: str) -> None:
+        for name, value in values.items():
+            flat[f"{prefix}{name}"] = value
+            if isinstance(value, Mapping):
+                add(value, f"{prefix}{name}.")
+
+    container: Any = OmegaConf.to_container(config, resolve=False)
+    add(container, "")
+    return flat
+
+
+def overridden_keys(overrides: Sequence[str]) -> list[str]:
+    """Return the keys of overrides; ``""`` for an experiment, which may set any key."""
+    keys = [item.lstrip("+~").partition("=")[0] for item in overrides]
+    return ["" if key == "experiment" else key for key in keys]
+
+
+def to_run_config(config: DictConfig) -> RunConfig:
+    """Return the typed config of a composed one.
+
+    Raises:
+        FerError: A value is missing, of the wrong type or out of range, a key is unknown, or the monitor is
+            not a validation metric.
+    """
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in ("hydra", "sweep")])
+    if missing := sorted(OmegaConf.missing_keys(config)):
+        raise FerError(f"{missing[0]}: expected a value, got none. Add {missing[0]}=… to the command.")
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    return RunConfig.from_dict(values)
+
+
+def check_additions(overrides: Sequence[str]) -> None:
+    """Check that keys that are added with + are passed to a library.
+
+    Raises:
+        FerError: A key is not.
+    """
+    known = set(flatten(_reference(overrides)))
+    for item in overrides:
+        key = item.lstrip("+").partition("=")[0]
+        is_known = key in known or key.startswith(OPEN_PREFIXES) or key in groups()
+        if item.startswith("+") and not is_known:
+            raise FerError(
+                f"Unknown option {key!r}.{did_you_mean(key, known)} All options: fer-train --cfg job"
+            )
+
+
+def explain_hydra_error(error: HydraError, overrides: Sequence[str]) -> FerError:
+    """Return a one-line error for what Hydra rejects, with the most similar known option.
+
+    Args:
+        error: Raised by Hydra or OmegaConf.
+        overrides: The overrides of the command line.
+    """
+    text = str(error)
+    if isinstance(error, ValueError):
+        # a key below a list, or command-line flags that exclude each other
+        space_keys = [key for key in overridden_keys(overrides) if key.startswith("sweep.space.")]
+        return _unknown_key(space_keys[0], overrides) if space_keys else FerError(f"{text}.")
+    if match := re.search(r"Could not find 'hydra/launcher/(\w+)'", text):
+        return _missing_launcher_error(match[1])
+    if match := re.search(r"Could not find '([\w-]+)/([^']*)'", text):
+        group, choice = match.groups()
+        return FerError(
+            f"{group}: expected one of {', '.join(choices(group)) or '(none)'}, got {choice!r}."
+            f"{did_you_mean(choice, choices(group))}"
+        )
+    if match := re.search(r"full_key: (\S+)", str(error.__cause__)) or re.search(
+        r"not override '(\S+)'", text
+    ):
+        return _unknown_key(match[1], overrides)
+    if isinstance(error, MissingConfigException | ConfigCompositionException):
+        return FerError(text.splitlines()[0] if text else repr(error))
+    return FerError(
+        f"{' '.join(text.split('See http')[0].split())} Options are written key=value. Quote a value with = "
+        ", ~ or spaces twice: 'datamodule.path=\"/data/a=b.csv\"', and write $HOME for ~."
+    )
+
+
+def _missing_launcher_error(name: str) -> FerError:
+    """Return the error for a launcher that Hydra does not find: not installed, or unknown."""
+    for extra, launchers in LAUNCHERS.items():
+        if name in launchers:
+            return FerError(
+                f"hydra/launcher={name} is not installed: pip install 'fer-lightning[train,{extra}]'"
+            )
+    known = [launcher for launchers in LAUNCHERS.values() for launcher in launchers]
+    return FerError(
+        f"hydra/launcher: expected one of {', '.join(known)}, got {name!r}.{did_you_mean(name, known)}"
+    )
+
+
+def _unknown_key(key: str, overrides: Sequence[str]) -> FerError:
+    if key.split(".")[0] == "sweep" and not any(item.startswith("sweep=") for item in overrides):
+        return FerError(f"{key}: choose a sweep as well: sweep={', sweep='.join(choices('sweep'))}.")
+    if f"{key}.".startswith("sweep.space."):
+        return FerError(
+            f"{key}: the chosen sweep's space has no such entry, or one of another kind (list, range, or "
+            "one of these per choice), and kinds cannot be mixed. '+sweep.space={KEY: …}' adds an entry. "
+            "'~sweep.space' '+sweep.space={…}' replaces the space; so does sweep=custom 'sweep.space={…}'."
+        )
+    known = [*flatten(_reference(overrides)), *groups()]
+    parent = key.rpartition(".")[0] + "."
+    siblings = [name for name in known if name.startswith(parent)] if "." in key else known
+    hint = did_you_mean(key, siblings) or did_you_mean(key, known)
+    plus = f" To pass it to the library unchanged, write +{key}=…" if key.startswith(OPEN_PREFIXES) else ""
+    return FerError(f"Unknown option {key!r}.{hint}{plus} All options: fer-train --cfg job")
+
+
+def _reference(overrides: Sequence[str]) -> DictConfig:
+    """Return the config composed of the chosen files, without the values on the command line."""
+    group_overrides = [
+        item for item in overrides if item.lstrip("+").partition("=")[0] in groups() and "," not in item
+    ]
+    if GlobalHydra.instance().is_initialized():
+        return hydra.compose("train", overrides=group_overrides)
+    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        return hydra.compose("train", overrides=group_overrides)

@@ -49,7 +49,12 @@ def overrides_for(group, choice, csv_path):
 
 
 # sweeps are tested in tests/sweep
-CONFIGS = [(group, choice) for group in groups() if group != "sweep" for choice in choices(group)]
+CONFIGS = [
+    pytest.param(group, choice, marks=pytest.mark.slow if group in ("model", "experiment") else ())
+    for group in groups()
+    if group != "sweep"
+    for choice in choices(group)
+]
 
 
 @pytest.mark.parametrize(("group", "choice"), CONFIGS, ids=lambda name: name)

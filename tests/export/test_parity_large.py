@@ -9,6 +9,7 @@ from fer.data.synthetic import read_synthetic
 from fer.export.graph import ExportModel, metadata, write_onnx
 from fer.export.parity import check_parity
 
+pytestmark = pytest.mark.slow
 # Channels of the training images and of the network.
 GRAY, COLOUR, BOTH = (1, 1), (3, 3), (1, 3)
 # Name, side in pixels, attention, channels, options. A network with attention covers the one without.

@@ -205,6 +205,11 @@ class EmotionModule(pl.LightningModule):
         _, logits = self._shared_step(batch["image"], batch["target"], "val")
         self.metrics.update(logits.float(), batch["target"])
 
+    def on_train_epoch_end(self) -> None:
+        """Log loss and accuracy of the epoch, unless a callback of fer-train has done so."""
+        if self.sums["train"].any():
+            self.log_dict(self.epoch_metrics("train"))
+
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the split; store its confusion matrix ``(K, K)`` in ``self.confusion``."""
         loss_and_accuracy = self.epoch_metrics("val")

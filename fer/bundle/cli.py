@@ -13,6 +13,7 @@ from fer.bundle.registry import BEST, Registry, model_folder
 from fer.core.command_line import run_command
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
+from fer.core.text import percent
 
 _EXAMPLES = """examples:
   fer-models list                                every model and version
@@ -175,7 +176,7 @@ def _row(name: str, card: Card) -> tuple[str, ...]:
 
 def _percent(estimate: Mapping[str, Any]) -> str:
     value = estimate.get("value")
-    return "-" if value is None else f"{100 * value:.1f} %"
+    return "-" if value is None else percent(value)
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fer.bundle.card import REFERENCE_LANDMARKS, UNMEASURED, Card, CropRule
+from fer.core.text import percent
 
 _METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR (balanced accuracy)"}
 _INTENDED_USE = (
@@ -159,8 +160,8 @@ def _metric_rows(part: Mapping[str, Any]) -> Iterator[str]:
         if estimate is None or estimate["value"] is None:
             continue
         low, high = estimate.get("low"), estimate.get("high")
-        interval = "not measured" if low is None else f"{100 * low:.1f} to {100 * high:.1f} %"
-        yield f"| {name} | {part['n']:,} | {title} | {100 * estimate['value']:.1f} % | {interval} |"
+        interval = "not measured" if low is None else f"{100 * low:.1f} to {percent(high)}"
+        yield f"| {name} | {part['n']:,} | {title} | {percent(estimate['value'])} | {interval} |"
 
 
 def _training_section(card: Card) -> str:

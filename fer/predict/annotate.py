@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fer.core.labels import DARK_TEXT, RGB, WHITE, emotion_rgb, text_color_on
+from fer.core.text import percent
 from fer.predict.label_layout import covered_fraction, place_label
 from fer.predict.predictor import Prediction
 
@@ -174,7 +175,7 @@ def _texts(prediction: Prediction, name: str) -> tuple[str, ...]:
     """Return the possible texts of a label, longest first."""
     label = f"{prediction.label}?" if prediction.uncertain else prediction.label
     prefix = f"{name} " if name else ""
-    return f"{prefix}{label} {100 * prediction.confidence:.0f} %", f"{prefix}{label}"
+    return f"{prefix}{label} {percent(prediction.confidence, 0)}", f"{prefix}{label}"
 
 
 def _draw_leader_line(canvas: np.ndarray, box: np.ndarray, face: np.ndarray, color: RGB) -> None:
@@ -263,7 +264,7 @@ def bars_tile(probabilities: Mapping[str, float], height: int) -> np.ndarray:
         pen.rectangle((names, top + line // 5, right, top + line - line // 5), emotion_rgb(name))
         pen.text(
             (size[0] - margin, middle),
-            f"{probability:.0%}".replace("%", " %"),
+            percent(probability, 0),
             DARK_TEXT,
             _font(height),
             anchor="rm",

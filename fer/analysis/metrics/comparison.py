@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -23,6 +24,7 @@ from fer.analysis.metrics.paired import (
     score_models,
 )
 from fer.core.errors import FerError, did_you_mean
+from fer.core.text import with_interval
 
 LOWER_IS_BETTER = frozenset({"log_loss"})
 # With five discordant images, even 5 : 0 has a p-value of 0.06
@@ -200,6 +202,12 @@ def format_difference(metric: str, value: float, signed: bool = False) -> str:
     return f"{value:{sign}.3f}" if metric in LOWER_IS_BETTER else f"{100 * value:{sign}.1f}"
 
 
+def format_signed(metric: str, difference: Difference, unit: str = "") -> str:
+    """Return a difference with its sign, a unit and its interval, ``+1.2 points [+0.3, +2.1]``."""
+    low, high = (None, None) if difference.no_interval else (difference.low, difference.high)
+    return with_interval(difference.value, low, high, partial(format_difference, metric, signed=True), unit)
+
+
 def conclusion(
     names: tuple[str, str], metric: str, difference: Difference, p: float, n: int, tests: int = 1
 ) -> str:
@@ -213,26 +221,21 @@ def conclusion(
         n: Number of images.
         tests: Number of pairs tested.
     """
-    unit = "nats" if metric in LOWER_IS_BETTER else "points"
+    unit = " nats" if metric in LOWER_IS_BETTER else " points"
     undecided = f"No significant difference between {names[0]} and {names[1]} on {n:,} images"
     if difference.no_interval:
-        value = format_difference(metric, difference.value, signed=True)
-        return f"{undecided}: {value} {unit}, {difference.no_interval}."
+        return f"{undecided}: {format_signed(metric, difference, unit)}, {difference.no_interval}."
     if not is_significant(difference, p):
-        low, value, high = (
-            format_difference(metric, x, signed=True)
-            for x in (difference.low, difference.value, difference.high)
-        )
-        text = f"{undecided}: {value} {unit} [{low}, {high}]."
+        text = f"{undecided}: {format_signed(metric, difference, unit)}."
         if difference.low > 0 or difference.high < 0:
             text += f" {_why_not_significant(p, tests)}"
         if difference.detectable > 0 and difference.deciding >= MIN_DISCORDANT:
-            detectable = f"{format_difference(metric, difference.detectable)} {unit}"
+            detectable = f"{format_difference(metric, difference.detectable)}{unit}"
             text += f" A true difference of {detectable} would be detected with 80 % power."
         return text
     better, worse = names if favours_first(metric, difference.value) else names[::-1]
-    low, high = (format_difference(metric, x) for x in sorted((abs(difference.low), abs(difference.high))))
-    size = f"{format_difference(metric, abs(difference.value))} {unit} [{low}, {high}]"
+    limits = sorted((abs(difference.low), abs(difference.high)))
+    size = with_interval(abs(difference.value), *limits, partial(format_difference, metric), unit)
     return f"{better} is better than {worse} by {size}."
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fer.analysis.metrics.intervals import percentile_interval, wilson_interval
+from fer.core.text import percent, with_interval
 
 NO_VARIATION = "no interval: the estimated variance is zero"
 # Minimum number of images of an emotion for an interval of a mean over emotions; see `rare_emotions_note`
@@ -88,30 +89,28 @@ def rare_emotions_note(support: np.ndarray, names: Sequence[str]) -> str:
     return f"no interval: too few images ({', '.join(rare)})" if rare else ""
 
 
-def format_cells(estimate: Estimate, percent: bool = True) -> tuple[str | None, str | None, int]:
+def format_cells(estimate: Estimate, in_percent: bool = True) -> tuple[str | None, str | None, int]:
     """Return value, interval and n as table cells: ``"58.9 %"``, ``"57.3 to 60.5 %"``, 3589.
 
-    Undefined values and missing intervals are None. Without ``percent``, numbers have four decimals.
+    Undefined values and missing intervals are None. Without ``in_percent``, numbers have four decimals.
     """
-    value = None if estimate.value is None else _format_number(estimate.value, percent)
+    show = percent if in_percent else "{:.4f}".format
+    value = None if estimate.value is None else show(estimate.value)
     if estimate.low is None or estimate.high is None:
         return value, None, estimate.n
-    low = _format_number(estimate.low, percent).removesuffix(" %")
-    return value, f"{low} to {_format_number(estimate.high, percent)}", estimate.n
+    return value, f"{show(estimate.low).removesuffix(' %')} to {show(estimate.high)}", estimate.n
 
 
-def _format_number(value: float, percent: bool) -> str:
-    return f"{100 * value:.1f} %" if percent else f"{value:.4f}"
+def points(fraction: float) -> str:
+    """Return a fraction in percent, without the unit: ``58.9``."""
+    return f"{100 * fraction:.1f}"
 
 
 def format_with_interval(estimate: Estimate) -> str | None:
     """Return ``"58.9 [57.3, 60.5]"``, in percent, or None where the estimate has no value."""
     if estimate.value is None:
         return None
-    value = f"{100 * estimate.value:.1f}"
-    if estimate.low is None or estimate.high is None:
-        return value
-    return f"{value} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+    return with_interval(estimate.value, estimate.low, estimate.high, points)
 
 
 def proportion(hits: int, n: int) -> Estimate:
@@ -133,4 +132,4 @@ def format_proportion(estimate: Estimate) -> str:
     """Return ``61.2 % [58.4, 63.9]``, or why the proportion is undefined."""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return estimate.note or "undefined"
-    return f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+    return with_interval(estimate.value, estimate.low, estimate.high, points, " %")

@@ -21,6 +21,7 @@ from fer.analysis.plots.style import (
     new_figure,
     style_axes,
 )
+from fer.core.text import percent
 
 
 def plot_reliability(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str) -> Figure:
@@ -66,9 +67,10 @@ def _draw_histogram(ax: Axes, confidence: np.ndarray) -> None:
     ax.hist(confidence, bins=np.linspace(0, 1, 41).tolist(), color=MUTED, alpha=0.35)
     mean = float(confidence.mean())
     ax.axvline(mean, color=FOREGROUND, linewidth=1)
-    text = f"mean {mean:.0%}".replace("%", " %")
     side = "right" if mean > 0.5 else "left"
-    add_text(ax, mean, 1.02, text, va="bottom", ha=side, transform=ax.get_xaxis_transform())
+    add_text(
+        ax, mean, 1.02, f"mean {percent(mean, 0)}", va="bottom", ha=side, transform=ax.get_xaxis_transform()
+    )
     ax.set_yticks([])
     ax.set_xlabel("confidence", size=LABEL_SIZE, color=FOREGROUND)
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
@@ -110,14 +112,16 @@ def _draw_accuracy(ax: Axes, coverage: np.ndarray, risk: np.ndarray, answered: n
     ax.fill_between(coverage, bounds[:, 0], bounds[:, 1], color=ACCENT, alpha=0.15, linewidth=0)
     ax.plot(coverage, 1 - risk, color=ACCENT, linewidth=1.8)
     ax.axhline(1 - risk[-1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
-    text = f"all answered: {1 - risk[-1]:.1%}".replace("%", " %")
-    add_text(ax, 0.01, 1 - risk[-1], text, ha="left", va="bottom", color=MUTED)
+    add_text(
+        ax, 0.01, 1 - risk[-1], f"all answered: {percent(1 - risk[-1])}", ha="left", va="bottom", color=MUTED
+    )
 
 
 def _mark_threshold(ax: Axes, threshold: Threshold) -> None:
     """Mark the coverage and measured accuracy of a threshold, with the accuracy that it guarantees."""
     assert threshold.coverage is not None
     assert threshold.accuracy is not None
+    assert threshold.confidence is not None
     ax.plot(
         threshold.coverage,
         threshold.accuracy,
@@ -126,7 +130,7 @@ def _mark_threshold(ax: Axes, threshold: Threshold) -> None:
         markersize=5.5,
         markeredgecolor=BACKGROUND,
     )
-    text = f"at least {threshold.wanted:.0%} from confidence {threshold.confidence:.0%}".replace("%", " %")
+    text = f"at least {percent(threshold.wanted, 0)} from confidence {percent(threshold.confidence, 0)}"
     point = (threshold.coverage, threshold.accuracy)
     ax.annotate(
         text, point, (8, 8), textcoords="offset points", size=SMALL_SIZE, color=FOREGROUND, parse_math=False

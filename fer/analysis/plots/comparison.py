@@ -20,6 +20,7 @@ from fer.analysis.plots.style import (
     new_figure,
     style_axes,
 )
+from fer.core.text import percent
 
 # Inches between model names
 _ROW_HEIGHT = 0.24
@@ -174,7 +175,7 @@ def _draw_slice(ax: Axes, position: float, one: Slice) -> None:
     ax.plot(accuracy.value, position, "o", color=ACCENT, markerfacecolor=face, markersize=6)
     if one.factor != "emotion" and one.expected is not None:
         ax.plot(one.expected, position, "|", color=FOREGROUND, markersize=11, markeredgewidth=1.2)
-    for x, text in ((1.12, f"{100 * accuracy.value:.1f} %"), (1.22, f"{accuracy.n:,}")):
+    for x, text in ((1.12, percent(accuracy.value)), (1.22, f"{accuracy.n:,}")):
         add_text(ax, x, position, text, ha="right", va="center_baseline", transform=ax.get_yaxis_transform())
 
 

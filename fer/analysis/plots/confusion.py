@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from fer.analysis.metrics.estimate import format_percent
 from fer.analysis.plots.style import (
     BACKGROUND,
     FOREGROUND,
@@ -19,6 +20,7 @@ from fer.analysis.plots.style import (
     style_axes,
 )
 from fer.core.errors import FerError
+from fer.core.text import percent
 
 # Light enough at full saturation for a text contrast above 4.5 to 1 (WCAG 2.2) in every cell
 CORRECT_COLOR, ERROR_COLOR = "#6aa6e0", "#f08c5a"
@@ -69,7 +71,7 @@ def _check_counts(counts: np.ndarray, names: Sequence[str]) -> None:
 
 def _accuracy_text(counts: np.ndarray) -> str:
     total = int(counts.sum())
-    return f"accuracy {100 * np.trace(counts) / total:.1f} %  ·  n = {total:,}" if total else "no images"
+    return f"accuracy {percent(np.trace(counts) / total)}  ·  n = {total:,}" if total else "no images"
 
 
 def _cell_colors(weights: np.ndarray, support: np.ndarray) -> np.ndarray:
@@ -89,10 +91,7 @@ def _cell_texts(count: int, support: int) -> tuple[str, str]:
     """Return percentage and count; ``0 %`` and ``100 %`` only if exact."""
     if support == 0:
         return "n/a", ""
-    percent = 100 * count / support
-    if 0 < percent < 0.5:
-        return "<1 %", f"{count:,}"
-    return (">99 %" if 99.5 <= percent < 100 else f"{percent:.0f} %"), f"{count:,}"
+    return format_percent(count / support), f"{count:,}"
 
 
 def _write_cell(ax: Axes, row: int, column: int, texts: tuple[str, str]) -> None:

@@ -12,6 +12,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from fer.analysis.plots.style import ACCENT, FOREGROUND, MUTED, SMALL_SIZE, add_text, new_figure, style_axes
 from fer.core.labels import EMOTION_COLORS
+from fer.core.text import percent
 
 # One row of metrics per epoch or part of an epoch
 History = Sequence[Mapping[str, float]]
@@ -66,7 +67,7 @@ def _best_epoch_text(history: History, best_epoch: int | None) -> str:
         return f"{len(_series(history, 'epoch'))} epochs" if history else "no finished epoch"
     names = {"val/accuracy": "val accuracy", "val/macro_f1": "macro-F1", "val/uar": "UAR"}
     values = {name: _series(history, key).get(best_epoch) for key, name in names.items()}
-    scores = [f"{name} {value:.1%}".replace("%", " %") for name, value in values.items() if value is not None]
+    scores = [f"{name} {percent(value)}" for name, value in values.items() if value is not None]
     return "  ·  ".join([f"best epoch {best_epoch}", *scores])
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fer.core.text import percent
+
 # One value of a table. `None` is shown as a dash, a float with four significant digits.
 Cell = str | float | int | None
 DASH = "–"
@@ -102,14 +104,14 @@ class Headline:
     @property
     def formatted_value(self) -> str:
         """The value in percent: ``58.9 %``."""
-        return "undefined" if self.value is None else f"{self.value:.1%}".replace("%", " %")
+        return "undefined" if self.value is None else percent(self.value)
 
     @property
     def formatted_interval(self) -> str:
         """The 95 % interval in percent, followed by the note."""
         if self.low is None or self.high is None:
             return self.note or "no interval"
-        text = f"95 % interval {100 * self.low:.1f} to {100 * self.high:.1f} %"
+        text = f"95 % interval {100 * self.low:.1f} to {percent(self.high)}"
         return f"{text}; {self.note}" if self.note else text
 
 

@@ -19,6 +19,7 @@ from fer.analysis.plots.calibration import plot_reliability, plot_risk_coverage
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Predictions
 from fer.analysis.report.document import Cell, Plot, Section, Table
+from fer.core.text import percent
 
 # Metric -> display name, and whether it is shown in percent
 _METRICS = {
@@ -174,9 +175,9 @@ def _range_warning(calibration: Calibration) -> list[str]:
 def _metric_table(estimates: Mapping[str, Mapping[str, Estimate]]) -> Table:
     heads = [head for stage in estimates for head in (stage, "95 % interval")]
     rows: list[tuple[Cell, ...]] = []
-    for key, (title, percent) in _METRICS.items():
+    for key, (title, in_percent) in _METRICS.items():
         stages = [estimates[stage][key] for stage in estimates]
-        rows.append((title, *(cell for e in stages for cell in format_cells(e, percent)[:2]), stages[0].n))
+        rows.append((title, *(cell for e in stages for cell in format_cells(e, in_percent)[:2]), stages[0].n))
     caption = "Before and after temperature scaling; lower is better for all metrics."
     return Table(("metric", *heads, "n"), rows, caption)
 
@@ -188,10 +189,10 @@ def _threshold_table(thresholds: Sequence[Threshold], measured: Sequence[Estimat
         if threshold.coverage is not None and threshold.low is not None:
             validation = (
                 f"{threshold.confidence:.4f}",
-                f"{100 * threshold.coverage:.1f} %",
-                f"{100 * threshold.low:.1f} %",
+                percent(threshold.coverage),
+                percent(threshold.low),
             )
-        rows.append((f"{100 * threshold.wanted:.0f} %", *validation, *format_cells(accuracy)))
+        rows.append((percent(threshold.wanted, 0), *validation, *format_cells(accuracy)))
     columns = ("target accuracy", "confidence threshold", "coverage", "accuracy at least", "accuracy here")
     caption = (
         "Abstaining below a confidence threshold. Threshold, coverage and the lower bound of the accuracy "

@@ -1,6 +1,8 @@
 """The report section on a comparison: conclusions, scores, all pairs, and a plot of score against speed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fer.analysis.metrics.comparison import (
@@ -9,13 +11,15 @@ from fer.analysis.metrics.comparison import (
     Pair,
     RankedCandidates,
     format_difference,
+    format_signed,
 )
 from fer.analysis.metrics.estimate import Estimate
 from fer.analysis.metrics.matching import MatchedImages
-from fer.analysis.metrics.paired import METRICS, Difference
+from fer.analysis.metrics.paired import METRICS
 from fer.analysis.plots.comparison import SpeedPoint, plot_speed
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.report.document import Cell, Plot, Section, Table
+from fer.core.text import with_interval
 
 # Metric -> display name
 TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR", "log_loss": "log loss"}
@@ -64,10 +68,8 @@ def format_score(metric: str, estimate: Estimate) -> str:
     if estimate.value is None:
         return estimate.note
     unit = "" if metric in LOWER_IS_BETTER else " %"
-    value = f"{format_difference(metric, estimate.value)}{unit}"
-    if estimate.low is None or estimate.high is None:
-        return value
-    return f"{value} [{format_difference(metric, estimate.low)}, {format_difference(metric, estimate.high)}]"
+    show = partial(format_difference, metric)
+    return with_interval(estimate.value, estimate.low, estimate.high, show, unit)
 
 
 def _score_table(comparison: RankedCandidates, images: MatchedImages, speed: str) -> Table:
@@ -107,15 +109,7 @@ def _pair_table(comparison: RankedCandidates) -> Table:
 
 
 def _differences(pair: Pair, metrics: Sequence[str]) -> list[str]:
-    return [_format_with_interval(name, pair.differences[name]) for name in metrics]
-
-
-def _format_with_interval(metric: str, difference: Difference) -> str:
-    value, low, high = (
-        format_difference(metric, number, signed=True)
-        for number in (difference.value, difference.low, difference.high)
-    )
-    return value if difference.no_interval else f"{value} [{low}, {high}]"
+    return [format_signed(name, pair.differences[name]) for name in metrics]
 
 
 def _tests(pair: Pair) -> list[Cell]:
@@ -172,8 +166,7 @@ def _plots(key: str, comparison: RankedCandidates, speed: str) -> list[Plot]:
 
 
 def _point_label(candidate: Candidate, metric: str, estimate: Estimate) -> str:
-    unit = "" if metric in LOWER_IS_BETTER else " %"
-    return f"{candidate.name}  {format_difference(metric, estimate.value or 0.0)}{unit}"
+    return f"{candidate.name}  {format_score(metric, replace(estimate, low=None))}"
 
 
 def _scaled(estimate: Estimate, scale: int) -> tuple[float, float, float]:

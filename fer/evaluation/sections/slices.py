@@ -18,6 +18,7 @@ from fer.analysis.plots.comparison import plot_slices
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report.document import Plot, Section, Table
+from fer.core.text import percent
 
 # Factor of the slice of faces without landmarks
 LANDMARK_FACTOR = "five points"
@@ -133,7 +134,7 @@ def _table(slices: list[Slice]) -> Table:
             f"{one.factor}: {one.name}",
             one.accuracy.n,
             format_proportion(one.accuracy),
-            None if one.expected is None else f"{100 * one.expected:.1f} %",
+            None if one.expected is None else percent(one.expected),
             None if one.p is None else ("< 0.001" if one.p < 0.001 else f"{one.p:.3f}"),
             "yes" if one.differs else "no" if one.p is not None else "too few",
         )

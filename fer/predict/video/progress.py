@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from fer.core.text import percent
 from fer.predict.predictor import Prediction
 from fer.predict.video.reader import Frame
 
@@ -111,10 +112,10 @@ class LiveFaces:
 def face_line(number: int, prediction: Prediction) -> str:
     """Return e.g. ``face 1  happy 93 %, then neutral 4 %, surprise 2 %``."""
     ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:3]
-    (first, percent), *others = [(name, f"{value:.0%}".replace("%", " %")) for name, value in ranked]
+    (first, confidence), *others = [(name, percent(value, 0)) for name, value in ranked]
     uncertain = " (uncertain)" if prediction.uncertain else ""
     rest = ", ".join(f"{name} {value}" for name, value in others)
-    return f"face {number}  {first} {percent}{uncertain}, then {rest}"
+    return f"face {number}  {first} {confidence}{uncertain}, then {rest}"
 
 
 @dataclass
@@ -178,5 +179,5 @@ class Summary:
 def _fractions(emotions: Counter[str]) -> str:
     total = emotions.total()
     ranked = [(name, count / total) for name, count in emotions.most_common(3)]
-    parts = [f"{name} {fraction:.0%}".replace("%", " %") for name, fraction in ranked if fraction >= 0.01]
+    parts = [f"{name} {percent(fraction, 0)}" for name, fraction in ranked if fraction >= 0.01]
     return f"{', '.join(parts)} of {total:,} frames"

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import is_zipfile
@@ -24,6 +25,7 @@ from fer.analysis.metrics.comparison import Candidate, compare_candidates
 from fer.analysis.metrics.matching import match_images
 from fer.analysis.report.document import Cell, Section, Table
 from fer.core.errors import FerError
+from fer.core.text import with_interval
 from fer.evaluation.sections.comparison import comparison_section
 from fer.sweep.report.results import SweepResults, format_difference, format_value, overrides_of, unit
 from fer.sweep.report.sections import PageSection, without_empty_columns
@@ -305,11 +307,7 @@ def _name(sweep: SweepResults, best: Confirmation) -> str:
 
 
 def _with_interval(sweep: SweepResults, bias: SelectionBias) -> str:
-    value = format_difference(sweep.objective, bias.value)
-    if bias.low is None or bias.high is None:
-        return value
-    limits = (format_difference(sweep.objective, limit) for limit in (bias.low, bias.high))
-    return f"{value} [{', '.join(limits)}]"
+    return with_interval(bias.value, bias.low, bias.high, partial(format_difference, sweep.objective))
 
 
 def _table(

@@ -10,12 +10,12 @@ from markupsafe import Markup
 from fer.analysis.report.html import Card, page_environment, render
 from fer.analysis.report.write import write_atomically
 from fer.core.errors import FerError
+from fer.core.text import percent
 from fer.sweep.report import sections as report_sections
 from fer.sweep.report.confirm import confirmation_section, load_confirmations, paired_comparison
 from fer.sweep.report.plots import Chart
 from fer.sweep.report.results import (
     SweepResults,
-    format_percent,
     format_value,
     search_settings,
     sweep_costs,
@@ -96,8 +96,8 @@ def _main_results(sweep: SweepResults) -> list[Card]:
     cards.append(Card("Trials", str(len(sweep.trials)), _counts(sweep)))
     actual, unpruned = sweep_costs(sweep)
     if actual.images is not None and unpruned.images:
-        percent = format_percent(actual.images / unpruned.images)
-        cards.append(Card("Image passes", percent, "of those of the same trials without pruning"))
+        fraction = percent(actual.images / unpruned.images, 0)
+        cards.append(Card("Image passes", fraction, "of those of the same trials without pruning"))
     return cards
 
 

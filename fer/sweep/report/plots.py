@@ -18,8 +18,9 @@ from optuna.visualization import (
     plot_slice,
 )
 
+from fer.core.text import percent
 from fer.sweep.plan import SCHEDULE_STEPS
-from fer.sweep.report.results import SweepResults, format_percent
+from fer.sweep.report.results import SweepResults
 
 # With fewer measured trials, importances are noise.
 MIN_TRIALS = 10
@@ -114,7 +115,7 @@ def importance(sweep: SweepResults) -> tuple[Chart | None, str]:
     # Leaves room for the labels.
     figure.update_xaxes(title="importance", range=[0, 1.2 * max(importances.values())])
     paragraph = (
-        f"Computed from the values of all {number} measured trials after {format_percent(fraction)} of their "
+        f"Computed from the values of all {number} measured trials after {percent(fraction, 0)} of their "
         "schedules, a point that each of them reached. Later values exist only for good trials, and would "
         "penalise the pruned ones. So the plot shows what matters for a good start. It is rough with fewer "
         "than about fifty trials. Method: PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255); conditional "

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
+from fer.core.text import percent
 from fer.sweep.compose import trial_folder
 from fer.sweep.storage import full_address, open_storage, saved_address, storage_file
 from fer.training.run_folder import read_record
@@ -266,7 +267,7 @@ def format_value(objective: str, value: float | None) -> str:
     """Return a value of the objective as text: ``59.1 %``, or ``1.0432`` for a loss."""
     if value is None:
         return "–"
-    return f"{100 * value:.1f} %" if _is_percent(objective) else f"{value:.4f}"
+    return percent(value) if _is_percent(objective) else f"{value:.4f}"
 
 
 def format_difference(objective: str, value: float) -> str:
@@ -277,11 +278,6 @@ def format_difference(objective: str, value: float) -> str:
 def unit(objective: str) -> str:
     """Return the unit of differences of the objective, with a leading blank; empty for a loss."""
     return " points" if _is_percent(objective) else ""
-
-
-def format_percent(fraction: float) -> str:
-    """Return a fraction as text: ``11 %``."""
-    return f"{100 * fraction:.0f} %"
 
 
 def _is_percent(objective: str) -> bool:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from optuna.trial import FrozenTrial, TrialState
 
 from fer.analysis.report.document import Cell, Table
+from fer.core.text import percent
 from fer.sweep.report import plots
 from fer.sweep.report.plots import Chart
 from fer.sweep.report.results import (
     STATES,
     Cost,
     SweepResults,
-    format_percent,
     format_value,
     parameters_of,
     sum_costs,
@@ -159,9 +159,9 @@ def savings_sentence(actual: Cost, unpruned: Cost) -> str:
     """Return a sentence on the cost as a percentage of that without pruning."""
     parts = []
     if actual.images is not None and unpruned.images:
-        parts.append(f"{format_percent(actual.images / unpruned.images)} of the image passes")
+        parts.append(f"{percent(actual.images / unpruned.images, 0)} of the image passes")
     if unpruned.seconds:
-        parts.append(f"{format_percent(actual.seconds / unpruned.seconds)} of the time")
+        parts.append(f"{percent(actual.seconds / unpruned.seconds, 0)} of the time")
     if not parts:
         return "The cost is unknown because the run folders are missing."
     return f"The sweep took {' and '.join(parts)} that the same trials would have taken without pruning."
@@ -200,7 +200,7 @@ def _in_order(sweep: SweepResults) -> list[FrozenTrial]:
 def _trial_row(sweep: SweepResults, trial: FrozenTrial, keys: list[str]) -> tuple[Cell, ...]:
     notes, parameters = trial.user_attrs, parameters_of(trial)
     value = trial.value if trial.state == TrialState.COMPLETE else sweep.best_value(trial)
-    schedule = format_percent(notes["share"]) if "share" in notes else None
+    schedule = percent(notes["share"], 0) if "share" in notes else None
     seconds = round(notes["seconds"]) if "seconds" in notes else None
     return (
         str(trial.number), STATES[trial.state], format_value(sweep.objective, value), schedule, seconds,

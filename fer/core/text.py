@@ -1,0 +1,16 @@
+"""Numbers as text."""
+
+from collections.abc import Callable
+
+
+def percent(fraction: float, decimals: int = 1) -> str:
+    """Return a fraction as a percentage, ``58.9 %``."""
+    return f"{100 * fraction:.{decimals}f} %"
+
+
+def with_interval(
+    value: float, low: float | None, high: float | None, show: Callable[[float], str], unit: str = ""
+) -> str:
+    """Return a value with its unit and interval, ``58.9 % [57.3, 60.5]``; without limits, ``58.9 %``."""
+    text = f"{show(value)}{unit}"
+    return text if low is None or high is None else f"{text} [{show(low)}, {show(high)}]"

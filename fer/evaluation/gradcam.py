@@ -169,5 +169,7 @@ def check_saliency(model: EmotionClassifier, images: Tensor, classes: Tensor) ->
 
 def _mean(values: Tensor) -> Estimate:
     mean, n = float(values.mean()), len(values)
-    half = Z95 * float(values.std()) / n**0.5 if n > 1 else float("nan")
-    return Estimate(mean, mean - half, mean + half, n) if n > 1 else Estimate(mean, None, None, n)
+    if n < 2:
+        return Estimate(mean, None, None, n)
+    half = Z95 * float(values.std()) / n**0.5
+    return Estimate(mean, mean - half, mean + half, n)

@@ -167,40 +167,35 @@ def _gap_columns(confidence: np.ndarray, correct: np.ndarray, index: np.ndarray)
     return np.where(np.arange(NUM_BINS) == index[:, None], (confidence - correct)[:, None], 0.0)
 
 
-def equal_width_bins(confidence: np.ndarray, bins: int = NUM_BINS) -> np.ndarray:
-    """Return the bin of each image, int64 ``(N,)``: bin b is (b / bins, (b + 1) / bins]."""
-    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+def equal_width_bins(confidence: np.ndarray) -> np.ndarray:
+    """Return the bin of each image, int64 ``(N,)``: bin b is (b / n, (b + 1) / n] for n bins."""
+    return np.clip(np.ceil(confidence * NUM_BINS).astype(np.int64) - 1, 0, NUM_BINS - 1)
 
 
-def equal_mass_bins(confidence: np.ndarray, bins: int = NUM_BINS) -> np.ndarray:
-    """Return the bin of each image, int64 ``(N,)``, with about N / bins images each.
+def equal_mass_bins(confidence: np.ndarray) -> np.ndarray:
+    """Return the bin of each image, int64 ``(N,)``, with about the same number of images each.
 
     Images of equal confidence are in the same bin.
     """
-    starts = np.arange(1, bins) * len(confidence) // bins
+    starts = np.arange(1, NUM_BINS) * len(confidence) // NUM_BINS
     return np.searchsorted(np.sort(confidence)[starts], confidence, side="right")
 
 
-def bin_gaps(
-    confidence: np.ndarray, correct: np.ndarray, index: np.ndarray, bins: int = NUM_BINS
-) -> np.ndarray:
+def bin_gaps(confidence: np.ndarray, correct: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Return the signed contribution of each bin to the ECE: positive where the model is overconfident.
 
     Args:
         confidence: ``(N,)``, in [0, 1].
         correct: bool ``(N,)``.
         index: Bin of each image, int ``(N,)``.
-        bins: Number of bins.
 
     Returns:
-        float64 ``(bins,)``; ECE is the sum of their absolute values.
+        float64 ``(NUM_BINS,)``; ECE is the sum of their absolute values.
     """
-    return np.bincount(index, confidence - correct, bins) / len(index)
+    return np.bincount(index, confidence - correct, NUM_BINS) / len(index)
 
 
-def debiased_ece(
-    confidence: np.ndarray, correct: np.ndarray, index: np.ndarray, bins: int = NUM_BINS
-) -> float:
+def debiased_ece(confidence: np.ndarray, correct: np.ndarray, index: np.ndarray) -> float:
     """Return the ECE minus an estimate of its bias from finite samples.
 
     A finite sample has a gap in every bin even for a perfectly calibrated model. The bias is estimated with
@@ -208,9 +203,9 @@ def debiased_ece(
     here in closed form: the mean of a folded normal distribution. In simulations this removed 40 % of the
     bias for a perfectly calibrated model, and nearly all of it for an ECE of 6 % and more.
     """
-    gaps = bin_gaps(confidence, correct, index, bins)
-    count = np.bincount(index, minlength=bins)
-    accuracy = np.bincount(index, correct, bins) / np.maximum(count, 1)
+    gaps = bin_gaps(confidence, correct, index)
+    count = np.bincount(index, minlength=NUM_BINS)
+    accuracy = np.bincount(index, correct, NUM_BINS) / np.maximum(count, 1)
     deviation = np.sqrt(count * accuracy * (1 - accuracy)) / len(index)
     expected = _folded_mean(np.abs(gaps), np.maximum(deviation, 1e-12))
     return max(0.0, float(2 * np.abs(gaps).sum() - expected.sum()))

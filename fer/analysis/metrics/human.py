@@ -31,7 +31,6 @@ def human_estimates(
     target: np.ndarray,
     probs: np.ndarray,
     votes: np.ndarray,
-    max_votes: int = MAX_VOTES,
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Estimate]:
@@ -41,7 +40,6 @@ def human_estimates(
         target: int ``(N,)``, the strata of the bootstrap.
         probs: ``(N, K)``.
         votes: ``(N, K)``, fraction of the votes for each emotion; a row of 0 has none.
-        max_votes: Maximum number of votes per image.
         resamples: Number of bootstrap resamples.
         seed: Seed of the bootstrap.
 
@@ -51,11 +49,11 @@ def human_estimates(
         resamples.
 
     Raises:
-        FerError: The votes are not fractions of at most ``max_votes`` votes.
+        FerError: The votes are not fractions of at most `MAX_VOTES` votes.
     """
     has_votes = votes.sum(1) > 0.5
     counts = np.zeros(votes.shape, np.int64)
-    counts[has_votes] = vote_counts(votes[has_votes], max_votes)
+    counts[has_votes] = vote_counts(votes[has_votes])
     used = counts.sum(1) >= 2
     n, names = int(used.sum()), (*METRIC_LABELS, "gap_majority", "gap_tagger")
     if n == 0:

@@ -18,6 +18,7 @@ from fer.analysis.plots.style import (
     MUTED,
     add_text,
     new_figure,
+    spread_labels,
     style_axes,
 )
 from fer.core.text import percent
@@ -102,24 +103,12 @@ def _write_names(
     """Write the names in order of the score, each as close to the height of its point as space allows."""
     order = sorted(points, key=lambda p: sign * p.score)
     heights = [ax.transLimits.transform((point.speed, point.score))[1] for point in order]
-    for point, height in zip(order, _spread_labels(heights, 1 / rows), strict=True):
+    for point, height in zip(order, spread_labels(heights, 1 / rows), strict=True):
         color = ACCENT if point in front else MUTED
         start, end = (point.speed, point.score), (1.02, height)
         line = {"arrowstyle": "-", "color": GRID, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 5}
         ax.annotate("", start, end, textcoords="axes fraction", arrowprops=line, zorder=0)
         add_text(ax, 1.03, height, point.name, ha="left", color=color, weight="bold", transform=ax.transAxes)
-
-
-def _spread_labels(heights: Sequence[float], gap: float) -> list[float]:
-    """Move ascending heights apart until neighbours differ by ``gap``, at most up to 1."""
-    placed: list[float] = []
-    for height in heights:
-        placed.append(max(height, placed[-1] + gap) if placed else height)
-    ceiling = 1.0
-    for i in range(len(placed) - 1, -1, -1):
-        placed[i] = min(placed[i], ceiling)
-        ceiling = placed[i] - gap
-    return placed
 
 
 def plot_slices(slices: Sequence[Slice], overall: Estimate) -> Figure:

@@ -28,7 +28,7 @@ Axis = Literal["true", "predicted"]
 
 
 def plot_confusion_matrix(
-    counts: np.ndarray, names: Sequence[str], title: str, normalize: Axis | None = "true"
+    counts: np.ndarray, names: Sequence[str], title: str, normalize: Axis = "true"
 ) -> Figure:
     """Plot a confusion matrix: rows are true emotions, columns predicted ones.
 
@@ -39,8 +39,7 @@ def plot_confusion_matrix(
         names: The K emotions in the order of ``counts``.
         title: Title of the figure.
         normalize: ``"true"``: percentages of each row, recall on the diagonal; ``"predicted"``: of each
-            column, precision on the diagonal; ``None``: colour and large text are counts, small text the
-            percentage of the row.
+            column, precision on the diagonal.
 
     Raises:
         FerError: ``counts`` is not ``(K, K)`` for the K names.
@@ -48,16 +47,16 @@ def plot_confusion_matrix(
     counts = np.asarray(counts)
     _check_counts(counts, names)
     support = counts.sum(axis=0, keepdims=True) if normalize == "predicted" else counts.sum(1, keepdims=True)
-    weights = counts / (max(1, counts.max()) if normalize is None else np.maximum(support, 1))
+    weights = counts / np.maximum(support, 1)
     support = np.broadcast_to(support, counts.shape)
     side = max(4.6, 1.5 + 0.8 * len(names))
     fig = new_figure(side, side + 0.2, title, _accuracy_text(counts))
     ax = fig.add_subplot()
     ax.imshow(_cell_colors(weights, support))
-    _label_axes(ax, names, counts, normalize or "true")
+    _label_axes(ax, names, counts, normalize)
     for row, column in np.ndindex(*counts.shape):
         texts = _cell_texts(int(counts[row, column]), int(support[row, column]))
-        _write_cell(ax, row, column, texts if normalize else texts[::-1])
+        _write_cell(ax, row, column, texts)
     return fig
 
 

@@ -1,6 +1,5 @@
 """Plots of images: a grid, a contact sheet with captions, and saliency maps of correct and wrong examples."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,17 +78,18 @@ def plot_image_grid(images: np.ndarray, titles: Sequence[str] | None, columns: i
     _check_grid(images, titles, columns)
     tiles = resize_by_integer_factor(to_rgb_bytes(images))
     labels = list(titles) if titles is not None else [""] * len(tiles)
-    rows = math.ceil(len(tiles) / columns)
-    spaces = [
-        TITLE_HEIGHT if any(labels[row * columns : (row + 1) * columns]) else GAP for row in range(rows)
-    ]
-    canvas, corners = _lay_out(tiles, columns, spaces)
+    height, width = tiles.shape[1:3]
+    layout = _Layout()
+    for start in range(0, len(tiles), columns):
+        row = labels[start : start + columns]
+        layout.height += TITLE_HEIGHT if any(row) else GAP
+        for i, label in enumerate(row):
+            left, text = i * (width + GAP), shorten(label, width / DPI, SMALL_SIZE)
+            layout.tiles.append((left, layout.height, tiles[start + i]))
+            layout.texts.append((left, layout.height - 10, text, {"va": "bottom"}))
+        layout.height += height
     count = f"{len(images)} image{'' if len(images) == 1 else 's'}" if len(images) else "no images"
-    fig = figure_for_canvas(canvas, title, count)
-    for (top, left), text in zip(corners, labels, strict=True):
-        label = shorten(text, tiles.shape[2] / DPI, SMALL_SIZE)
-        add_text(fig.axes[0], left, top - 10, label, ha="left", va="bottom", color=FOREGROUND)
-    return fig
+    return _draw(layout, title, count)
 
 
 def _check_grid(images: np.ndarray, titles: Sequence[str] | None, columns: int) -> None:
@@ -114,26 +114,19 @@ def resize_by_integer_factor(images: np.ndarray, width: int = TILE_WIDTH) -> np.
     return images[:, ::step, ::step].repeat(scale, axis=1).repeat(scale, axis=2)
 
 
-def _lay_out(
-    tiles: np.ndarray, columns: int, spaces: Sequence[int]
-) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Return a white canvas with all tiles, uint8 RGB, and the (top, left) corner of each in pixels.
-
-    ``spaces`` are the heights in pixels above each row.
-    """
-    height, width = tiles.shape[1:3]
-    tops = np.cumsum([0, *(space + height for space in spaces)])
-    canvas_width = min(columns, max(1, len(tiles))) * (width + GAP)
-    canvas = np.full((max(1, int(tops[-1])), canvas_width, 3), 255, np.uint8)
-    corners = []
-    for i, tile in enumerate(tiles):
-        top, left = int(tops[i // columns]) + spaces[i // columns], i % columns * (width + GAP)
-        canvas[top : top + height, left : left + width] = tile
-        corners.append((top, left))
-    return canvas, corners
+def _draw(layout: _Layout, title: str, subtitle: str) -> Figure:
+    """Return a figure of the images and texts on a white canvas."""
+    width = max([left + tile.shape[1] for left, _, tile in layout.tiles], default=0) + GAP
+    canvas = np.full((max(1, layout.height), width, 3), 255, np.uint8)
+    for left, top, tile in layout.tiles:
+        canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    fig = _figure_for_canvas(canvas, title, subtitle)
+    for left, top, text, style in layout.texts:
+        add_text(fig.axes[0], left, top, text, **{"ha": "left", "va": "top", **style})
+    return fig
 
 
-def figure_for_canvas(canvas: np.ndarray, title: str, subtitle: str) -> Figure:
+def _figure_for_canvas(canvas: np.ndarray, title: str, subtitle: str) -> Figure:
     """Return a figure that shows ``canvas``, uint8 RGB, pixel by pixel below the header."""
     height, width = canvas.shape[:2]
     full_width = max(int(4.5 * DPI), width + 2 * MARGIN - GAP)
@@ -160,14 +153,7 @@ def plot_contact_sheet(
     layout = _Layout()
     for strip in strips:
         _place_strip(layout, strip, columns, width)
-    canvas_width = max([left + tile.shape[1] for left, _, tile in layout.tiles], default=0) + GAP
-    canvas = np.full((max(1, layout.height), canvas_width, 3), 255, np.uint8)
-    for left, top, tile in layout.tiles:
-        canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
-    fig = figure_for_canvas(canvas, title, subtitle)
-    for left, top, text, style in layout.texts:
-        add_text(fig.axes[0], left, top, text, ha="left", va="top", **style)
-    return fig
+    return _draw(layout, title, subtitle)
 
 
 def _place_strip(layout: _Layout, strip: ImageStrip, columns: int, width: int) -> None:

@@ -1,6 +1,8 @@
 """Common style of all figures (colours, fonts, header, text without TeX parsing), and PNG output."""
 
 import io
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,6 +70,19 @@ def add_text(ax: Axes, x: float, y: float, text: str, **style: Any) -> Text:
         "parse_math": False,
     }
     return ax.text(x, y, text, **(defaults | style))
+
+
+def spread_labels(heights: Sequence[float], gap: float) -> list[float]:
+    """Move labels apart until neighbours differ by at least ``gap``; none is moved above 1."""
+    order = sorted(range(len(heights)), key=lambda i: heights[i])
+    placed, floor, ceiling = list(heights), -math.inf, 1.0
+    for i in order:
+        placed[i] = max(placed[i], floor)
+        floor = placed[i] + gap
+    for i in reversed(order):
+        placed[i] = min(placed[i], ceiling)
+        ceiling = placed[i] - gap
+    return placed
 
 
 def shorten(text: str, inches: float, points: float) -> str:

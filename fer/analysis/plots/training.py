@@ -2,15 +2,22 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from fer.analysis.plots.style import ACCENT, FOREGROUND, MUTED, SMALL_SIZE, add_text, new_figure, style_axes
+from fer.analysis.plots.style import (
+    ACCENT,
+    FOREGROUND,
+    MUTED,
+    SMALL_SIZE,
+    add_text,
+    new_figure,
+    spread_labels,
+    style_axes,
+)
 from fer.core.labels import EMOTION_COLORS
 from fer.core.text import percent
 
@@ -81,7 +88,7 @@ def _draw_lines(ax: Axes, title: str, lines: Mapping[str, Mapping[float, float]]
         ax.plot(epochs, values, color=color, linestyle=dash, marker=_marker(points), linewidth=1.8)
     low, high = ax.get_ylim()
     ends = [(list(points.values())[-1] - low) / (high - low) for points in recorded.values()]
-    for name, height in zip(recorded, _spread_labels(ends, gap=0.065), strict=True):
+    for name, height in zip(recorded, spread_labels(ends, gap=0.065), strict=True):
         color = MUTED if "train" in name else ACCENT
         add_text(ax, 1.02, height, name, ha="left", color=color, weight="bold", transform=ax.transAxes)
     if not recorded:
@@ -91,15 +98,6 @@ def _draw_lines(ax: Axes, title: str, lines: Mapping[str, Mapping[float, float]]
 def _marker(points: Mapping[float, float]) -> str:
     """Return the marker of a line: a dot for a single point, which would be invisible without one."""
     return "o" if len(points) == 1 else ""
-
-
-def _spread_labels(heights: Sequence[float], gap: float) -> list[float]:
-    """Move labels up until neighbours are ``gap`` apart, then all down so that none is above 1."""
-    placed, order = list(heights), np.argsort(heights)
-    for lower, upper in pairwise(order):
-        placed[upper] = max(placed[upper], placed[lower] + gap)
-    overflow = max([height - 1 for height in placed], default=0)
-    return [height - max(0, overflow) for height in placed]
 
 
 def _draw_rates(ax: Axes, rates: Mapping[float, float]) -> Axes:

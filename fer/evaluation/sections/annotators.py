@@ -6,9 +6,7 @@ from fer.analysis.predictions import Predictions
 from fer.analysis.report.document import Cell, Section, Table
 
 
-def annotators_section(
-    predictions: Predictions, max_votes: int = MAX_VOTES, resamples: int = 2000, seed: int = 0
-) -> Section:
+def annotators_section(predictions: Predictions, resamples: int = 2000) -> Section:
     """Return the section that compares the model with human annotators, or says that there are no votes."""
     title, key = "Agreement with human annotators", "human"
     if predictions.votes is None:
@@ -17,9 +15,7 @@ def annotators_section(
             "image, such as those of FER+."
         )
         return Section(key=key, title=title, paragraphs=[paragraph])
-    estimates = human_estimates(
-        predictions.target, predictions.probs, predictions.votes, max_votes, resamples, seed
-    )
+    estimates = human_estimates(predictions.target, predictions.probs, predictions.votes, resamples)
     rows: list[tuple[Cell, ...]] = [
         (label, *format_cells(estimates[name], percent)) for name, (label, percent) in METRIC_LABELS.items()
     ]
@@ -28,15 +24,15 @@ def annotators_section(
     return Section(
         key=key,
         title=title,
-        paragraphs=_paragraphs(estimates, max_votes),
+        paragraphs=_paragraphs(estimates),
         tables=[table],
         numbers=dict(estimates),
     )
 
 
-def _paragraphs(estimates: dict[str, Estimate], max_votes: int) -> list[str]:
+def _paragraphs(estimates: dict[str, Estimate]) -> list[str]:
     ceiling = (
-        f"Each image was labelled by up to {max_votes} annotators. A model cannot be expected to agree with "
+        f"Each image was labelled by up to {MAX_VOTES} annotators. A model cannot be expected to agree with "
         "them more than they agree with each other. Votes are used after the cleaning of the data set: FER+ "
         "removes single votes and images without a majority, so annotators agree more here than in the raw "
         "votes."

@@ -243,11 +243,11 @@ def sum_costs(costs: Sequence[Cost]) -> Cost:
     )
 
 
-def sweep_costs(sweep: SweepResults) -> tuple[Cost, Cost]:
-    """Return the cost of all trials that have ended, and their cost without pruning."""
-    ended = [trial for trial in sweep.trials if trial.state.is_finished()]
-    costs = [trial_cost(sweep, trial) for trial in ended]
-    unpruned = [unpruned_cost(trial, cost) for trial, cost in zip(ended, costs, strict=True)]
+def sweep_costs(sweep: SweepResults, *states: TrialState) -> tuple[Cost, Cost]:
+    """Return the cost of the trials in these states (default: all that have ended), and without pruning."""
+    trials = sweep.in_state(*states or filter(TrialState.is_finished, STATES))
+    costs = [trial_cost(sweep, trial) for trial in trials]
+    unpruned = [unpruned_cost(trial, cost) for trial, cost in zip(trials, costs, strict=True)]
     return sum_costs(costs), sum_costs(unpruned)
 
 

@@ -15,10 +15,7 @@ from fer.sweep.report.results import (
     SweepResults,
     format_value,
     parameters_of,
-    sum_costs,
     sweep_costs,
-    trial_cost,
-    unpruned_cost,
 )
 
 _NO_MEASUREMENTS = "No trial has been measured yet."
@@ -138,12 +135,17 @@ def curves(sweep: SweepResults) -> PageSection:
 
 def cost(sweep: SweepResults) -> PageSection:
     """Return the cost of the sweep, compared with the same trials without pruning."""
-    ended = [trial for trial in sweep.trials if trial.state.is_finished()]
+    ended = [state for state in STATES if state.is_finished() and sweep.in_state(state)]
     if not ended:
         return PageSection("cost", "Cost", ["No trial has ended yet."])
-    rows = [_cost_row(sweep, state) for state in STATES if state.is_finished() and sweep.in_state(state)]
     actual, unpruned = sweep_costs(sweep)
-    rows.append(_cost_cells("all", len(ended), actual, unpruned))
+    rows = [
+        *(
+            _cost_row(STATES[state], len(sweep.in_state(state)), *sweep_costs(sweep, state))
+            for state in ended
+        ),
+        _cost_row("all", len(sweep.in_state(*ended)), actual, unpruned),
+    ]
     columns = (
         "trials", "number", "image passes", "without pruning", "seconds", "seconds without pruning",
     )  # fmt: skip
@@ -167,14 +169,7 @@ def savings_sentence(actual: Cost, unpruned: Cost) -> str:
     return f"The sweep took {' and '.join(parts)} that the same trials would have taken without pruning."
 
 
-def _cost_row(sweep: SweepResults, state: TrialState) -> tuple[Cell, ...]:
-    trials = sweep.in_state(state)
-    costs = [trial_cost(sweep, trial) for trial in trials]
-    full = [unpruned_cost(trial, cost) for trial, cost in zip(trials, costs, strict=True)]
-    return _cost_cells(STATES[state], len(trials), sum_costs(costs), sum_costs(full))
-
-
-def _cost_cells(label: str, number: int, actual: Cost, unpruned: Cost) -> tuple[Cell, ...]:
+def _cost_row(label: str, number: int, actual: Cost, unpruned: Cost) -> tuple[Cell, ...]:
     images = [None if cost.images is None else round(cost.images) for cost in (actual, unpruned)]
     return (label, number, *images, round(actual.seconds), round(unpruned.seconds))
 

@@ -13,13 +13,12 @@ from fer.analysis.report.document import Section
 from fer.core.errors import FerError
 from fer.evaluation.head_pose import find_landmarks
 from fer.evaluation.ledger import History
-from fer.evaluation.sections.annotators import annotators_section
 from fer.evaluation.sections.calibration import calibration_section
 from fer.evaluation.sections.errors import confusions_section, gallery_section
 from fer.evaluation.sections.gradcam import SECTION_TITLE, gradcam_section
 from fer.evaluation.sections.label_errors import label_errors_section
 from fer.evaluation.sections.protocol import protocol_section, warning_sections
-from fer.evaluation.sections.scores import scores_section, seeds_section, tta_section
+from fer.evaluation.sections.scores import annotators_section, scores_section, seeds_section, tta_section
 from fer.evaluation.sections.slices import slices_section
 from fer.evaluation.sections.training import training_section
 from fer.models.classifier import EmotionClassifier

@@ -234,8 +234,8 @@ def conclusion(
             text += f" A true difference of {detectable} would be detected with 80 % power."
         return text
     better, worse = names if favours_first(metric, difference.value) else names[::-1]
-    limits = sorted((abs(difference.low), abs(difference.high)))
-    size = with_interval(abs(difference.value), *limits, partial(format_difference, metric), unit)
+    low, high = sorted((abs(difference.low), abs(difference.high)))
+    size = with_interval(abs(difference.value), low, high, partial(format_difference, metric), unit)
     return f"{better} is better than {worse} by {size}."
 
 

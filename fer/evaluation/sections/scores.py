@@ -1,4 +1,4 @@
-"""The report sections on scores: of a split, over seeds, and with test-time augmentation.
+"""The report sections on scores: of a split, over seeds, with test-time augmentation, against annotators.
 
 Each score has the number of images and a 95 % interval: from the stratified bootstrap
 (`fer.analysis.metrics.intervals`), for AUROC from DeLong's method. The interval covers other images from the
@@ -10,7 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from fer.analysis.about import About
-from fer.analysis.metrics.estimate import Estimate, format_cells, format_with_interval, join_notes
+from fer.analysis.metrics.estimate import Estimate, format_cells, format_with_interval, join_notes, points
+from fer.analysis.metrics.human import MAX_VOTES, METRIC_LABELS, human_estimates
 from fer.analysis.metrics.paired import SeedSummary, summarize_seeds
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.plots.training import plot_per_emotion
@@ -52,7 +53,10 @@ def scores_section(predictions: Predictions, estimates: dict[str, Estimate]) -> 
         key="scores",
         title="Scores",
         paragraphs=[_explanation(n), *_notes(estimates)],
-        tables=[_overall_table(estimates), _emotion_table(estimates, support)],
+        tables=[
+            _metric_table(estimates, OVERALL, "All images of the split."),
+            _emotion_table(estimates, support),
+        ],
         plots=[_plot(estimates, support)],
         numbers=dict(estimates),
     )
@@ -73,11 +77,13 @@ def _notes(estimates: dict[str, Estimate]) -> list[str]:
     return ["Notes on single scores. " + ". ".join(notes) + "."] if notes else []
 
 
-def _overall_table(estimates: dict[str, Estimate]) -> Table:
+def _metric_table(
+    estimates: Mapping[str, Estimate], titles: Mapping[str, tuple[str, bool]], caption: str
+) -> Table:
     rows: list[tuple[Cell, ...]] = [
-        (title, *format_cells(estimates[key], percent)) for key, (title, percent) in OVERALL.items()
+        (title, *format_cells(estimates[key], in_percent)) for key, (title, in_percent) in titles.items()
     ]
-    return Table(("metric", "value", "95 % interval", "n"), rows, "All images of the split.")
+    return Table(("metric", "value", "95 % interval", "n"), rows, caption)
 
 
 def _emotion_table(estimates: dict[str, Estimate], support: dict[str, int]) -> Table:
@@ -176,3 +182,43 @@ def tta_section(tta: str, plain: Mapping[str, Estimate], augmented: Mapping[str,
     table = Table(columns, rows, f"The same {augmented['accuracy'].n:,} images, without and with {tta}.")
     numbers = {"tta": tta, "plain": dict(plain), "augmented": dict(augmented)}
     return Section("tta", "Test-time augmentation", [paragraph], [table], [], numbers)
+
+
+def annotators_section(predictions: Predictions, resamples: int = 2000) -> Section:
+    """Return the section that compares the model with human annotators, or says that there are no votes."""
+    title, key = "Agreement with human annotators", "human"
+    if predictions.votes is None:
+        paragraph = (
+            "These images have one label each. The comparison with human annotators needs several votes per "
+            "image, such as those of FER+."
+        )
+        return Section(key=key, title=title, paragraphs=[paragraph])
+    estimates = human_estimates(predictions.target, predictions.probs, predictions.votes, resamples)
+    caption = "Agreement with human votes; intervals from a bootstrap over images within each emotion."
+    table = _metric_table(estimates, METRIC_LABELS, caption)
+    return Section(key, title, _annotator_paragraphs(estimates), [table], numbers=dict(estimates))
+
+
+def _annotator_paragraphs(estimates: dict[str, Estimate]) -> list[str]:
+    ceiling = (
+        f"Each image was labelled by up to {MAX_VOTES} annotators. A model cannot be expected to agree with "
+        "them more than they agree with each other. Votes are used after the cleaning of the data set: FER+ "
+        "removes single votes and images without a majority, so annotators agree more here than in the raw "
+        "votes."
+    )
+    gap = estimates["gap_majority"]
+    if gap.value is None or gap.low is None or gap.high is None:
+        return [ceiling]
+    interval = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
+    size = f"{points(abs(gap.value))} points (95 % interval of the difference: {interval})"
+    if gap.low <= 0 <= gap.high:
+        return [
+            f"No significant difference between the agreement of the model and of one annotator on {gap.n:,} "
+            f"images: {size}.",
+            ceiling,
+        ]
+    often = "more" if gap.low > 0 else "less"
+    return [
+        f"The model agrees with the majority {often} often than one annotator with the others, by {size}.",
+        ceiling,
+    ]

@@ -138,14 +138,7 @@ def cost(sweep: SweepResults) -> PageSection:
     ended = [state for state in STATES if state.is_finished() and sweep.in_state(state)]
     if not ended:
         return PageSection("cost", "Cost", ["No trial has ended yet."])
-    actual, unpruned = sweep_costs(sweep)
-    rows = [
-        *(
-            _cost_row(STATES[state], len(sweep.in_state(state)), *sweep_costs(sweep, state))
-            for state in ended
-        ),
-        _cost_row("all", len(sweep.in_state(*ended)), actual, unpruned),
-    ]
+    rows = [*(_cost_row(sweep, STATES[state], state) for state in ended), _cost_row(sweep, "all", *ended)]
     columns = (
         "trials", "number", "image passes", "without pruning", "seconds", "seconds without pruning",
     )  # fmt: skip
@@ -154,7 +147,7 @@ def cost(sweep: SweepResults) -> PageSection:
         "same speed to the end of its schedule."
     )
     table = Table(columns, rows, caption)
-    return PageSection("cost", "Cost", [savings_sentence(actual, unpruned)], tables=[table])
+    return PageSection("cost", "Cost", [savings_sentence(*sweep_costs(sweep))], tables=[table])
 
 
 def savings_sentence(actual: Cost, unpruned: Cost) -> str:
@@ -169,9 +162,10 @@ def savings_sentence(actual: Cost, unpruned: Cost) -> str:
     return f"The sweep took {' and '.join(parts)} that the same trials would have taken without pruning."
 
 
-def _cost_row(label: str, number: int, actual: Cost, unpruned: Cost) -> tuple[Cell, ...]:
-    images = [None if cost.images is None else round(cost.images) for cost in (actual, unpruned)]
-    return (label, number, *images, round(actual.seconds), round(unpruned.seconds))
+def _cost_row(sweep: SweepResults, label: str, *states: TrialState) -> tuple[Cell, ...]:
+    costs = sweep_costs(sweep, *states)
+    images = [None if cost.images is None else round(cost.images) for cost in costs]
+    return (label, len(sweep.in_state(*states)), *images, *(round(cost.seconds) for cost in costs))
 
 
 def trials(sweep: SweepResults) -> PageSection:

@@ -11,7 +11,7 @@ from fer.analysis.metrics.human import annotator_agreement, human_estimates, vot
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace
-from fer.evaluation.sections.annotators import annotators_section
+from fer.evaluation.sections.scores import annotators_section
 
 SPACE = LabelSpace("three", ("happy", "sad", "fear"))
 COUNTS = st.lists(st.integers(0, 10), min_size=3, max_size=3).filter(lambda votes: 2 <= sum(votes) <= 10)

@@ -60,9 +60,7 @@ class BareLoop:
         self.mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
         self.optimizer = build_optimizer(self.model, config.optimizer)
         steps = len(self.train["image"]) // self.batch
-        schedule = build_scheduler(
-            self.optimizer, config.scheduler, steps * self.epochs, steps, "val/loss"
-        )
+        schedule = build_scheduler(self.optimizer, config.scheduler, steps * self.epochs, steps, "val/loss")
         self.steps, self.scheduler = steps, schedule["scheduler"]
 
     def augment(self, rows, epoch=0):

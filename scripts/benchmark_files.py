@@ -22,7 +22,7 @@ import numpy as np
 import yaml
 
 from fer.core.paths import CONFIG_DIR
-from fer.data.config import AugmentationConfig
+from fer.data.config import AugmentationConfig, FolderConfig
 from fer.data.dataset import EmotionData
 from fer.data.image_files import ImageFiles
 from fer.data.loaders import BatchSampler, file_backed_loader
@@ -32,7 +32,7 @@ from fer.data.splits import indices
 from fer.data.synthetic import read_synthetic
 
 FACES, SIDE, BATCH = 70, 112, 64
-OPTIONS = {"val_fraction": 0.1, "split_seed": 0, "memory_gb": 0, "skip_corrupt": False}
+CONFIG = FolderConfig(path="", val_fraction=0.1, memory_gb=0)
 
 
 def make_folder(root: Path, num_images: int) -> None:
@@ -94,7 +94,7 @@ def measure_listing(root: Path, num_images: int) -> EmotionData:
     seconds, bare = time_in_turns(lambda: read_folder(root, SIDE, color=True), lambda: walk(root))
     print(f"list {num_images:,} files: {seconds:.2f} s, os.walk {bare:.2f} s, ratio {seconds / bare:.1f}")
     start = time.perf_counter()
-    data = prepare_image_set(read_folder(root, SIDE, color=True), OPTIONS)
+    data = prepare_image_set(read_folder(root, SIDE, color=True), CONFIG)
     print(f"list, check and carve out validation: {time.perf_counter() - start:.2f} s")
     return data
 

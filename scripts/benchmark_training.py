@@ -23,17 +23,12 @@ SCRIPT = Path(__file__).resolve()
 
 
 def compose(experiment, path, *overrides):
-    """Return the config of fer-train as a dict."""
-    import hydra
-    from omegaconf import OmegaConf
+    """Return the config of fer-train."""
+    from fer.training.api import composed
+    from fer.training.overrides import to_run_config
 
-    from fer.core.paths import CONFIG_DIR
-
-    with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        config = hydra.compose(
-            "train", [f"experiment={experiment}", f"datamodule.path={path}", "name=benchmark", *overrides]
-        )
-    return OmegaConf.to_container(config, resolve=True)
+    with composed([f"experiment={experiment}", f"datamodule.path={path}", *overrides]) as config:
+        return to_run_config(config)
 
 
 class BareLoop:
@@ -191,7 +186,7 @@ def time_augmentation(config):
     step = min(seconds(lambda: (loop.step(rows), wait())) for _ in range(min(20, num_steps)))
     print(
         f"augmentation (standard): {len(rows) / augment:,.0f} images/s on one {'GPU' if on_gpu else 'core'}, "
-        f"{augment / step:.1%} of a step of {config['model']['name']}"
+        f"{augment / step:.1%} of a step of {config.model.name}"
     )
 
 

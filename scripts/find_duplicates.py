@@ -12,21 +12,18 @@ import argparse
 import time
 from pathlib import Path
 
-import hydra
 import numpy as np
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
 from fer.analysis.plots.images import plot_image_grid
 from fer.analysis.plots.style import save_figure
 from fer.core.command_line import run_command
 from fer.core.errors import FerError
-from fer.core.paths import CONFIG_DIR
 from fer.data.duplicates import duplicate_report, find_duplicates, format_report, write_report
 from fer.data.duplicates.hashes import scan_images
 from fer.data.duplicates.search import find_in_scan
 from fer.data.readers.factory import read_dataset
-from fer.training.overrides import explain_hydra_error, to_run_config
+from fer.training.api import composed
+from fer.training.overrides import to_run_config
 
 # Pairs per row of the sheet.
 COLUMNS = 8
@@ -34,12 +31,8 @@ COLUMNS = 8
 
 def read_data(overrides):
     """Read the data set of these overrides, as fer-train does."""
-    try:
-        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-            config = hydra.compose("train", overrides=overrides)
+    with composed(overrides) as config:
         return read_dataset(to_run_config(config).data)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise explain_hydra_error(error, overrides) from error
 
 
 def draw_sheet(data, copies, arguments):

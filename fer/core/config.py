@@ -26,12 +26,12 @@ from fer.core.errors import FerError, did_you_mean
 from fer.core.paths import CONFIG_DIR
 
 # A finite number, integer or not.
-Number = Annotated[int | Annotated[float, Field(allow_inf_nan=False)], "number"]
+Number = int | Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 NotNegative = Annotated[Number, Field(ge=0)]
 Positive = Annotated[Number, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
-NAMES = {
+_NAMES = {
     int: "an integer", float: "a number", bool: "true or false", str: "text", list: "a list",
     dict: "options by name", type(None): "null",
 }  # fmt: skip
@@ -61,15 +61,14 @@ class Config(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise _explain(type(self), error, self.key) from None
+            raise _explain(type(self), error) from None
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], key: str | None = None) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return the config of plain values; a missing key has its default.
 
         Args:
             values: Field -> value, nested configs as mappings.
-            key: Replaces `Config.key` in messages.
 
         Raises:
             FerError: A key is unknown or missing, or a value has the wrong type or is out of range.
@@ -77,7 +76,7 @@ class Config(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise _explain(cls, error, cls.key if key is None else key) from None
+            raise _explain(cls, error) from None
 
     @classmethod
     def of(cls, value: "str | Mapping[str, Any] | Config") -> Self:
@@ -191,14 +190,14 @@ def _literals(annotation: Any) -> tuple[Any, ...]:
     return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
 
 
-def _explain(cls: type[Config], error: ValidationError, key: str) -> FerError:
+def _explain(cls: type[Config], error: ValidationError) -> FerError:
     """Return the first of pydantic's errors as one line."""
     first = error.errors(include_url=False)[0]
     nested = first.get("ctx", {}).get("error")
     if isinstance(nested, FerError):
         return nested
     owner, names, field = _find_field(cls, first["loc"])
-    dotted = ".".join([*([key] if key else []), *names])
+    dotted = ".".join([*([cls.key] if cls.key else []), *names])
     if first["type"] == "extra_forbidden":
         known, unknown = list(owner.model_fields), str(first["loc"][len(names)])
         return FerError(
@@ -266,7 +265,7 @@ def _flatten(annotation: Any) -> list[tuple[Any, list[Any]]]:
 def _describe_kind(kind: Any, limits: str) -> str:
     if choices := _literals(kind):
         return f"one of {', '.join(map(str, choices))}" if len(choices) > 1 else str(choices[0])
-    name = NAMES.get(typing.get_origin(kind) or kind, "options by name")
+    name = _NAMES.get(typing.get_origin(kind) or kind, "options by name")
     return f"{name}{limits}" if kind in (int, float) else name
 
 

@@ -1,6 +1,6 @@
 """Configs of the training recipe: ``loss``, ``imbalance``, ``optimizer``, ``scheduler`` and ``mix``."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -108,10 +108,6 @@ class OptimizerConfig(Config):
     lr: NotNegative = 1e-3
     weight_decay: NotNegative = 0.0
     layer_decay: Annotated[Number, Field(gt=0, le=1)] | None = None
-
-    def options(self) -> dict[str, Any]:
-        """Return all keys except ``name``."""
-        return {key: value for key, value in self.to_dict().items() if key != "name"}
 
     def without(self, key: str) -> "OptimizerConfig":
         """Return the config without a key that is passed to the optimizer."""

@@ -8,10 +8,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+from filelock import FileLock
 
 from fer.analysis.about import About
 from fer.core.errors import FerError
@@ -67,12 +68,13 @@ class Ledger:
         lines = "".join(f"{json.dumps(dict(entry), sort_keys=True)}\n" for entry in entries)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                _write_locked(file, lines.encode())
-            finally:
-                # This also releases the lock
-                os.close(file)
+            with FileLock(self.path.with_name(f".{FILENAME}.lock"), mode=0o666), self.path.open("ab+") as file:
+                # The last line is incomplete if its writer was killed or the disk was full
+                if file.tell() and file.seek(-1, os.SEEK_END) and file.read(1) != b"\n":
+                    lines = f"\n{lines}"
+                file.write(lines.encode())
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise FerError(
                 f"{self.path}: the score of a test split must be recorded here, but the file cannot be "
@@ -133,31 +135,6 @@ def make_entry(about: About, result: Mapping[str, Any]) -> dict[str, Any]:
     )
     facts = about.to_dict()
     return {"when": about.created, **{key: facts[key] for key in keys}, "result": dict(result)}
-
-
-def _write_locked(file: int, lines: bytes) -> None:
-    """Append to a file under an exclusive lock, starting on a new line."""
-    _lock(file)
-    size = os.fstat(file).st_size
-    # The last line is incomplete if its writer was killed or the disk was full
-    if size and _last_byte(file, size) != b"\n":
-        lines = b"\n" + lines
-    while lines:
-        lines = lines[os.write(file, lines) :]
-    os.fsync(file)
-
-
-def _last_byte(file: int, size: int) -> bytes:
-    os.lseek(file, size - 1, os.SEEK_SET)
-    return os.read(file, 1)
-
-
-def _lock(file: int) -> None:
-    # Windows has no fcntl; there, each line is appended in a single write without a lock
-    with suppress(ImportError):
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -1,8 +1,6 @@
 """The Optuna storage of a sweep: its address, opening, locking, retries and error messages."""
 
-import fcntl
 import hashlib
-import os
 import re
 import sys
 import time
@@ -11,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from filelock import FileLock
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
@@ -157,22 +156,17 @@ def lock(address: str, name: str) -> Iterator[None]:
     Raises:
         FerError: The storage cannot be reached.
     """
-    file = storage_file(address)
-    with _lock_server(address, name) if file is None else _lock_file(file, address):
-        yield
-
-
-@contextmanager
-def _lock_file(file: Path, address: str) -> Iterator[None]:
+    if (file := storage_file(address)) is None:
+        with _lock_server(address, name):
+            yield
+        return
+    held = FileLock(file.with_name(f".{file.name}.lock"), mode=0o666)
     with _explained(address):
-        handle = os.open(file.with_name(f".{file.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
+        held.acquire()
     try:
-        with _explained(address):
-            # Works over NFS too, since Linux 2.6.12.
-            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(handle)
+        held.release()
 
 
 @contextmanager

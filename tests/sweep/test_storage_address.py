@@ -112,7 +112,7 @@ def test_disk_without_locks_is_explained(tmp_path, monkeypatch):
     def no_locks(handle, kind):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(storage.fcntl, "flock", no_locks)
+    monkeypatch.setattr("fcntl.flock", no_locks)
     address = f"journal:{tmp_path}/sweep.log"
     with pytest.raises(FerError, match=r"cannot be opened: .*No locks available"):
         storage.lock(address, "some").__enter__()

@@ -19,8 +19,8 @@ from fer.app.resources import BusyError
 from fer.app.settings import MAX_FACES_PER_FRAME
 from fer.predict.annotate import draw
 from fer.predict.predictor import Prediction, Predictor
-from fer.predict.video.timeline import csv_header, csv_lines
-from fer.predict.video.tracking import FaceTracker, to_row
+from fer.predict.video.timeline import csv_header, csv_lines, to_row
+from fer.predict.video.tracking import FaceTracker
 
 # Length and step of the rolling chart.
 HISTORY_SECONDS, STEP_SECONDS = 30.0, 0.5
@@ -221,7 +221,6 @@ class Recording:
     """
 
     def __init__(self, emotions: Sequence[str], max_rows: int = MAX_ROWS) -> None:
-        self._emotions = tuple(emotions)
         self._max_rows = max_rows
         self._parts = [csv_header(emotions)]
         self._start: float | None = None
@@ -247,7 +246,7 @@ class Recording:
         rows = [to_row(self._frames, elapsed, number, prediction) for number, prediction in faces]
         rows = rows[: self._max_rows - self.rows]
         self._frames, self.rows = self._frames + 1, self.rows + len(rows)
-        self._parts.append(csv_lines(rows, self._emotions))
+        self._parts.append(csv_lines(rows))
 
     def to_csv(self) -> str:
         """Return the recording; see `fer.predict.video.timeline` for the columns."""

@@ -131,7 +131,7 @@ class VideoJob:
                 summary.add,
                 lambda frame, faces: history.add(faces, frame.seconds),
                 to_timelines(*timelines),
-                to_video(writer, self.points, self.bars),
+                to_video(writer.write, self.points, self.bars),
                 lambda frame, faces: self.progress(frame.index + 1, video.frame_count),
             ]
             complete = self._process_frames(video, sinks)

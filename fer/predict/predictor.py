@@ -6,11 +6,11 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from fer.faces.detectors import choose_detector
 # Shorter side of a face box in pixels below which most of the model's input is interpolated: half of
 # FER2013's 48.
 TINY_FACE = 24
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -155,7 +157,8 @@ class Predictor:
     def classify_crops(self, faces: Sequence[Face], crops: np.ndarray) -> list[Prediction]:
         """Return the predictions for faces that `crop` has cropped, from one image or several."""
         probs = self.classifier(crops)
-        return [self._prediction(face, row) for face, row in zip(faces, probs, strict=True)]
+        names, threshold = self.card.labels.names, self.card.abstain_below
+        return [make_prediction(face, names, row, threshold) for face, row in zip(faces, probs, strict=True)]
 
     def predict_many(
         self, images: Iterable[ImageSource], batch_size: int = 32
@@ -178,27 +181,12 @@ class Predictor:
     def iter_results(self, images: Iterable[ImageSource], batch_size: int = 32) -> Iterator[ImageResult]:
         """Yield the results for many images, as `predict_many` does, with the size of each image."""
         batch: list[_DetectedFaces] = []
-        for detected in self._detect_ahead(images, 2 * batch_size):
+        for detected in map_in_threads(self._read_and_detect, images, self.threads, 2 * batch_size):
             batch.append(detected)
             if len(batch) == batch_size:
                 yield from self._classify_batch(batch)
                 batch = []
         yield from self._classify_batch(batch)
-
-    def _detect_ahead(self, images: Iterable[ImageSource], ahead: int) -> Iterator[_DetectedFaces]:
-        """Detect and crop faces in threads, at most ``ahead`` images before they are consumed."""
-        pending: deque[Future[_DetectedFaces]] = deque()
-        pool = ThreadPoolExecutor(self.threads, "faces")
-        try:
-            for image in images:
-                pending.append(pool.submit(self._read_and_detect, image))
-                if len(pending) >= ahead:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            # Also if the caller stops early.
-            pool.shutdown(cancel_futures=True)
 
     def _read_and_detect(self, source: ImageSource) -> _DetectedFaces:
         try:
@@ -217,14 +205,41 @@ class Predictor:
         for detected in batch:
             yield ImageResult(detected.size, [next(predictions) for _ in detected.faces], detected.error)
 
-    def _prediction(self, face: Face, probs: np.ndarray) -> Prediction:
-        probabilities = {
-            name: float(value) for name, value in zip(self.card.labels.names, probs, strict=True)
-        }
-        label = max(probabilities, key=lambda name: probabilities[name])
-        confidence, threshold = probabilities[label], self.card.abstain_below
-        uncertain = threshold is not None and confidence < threshold
-        return Prediction(face, probabilities, label, confidence, uncertain)
+
+def make_prediction(
+    face: Face, names: Iterable[str], probs: np.ndarray, abstain_below: float | None
+) -> Prediction:
+    """Return the prediction for a face.
+
+    Args:
+        face: Its position.
+        names: The ``K`` emotions.
+        probs: Their probabilities, float ``(K,)``.
+        abstain_below: The prediction is uncertain below this confidence; None: never.
+    """
+    probabilities = dict(zip(names, probs.tolist(), strict=True))
+    label = max(probabilities, key=probabilities.__getitem__)
+    confidence = probabilities[label]
+    uncertain = abstain_below is not None and confidence < abstain_below
+    return Prediction(face, probabilities, label, confidence, uncertain)
+
+
+def map_in_threads(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int, ahead: int
+) -> Generator[_Result]:
+    """Yield the result for each item in order, computed in threads, ``ahead`` items before it is consumed."""
+    pending: deque[Future[_Result]] = deque()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) >= ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        # Also if the caller stops early.
+        pool.shutdown(cancel_futures=True)
 
 
 def available_cores() -> int:

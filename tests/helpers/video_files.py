@@ -1,5 +1,7 @@
 """Videos, a camera and a predictor for tests: a face is a bright square whose brightness is the emotion."""
 
+import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,6 +45,20 @@ def read_video(path: Path) -> tuple[list[np.ndarray], float]:
     while (read := capture.read())[0]:
         images.append(read[1][..., ::-1])
     return images, capture.get(cv2.CAP_PROP_FPS)
+
+
+def read_timeline(path: Path) -> list[SimpleNamespace]:
+    """Read a timeline with the standard library alone."""
+    with path.open(newline="") as file:
+        if path.suffix == ".jsonl":
+            return [SimpleNamespace(**json.loads(line)) for line in file]
+        return [
+            SimpleNamespace(
+                frame=int(cells["frame"]),
+                probabilities={name: float(cells[name]) for name in EMOTIONS},
+            )
+            for cells in csv.DictReader(file)
+        ]
 
 
 class SquarePredictor:

@@ -2,23 +2,20 @@
 
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from fer.core.errors import FerError
 from fer.predict.annotate import draw
-from fer.predict.predictor import Prediction, Predictor
+from fer.predict.predictor import Prediction, Predictor, map_in_threads
 from fer.predict.video.progress import LiveFaces, Progress, Summary
 from fer.predict.video.reader import Frame, FramePrefetcher, VideoFile, Webcam, open_source
-from fer.predict.video.timeline import Timeline, check_timeline_suffix
-from fer.predict.video.tracking import CutDetector, FaceTracker, to_row
+from fer.predict.video.timeline import Timeline, check_timeline_suffix, to_row
+from fer.predict.video.tracking import CutDetector, FaceTracker
 from fer.predict.video.writer import VideoFileWriter, check_video_suffix, partial_path
 
 # Each thread holds a frame, 25 MB in 4K.
@@ -28,13 +25,6 @@ _CAMERA_TIMEOUT = 10.0
 # Number and prediction of each face of a frame.
 TrackedFaces = Sequence[tuple[int, Prediction]]
 Sink = Callable[[Frame, TrackedFaces], None]
-
-
-class FrameWriter(Protocol):
-    """Writes images to a video."""
-
-    def write(self, image: np.ndarray, seconds: float, /) -> None:
-        """Add an image, RGB, uint8 ``(H, W, 3)``, shown from this time on."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +74,7 @@ class Outputs:
             sinks.append(to_timelines(stack.enter_context(Timeline(self.timeline, emotions))))
         if self.annotate:
             writer = stack.enter_context(VideoFileWriter(self.annotate, video.fps))
-            sinks.append(to_video(writer, self.points, self.bars))
+            sinks.append(to_video(writer.write, self.points, self.bars))
         if self.show:
             sinks.append(_to_terminal(stack, video))
         return sinks
@@ -205,18 +195,8 @@ def _predictions(
 
     if threads == 1:
         yield from map(predict, frames)
-        return
-    pending: deque[Future[tuple[Frame, list[Prediction]]]] = deque()
-    pool = ThreadPoolExecutor(threads, "frames")
-    try:
-        for frame in frames:
-            pending.append(pool.submit(predict, frame))
-            if len(pending) > threads:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    else:
+        yield from map_in_threads(predict, frames, threads, threads + 1)
 
 
 def _path(name: str | Path | None) -> Path | None:
@@ -229,11 +209,11 @@ def _print_summary(summary: Summary) -> None:
         print(f"warning: {summary.warning}", file=sys.stderr)
 
 
-def to_video(writer: FrameWriter, points: bool, bars: bool) -> Sink:
+def to_video(write_image: Callable[[np.ndarray, float], None], points: bool, bars: bool) -> Sink:
     """Return a sink that draws the predictions into each frame and writes it.
 
     Args:
-        writer: Writes the video.
+        write_image: Adds an image, RGB, uint8 ``(H, W, 3)``, shown from a time in seconds on.
         points: Also draw the five landmarks of each face.
         bars: Also draw the probabilities beside each face.
     """
@@ -241,7 +221,7 @@ def to_video(writer: FrameWriter, points: bool, bars: bool) -> Sink:
     def write(frame: Frame, faces: TrackedFaces) -> None:
         names = [f"#{number}" for number, _ in faces]
         image = draw(frame.image, [prediction for _, prediction in faces], points, names, bars)
-        writer.write(image, frame.seconds)
+        write_image(image, frame.seconds)
 
     return write
 

@@ -2,19 +2,22 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from fer.faces.base import Face
-from fer.predict.predictor import Prediction
-from fer.predict.video.timeline import Row
+from fer.predict.predictor import Prediction, make_prediction
 
 # Weight of the last step in the running mean of a face's velocity. On four synthetic faces that cross,
 # occlude each other and are missed at times, there are 0.06 identity switches in 1,000 frames; without
 # velocity 0.53.
 _VELOCITY_WEIGHT = 0.5
+# Smallest intersection over union of a face and its predicted box.
+_MIN_OVERLAP = 0.3
+# A face that is missed for more frames than this gets a new number.
+_MAX_MISSED = 30
 # After this many time constants of the smoothing, past predictions have a weight below a thousandth.
 _MAX_AGE = 7
 # A cut is a mean absolute difference of successive thumbnails above this value, in gray levels of 255. In a
@@ -55,21 +58,16 @@ class BoxTracker:
     Bewley et al. 2016, https://arxiv.org/abs/1602.00763). A running mean of the velocity replaces SORT's
     Kalman filter, and greedy matching its Hungarian algorithm: equally good on synthetic videos of two to
     eight faces.
-
-    Args:
-        min_overlap: Smallest intersection over union of a face and its predicted box, 0 to 1.
-        max_gap: Number of frames that a face may be missed and keep its number.
     """
 
-    def __init__(self, min_overlap: float = 0.3, max_gap: int = 30) -> None:
-        self.min_overlap, self.max_gap = min_overlap, max_gap
+    def __init__(self) -> None:
         self._tracks: list[_Track] = []
         self._next = 1
 
     def update(self, faces: Sequence[Face]) -> list[int]:
         """Return the number of each face of the next frame; numbers count from 1 and are never reused.
 
-        Call it for frames without faces too, because tracks end after `max_gap` such frames.
+        Call it for frames without faces too, because tracks end after 30 such frames.
         """
         boxes = np.array([face.box for face in faces], float).reshape(-1, 4)
         matches = self._match(boxes)
@@ -79,7 +77,7 @@ class BoxTracker:
             else:
                 track.missed += 1
         numbers = {box: self._tracks[track].number for track, box in matches.items()}
-        self._tracks = [track for track in self._tracks if track.missed <= self.max_gap]
+        self._tracks = [track for track in self._tracks if track.missed <= _MAX_MISSED]
         return [numbers.get(row) or self._start_track(box) for row, box in enumerate(boxes)]
 
     def forget(self) -> None:
@@ -89,7 +87,7 @@ class BoxTracker:
     def _match(self, boxes: np.ndarray) -> dict[int, int]:
         """Return index of the track -> index of its box."""
         predicted = np.array([track.predict() for track in self._tracks]).reshape(-1, 4)
-        return dict(_pairs(box_iou(predicted, boxes), self.min_overlap))
+        return dict(_pairs(box_iou(predicted, boxes), _MIN_OVERLAP))
 
     def _start_track(self, box: np.ndarray) -> int:
         self._tracks.append(_Track(self._next, box, np.zeros(2)))
@@ -119,9 +117,8 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, :2] + first[:, None, 2:], second[None, :, :2] + second[None, :, 2:])
     intersection = np.prod(np.maximum(high - low, 0), axis=2)
-    areas = np.prod(np.maximum(first[:, 2:], 0), axis=1)[:, None] + np.prod(
-        np.maximum(second[:, 2:], 0), axis=1
-    )
+    first_areas, second_areas = (np.prod(np.maximum(boxes[:, 2:], 0), axis=1) for boxes in (first, second))
+    areas = first_areas[:, None] + second_areas
     return np.divide(
         intersection, areas - intersection, out=np.zeros_like(intersection), where=areas > intersection
     )
@@ -133,13 +130,10 @@ class FaceTracker:
     Args:
         smooth: Time constant of the smoothing in seconds, see `Smoother`; 0: no smoothing.
         abstain_below: A prediction is uncertain below this probability, from the model's card; None: never.
-        tracker: Assigns the numbers; None: a new `BoxTracker`.
     """
 
-    def __init__(
-        self, smooth: float = 0.5, abstain_below: float | None = None, tracker: BoxTracker | None = None
-    ) -> None:
-        self._tracker = tracker or BoxTracker()
+    def __init__(self, smooth: float = 0.5, abstain_below: float | None = None) -> None:
+        self._tracker = BoxTracker()
         self._smoother = Smoother(smooth)
         self._abstain_below = abstain_below
 
@@ -158,31 +152,11 @@ class FaceTracker:
         numbers = self._tracker.update([prediction.face for prediction in predictions])
         probs = np.array([list(prediction.probabilities.values()) for prediction in predictions])
         smoothed = self._smoother.update(numbers, probs, seconds)
-        updated = [self._with_probs(old, row) for old, row in zip(predictions, smoothed, strict=True)]
+        updated = [
+            make_prediction(old.face, old.probabilities, row, self._abstain_below)
+            for old, row in zip(predictions, smoothed, strict=True)
+        ]
         return list(zip(numbers, updated, strict=True))
-
-    def _with_probs(self, prediction: Prediction, probs: np.ndarray) -> Prediction:
-        probabilities = dict(zip(prediction.probabilities, probs.tolist(), strict=True))
-        label = max(probabilities, key=probabilities.__getitem__)
-        confidence = probabilities[label]
-        uncertain = self._abstain_below is not None and confidence < self._abstain_below
-        return replace(
-            prediction, probabilities=probabilities, label=label, confidence=confidence, uncertain=uncertain
-        )
-
-
-def to_row(frame: int, seconds: float, number: int, prediction: Prediction) -> Row:
-    """Return the timeline row of a face."""
-    return Row(
-        frame,
-        seconds,
-        number,
-        prediction.face.box,
-        prediction.label,
-        prediction.confidence,
-        prediction.uncertain,
-        prediction.probabilities,
-    )
 
 
 class Smoother:

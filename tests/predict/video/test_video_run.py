@@ -7,12 +7,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from video_files import SIDE, FakeCamera, SquarePredictor, read_video, render_frame, write_video
+from video_files import (
+    SIDE,
+    FakeCamera,
+    SquarePredictor,
+    read_timeline,
+    read_video,
+    render_frame,
+    write_video,
+)
 
 from fer.core.errors import FerError
 from fer.predict.video.reader import VideoFile
 from fer.predict.video.run import run_video
-from fer.predict.video.timeline import read_timeline
 
 FRAMES = 36
 
@@ -43,7 +50,7 @@ class NoFacePredictor(SquarePredictor):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_each_face_keeps_its_number_and_emotion(video, tmp_path, threads):
     summary = run_video(video, SquarePredictor(threads), timeline=tmp_path / "out.jsonl", show=False)
-    rows = list(read_timeline(tmp_path / "out.jsonl"))
+    rows = read_timeline(tmp_path / "out.jsonl")
     assert Counter((row.face, row.label) for row in rows) == {(1, "happy"): FRAMES - 4, (2, "sad"): FRAMES}
     assert [row.frame for row in rows] == sorted(row.frame for row in rows)
     for row in rows:
@@ -72,7 +79,7 @@ def test_smoothing_uses_the_time_of_the_video(tmp_path):
     video = write_video(tmp_path / "a.mp4", images, rate=25)
     for smooth, expected in ((0.5, 0.9 - 0.7 * (1 - np.exp(-0.04 / 0.5))), (0, 0.2)):
         run_video(video, SquarePredictor(), timeline=tmp_path / "a.csv", smooth=smooth, show=False)
-        rows = list(read_timeline(tmp_path / "a.csv"))
+        rows = read_timeline(tmp_path / "a.csv")
         assert rows[24].probabilities["happy"] == pytest.approx(0.9)
         assert rows[25].probabilities["happy"] == pytest.approx(expected, abs=1e-4)
         assert all(sum(row.probabilities.values()) == pytest.approx(1, abs=1e-5) for row in rows)
@@ -126,7 +133,7 @@ def test_a_video_without_faces_gives_a_copy_and_an_empty_timeline(tmp_path, caps
     outputs = {"annotate": tmp_path / "out.mp4", "timeline": tmp_path / "out.jsonl"}
     assert run_video(video, SquarePredictor(), **outputs).faces == {}
     assert len(read_video(tmp_path / "out.mp4")[0]) == 5
-    assert list(read_timeline(tmp_path / "out.jsonl")) == []
+    assert read_timeline(tmp_path / "out.jsonl") == []
     assert "no face found" in capsys.readouterr().out
 
 

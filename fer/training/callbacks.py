@@ -73,7 +73,7 @@ class FiniteLoss(Callback):
 
     _first_bad_step: Tensor
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Initialise the first bad step to the largest integer."""
         self._first_bad_step = torch.full((), torch.iinfo(torch.int64).max, device=pl_module.device)
 
@@ -86,18 +86,9 @@ class FiniteLoss(Callback):
         bad_step = torch.where(torch.isfinite(outputs["loss"]), self._first_bad_step, trainer.global_step)
         self._first_bad_step = torch.minimum(self._first_bad_step, bad_step)
         if pl_module.device.type == "cpu" or trainer.global_step % 50 == 0:
-            self._check(trainer)
+            self._check(trainer, pl_module)
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Check before a validation."""
-        if not trainer.sanity_checking:
-            self._check(trainer)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Check before the checkpoint of the epoch."""
-        self._check(trainer)
-
-    def _check(self, trainer: pl.Trainer) -> None:
+    def _check(self, trainer: pl.Trainer, pl_module: Any) -> None:
         step = int(self._first_bad_step)
         if step < torch.iinfo(torch.int64).max:
             raise FerError(
@@ -105,6 +96,9 @@ class FiniteLoss(Callback):
                 "Training stopped; checkpoints of earlier epochs are kept. Try a lower optimizer.lr, "
                 "trainer.gradient_clip_val=1.0 or trainer.precision=32-true."
             )
+
+    # The second one is called before the checkpoint of the epoch is written.
+    on_validation_start = on_train_epoch_end = _check
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -167,17 +161,12 @@ class FrozenBackbone(Callback):
                 "gradients, got ddp. Use trainer.strategy=ddp_find_unused_parameters_true."
             )
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Freeze or unfreeze; a run resumed within an epoch does not call ``on_train_epoch_start`` for it."""
-        self._apply(trainer, pl_module)
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Freeze or unfreeze."""
-        self._apply(trainer, pl_module)
-
-    def _apply(self, trainer: pl.Trainer, pl_module: Any) -> None:
         is_trainable = trainer.current_epoch >= self.epochs
         pl_module.model.backbone.train(is_trainable).requires_grad_(is_trainable)
+
+    on_train_epoch_start = on_train_start
 
 
 class ExponentialAverage(WeightAveraging):

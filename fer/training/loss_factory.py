@@ -20,21 +20,18 @@ from fer.training.losses import (
 )
 from fer.training.recipe import EffectiveNumberConfig, ImbalanceConfig, LossConfig
 
-# Losses that take class weights.
-WEIGHTED: dict[str, Callable[..., Loss]] = {
+LOSSES: dict[str, Callable[..., Loss]] = {
+    "balanced_softmax": partial(LogitAdjusted, tau=1.0),
     "cross_entropy": CrossEntropy,
     "expected_labels": ExpectedLabels,
     "focal": Focal,
     "generalised_cross_entropy": GeneralisedCrossEntropy,
+    "logit_adjustment": LogitAdjusted,
     "soft_targets": SoftTargets,
     "symmetric_cross_entropy": SymmetricCrossEntropy,
 }
 # Losses that already correct for class frequency, and so take counts instead of weights.
-ADJUSTED: dict[str, Callable[..., Loss]] = {
-    "balanced_softmax": partial(LogitAdjusted, tau=1.0),
-    "logit_adjustment": LogitAdjusted,
-}
-LOSSES = WEIGHTED | ADJUSTED
+_ADJUSTED = ("balanced_softmax", "logit_adjustment")
 
 
 def build_loss(
@@ -56,11 +53,15 @@ def build_loss(
     """
     config, correction = LossConfig.of(loss), ImbalanceConfig.of(imbalance)
     options = config.options()
-    if config.name in ADJUSTED:
-        _check_single_correction(config.name, correction.name)
+    if config.name not in _ADJUSTED:
+        options["weight"] = _weight(correction, counts)
+    elif correction.name == "none":
         options["counts"] = counts
     else:
-        options["weight"] = _weight(correction, counts)
+        raise FerError(
+            f"imbalance={correction.name}: expected none with loss={config.name}, which already corrects for "
+            "class imbalance. Use imbalance=none, or another loss."
+        )
     if config.name == "expected_labels":
         options["label_given_vote"] = label_given_vote
     return LOSSES[config.name](**options)
@@ -68,53 +69,29 @@ def build_loss(
 
 def _weight(imbalance: ImbalanceConfig, counts: Sequence[int]) -> Tensor | None:
     if isinstance(imbalance, EffectiveNumberConfig):
-        return effective_number_weights(counts, imbalance.beta)
+        return class_weights(counts, imbalance.beta)
     return class_weights(counts) if imbalance.name == "class_weights" else None
 
 
-def _check_single_correction(loss: str, imbalance: str) -> None:
-    if imbalance != "none":
-        raise FerError(
-            f"imbalance={imbalance}: expected none with loss={loss}, which already corrects for class "
-            "imbalance. Use imbalance=none, or another loss."
-        )
+def class_weights(counts: Sequence[int], beta: float | None = None) -> Tensor:
+    """Return the inverse frequency of each class, or the inverse of its effective number of samples.
 
-
-def class_weights(counts: Sequence[int]) -> Tensor:
-    """Return the inverse frequency of each class, as scikit-learn's ``balanced``.
-
-    ``weight[k] = N / (K * counts[k])``, so that the mean weight of a sample is 1 (King & Zeng 2001, Logistic
-    Regression in Rare Events Data, section 4). A class without samples has weight 0, which no sample uses.
-
-    Args:
-        counts: Training samples of each class, ``(K,)``.
-
-    Returns:
-        float32 ``(K,)``.
-    """
-    return _normalised_inverse(torch.as_tensor(counts, dtype=torch.float64), counts)
-
-
-def effective_number_weights(counts: Sequence[int], beta: float) -> Tensor:
-    """Return the inverse of the effective number of samples of each class.
+    The inverse frequency is scikit-learn's ``balanced``: ``weight[k] = N / (K * counts[k])``, so that the
+    mean weight of a sample is 1 (King & Zeng 2001, Logistic Regression in Rare Events Data, section 4).
 
     Samples of a class overlap, so that each one adds less information than the one before. The effective
     number of n samples is ``(1 - beta^n) / (1 - beta)`` (Cui et al. 2019, https://arxiv.org/abs/1901.05555).
-    The paper scales the weights to a sum of K; here the mean weight of a sample is 1, as for `class_weights`.
+    The paper scales the weights to a sum of K; here the mean weight of a sample is 1 as well.
 
     Args:
         counts: Training samples of each class, ``(K,)``.
-        beta: In [0, 1). 0 gives equal weights; towards 1 the weights approach the inverse frequency.
+        beta: In [0, 1). 0 gives equal weights; towards 1 the weights approach the inverse frequency. None for
+            the inverse frequency.
 
     Returns:
         float32 ``(K,)``; 0 for a class without samples.
     """
     samples = torch.as_tensor(counts, dtype=torch.float64)
-    return _normalised_inverse((1.0 - beta**samples) / (1.0 - beta), counts)
-
-
-def _normalised_inverse(sizes: Tensor, counts: Sequence[int]) -> Tensor:
-    """Return ``1 / sizes``, scaled to a mean of 1 over all samples; 0 for a class without samples."""
-    samples = torch.as_tensor(counts, dtype=torch.float64)
+    sizes = samples if beta is None else (1.0 - beta**samples) / (1.0 - beta)
     weights = torch.where(samples > 0, 1.0 / sizes, 0.0)
     return (weights * samples.sum() / (weights * samples).sum()).float()

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,13 +83,11 @@ class Focal(Loss):
 
     Args:
         gamma: Focusing parameter, 0 or more; 0 is cross-entropy.
-        weight: As for `Loss`.
-        label_smoothing: As for `Loss`.
+        options: ``weight`` and ``label_smoothing``, as for `Loss`.
     """
 
-    def __init__(self, gamma: float, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
-        """Store gamma."""
-        super().__init__(weight, label_smoothing)
+    def __init__(self, gamma: float, **options: Any) -> None:
+        super().__init__(**options)
         self.gamma = gamma
 
     def class_losses(self, logits: Tensor) -> Tensor:
@@ -116,7 +115,6 @@ class LogitAdjusted(Loss):
     offsets: Tensor
 
     def __init__(self, counts: Sequence[int], tau: float, label_smoothing: float = 0.0) -> None:
-        """Compute the offsets."""
         super().__init__(label_smoothing=label_smoothing)
         samples = torch.as_tensor(counts, dtype=torch.float32).clamp(min=1)
         self.register_buffer("offsets", tau * (samples / samples.sum()).log(), persistent=False)
@@ -133,13 +131,11 @@ class GeneralisedCrossEntropy(Loss):
 
     Args:
         q: Robustness to noisy labels, in (0, 1]; a larger q gives less weight to unlikely labels.
-        weight: As for `Loss`.
-        label_smoothing: As for `Loss`.
+        options: ``weight`` and ``label_smoothing``, as for `Loss`.
     """
 
-    def __init__(self, q: float, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:
-        """Store q."""
-        super().__init__(weight, label_smoothing)
+    def __init__(self, q: float, **options: Any) -> None:
+        super().__init__(**options)
         self.q = q
 
     def class_losses(self, logits: Tensor) -> Tensor:
@@ -157,20 +153,11 @@ class SymmetricCrossEntropy(Loss):
         alpha: Weight of the cross-entropy, 0 or more.
         beta: Weight of the reverse cross-entropy, 0 or more.
         log_zero: The constant A, below 0.
-        weight: As for `Loss`.
-        label_smoothing: As for `Loss`.
+        options: ``weight`` and ``label_smoothing``, as for `Loss`.
     """
 
-    def __init__(
-        self,
-        alpha: float,
-        beta: float,
-        log_zero: float,
-        weight: Tensor | None = None,
-        label_smoothing: float = 0.0,
-    ) -> None:
-        """Store the parameters."""
-        super().__init__(weight, label_smoothing)
+    def __init__(self, alpha: float, beta: float, log_zero: float, **options: Any) -> None:
+        super().__init__(**options)
         self.alpha, self.beta, self.log_zero = alpha, beta, log_zero
 
     def class_losses(self, logits: Tensor) -> Tensor:
@@ -186,10 +173,6 @@ class SoftTargets(Loss):
     entropy of the votes, which does not depend on the model. The weight of a sample is the mean weight of its
     voted classes. A sample without votes has weight 0, and a sample mixed with one has the weight of the part
     with votes. Votes already express uncertainty and rarely need label smoothing.
-
-    Args:
-        weight: As for `Loss`.
-        label_smoothing: As for `Loss`.
     """
 
     needs_votes = True
@@ -222,8 +205,7 @@ class ExpectedLabels(CrossEntropy):
         vote_share: Fraction of each label that is replaced, in [0, 1]; 0 is cross-entropy.
         label_given_vote: P(label | vote), ``(K, K)``, one row per voted emotion; rows sum to 1. None uses
             each vote as the label of the same name.
-        weight: As for `Loss`.
-        label_smoothing: As for `Loss`.
+        options: ``weight`` and ``label_smoothing``, as for `Loss`.
     """
 
     needs_votes = True
@@ -233,11 +215,9 @@ class ExpectedLabels(CrossEntropy):
         self,
         vote_share: float,
         label_given_vote: Sequence[Sequence[float]] | None = None,
-        weight: Tensor | None = None,
-        label_smoothing: float = 0.0,
+        **options: Any,
     ) -> None:
-        """Store the fraction and the matrix."""
-        super().__init__(weight, label_smoothing)
+        super().__init__(**options)
         self.vote_share = vote_share
         table = None if label_given_vote is None else torch.tensor(label_given_vote, dtype=torch.float32)
         self.register_buffer("label_given_vote", table, persistent=False)

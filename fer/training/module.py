@@ -22,7 +22,14 @@ from fer.training.config import RunConfig
 from fer.training.loss_factory import build_loss
 from fer.training.metrics import build_metrics, scalar_metrics
 from fer.training.optim import SAM, build_optimizer, build_scheduler
-from fer.training.recipe import ImbalanceConfig, LossConfig, MixConfig, OptimizerConfig, SchedulerConfig
+from fer.training.recipe import (
+    ImbalanceConfig,
+    LossConfig,
+    MixConfig,
+    OptimizerConfig,
+    PairMixConfig,
+    SchedulerConfig,
+)
 
 Batch = Mapping[str, Tensor]
 MIXES = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
@@ -85,10 +92,11 @@ class EmotionModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         if config is None:
-            rates = {"lr": lr, "weight_decay": weight_decay}
+            given = {"lr": lr, "weight_decay": weight_decay}
+            rates = {name: rate for name, rate in given.items() if rate is not None}
             parts = {"model": ModelConfig.of(model), "attention": AttentionConfig.of(attention),
                      "loss": LossConfig.of(loss), "imbalance": ImbalanceConfig.of(imbalance),
-                     "optimizer": _with_rates(OptimizerConfig.of(optimizer), rates),
+                     "optimizer": OptimizerConfig.of(optimizer).replace(**rates),
                      "scheduler": SchedulerConfig.of(scheduler), "mix": MixConfig.of(mix)}  # fmt: skip
             config = RunConfig.from_dict({**parts, "monitor": monitor, "seed": seed})
         self.config = RunConfig.of(config)
@@ -109,7 +117,7 @@ class EmotionModule(pl.LightningModule):
             # The stem that ``auto`` resolved to; a later version may choose another.
             self.hparams["stem"] = self.model.backbone.stem
         self._build_loss()
-        self.mix = build_mix(self.config.mix, len(self.labels), self.config.seed)
+        self.mix = Mix(self.config.mix, len(self.labels), self.config.seed)
         self.metrics = build_metrics(len(self.labels))
         is_last = self.config.channels_last
         self.memory_format = torch.channels_last if is_last else torch.contiguous_format
@@ -237,10 +245,6 @@ class EmotionModule(pl.LightningModule):
         return config
 
 
-def _with_rates(config: OptimizerConfig, rates: Mapping[str, float | None]) -> OptimizerConfig:
-    return config.replace(**{name: rate for name, rate in rates.items() if rate is not None})
-
-
 class Mix:
     """Mix each image of a batch with its neighbour, with one mixing ratio per batch.
 
@@ -252,19 +256,15 @@ class Mix:
     same mixture, and other random numbers are not affected.
 
     Args:
-        name: ``none`` or one of `MIXES`.
+        mix: The `MixConfig`, its plain values, or its name.
         num_classes: Number of emotions.
         seed: Seed of the random numbers.
-        alpha: Both parameters of the Beta distribution of the mixing ratio, above 0.
-        probability: Probability that a batch is mixed, 0 to 1.
     """
 
-    def __init__(
-        self, name: str, num_classes: int, seed: int, alpha: float = 1.0, probability: float = 1.0
-    ) -> None:
-        """Store the options."""
-        self.transform = None if name == "none" else MIXES[name](alpha=alpha, num_classes=num_classes)
-        self.probability, self.seed = probability, seed
+    def __init__(self, mix: Part, num_classes: int, seed: int) -> None:
+        self.seed, self.config = seed, MixConfig.of(mix)
+        if isinstance(self.config, PairMixConfig):
+            self.transform = MIXES[self.config.name](alpha=self.config.alpha, num_classes=num_classes)
 
     def __call__(self, image: Tensor, target: Tensor, epoch: int, batch: int) -> tuple[Tensor, Tensor]:
         """Return the batch, mixed or unchanged.
@@ -279,16 +279,10 @@ class Mix:
             Images of the same shape, and the target: float ``(B, K)`` if mixed, otherwise unchanged.
         """
         rng = random.Random(f"mix {self.seed} {epoch} {batch}")
-        if self.transform is None or rng.random() >= self.probability:
+        if not isinstance(self.config, PairMixConfig) or rng.random() >= self.config.probability:
             return image, target
         # Torchvision uses the global CPU generator.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(rng.getrandbits(63))
             mixed: tuple[Tensor, Tensor] = self.transform(image, target)
         return mixed
-
-
-def build_mix(config: Part, num_classes: int, seed: int) -> Mix:
-    """Build a `Mix` from a `MixConfig`, its plain values, or its name."""
-    config = MixConfig.of(config)
-    return Mix(config.name, num_classes, seed, **config.options())

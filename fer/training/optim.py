@@ -17,7 +17,6 @@ from fer.core.errors import FerError, did_you_mean
 from fer.training.metrics import monitor_mode
 from fer.training.muon import Muon
 from fer.training.recipe import (
-    ConstantConfig,
     CosineConfig,
     OneCycleConfig,
     OptimizerConfig,
@@ -123,10 +122,6 @@ class SAM(Optimizer):
         """Load the state of the base optimizer."""
         self.base.load_state_dict(state_dict)
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group to the base optimizer."""
-        self.base.add_param_group(param_group)
-
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the gradients."""
         self.base.zero_grad(set_to_none)
@@ -187,62 +182,6 @@ class SAM(Optimizer):
                 norm.track_running_stats = True
 
 
-def _constant(optimizer: Optimizer, config: ConstantConfig, *_: int) -> lrs.LRScheduler:
-    return lrs.ConstantLR(optimizer, factor=1.0)
-
-
-def _cosine(optimizer: Optimizer, config: CosineConfig, total_steps: int, _: int) -> lrs.LRScheduler:
-    """Linear warm-up, then cosine decay to ``final_share`` of the peak.
-
-    Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
-    """
-    warmup = max(1, round(config.warmup_share * total_steps))
-    length, floor = max(1, total_steps - warmup), config.final_share
-    up = lrs.LinearLR(optimizer, start_factor=1.0 / (warmup + 1), total_iters=warmup)
-    # A factor keeps the ratios between the rates of the layers; CosineAnnealingLR has one minimum for all.
-    down = lrs.LambdaLR(
-        optimizer, lambda step: floor + (1 - floor) * (1 + math.cos(math.pi * min(step / length, 1.0))) / 2
-    )
-    return lrs.SequentialLR(optimizer, [up, down], milestones=[warmup])
-
-
-def _onecycle(optimizer: Optimizer, config: OneCycleConfig, total_steps: int, _: int) -> lrs.LRScheduler:
-    """Warm-up, then decay to almost zero (1cycle, Smith & Topin 2018, https://arxiv.org/abs/1708.07120)."""
-    return lrs.OneCycleLR(
-        optimizer,
-        max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=max(2, total_steps),
-        pct_start=config.warmup_share,
-        anneal_strategy=config.anneal,
-        cycle_momentum=False,
-        div_factor=config.div_factor,
-        final_div_factor=config.final_div_factor,
-    )
-
-
-def _plateau(optimizer: Optimizer, config: PlateauConfig, monitor: str) -> dict[str, Any]:
-    mode = monitor_mode(monitor)
-    scheduler = lrs.ReduceLROnPlateau(
-        optimizer, mode=mode, factor=config.factor, patience=config.patience, threshold=0.0
-    )
-    return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
-
-
-def _step(
-    optimizer: Optimizer, config: StepConfig, total_steps: int, steps_per_epoch: int
-) -> lrs.LRScheduler:
-    every = max(1, round(config.every_epochs * steps_per_epoch))
-    return lrs.StepLR(optimizer, step_size=every, gamma=config.gamma)
-
-
-SCHEDULES: dict[str, Callable[..., Any]] = {
-    "constant": _constant,
-    "step": _step,
-    "cosine": _cosine,
-    "onecycle": _onecycle,
-}
-
-
 def build_scheduler(
     optimizer: Optimizer, schedule: Part, total_steps: int, steps_per_epoch: int, monitor: str
 ) -> dict[str, Any]:
@@ -259,10 +198,44 @@ def build_scheduler(
         FerError: An option is invalid, or torch refuses a combination.
     """
     config = SchedulerConfig.of(schedule)
-    if isinstance(config, PlateauConfig):
-        return _plateau(optimizer, config, monitor)
+    scheduler: Any
     try:
-        scheduler = SCHEDULES[config.name](optimizer, config, total_steps, steps_per_epoch)
+        match config:
+            case PlateauConfig():
+                scheduler = lrs.ReduceLROnPlateau(
+                    optimizer, monitor_mode(monitor), config.factor, config.patience, threshold=0.0
+                )
+                return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
+            case CosineConfig():
+                scheduler = _cosine(optimizer, config, total_steps)
+            case OneCycleConfig():
+                # Warm-up, then decay to almost zero (Smith & Topin 2018, https://arxiv.org/abs/1708.07120).
+                peaks = [group["lr"] for group in optimizer.param_groups]
+                scheduler = lrs.OneCycleLR(
+                    optimizer, peaks, max(2, total_steps), pct_start=config.warmup_share,
+                    anneal_strategy=config.anneal, cycle_momentum=False, div_factor=config.div_factor,
+                    final_div_factor=config.final_div_factor,
+                )  # fmt: skip
+            case StepConfig():
+                every = max(1, round(config.every_epochs * steps_per_epoch))
+                scheduler = lrs.StepLR(optimizer, step_size=every, gamma=config.gamma)
+            case _:
+                scheduler = lrs.ConstantLR(optimizer, factor=1.0)
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise FerError(f"scheduler={config.name}: invalid options: {error}") from error
     return {"scheduler": scheduler, "interval": "step"}
+
+
+def _cosine(optimizer: Optimizer, config: CosineConfig, total_steps: int) -> lrs.LRScheduler:
+    """Return a linear warm-up, then a cosine decay to ``final_share`` of the peak.
+
+    Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
+    """
+    warmup = max(1, round(config.warmup_share * total_steps))
+    length, floor = max(1, total_steps - warmup), config.final_share
+    up = lrs.LinearLR(optimizer, start_factor=1.0 / (warmup + 1), total_iters=warmup)
+    # A factor keeps the ratios between the rates of the layers; CosineAnnealingLR has one minimum for all.
+    down = lrs.LambdaLR(
+        optimizer, lambda step: floor + (1 - floor) * (1 + math.cos(math.pi * min(step / length, 1.0))) / 2
+    )
+    return lrs.SequentialLR(optimizer, [up, down], milestones=[warmup])

@@ -96,7 +96,7 @@ def test_resumed_run_is_frozen_in_the_same_epochs(tmp_path, step):
 def test_frozen_forward_builds_no_graph(tmp_path):
     module = TinyModule()
     trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    FrozenBackbone(1)._apply(trainer, module)
+    FrozenBackbone(1).on_train_start(trainer, module)
     assert not module.model.backbone(torch.rand(1, 1, 16, 16)).requires_grad
     assert not module.model.backbone.training
     assert module.model.head.training

@@ -5,10 +5,14 @@ import pytest
 import torch
 
 from fer.core.errors import FerError
-from fer.training.module import Mix, build_mix
+from fer.training.module import Mix
 
 IMAGES = torch.rand(8, 1, 12, 12, generator=torch.Generator().manual_seed(0))
 TARGET = torch.arange(8) % 3
+
+
+def build(name, num_classes, seed, **options):
+    return Mix({"name": name, **options}, num_classes, seed)
 
 
 def label_weights(mixed, labels=TARGET):
@@ -19,7 +23,7 @@ def label_weights(mixed, labels=TARGET):
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_labels_and_pixels_are_mixed_with_the_same_ratio(name):
-    mix = Mix(name, 3, seed=0)
+    mix = build(name, 3, seed=0)
     # Every second image is white, so the mean of a mixed image is the weight of the white one.
     images = torch.zeros(8, 1, 12, 12)
     images[::2] = 1.0
@@ -30,14 +34,14 @@ def test_labels_and_pixels_are_mixed_with_the_same_ratio(name):
 
 
 def test_mixup_averages_as_in_the_paper():
-    image, target = Mix("mixup", 3, seed=0, alpha=0.5)(IMAGES, TARGET, epoch=2, batch=7)
+    image, target = build("mixup", 3, seed=0, alpha=0.5)(IMAGES, TARGET, epoch=2, batch=7)
     ratio = target[0, TARGET[0]]
     torch.testing.assert_close(image, ratio * IMAGES + (1 - ratio) * IMAGES.roll(1, 0))
     np.testing.assert_allclose(label_weights(target), ratio, rtol=1e-5)
 
 
 def test_cutmix_pastes_a_rectangle_of_the_neighbour():
-    image, target = Mix("cutmix", 3, seed=1)(IMAGES, TARGET, epoch=0, batch=0)
+    image, target = build("cutmix", 3, seed=1)(IMAGES, TARGET, epoch=0, batch=0)
     pasted = image != IMAGES
     rows, columns = pasted[0, 0].any(1).sum(), pasted[0, 0].any(0).sum()
     assert pasted[0].sum() == rows * columns > 0
@@ -47,7 +51,7 @@ def test_cutmix_pastes_a_rectangle_of_the_neighbour():
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_mixing_ratios_follow_the_beta_distribution(name):
-    mix = Mix(name, 2, seed=0, alpha=0.4)
+    mix = build(name, 2, seed=0, alpha=0.4)
     labels = torch.arange(8) % 2
     ratios = [mix(torch.rand(8, 1, 64, 64), labels, 0, batch)[1][0, 0].item() for batch in range(400)]
     if name == "mixup":
@@ -62,8 +66,8 @@ def test_mixing_ratios_follow_the_beta_distribution(name):
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_votes_are_mixed_too(name):
     votes = torch.rand(8, 3).softmax(1)
-    _, labels = Mix(name, 3, seed=0)(IMAGES, TARGET, 0, 0)
-    _, mixed = Mix(name, 3, seed=0)(IMAGES, votes, 0, 0)
+    _, labels = build(name, 3, seed=0)(IMAGES, TARGET, 0, 0)
+    _, mixed = build(name, 3, seed=0)(IMAGES, votes, 0, 0)
     ratio = labels[0, TARGET[0]]
     torch.testing.assert_close(mixed, ratio * votes + (1 - ratio) * votes.roll(1, 0))
 
@@ -71,7 +75,7 @@ def test_votes_are_mixed_too(name):
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_mixing_depends_only_on_seed_epoch_and_batch(name):
     def mixed(seed, epoch, batch):
-        return Mix(name, 3, seed)(IMAGES, TARGET, epoch, batch)[0]
+        return build(name, 3, seed)(IMAGES, TARGET, epoch, batch)[0]
 
     torch.manual_seed(1)
     first, state = mixed(0, 1, 2), torch.get_rng_state()
@@ -84,14 +88,14 @@ def test_mixing_depends_only_on_seed_epoch_and_batch(name):
 
 
 def test_probability():
-    mix = Mix("mixup", 3, seed=0, probability=0.25)
+    mix = build("mixup", 3, seed=0, probability=0.25)
     mixed = sum(mix(IMAGES, TARGET, 0, batch)[1].ndim == 2 for batch in range(400))
     assert 75 <= mixed <= 125
-    assert all(Mix("mixup", 3, 0, probability=0.0)(IMAGES, TARGET, 0, b)[0] is IMAGES for b in range(20))
+    assert all(build("mixup", 3, 0, probability=0.0)(IMAGES, TARGET, 0, b)[0] is IMAGES for b in range(20))
 
 
 def test_none_returns_the_batch_unchanged():
-    image, target = build_mix({"name": "none"}, 3, 0)(IMAGES, TARGET, 0, 0)
+    image, target = Mix({"name": "none"}, 3, 0)(IMAGES, TARGET, 0, 0)
     assert image is IMAGES
     assert target is TARGET
 
@@ -109,7 +113,7 @@ def test_none_returns_the_batch_unchanged():
 )
 def test_invalid_options(config, message):
     with pytest.raises(FerError, match=message):
-        build_mix(config, 3, 0)
+        Mix(config, 3, 0)
 
 
 def test_training_accuracy_uses_the_label_with_the_larger_weight(tiny_run, monkeypatch):

@@ -34,7 +34,6 @@ class SpatialAttention(nn.Module):
     """
 
     def __init__(self, kernel_size: int = 7) -> None:
-        """Build the convolution."""
         super().__init__()
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
@@ -60,7 +59,6 @@ class CBAM(nn.Module):
     """
 
     def __init__(self, num_channels: int, reduction: int = 16, kernel_size: int = 7) -> None:
-        """Build both branches."""
         from timm.layers.cbam import ChannelAttn
 
         super().__init__()
@@ -94,18 +92,14 @@ class MultiHeadAttentionPool(Pool):
     """
 
     def __init__(self, num_channels: int, num_heads: int, hidden_channels: int) -> None:
-        """Build the heads."""
         super().__init__()
         self.num_features = num_channels
         self.heads = nn.ModuleList(AttentionHead(num_channels, hidden_channels) for _ in range(num_heads))
 
-    def masks(self, features: Tensor) -> Tensor:
-        """Return the mask of each head, ``(B, num_heads, h, w)`` in (0, 1), of features ``(B, C, h, w)``."""
-        return torch.cat([head.mask(features) for head in self.heads], dim=1)  # type: ignore[operator]
-
     def mask(self, features: Tensor) -> Tensor:
-        """Return the mean mask of all heads, ``(B, 1, h, w)`` in (0, 1)."""
-        return self.masks(features).mean(1, keepdim=True)
+        """Return the mean mask of all heads, ``(B, 1, h, w)`` in (0, 1), of features ``(B, C, h, w)``."""
+        masks = [head.mask(features) for head in self.heads]  # type: ignore[operator]
+        return torch.cat(masks, dim=1).mean(1, keepdim=True)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the mean of the heads."""
@@ -128,7 +122,6 @@ class AttentionHead(nn.Module):
     """
 
     def __init__(self, num_channels: int, hidden_channels: int) -> None:
-        """Build the layers."""
         super().__init__()
         self.squeeze = nn.Sequential(
             nn.Conv2d(num_channels, hidden_channels, 1, bias=False),
@@ -160,22 +153,14 @@ class AttentionHead(nn.Module):
         return vector * self.gate(vector)
 
 
-def _none(num_channels: int) -> None:
-    return None
-
-
-def _spatial(num_channels: int, kernel_size: int = 7) -> SpatialAttention:
-    return SpatialAttention(kernel_size)
-
-
-def _squeeze_excitation(num_channels: int, reduction: int = 16) -> "SqueezeExcitation":
+def _squeeze_excitation(num_channels: int, reduction: int) -> "SqueezeExcitation":
     """Return the channel attention of Hu et al. 2018, https://arxiv.org/abs/1709.01507; it has no mask."""
     from torchvision.ops import SqueezeExcitation
 
     return SqueezeExcitation(num_channels, _reduced_channels(num_channels, reduction))
 
 
-def _multi_head(num_channels: int, num_heads: int = 4, reduction: int = 16) -> MultiHeadAttentionPool:
+def _multi_head(num_channels: int, num_heads: int, reduction: int) -> MultiHeadAttentionPool:
     return MultiHeadAttentionPool(num_channels, num_heads, _reduced_channels(num_channels, reduction))
 
 
@@ -185,8 +170,8 @@ def _reduced_channels(num_channels: int, reduction: int) -> int:
 
 
 ATTENTIONS: dict[str, Callable[..., nn.Module | None]] = {
-    "none": _none,
-    "spatial": _spatial,
+    "none": lambda num_channels: None,
+    "spatial": lambda num_channels, kernel_size: SpatialAttention(kernel_size),
     "cbam": CBAM,
     "squeeze_excitation": _squeeze_excitation,
     "multi_head": _multi_head,

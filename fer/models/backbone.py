@@ -23,12 +23,8 @@ class Backbone(nn.Module):
         """Return the feature map ``(B, num_features, h, w)`` of ``(B, channels, S, S)``."""
         raise NotImplementedError
 
-    def group_matcher(self, coarse: bool = False) -> Any:
-        """Return the layer of each parameter in timm's format: regular expressions by group, or a function.
-
-        Args:
-            coarse: Group by stages instead of blocks.
-        """
+    def group_matcher(self) -> Any:
+        """Return the layer of each parameter as timm does: regular expressions by group, or a function."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,7 +87,7 @@ class TimmBackbone(Backbone):
         """
         return self._to_map(self.model(x))
 
-    def group_matcher(self, coarse: bool = False) -> Any:
+    def group_matcher(self) -> Any:
         """Return a function from the name of a parameter to its layer number, from 0.
 
         Raises:
@@ -106,7 +102,7 @@ class TimmBackbone(Backbone):
                 f"optimizer.layer_decay: timm defines no layers for {type(self.model).__name__}. "
                 "Set it to null."
             )
-        layers = group_parameters(self.model, matcher(coarse), reverse=True)
+        layers = group_parameters(self.model, matcher(), reverse=True)
         return lambda name: layers[name.removeprefix("model.")]
 
 

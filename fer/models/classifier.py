@@ -36,7 +36,6 @@ class Preprocess(nn.Module):
     std: Tensor
 
     def __init__(self, in_channels: int, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Register the buffers."""
         super().__init__()
         self.in_channels = in_channels
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
@@ -89,7 +88,6 @@ class GlobalAveragePool(Pool):
     """
 
     def __init__(self, num_channels: int) -> None:
-        """Store the number of channels."""
         super().__init__()
         self.num_features = num_channels
 
@@ -113,7 +111,6 @@ class FlattenDense(Pool):
     """
 
     def __init__(self, num_channels: int, side: int, num_features: int = 256) -> None:
-        """Build the dense layer."""
         super().__init__()
         self.num_features = num_features
         self.side = side
@@ -131,16 +128,13 @@ class EmotionClassifier(nn.Module):
 
     Args:
         backbone: ``(B, in_channels, S, S)`` to ``(B, backbone.num_features, h, w)``.
-        num_classes: Number of logits; 0 for no head.
+        num_classes: Number of logits.
         attention: Module ``(B, C, h, w)`` to the same shape, or ``None``.
         pool: Module ``(B, C, h, w)`` to ``(B, pool.num_features)``; global average pooling when ``None``.
         dropout: Dropout probability before the head, in [0, 1).
         in_channels: Input channels of the backbone, 1 or 3.
         mean: Mean of the backbone's input images in [0, 1], one number or one per channel.
         std: Standard deviation of the same.
-
-    Attributes:
-        num_features: Width of the vector before the head.
 
     Shape: ``(B, 1 or 3, S, S)`` float in [0, 1] in, ``(B, num_classes)`` logits out.
     """
@@ -156,20 +150,13 @@ class EmotionClassifier(nn.Module):
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.25,),
     ) -> None:
-        """Assemble the layers."""
         super().__init__()
         self.preprocess = Preprocess(in_channels, mean, std)
         self.backbone = backbone
         self.attention = nn.Identity() if attention is None else attention
         self.pool = GlobalAveragePool(backbone.num_features) if pool is None else pool
-        self.num_features = self.pool.num_features
         self.dropout = nn.Dropout(dropout)
-        self.reset_classifier(num_classes)
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Replace the head by a new one with ``num_classes`` logits; 0 removes it."""
-        self.num_classes = num_classes
-        self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+        self.head = nn.Linear(self.pool.num_features, num_classes)
 
     def no_weight_decay(self) -> set[str]:
         """Return the parameters, besides norms and biases, that timm excludes from weight decay."""
@@ -179,15 +166,12 @@ class EmotionClassifier(nn.Module):
     def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
         """Return a function from the name of a parameter to its layer number, for layer-wise learning rates.
 
-        The backbone's layers come first; attention, pool and head form the last one.
-
-        Args:
-            coarse: Group the backbone by stages instead of blocks.
+        The backbone's layers come first; attention, pool and head form the last one. timm passes ``coarse``.
         """
         # Imported here: timm takes seconds to import, and scoring does not need it.
         from timm.models import group_parameters
 
-        layers = group_parameters(self.backbone, self.backbone.group_matcher(coarse), reverse=True)
+        layers = group_parameters(self.backbone, self.backbone.group_matcher(), reverse=True)
         last = max(layers.values(), default=-1) + 1
         return lambda name: layers.get(name.removeprefix("backbone."), last)
 
@@ -195,10 +179,9 @@ class EmotionClassifier(nn.Module):
         """Return the feature map ``(B, C, h, w)``, after attention, of images as ``forward`` takes them."""
         return self.attention(self.backbone.forward_features(self.preprocess(images)))
 
-    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Return the logits of a feature map, or with ``pre_logits`` the vector before the head."""
-        pooled = self.dropout(self.pool(features))
-        return pooled if pre_logits else self.head(pooled)
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Return the logits of a feature map."""
+        return self.head(self.dropout(self.pool(features)))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(B, num_classes)``."""
@@ -208,8 +191,8 @@ class EmotionClassifier(nn.Module):
     def attention_map(self, images: Tensor, size: int) -> Tensor:
         """Return the spatial attention mask, enlarged to images ``(B, size, size)`` in [0, 1].
 
-        Computed in evaluation mode (no dropout, running statistics), without changing the model. The mean of
-        several heads; ``model.pool.masks`` returns each.
+        Computed in evaluation mode (no dropout, running statistics), without changing the model; the mean of
+        several heads.
 
         Args:
             images: ``(B, 1 or 3, S, S)`` float in [0, 1].

@@ -48,7 +48,6 @@ class FastCNN(Backbone):
         margin: float = 0.0,
         stem_pool: bool = True,
     ) -> None:
-        """Build the layers."""
         super().__init__()
         if not widths or len(widths) != len(depths):
             raise FerError(
@@ -74,7 +73,7 @@ class FastCNN(Backbone):
         inner = x[..., border : x.shape[-2] - border, border : x.shape[-1] - border]
         return self.stages(self.standardise(inner))
 
-    def group_matcher(self, coarse: bool = False) -> Any:
+    def group_matcher(self) -> Any:
         """Return the pattern that makes each stage a layer."""
         return {"stages": r"^stages\.(\d+)"}
 
@@ -99,10 +98,9 @@ class FastBlock(nn.Module):
     """
 
     def __init__(self, channels: int) -> None:
-        """Build the layers."""
         super().__init__()
-        self.first = _conv_norm(channels)
-        self.second = _conv_norm(channels)
+        self.first = _conv_norm(channels, channels)
+        self.second = _conv_norm(channels, channels)
         nn.init.zeros_(self.second[1].get_parameter("weight"))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,9 +108,10 @@ class FastBlock(nn.Module):
         return F.relu(x + self.second(F.relu(self.first(x))))
 
 
-def _conv_norm(channels: int) -> nn.Sequential:
+def _conv_norm(in_channels: int, out_channels: int) -> nn.Sequential:
     """Return a 3x3 convolution and a batch norm, which makes a bias unnecessary."""
-    return nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+    conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
 class BaselineCNN(Backbone):
@@ -136,24 +135,22 @@ class BaselineCNN(Backbone):
     def __init__(
         self, in_channels: int = 1, widths: Sequence[int] = (16, 32, 64, 128), conv_dropout: float = 0.0
     ) -> None:
-        """Build the blocks."""
         super().__init__()
-        channels = [in_channels, *widths]
-        blocks = [self._block(channels[i], channels[i + 1], conv_dropout) for i in range(len(widths))]
-        self.blocks = nn.Sequential(*blocks)
-        self.num_features = channels[-1]
+        self.blocks = nn.Sequential(
+            *(self._block(a, b, conv_dropout) for a, b in pairwise([in_channels, *widths]))
+        )
+        self.num_features = widths[-1]
         self.stride = 2 ** len(widths)
 
     @staticmethod
     def _block(in_channels: int, out_channels: int, dropout: float) -> nn.Sequential:
-        conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
-        norm = nn.BatchNorm2d(out_channels)
-        return nn.Sequential(conv, norm, nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Dropout(dropout))
+        layers = nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Dropout(dropout)
+        return nn.Sequential(*_conv_norm(in_channels, out_channels), *layers)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the feature map."""
         return self.blocks(x)
 
-    def group_matcher(self, coarse: bool = False) -> Any:
+    def group_matcher(self) -> Any:
         """Return the pattern that makes each block a layer."""
         return {"blocks": r"^blocks\.(\d+)"}

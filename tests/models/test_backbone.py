@@ -72,7 +72,7 @@ def test_model_without_a_feature_map_keeps_its_pooling():
     images = torch.rand(2, 1, 48, 48)
     pooled = model.backbone.model(model.preprocess(images))
     assert model.backbone.is_pooled
-    torch.testing.assert_close(model.forward_head(model.forward_features(images), pre_logits=True), pooled)
+    torch.testing.assert_close(model(images), model.head(pooled))
     with pytest.raises(FerError, match="one cell"):
         build_model({**config}, num_classes=7, image_channels=1, attention={"name": "spatial"})
 

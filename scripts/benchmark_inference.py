@@ -113,7 +113,7 @@ def torch_function(run: Path, batch: int, threads: int) -> Callable[[], object]:
     from fer.models.checkpoint import find_checkpoint, load_checkpoint
 
     checkpoint = load_checkpoint(find_checkpoint(run) or run)
-    side, weight = checkpoint.config["model"]["image_size"], next(checkpoint.model.parameters())
+    side, weight = checkpoint.network.image_size, next(checkpoint.model.parameters())
     image = torch.randn(batch, weight.shape[1], side, side)
 
     @torch.inference_mode()

@@ -36,7 +36,7 @@ from optuna.trial import FrozenTrial, TrialState
 from fer.sweep.compose import trial_folder
 from fer.sweep.plan import build_pruner
 from fer.sweep.report.results import SweepResults, load_sweep, sweep_costs, trial_cost
-from fer.training.run_folder import read_record
+from fer.training.run_record import read_record
 
 # Reduction factor of ASHA.
 REDUCTION = 3
@@ -184,7 +184,7 @@ def overhead_seconds(results: SweepResults) -> list[float]:
 
 def training_seconds(results: SweepResults, trial: FrozenTrial) -> float:
     """Return the training seconds of a trial, without the reports to the study during the training."""
-    fit = float(read_record(trial_folder(results.folder, trial.number)).get("fit_seconds") or 0.0)
+    fit = float(read_record(trial_folder(results.folder, trial.number)).fit_seconds or 0.0)
     return fit - float(trial.user_attrs.get("watch_seconds", 0.0))
 
 

@@ -149,8 +149,8 @@ def group_by_recipe(runs: Sequence[ComparedRun]) -> list[Candidate]:
                 runs=tuple(one.about.run for one in group),
                 parameters=group[0].about.parameters,
                 megabytes=group[0].megabytes,
-                images_per_second=_mean(one.speed or one.record.get("images_per_second") for one in group),
-                fit_seconds=_mean(one.record.get("fit_seconds") for one in group),
+                images_per_second=_mean(one.speed or one.record.images_per_second for one in group),
+                fit_seconds=_mean(one.record.fit_seconds for one in group),
             )
         )
     return candidates
@@ -206,7 +206,7 @@ def _notes(runs: Sequence[ComparedRun]) -> list[str]:
     for one in runs:
         before, now = one.about.trained_on["splits"].get(role, {}), one.about.manifest
         is_changed = any(before[key] != now[key] for key in _IMAGE_HASHES if key in before and key in now)
-        best = one.record.get("best") or {}
+        best = one.record.best_metrics
         accuracy, recorded = one.accuracy, best.get("val/accuracy", one.accuracy)
         differs = abs(accuracy - recorded) > _ACCURACY_TOLERANCE
         if is_changed:

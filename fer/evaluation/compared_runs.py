@@ -28,7 +28,7 @@ from fer.evaluation.ledger import LEDGER_METRICS, Ledger, make_entry
 from fer.evaluation.runs import RunSource, TrainedRun, load_run, make_training_key
 from fer.evaluation.score import score_run
 from fer.evaluation.split import EvaluationSplit, data_config, read_data, select_split
-from fer.training.run_folder import read_record
+from fer.training.run_record import RunRecord, read_record
 
 # Target duration of a timed batch: much longer than the resolution of the clock
 _BATCH_SECONDS = 0.2
@@ -52,7 +52,7 @@ class ComparedRun:
     predictions: Predictions
     load_split: Callable[[], EvaluationSplit]
     megabytes: float
-    record: dict[str, Any]
+    record: RunRecord
     recipe: dict[str, Any]
     speed: float | None
     outputs: Path
@@ -120,7 +120,7 @@ def _score_or_reuse(
     if stored and not _is_current(stored, load_split):
         stored = None
     predictions = stored or _score(run, load_split())
-    record = read_record(run.folder) if run.folder else {}
+    record = read_record(run.folder)
     megabytes = run.path.stat().st_size / 1e6
     is_new = stored is None
     return ComparedRun(predictions, load_split, megabytes, record, run.recipe, speed, run.outputs, is_new)

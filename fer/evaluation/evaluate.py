@@ -26,7 +26,8 @@ from fer.evaluation.score import ScoredRun, ensemble_predictions, find_calibrati
 from fer.evaluation.sections.scores import median_run
 from fer.training.config import WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb
-from fer.training.run_folder import read_metrics, read_record
+from fer.training.run_folder import read_metrics
+from fer.training.run_record import read_record
 
 # Minimum difference from the recorded accuracy; a smaller one comes from rounding in half precision
 _ACCURACY_TOLERANCE = 0.005
@@ -227,7 +228,7 @@ def _union(masks: Sequence[np.ndarray | None]) -> np.ndarray | None:
 
 def _recorded_accuracy(run: TrainedRun, result: Result) -> dict[str, float] | None:
     """Return the accuracy that training recorded for these weights and images, if it differs."""
-    about, best = result.without_tta.about, (read_record(run.folder).get("best") or {}) if run.folder else {}
+    about, best = result.without_tta.about, read_record(run.folder).best_metrics
     is_same = about.role == "val" and not about.other_data and best.get("epoch") == about.epoch
     recorded, measured = best.get("val/accuracy"), result.estimates_without_tta["accuracy"].value
     if not is_same or recorded is None or measured is None:

@@ -68,7 +68,8 @@ class Ledger:
         lines = "".join(f"{json.dumps(dict(entry), sort_keys=True)}\n" for entry in entries)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.path.with_name(f".{FILENAME}.lock"), mode=0o666), self.path.open("ab+") as file:
+            lock = FileLock(self.path.with_name(f".{FILENAME}.lock"), mode=0o666)
+            with lock, self.path.open("ab+") as file:
                 # The last line is incomplete if its writer was killed or the disk was full
                 if file.tell() and file.seek(-1, os.SEEK_END) and file.read(1) != b"\n":
                     lines = f"\n{lines}"

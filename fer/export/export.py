@@ -52,7 +52,7 @@ from fer.export.sample_images import (
     validation_faces,
 )
 from fer.models.factory import count_parameters
-from fer.training.run_folder import package_version
+from fer.training.run_record import package_version
 
 _PACKAGES = ("fer-lightning", "torch", "timm", "onnx", "onnxruntime")
 
@@ -164,7 +164,7 @@ def _write_model(path: Path, job: ExportJob, int8: bool, fp16: bool) -> Card:
         quantisation = _try_int8(path, job)
         precision = "int8" if quantisation["kept"] else "fp32"
     if fp16:
-        convert_to_fp16(path, path)
+        convert_to_fp16(path)
         write_metadata(path, job.about)
         parity = check_parity(path, job.model, images, job.temperature, "fp16", job.network_side)
         parity |= {"pictures": kind}
@@ -179,9 +179,9 @@ def _try_int8(path: Path, job: ExportJob) -> dict[str, Any]:
     int8_path = path.with_suffix(".int8")
     quantise(path, int8_path, faces)
     write_metadata(int8_path, job.about)
-    result = evaluate_int8(path, int8_path, *validation_faces(job.evaluation))
-    int8_path.replace(path) if result.is_accepted else int8_path.unlink()
-    return result.report | {"calibration_images": len(faces)}
+    report = evaluate_int8(path, int8_path, *validation_faces(job.evaluation))
+    int8_path.replace(path) if report["kept"] else int8_path.unlink()
+    return report | {"calibration_images": len(faces)}
 
 
 def _card(path: Path, job: ExportJob, precision: str, measured: dict[str, Any]) -> Card:

@@ -17,8 +17,9 @@ from fer.core.labels import LabelSpace
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.runs import TrainedRun
 from fer.export.sample_images import PATH_KEYS, strip_folder, strip_folders
-from fer.models.checkpoint import TIMM_WEIGHTS, dataset_names
-from fer.training.run_folder import read_metrics, read_record
+from fer.models.checkpoint import TIMM_WEIGHTS
+from fer.training.run_folder import read_metrics
+from fer.training.run_record import RunRecord, read_record
 
 # The name of a run folder. The group "stem" is the name without time, seed and random digits.
 _RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s\d+_[0-9a-f]{4}")
@@ -83,7 +84,7 @@ def crop_rule(runs: Sequence[TrainedRun], requested: str | None = None) -> CropR
     """
     if requested is not None:
         return CROP_RULES[requested]
-    rules = {_rule_name(name) for run in runs for name in dataset_names(run.checkpoint.config)}
+    rules = {_rule_name(name) for run in runs for name in run.checkpoint.dataset_names}
     return CROP_RULES[rules.pop() if len(rules) == 1 else UNMEASURED]
 
 
@@ -103,7 +104,7 @@ def licence(runs: Sequence[TrainedRun]) -> dict[str, str]:
 
 def _all_data(run: TrainedRun) -> Iterator[str]:
     """Yield the names of the data sets that the weights were trained on, including the initial weights."""
-    yield from dataset_names(run.checkpoint.config)
+    yield from run.checkpoint.dataset_names
     yield from _earlier_data(run.checkpoint.init_from, run.config.model.pretrained)
 
 
@@ -124,20 +125,20 @@ def training_entry(runs: Sequence[TrainedRun]) -> dict[str, Any]:
 
 def _training(run: TrainedRun) -> dict[str, Any]:
     """Return the training entry of one run as JSON values, without local paths."""
-    record = read_record(run.folder) if run.folder else {}
+    record = read_record(run.folder)
     epochs, seconds = _duration(run.folder, record)
     config = {key: value for key, value in run.checkpoint.config.items() if key not in _LOCAL_KEYS}
     match = _RUN_NAME.fullmatch(run.config.name or run.name)
     return {
-        "command": _public_command(record.get("command")),
+        "command": _public_command(record.command),
         "experiment": match["stem"] if match else None,
         "run": run.name,
         "seed": run.seed,
         "epoch": run.checkpoint.epoch,
         "epochs": epochs,
         "seconds": seconds,
-        "commit": record.get("commit"),
-        "versions": record.get("versions"),
+        "commit": record.commit,
+        "versions": record.versions,
         "data": run.config.data.name,
         "manifest": run.checkpoint.manifest,
         "init_from": strip_folders(run.checkpoint.init_from),
@@ -147,11 +148,11 @@ def _training(run: TrainedRun) -> dict[str, Any]:
     }
 
 
-def _duration(folder: Path | None, record: Mapping[str, Any]) -> tuple[int | None, float | None]:
+def _duration(folder: Path | None, record: RunRecord) -> tuple[int | None, float | None]:
     """Return the epochs and seconds of a run; of a killed run, those up to its last logged epoch."""
     metrics = folder / "metrics.csv" if folder else None
-    if "epochs" in record or metrics is None or not metrics.is_file():
-        return record.get("epochs"), record.get("fit_seconds")
+    if record.epochs is not None or metrics is None or not metrics.is_file():
+        return record.epochs, record.fit_seconds
     rows = read_metrics(metrics)
     seconds = rows[-1].get("perf/fit_seconds") if rows else None
     return len(rows) or None, seconds and round(seconds, 3)
@@ -253,11 +254,13 @@ def _confusion(report: Mapping[str, Any], labels: LabelSpace) -> dict[str, Any]:
 def _from_record(run: TrainedRun, folder: Path) -> dict[str, Any]:
     """Return the validation metrics of the checkpoint's epoch, with Wilson's interval for the accuracy."""
     record = read_record(folder)
-    best, part = record.get("best") or {}, run.checkpoint.manifest["splits"].get("val")
+    best, part = record.best_metrics, run.checkpoint.manifest["splits"].get("val")
     if part is None or best.get("epoch") != run.checkpoint.epoch:
         return {}
-    metrics = {key.removeprefix("val/"): {"value": value} for key, value in best.items() if key != "epoch"}
-    low, high = record.get("accuracy_95") or (None, None)
+    metrics: dict[str, dict[str, Any]] = {
+        key.removeprefix("val/"): {"value": value} for key, value in best.items() if key != "epoch"
+    }
+    low, high = record.accuracy_95 or (None, None)
     metrics["accuracy"] |= {"low": low, "high": high}
     values = {key: value for key, value in metrics.items() if key in ("accuracy", "macro_f1", "uar")}
     return {"val": _entry(part["split"], part, True, values, "run.json of the training")}

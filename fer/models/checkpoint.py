@@ -9,17 +9,43 @@ from typing import Any
 from zipfile import is_zipfile
 
 import torch
+from pydantic import ConfigDict, Field
 
+from fer.core.config import Config
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace, from_dict
 from fer.models.classifier import EmotionClassifier
-from fer.models.config import ModelConfig
+from fer.models.config import AttentionConfig, ModelConfig
 from fer.models.factory import BUILTIN_BACKBONES, build_model
 
 # Dataset name of the training data of timm's pretrained weights.
 TIMM_WEIGHTS = "timm"
 # Prefix of the classifier's weights in the state dict of the EmotionModule.
 _PREFIX = "model."
+_KNOWN_ONLY: ConfigDict = {**Config.model_config, "extra": "ignore"}
+
+
+class _StoredData(Config):
+    """What is needed of the config of a dataset."""
+
+    model_config = _KNOWN_ONLY
+    name: str | None = None
+    votes: bool | str | None = None
+    sources: "list[_StoredData]" = Field(default_factory=list)
+
+    def names(self) -> Iterator[str]:
+        for source in self.sources or [self]:
+            yield from [source.name] if source.name else []
+            yield from ["ferplus"] if source.votes else []
+
+
+class _StoredConfig(Config):
+    """What is needed of the config of a training run, which a higher package defines."""
+
+    model_config = _KNOWN_ONLY
+    model: ModelConfig
+    attention: AttentionConfig
+    datamodule: _StoredData | None = None
 
 
 @dataclass(frozen=True)
@@ -47,20 +73,15 @@ class Checkpoint:
         yield from (self.model, self.labels)
 
     @property
-    def model_config(self) -> ModelConfig:
+    def network(self) -> ModelConfig:
         """Config of the network."""
-        return ModelConfig.from_dict(self.config["model"])
+        return _StoredConfig.from_dict(self.config).model
 
-
-def dataset_names(config: Mapping[str, Any]) -> list[str]:
-    """Return the names of the datasets that a run is trained on; votes add ``ferplus``."""
-    data = config.get("datamodule") or {"sources": []}
-    sources = data.get("sources") or ([data] if "name" in data else [])
-    return [
-        name
-        for source in sources
-        for name in (str(source["name"]), *(["ferplus"] if source.get("votes") else []))
-    ]
+    @property
+    def dataset_names(self) -> list[str]:
+        """Names of the datasets that the model was trained on; votes add ``ferplus``."""
+        data = _StoredConfig.from_dict(self.config).datamodule
+        return list(data.names()) if data else []
 
 
 def find_checkpoint(folder: Path, names: Sequence[str] = ("best", "last")) -> Path | None:
@@ -102,17 +123,16 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 def _build(hparams: Mapping[str, Any], num_classes: int) -> EmotionClassifier:
     """Build the model with the stem that it was trained with, which the weights alone do not reveal."""
-    config, channels = hparams["config"], hparams["image_channels"]
-    settings = ModelConfig.from_dict({**config["model"], "pretrained": False})
-    settings = settings.replace(stem=hparams.get("stem") or settings.stem)
+    config, channels = _StoredConfig.from_dict(hparams["config"]), hparams["image_channels"]
+    settings = config.model.replace(pretrained=False, stem=hparams.get("stem") or config.model.stem)
     # Built-in backbones have a fixed stem, but older versions accepted the option.
     if settings.name in BUILTIN_BACKBONES:
         settings = settings.replace(stem="auto")
-    model = build_model(settings, num_classes, channels, config["attention"])
+    model = build_model(settings, num_classes, channels, config.attention)
     chosen = getattr(model.backbone, "stem", None)
     # Before the option "unpooled" existed, "auto" resolved to "small" in its place.
     if settings.stem == "auto" and chosen == "unpooled":
-        model = build_model(settings.replace(stem="small"), num_classes, channels, config["attention"])
+        model = build_model(settings.replace(stem="small"), num_classes, channels, config.attention)
     return model
 
 

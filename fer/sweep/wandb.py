@@ -8,7 +8,8 @@ from fer.sweep.compose import trial_folder
 from fer.sweep.study import SweepStudy
 from fer.training.config import WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb
-from fer.training.run_folder import read_config, read_record
+from fer.training.run_folder import read_config
+from fer.training.run_record import read_record
 
 # Study attribute: number of the trial that is tagged as the best.
 BEST_ATTRIBUTE = "wandb_best"
@@ -72,5 +73,5 @@ def _set_best_tag(folder: Path, is_best: bool) -> bool:
 def _summary(folder: Path) -> dict[str, Any]:
     """Return the outcome of a run, to be logged again: a resumed offline run may replace its first part."""
     record = read_record(folder)
-    best = {f"best/{key.removeprefix('val/')}": value for key, value in (record.get("best") or {}).items()}
-    return {"status": record.get("status"), **best}
+    best = {f"best/{key.removeprefix('val/')}": value for key, value in record.best_metrics.items()}
+    return {"status": record.status or None, **best}

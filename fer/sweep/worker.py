@@ -27,10 +27,10 @@ from fer.sweep.compose import Composer, format_override, trial_folder
 from fer.sweep.plan import SCHEDULE_STEPS, Plan, step_at
 from fer.sweep.space import Value
 from fer.sweep.storage import storage_errors, with_retries
-from fer.sweep.study import Heartbeat, SweepStudy
+from fer.sweep.study import HEARTBEAT_SECONDS, SweepStudy, repeat
 from fer.sweep.wandb import trial_wandb_config
 from fer.training import run as training
-from fer.training.run_folder import read_record
+from fer.training.run_record import read_record
 
 # Characters of an error that the study stores; error.txt has the complete text.
 MAX_MESSAGE_LENGTH = 500
@@ -99,7 +99,7 @@ class TrialRun:
     def run(self, compose: Composer, cache: DatasetCache) -> None:
         """Train, and store the result in the study, also if the trial failed."""
         start = time.perf_counter()
-        with Heartbeat(lambda: self.sweep_study.send_heartbeat(self.trial)):
+        with repeat(partial(self.sweep_study.send_heartbeat, self.trial), HEARTBEAT_SECONDS):
             try:
                 result = self._train(compose, cache)
             except KeyboardInterrupt:
@@ -127,12 +127,12 @@ class TrialRun:
             wandb = trial_wandb_config(self.sweep_study, self.trial.number, self.parameters, wandb)
             config = config.replace(logger=config.logger.replace(wandb=wandb))
         # The trial was pruned, but its process died before it could store that in the study.
-        if read_record(self.folder).get("status") == "pruned":
+        if read_record(self.folder).status == "pruned":
             return TrialResult(TrialState.PRUNED, None, {})
         data = cache.get(config.data)
         if resumes := self._can_resume():
             # precision=auto may select another precision on this machine.
-            precision = read_record(self.folder).get("precision", config.trainer.precision)
+            precision = read_record(self.folder).precision or config.trainer.precision
             config = config.replace(trainer=config.trainer.replace(precision=precision))
         best = training.run(config, self.folder, resumes, data, [self.callback], quiet=True)
         notes = {key: best[key] for key in ("epoch",) if key in best}

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -17,7 +17,8 @@ from fer.core.errors import FerError
 from fer.core.paths import CONFIG_DIR, expand_user
 from fer.training.overrides import check_additions, explain_hydra_error, overridden_keys, to_run_config
 from fer.training.resume import load_stopped_run
-from fer.training.run_folder import read_config, read_record, run_name
+from fer.training.run_folder import read_config, run_name
+from fer.training.run_record import RunRecord, read_record
 
 if TYPE_CHECKING:
     from pytorch_lightning.callbacks import Callback
@@ -49,11 +50,11 @@ class Run(os.PathLike[str]):
             FerError: The folder has no readable ``run.json``.
         """
         path = expand_user(folder).resolve()
-        if not (record := read_record(path)):
+        if not (record := read_record(path)).status:
             raise FerError(
                 f"{path}: expected a run folder with a run.json, got none. Give a folder of fer-train."
             )
-        return cls(path, record.get("best") or {})
+        return cls(path, record.best or {})
 
     @property
     def checkpoint(self) -> Path | None:
@@ -62,7 +63,7 @@ class Run(os.PathLike[str]):
         return next((path for path in paths if path.is_file()), None)
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> RunRecord:
         """Content of ``run.json``: status, command, versions, data manifest, and results."""
         return read_record(self.folder)
 

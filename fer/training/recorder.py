@@ -104,7 +104,7 @@ class RunRecorder(Callback):
         results["images_per_second"] = float(np.median(speeds)) if speeds else None
         if self.best is not None and self.best_confusion is not None:
             n, correct = int(self.best_confusion.sum()), int(self.best_confusion.trace())
-            results |= {"validation_images": n, "accuracy_95": list(wilson_interval(correct, n))}
+            results |= {"validation_images": n, "accuracy_95": wilson_interval(correct, n)}
         return results
 
     def _write(self) -> None:

@@ -10,7 +10,8 @@ from fer.core.config import flatten
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.training.config import RunConfig
-from fer.training.run_folder import read_config, read_record
+from fer.training.run_folder import read_config
+from fer.training.run_record import RunRecord, read_record
 
 # Options that may differ when a run is resumed; the manifest identifies the data, wherever it is stored.
 CHANGEABLE_KEYS = ("resume", "output_dir", "name", "datamodule.path")
@@ -87,25 +88,29 @@ def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], folder: P
     )
 
 
-def check_same_devices(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+def check_same_devices(before: RunRecord, precision: str, processes: int, folder: Path) -> None:
     """Check that a run is resumed with the same precision and number of processes.
 
     They can differ between machines if the option is ``auto``.
 
     Args:
         before: Stored record of the run.
-        now: Current ``precision`` and ``processes``.
+        precision: Current precision.
+        processes: Current number of processes.
         folder: The run folder, for the message.
 
     Raises:
         FerError: One of them differs; the message names the first.
     """
-    for key, option in (("precision", "trainer.precision"), ("processes", "trainer.devices")):
-        expected = before.get(key, now[key])
-        if expected != now[key]:
+    options = {
+        "trainer.precision": (before.precision, precision),
+        "trainer.devices": (before.processes, processes),
+    }
+    for option, (expected, current) in options.items():
+        if expected not in (None, current):
             raise FerError(
                 f"resume={folder}: expected {option}={expected}, as when the run was started, but auto "
-                f"selects {now[key]} here. Resume on the same kind of machine, or set {option} in its "
+                f"selects {current} here. Resume on the same kind of machine, or set {option} in its "
                 "config.yaml."
             )
 
@@ -133,7 +138,7 @@ def check_same_stem(trained: object, current: object, checkpoint: Path) -> None:
 
 
 def _check_unfinished(folder: Path) -> None:
-    if read_record(folder).get("status") == "finished":
+    if read_record(folder).status == "finished":
         raise FerError(
             f"resume={folder}: expected a stopped run, but this run has finished. To train its weights "
             f"further, start a new run with model.init_from={folder}."

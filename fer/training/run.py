@@ -24,7 +24,8 @@ from fer.training.module import EmotionModule
 from fer.training.progress import print_header, print_summary, save_plots
 from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, check_same_devices, check_same_stem, last_checkpoint
-from fer.training.run_folder import command_line, environment, read_record, write_config, write_record
+from fer.training.run_folder import write_config
+from fer.training.run_record import RunRecord, command_line, environment, read_record
 from fer.training.trainer import build_trainer, check_compatibility, explain_fit_error
 from fer.training.transfer import load_initial_weights
 
@@ -65,11 +66,10 @@ def run(
     recorder = RunRecorder(folder / "metrics.csv", config.monitor)
     # Built without loggers first, so that options that the Trainer rejects raise before anything is written.
     dry_trainer = build_trainer(config, folder, [], recorder, module.model)
-    before = read_record(folder) if resume else {}
-    if before:
-        devices = {"precision": dry_trainer.precision, "processes": dry_trainer.world_size}
-        check_same_devices(before, devices, folder)
-        check_same_data(before["manifest"], module.hparams["manifest"], folder)
+    before = read_record(folder if resume else None)
+    if before.status:
+        check_same_devices(before, dry_trainer.precision, dry_trainer.world_size, folder)
+        check_same_data(before.manifest, module.hparams["manifest"], folder)
     _write_start(config, folder, datamodule, quiet)
     logger_config = LoggerConfig() if config.trainer.fast_dev_run else config.logger
     shown = {**config.to_dict(), "manifest": module.hparams["manifest"]}
@@ -77,8 +77,9 @@ def run(
         trainer = build_trainer(config, folder, loggers, recorder, module.model, callbacks, quiet)
         if not quiet:
             print_header(module, datamodule, trainer, checkpoint)
-        record = _initial_record(module, trainer) | {"resumes": before.get("resumes", -1) + 1}
-        record["command"] = before.get("command", record["command"])
+        record = _initial_record(module, trainer)
+        if before.status:
+            record.resumes, record.command = before.resumes + 1, before.command
         _train(trainer, module, datamodule, record, checkpoint, recorder, quiet)
     return recorder.best or {}
 
@@ -139,24 +140,24 @@ def _train(
     trainer: pl.Trainer,
     module: EmotionModule,
     datamodule: EmotionDataModule,
-    record: dict[str, Any],
+    record: RunRecord,
     checkpoint: Path | None,
     recorder: RunRecorder,
     quiet: bool,
 ) -> None:
     """Fit, and write the record and the plots even if the fit fails."""
-    folder = recorder.path.parent
-    rank_zero_only(write_record)(folder, record)
+    folder, start = recorder.path.parent, time.perf_counter()
+    rank_zero_only(record.write)(folder)
     try:
         _fit(trainer, module, datamodule, record, checkpoint)
     finally:
-        record["fit_seconds"] += recorder.previous_seconds
+        record.fit_seconds = round(time.perf_counter() - start, 3) + recorder.previous_seconds
         _write_results(folder, record, recorder)
-        rank_zero_only(log_status)(trainer.loggers, record["status"])
+        rank_zero_only(log_status)(trainer.loggers, record.status)
         if not quiet:
             _save_and_log_plots(folder, recorder, trainer, module)
     if not quiet:
-        rank_zero_only(print_summary)(folder, recorder, module.labels, record["fit_seconds"])
+        rank_zero_only(print_summary)(folder, recorder, module.labels, record.fit_seconds)
 
 
 @rank_zero_only
@@ -172,23 +173,24 @@ def _write_start(config: RunConfig, folder: Path, datamodule: EmotionDataModule,
     save_figure(figure, folder / "plots" / "augmentation.png")
 
 
-def _initial_record(module: EmotionModule, trainer: pl.Trainer) -> dict[str, Any]:
-    return {
-        "status": "running",
-        "seed": module.config.seed,
-        "command": command_line(),
+def _initial_record(module: EmotionModule, trainer: pl.Trainer) -> RunRecord:
+    return RunRecord(
+        status="running",
+        seed=module.config.seed,
+        command=command_line(),
         **environment(),
-        "device": str(trainer.strategy.root_device),
-        "processes": trainer.world_size,
-        "precision": trainer.precision,
-        "manifest": module.hparams["manifest"],
-        "init_from": module.hparams.get("init_from"),
-    }
+        device=str(trainer.strategy.root_device),
+        processes=trainer.world_size,
+        precision=trainer.precision,
+        manifest=module.hparams["manifest"],
+        init_from=module.hparams.get("init_from"),
+        resumes=0,
+    )
 
 
 @rank_zero_only
-def _write_results(folder: Path, record: dict[str, Any], recorder: RunRecorder) -> None:
-    write_record(folder, record | recorder.results())
+def _write_results(folder: Path, record: RunRecord, recorder: RunRecorder) -> None:
+    record.model_copy(update=recorder.results()).write(folder)
 
 
 @rank_zero_only
@@ -203,11 +205,10 @@ def _fit(
     trainer: pl.Trainer,
     module: EmotionModule,
     datamodule: EmotionDataModule,
-    record: dict[str, Any],
+    record: RunRecord,
     checkpoint: Path | None,
 ) -> None:
-    """Fit, and add status, error and duration to the record."""
-    start = time.perf_counter()
+    """Fit, and add status and error to the record."""
     if checkpoint is not None:
         # With trainer.max_steps, Lightning treats a checkpoint from an epoch's end as one from its middle. It
         # would run the end of that epoch again. Steps are counted regardless.
@@ -215,19 +216,17 @@ def _fit(
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
         statuses = [getattr(callback, "final_status", None) for callback in trainer.callbacks]  # type: ignore[attr-defined]
-        record["status"] = next(filter(None, statuses), "finished")
+        record.status = next(filter(None, statuses), "finished")
     except SystemExit as error:
         # Lightning turns Ctrl-C into an exit.
-        record["status"] = "interrupted"
+        record.status = "interrupted"
         raise KeyboardInterrupt from error
     except BaseException as error:
         explained = explain_fit_error(error, trainer.world_size)
-        record |= {"status": "failed", "error": str(explained) or type(explained).__name__}
+        record.status, record.error = "failed", str(explained) or type(explained).__name__
         if explained is error:
             raise
         raise explained from error
-    finally:
-        record["fit_seconds"] = round(time.perf_counter() - start, 3)
 
 
 def _silence_lightning() -> None:

@@ -11,7 +11,7 @@ from fer.core.errors import FerError
 from fer.core.labels import LabelSpace
 from fer.core.paths import expand_user
 from fer.models.backbone import TimmBackbone, pretrained_config
-from fer.models.checkpoint import TIMM_WEIGHTS, Checkpoint, dataset_names, find_checkpoint, load_checkpoint
+from fer.models.checkpoint import TIMM_WEIGHTS, Checkpoint, find_checkpoint, load_checkpoint
 from fer.models.classifier import EmotionClassifier, FlattenDense
 from fer.models.config import ModelConfig
 from fer.models.pretrained import adapt_state_dict, load_weights_file, mismatched_keys
@@ -67,7 +67,7 @@ def load_initial_weights(
         return _load_timm_weights(model, settings.name, path)
     trained = load_checkpoint(path)
     record = {"path": str(path), "epoch": trained.epoch, "manifest": trained.manifest}
-    record |= {"data": dataset_names(trained.config), "init_from": trained.init_from}
+    record |= {"data": trained.dataset_names, "init_from": trained.init_from}
     messages = [_describe(path, trained), *_load_parts(model, trained, settings, labels, path)]
     messages += [f"WARNING: {_KEY}: {leak}" for leak in find_leaks(record, manifest)]
     return InitialWeights(record, messages)
@@ -152,7 +152,7 @@ def _load_timm_weights(model: EmotionClassifier, name: str, path: Path) -> Initi
 
 
 def _describe(path: Path, trained: Checkpoint) -> str:
-    model = trained.model_config
+    model = trained.network
     shape = f"{model.name}, {model.image_size} px, {trained.labels.name}"
     return f"{_KEY}: {path} (epoch {trained.epoch}, {shape})"
 
@@ -163,7 +163,7 @@ def _load_parts(
     """Load the parts of a model; yield a line for each part that is newly initialised or differs."""
     _load_backbone(model, trained, settings, path)
     yield from _compare_cells(
-        _cell_size(model.backbone, settings), _cell_size(trained.model.backbone, trained.model_config)
+        _cell_size(model.backbone, settings), _cell_size(trained.model.backbone, trained.network)
     )
     normalisation = trained.model.preprocess
     model.preprocess.set_statistics(
@@ -183,7 +183,7 @@ def _load_backbone(model: EmotionClassifier, trained: Checkpoint, settings: Mode
     weights = adapt_state_dict(trained.model.backbone.state_dict(), model.backbone)
     if mismatched := mismatched_keys(weights, current):
         shown = ", ".join(mismatched[:3]) + (", …" if len(mismatched) > 3 else "")
-        got, expected = (f"{m.name} {m.kwargs}" for m in (trained.model_config, settings))
+        got, expected = (f"{m.name} {m.kwargs}" for m in (trained.network, settings))
         raise FerError(
             f"{_KEY}={path}: expected weights of {expected}, got those of {got}: {len(mismatched)} of "
             f"{len({*current, *weights})} backbone keys differ ({shown}). "

@@ -13,13 +13,15 @@ from fer.core.errors import FerError
 from fer.export.export import calibration_entry, choose_threshold
 from fer.export.model_card import _duration, _public_command, choose_name, crop_rule, licence
 from fer.export.sample_images import evenly_spaced, strip_folders
+from fer.models.checkpoint import Checkpoint
 from fer.training.config import RunConfig
+from fer.training.run_record import RunRecord
 
 
 def run_of(datamodule, name="fer2013_fast_s0_85e0", pretrained=False, init_from=None):
-    config = {"datamodule": datamodule, "name": name, "model": {"pretrained": pretrained}}
-    checkpoint = SimpleNamespace(config=config, init_from=init_from)
     model = {"name": "resnet18", "pretrained": pretrained}
+    config = {"datamodule": datamodule, "name": name, "model": model, "attention": {"name": "none"}}
+    checkpoint = Checkpoint(None, None, config, {}, 1, init_from)
     data = {"path": "/data", **datamodule} if datamodule["name"] not in ("concat", "synthetic") else None
     typed = RunConfig(model=model, name=name, datamodule=data)
     return SimpleNamespace(name="12-00-00_" + name, checkpoint=checkpoint, config=typed)
@@ -169,10 +171,10 @@ def test_relative_folders_are_stripped_from_the_command(typed, expected):
 
 def test_the_duration_of_a_killed_run_is_that_of_its_log(tmp_path):
     rows = "epoch,perf/fit_seconds\n1,5.5\n2,11.25\n"
-    assert _duration(tmp_path, {}) == (None, None)
+    assert _duration(tmp_path, RunRecord()) == (None, None)
     (tmp_path / "metrics.csv").write_text("epoch,perf/fit_seconds\n")
-    assert _duration(tmp_path, {}) == (None, None)
+    assert _duration(tmp_path, RunRecord()) == (None, None)
     (tmp_path / "metrics.csv").write_text(rows)
-    assert _duration(tmp_path, {}) == (2, 11.25)
-    assert _duration(tmp_path, {"epochs": 1, "fit_seconds": 5.75}) == (1, 5.75)
-    assert _duration(None, {}) == (None, None)
+    assert _duration(tmp_path, RunRecord()) == (2, 11.25)
+    assert _duration(tmp_path, RunRecord(epochs=1, fit_seconds=5.75)) == (1, 5.75)
+    assert _duration(None, RunRecord()) == (None, None)

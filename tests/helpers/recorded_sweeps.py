@@ -4,9 +4,11 @@ import csv
 import json
 
 import optuna
-import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
+
+from fer.training.config import RunConfig
+from fer.training.run_folder import write_config
 
 OPTIMIZERS = CategoricalDistribution(["adamw", "sgd"])
 LEARNING_RATES = {
@@ -67,8 +69,9 @@ def _trial(number, state, values, best):
 def _write_run(folder, state, epochs):
     folder.mkdir()
     (folder / "run.json").write_text(json.dumps({"status": state, "fit_seconds": 1.5 * epochs}))
-    config = {"datamodule": {"batch_size": BATCH}, "trainer": {"accumulate_grad_batches": 1}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    write_config(
+        folder, RunConfig(model={"name": "fast_cnn"}, datamodule={"name": "synthetic", "batch_size": BATCH})
+    )
     with (folder / "metrics.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", "step"])

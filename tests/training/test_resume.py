@@ -199,13 +199,14 @@ def test_early_stopped_run_is_not_continued(tiny_run, fer_train):
 
 
 @pytest.mark.parametrize(
-    ("key", "option"), [("precision", "trainer.precision"), ("processes", "trainer.devices")]
+    ("key", "value", "option"),
+    [("precision", "16-mixed", "trainer.precision"), ("processes", 2, "trainer.devices")],
 )
-def test_other_choice_of_auto_is_an_error(stopped, fer_train, capsys, key, option):
+def test_other_choice_of_auto_is_an_error(stopped, fer_train, capsys, key, value, option):
     record = json.loads((stopped / "run.json").read_text())
-    (stopped / "run.json").write_text(json.dumps(record | {key: "another"}))
+    (stopped / "run.json").write_text(json.dumps(record | {key: value}))
     assert fer_train(f"resume={stopped}").status == 2
-    assert f"expected {option}=another, as when the run was started" in capsys.readouterr().err
+    assert f"expected {option}={value}, as when the run was started" in capsys.readouterr().err
 
 
 def test_nan_monitor_is_never_the_best(tmp_path):

@@ -29,7 +29,7 @@ from fer.core.text import with_interval
 from fer.evaluation.sections.comparison import comparison_section
 from fer.sweep.report.results import SweepResults, format_difference, format_value, overrides_of, unit
 from fer.sweep.report.sections import PageSection, without_empty_columns
-from fer.training.run_folder import read_record
+from fer.training.run_record import read_record
 
 if TYPE_CHECKING:
     from fer.evaluation.compared_runs import ComparedRun
@@ -101,11 +101,11 @@ def confirm(sweep: SweepResults, seeds: int, best: int) -> None:
     runs = [(trial, seed) for trial in sweep.ranking[:best] for seed in new_seeds(sweep, seeds)]
     for number, (trial, seed) in enumerate(runs, 1):
         start, folder = time.perf_counter(), _run_folder(sweep, trial, seed)
-        is_new = read_record(folder).get("status") != "finished"
+        is_new = read_record(folder).status != "finished"
         if is_new:
             _train(_overrides(sweep, trial, seed, folder), folder)
         duration = f"{time.perf_counter() - start:.0f} s" if is_new else "already done"
-        value = read_record(folder)["best"][sweep.objective]
+        value = read_record(folder).best_metrics[sweep.objective]
         line = f"[{number}/{len(runs)}] trial {trial.number}, seed {seed}: {sweep.objective} {value:.4f}"
         print(f"{line}  {duration}", flush=True)
 
@@ -115,9 +115,9 @@ def load_confirmations(sweep: SweepResults) -> list[Confirmation]:
     confirmations = []
     for trial in sweep.ranking:
         records = [(path.parent, read_record(path.parent)) for path in _record_files(sweep, trial)]
-        done = [(folder, record) for folder, record in records if record.get("status") == "finished"]
+        done = [(folder, record) for folder, record in records if record.status == "finished"]
         if done:
-            values = [record["best"][sweep.objective] for _, record in done]
+            values = [record.best_metrics[sweep.objective] for _, record in done]
             confirmations.append(Confirmation(trial, [folder for folder, _ in done], values))
     return confirmations
 
@@ -155,7 +155,7 @@ def _train(overrides: Sequence[str], folder: Path) -> None:
         folder.mkdir(parents=True)
     command = [sys.executable, "-m", "fer.training.cli", *overrides]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode or read_record(folder).get("status") != "finished":
+    if done.returncode or read_record(folder).status != "finished":
         raise FerError(
             f"--confirm: a training failed: fer-train {' '.join(overrides)}. Its last message: "
             f"{_last_message(done.stdout)} Fix the cause and run the same command again; finished runs are "
@@ -240,7 +240,7 @@ def paired_comparison(confirmations: Sequence[Confirmation], objective: str) -> 
 
 def _candidate(name: str, members: tuple[int, ...], runs: Sequence["ComparedRun"]) -> Candidate:
     group = [runs[member] for member in members]
-    seconds = [run.record.get("fit_seconds") or 0.0 for run in group]
+    seconds = [run.record.fit_seconds or 0.0 for run in group]
     return Candidate(
         name=name, members=members, runs=tuple(run.about.run for run in group),
         parameters=group[0].about.parameters, megabytes=group[0].megabytes, images_per_second=None,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import yaml
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -18,7 +17,8 @@ from fer.core.paths import expand_user
 from fer.core.text import percent
 from fer.sweep.compose import trial_folder
 from fer.sweep.storage import full_address, open_storage, saved_address, storage_file
-from fer.training.run_folder import read_record
+from fer.training.run_folder import read_config
+from fer.training.run_record import read_record
 
 STATES = {
     TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
@@ -221,7 +221,7 @@ def trial_cost(sweep: SweepResults, trial: FrozenTrial) -> Cost:
     """
     folder = trial_folder(sweep.folder, trial.number)
     seconds = float(trial.user_attrs.get("seconds", 0.0))
-    training = float(read_record(folder).get("fit_seconds") or seconds)
+    training = float(read_record(folder).fit_seconds or seconds)
     has_started = bool(trial.intermediate_values) or trial.user_attrs.get("share", 0.0) > 0
     return Cost(_image_passes(folder) if has_started else 0.0, training, max(0.0, seconds - training))
 
@@ -256,10 +256,10 @@ def _image_passes(folder: Path) -> float | None:
     try:
         with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
             steps = [int(row["step"]) for row in csv.DictReader(file)]
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        batch = config["datamodule"]["batch_size"] * config["trainer"]["accumulate_grad_batches"]
-    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError):
+        config = read_config(folder)
+    except (OSError, KeyError, TypeError, ValueError, FerError):
         return None
+    batch = config.data.batch_size * config.trainer.accumulate_grad_batches
     return float(max(steps, default=0) * batch)
 
 

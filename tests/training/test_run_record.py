@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fer.training import run_folder
-from fer.training.run_folder import command_line
+from fer.training import run_record
+from fer.training.run_record import command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,15 +37,15 @@ def test_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
     package = tmp_path / "fer"
     package.mkdir()
     (package / "__init__.py").touch()
-    monkeypatch.setattr(run_folder.fer, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(run_record.fer, "__file__", str(package / "__init__.py"))
     # an installed package has no checkout
-    assert run_folder._commit() is None
+    assert run_record._commit() is None
     git("init")
     git("add", ".")
     git("commit", "-m", "first")
-    assert re.fullmatch("[0-9a-f]{40}", run_folder._commit())
+    assert re.fullmatch("[0-9a-f]{40}", run_record._commit())
     (package / "__init__.py").write_text("changed = True\n")
-    assert re.fullmatch("[0-9a-f]{40}[+]", run_folder._commit())
+    assert re.fullmatch("[0-9a-f]{40}[+]", run_record._commit())
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a git checkout")
@@ -53,4 +53,4 @@ def test_commit_does_not_depend_on_the_working_directory():
     head = subprocess.run(
         ["git", "-C", ROOT, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
     )
-    assert run_folder._commit().removesuffix("+") == head.stdout.strip()
+    assert run_record._commit().removesuffix("+") == head.stdout.strip()

@@ -1,0 +1,139 @@
+"""The record of a run, ``run.json``: command, environment, data manifest, status and results."""
+
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import fer
+from fer.core.paths import atomic_write
+
+FILENAME = "run.json"
+PACKAGES = ("fer-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "numpy")
+
+
+class RunRecord(BaseModel):
+    """The content of ``run.json``. Every field has a default, because a run may have been killed early.
+
+    Only fields that were set are written.
+
+    Attributes:
+        status: ``running``, ``finished``, ``interrupted``, ``failed`` or ``pruned``; "" without a file.
+        seed: Seed of the run.
+        command: The command line, without passwords.
+        python: Version of Python.
+        versions: Package -> version; None for one that is not installed.
+        commit: Commit of the checkout that the code is in, with ``+`` if tracked files were changed; None if
+            the package was installed.
+        machine: ``system`` and ``cpus``.
+        device: Device of the first process, such as ``cuda:0``.
+        processes: Number of processes.
+        precision: Lightning's precision, such as ``bf16-mixed``.
+        manifest: Counts and hashes of the data.
+        init_from: Source of the initial weights (`fer.training.transfer`).
+        resumes: How often the run was resumed.
+        error: Message of the error that ended a failed run.
+        fit_seconds: Duration of the fit in seconds, over all resumes.
+        epochs: Number of epochs trained.
+        best: Metrics of the best epoch, with its number from 1 as ``epoch``; None if nothing was validated.
+        images_per_second: Training images per second, median over the epochs.
+        validation_images: Number of validation images of the best epoch.
+        accuracy_95: 95 % interval (Wilson) of its accuracy, a fraction.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    status: str = ""
+    seed: int | None = None
+    command: str | None = None
+    python: str | None = None
+    versions: dict[str, str | None] | None = None
+    commit: str | None = None
+    machine: dict[str, Any] | None = None
+    device: str | None = None
+    processes: int | None = None
+    precision: str | None = None
+    manifest: dict[str, Any] = Field(default_factory=dict)
+    init_from: dict[str, Any] | None = None
+    resumes: int = 0
+    error: str | None = None
+    fit_seconds: float | None = None
+    epochs: int | None = None
+    best: dict[str, float] | None = None
+    images_per_second: float | None = None
+    validation_images: int | None = None
+    accuracy_95: tuple[float, float] | None = None
+
+    @property
+    def best_metrics(self) -> dict[str, int | float]:
+        """`best`, or an empty dict."""
+        return self.best or {}
+
+    def write(self, folder: Path) -> None:
+        """Write ``run.json`` into the run folder, atomically."""
+        text = json.dumps(self.model_dump(exclude_unset=True), indent=2) + "\n"
+        with atomic_write(folder / FILENAME) as file:
+            file.write(text.encode())
+
+
+def read_record(folder: Path | None) -> RunRecord:
+    """Return the record of a run; an empty one if the file is missing or damaged, or ``folder`` is None."""
+    if folder is None:
+        return RunRecord()
+    try:
+        return RunRecord.model_validate(json.loads((folder / FILENAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError):
+        return RunRecord()
+
+
+def command_line() -> str:
+    """Return the command that started this process, with passwords in URLs (``://user:password@``) masked."""
+    return re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", shlex.join(["fer-train", *sys.argv[1:]]))
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Return the fields of a record that describe versions, commit and machine.
+
+    Cached because a process runs the code that it loaded, even if another commit is checked out meanwhile.
+    """
+    return {
+        "python": sys.version.split()[0],
+        "versions": {name: package_version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "machine": {"system": platform.platform(), "cpus": os.cpu_count()},
+    }
+
+
+def package_version(name: str) -> str | None:
+    """Return the version of an installed package; None if it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    checkout = Path(fer.__file__).resolve().parent.parent
+    # An installed package may be inside another project's checkout.
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        head = _git(checkout, "rev-parse", "HEAD")
+        return head + ("+" if _git(checkout, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

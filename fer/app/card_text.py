@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer.bundle.card import Card
+from fer.core.text import with_interval
 
 WARNING = (
     "**An expression is not a feeling.** The model predicts which emotion people would most likely see in "
@@ -186,8 +187,7 @@ def format_estimate(value: Mapping[str, Any]) -> str:
     if not value:
         return MISSING
     low, high = value.get("low"), value.get("high")
-    interval = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
-    return f"{100 * value['value']:.1f} %{interval}"
+    return with_interval(value["value"], low, high, lambda fraction: f"{100 * fraction:.1f}", " %")
 
 
 def format_size(card: Card) -> str:

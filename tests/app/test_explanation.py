@@ -58,7 +58,7 @@ def test_emotion_names_are_escaped():
 def test_an_empty_map_has_no_peak():
     empty = Explanation(np.zeros((48, 48), np.float32), "occlusion", 0.9, 0.9)
     page = saliency_html(np.zeros((48, 48, 3), np.uint8), empty, "happy")
-    assert "alt='No single region matters: covering any one of them does not lower the probability.'" in page
+    assert 'alt="No single region matters: covering any one of them does not lower the probability."' in page
     assert "highest" not in page
 
 

@@ -161,3 +161,12 @@ def test_no_face_in_front_of_the_camera(monkeypatch):
     assert "No face detected" in page_text(page)
     # The section for recordings only: there is no chart.
     assert len(page.subheader) == 1
+
+
+def test_an_empty_recording_is_hidden_while_the_camera_is_stopped(monkeypatch):
+    live = LiveSession(SquarePredictor(), nullcontext)
+    live.start_recording()
+    page = open_page(monkeypatch, FakeStreamer(playing=False), live)
+    assert "Record" not in [subheader.value for subheader in page.subheader]
+    assert not page.button
+    assert not page.caption

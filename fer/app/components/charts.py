@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import altair as alt
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fer.core.labels import EMOTION_COLORS, OTHER_COLOR
+from fer.app.components.html import emotion_color, parts
 
 # Pixels per emotion, and for the time axis.
 _ROW_HEIGHT = 34
@@ -64,9 +63,10 @@ def emotion_chart(
         text_color: Colour of text and outlines.
     """
     time_axis = alt.Axis(grid=False, tickCount=_TIME_TICKS, labelColor=text_color, titleColor=text_color)
+    colors = alt.Scale(domain=list(emotions), range=[*map(emotion_color, emotions)])
     base = alt.Chart(_chart_data(times, probabilities, emotions)).encode(
         x=alt.X("seconds:Q", title=title, scale=alt.Scale(domain=domain, nice=False), axis=time_axis),
-        color=alt.Color("emotion:N", scale=_color_scale(emotions), legend=None),
+        color=alt.Color("emotion:N", scale=colors, legend=None),
         detail="emotion:N",
     )
     areas = base.mark_area(opacity=0.8).encode(y=_row_position("base", emotions, text_color), y2="top:Q")
@@ -116,11 +116,6 @@ def _row_position(field: str, emotions: Sequence[str], text_color: str) -> alt.Y
     return alt.Y(f"{field}:Q", title=None, scale=scale, axis=axis)
 
 
-def _color_scale(emotions: Sequence[str]) -> alt.Scale:
-    colors = [EMOTION_COLORS.get(name, OTHER_COLOR) for name in emotions]
-    return alt.Scale(domain=list(emotions), range=colors)
-
-
 def speed_chart(points: Sequence[dict[str, Any]], measured: str) -> alt.LayerChart:
     """Return a chart of versions; better ones are towards the upper left.
 
@@ -151,34 +146,5 @@ def show_bars(probabilities: Mapping[str, float], uncertain: bool = False) -> No
         probabilities: By emotion, 0 to 1.
         uncertain: Mark the first emotion with a question mark instead of a check mark.
     """
-    st.html(bars_html(probabilities, uncertain))
-
-
-def bars_html(probabilities: Mapping[str, float], uncertain: bool = False) -> str:
-    """Return the bars as an HTML table; see `show_bars`."""
     ranked = sorted(probabilities.items(), key=lambda item: -item[1])
-    mark = "?" if uncertain else "✓"
-    rows = [
-        _bar_row(name, probability, mark if rank == 0 else "")
-        for rank, (name, probability) in enumerate(ranked)
-    ]
-    caption = "<caption class='fer-visually-hidden'>Probability of each emotion in percent</caption>"
-    return f"<table class='fer-bars'>{caption}<tbody>{''.join(rows)}</tbody></table>"
-
-
-def _bar_row(name: str, probability: float, mark: str) -> str:
-    color = EMOTION_COLORS.get(name, OTHER_COLOR)
-    width = f"width:{100 * probability:.1f}%"
-    return (
-        f"<tr{' class=fer-first' if mark else ''}><th scope='row'>{escape(name)}</th>"
-        f"<td class='fer-track'><span style='{width};background:{color}'></span></td>"
-        f"<td class='fer-percent'>{escape(format_percent(probability))}</td>"
-        f"<td class='fer-mark'>{mark}</td></tr>"
-    )
-
-
-def format_percent(fraction: float) -> str:
-    """Return e.g. ``93 %``. Rounding never gives 0 or 100 % unless the value is exactly 0 or 1."""
-    if 0 < fraction < 0.005:
-        return "<1 %"
-    return f"{min(99, round(100 * fraction)) if fraction < 1 else 100} %"
+    st.html(parts.bars(ranked, "?" if uncertain else "✓"))

@@ -1,12 +1,11 @@
 """An analysed image, the prediction on one of its faces, and the saliency map of that prediction."""
 
-from html import escape
-
 import cv2
 import numpy as np
 import streamlit as st
 
-from fer.app.components.charts import format_percent, show_bars
+from fer.app.components.charts import show_bars
+from fer.app.components.html import format_percent, parts
 from fer.app.components.images import annotated_image, choose_by_thumbnail, data_url
 from fer.app.image import ImageAnalysis
 from fer.app.resources import compute_slot, get_predictor
@@ -162,15 +161,8 @@ def saliency_html(face: np.ndarray, explanation: Explanation, label: str) -> str
     alt = _NO_SALIENCY
     if explanation.saliency.any():
         alt = f"Saliency map over the face; highest in the {describe_peak(explanation.saliency)}"
-    scale = f"background:linear-gradient(90deg,{_scale_colors()})"
-    return (
-        "<div class='fer-saliency'><figure>"
-        f"<img src='{data_url(enlarged)}' alt='Input of the model: the cropped face'>"
-        "<figcaption>input of the model</figcaption></figure><figure>"
-        f"<img src='{data_url(overlay_saliency(face, explanation.saliency))}' alt='{alt}'>"
-        f"<figcaption>saliency for {escape(label)}</figcaption></figure>"
-        f"<div class='fer-scale'><span>low</span><i style='{scale}'></i><span>high</span></div></div>"
-    )
+    overlay = overlay_saliency(face, explanation.saliency)
+    return parts.saliency(data_url(enlarged), data_url(overlay), alt, label, _scale_colors())
 
 
 def overlay_saliency(face: np.ndarray, saliency: np.ndarray, side: int = _MAP_SIDE) -> np.ndarray:

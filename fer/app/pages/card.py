@@ -8,7 +8,7 @@ import streamlit as st
 from fer.app import card_text
 from fer.app.card_text import primary_metrics, scores_by_emotion
 from fer.app.comparison import unique_versions
-from fer.app.components import tables
+from fer.app.components.html import parts
 from fer.app.resources import Version, list_versions
 from fer.app.uploads import escape_markdown
 from fer.bundle.card import Card
@@ -16,7 +16,6 @@ from fer.bundle.card import Card
 
 def page() -> None:
     """Show the card of the app's model, or of a version that the visitor selects."""
-    st.html(tables.STYLE)
     st.title("Model card")
     card = _select(unique_versions(list_versions())).card
     metrics = primary_metrics(card)
@@ -43,7 +42,7 @@ def _show_metrics(metrics: Mapping[str, Any]) -> None:
     st.markdown(escape_markdown(card_text.describe_metrics(metrics)))
     values = card_text.overall_metrics(metrics)
     if values:
-        st.html(tables.facts(values))
+        st.html(parts.facts(values))
 
 
 def _show_emotions(card: Card, metrics: Mapping[str, Any]) -> None:
@@ -56,7 +55,7 @@ def _show_emotions(card: Card, metrics: Mapping[str, Any]) -> None:
         "the images of an emotion that are predicted as such. F1: their harmonic mean. The thin line is the "
         "95 % confidence interval."
     )
-    st.html(tables.emotion_bars(emotions))
+    st.html(parts.scores(sorted(emotions, key=lambda emotion: -emotion.f1.get("value", -1.0))))
 
 
 def _show_confusion(card: Card, metrics: Mapping[str, Any]) -> None:
@@ -72,7 +71,7 @@ def _show_confusion(card: Card, metrics: Mapping[str, Any]) -> None:
         "Confusion matrix: a row for each true emotion, a column for each predicted emotion. Each cell has "
         "the percentage of its row and the number of images; correct predictions are outlined."
     )
-    st.html(tables.confusion(card.labels.names, counts, caption))
+    st.html(parts.confusion(card.labels.names, counts, caption))
 
 
 def _show_limitations(card: Card, metrics: Mapping[str, Any]) -> None:
@@ -86,4 +85,4 @@ def _show_limitations(card: Card, metrics: Mapping[str, Any]) -> None:
 
 def _show_provenance(card: Card) -> None:
     with st.expander("How the model was trained"):
-        st.html(tables.facts(card_text.provenance(card)))
+        st.html(parts.facts(card_text.provenance(card)))

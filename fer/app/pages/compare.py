@@ -8,8 +8,8 @@ import numpy as np
 import streamlit as st
 
 from fer.app import comparison
-from fer.app.components import tables
 from fer.app.components.charts import show_bars, speed_chart
+from fer.app.components.html import parts
 from fer.app.components.images import choose_by_thumbnail
 from fer.app.image import SAMPLES, render_sample, render_thumbnail
 from fer.app.resources import Version, compute_slot, get_predictor, list_versions
@@ -41,7 +41,6 @@ class _DetectedImage:
 
 def page() -> None:
     """Compare versions that the visitor selects."""
-    st.html(tables.STYLE)
     st.title("Compare model versions")
     versions = comparison.unique_versions(list_versions())
     if len(versions) < 2:
@@ -149,7 +148,7 @@ def _show_cards(selected: list[Version]) -> None:
         "A dash: not on the card."
     )
     rows = comparison.comparison_rows(selected, _measured_ms(selected))
-    st.html(tables.table(comparison.COLUMNS, rows, caption))
+    st.html(parts.table(comparison.COLUMNS, rows, caption))
     for note in comparison.comparison_notes(selected):
         st.markdown(f"- {escape_markdown(note)}")
 

@@ -2,9 +2,11 @@
 
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -19,9 +21,6 @@ class Composer:
     """Compose configs from the overrides of the command line and additional ones.
 
     Works in the process that starts a sweep and in its workers: wherever Hydra has set its global state.
-
-    Args:
-        overrides: The overrides of the command line.
     """
 
     def __init__(self, overrides: list[str]) -> None:
@@ -85,12 +84,7 @@ def standalone_overrides(overrides: list[str], base: DictConfig) -> list[str]:
 
 
 def full_overrides(overrides: list[str], objective: str) -> list[str] | None:
-    """Return `standalone_overrides` without ``proxy=…`` and the keys it sets; None if there is no proxy.
-
-    Args:
-        overrides: The overrides of the command line.
-        objective: Metric of the sweep.
-    """
+    """Return `standalone_overrides` without ``proxy=…`` and the keys it sets; None if there is no proxy."""
     set_by_proxy = proxy_keys(overrides)
     if not set_by_proxy:
         return None
@@ -113,6 +107,16 @@ def format_override(key: str, value: Any) -> str:
     plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value)
     text = value if plain and str(value).lower() not in ("null", "true", "false", "nan", "inf") else None
     return f"{key}={text if text is not None else json.dumps(value, ensure_ascii=False)}"
+
+
+def can_resume(folder: Path) -> bool:
+    """Return whether a dead process left a checkpoint to resume from; otherwise create an empty folder."""
+    last = folder / "checkpoints" / "last.ckpt"
+    if last.is_file() and is_zipfile(last) and (folder / "run.json").is_file():
+        return True
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return False
 
 
 def trial_folder(folder: Path, number: int) -> Path:

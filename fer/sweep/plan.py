@@ -5,7 +5,6 @@ import re
 import secrets
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -48,7 +47,11 @@ class PrunerConfig(Config):
 
 
 class SweepConfig(Config):
-    """The ``sweep`` node of the config; see ``conf/sweep/custom.yaml``."""
+    """The ``sweep`` node of the config; see ``conf/sweep/custom.yaml``.
+
+    Attributes:
+        n_trials: Number of trials; None for all points of a grid.
+    """
 
     key: ClassVar[str] = "sweep"
     advice: ClassVar[Mapping[str, str]] = {"pruner": "Set sweep.pruner.name=…."}
@@ -73,22 +76,12 @@ class SweepConfig(Config):
         return str(name)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Settings of a sweep, for the process that starts it and for every worker.
+class Plan(SweepConfig):
+    """The settings of a sweep with what depends on where it runs, for every process of the sweep.
 
     Attributes:
-        name: Name of the study and of its folder.
         folder: ``outputs/multirun/<name>``, with one run folder for each trial number.
         address: Complete address of the storage.
-        objective: The validation metric that is optimised.
-        space: The search space.
-        n_trials: Number of trials; None for all points of a grid.
-        sampler: ``tpe``, ``random`` or ``grid``.
-        pruner: Which pruner, and its settings.
-        seed: Seed of the sampler.
-        max_failed_share: Fraction of failed trials above which the sweep stops.
-        keep_pruned: Whether the checkpoints of pruned trials are kept.
         overrides: The overrides of the command line, with which every trial is composed.
         workers: Number of workers at a time.
         workers_per_machine: Number of workers that share the cores of a machine.
@@ -96,16 +89,9 @@ class Plan:
     """
 
     name: str
+    space: list[Parameter]
     folder: Path
     address: str
-    objective: str
-    space: list[Parameter]
-    n_trials: int | None
-    sampler: str
-    pruner: PrunerConfig
-    seed: int
-    max_failed_share: float
-    keep_pruned: bool
     overrides: list[str]
     workers: int
     workers_per_machine: int
@@ -117,26 +103,17 @@ def make_plan(
 ) -> Plan:
     """Return the plan of a sweep.
 
-    Args:
-        config: The ``sweep`` node of the config.
-        folder: The sweep's folder.
-        overrides: The overrides of the command line.
-        workers: Number of workers at a time.
-        workers_per_machine: Number of workers that share the cores of a machine.
-
     Raises:
         FerError: The space is invalid.
     """
-    n_trials = config.n_trials
-    if n_trials is None and config.sampler != "grid":
-        n_trials = DEFAULT_TRIALS
-    copied = ("sampler", "pruner", "seed", "max_failed_share", "keep_pruned", "objective")
-    return Plan(
-        name=str(config.name), folder=folder, address=full_address(config.storage, folder),
-        space=parse_space(config.space), overrides=overrides, workers=workers,
-        workers_per_machine=workers_per_machine, session=secrets.token_hex(4), n_trials=n_trials,
-        **{key: getattr(config, key) for key in copied},
-    )  # fmt: skip
+    values = {
+        **dict(config), "space": parse_space(config.space), "folder": folder,
+        "address": full_address(config.storage, folder), "overrides": overrides, "workers": workers,
+        "workers_per_machine": workers_per_machine, "session": secrets.token_hex(4),
+    }  # fmt: skip
+    if config.n_trials is None and config.sampler != "grid":
+        values["n_trials"] = DEFAULT_TRIALS
+    return Plan.from_dict(values)
 
 
 def align_first_rung(pruner: PrunerConfig, trainer: TrainerConfig) -> PrunerConfig:
@@ -144,10 +121,6 @@ def align_first_rung(pruner: PrunerConfig, trainer: TrainerConfig) -> PrunerConf
 
     Successive halving judges a trial on every rung that it has passed. If several rungs were before its first
     report, the trial would be judged on all of them by that one report.
-
-    Args:
-        pruner: The pruner.
-        trainer: The node ``trainer`` of the config that every trial varies.
     """
     if trainer.val_check_interval is not None:
         return pruner
@@ -222,7 +195,7 @@ class ScheduleMedianPruner(BasePruner):
         if step is None or step < self.first:
             return False
         others = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        values = [value for other in others if (value := _value_at(other, step)) is not None]
+        values = [value for other in others if (value := value_at(other, step)) is not None]
         if len(values) < self.startup_trials:
             return False
         reports = _reports(trial).values()
@@ -231,7 +204,8 @@ class ScheduleMedianPruner(BasePruner):
         return bool(min(reports, default=math.inf) > np.median(values))
 
 
-def _value_at(trial: FrozenTrial, step: int) -> float | None:
+def value_at(trial: FrozenTrial, step: int) -> float | None:
+    """Return the last report of a trial up to a step; None if there is none."""
     earlier = {other: value for other, value in _reports(trial).items() if other <= step}
     return earlier[max(earlier)] if earlier else None
 

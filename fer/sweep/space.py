@@ -4,7 +4,9 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
+
+from optuna.trial import BaseTrial
 
 from fer.core.errors import FerError, did_you_mean
 
@@ -13,26 +15,13 @@ _RANGE_KEYS = ("low", "high", "log", "step")
 _EXAMPLES = "a list ([adamw, sgd]) or a range ({low: 1e-4, high: 1e-2, log: true})"
 
 
-class Suggester(Protocol):
-    """The interface of an Optuna trial that a space needs."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """Return one of the choices."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
-        """Return a number from a range."""
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
-        """Return an integer from a range."""
-
-
 @dataclass(frozen=True)
 class Choice:
     """A list of values, of which a trial takes one."""
 
     values: tuple[Value, ...]
 
-    def suggest(self, trial: Suggester, name: str) -> Value:
+    def suggest(self, trial: BaseTrial, name: str) -> Value:
         """Return a trial's value."""
         return trial.suggest_categorical(name, self.values)
 
@@ -52,7 +41,7 @@ class Range:
     log: bool = False
     step: float | None = None
 
-    def suggest(self, trial: Suggester, name: str) -> Value:
+    def suggest(self, trial: BaseTrial, name: str) -> Value:
         """Return a trial's value."""
         if self.is_integer():
             low, high, step = int(self.low), int(self.high), int(self.step or 1)
@@ -125,7 +114,7 @@ def parse_space(space: object) -> list[Parameter]:
     ]
 
 
-def suggest(trial: Suggester, space: Sequence[Parameter]) -> dict[str, Value]:
+def suggest(trial: BaseTrial, space: Sequence[Parameter]) -> dict[str, Value]:
     """Return key of the config -> value of a trial."""
     chosen: dict[str, Value] = {}
     for parameter in space:

@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -227,28 +227,26 @@ def is_dead(owner: dict[str, Any] | None, last_heartbeat: float) -> bool:
     return time.time() - last_heartbeat > GRACE_SECONDS
 
 
-class Heartbeat:
-    """Context manager that calls ``beat`` every `HEARTBEAT_SECONDS` from a thread."""
+@contextlib.contextmanager
+def repeat(call: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Call a function every so many seconds from a thread.
 
-    def __init__(self, beat: Callable[[], None]) -> None:
-        self._beat, self._stop = beat, threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+    The storage may be unreachable for a while, so errors are ignored; the next call tries again.
+    """
+    stop = threading.Event()
 
-    def __enter__(self) -> "Heartbeat":
-        """Start the thread."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop the thread."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(HEARTBEAT_SECONDS):
-            # The storage may be unreachable for a while; the next heartbeat tries again.
+    def run() -> None:
+        while not stop.wait(seconds):
             with contextlib.suppress(Exception):
-                self._beat()
+                call()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _namespace() -> str | None:

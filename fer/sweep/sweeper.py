@@ -3,9 +3,8 @@
 import contextlib
 import os
 import shlex
-import threading
 import time
-from dataclasses import replace
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from fer.sweep.compose import Composer, full_overrides, proxy_keys, standalone_o
 from fer.sweep.create import create_or_open
 from fer.sweep.plan import Plan, SweepConfig, align_first_rung, make_plan
 from fer.sweep.storage import with_retries
-from fer.sweep.study import SweepStudy
+from fer.sweep.study import SweepStudy, repeat
 from fer.sweep.validate import check_base, check_data, check_space
 from fer.sweep.wandb import tag_best
 from fer.training.metrics import monitor_mode
@@ -63,7 +62,7 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -
         base = compose(f"monitor={plan.objective}")
         run_config = to_run_config(base)
     check_base(run_config, plan)
-    plan = replace(plan, pruner=align_first_rung(plan.pruner, run_config.trainer))
+    plan = plan.replace(pruner=align_first_rung(plan.pruner, run_config.trainer))
     check_space(plan.space, compose, plan.pruner.name != "none")
     for key in proxy_keys(overrides) & {parameter.key for parameter in plan.space}:
         raise FerError(
@@ -165,7 +164,7 @@ def _without_paths(values: dict[str, Any]) -> dict[str, Any]:
 def _run_workers(plan: Plan, context: HydraContext, config: DictConfig) -> None:
     """Start workers until every trial has ended, including those that other launchers run."""
     sweep_study, idle_launches = SweepStudy(plan), 0
-    with Progress(plan):
+    with _progress(plan):
         while not with_retries(lambda: _is_over(sweep_study)):
             before = with_retries(sweep_study.counts)
             free = plan.workers - with_retries(sweep_study.busy_workers)
@@ -208,45 +207,25 @@ def work_as_job(plan: Plan, config: DictConfig) -> None:
     work(plan, config)
 
 
-class Progress:
-    """Context manager that polls the storage every second and prints a line for each trial that has ended.
+@contextlib.contextmanager
+def _progress(plan: Plan) -> Iterator[None]:
+    """Poll the storage every second, and print a line for each trial that has ended."""
+    # Used in another thread, so it is not shared with the caller.
+    sweep_study = SweepStudy(plan)
+    printed = {trial.number for trial in sweep_study.trials() if trial.state.is_finished()}
 
-    Args:
-        plan: Plan of the sweep.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        # Used in another thread, so it is not shared with the caller.
-        self._sweep_study = SweepStudy(plan)
-        trials = self._sweep_study.trials()
-        self._printed = {trial.number for trial in trials if trial.state.is_finished()}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> "Progress":
-        """Start the thread."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop the thread, and print what is left."""
-        self._stop.set()
-        self._thread.join()
-        self._print_new()
-
-    def _run(self) -> None:
-        while not self._stop.wait(POLL_SECONDS):
-            # The storage may be unreachable for a while; the next poll tries again.
-            with contextlib.suppress(Exception):
-                self._print_new()
-
-    def _print_new(self) -> None:
-        trials = self._sweep_study.trials()
-        new = [trial for trial in trials if trial.state.is_finished() and trial.number not in self._printed]
+    def print_new() -> None:
+        trials = sweep_study.trials()
+        new = [trial for trial in trials if trial.state.is_finished() and trial.number not in printed]
         for trial in sorted(new, key=_end_time):
-            self._printed.add(trial.number)
-            line = describe_trial(trial, self._sweep_study.plan.objective)
-            print(f"[{len(self._printed)}/{len(trials)}] {line}", flush=True)
+            printed.add(trial.number)
+            print(f"[{len(printed)}/{len(trials)}] {describe_trial(trial, plan.objective)}", flush=True)
+
+    try:
+        with repeat(print_new, POLL_SECONDS):
+            yield
+    finally:
+        print_new()
 
 
 def describe_trial(trial: FrozenTrial, objective: str) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from zipfile import is_zipfile
 
 import pytorch_lightning as pl
 import torch
@@ -23,7 +22,7 @@ from pytorch_lightning.callbacks import Callback
 from fer.core.errors import FerError
 from fer.data.config import DataConfig
 from fer.data.datamodule import RunData, read_data
-from fer.sweep.compose import Composer, format_override, trial_folder
+from fer.sweep.compose import Composer, can_resume, format_override, trial_folder
 from fer.sweep.plan import SCHEDULE_STEPS, Plan, step_at
 from fer.sweep.space import Value
 from fer.sweep.storage import storage_errors, with_retries
@@ -130,7 +129,7 @@ class TrialRun:
         if read_record(self.folder).status == "pruned":
             return TrialResult(TrialState.PRUNED, None, {})
         data = cache.get(config.data)
-        if resumes := self._can_resume():
+        if resumes := can_resume(self.folder):
             # precision=auto may select another precision on this machine.
             precision = read_record(self.folder).precision or config.trainer.precision
             config = config.replace(trainer=config.trainer.replace(precision=precision))
@@ -153,15 +152,6 @@ class TrialRun:
         """Return the fraction of the schedule that is done, including reports of a process that died."""
         stored = with_retries(lambda: self.sweep_study.storage.get_trial(self.trial._trial_id))
         return max(self.callback.fraction, max(stored.intermediate_values, default=0) / SCHEDULE_STEPS)
-
-    def _can_resume(self) -> bool:
-        """Return whether a dead process left a checkpoint to resume from; delete an incomplete run."""
-        last = self.folder / "checkpoints" / "last.ckpt"
-        if last.is_file() and is_zipfile(last) and (self.folder / "run.json").is_file():
-            return True
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        return False
 
     def _save_error(self, error: Exception) -> str:
         """Write the traceback to ``error.txt``; return a message for the study."""
@@ -191,10 +181,6 @@ class TrialCallback(Callback):
         final_status: ``"pruned"`` once the pruner has stopped the trial; None until then.
         fraction: Fraction of the schedule at the last report.
         seconds: Time spent on reports and pruning decisions, which is part of the training time.
-
-    Args:
-        trial: The trial.
-        sweep_study: The sweep.
     """
 
     def __init__(self, trial: Trial, sweep_study: SweepStudy) -> None:

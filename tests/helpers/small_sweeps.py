@@ -28,7 +28,7 @@ def plan_for(folder, address, n_trials=4, space=None, **changes):
         "max_failed_share": 0.5, "keep_pruned": False, "overrides": [], "workers": 1,
         "workers_per_machine": 1, "session": "one",
     }  # fmt: skip
-    return Plan(**(values | changes))
+    return Plan.from_dict(values | changes)
 
 
 def wait_for(condition, seconds=60.0):

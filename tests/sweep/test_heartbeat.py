@@ -6,7 +6,7 @@ import sys
 import time
 
 from fer.sweep import study
-from fer.sweep.study import Heartbeat, is_dead, this_process
+from fer.sweep.study import is_dead, repeat, this_process
 
 PRINT_PROCESS = """
 import json, time
@@ -39,15 +39,14 @@ def test_process_of_another_machine_is_judged_by_its_heartbeat():
     assert is_dead(None, time.time() - study.GRACE_SECONDS - 5)
 
 
-def test_heartbeat_continues_after_an_error(monkeypatch):
-    monkeypatch.setattr(study, "HEARTBEAT_SECONDS", 0.01)
+def test_heartbeat_continues_after_an_error():
     beats = []
 
     def beat():
         beats.append(len(beats))
         raise OSError("the storage is unreachable")
 
-    with Heartbeat(beat):
+    with repeat(beat, 0.01):
         deadline = time.monotonic() + 10
         while len(beats) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -4,7 +4,6 @@ import multiprocessing
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import optuna
 import pytest
@@ -173,7 +172,7 @@ def test_folder_has_the_address_of_a_study_stored_elsewhere(plan, tmp_path):
     """A study in the folder itself has no saved address, so the folder may be moved."""
     start(plan)
     assert saved_address(plan.folder) is None
-    elsewhere = replace(plan, folder=tmp_path / "runs", name="other")
+    elsewhere = plan.replace(folder=tmp_path / "runs", name="other")
     elsewhere.folder.mkdir()
     start(elsewhere)
     assert saved_address(elsewhere.folder) == plan.address

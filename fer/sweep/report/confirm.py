@@ -6,17 +6,15 @@ Each run is a separate fer-train. The page shows the bias, and a paired comparis
 import json
 import math
 import re
-import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import is_zipfile
 
 from optuna.trial import FrozenTrial
 from scipy.special import stdtrit
@@ -27,6 +25,7 @@ from fer.analysis.report.document import Cell, Section, Table
 from fer.core.errors import FerError
 from fer.core.text import with_interval
 from fer.evaluation.sections.comparison import comparison_section
+from fer.sweep.compose import can_resume
 from fer.sweep.report.results import SweepResults, format_difference, format_value, overrides_of, unit
 from fer.sweep.report.sections import PageSection, without_empty_columns
 from fer.training.run_record import read_record
@@ -100,7 +99,7 @@ def confirm(sweep: SweepResults, seeds: int, best: int) -> None:
         raise FerError(f"--confirm: no trial of {sweep.name} has finished, so there is no recipe to confirm.")
     runs = [(trial, seed) for trial in sweep.ranking[:best] for seed in new_seeds(sweep, seeds)]
     for number, (trial, seed) in enumerate(runs, 1):
-        start, folder = time.perf_counter(), _run_folder(sweep, trial, seed)
+        start, folder = time.perf_counter(), confirm_folder(sweep) / f"trial_{trial.number}_s{seed}"
         is_new = read_record(folder).status != "finished"
         if is_new:
             _train(_overrides(sweep, trial, seed, folder), folder)
@@ -114,7 +113,9 @@ def load_confirmations(sweep: SweepResults) -> list[Confirmation]:
     """Return the recipes that have finished runs over new seeds, in the ranking of the search."""
     confirmations = []
     for trial in sweep.ranking:
-        records = [(path.parent, read_record(path.parent)) for path in _record_files(sweep, trial)]
+        files = confirm_folder(sweep).glob(f"trial_{trial.number}_s*/run.json")
+        folders = sorted((file.parent for file in files), key=lambda path: int(path.name.rpartition("_s")[2]))
+        records = [(folder, read_record(folder)) for folder in folders]
         done = [(folder, record) for folder, record in records if record.status == "finished"]
         if done:
             values = [record.best_metrics[sweep.objective] for _, record in done]
@@ -147,12 +148,8 @@ def _overrides(sweep: SweepResults, trial: FrozenTrial, seed: int, folder: Path)
 
 def _train(overrides: Sequence[str], folder: Path) -> None:
     """Train in a separate process; resume a run that was killed."""
-    last = folder / "checkpoints" / "last.ckpt"
-    if last.is_file() and is_zipfile(last) and (folder / "run.json").is_file():
+    if can_resume(folder):
         overrides = [f"resume={json.dumps(str(folder), ensure_ascii=False)}"]
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
     command = [sys.executable, "-m", "fer.training.cli", *overrides]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode or read_record(folder).status != "finished":
@@ -167,17 +164,6 @@ def _last_message(output: str) -> str:
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
     return (errors or lines or ["none."])[-1]
-
-
-def _run_folder(sweep: SweepResults, trial: FrozenTrial, seed: int) -> Path:
-    return confirm_folder(sweep) / f"trial_{trial.number}_s{seed}"
-
-
-def _record_files(sweep: SweepResults, trial: FrozenTrial) -> Iterator[Path]:
-    yield from sorted(
-        confirm_folder(sweep).glob(f"trial_{trial.number}_s*/run.json"),
-        key=lambda path: int(path.parent.name.rpartition("_s")[2]),
-    )
 
 
 def selection_bias(

@@ -19,7 +19,7 @@ from optuna.visualization import (
 )
 
 from fer.core.text import percent
-from fer.sweep.plan import SCHEDULE_STEPS
+from fer.sweep.plan import SCHEDULE_STEPS, value_at
 from fer.sweep.report.results import SweepResults
 
 # With fewer measured trials, importances are noise.
@@ -126,7 +126,7 @@ def importance(sweep: SweepResults) -> tuple[Chart | None, str]:
 
 def parallel(sweep: SweepResults) -> Chart | None:
     """Return parallel coordinates, a line for each trial; None if no trial was measured."""
-    study = merged_key_study(sweep)
+    study = _plot_study(sweep, sweep.best_value, _merged_ranges(sweep))
     if not study.trials:
         return None
     figure = plot_parallel_coordinate(study, target_name=sweep.objective)
@@ -139,7 +139,7 @@ def parallel(sweep: SweepResults) -> Chart | None:
 
 def slices(sweep: SweepResults) -> Iterator[Chart]:
     """Yield, for each parameter, the best value of each trial against it; pruned trials are hollow."""
-    study = best_value_study(sweep)
+    study = _plot_study(sweep, sweep.best_value, {})
     used = {name for trial in study.trials for name in trial.params}
     for name in parameter_names(sweep):
         if name in used:
@@ -180,19 +180,6 @@ def _styled(figure: Any, height: int) -> Any:
     return figure
 
 
-def best_value_study(sweep: SweepResults) -> Study:
-    """Return a study in which every measured trial is complete, with the best value that it reached.
-
-    Optuna's plots show complete trials only.
-    """
-    return _plot_study(sweep, sweep.best_value, {})
-
-
-def merged_key_study(sweep: SweepResults) -> Study:
-    """Return `best_value_study` with the ranges of a key merged, e.g. ``optimizer.lr`` of all."""
-    return _plot_study(sweep, sweep.best_value, _merged_ranges(sweep))
-
-
 def early_value_study(sweep: SweepResults) -> tuple[Study, float]:
     """Return a study of the values at the last point that all measured trials have reached.
 
@@ -200,12 +187,7 @@ def early_value_study(sweep: SweepResults) -> tuple[Study, float]:
         The study, and that point as a fraction of the schedule.
     """
     step = min((max(trial.intermediate_values) for trial in sweep.measured), default=0)
-    return _plot_study(sweep, lambda trial: _value_at(trial, step), {}), step / SCHEDULE_STEPS
-
-
-def _value_at(trial: FrozenTrial, step: int) -> float | None:
-    earlier = [other for other in trial.intermediate_values if other <= step]
-    return trial.intermediate_values[max(earlier)] if earlier else None
+    return _plot_study(sweep, lambda trial: value_at(trial, step), {}), step / SCHEDULE_STEPS
 
 
 def _plot_study(
@@ -213,7 +195,13 @@ def _plot_study(
     value_of: Callable[[FrozenTrial], float | None],
     merged: Mapping[str, tuple[str, BaseDistribution]],
 ) -> Study:
-    """Return a study in memory; ``merged`` is name of a parameter -> new name and distribution."""
+    """Return a study in memory in which every measured trial is complete: Optuna's plots show no others.
+
+    Args:
+        sweep: The sweep.
+        value_of: Returns the value of a trial.
+        merged: Name of a parameter -> new name and distribution.
+    """
     storage = optuna.storages.InMemoryStorage()
     study = optuna.create_study(direction=sweep.study.direction, storage=storage, study_name=sweep.name)
     for trial in sweep.measured:

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fer.analysis.metrics.classification import confusion_counts
 from fer.analysis.metrics.estimate import Estimate, proportion
-
-# Number of candidates that a person can review
-TOP_CANDIDATES = 100
 
 
 @dataclass(frozen=True)
@@ -53,23 +51,17 @@ def find_label_errors(target: np.ndarray, probs: np.ndarray) -> LabelErrors:
         probs: ``(N, K)``, out-of-sample probabilities.
     """
     probs = np.asarray(probs, np.float64)
-    thresholds = class_thresholds(target, probs)
+    num_classes = probs.shape[1]
+    support = np.bincount(target, minlength=num_classes)
+    sums = np.bincount(target, weights=probs[np.arange(len(target)), target], minlength=num_classes)
+    thresholds = np.where(support > 0, sums / np.maximum(support, 1), np.inf)
     confident = np.where(probs >= thresholds, probs, -1.0)
     counted, is_counted = confident.argmax(1), confident.max(1) >= 0
-    joint = np.zeros((probs.shape[1],) * 2, np.int64)
-    np.add.at(joint, (target[is_counted], counted[is_counted]), 1)
+    joint = confusion_counts(target[is_counted], counted[is_counted], num_classes)
     rows = np.flatnonzero(is_counted & (counted != target))
     margins = normalised_margins(target[rows], probs[rows])
     order = np.argsort(margins, kind="stable")
     return LabelErrors(rows[order], counted[rows[order]], margins[order], thresholds, joint)
-
-
-def class_thresholds(target: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """Return the mean probability of each class on images with that label, ``(K,)``; infinity without any."""
-    num_classes = probs.shape[1]
-    support = np.bincount(target, minlength=num_classes)
-    sums = np.bincount(target, weights=probs[np.arange(len(target)), target], minlength=num_classes)
-    return np.where(support > 0, sums / np.maximum(support, 1), np.inf)
 
 
 def normalised_margins(target: np.ndarray, probs: np.ndarray) -> np.ndarray:
@@ -92,31 +84,12 @@ def estimate_label_noise(errors: LabelErrors, target: np.ndarray) -> float:
     return float((support * (1 - correct)).sum() / max(1, support.sum()))
 
 
-def is_outvoted(target: np.ndarray, votes: np.ndarray) -> np.ndarray:
-    """Return which labels have fewer votes than another emotion, bool ``(N,)``; False for a tie."""
-    return votes[np.arange(len(target)), target] < votes.max(1)
-
-
-def precision_at_k(
-    errors: LabelErrors, target: np.ndarray, votes: np.ndarray, k: int = TOP_CANDIDATES
-) -> Estimate:
-    """Return the fraction of the first ``k`` candidates whose label is outvoted by human votes.
+def outvoted_proportion(target: np.ndarray, votes: np.ndarray) -> Estimate:
+    """Return the fraction of labels that have fewer votes than another emotion; a tie is not outvoted.
 
     Args:
-        errors: Candidates.
         target: int ``(N,)``, labels of the data set.
-        votes: ``(N, K)``; a row of zeros is an image without votes. Such candidates are left out and not
-            replaced.
-        k: Number of candidates.
+        votes: ``(N, K)``; images without votes, rows of zeros, are left out.
     """
-    return _outvoted_proportion(errors.rows[:k], target, votes)
-
-
-def base_rate(target: np.ndarray, votes: np.ndarray) -> Estimate:
-    """Return the fraction of all labels that are outvoted: the precision of random candidates."""
-    return _outvoted_proportion(np.arange(len(target)), target, votes)
-
-
-def _outvoted_proportion(rows: np.ndarray, target: np.ndarray, votes: np.ndarray) -> Estimate:
-    rows = rows[votes[rows].sum(1) > 0]
-    return proportion(int(is_outvoted(target[rows], votes[rows]).sum()), len(rows))
+    outvoted = votes[np.arange(len(target)), target] < votes.max(1)
+    return proportion(int(outvoted.sum()), int((votes.sum(1) > 0).sum()))

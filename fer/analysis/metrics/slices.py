@@ -43,19 +43,19 @@ class Slice:
         accuracy: With Wilson's interval.
         expected: Accuracy expected from its mix of emotions and the recall of each on the whole split; None
             without images.
-        p: Two-sided p-value against all other images, corrected by Holm; None for too few images.
+        p_holm: Two-sided p-value against all other images, corrected by Holm; None for too few images.
     """
 
     factor: str
     name: str
     accuracy: Estimate
     expected: float | None
-    p: float | None
+    p_holm: float | None
 
     @property
     def differs(self) -> bool:
         """Return whether the slice differs significantly from the other images."""
-        return self.p is not None and self.p < ALPHA
+        return self.p_holm is not None and self.p_holm < ALPHA
 
 
 def tertiles(factor: str, values: np.ndarray) -> SliceMasks:
@@ -106,33 +106,19 @@ def measure_images(images: Images) -> dict[str, np.ndarray]:
     Args:
         images: uint8 ``(N, H, W, C)``, C 1 or 3 (RGB), H and W at least 3.
     """
-    chunks: dict[str, list[np.ndarray]] = {name: [np.empty(0)] for name in _MEASURES}
+    chunks = [np.empty((3, 0))]
     for start in range(0, len(images), _CHUNK):
-        gray = _gray(images[start : start + _CHUNK])
-        for name, measure in _MEASURES.items():
-            chunks[name].append(measure(gray))
-    return {name: np.concatenate(values) for name, values in chunks.items()}
-
-
-def _brightness(gray: np.ndarray) -> np.ndarray:
-    return gray.mean((1, 2), dtype=np.float64)
-
-
-def _contrast(gray: np.ndarray) -> np.ndarray:
-    return gray.std((1, 2), dtype=np.float64)
+        part = images[start : start + _CHUNK]
+        gray = part @ _LUMA if part.shape[3] == 3 else part[..., 0].astype(np.float32)
+        brightness, contrast = (f((1, 2), dtype=np.float64) for f in (gray.mean, gray.std))
+        chunks.append(np.stack([brightness, contrast, _sharpness(gray)]))
+    return dict(zip(("brightness", "contrast", "sharpness"), np.concatenate(chunks, 1), strict=True))
 
 
 def _sharpness(gray: np.ndarray) -> np.ndarray:
     inner = gray[:, 1:-1, 1:-1]
     neighbours = gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1] + gray[:, 1:-1, :-2] + gray[:, 1:-1, 2:]
     return (neighbours - 4 * inner).var((1, 2), dtype=np.float64)
-
-
-_MEASURES = {"brightness": _brightness, "contrast": _contrast, "sharpness": _sharpness}
-
-
-def _gray(images: np.ndarray) -> np.ndarray:
-    return (images @ _LUMA) if images.shape[3] == 3 else images[..., 0].astype(np.float32)
 
 
 def measure_pose(landmarks: np.ndarray) -> dict[str, np.ndarray]:
@@ -156,16 +142,11 @@ def measure_pose(landmarks: np.ndarray) -> dict[str, np.ndarray]:
     eye_line = points[:, 1] - points[:, 0]
     eyes, mouth = points[:, :2].mean(1), points[:, 3:].mean(1)
     midline, nose = mouth - eyes, points[:, 2] - eyes
-    eye_distance, midline_length = (
-        _zero_to_nan(np.linalg.norm(line, axis=1)) for line in (eye_line, midline)
-    )
+    lengths = np.linalg.norm([eye_line, midline], axis=2)
+    eye_distance, midline_length = np.where(lengths > 0, lengths, np.nan)
     nose_offset = (nose[:, 0] * midline[:, 1] - nose[:, 1] * midline[:, 0]) / midline_length
     tilt = np.degrees(np.arctan2(eye_line[:, 1], eye_line[:, 0]))
     return {
         "turn": np.abs(nose_offset / eye_distance),
         "tilt": np.abs(np.where(np.isnan(eye_distance), np.nan, tilt)),
     }
-
-
-def _zero_to_nan(lengths: np.ndarray) -> np.ndarray:
-    return np.where(lengths > 0, lengths, np.nan)

@@ -32,27 +32,19 @@ _METRICS = {
 }
 
 
-def calibration_section(
-    predictions: Predictions, calibration: Calibration | None, resamples: int = 2000, seed: int = 0
-) -> Section:
+def calibration_section(predictions: Predictions, calibration: Calibration | None) -> Section:
     """Return the section on how well the confidence matches the accuracy.
 
     On the validation split the values after calibration are cross-fitted. On any other split the temperature
     and the thresholds fitted on validation are used unchanged.
-
-    Args:
-        predictions: Predictions for any split.
-        calibration: Result of `fer.analysis.metrics.calibration.calibrate`; None if there is none.
-        resamples: Number of bootstrap resamples.
-        seed: Seed of resamples and folds.
     """
-    target, before = predictions.target, scaled_probs(predictions.logits, 1.0)
-    probs = {"before": before}
+    target, probs = predictions.target, {"before": scaled_probs(predictions.logits, 1.0)}
     if calibration is not None:
-        probs["after"] = calibrated_probs(predictions, calibration, seed)
-    estimates = {stage: calibration_estimates(target, p, resamples, seed) for stage, p in probs.items()}
+        probs["after"] = calibrated_probs(predictions, calibration)
+    estimates = {stage: calibration_estimates(target, p) for stage, p in probs.items()}
+    confident = {stage: confidence_and_correct(p, target) for stage, p in probs.items()}
     thresholds = () if calibration is None else calibration.thresholds
-    confidence, correct = confidence_and_correct(list(probs.values())[-1], target)
+    confidence, correct = list(confident.values())[-1]
     measured = [_accuracy_above(threshold, confidence, correct) for threshold in thresholds]
     threshold_tables = [_threshold_table(thresholds, measured)] if thresholds else []
     return Section(
@@ -60,7 +52,7 @@ def calibration_section(
         title="Calibration",
         paragraphs=_paragraphs(predictions, calibration, estimates),
         tables=[_metric_table(estimates), *threshold_tables],
-        plots=_plots(predictions, calibration, probs),
+        plots=_plots(confident, thresholds),
         numbers={
             "temperature": None if calibration is None else calibration.temperature,
             "cross_fitted": calibration is not None and is_cross_fitted(predictions, calibration),
@@ -101,12 +93,13 @@ def _paragraphs(
             "one."
         )
         return [advice, intervals]
-    return [
-        _temperature_text(predictions, calibration),
-        _effect_text(estimates),
-        intervals,
-        *_range_warning(calibration),
-    ]
+    paragraphs = [_temperature_text(predictions, calibration), _effect_text(estimates), intervals]
+    if not MIN_TEMPERATURE < calibration.temperature < MAX_TEMPERATURE:
+        paragraphs.append(
+            "The temperature is at the limit of its range, so no temperature fits well. Check the "
+            "reliability diagram."
+        )
+    return paragraphs
 
 
 def _temperature_text(predictions: Predictions, calibration: Calibration) -> str:
@@ -147,29 +140,13 @@ def _confidence_text(calibration: Calibration) -> str:
 
 def _effect_text(estimates: Mapping[str, Mapping[str, Estimate]]) -> str:
     before, after = (estimates[stage]["ece_mass"] for stage in ("before", "after"))
-    assert before.value is not None
-    assert after.value is not None
-    text = f"Calibration error (bins of equal mass): {_percent(before)} before, {_percent(after)} after."
+    show = (f"{value} [{interval}]" for value, interval, _ in (format_cells(before), format_cells(after)))
+    text = "Calibration error (bins of equal mass): {} before, {} after.".format(*show)
     if after.low == 0:
         text += f" With {after.n:,} images, the remaining error cannot be distinguished from chance."
-    elif after.value >= before.value:
+    elif (after.value or 0) >= (before.value or 0):
         text += " It did not decrease: a single temperature cannot correct this miscalibration."
     return text
-
-
-def _percent(estimate: Estimate) -> str:
-    value, interval, _ = format_cells(estimate)
-    return f"{value} [{interval}]"
-
-
-def _range_warning(calibration: Calibration) -> list[str]:
-    """Return a warning if the temperature is at a limit of its range: no likelihood maximum was found."""
-    if MIN_TEMPERATURE < calibration.temperature < MAX_TEMPERATURE:
-        return []
-    return [
-        "The temperature is at the limit of its range, so no temperature fits well. Check the reliability "
-        "diagram."
-    ]
 
 
 def _metric_table(estimates: Mapping[str, Mapping[str, Estimate]]) -> Table:
@@ -187,11 +164,8 @@ def _threshold_table(thresholds: Sequence[Threshold], measured: Sequence[Estimat
     for threshold, accuracy in zip(thresholds, measured, strict=True):
         validation: tuple[Cell, ...] = ("cannot be reached", None, None)
         if threshold.coverage is not None and threshold.low is not None:
-            validation = (
-                f"{threshold.confidence:.4f}",
-                percent(threshold.coverage),
-                percent(threshold.low),
-            )
+            reached = percent(threshold.coverage), percent(threshold.low)
+            validation = (f"{threshold.confidence:.4f}", *reached)
         rows.append((percent(threshold.wanted, 0), *validation, *format_cells(accuracy)))
     columns = ("target accuracy", "confidence threshold", "coverage", "accuracy at least", "accuracy here")
     caption = (
@@ -203,25 +177,26 @@ def _threshold_table(thresholds: Sequence[Threshold], measured: Sequence[Estimat
 
 
 def _plots(
-    predictions: Predictions, calibration: Calibration | None, probs: Mapping[str, np.ndarray]
+    confident: Mapping[str, tuple[np.ndarray, np.ndarray]], thresholds: Sequence[Threshold]
 ) -> list[Plot]:
-    """Return the reliability diagram, and accuracy against coverage for the last of ``probs``."""
-    n, target = len(predictions), predictions.target
+    """Return the reliability diagram, and accuracy against coverage at the last stage."""
     titles = {"before": "Before", "after": "After temperature scaling"}
-    panels = {titles[stage]: confidence_and_correct(p, target) for stage, p in probs.items()}
-    diagram = png_bytes(plot_reliability(panels, "Reliability: accuracy against confidence"))
-    thresholds = () if calibration is None else calibration.thresholds
+    panels = {titles[stage]: arrays for stage, arrays in confident.items()}
     confidence, correct = list(panels.values())[-1]
-    curve = png_bytes(
-        plot_risk_coverage(confidence, correct, thresholds, "Accuracy when answering only confident images")
-    )
+    diagram = plot_reliability(panels, "Reliability: accuracy against confidence")
+    title = "Accuracy when answering only confident images"
+    curve = plot_risk_coverage(confidence, correct, thresholds, title)
     return [
         Plot(
-            "reliability", diagram, "Accuracy against confidence in bins, before and after scaling.",
-            f"Points on the diagonal are calibrated; {n:,} images.",
+            "reliability",
+            png_bytes(diagram),
+            "Accuracy against confidence in bins, before and after scaling.",
+            f"Points on the diagonal are calibrated; {len(correct):,} images.",
         ),
         Plot(
-            "risk_coverage", curve, "Accuracy on the answered images against the proportion answered.",
-            f"The risk-coverage curve, where risk = 1 - accuracy; {n:,} images.",
+            "risk_coverage",
+            png_bytes(curve),
+            "Accuracy on the answered images against the proportion answered.",
+            f"The risk-coverage curve, where risk = 1 - accuracy; {len(correct):,} images.",
         ),
-    ]  # fmt: skip
+    ]

@@ -7,7 +7,6 @@ from typing import Any
 
 from fer.analysis.metrics.comparison import (
     LOWER_IS_BETTER,
-    Candidate,
     Pair,
     RankedCandidates,
     format_difference,
@@ -35,12 +34,8 @@ def comparison_section(
 ) -> Section:
     """Return the section on a comparison under one set of labels.
 
-    Args:
-        key: Key of the section.
-        comparison: Result of `fer.analysis.metrics.comparison.compare_candidates`.
-        images: The images and labels.
-        speed: Name of the speed column and axis: what `Candidate.images_per_second` measures.
-        notes: Further notes, e.g. on the split or on runs with equal weights.
+    ``speed`` names the speed column and axis: what `Candidate.images_per_second` measures. ``notes`` are
+    shown as paragraphs.
     """
     return Section(
         key,
@@ -100,16 +95,15 @@ def _pair_table(comparison: RankedCandidates) -> Table:
     metrics = (comparison.metric, *others)
     tests = ("only A correct", "only B correct", "McNemar p", "p", "p (Holm)", "conclusion")
     columns = ("A", "B", *(f"{TITLES[name]}, A - B" for name in metrics), *tests)
-    rows = [(*pair.names, *_differences(pair, metrics), *_tests(pair)) for pair in comparison.pairs]
+    rows = [
+        (*pair.names, *(format_signed(name, pair.differences[name]) for name in metrics), *_tests(pair))
+        for pair in comparison.pairs
+    ]
     caption = (
         f"n = {comparison.images:,}; percentage points (log loss: nats) with 95 % intervals. The conclusion "
         f"is about {TITLES[comparison.metric]}."
     )
     return Table(columns, rows, caption)
-
-
-def _differences(pair: Pair, metrics: Sequence[str]) -> list[str]:
-    return [format_signed(name, pair.differences[name]) for name in metrics]
 
 
 def _tests(pair: Pair) -> list[Cell]:
@@ -141,39 +135,25 @@ def _method(comparison: RankedCandidates) -> str:
 
 def _plots(key: str, comparison: RankedCandidates, speed: str) -> list[Plot]:
     """Return the plot of score against speed, if speeds are known."""
-    metric, scale = comparison.metric, 1 if comparison.metric in LOWER_IS_BETTER else 100
-    points = [
-        SpeedPoint(
-            _point_label(candidate, metric, estimates[metric]),
-            *_scaled(estimates[metric], scale),
-            candidate.images_per_second,
-        )
-        for candidate, estimates in zip(comparison.candidates, comparison.estimates, strict=True)
-        if candidate.images_per_second
-    ]
+    metric, is_loss = comparison.metric, comparison.metric in LOWER_IS_BETTER
+    scale, unit = (1, "") if is_loss else (100, ", %")
+    points = []
+    for candidate, estimates in zip(comparison.candidates, comparison.estimates, strict=True):
+        if candidate.images_per_second:
+            score = estimates[metric]
+            label = f"{candidate.name}  {format_score(metric, replace(score, low=None))}"
+            # Without an interval, its ends are the value
+            limits = (score.value if limit is None else limit for limit in (score.low, score.high))
+            value, low, high = (scale * (number or 0.0) for number in (score.value, *limits))
+            points.append(SpeedPoint(label, value, low, high, candidate.images_per_second))
     if not points:
         return []
-    title, unit = TITLES[metric], "" if metric in LOWER_IS_BETTER else ", %"
-    figure = plot_speed(
-        points,
-        (speed, f"{title}{unit}"),
-        f"{title[0].upper()}{title[1:]} against speed",
-        metric in LOWER_IS_BETTER,
-    )
+    title = TITLES[metric]
+    axes, heading = (speed, f"{title}{unit}"), f"{title[0].upper()}{title[1:]} against speed"
+    figure = plot_speed(points, axes, heading, is_loss)
     alt = f"{title} of {len(points)} models against images per second"
     caption = f"n = {comparison.images:,} images. The line is the Pareto front."
     return [Plot(f"{key}_speed", png_bytes(figure), alt, caption)]
-
-
-def _point_label(candidate: Candidate, metric: str, estimate: Estimate) -> str:
-    return f"{candidate.name}  {format_score(metric, replace(estimate, low=None))}"
-
-
-def _scaled(estimate: Estimate, scale: int) -> tuple[float, float, float]:
-    """Return value, low and high in the unit of the axis; without an interval all three are the value."""
-    value = estimate.value or 0.0
-    low, high = (value if limit is None else limit for limit in (estimate.low, estimate.high))
-    return scale * value, scale * low, scale * high
 
 
 def _numbers(comparison: RankedCandidates, images: MatchedImages, speed: str) -> dict[str, Any]:

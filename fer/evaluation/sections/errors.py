@@ -1,7 +1,6 @@
 """The report sections on errors: confusion matrices and confused pairs; and contact sheets of examples."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from fer.analysis.plots.confusion import plot_confusion_matrix
 from fer.analysis.plots.images import ImageStrip, plot_contact_sheet
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Images, Predictions
-from fer.analysis.report.document import Plot, Section, Table
+from fer.analysis.report.document import Cell, Plot, Section, Table
 
 # Examples that the table lists for each pair
 _NUM_EXAMPLES = 5
@@ -48,11 +47,18 @@ def confusions_section(predictions: Predictions) -> Section:
     counts = confusion_counts(predictions.target, predictions.preds, len(names))
     pairs = confused_pairs(predictions)
     paragraphs = [_most_frequent_error(pairs[0], names)] if pairs else ["There are no errors in this split."]
-    numbers: dict[str, Any] = {
-        "labels": list(names),
-        "counts": counts,
-        "pairs": [_pair_numbers(pair, predictions) for pair in pairs],
-    }
+    pair_numbers = [
+        {
+            "true": names[pair.true],
+            "said": names[pair.predicted],
+            "count": len(pair),
+            "share_of_true": proportion(len(pair), pair.support),
+            "share_of_errors": len(pair) / pair.errors,
+            "examples": predictions.index[pair.rows[:_NUM_EXAMPLES]],
+        }
+        for pair in pairs
+    ]
+    numbers = {"labels": list(names), "counts": counts, "pairs": pair_numbers}
     tables = [_pair_table(pairs, predictions)]
     return Section("confusions", "Confusions", paragraphs, tables, _plots(counts, names), numbers)
 
@@ -67,7 +73,7 @@ def _most_frequent_error(pair: ConfusedPair, names: tuple[str, ...]) -> str:
 
 def _pair_table(pairs: list[ConfusedPair], predictions: Predictions) -> Table:
     names = predictions.labels.names
-    rows: list[tuple[str | float | int | None, ...]] = [
+    rows: list[tuple[Cell, ...]] = [
         (
             f"{names[pair.true]} → {names[pair.predicted]}",
             len(pair),
@@ -77,26 +83,9 @@ def _pair_table(pairs: list[ConfusedPair], predictions: Predictions) -> Table:
         )
         for pair in pairs
     ]
-    columns = (
-        "true → predicted",
-        "images",
-        "of the true emotion (95 %)",
-        "of all errors",
-        "most confident examples",
-    )
+    parts = ("of the true emotion (95 %)", "of all errors")
+    columns = ("true → predicted", "images", *parts, "most confident examples")
     return Table(columns, rows, f"The most confused pairs of {len(predictions):,} images.")
-
-
-def _pair_numbers(pair: ConfusedPair, predictions: Predictions) -> dict[str, Any]:
-    names = predictions.labels.names
-    return {
-        "true": names[pair.true],
-        "said": names[pair.predicted],
-        "count": len(pair),
-        "share_of_true": proportion(len(pair), pair.support),
-        "share_of_errors": len(pair) / pair.errors,
-        "examples": predictions.index[pair.rows[:_NUM_EXAMPLES]],
-    }
 
 
 def _plots(counts: np.ndarray, names: tuple[str, ...]) -> list[Plot]:
@@ -120,44 +109,37 @@ def _plots(counts: np.ndarray, names: tuple[str, ...]) -> list[Plot]:
 
 
 def confused_pairs(predictions: Predictions, limit: int = _NUM_PAIRS) -> list[ConfusedPair]:
-    """Return the pairs of emotions with the most errors, largest first.
-
-    Args:
-        predictions: Predictions for a split.
-        limit: Maximum number of pairs.
-    """
+    """Return the ``limit`` pairs of emotions with the most errors, largest first."""
     counts = confusion_counts(predictions.target, predictions.preds, len(predictions.labels))
     wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
     largest = np.argsort(-wrong, axis=None, kind="stable")[:limit]
     cells = [(int(cell) // len(wrong), int(cell) % len(wrong)) for cell in largest]
-    errors = int(wrong.sum())
+    preds, errors = predictions.preds, int(wrong.sum())
     return [
         ConfusedPair(
-            true, predicted, _rows_of_pair(predictions, true, predicted), int(counts[true].sum()), errors
+            true,
+            predicted,
+            _most_confident(predictions, (predictions.target == true) & (preds == predicted)),
+            int(counts[true].sum()),
+            errors,
         )
         for true, predicted in cells
         if wrong[true, predicted]
     ]
 
 
-def _rows_of_pair(predictions: Predictions, true: int, predicted: int) -> np.ndarray:
-    rows = np.flatnonzero((predictions.target == true) & (predictions.preds == predicted))
-    return rows[np.argsort(-predictions.probs[rows, predicted], kind="stable")]
-
-
-def confident_errors(predictions: Predictions, limit: int = _NUM_ERRORS) -> np.ndarray:
+def confident_errors(predictions: Predictions) -> np.ndarray:
     """Return the rows of the errors with the highest confidence, most confident first, int64 ``(n,)``."""
-    wrong = np.flatnonzero(predictions.preds != predictions.target)
-    return wrong[np.argsort(-predictions.probs[wrong].max(1), kind="stable")][:limit]
+    return _most_confident(predictions, predictions.preds != predictions.target)[:_NUM_ERRORS]
+
+
+def _most_confident(predictions: Predictions, mask: np.ndarray) -> np.ndarray:
+    rows = np.flatnonzero(mask)
+    return rows[np.argsort(-predictions.probs[rows].max(1), kind="stable")]
 
 
 def gallery_section(predictions: Predictions, images: Images) -> Section:
-    """Return the section with contact sheets of confident errors and of confused pairs.
-
-    Args:
-        predictions: Predictions for a split.
-        images: uint8 ``(N, H, W, C)``, the images of the predictions, in their order.
-    """
+    """Return the section with contact sheets of confident errors and of confused pairs."""
     rows, pairs = confident_errors(predictions), confused_pairs(predictions)
     numbers = {"confident_errors": predictions.index[rows], "probabilities": predictions.probs[rows].max(1)}
     title = "Examples of errors"
@@ -169,21 +151,15 @@ def gallery_section(predictions: Predictions, images: Images) -> Section:
         f"In {num_confident:,} of {int(wrong.sum()):,} errors the confidence of the model is 90 % or more. "
         "Such an image is either hard for the model or has a wrong label."
     ]
-    plots = [_errors_plot(predictions, images, rows), _pairs_plot(predictions, images, pairs)]
+    plots = [_errors_plot(predictions, images[rows], rows), _pairs_plot(predictions, images, pairs)]
     return Section("galleries", title, paragraphs, plots=plots, numbers=numbers)
 
 
-def _errors_plot(predictions: Predictions, images: Images, rows: np.ndarray) -> Plot:
-    names = predictions.labels.names
-    captions = [
-        [f"true {names[predictions.target[row]]}", _predicted(predictions, row)] for row in rows.tolist()
-    ]
-    fig = plot_contact_sheet(
-        [ImageStrip("", images[rows], captions)],
-        _COLUMNS,
-        "The most confident errors",
-        "highest confidence first",
-    )
+def _errors_plot(predictions: Predictions, images: np.ndarray, rows: np.ndarray) -> Plot:
+    true = [predictions.labels.names[label] for label in predictions.target[rows]]
+    captions = [[f"true {name}", _predicted(predictions, row)] for name, row in zip(true, rows, strict=True)]
+    title, subtitle = "The most confident errors", "highest confidence first"
+    fig = plot_contact_sheet([ImageStrip("", images, captions)], _COLUMNS, title, subtitle)
     alt = f"{len(rows)} faces, each with its label, the predicted emotion and its probability"
     return Plot("confident_errors", png_bytes(fig), alt, f"The {len(rows)} most confident errors.")
 

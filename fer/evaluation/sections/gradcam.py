@@ -33,11 +33,7 @@ def gradcam_section(
 ) -> Section:
     """Return the section with saliency maps of correct and wrong examples of each emotion.
 
-    Args:
-        predictions: Predictions for a split.
-        images: uint8 ``(N, H, W, C)``, square, the images of the predictions in their order.
-        model: The model of the predictions, in evaluation mode.
-        image_size: Side of its input, in pixels.
+    ``model`` is that of the predictions, in evaluation mode, with an input of ``image_size`` pixels.
     """
     groups = sample_examples(predictions)
     rows = np.concatenate(groups)

@@ -4,12 +4,10 @@ from typing import Any
 
 from fer.analysis.metrics.estimate import format_percent, format_proportion
 from fer.analysis.metrics.label_errors import (
-    TOP_CANDIDATES,
     LabelErrors,
-    base_rate,
     estimate_label_noise,
     find_label_errors,
-    precision_at_k,
+    outvoted_proportion,
 )
 from fer.analysis.plots.images import ImageStrip, plot_contact_sheet
 from fer.analysis.plots.style import png_bytes
@@ -18,17 +16,12 @@ from fer.analysis.report.document import Plot, Section, Table
 
 # Images and columns of the contact sheet
 _NUM_IMAGES, _COLUMNS = 25, 5
-# Candidates in the table, and in metrics.json
-_NUM_ROWS, _NUM_LISTED = 10, 100
+# Candidates that a person can review, in the table, and in metrics.json
+TOP_CANDIDATES, _NUM_ROWS, _NUM_LISTED = 100, 10, 100
 
 
 def label_errors_section(predictions: Predictions, images: Images) -> Section:
-    """Return the section on probable label errors.
-
-    Args:
-        predictions: Predictions for a split that the model was not trained on.
-        images: uint8 ``(N, H, W, C)``, the images of the predictions, in their order.
-    """
+    """Return the section on probable label errors; the model should not be trained on these labels."""
     errors = find_label_errors(predictions.target, predictions.probs)
     numbers: dict[str, Any] = {
         "candidates": len(errors),
@@ -39,8 +32,10 @@ def label_errors_section(predictions: Predictions, images: Images) -> Section:
     }
     if predictions.votes is not None:
         target, votes = predictions.target, predictions.votes
-        numbers[f"precision_at_{TOP_CANDIDATES}"] = precision_at_k(errors, target, votes)
-        numbers["base_rate"] = base_rate(target, votes)
+        top = errors.rows[:TOP_CANDIDATES]
+        numbers[f"precision_at_{TOP_CANDIDATES}"] = outvoted_proportion(target[top], votes[top])
+        # Precision of random candidates
+        numbers["base_rate"] = outvoted_proportion(target, votes)
     plots = [_plot(predictions, images, errors)] if len(errors) else []
     paragraphs = _paragraphs(predictions, numbers)
     return Section(
@@ -78,12 +73,15 @@ def _table(predictions: Predictions, errors: LabelErrors) -> Table:
             format_percent(float(predictions.probs[row, likely])),
             _format_votes(predictions, row),
         )
-        for row, likely in zip(
-            errors.rows[:_NUM_ROWS].tolist(), errors.likely[:_NUM_ROWS].tolist(), strict=True
-        )
+        for row, likely in _first(errors, _NUM_ROWS)
     ]
     columns = ("image", "label", "its probability", "likely label", "probability", "human votes")
     return Table(columns, rows, "The ten most probable label errors; metrics.json lists a hundred.")
+
+
+def _first(errors: LabelErrors, count: int) -> list[tuple[int, int]]:
+    """Return row and likely class of the first candidates."""
+    return list(zip(errors.rows[:count].tolist(), errors.likely[:count].tolist(), strict=True))
 
 
 def _format_votes(predictions: Predictions, row: int) -> str | None:
@@ -96,8 +94,7 @@ def _format_votes(predictions: Predictions, row: int) -> str | None:
 
 def _plot(predictions: Predictions, images: Images, errors: LabelErrors) -> Plot:
     rows = errors.rows[:_NUM_IMAGES]
-    likely = errors.likely[:_NUM_IMAGES].tolist()
-    captions = [_caption(predictions, *pair) for pair in zip(rows.tolist(), likely, strict=True)]
+    captions = [_caption(predictions, *pair) for pair in _first(errors, _NUM_IMAGES)]
     title, subtitle = "Probable label errors", "most probable first"
     fig = plot_contact_sheet([ImageStrip("", images[rows], captions)], _COLUMNS, title, subtitle)
     alt = f"{len(rows)} faces with a probable label error"

@@ -12,12 +12,7 @@ _TITLES = {"train": "training split", "test": "test", "all": "all splits", "val"
 
 
 def protocol_section(about: About, history: History) -> Section:
-    """Return the section on how the score was measured. Problems are in `warning_sections` instead.
-
-    Args:
-        about: ``about`` of the predictions.
-        history: Earlier test scores.
-    """
+    """Return the section on how the score was measured. Problems are in `warning_sections` instead."""
     paragraphs = [_images(about), *_labels(about), *_duplicates(about), _test_scores(about, history)]
     numbers = {
         "standing": split_label(about),
@@ -40,8 +35,8 @@ def _warnings(about: About, history: History) -> Iterator[str]:
     yield from _changes(about)
     yield from _seen_images(about)
     if about.has_test and history.same_recipe:
-        scores = _count_scores(history.same_recipe)
-        yield f"This recipe had {scores} on these test images before this one: {_by_model(history)}."
+        scores, by_model = _earlier_scores(history)
+        yield f"This recipe had {scores} on these test images before this one: {by_model}."
     if history.damaged:
         yield f"Unreadable lines in the ledger of test scores: {history.damaged}. There may be more scores."
 
@@ -76,13 +71,11 @@ def _seen_images(about: About) -> Iterator[str]:
         )
 
 
-def _count_scores(count: int) -> str:
-    return "1 score" if count == 1 else f"{count} scores"
-
-
-def _by_model(history: History) -> str:
-    other_seeds = history.same_recipe - history.same_model
-    return f"{history.same_model} of these exact weights, {other_seeds} of other seeds"
+def _earlier_scores(history: History) -> tuple[str, str]:
+    """Return the number of earlier scores of the recipe, and of which models they are."""
+    count, same_model = history.same_recipe, history.same_model
+    scores = f"{count} score{'s' * (count != 1)}"
+    return scores, f"{same_model} of these exact weights, {count - same_model} of other seeds"
 
 
 def split_label(about: About) -> str:
@@ -91,18 +84,12 @@ def split_label(about: About) -> str:
     The split that early stopping and checkpoint selection used is recognized by the hash of its images, so it
     gets that label even under another name.
     """
-    if _is_selection(about):
-        return SELECTION
-    title = _TITLES[about.role]
-    return f"{title} of another data set" if about.other_data else title
-
-
-def _is_selection(about: About) -> bool:
-    """Return whether these images selected the model: by their hash, or by role in the training data set."""
     selection = about.trained_on.get("splits", {}).get("val", {})
     keys = ("pixels_sha256", "files_sha256")
     is_same = any(key in selection and selection[key] == about.manifest.get(key) for key in keys)
-    return is_same or (about.role == "val" and not about.other_data)
+    if is_same or (about.role == "val" and not about.other_data):
+        return SELECTION
+    return f"{_TITLES[about.role]}{' of another data set' if about.other_data else ''}"
 
 
 def _images(about: About) -> str:
@@ -148,10 +135,11 @@ def _test_scores(about: About, history: History) -> str:
         return (
             "These images include no test image, so this score is not recorded in the ledger of test scores."
         )
+    scores, by_model = _earlier_scores(history)
     return (
         "These images include test images, so this score is recorded in the ledger of test scores. Before "
-        f"it, this recipe had {_count_scores(history.same_recipe)} on them ({_by_model(history)}). Recipes "
-        f"with any score on them: {history.recipes}."
+        f"it, this recipe had {scores} on them ({by_model}). Recipes with any score on them: "
+        f"{history.recipes}."
     )
 
 
@@ -160,6 +148,6 @@ def _manifest(about: About) -> Table:
     rows: list[tuple[Cell, ...]] = list(manifest.get("class_counts", {}).items())
     keys = ("pixels_sha256", "files_sha256", "labels_sha256", "votes_sha256")
     hashes = ", ".join(
-        f"{key.replace('_sha256', '')} {manifest[key][:16]}…" for key in keys if key in manifest
+        f"{key.removesuffix('_sha256')} {manifest[key][:16]}…" for key in keys if key in manifest
     )
     return Table(("emotion in the data set", "images"), rows, f"SHA-256 of the images: {hashes}.")

@@ -43,38 +43,21 @@ _NUM_VIEWS = {"flip": 2, "ten-crop": 10}
 def scores_section(predictions: Predictions, estimates: dict[str, Estimate]) -> Section:
     """Return the section on the scores: a table over all images, a table and a plot by emotion.
 
-    Args:
-        predictions: Predictions for the split.
-        estimates: Result of `fer.analysis.metrics.classification.score` for them.
+    ``estimates`` are of `fer.analysis.metrics.classification.score`, for these predictions.
     """
-    names, n = predictions.labels.names, len(predictions)
-    support = {name: estimates[f"recall/{name}"].n for name in names}
-    return Section(
-        key="scores",
-        title="Scores",
-        paragraphs=[_explanation(n), *_notes(estimates)],
-        tables=[
-            _metric_table(estimates, OVERALL, "All images of the split."),
-            _emotion_table(estimates, support),
-        ],
-        plots=[_plot(estimates, support)],
-        numbers=dict(estimates),
-    )
-
-
-def _explanation(n: int) -> str:
-    return (
-        f"Each score is computed from {n:,} images unless its n says otherwise, and has a 95 % interval: "
-        "from a bootstrap that resamples images within each emotion (percentiles), for AUROC from DeLong's "
-        "method. The interval says how much the score would vary over other images of the same kind, with "
-        "the same mix of emotions. It does not include the variation between training runs."
-    )
-
-
-def _notes(estimates: dict[str, Estimate]) -> list[str]:
-    """Return the notes of all estimates as one paragraph, or none."""
+    support = {name: estimates[f"recall/{name}"].n for name in predictions.labels.names}
     notes = [f"{name}: {estimate.note}" for name, estimate in estimates.items() if estimate.note]
-    return ["Notes on single scores. " + ". ".join(notes) + "."] if notes else []
+    paragraphs = [
+        f"Each score is computed from {len(predictions):,} images unless its n says otherwise, and has a "
+        "95 % interval: from a bootstrap that resamples images within each emotion (percentiles), for AUROC "
+        "from DeLong's method. The interval says how much the score would vary over other images of the same "
+        "kind, with the same mix of emotions. It does not include the variation between training runs."
+    ]
+    if notes:
+        paragraphs.append("Notes on single scores. " + ". ".join(notes) + ".")
+    overall = _metric_table(estimates, OVERALL, "All images of the split.")
+    tables, plots = [overall, _emotion_table(estimates, support)], [_plot(estimates, support)]
+    return Section("scores", "Scores", paragraphs, tables, plots, dict(estimates))
 
 
 def _metric_table(
@@ -96,18 +79,15 @@ def _emotion_table(estimates: dict[str, Estimate], support: dict[str, int]) -> T
 
 
 def _plot(estimates: dict[str, Estimate], support: dict[str, int]) -> Plot:
-    values = {
-        metric: {name: _or_nan(estimates[f"{metric}/{name}"].value) for name in support}
+    f1, precision, recall = (
+        {name: math.nan if (value := estimates[f"{metric}/{name}"].value) is None else value
+         for name in support}
         for metric in ("f1", "precision", "recall")
-    }
-    fig = plot_per_emotion(values["f1"], values["precision"], values["recall"], support)
+    )  # fmt: skip
+    fig = plot_per_emotion(f1, precision, recall, support)
     alt = "Bar chart of F1 by emotion, best first, with precision and recall marked on each bar."
     caption = f"F1, precision and recall, {sum(support.values()):,} images."
     return Plot("scores_by_emotion", png_bytes(fig), alt, caption)
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 def median_run(scores: Sequence[Mapping[str, Estimate]]) -> int:
@@ -117,20 +97,17 @@ def median_run(scores: Sequence[Mapping[str, Estimate]]) -> int:
 
 
 def seeds_section(abouts: Sequence[About], scores: Sequence[Mapping[str, Estimate]]) -> Section:
-    """Return the section with the scores of each seed, their mean and its interval.
-
-    Args:
-        abouts: ``about`` of the predictions of each run.
-        scores: Result of `fer.analysis.metrics.classification.score` for each.
-    """
+    """Return the section with the scores of each seed, their mean and its interval."""
     summaries = summarize_seeds(scores)
     n, median = scores[0]["accuracy"].n, abouts[median_run(scores)]
     rows: list[tuple[Cell, ...]] = [
         (about.run, about.seed, *(format_with_interval(seed[key]) for key in _SEED_METRICS))
         for about, seed in zip(abouts, scores, strict=True)
     ]
-    rows.append(("mean", None, *(_format_mean(summaries[key]) for key in _SEED_METRICS)))
-    rows.append(("standard deviation", None, *(_format_deviation(summaries[key]) for key in _SEED_METRICS)))
+    spread = [summaries[key] for key in _SEED_METRICS]
+    means = (format_with_interval(Estimate(one.mean, one.low, one.high, 0)) for one in spread)
+    deviations = (None if one.deviation is None else f"{100 * one.deviation:.2f}" for one in spread)
+    rows += [("mean", None, *means), ("standard deviation", None, *deviations)]
     paragraph = (
         f"{len(scores)} runs of one recipe that differ only in the seed, on the same {n:,} images. In the "
         "table the interval of the mean is Student's t over the seeds: it covers other seeds on these "
@@ -139,8 +116,8 @@ def seeds_section(abouts: Sequence[About], scores: Sequence[Mapping[str, Estimat
         f"{median.seed})."
     )
     table = Table(("run", "seed", *_SEED_METRICS.values()), rows, "In percent, with 95 % intervals.")
-    means = {key: _mean_estimate(summaries[key], n) for key in _SEED_METRICS}
-    numbers = {**means, "runs": [about.run for about in abouts], "spread": summaries}
+    totals = {key: _mean_estimate(summaries[key], n) for key in _SEED_METRICS}
+    numbers = {**totals, "runs": [about.run for about in abouts], "spread": summaries}
     return Section("seeds", "Variation over seeds", [paragraph], [table], [], numbers)
 
 
@@ -151,22 +128,8 @@ def _mean_estimate(summary: SeedSummary, n: int) -> Estimate:
     return Estimate(summary.mean, summary.total_low, summary.total_high, n, join_notes(note, summary.note))
 
 
-def _format_mean(summary: SeedSummary) -> str | None:
-    return format_with_interval(Estimate(summary.mean, summary.low, summary.high, 0))
-
-
-def _format_deviation(summary: SeedSummary) -> str | None:
-    return None if summary.deviation is None else f"{100 * summary.deviation:.2f}"
-
-
 def tta_section(tta: str, plain: Mapping[str, Estimate], augmented: Mapping[str, Estimate]) -> Section:
-    """Return the section that compares the scores of a model without and with test-time augmentation.
-
-    Args:
-        tta: The augmentation; one of `fer.evaluation.inference.TTA`.
-        plain: Result of `fer.analysis.metrics.classification.score` without augmentation.
-        augmented: The same for the mean probabilities over the augmented views.
-    """
+    """Return the section that compares the scores without and with test-time augmentation ``tta``."""
     rows: list[tuple[Cell, ...]] = [
         (title, *format_cells(plain[key], percent)[:2], *format_cells(augmented[key], percent)[:2])
         for key, (title, percent) in OVERALL.items()
@@ -184,7 +147,7 @@ def tta_section(tta: str, plain: Mapping[str, Estimate], augmented: Mapping[str,
     return Section("tta", "Test-time augmentation", [paragraph], [table], [], numbers)
 
 
-def annotators_section(predictions: Predictions, resamples: int = 2000) -> Section:
+def annotators_section(predictions: Predictions) -> Section:
     """Return the section that compares the model with human annotators, or says that there are no votes."""
     title, key = "Agreement with human annotators", "human"
     if predictions.votes is None:
@@ -193,7 +156,7 @@ def annotators_section(predictions: Predictions, resamples: int = 2000) -> Secti
             "image, such as those of FER+."
         )
         return Section(key=key, title=title, paragraphs=[paragraph])
-    estimates = human_estimates(predictions.target, predictions.probs, predictions.votes, resamples)
+    estimates = human_estimates(predictions.target, predictions.probs, predictions.votes)
     caption = "Agreement with human votes; intervals from a bootstrap over images within each emotion."
     table = _metric_table(estimates, METRIC_LABELS, caption)
     return Section(key, title, _annotator_paragraphs(estimates), [table], numbers=dict(estimates))
@@ -211,14 +174,11 @@ def _annotator_paragraphs(estimates: dict[str, Estimate]) -> list[str]:
         return [ceiling]
     interval = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
     size = f"{points(abs(gap.value))} points (95 % interval of the difference: {interval})"
-    if gap.low <= 0 <= gap.high:
-        return [
-            f"No significant difference between the agreement of the model and of one annotator on {gap.n:,} "
-            f"images: {size}.",
-            ceiling,
-        ]
     often = "more" if gap.low > 0 else "less"
-    return [
-        f"The model agrees with the majority {often} often than one annotator with the others, by {size}.",
-        ceiling,
-    ]
+    text = f"The model agrees with the majority {often} often than one annotator with the others, by {size}."
+    if gap.low <= 0 <= gap.high:
+        text = (
+            f"No significant difference between the agreement of the model and of one annotator on {gap.n:,} "
+            f"images: {size}."
+        )
+    return [text, ceiling]

@@ -1,7 +1,5 @@
 """The report section on accuracy by slice: emotion, image quality, head pose and copies in train."""
 
-from typing import Any
-
 import numpy as np
 
 from fer.analysis.metrics.estimate import format_proportion, proportion
@@ -17,12 +15,11 @@ from fer.analysis.metrics.slices import (
 from fer.analysis.plots.comparison import plot_slices
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Images, Predictions
-from fer.analysis.report.document import Plot, Section, Table
+from fer.analysis.report.document import Cell, Plot, Section, Table
 from fer.core.text import percent
 
 # Factor of the slice of faces without landmarks
 LANDMARK_FACTOR = "five points"
-NO_LANDMARKS = "There are no facial landmarks for these images, so there are no slices by head pose."
 NO_DEMOGRAPHICS = (
     "There are no labels of age, sex or skin colour (FER2013 has none), so accuracy by demographic group is "
     "not known. Such labels are not predicted by another model, as its errors would distort the result."
@@ -32,37 +29,32 @@ NO_DEMOGRAPHICS = (
 def slices_section(
     predictions: Predictions,
     images: Images,
-    has_copy: np.ndarray | None = None,
-    landmarks: np.ndarray | None = None,
-    landmarks_note: str = NO_LANDMARKS,
+    has_copy: np.ndarray | None,
+    landmarks: np.ndarray | None,
+    landmarks_note: str,
 ) -> Section:
     """Return the section on accuracy by slice.
 
     Args:
-        predictions: Predictions for a split.
-        images: uint8 ``(N, H, W, C)``, the images of the predictions, in their order.
+        predictions: Of a split.
+        images: Of the predictions, in their order.
         has_copy: bool ``(N,)``, whether a copy is among the training images; None if not searched for.
-        landmarks: ``(N, 5, 2)`` as `fer.analysis.metrics.slices.measure_pose` takes them, or None.
+        landmarks: ``(N, 5, 2)``, NaN without a face (`fer.analysis.metrics.slices.measure_pose`), or None.
         landmarks_note: Sentence on the source of the landmarks, or on why there are none.
     """
     masks = _slice_masks(predictions, images, has_copy, landmarks)
     slices = slice_scores(predictions.target, predictions.preds, masks)
     overall = proportion(int((predictions.preds == predictions.target).sum()), len(predictions))
-    copies_note = [] if has_copy is not None else ["Copies of training images were not searched for."]
-    paragraphs = [
-        _summary(slices),
-        *_copies_paragraph(slices, predictions.about.other_data),
-        *copies_note,
-        landmarks_note,
-        NO_DEMOGRAPHICS,
-    ]
+    copies = _copies_paragraph(slices, predictions.about.other_data)
+    paragraphs = [_summary(slices), copies, landmarks_note, NO_DEMOGRAPHICS]
     plot = Plot(
         "slices",
         png_bytes(plot_slices(slices, overall)),
         "Accuracy of each slice with its interval",
         f"95 % intervals. The dashed line is the accuracy on all {len(predictions):,} images.",
     )
-    numbers = {"slices": [_numbers(one) for one in slices]}
+    names = ("factor", "name", "accuracy", "expected", "p_holm", "differs")
+    numbers = {"slices": [{name: getattr(one, name) for name in names} for one in slices]}
     return Section("slices", "Accuracy by slice", paragraphs, [_table(slices)], [plot], numbers)
 
 
@@ -94,9 +86,7 @@ def _pose_masks(landmarks: np.ndarray) -> SliceMasks:
 def _factor_names(slices: list[Slice]) -> str:
     """Return the names of the measured factors as text; head pose only if there are landmarks."""
     by_pose = any(one.factor == "turn" for one in slices)
-    return (
-        "brightness, contrast, sharpness and head pose" if by_pose else "brightness, contrast and sharpness"
-    )
+    return f"brightness, contrast{', sharpness and head pose' if by_pose else ' and sharpness'}"
 
 
 def _summary(slices: list[Slice]) -> str:
@@ -111,32 +101,32 @@ def _summary(slices: list[Slice]) -> str:
     )
 
 
-def _copies_paragraph(slices: list[Slice], other_data: bool) -> list[str]:
-    """Return a paragraph on images with a copy in the training set; none if not searched for."""
+def _copies_paragraph(slices: list[Slice], other_data: bool) -> str:
+    """Return a paragraph on images with a copy in the training set."""
     kind = "an exact copy (near copies were not searched for)" if other_data else "an exact or near copy"
     by_name = {one.name: one for one in slices if one.factor == COPY_FACTOR}
     if not by_name:
-        return []
+        return "Copies of training images were not searched for."
     copied, others = by_name["yes"], by_name["no"]
     if not copied.accuracy.n:
-        return [f"No image has {kind} in the training set."]
+        return f"No image has {kind} in the training set."
     significance = "a significant difference" if copied.differs else "not a significant difference"
-    return [
+    return (
         f"{copied.accuracy.n:,} images have {kind} in the training set. The accuracy is "
         f"{format_proportion(copied.accuracy)} on these and {format_proportion(others.accuracy)} on the "
         f"others, {significance}."
-    ]
+    )
 
 
 def _table(slices: list[Slice]) -> Table:
-    rows: list[tuple[str | float | int | None, ...]] = [
+    rows: list[tuple[Cell, ...]] = [
         (
             f"{one.factor}: {one.name}",
             one.accuracy.n,
             format_proportion(one.accuracy),
             None if one.expected is None else percent(one.expected),
-            None if one.p is None else ("< 0.001" if one.p < 0.001 else f"{one.p:.3f}"),
-            "yes" if one.differs else "no" if one.p is not None else "too few",
+            None if one.p_holm is None else ("< 0.001" if one.p_holm < 0.001 else f"{one.p_holm:.3f}"),
+            "yes" if one.differs else "no" if one.p_holm is not None else "too few",
         )
         for one in slices
     ]
@@ -146,14 +136,3 @@ def _table(slices: list[Slice]) -> Table:
         "images, within emotions (Mantel-Haenszel test)."
     )
     return Table(columns, rows, caption)
-
-
-def _numbers(one: Slice) -> dict[str, Any]:
-    return {
-        "factor": one.factor,
-        "name": one.name,
-        "accuracy": one.accuracy,
-        "expected": one.expected,
-        "p_holm": one.p,
-        "differs": one.differs,
-    }

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from fer.analysis.metrics.estimate import points
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.plots.training import plot_learning_curves
 from fer.analysis.report.document import Plot, Section, Table
@@ -70,17 +71,18 @@ class Diagnosis:
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
-def training_section(rows: Rows, monitor: str = "val/accuracy", title: str = "Learning curves") -> Section:
+def training_section(rows: Rows, monitor: str = "val/accuracy") -> Section:
     """Return the section on the training of a run: the diagnosis, best and last epoch, and the curves."""
     diagnosis = diagnose(rows, monitor)
     best = diagnosis.numbers["best_epoch"]
+    title = "Learning curves"
     figure = plot_learning_curves(rows, best, title)
     alt = f"Loss, accuracy and learning rate over {len(rows)} epochs. Diagnosis: {diagnosis.label}"
     caption = "Training metrics are of augmented images during training; validation selected the epoch."
     paragraphs = [f"Diagnosis: {diagnosis.label}.", *diagnosis.paragraphs]
     plot = Plot("learning_curves", png_bytes(figure), alt, caption)
     numbers = {"verdict": diagnosis.label, **diagnosis.numbers}
-    return Section("curves", "Learning curves", paragraphs, [_table(rows, best)], [plot], numbers)
+    return Section("curves", title, paragraphs, [_table(rows, best)], [plot], numbers)
 
 
 def best_epoch(rows: Rows, monitor: str = "val/accuracy") -> int | None:
@@ -104,19 +106,15 @@ def diagnose(rows: Rows, monitor: str = "val/accuracy") -> Diagnosis:
     best = best_epoch(rows, monitor)
     validated = [row for row in rows if "val/accuracy" in row]
     numbers = {"best_epoch": best, "epochs": len(rows), **_measure(validated, best)}
-    nonfinite = [f"{row['epoch']:g}" for row in rows if not _losses_are_finite(row)]
-    if nonfinite:
-        reason = f"A loss is NaN or infinite in epoch {nonfinite[0]}. {ADVICE['unstable']}"
-        return Diagnosis("unstable", [reason], numbers)
+    for row in rows:
+        if not all(math.isfinite(row.get(key, 0.0)) for key in ("train/loss", "val/loss")):
+            reason = f"A loss is NaN or infinite in epoch {row['epoch']:g}. {ADVICE['unstable']}"
+            return Diagnosis("unstable", [reason], numbers)
     if best is None or len(validated) < MIN_EPOCHS:
         reason = f"Only {len(validated)} epochs were validated; a diagnosis needs at least {MIN_EPOCHS}."
         return Diagnosis("too short", [reason], numbers)
     label, reason = _apply_rules(numbers, next(row for row in rows if row["epoch"] == best))
     return Diagnosis(label, [f"{reason} {ADVICE.get(label, '')}".strip(), *_remarks(numbers)], numbers)
-
-
-def _losses_are_finite(row: Mapping[str, float]) -> bool:
-    return all(math.isfinite(row.get(key, 0.0)) for key in ("train/loss", "val/loss"))
 
 
 def _measure(rows: Rows, best: int | None) -> dict[str, float | None]:
@@ -126,12 +124,11 @@ def _measure(rows: Rows, best: int | None) -> dict[str, float | None]:
     after_warmup = scores[len(scores) // 3 :]
     last_third = scores[-max(2, math.ceil(len(scores) / 3)) :]
     has_both = {"train/accuracy", "val/accuracy"} <= at_best.keys()
-    slope = float(np.polyfit(range(len(last_third)), last_third, 1)[0]) if len(last_third) > 1 else None
     return {
         "gap": at_best["train/accuracy"] - at_best["val/accuracy"] if has_both else None,
         "loss_rise": _loss_rise(rows),
         "falls": float((np.diff(after_warmup) < -MAX_DROP).mean()) if len(after_warmup) > 1 else None,
-        "slope": slope,
+        "slope": float(np.polyfit(range(len(last_third)), last_third, 1)[0]) if len(last_third) > 1 else None,
     }
 
 
@@ -153,20 +150,16 @@ def _apply_rules(numbers: Mapping[str, Any], at_best: Mapping[str, float]) -> tu
     gap, rise, drops = (numbers[name] for name in ("gap", "loss_rise", "falls"))
     accuracies = f"At epoch {numbers['best_epoch']} {_accuracies(at_best)}"
     if drops is not None and drops > MAX_DROP_FRACTION:
-        return (
-            "unstable",
-            f"Validation accuracy drops by more than {MAX_DROP:.0%} in {drops:.0%} of the epochs.",
-        )
+        reason = f"Validation accuracy drops by more than {MAX_DROP:.0%} in {drops:.0%} of the epochs."
+        return "unstable", reason
     if gap is not None and gap > WIDE_GAP:
         return "overfitting", f"{accuracies}: the model fits its training images far better than new ones."
     if rise is not None and rise > LOSS_RISE:
         reason = f"The final validation loss is {rise:.0%} above its minimum while training loss kept falling"
         return "overfitting", f"{reason}: the last epochs made the model worse or overconfident."
     if gap is not None and abs(gap) < NARROW_GAP and at_best["train/accuracy"] < HIGH_ACCURACY:
-        return (
-            "underfitting",
-            f"{accuracies}: the model fits its training images hardly better than new ones.",
-        )
+        reason = f"{accuracies}: the model fits its training images hardly better than new ones."
+        return "underfitting", reason
     return "fine", f"{accuracies}: the model has learned, and generalizes to new images."
 
 
@@ -175,13 +168,8 @@ def _accuracies(row: Mapping[str, float]) -> str:
     if "train/accuracy" not in row:
         return f"validation accuracy is {row['val/accuracy']:.1%}"
     train, val = row["train/accuracy"], row["val/accuracy"]
-    return (
-        f"training accuracy is {train:.1%} and validation accuracy {val:.1%}, a gap of {_points(train - val)}"
-    )
-
-
-def _points(difference: float) -> str:
-    return f"{100 * abs(difference):.1f} points"
+    gap = points(abs(train - val))
+    return f"training accuracy is {train:.1%} and validation accuracy {val:.1%}, a gap of {gap} points"
 
 
 def _remarks(numbers: Mapping[str, Any]) -> list[str]:
@@ -194,8 +182,8 @@ def _remarks(numbers: Mapping[str, Any]) -> list[str]:
         )
     if slope is not None and slope > MIN_SLOPE:
         remarks.append(
-            f"Over the last third of the epochs, validation accuracy still rose by {_points(slope)} per "
-            "epoch."
+            f"Over the last third of the epochs, validation accuracy still rose by {points(slope)} points "
+            "per epoch."
         )
     return remarks
 

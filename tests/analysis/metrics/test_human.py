@@ -120,11 +120,9 @@ def predictions_of(target, probs, votes):
 def test_section_states_who_agrees_more():
     target, _, votes = labels_probs_votes()
     random_probs = np.random.default_rng(0).dirichlet([2, 2, 2], len(target))
-    worse = annotators_section(predictions_of(target, random_probs, votes / 10), resamples=100)
+    worse = annotators_section(predictions_of(target, random_probs, votes / 10))
     assert "less often" in worse.paragraphs[0]
-    better = annotators_section(
-        predictions_of(target, np.eye(3)[target] * 0.97 + 0.01, votes / 10), resamples=100
-    )
+    better = annotators_section(predictions_of(target, np.eye(3)[target] * 0.97 + 0.01, votes / 10))
     assert "more often" in better.paragraphs[0]
     assert all(len(row) == 4 for row in worse.tables[0].rows)
     assert worse.numbers["kl"].value > 0

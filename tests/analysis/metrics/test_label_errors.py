@@ -7,12 +7,10 @@ from scipy.stats import binomtest
 
 from fer.analysis.about import About
 from fer.analysis.metrics.label_errors import (
-    base_rate,
     estimate_label_noise,
     find_label_errors,
-    is_outvoted,
     normalised_margins,
-    precision_at_k,
+    outvoted_proportion,
 )
 from fer.analysis.predictions import Predictions
 from fer.core.labels import FER7
@@ -92,17 +90,19 @@ def test_precision_and_base_rate_match_plain_counts():
     errors = find_label_errors(target, probs)
     first = [row for row in errors.rows[:50] if row % 9]
     wrong = sum(int(truth[row] != target[row]) for row in first)
-    precision = precision_at_k(errors, target, votes, 50)
+    top = errors.rows[:50]
+    precision = outvoted_proportion(target[top], votes[top])
     interval = binomtest(wrong, len(first)).proportion_ci(method="wilson")
     assert (precision.value, precision.n) == (wrong / len(first), len(first))
     assert (precision.low, precision.high) == pytest.approx((interval.low, interval.high))
     has_votes = np.arange(1000) % 9 > 0
-    assert base_rate(target, votes).value == pytest.approx((truth != target)[has_votes].mean())
+    assert outvoted_proportion(target, votes).value == pytest.approx((truth != target)[has_votes].mean())
 
 
 def test_a_tie_of_votes_counts_for_the_label():
     votes = np.array([[0.5, 0.5, 0.0], [0.4, 0.6, 0.0]])
-    assert is_outvoted(np.array([0, 0]), votes).tolist() == [False, True]
+    outvoted = outvoted_proportion(np.array([0, 0]), votes)
+    assert (outvoted.value, outvoted.n) == (0.5, 2)
 
 
 def predictions(votes: bool, role: str = "val", n: int = 300) -> tuple[Predictions, np.ndarray]:
@@ -118,9 +118,8 @@ def predictions(votes: bool, role: str = "val", n: int = 300) -> tuple[Predictio
 def test_section_with_votes_has_precision_and_base_rate():
     table, images = predictions(votes=True)
     section = label_errors_section(table, images)
-    assert section.numbers["precision_at_100"] == precision_at_k(
-        find_label_errors(table.target, table.probs), table.target, table.votes
-    )
+    top = find_label_errors(table.target, table.probs).rows[:100]
+    assert section.numbers["precision_at_100"] == outvoted_proportion(table.target[top], table.votes[top])
     assert "outvoted by another emotion" in section.paragraphs[1]
     assert len(section.tables[0].rows) == 10
     assert section.plots[0].png.startswith(b"\x89PNG")
@@ -148,4 +147,4 @@ def test_fraction_of_outvoted_labels_of_fer2013():
     order = [4, 5, 6, 1, 3, 2, 0]
     votes = np.where(counts > 1, counts, 0)[:, order]
     val = data.split == 1
-    assert base_rate(data.targets[val], votes[val]).value == pytest.approx(0.353, abs=0.001)
+    assert outvoted_proportion(data.targets[val], votes[val]).value == pytest.approx(0.353, abs=0.001)

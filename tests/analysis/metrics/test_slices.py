@@ -116,7 +116,7 @@ def test_too_few_images_are_not_tested():
     hits = np.arange(100) % 2 == 0
     assert mantel_haenszel(np.arange(100) < 6, hits, np.zeros(100, int)) is None
     one = slice_scores(np.zeros(4, int), np.zeros(4, int), {("emotion", "sad"): np.zeros(4, bool)})[0]
-    assert (one.accuracy.value, one.accuracy.note, one.expected, one.p) == (None, "no image", None, None)
+    assert (one.accuracy.value, one.accuracy.note, one.expected, one.p_holm) == (None, "no image", None, None)
 
 
 def test_section_names_significant_slices_and_missing_factors():
@@ -127,7 +127,8 @@ def test_section_names_significant_slices_and_missing_factors():
     probs = np.eye(7, dtype=np.float32)[np.where(is_correct, target, (target + 1) % 7)]
     images = np.clip(light[:, None, None, None] + rng.normal(0, 10, (n, 16, 16, 1)), 0, 255).astype(np.uint8)
     source = np.array(["x"] * n)
-    section = slices_section(Predictions(FER7, np.arange(n), target, probs, probs, None, source), images)
+    table = Predictions(FER7, np.arange(n), target, probs, probs, None, source)
+    section = slices_section(table, images, None, None, "no facial landmarks")
     by_key = {(one["factor"], one["name"]): one for one in section.numbers["slices"]}
     assert by_key["brightness", "dark"]["differs"]
     assert "brightness dark" in section.paragraphs[0]
@@ -157,7 +158,7 @@ def counts(section):
 def test_faces_without_landmarks_are_one_slice(faces):
     table, images, _, landmarks = faces
     landmarks[:60] = np.nan
-    section = slices_section(table, images, None, landmarks)
+    section = slices_section(table, images, None, landmarks, "")
     numbers = counts(section)
     assert numbers["five points", "not found"] == 60
     assert [numbers["turn", name] for name in ("ahead", "middle", "turned")] == [80, 80, 80]
@@ -169,7 +170,7 @@ def test_faces_without_landmarks_are_one_slice(faces):
 def test_pose_is_not_mentioned_without_landmarks(points, faces):
     table, images, _, landmarks = faces
     section = slices_section(
-        table, images, None, None if points == "none" else np.full_like(landmarks, np.nan)
+        table, images, None, None if points == "none" else np.full_like(landmarks, np.nan), ""
     )
     assert not {"turn", "tilt"} & {factor for factor, _ in counts(section)}
     assert counts(section).get(("five points", "not found")) == (None if points == "none" else 300)
@@ -178,7 +179,7 @@ def test_pose_is_not_mentioned_without_landmarks(points, faces):
 
 
 def test_section_with_copies_and_landmarks(faces):
-    section = slices_section(*faces)
+    section = slices_section(*faces, "")
     assert "copy in the training set. The accuracy is 100.0 %" in section.paragraphs[1]
     assert "a significant difference" in section.paragraphs[1]
     factors = {one["factor"] for one in section.numbers["slices"]}

@@ -91,7 +91,7 @@ def test_estimates_match_scores_and_aurc():
 def test_section_shows_that_calibration_helped():
     predictions = overconfident()
     calibration = calibrate(predictions)
-    section = calibration_section(predictions, calibration, resamples=200)
+    section = calibration_section(predictions, calibration)
     before, after = (section.numbers[when]["ece_mass"] for when in ("before", "after"))
     assert after.high < before.low
     assert "overconfident" in section.paragraphs[0]
@@ -112,12 +112,12 @@ def test_section_shows_that_calibration_helped():
 def test_overlap_with_validation_images_is_reported(no_plots, seen, text):
     copies = overconfident(seed=5)
     copies = replace(copies, about=replace(copies.about, other_data=True, seen={"val": seen}))
-    assert text in calibration_section(copies, calibrate(overconfident()), resamples=20).paragraphs[0]
+    assert text in calibration_section(copies, calibrate(overconfident())).paragraphs[0]
 
 
 def test_too_few_validation_images_are_not_cross_fitted(no_plots):
     few = overconfident(n=3)
-    section = calibration_section(few, calibrate(few), resamples=20)
+    section = calibration_section(few, calibrate(few))
     assert "too few for 5 folds" in section.paragraphs[0]
     assert section.numbers["cross_fitted"] is False
 
@@ -126,7 +126,7 @@ def test_section_of_another_split_measures_thresholds_there(no_plots):
     test = overconfident(seed=5, role="test")
     test = replace(test, about=replace(test.about, seen={"val": 0}))
     calibration = calibrate(overconfident(), accuracies=(0.8, 0.9999))
-    section = calibration_section(test, calibration, resamples=50)
+    section = calibration_section(test, calibration)
     promised, here = section.numbers["thresholds"][0]["promised"], section.numbers["thresholds"][0]["here"]
     answered = scaled_probs(test.logits, calibration.temperature).max(1) >= promised.confidence
     assert here.n == answered.sum()
@@ -137,13 +137,13 @@ def test_section_of_another_split_measures_thresholds_there(no_plots):
 
 def test_section_of_all_images_mentions_the_fitted_ones(no_plots):
     section = calibration_section(
-        overconfident(seed=5, role="all"), calibrate(overconfident(), accuracies=(0.8,)), resamples=50
+        overconfident(seed=5, role="all"), calibrate(overconfident(), accuracies=(0.8,))
     )
     assert "these images include the ones it was fitted on" in section.paragraphs[0]
 
 
 def test_section_without_a_temperature_does_not_fit_one(no_plots):
-    section = calibration_section(overconfident(role="test"), None, resamples=50)
+    section = calibration_section(overconfident(role="test"), None)
     assert "There is no temperature" in section.paragraphs[0]
     assert list(section.tables[0].columns) == ["metric", "before", "95 % interval", "n"]
     assert "after" not in section.numbers
@@ -154,7 +154,7 @@ def test_a_model_without_errors_gets_a_range_warning(no_plots):
     predictions = overconfident(300)
     logits = 9 * np.eye(7, dtype=np.float32)[predictions.target]
     right = replace(predictions, logits=logits, probs=softmax(logits, 1))
-    section = calibration_section(right, calibrate(right), resamples=50)
+    section = calibration_section(right, calibrate(right))
     assert "limit of its range" in section.paragraphs[-1]
 
 

@@ -100,7 +100,8 @@ def run(request: argparse.Namespace) -> None:
     _print_summary(bundle)
     if request.register is None:
         return
-    entry = _register(bundle, request.register)
+    entry = Registry(expand_user(request.register)).register(bundle)
+    print(f"registered   {entry.card.name}:{entry.card.version} in {entry.folder}")
     if request.wandb:
         trained = load_run(request.runs[0], request.checkpoint)
         aliases = ["latest", f"version-{entry.card.version}"]
@@ -128,12 +129,6 @@ def _print_summary(bundle: Bundle) -> None:
     if quantisation is not None:
         print(f"int8         {quantisation['said']}")
     print(f"bundle       {bundle.folder}")
-
-
-def _register(bundle: Bundle, folder: str) -> Bundle:
-    entry = Registry(expand_user(folder)).register(bundle)
-    print(f"registered   {entry.card.name}:{entry.card.version} in {entry.folder}")
-    return entry
 
 
 def log_artifact(bundle: Bundle, folder: Path, config: RunConfig, aliases: list[str]) -> None:

@@ -35,7 +35,6 @@ class Ensemble(nn.Module):
     """
 
     def __init__(self, members: Sequence[EmotionClassifier]) -> None:
-        """Register the members as submodules."""
         super().__init__()
         self.members = nn.ModuleList(members)
 

@@ -105,12 +105,8 @@ def licence(runs: Sequence[TrainedRun]) -> dict[str, str]:
 def _all_data(run: TrainedRun) -> Iterator[str]:
     """Yield the names of the data sets that the weights were trained on, including the initial weights."""
     yield from run.checkpoint.dataset_names
-    yield from _earlier_data(run.checkpoint.init_from, run.config.model.pretrained)
-
-
-def _earlier_data(origin: Mapping[str, Any] | None, pretrained: bool | str) -> Iterator[str]:
-    """Yield the names of the data sets that the initial weights were trained on."""
-    if pretrained and origin is None:
+    origin = run.checkpoint.init_from
+    if run.config.model.pretrained and origin is None:
         yield TIMM_WEIGHTS
     while origin is not None:
         yield from origin.get("data") or [_UNKNOWN]
@@ -240,15 +236,10 @@ def _from_report(run: TrainedRun, folder: Path) -> dict[str, Any] | None:
     entry = _entry(
         about["split"], about["manifest"], about["role"] == "val", values, "report of fer-evaluate"
     )
-    return (
-        entry | _confusion(report, run.checkpoint.labels) | {"copies_in_training": about["seen"].get("train")}
-    )
-
-
-def _confusion(report: Mapping[str, Any], labels: LabelSpace) -> dict[str, Any]:
-    """Return the confusion matrix of a report; empty if it has none for these emotions."""
-    section = report.get("confusions", {})
-    return {"confusion": section["counts"]} if section.get("labels") == list(labels.names) else {}
+    confusions = report.get("confusions", {})
+    if confusions.get("labels") == list(run.checkpoint.labels.names):
+        entry["confusion"] = confusions["counts"]
+    return entry | {"copies_in_training": about["seen"].get("train")}
 
 
 def _from_record(run: TrainedRun, folder: Path) -> dict[str, Any]:
@@ -257,12 +248,10 @@ def _from_record(run: TrainedRun, folder: Path) -> dict[str, Any]:
     best, part = record.best_metrics, run.checkpoint.manifest["splits"].get("val")
     if part is None or best.get("epoch") != run.checkpoint.epoch:
         return {}
-    metrics: dict[str, dict[str, Any]] = {
-        key.removeprefix("val/"): {"value": value} for key, value in best.items() if key != "epoch"
-    }
+    names = ("accuracy", "macro_f1", "uar")
+    values: dict[str, Any] = {name: {"value": best[f"val/{name}"]} for name in names if f"val/{name}" in best}
     low, high = record.accuracy_95 or (None, None)
-    metrics["accuracy"] |= {"low": low, "high": high}
-    values = {key: value for key, value in metrics.items() if key in ("accuracy", "macro_f1", "uar")}
+    values["accuracy"] |= {"low": low, "high": high}
     return {"val": _entry(part["split"], part, True, values, "run.json of the training")}
 
 
@@ -276,13 +265,9 @@ def _entry(
         "selection_split": selection,
         "source": source,
         "manifest": hashes,
-        "figures": {key: _estimate(value) for key, value in metrics.items() if _is_exported(key)},
+        "figures": {
+            key: {"value": value["value"], "low": value.get("low"), "high": value.get("high")}
+            for key, value in metrics.items()
+            if key in _OVERALL or key.startswith(_BY_EMOTION)
+        },
     }
-
-
-def _is_exported(key: str) -> bool:
-    return key in _OVERALL or key.startswith(_BY_EMOTION)
-
-
-def _estimate(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {"value": value["value"], "low": value.get("low"), "high": value.get("high")}

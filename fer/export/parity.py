@@ -53,7 +53,7 @@ def check_parity(
             prediction may change between two emotions within the tolerance.
     """
     expected = _torch_outputs(model, images, temperature, size or images.shape[1])
-    outputs = [_onnx_outputs(path, images, batch_size, list(expected)) for batch_size in BATCH_SIZES]
+    outputs = [onnx_outputs(path, images, batch_size, list(expected)) for batch_size in BATCH_SIZES]
     tolerance = TOLERANCE[precision]
     differences = {name: _max_difference(values, [output[name] for output in outputs])
                    for name, values in expected.items()}  # fmt: skip
@@ -89,7 +89,8 @@ def _torch_outputs(
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def _onnx_outputs(path: Path, images: np.ndarray, batch_size: int, names: list[str]) -> dict[str, np.ndarray]:
+def onnx_outputs(path: Path, images: np.ndarray, batch_size: int, names: list[str]) -> dict[str, np.ndarray]:
+    """Return output name -> values of a model file for uint8 images ``(N, S, S, 1 or 3)``."""
     session = open_session(path)
     faces = to_rgb(images)
     batches = [faces[start : start + batch_size] for start in range(0, len(faces), batch_size)]

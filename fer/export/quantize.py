@@ -3,10 +3,9 @@
 import os
 import platform
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from timeit import timeit
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from fer.bundle.runtime import BATCH_SIZE, FACES, PROBABILITIES, open_session
-from fer.export.parity import to_rgb
+from fer.export.parity import onnx_outputs, to_rgb
 
 NUM_CALIBRATION = 512
 # An int8 model must be at least this many times as fast, and may lose this fraction of accuracy.
@@ -95,20 +94,7 @@ def outermost_layers(
     return names
 
 
-@dataclass(frozen=True)
-class Int8Result:
-    """The result of benchmarking int8 against fp32.
-
-    Attributes:
-        is_accepted: Whether the int8 model is fast and accurate enough.
-        report: The measurements as JSON values for the card; ``said`` is a summary sentence.
-    """
-
-    is_accepted: bool
-    report: dict[str, Any]
-
-
-def evaluate_int8(fp32_path: Path, int8_path: Path, images: np.ndarray, target: np.ndarray) -> Int8Result:
+def evaluate_int8(fp32_path: Path, int8_path: Path, images: np.ndarray, target: np.ndarray) -> dict[str, Any]:
     """Compare speed (on one CPU core) and accuracy of an int8 model with the fp32 model.
 
     Args:
@@ -116,6 +102,10 @@ def evaluate_int8(fp32_path: Path, int8_path: Path, images: np.ndarray, target: 
         int8_path: The same model in int8.
         images: uint8 ``(N, S, S, C)``, images of the validation split.
         target: int ``(N,)``, their class indices.
+
+    Returns:
+        The measurements as JSON values for the card. ``kept`` says whether the int8 model is fast and
+        accurate enough; ``said`` is a summary sentence.
     """
     accuracy = {name: float((predict_probabilities(path, images).argmax(1) == target).mean())
                 for name, path in (("fp32", fp32_path), ("int8", int8_path))}  # fmt: skip
@@ -124,12 +114,12 @@ def evaluate_int8(fp32_path: Path, int8_path: Path, images: np.ndarray, target: 
     is_accepted = loss <= MAX_ACCURACY_LOSS and all(
         entry["times_faster"] >= MIN_SPEEDUP for entry in speed.values()
     )
-    report = {
+    return {
         "kept": is_accepted, "accuracy": accuracy, "n": len(target), "speed": speed,
         "megabytes": {"fp32": fp32_path.stat().st_size / 1e6, "int8": int8_path.stat().st_size / 1e6},
         "machine": f"one of {os.cpu_count()} processors ({platform.machine()})",
+        "said": _summary(is_accepted, speed, loss),
     }  # fmt: skip
-    return Int8Result(is_accepted, report | {"said": _summary(is_accepted, speed, loss)})
 
 
 def _summary(is_accepted: bool, speed: dict[str, Any], loss: float) -> str:
@@ -146,9 +136,7 @@ def _summary(is_accepted: bool, speed: dict[str, Any], loss: float) -> str:
 
 def predict_probabilities(path: Path, images: np.ndarray) -> np.ndarray:
     """Return the probabilities of a model file for images ``(N, S, S, C)``, float32 ``(N, K)``."""
-    session, faces = open_session(path), to_rgb(images)
-    batches = [faces[start : start + BATCH_SIZE] for start in range(0, len(faces), BATCH_SIZE)]
-    return np.concatenate([session.run([PROBABILITIES], {FACES: batch})[0] for batch in batches])
+    return onnx_outputs(path, images, BATCH_SIZE, [PROBABILITIES])[PROBABILITIES]
 
 
 def compare_speed(fp32_path: Path, int8_path: Path, images: np.ndarray, batch_size: int) -> dict[str, float]:
@@ -159,7 +147,7 @@ def compare_speed(fp32_path: Path, int8_path: Path, images: np.ndarray, batch_si
     """
     faces = to_rgb(images[np.arange(batch_size) % len(images)])
     calls = [_timed_call(path, faces) for path in (fp32_path, int8_path)]
-    repeats = max(1, round(_ROUND_SECONDS / min(_seconds(call, 3) for call in calls)))
+    repeats = max(1, round(_ROUND_SECONDS / min(timeit(call, number=3) / 3 for call in calls)))
     rounds = np.array([_time_round(calls, repeats, index % 2 == 1) for index in range(_ROUNDS)])
     first, second = np.median(rounds, axis=0)
     ratio = float(np.median(rounds[:, 0] / rounds[:, 1]))
@@ -172,26 +160,13 @@ def _timed_call(path: Path, faces: np.ndarray) -> Callable[[], Any]:
 
 
 def _time_round(calls: list[Callable[[], Any]], repeats: int, swapped: bool) -> list[float]:
-    order = calls[::-1] if swapped else calls
-    seconds = [_seconds(call, repeats) for call in order]
-    return seconds[::-1] if swapped else seconds
+    order = -1 if swapped else 1
+    return [timeit(call, number=repeats) / repeats for call in calls[::order]][::order]
 
 
-def _seconds(call: Callable[[], Any], repeats: int) -> float:
-    start = time.perf_counter()
-    for _ in range(repeats):
-        call()
-    return (time.perf_counter() - start) / repeats
-
-
-def convert_to_fp16(source: Path, target: Path) -> None:
-    """Write a model with its weights stored as fp16; ONNX Runtime casts them to fp32 once, on loading.
-
-    Args:
-        source: ONNX file in fp32.
-        target: File to write.
-    """
-    model = onnx.load(source)
+def convert_to_fp16(path: Path) -> None:
+    """Store the weights of a model file as fp16, in place; ONNX Runtime casts them to fp32 on loading."""
+    model = onnx.load(path)
     graph = model.graph
     initializers, casts = [], []
     for weights in graph.initializer:
@@ -206,7 +181,7 @@ def convert_to_fp16(source: Path, target: Path) -> None:
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend(initializers)
     graph.node.extend(nodes)
-    onnx.save(model, target)
+    onnx.save(model, path)
 
 
 def _fits_fp16(values: np.ndarray) -> bool:

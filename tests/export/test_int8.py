@@ -66,11 +66,11 @@ def test_int8_is_used_only_if_faster_and_as_accurate(
         return probs
 
     monkeypatch.setattr(quantize, "predict_probabilities", predict)
-    result = quantize.evaluate_int8(*files, np.zeros((1000, 48, 48, 1), np.uint8), target)
-    assert result.is_accepted is accepted
-    assert message in result.report["said"]
-    assert ("fp32 is used" in result.report["said"]) is not accepted
-    assert result.report["accuracy"] == {"fp32": 1.0, "int8": pytest.approx(accuracy)}
+    report = quantize.evaluate_int8(*files, np.zeros((1000, 48, 48, 1), np.uint8), target)
+    assert report["kept"] is accepted
+    assert message in report["said"]
+    assert ("fp32 is used" in report["said"]) is not accepted
+    assert report["accuracy"] == {"fp32": 1.0, "int8": pytest.approx(accuracy)}
 
 
 def test_speed_is_the_median_over_alternating_rounds(files, images, monkeypatch):

@@ -96,7 +96,7 @@ def test_equal_predictions_are_counted(gap, same, monkeypatch):
     """fp16 may swap two emotions within the tolerance; the card has the number of equal predictions."""
     torch_probs = np.array([[0.5 + gap / 2, 0.5 - gap / 2]] * 3)
     monkeypatch.setattr(parity, "_torch_outputs", lambda *_: {"probabilities": torch_probs})
-    monkeypatch.setattr(parity, "_onnx_outputs", lambda *_: {"probabilities": torch_probs[:, ::-1]})
+    monkeypatch.setattr(parity, "onnx_outputs", lambda *_: {"probabilities": torch_probs[:, ::-1]})
     images = np.zeros((3, 8, 8, 1), np.uint8)
     assert check_parity("x", None, images, 1.0, "fp16")["same_answer"] == same
 
@@ -104,7 +104,7 @@ def test_equal_predictions_are_counted(gap, same, monkeypatch):
 def test_fp32_may_not_change_a_prediction(monkeypatch):
     torch_probs = np.array([[0.5 + 3e-6, 0.5 - 3e-6]])
     monkeypatch.setattr(parity, "_torch_outputs", lambda *_: {"probabilities": torch_probs})
-    monkeypatch.setattr(parity, "_onnx_outputs", lambda *_: {"probabilities": torch_probs[:, ::-1]})
+    monkeypatch.setattr(parity, "onnx_outputs", lambda *_: {"probabilities": torch_probs[:, ::-1]})
     with pytest.raises(FerError, match="0 predictions are the same"):
         check_parity(Path("model.onnx"), None, np.zeros((1, 8, 8, 1), np.uint8), 1.0)
 

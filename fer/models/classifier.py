@@ -156,6 +156,7 @@ class EmotionClassifier(nn.Module):
         self.attention = nn.Identity() if attention is None else attention
         self.pool = GlobalAveragePool(backbone.num_features) if pool is None else pool
         self.dropout = nn.Dropout(dropout)
+        self.num_classes = num_classes
         self.head = nn.Linear(self.pool.num_features, num_classes)
 
     def no_weight_decay(self) -> set[str]:

@@ -48,9 +48,6 @@ class SeedEpoch(Callback):
     """Seed the global random generator (dropout, mixing) at each epoch from seed, epoch and process rank.
 
     A resumed run therefore draws the same numbers as an uninterrupted one.
-
-    Args:
-        seed: Seed of the run.
     """
 
     def __init__(self, seed: int) -> None:
@@ -187,17 +184,10 @@ class ExponentialAverage(WeightAveraging):
 
     def __init__(self, decay: float) -> None:
         super().__init__()
-        self.decay, self._steps = decay, 0
+        self.decay = decay
         self._exact: list[Tensor] = []
         # (average, current value); collected once, because walking over the modules at each step is slower
         self._pairs: list[tuple[Tensor, Tensor]] = []
-
-    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Return whether to update the average; True after each step, which is counted on the CPU."""
-        if step_idx is None:
-            return False
-        self._steps = step_idx + 1
-        return True
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Move the average to the model's device, which is set after the average was created.
@@ -230,23 +220,24 @@ class ExponentialAverage(WeightAveraging):
 
         `AveragedModel.update_parameters` is not used: it copies its step count to the device and waits.
         """
-        if trainer.global_step > self._latest_update_step and self.should_update(trainer.global_step - 1):
+        if trainer.global_step > self._latest_update_step:
             self._latest_update_step = trainer.global_step
             assert self._average_model is not None
-            self.update_average(self._pairs)
+            self.update_average(self._pairs, trainer.global_step)
             self._average_model.n_averaged += 1
 
     @torch.no_grad()
-    def update_average(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
+    def update_average(self, pairs: Sequence[tuple[Tensor, Tensor]], steps: int) -> None:
         """Move averages towards current values in place; integer tensors (counters) are copied.
 
         Args:
             pairs: (average, current value) for each parameter and buffer.
+            steps: Optimizer steps so far, 1 or more.
         """
         floats = [pair for pair in pairs if pair[0].is_floating_point()]
         integers = [pair for pair in pairs if not pair[0].is_floating_point()]
         # bias-corrected weight of the current values; 1 at the first step
-        weight = (1 - self.decay) / (1 - self.decay**self._steps)
+        weight = (1 - self.decay) / (1 - self.decay**steps)
         torch._foreach_lerp_([a for a, _ in floats], [value.to(a.dtype) for a, value in floats], weight)
         if integers:
             torch._foreach_copy_([average for average, _ in integers], [value for _, value in integers])

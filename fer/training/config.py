@@ -6,15 +6,10 @@ mistyped option is reported at once.
 """
 
 from collections.abc import Mapping
+from operator import not_
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from fer.core.config import Choice, Config, Count, NotNegative, Number, Positive
 from fer.core.errors import FerError
@@ -96,16 +91,9 @@ class WandbConfig(Config):
     group: str | None = None
     tags: list[str] = Field(default_factory=list)
     log_model: bool = True
-    id: str | None = None
-    name: str | None = None
-    config: dict[str, Any] = Field(default_factory=dict)
-
-    @model_serializer(mode="wrap")
-    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what only trials of a sweep set."""
-        return {
-            key: value for key, value in dump(self).items() if value or key not in ("id", "name", "config")
-        }
+    id: Annotated[str | None, Field(exclude_if=not_)] = None
+    name: Annotated[str | None, Field(exclude_if=not_)] = None
+    config: dict[str, Any] = Field(default_factory=dict, exclude_if=not_)
 
 
 class LoggerConfig(Config):

@@ -21,7 +21,7 @@ from fer.models.factory import build_model
 from fer.training.config import RunConfig
 from fer.training.loss_factory import build_loss
 from fer.training.metrics import build_metrics, scalar_metrics
-from fer.training.optim import SAM, build_optimizer, build_scheduler
+from fer.training.optim import build_optimizer, build_scheduler
 from fer.training.recipe import (
     ImbalanceConfig,
     LossConfig,
@@ -156,15 +156,10 @@ class EmotionModule(pl.LightningModule):
         """Return loss and logits of a batch, and add them to the epoch sums."""
         logits = self(image)
         loss = (self.loss if stage == "train" else F.cross_entropy)(logits, target)
-        if not self._is_sam_second_pass():
+        # The second pass of SAM over a batch is not counted again.
+        if not any(getattr(optimizer, "second_pass", False) for optimizer in self.trainer.optimizers):
             self._accumulate(logits.detach(), target, loss.detach(), stage)
         return loss, logits
-
-    def _is_sam_second_pass(self) -> bool:
-        """Return whether this is the second pass of SAM over a batch, which is not counted again."""
-        return any(
-            isinstance(optimizer, SAM) and optimizer.second_pass for optimizer in self.trainer.optimizers
-        )
 
     def _accumulate(self, logits: Tensor, target: Tensor, loss: Tensor, stage: str) -> None:
         """Add a batch to the epoch sums; the label of a distribution is its most probable class.

@@ -90,12 +90,7 @@ def check_additions(overrides: Sequence[str]) -> None:
 
 
 def explain_hydra_error(error: HydraError, overrides: Sequence[str]) -> FerError:
-    """Return a one-line error for what Hydra rejects, with the most similar known option.
-
-    Args:
-        error: Raised by Hydra or OmegaConf.
-        overrides: The overrides of the command line.
-    """
+    """Return a one-line error for what Hydra rejects, with the most similar known option."""
     text = str(error)
     if isinstance(error, ValueError):
         # a key below a list, or command-line flags that exclude each other

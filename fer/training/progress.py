@@ -39,13 +39,10 @@ class TrainMetricsLogger(Callback):
     Validation time is excluded from images/s.
     """
 
+    # Key of the state in checkpoints; never changed, so that older checkpoints load.
+    state_key = "Pace"
     _earlier_seconds = 0.0
     _fit_start = 0.0
-
-    @property
-    def state_key(self) -> str:
-        """Return the key of the state in checkpoints; never changed, so that older checkpoints load."""
-        return "Pace"
 
     def state_dict(self) -> dict[str, float]:
         """Return the seconds of fit so far, for a checkpoint."""
@@ -63,8 +60,7 @@ class TrainMetricsLogger(Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Start the timer of the epoch."""
-        self._images, self._seconds = 0, 0.0
-        self._resume(pl_module)
+        self._images, self._seconds, self._start = 0, 0.0, _now(pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Mapping[str, Tensor], batch_idx: int
@@ -78,7 +74,7 @@ class TrainMetricsLogger(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Resume the timer of the epoch."""
-        self._resume(pl_module)
+        self._start = _now(pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Log the metrics."""
@@ -94,9 +90,6 @@ class TrainMetricsLogger(Callback):
     def _fit_seconds(self) -> float:
         return self._earlier_seconds + time.perf_counter() - self._fit_start
 
-    def _resume(self, pl_module: Any) -> None:
-        self._start = _now(pl_module)
-
     def _pause(self, pl_module: Any) -> None:
         if self._start is not None:
             self._seconds += _now(pl_module) - self._start
@@ -111,11 +104,7 @@ def _now(pl_module: Any) -> float:
 
 
 class EpochPrinter(Callback):
-    """Print a line per epoch; used instead of a progress bar when the output is not a terminal.
-
-    Args:
-        monitor: Metric printed after the losses.
-    """
+    """Print losses, monitor and speed of each epoch; used instead of a progress bar without a terminal."""
 
     def __init__(self, monitor: str) -> None:
         self.names = ("train/loss", "val/loss", monitor, "perf/images_per_second")
@@ -173,13 +162,7 @@ class DurationEstimate(Callback):
                 bar.print(line) if bar else print(line, flush=True)
 
     def _format_line(self, trainer: pl.Trainer, seconds: float, images: int) -> str | None:
-        """Return the line to print; None for a short run.
-
-        Args:
-            trainer: Trainer of the run.
-            seconds: Time per batch.
-            images: Images per batch and process.
-        """
+        """Return the line to print, from the time per batch and its images; None for a short run."""
         epoch = seconds * trainer.num_training_batches
         epochs = (trainer.max_epochs or 0) - trainer.current_epoch
         if not self.min_duration <= epoch * max(1, epochs) < math.inf:
@@ -239,14 +222,7 @@ def save_plots(folder: Path, recorder: RunRecorder, labels: LabelSpace) -> None:
 
 
 def print_summary(folder: Path, recorder: RunRecorder, labels: LabelSpace, seconds: float) -> None:
-    """Print the metrics of the best epoch and the run folder.
-
-    Args:
-        folder: The run folder.
-        recorder: Recorder of the run's metrics.
-        labels: Label space of the model.
-        seconds: Duration of the fit.
-    """
+    """Print the metrics of the best epoch, the duration of the fit and the run folder."""
     console = Console(highlight=False, soft_wrap=True)
     if recorder.best is not None and recorder.best_confusion is not None:
         _print_scores(console, recorder.best, recorder.best_confusion)

@@ -60,7 +60,11 @@ def load_initial_weights(
             would be frozen.
     """
     if settings.init_from is None:
-        _check_freezing(settings)
+        if settings.freeze_epochs and not settings.pretrained:
+            raise FerError(
+                f"model.freeze_epochs={settings.freeze_epochs}: expected a backbone with trained weights, "
+                f"got random weights. Set {_KEY}=… or model.pretrained=true, or model.freeze_epochs=0."
+            )
         return None
     path = _find_weights(str(settings.init_from))
     if path.suffix != ".ckpt":
@@ -68,7 +72,11 @@ def load_initial_weights(
     trained = load_checkpoint(path)
     record = {"path": str(path), "epoch": trained.epoch, "manifest": trained.manifest}
     record |= {"data": trained.dataset_names, "init_from": trained.init_from}
-    messages = [_describe(path, trained), *_load_parts(model, trained, settings, labels, path)]
+    shape = f"{trained.network.name}, {trained.network.image_size} px, {trained.labels.name}"
+    messages = [
+        f"{_KEY}: {path} (epoch {trained.epoch}, {shape})",
+        *_load_parts(model, trained, settings, labels, path),
+    ]
     messages += [f"WARNING: {_KEY}: {leak}" for leak in find_leaks(record, manifest)]
     return InitialWeights(record, messages)
 
@@ -116,15 +124,6 @@ def _same_images(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return any(one.get(key) is not None and one.get(key) == other.get(key) for key in keys)
 
 
-def _check_freezing(settings: ModelConfig) -> None:
-    epochs = settings.freeze_epochs
-    if epochs and not settings.pretrained:
-        raise FerError(
-            f"model.freeze_epochs={epochs}: expected a backbone with trained weights, got random weights. "
-            f"Set {_KEY}=… or model.pretrained=true, or model.freeze_epochs=0."
-        )
-
-
 def _find_weights(source: str) -> Path:
     path = expand_user(source).resolve()
     if path.is_file():
@@ -149,12 +148,6 @@ def _load_timm_weights(model: EmotionClassifier, name: str, path: Path) -> Initi
     model.preprocess.set_statistics(config["mean"], config["std"])
     record = {"path": str(path), "epoch": None, "manifest": None, "data": [TIMM_WEIGHTS], "init_from": None}
     return InitialWeights(record, [f"{_KEY}: {path}, timm weights; the head is newly initialised"])
-
-
-def _describe(path: Path, trained: Checkpoint) -> str:
-    model = trained.network
-    shape = f"{model.name}, {model.image_size} px, {trained.labels.name}"
-    return f"{_KEY}: {path} (epoch {trained.epoch}, {shape})"
 
 
 def _load_parts(

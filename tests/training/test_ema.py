@@ -29,16 +29,13 @@ def test_average_is_the_weighted_mean_of_all_steps(decay):
             net.weight.normal_(generator=torch.Generator().manual_seed(step))
         # increments num_batches_tracked
         net(torch.randn(4, 3))
-        assert callback.should_update(step_idx=step)
-        callback.update_average(
-            list(zip(average.state_dict().values(), net.state_dict().values(), strict=True))
-        )
+        pairs = list(zip(average.state_dict().values(), net.state_dict().values(), strict=True))
+        callback.update_average(pairs, step + 1)
         snapshots.append(net.weight.detach().double().clone())
     decays = torch.tensor([decay ** (19 - step) for step in range(20)], dtype=torch.float64)
     expected = (torch.stack(snapshots) * decays[:, None]).sum(0) / decays.sum()
     torch.testing.assert_close(average.weight.double(), expected, rtol=1e-5, atol=1e-6)
     assert average.num_batches_tracked == 20
-    assert not callback.should_update(epoch_idx=0)
 
 
 class WeightRecorder(Callback):

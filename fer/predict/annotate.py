@@ -47,10 +47,8 @@ class _Layout:
     def place(self, tile: np.ndarray, face: np.ndarray, beside: bool = False) -> np.ndarray:
         """Return a box for a label, see `place_label`; it is not added to ``labels``."""
         height, width = tile.shape[:2]
-        shape, reach = (
-            (self.canvas.shape[1], self.canvas.shape[0]),
-            _MAX_LABEL_DISTANCE * self.font_height(face),
-        )
+        shape = self.canvas.shape[1], self.canvas.shape[0]
+        reach = _MAX_LABEL_DISTANCE * self.font_height(face)
         return place_label((width, height), face, self.labels, self.faces, shape, reach, beside)
 
     def paste(self, tile: np.ndarray, box: np.ndarray) -> None:
@@ -98,8 +96,8 @@ def draw(
         if points and prediction.face.points is not None:
             _draw_points(layout.canvas, prediction.face.points, face)
     _draw_labels(layout, predictions, names or [""] * len(predictions))
-    for prediction, face in zip(predictions, layout.faces, strict=True):
-        if bars:
+    if bars:
+        for prediction, face in zip(predictions, layout.faces, strict=True):
             _draw_bars(layout, prediction, face)
     return layout.canvas
 
@@ -262,11 +260,5 @@ def bars_tile(probabilities: Mapping[str, float], height: int) -> np.ndarray:
         pen.text((margin, middle), name, DARK_TEXT, _font(height), anchor="lm")
         pen.rectangle((names, top + line // 5, names + bar, top + line - line // 5), WHITE)
         pen.rectangle((names, top + line // 5, right, top + line - line // 5), emotion_rgb(name))
-        pen.text(
-            (size[0] - margin, middle),
-            percent(probability, 0),
-            DARK_TEXT,
-            _font(height),
-            anchor="rm",
-        )
+        pen.text((size[0] - margin, middle), percent(probability, 0), DARK_TEXT, _font(height), anchor="rm")
     return np.asarray(image)

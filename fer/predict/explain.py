@@ -8,19 +8,17 @@ import numpy as np
 
 from fer.bundle.runtime import OnnxClassifier
 
-# Faces in, probabilities out.
-Classifier = Callable[[np.ndarray], np.ndarray]
 # Fraction of the face that is hidden to check the map.
-HIDDEN_FRACTION = 0.1
+_HIDDEN_FRACTION = 0.1
 # Standard deviation of the smoothing, as a fraction of the side.
 _SMOOTHING = 1 / 24
 # Positions of the occluding square per side of the face.
 # On 96 faces of FER2013's PublicTest, blurring the most salient tenth lowered the confidence of the package's
 # model by 44 points, the middle tenth by 12, a random tenth by 6. RISE (Petsiuk et al. 2018) reached 44 with
 # 225 random masks and 46 with 400; squares with soft edges reached 36, 225 of them 44.
-CELLS = 12
+_CELLS = 12
 # Side of the hidden square, as a fraction of the face's side.
-WINDOW = 0.25
+_WINDOW = 0.25
 # Standard deviation of the blur, as a fraction of the side: large enough to remove every facial feature.
 _BLUR = 1 / 8
 
@@ -71,12 +69,10 @@ def _normalize(saliency: np.ndarray) -> np.ndarray:
     return positive / largest if largest > 0 else positive
 
 
-def occlusion_map(
-    classifier: Classifier, face: np.ndarray, label: int, cells: int = CELLS, window: float = WINDOW
-) -> np.ndarray:
+def occlusion_map(classifier: Callable[[np.ndarray], np.ndarray], face: np.ndarray, label: int) -> np.ndarray:
     """Return how much a prediction depends on each pixel of a face (occlusion sensitivity).
 
-    A square of the face is blurred at ``cells`` x ``cells`` positions in turn, all in one call of the model
+    A square of the face is blurred at 12 x 12 positions in turn, all in one call of the model
     (Zeiler & Fergus 2014, https://arxiv.org/abs/1311.2901). It is blurred rather than gray, because a gray
     square would add a shape to the image (Fong & Vedaldi 2017, https://arxiv.org/abs/1704.03296). The value
     of a pixel is the mean decrease of the label's log-odds over the squares that hide it. The map is
@@ -86,13 +82,11 @@ def occlusion_map(
         classifier: A `fer.bundle.runtime.OnnxClassifier`, or a function with the same signature.
         face: uint8 ``(S, S, 3)``, RGB, cropped as the model needs it.
         label: Class index of the emotion to explain.
-        cells: Positions per side.
-        window: Side of the square, as a fraction of the face's side.
 
     Returns:
         float32 ``(S, S)``; positive where hiding lowers the probability, negative where it raises it.
     """
-    masks = _windows(face.shape[0], cells, window)
+    masks = _windows(face.shape[0])
     occluded = np.where(masks[..., None], blurred(face), face)
     odds = _log_odds(classifier(np.concatenate([face[None], occluded]))[:, label])
     decrease = (odds[0] - odds[1:]).astype(np.float32)
@@ -100,17 +94,9 @@ def occlusion_map(
     return np.tensordot(decrease, masks.astype(np.float32), 1) / counts
 
 
-def hide_most_salient(
-    face: np.ndarray, saliency: np.ndarray, fraction: float = HIDDEN_FRACTION
-) -> np.ndarray:
-    """Return a copy of a face with its most salient pixels blurred.
-
-    Args:
-        face: uint8 ``(S, S, 3)``.
-        saliency: float ``(S, S)``.
-        fraction: Fraction of the pixels to blur, 0 to 1.
-    """
-    threshold = np.quantile(saliency, 1 - fraction)
+def hide_most_salient(face: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """Return a copy of a face, uint8 ``(S, S, 3)``, with its most salient tenth blurred."""
+    threshold = np.quantile(saliency, 1 - _HIDDEN_FRACTION)
     return np.where((saliency > threshold)[..., None], blurred(face), face)
 
 
@@ -119,11 +105,11 @@ def blurred(face: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(face, (0, 0), _BLUR * len(face), borderType=cv2.BORDER_REPLICATE)
 
 
-def _windows(side: int, cells: int, window: float) -> np.ndarray:
-    """Return the masks of the squares at all positions, bool ``(cells * cells, side, side)``."""
-    centres = (np.arange(cells) + 0.5) * side / cells
-    near = np.abs(np.arange(side) + 0.5 - centres[:, None]) <= max(window * side / 2, 0.5 * side / cells)
-    return (near[:, None, :, None] & near[None, :, None, :]).reshape(cells * cells, side, side)
+def _windows(side: int) -> np.ndarray:
+    """Return the masks of the squares at all positions, bool ``(144, side, side)``."""
+    centres = (np.arange(_CELLS) + 0.5) * side / _CELLS
+    near = np.abs(np.arange(side) + 0.5 - centres[:, None]) <= _WINDOW * side / 2
+    return (near[:, None, :, None] & near[None, :, None, :]).reshape(-1, side, side)
 
 
 def _log_odds(probs: np.ndarray) -> np.ndarray:

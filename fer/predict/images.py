@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import cv2
 import numpy as np
@@ -81,35 +81,19 @@ def predict_images(
     """
     tally = Tally()
     with ExitStack() as stack:
-        sinks = [tally.add, *_outputs(stack, files, predictor, tally, output, copies, show_all)]
+        # First, because it raises if a copy would overwrite an image: the JSONL file is then still intact.
+        sinks = [copy_writer(files, copies, show_all)] if copies else []
+        if output:
+            check_not_overwriting(files, [output], "the JSONL output")
+            sinks.insert(0, _json_sink(stack, output, predictor))
+        print(header_line(predictor), flush=True)
+        # The stack calls back in reverse order: the progress line is cleared before the summary is printed.
+        stack.callback(_print_summary, tally, len(files))
+        sinks = [tally.add, *sinks, _terminal_sink(stack, files, predictor, show_all)]
         for path, result in zip(files, predictor.iter_results(files), strict=True):
             for sink in sinks:
                 sink(path, result)
     return tally.status(strict)
-
-
-def _outputs(
-    stack: ExitStack,
-    files: Mapping[Path, Path],
-    predictor: Predictor,
-    tally: Tally,
-    output: Path | None,
-    copies: Path | None,
-    show_all: bool,
-) -> list[Sink]:
-    """Return the sinks for the requested outputs; the stack closes them."""
-    sinks: list[Sink] = []
-    # First, because it raises if a copy would overwrite an image: the JSONL file is not yet truncated then.
-    if copies:
-        sinks.append(copy_writer(files, copies, show_all))
-    if output:
-        check_not_overwriting(files, [output], "the JSONL output")
-        sinks.insert(0, _json_sink(stack, output, predictor))
-    print(header_line(predictor), flush=True)
-    # The stack calls back in reverse order: the progress line is cleared before the summary is printed.
-    stack.callback(_print_summary, tally, len(files))
-    sinks.append(_terminal_sink(stack, files, predictor, show_all))
-    return sinks
 
 
 def _json_sink(stack: ExitStack, path: Path, predictor: Predictor) -> Sink:
@@ -124,13 +108,10 @@ def _json_sink(stack: ExitStack, path: Path, predictor: Predictor) -> Sink:
     except OSError as error:
         raise FerError(f"{path}: cannot be written ({error.strerror}). Choose another path.") from error
     stack.callback(_close, file)
-    common_fields = {"model": model_name(predictor.card), "detector": predictor.detector.name}
 
     def write(image: Path, result: ImageResult) -> None:
-        faces = [prediction.to_dict() for prediction in result.predictions]
-        content = {"error": str(result.error)} if result.error else {"size": result.size, "faces": faces}
         try:
-            file.write(json.dumps({"file": str(image), **content, **common_fields}) + "\n")
+            file.write(json.dumps(json_entry(str(image), result, predictor)) + "\n")
             file.flush()
         except OSError as error:
             raise FerError(
@@ -138,6 +119,14 @@ def _json_sink(stack: ExitStack, path: Path, predictor: Predictor) -> Sink:
             ) from error
 
     return write
+
+
+def json_entry(name: str, result: ImageResult, predictor: Predictor) -> dict[str, Any]:
+    """Return the JSON values for an image: its predictions or its error, and the model and detector."""
+    faces = [prediction.to_dict() for prediction in result.predictions]
+    content = {"error": str(result.error)} if result.error else {"size": result.size, "faces": faces}
+    model, detector = model_name(predictor.card), predictor.detector.name
+    return {"file": name, **content, "model": model, "detector": detector}
 
 
 def _close(file: TextIO) -> None:
@@ -229,13 +218,7 @@ def bar(fraction: float) -> str:
 
 
 def copy_writer(files: Mapping[Path, Path], folder: Path, bars: bool) -> Sink:
-    """Return a sink that writes an annotated copy of each readable image.
-
-    Args:
-        files: Images, as for `copy_paths`.
-        folder: Output folder or file, as for `copy_paths`.
-        bars: Draw the probability of every emotion.
-    """
+    """Return a sink that writes an annotated copy of each readable image to its path by `copy_paths`."""
     targets = copy_paths(files, folder)
 
     def write(image: Path, result: ImageResult) -> None:
@@ -261,27 +244,17 @@ def copy_paths(files: Mapping[Path, Path], folder: Path) -> dict[Path, Path]:
             f"{folder}: expected a file name ending in {', '.join(_WRITABLE_SUFFIXES)}, got {folder.suffix}. "
             "Choose another format."
         )
-    if is_file_name:
-        targets = dict.fromkeys(files, folder)
-    else:
-        targets, used = {}, set[Path]()
-        for image, relative in files.items():
-            targets[image] = _unique(folder / relative, used)
+    used: set[Path] = set()
+    targets = {
+        image: folder if is_file_name else _unique(folder / relative, used)
+        for image, relative in files.items()
+    }
     check_not_overwriting(files, targets.values(), "an annotated copy")
     return targets
 
 
 def check_not_overwriting(images: Iterable[Path], targets: Iterable[Path], content: str) -> None:
-    """Check that no output file is one of the input images.
-
-    Args:
-        images: The input images.
-        targets: Files that will be written.
-        content: What will be written, for the message.
-
-    Raises:
-        FerError: An output file is one of the input images.
-    """
+    """Raise FerError if an output file, with this content, is one of the input images."""
     inputs = {_identity(image) for image in images} - {None}
     for target in targets:
         if _identity(target) in inputs:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -70,8 +70,20 @@ def predict_sources(
     if videos:
         # Several frames in parallel with one core each are faster than one frame on all cores.
         predictor = Predictor(model, detector, detector_model, threads=1)
-        num_faces = _predict_video(videos[0], predictor, output, annotate, show_all, smooth, threads)
-        return NO_FACE if strict and not num_faces else 0
+        # Imported late, because images do not need it.
+        from fer.predict.video.run import run_video
+
+        print(header_line(predictor), flush=True)
+        summary = run_video(
+            Path(videos[0]) if Path(videos[0]).is_file() else videos[0],
+            predictor,
+            annotate=annotate,
+            timeline=output,
+            smooth=smooth,
+            bars=show_all,
+            threads=threads or available_cores(),
+        )
+        return NO_FACE if strict and not summary.faces else 0
     copies = Path(annotate) if annotate else None
     files = list_images(sources, copies)
     predictor = Predictor(model, detector, detector_model, threads)
@@ -95,38 +107,8 @@ def _print_skipped(folder: Path) -> None:
         print(f"{folder}: skipped {kinds}. Save images as JPEG or PNG; give each video by its own path.")
 
 
-def _predict_video(
-    source: str,
-    predictor: Predictor,
-    output: str | None,
-    annotate: str | None,
-    show_all: bool,
-    smooth: float,
-    threads: int | None,
-) -> int:
-    """Predict on a video or webcam; return the number of faces."""
-    # Imported late, because images do not need it.
-    from fer.predict.video.run import run_video
-
-    print(header_line(predictor), flush=True)
-    summary = run_video(
-        Path(source) if Path(source).is_file() else source,
-        predictor,
-        annotate=annotate,
-        timeline=output,
-        smooth=smooth,
-        bars=show_all,
-        threads=threads or available_cores(),
-    )
-    return len(summary.faces)
-
-
 def _check_exists(source: str) -> None:
-    """Check that a source is a file, a folder or the number of a webcam.
-
-    Raises:
-        FerError: It is a web address, or there is no such path.
-    """
+    """Raise FerError unless a source is a file, a folder or the number of a webcam."""
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):
         raise FerError(f"{source}: expected a file, got a web address. Download it and give its path.")
     path = Path(source)
@@ -208,13 +190,17 @@ def list_image_files(folder: str | os.PathLike[str]) -> list[Path]:
     root = expand_user(folder)
     if not root.is_dir():
         raise FerError(f"{root}: expected a folder of images, but there is no such folder.")
-    files: list[Path] = []
-    for parent, folders, names in os.walk(root, onerror=_unreadable_folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(parent, name) for name in names if _has_image_suffix(name)]
+    files = sorted(path for path in _visible_files(root) if path.suffix.lower() in SUFFIXES)
     if not files:
         raise FerError(f"{root}: expected images ({' '.join(sorted(SUFFIXES))}), but there are none in it.")
-    return sorted(files)
+    return files
+
+
+def _visible_files(root: Path) -> Iterator[Path]:
+    """Yield the files in a folder and its subfolders, without hidden ones and linked folders."""
+    for parent, folders, names in os.walk(root, onerror=_unreadable_folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
 def count_other_files(folder: str | os.PathLike[str]) -> dict[str, int]:
@@ -222,10 +208,7 @@ def count_other_files(folder: str | os.PathLike[str]) -> dict[str, int]:
 
     Hidden files and sidecar files (``.json``, ``.txt``, …) are not counted.
     """
-    counts: Counter[str] = Counter()
-    for _, folders, names in os.walk(expand_user(folder)):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        counts.update(Path(name).suffix.lower() for name in names if not name.startswith("."))
+    counts = Counter(path.suffix.lower() for path in _visible_files(expand_user(folder)))
     ignored = SUFFIXES | _SIDECAR_SUFFIXES
     return {suffix: number for suffix, number in counts.most_common() if suffix not in ignored}
 
@@ -235,7 +218,3 @@ def _unreadable_folder(error: OSError) -> None:
         f"{error.filename}: this folder cannot be read ({error.strerror}). Make it readable, or give the "
         "other folders one by one."
     ) from error
-
-
-def _has_image_suffix(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES

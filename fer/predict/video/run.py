@@ -62,13 +62,7 @@ class Outputs:
                 raise FerError(f"{path.parent}: this folder cannot be created ({error.strerror}).") from error
 
     def open(self, stack: ExitStack, video: VideoFile | Webcam, emotions: Sequence[str]) -> list[Sink]:
-        """Return the sinks that receive the faces of each frame; the stack closes them.
-
-        Args:
-            stack: Closes the outputs; after an error, an unfinished video keeps its temporary name.
-            video: Source of the frames.
-            emotions: The model's emotions, in order.
-        """
+        """Return the sinks that receive the faces of each frame; the stack closes them."""
         sinks: list[Sink] = []
         if self.timeline:
             sinks.append(to_timelines(stack.enter_context(Timeline(self.timeline, emotions))))
@@ -119,7 +113,8 @@ def run_video(
         FerError: The source cannot be opened, or an output cannot be written.
         KeyboardInterrupt: Ctrl-C stopped a video; its outputs are closed.
     """
-    outputs = Outputs(_path(annotate), _path(timeline), points, bars, show)
+    video_path, timeline_path = (None if name is None else Path(name) for name in (annotate, timeline))
+    outputs = Outputs(video_path, timeline_path, points, bars, show)
     outputs.check(Path(source))
     video = open_source(source)
     summary = Summary(video.name)
@@ -127,7 +122,9 @@ def run_video(
         _process(video, predictor, smooth, outputs, summary, threads or predictor.threads)
     finally:
         if show and summary.frames:
-            _print_summary(summary)
+            print(summary)
+            if summary.warning:
+                print(f"warning: {summary.warning}", file=sys.stderr)
     return summary
 
 
@@ -140,14 +137,19 @@ def _process(
     threads: int,
 ) -> None:
     start = time.monotonic()
-    tracker = FaceTracker(smooth, predictor.card.abstain_below)
+    tracker, is_cut = FaceTracker(smooth, predictor.card.abstain_below), CutDetector()
     with ExitStack() as stack:
         frames = stack.enter_context(_prefetch(video))
         sinks = [summary.add, *outputs.open(stack, video, predictor.card.labels.names)]
         try:
             parallel = 1 if video.live else min(threads, _MAX_THREADS)
             with closing(_predictions(frames, predictor, parallel)) as predictions:
-                _track_and_send(predictions, tracker, sinks, detect_cuts=not video.live)
+                for frame, frame_predictions in predictions:
+                    # With a webcam a sudden change is not a cut, but e.g. a light that is switched on.
+                    cut = not video.live and is_cut(frame.image)
+                    faces = tracker.update(frame_predictions, frame.seconds, cut)
+                    for sink in sinks:
+                        sink(frame, faces)
         except KeyboardInterrupt:
             # Ctrl-C is the normal end of a webcam; a video is then incomplete.
             if not video.live:
@@ -169,22 +171,6 @@ def _prefetch(video: VideoFile | Webcam) -> Iterator[FramePrefetcher]:
             video.close()
 
 
-def _track_and_send(
-    predictions: Iterator[tuple[Frame, list[Prediction]]],
-    tracker: FaceTracker,
-    sinks: list[Sink],
-    detect_cuts: bool,
-) -> None:
-    """Track the faces of each frame, and pass frame and faces to the sinks."""
-    is_cut = CutDetector()
-    for frame, frame_predictions in predictions:
-        # With a webcam a sudden change is not a cut, but e.g. a light that is switched on.
-        cut = detect_cuts and is_cut(frame.image)
-        faces = tracker.update(frame_predictions, frame.seconds, cut)
-        for sink in sinks:
-            sink(frame, faces)
-
-
 def _predictions(
     frames: Iterable[Frame], predictor: Predictor, threads: int
 ) -> Generator[tuple[Frame, list[Prediction]]]:
@@ -199,23 +185,13 @@ def _predictions(
         yield from map_in_threads(predict, frames, threads, threads + 1)
 
 
-def _path(name: str | Path | None) -> Path | None:
-    return None if name is None else Path(name)
-
-
-def _print_summary(summary: Summary) -> None:
-    print(summary)
-    if summary.warning:
-        print(f"warning: {summary.warning}", file=sys.stderr)
-
-
 def to_video(write_image: Callable[[np.ndarray, float], None], points: bool, bars: bool) -> Sink:
-    """Return a sink that draws the predictions into each frame and writes it.
+    """Return a sink that draws the predictions into each frame, see `draw`, and writes it.
 
     Args:
         write_image: Adds an image, RGB, uint8 ``(H, W, 3)``, shown from a time in seconds on.
-        points: Also draw the five landmarks of each face.
-        bars: Also draw the probabilities beside each face.
+        points: Draw the landmarks.
+        bars: Draw the probabilities.
     """
 
     def write(frame: Frame, faces: TrackedFaces) -> None:

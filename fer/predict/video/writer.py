@@ -1,8 +1,8 @@
 """Write a video, which gets its final name only when it is complete."""
 
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ _CODEC = cv2.VideoWriter.fourcc(*"mp4v")
 _MIN_SIDE = 16
 
 
-class VideoFileWriter:
+class VideoFileWriter(AbstractContextManager["VideoFileWriter"]):
     """Writes images to a video at a constant frame rate, without sound.
 
     Images are repeated or skipped so that each is shown at its time, because cameras and phones record at a
@@ -121,15 +121,9 @@ class VideoFileWriter:
             self._writer.release()
         self._writer = None
 
-    def __enter__(self) -> "VideoFileWriter":
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Finish the video; after an error, close the partial video and print where it is."""
-        if error is None:
+        if error[1] is None:
             self.finish()
         elif self._writer is not None:
             self._close()

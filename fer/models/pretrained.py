@@ -87,7 +87,7 @@ def load_weights_file(model: nn.Module, path: str, in_channels: int, key: str = 
     Raises:
         FerError: No such file, not a state dict, or another architecture.
     """
-    state = read_state_dict(path, key)
+    state = _read_state_dict(path, key)
     incompatible: list[Any] = []
     handle = model.register_load_state_dict_post_hook(lambda _, keys: incompatible.append(keys))
     try:
@@ -112,16 +112,8 @@ def checkpoint_filter(model: nn.Module) -> Callable[..., dict[str, Tensor]] | No
     return getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
 
 
-def read_state_dict(path: str, key: str = "model.pretrained") -> dict[str, Tensor]:
-    """Return the state dict of a ``.safetensors`` or ``torch.save`` file, possibly nested in ``state_dict``.
-
-    Args:
-        path: The file.
-        key: Config key of the file, for messages.
-
-    Raises:
-        FerError: The file is missing or not a state dict.
-    """
+def _read_state_dict(path: str, key: str) -> dict[str, Tensor]:
+    """Return the state dict of a ``.safetensors`` or pickled file, possibly nested in ``state_dict``."""
     file = expand_user(path)
     if not file.is_file():
         path = str(file.absolute())

@@ -47,8 +47,9 @@ def build_timm_backbone(
     Raises:
         FerError: An unknown name or argument, an unsupported image size, or unavailable weights.
     """
-    check_name(name, pretrained is True)
-    check_kwargs(kwargs or {})
+    _check_name(name, pretrained is True)
+    for key in _RESERVED.keys() & (kwargs or {}).keys():
+        raise FerError(f"model.kwargs.{key}: this is set by {_RESERVED[key]}. Remove it from model.kwargs.")
     arguments = {**(kwargs or {}), "in_chans": in_channels}
     config = timm.get_pretrained_cfg(name)
     # Transformers: the patch grid is part of the architecture.
@@ -62,12 +63,8 @@ def build_timm_backbone(
     return backbone
 
 
-def check_name(name: str, pretrained: bool) -> None:
-    """Check that timm has a model, and its weights if they are requested.
-
-    Raises:
-        FerError: An unknown name, or no such weights; the message suggests what exists.
-    """
+def _check_name(name: str, pretrained: bool) -> None:
+    """Raise FerError, with what exists, unless timm has a model, and its weights if they are requested."""
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         names = ["baseline_cnn", "fast_cnn", *timm.list_models()]
@@ -81,16 +78,6 @@ def check_name(name: str, pretrained: bool) -> None:
         raise FerError(f"model.name: {architecture} has no weights {tag!r}. Available: {available}.")
     if pretrained and not timm.is_model_pretrained(name):
         raise FerError(f"model.pretrained: timm has no weights for {name}. Use model.pretrained=false.")
-
-
-def check_kwargs(kwargs: Mapping[str, Any]) -> None:
-    """Check that no argument in ``model.kwargs`` has its own config key.
-
-    Raises:
-        FerError: An argument has one; the message names the key.
-    """
-    for key in _RESERVED.keys() & kwargs.keys():
-        raise FerError(f"model.kwargs.{key}: this is set by {_RESERVED[key]}. Remove it from model.kwargs.")
 
 
 def _assemble_unpooled(

@@ -48,7 +48,9 @@ def create_or_open(
     """
     # Rejects a space that has no grid, so it is called before the study is created.
     points = grid(plan.space) if plan.sampler == "grid" else None
-    search: dict[str, Any] = {"objective": plan.objective, "space": _space_as_json(plan)}
+    domains = {name: domain for parameter in plan.space for name, domain in parameter.domains.items()}
+    space = {name: json.loads(json.dumps(vars(domain))) for name, domain in domains.items()}
+    search: dict[str, Any] = {"objective": plan.objective, "space": space}
     search |= {} if points is None else {"sampler": "grid"}
     # Opening may create tables, which all studies of a database share.
     with lock(plan.address, ""):
@@ -59,7 +61,11 @@ def create_or_open(
             _check_empty(plan)
             study_direction = StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE
             study_id = storage.create_new_study([study_direction], plan.name)
-            _write_attributes(storage, study_id, {"base": dict(base), "search": search, **commands})
+            attributes = {_FIRST_ATTRIBUTE: dict(base), "search": search, **commands}
+            # The random key marks a complete study.
+            for attribute, value in (attributes | {_LAST_ATTRIBUTE: secrets.token_hex(2)}).items():
+                if value is not None:
+                    storage.set_study_user_attr(study_id, attribute, value)
         sweep_study = SweepStudy(plan, storage)
         key = sweep_study.study.user_attrs.get(_LAST_ATTRIBUTE, "")
         if exists:
@@ -83,15 +89,6 @@ def _exists(storage: BaseStorage, name: str) -> bool:
                 return True
             storage.delete_study(study._study_id)
     return False
-
-
-def _write_attributes(storage: BaseStorage, study_id: int, attributes: Mapping[str, Any]) -> None:
-    """Write the attributes that define a study, including a new random key."""
-    first = {_FIRST_ATTRIBUTE: attributes[_FIRST_ATTRIBUTE]}
-    ordered = {**first, **attributes, _LAST_ATTRIBUTE: secrets.token_hex(2)}
-    for key, value in ordered.items():
-        if value is not None:
-            storage.set_study_user_attr(study_id, key, value)
 
 
 def _check_empty(plan: Plan) -> None:
@@ -188,9 +185,3 @@ def _exists_message(sweep_study: SweepStudy) -> str:
         f"{sweep_study.plan.folder}, with {counts.ended} of {counts.total} trials done. Set "
         "sweep.resume=true to resume it, or choose another sweep.name."
     )
-
-
-def _space_as_json(plan: Plan) -> dict[str, Any]:
-    """Return the space as JSON values: name in the study -> domain."""
-    domains = {name: domain for parameter in plan.space for name, domain in parameter.domains.items()}
-    return {name: json.loads(json.dumps(vars(domain))) for name, domain in domains.items()}

@@ -158,7 +158,7 @@ def _parse_parameter(key: str, entry: object, before: Mapping[str, object]) -> P
         return Parameter(key, {key: _parse_domain(entry, location)}, None, {})
     if not (branches := {choice: domain for choice, domain in entry.items() if choice != "given"}):
         raise FerError(f"{location}: expected {_EXAMPLES}, got {dict(entry)!r}.")
-    nearest = next((name for name in _prefixes(key) if name in before), None)
+    nearest = max((name for name in before if key.startswith(f"{name}.")), key=len, default=None)
     parent = entry.get("given", nearest)
     if parent not in before:
         raise FerError(
@@ -195,12 +195,6 @@ def _parse_conditional(
             domains[name] = domain
             names |= dict.fromkeys(listed, name)
     return Parameter(key, domains, parent, names, tuple(unlisted))
-
-
-def _prefixes(key: str) -> list[str]:
-    """Return the prefixes of a dotted key, the longest first."""
-    parts = key.split(".")
-    return [".".join(parts[:length]) for length in range(len(parts) - 1, 0, -1)]
 
 
 def _parse_domain(entry: object, location: str) -> Domain:

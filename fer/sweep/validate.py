@@ -188,11 +188,7 @@ def check_data(plan: Plan, compose: Composer) -> None:
     Raises:
         FerError: It cannot be read, or it lacks the emotion of the objective.
     """
-    if not _searches_data(plan.space):
+    keys = [parameter.key for parameter in plan.space if not parameter.key.endswith("batch_size")]
+    if not any(key.split(".")[0] in _DATA_GROUPS for key in keys):
         dataset = read_dataset(compose.run_config({"monitor": plan.objective}).data)
         check_monitor_emotion(plan.objective, dataset.labels)
-
-
-def _searches_data(space: Sequence[Parameter]) -> bool:
-    keys = [parameter.key for parameter in space if not parameter.key.endswith("batch_size")]
-    return any(key.split(".")[0] in _DATA_GROUPS for key in keys)

@@ -80,13 +80,7 @@ class DatasetCache:
 
 
 class TrialRun:
-    """The training of one trial in this process.
-
-    Args:
-        sweep_study: The sweep.
-        trial: The trial.
-        parameters: Its value for each key of the config.
-    """
+    """The training of one trial in this process; ``parameters`` has its value for each key of the config."""
 
     def __init__(self, sweep_study: SweepStudy, trial: Trial, parameters: Mapping[str, Value]) -> None:
         self.sweep_study, self.trial = sweep_study, trial

@@ -6,7 +6,8 @@ Both libraries and Lightning are imported only when they are used.
 import os
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,24 +34,17 @@ def open_loggers(
         folder: The run folder, where all local files are written.
         run_config: The config that W&B shows for the run.
     """
-    loggers: list[Logger] = []
-    failed = True
-    try:
+    loggers: list[Any] = []
+    with ExitStack() as stack:
         if config.tensorboard:
-            loggers.append(_open_tensorboard(folder))
+            from pytorch_lightning.loggers import TensorBoardLogger
+
+            loggers.append(TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False))
+            stack.callback(lambda: loggers[0].experiment.close())
         if config.wandb is not None:
             loggers.append(_open_wandb(config.wandb, folder, run_config))
+            stack.push(lambda error, *_: finish_wandb(loggers[-1].experiment, failed=error is not None))
         yield loggers
-        failed = False
-    finally:
-        for logger in loggers:
-            _close(logger, failed)
-
-
-def _open_tensorboard(folder: Path) -> "Logger":
-    from pytorch_lightning.loggers import TensorBoardLogger
-
-    return TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False)
 
 
 def _open_wandb(options: WandbConfig, folder: Path, run_config: Mapping[str, Any]) -> "Logger":
@@ -60,15 +54,6 @@ def _open_wandb(options: WandbConfig, folder: Path, run_config: Mapping[str, Any
     # Of several processes only the first has a W&B run; Lightning gives the others a dummy.
     run: Any = start_wandb(options, folder, run_config) if getattr(rank_zero_only, "rank", 0) == 0 else None
     return WandbLogger(save_dir=str(folder), project=options.project, experiment=run)
-
-
-def _close(logger: Any, failed: bool) -> None:
-    from pytorch_lightning.loggers import TensorBoardLogger
-
-    if isinstance(logger, TensorBoardLogger):
-        logger.experiment.close()
-    else:
-        finish_wandb(logger.experiment, failed)
 
 
 def log_status(loggers: list["Logger"], status: str) -> None:
@@ -91,29 +76,19 @@ def log_plots(loggers: list["Logger"], folder: Path, step: int) -> None:
         folder: The run folder, with its plots saved.
         step: Number of optimizer steps.
     """
-    from pytorch_lightning.loggers import TensorBoardLogger
-
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            _log_to_tensorboard(logger, folder, step)
-        elif (path := folder / "plots" / "learning_curves.png").exists():
-            _log_to_wandb(logger, path, step)
-
-
-def _log_to_tensorboard(logger: Any, folder: Path, step: int) -> None:
     import numpy as np
     from PIL import Image
+    from pytorch_lightning.loggers import TensorBoardLogger
 
-    for name in ("confusion_matrix", "learning_curves"):
-        if (path := folder / "plots" / f"{name}.png").exists():
-            pixels = np.asarray(Image.open(path).convert("RGB"))
-            logger.experiment.add_image(name, pixels, step, dataformats="HWC")
+    paths = [folder / "plots" / f"{name}.png" for name in ("confusion_matrix", "learning_curves")]
+    for logger, path in product(loggers, filter(Path.exists, paths)):
+        run: Any = logger.experiment  # type: ignore[attr-defined]
+        if isinstance(logger, TensorBoardLogger):
+            run.add_image(path.stem, np.asarray(Image.open(path).convert("RGB")), step, dataformats="HWC")
+        elif path.stem == "learning_curves":
+            import wandb
 
-
-def _log_to_wandb(logger: Any, path: Path, step: int) -> None:
-    import wandb
-
-    logger.experiment.log({"learning_curves": wandb.Image(str(path)), "trainer/global_step": step})
+            run.log({path.stem: wandb.Image(str(path)), "trainer/global_step": step})
 
 
 def start_wandb(options: WandbConfig, folder: Path, run_config: Mapping[str, Any]) -> "Run":
@@ -139,7 +114,8 @@ def start_wandb(options: WandbConfig, folder: Path, run_config: Mapping[str, Any
                 print(f"wandb    {run.url}", flush=True)
                 return run
         except Error as error:
-            print(f"W&B: login failed, logging offline. {_first_line(error)}", flush=True)
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            print(f"W&B: login failed, logging offline. {reason}", flush=True)
         mode = "offline"
     return _init_wandb(options, folder, run_config, mode)
 
@@ -177,7 +153,3 @@ def finish_wandb(run: Any, failed: bool) -> None:
         return
     if offline and not disabled:
         print(f"wandb    offline; upload with: {sync}", flush=True)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

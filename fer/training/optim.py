@@ -52,7 +52,10 @@ def build_optimizer(model: nn.Module, optimizer: Part) -> Optimizer:
         raise FerError(f"optimizer={config.name}: invalid options: {error}") from error
     if config.name == "muon":
         built = Muon(built.param_groups, **built.defaults)
-    return _scale_rates(built)
+    # timm's own schedules apply its ``lr_scale``, torch's do not.
+    for group in built.param_groups:
+        group["lr"] *= group.pop("lr_scale", 1.0)
+    return built
 
 
 def _check_known(key: str, name: str) -> None:
@@ -64,13 +67,6 @@ def _check_known(key: str, name: str) -> None:
             f"{key}: expected an optimizer that uses first derivatives only, got adahessian, which needs "
             "second derivatives. Choose another one."
         )
-
-
-def _scale_rates(optimizer: Optimizer) -> Optimizer:
-    """Multiply the rates by timm's ``lr_scale``, in place: timm's own schedules apply it, torch's do not."""
-    for group in optimizer.param_groups:
-        group["lr"] *= group.pop("lr_scale", 1.0)
-    return optimizer
 
 
 class SAM(Optimizer):

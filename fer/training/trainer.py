@@ -162,18 +162,12 @@ def check_compatibility(config: RunConfig, module: EmotionModule, datamodule: Em
     if config.optimizer.layer_decay is not None:
         # Raises FerError for a model without layers.
         module.model.group_matcher()
-    if config.trainer.limit_val_batches == 0:
-        _check_without_validation(config)
-
-
-def _check_without_validation(config: RunConfig) -> None:
-    """Raise FerError for an option that needs the validation metric, which is never computed."""
     needs_validation = {
         "early_stopping_patience": config.early_stopping_patience is not None,
         "scheduler=plateau": config.scheduler.name == "plateau",
     }
     for option, is_set in needs_validation.items():
-        if is_set:
+        if is_set and config.trainer.limit_val_batches == 0:
             raise FerError(
                 f"{option}: expected a validation of {config.monitor}, but trainer.limit_val_batches=0 "
                 "turns validation off. Remove one of the two options."

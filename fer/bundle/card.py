@@ -179,15 +179,18 @@ def read_card(path: Path) -> Card:
         _check_fields(content)
         crop = content["crop"]
         crop = CropRule(**crop | {"points": tuple((float(x), float(y)) for x, y in crop["points"])})
-        _check_crop(crop)
+        if len(crop.points) not in (0, 5) or not crop.box_scale > 0:
+            raise FerError(
+                f"crop: expected five points or none, and box_scale > 0, got {len(crop.points)} points and "
+                f"box_scale {crop.box_scale}. Export the model again."
+            )
         labels = from_dict(content["labels"])
-        _check_metrics(content["metrics"])
+        _check_metrics(content["metrics"], len(labels))
         if not isinstance(content["export"].get("quantisation"), dict | None):
             raise FerError("export.quantisation: expected an object or null. Export the model again.")
         members = content["training"].get("members", [])
         if not (isinstance(members, list) and all(isinstance(member, dict) for member in members)):
             raise FerError("training.members: expected a list of objects. Export the model again.")
-        _check_confusion(content["metrics"], len(labels))
         return Card(**content | {"labels": labels, "crop": crop})
     except (ValueError, TypeError, KeyError) as error:
         raise FerError(f"{path}: expected a model card, got invalid content: {error}") from error
@@ -211,16 +214,7 @@ def _check_fields(content: Any) -> None:
         raise FerError(f"name: expected {NAME_RULE}, got {content['name']!r}. Export the model again.")
 
 
-def _check_crop(crop: CropRule) -> None:
-    """Check that the crop rule has zero or five landmarks and a positive scale."""
-    if len(crop.points) not in (0, 5) or not crop.box_scale > 0:
-        raise FerError(
-            f"crop: expected five points or none, and box_scale > 0, got {len(crop.points)} points and "
-            f"box_scale {crop.box_scale}. Export the model again."
-        )
-
-
-def _check_metrics(metrics: dict[str, Any]) -> None:
+def _check_metrics(metrics: dict[str, Any], num_classes: int) -> None:
     """Check the metrics of each split: a card may have been edited by hand."""
     for role, part in metrics.items():
         if not isinstance(part, dict):
@@ -231,6 +225,11 @@ def _check_metrics(metrics: dict[str, Any]) -> None:
         if wrong:
             names = ", ".join(f"metrics.{role}.{name}" for name in wrong)
             raise FerError(f"missing or of the wrong type: {names}. Export the model again.")
+        if part.get("confusion") is not None and not _is_square(part["confusion"], num_classes):
+            raise FerError(
+                f"metrics.{role}.confusion: expected {num_classes} rows of {num_classes} counts of images. "
+                "Export the model again."
+            )
 
 
 def _is_estimate(entry: Any) -> bool:
@@ -242,22 +241,11 @@ def _is_estimate(entry: Any) -> bool:
     return bounds.count(None) != 1 and all(isinstance(value, int | float) for value in known)
 
 
-def _check_confusion(metrics: dict[str, Any], num_classes: int) -> None:
-    """Check that each confusion matrix has the shape ``(K, K)``; the matrix is optional."""
-    for role, part in metrics.items():
-        rows = part.get("confusion")
-        if rows is not None and not _is_square(rows, num_classes):
-            raise FerError(
-                f"metrics.{role}.confusion: expected {num_classes} rows of {num_classes} counts of images. "
-                "Export the model again."
-            )
-
-
 def _is_square(rows: Any, side: int) -> bool:
     """Return whether this is a ``side`` x ``side`` matrix of counts."""
-    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
-        return False
-    counts = [count for row in rows for count in row]
-    return [len(row) for row in rows] == [side] * side and all(
-        isinstance(count, int) and count >= 0 for count in counts
+    return (isinstance(rows, list) and len(rows) == side) and all(
+        isinstance(row, list)
+        and len(row) == side
+        and all(isinstance(count, int) and count >= 0 for count in row)
+        for row in rows
     )

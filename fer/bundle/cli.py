@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fer.bundle.card import Card, read_card, same_images, validation_metrics
 from fer.bundle.files import CARD
@@ -84,10 +83,9 @@ def _show(request: argparse.Namespace, registry: Registry) -> None:
 def _compare(request: argparse.Namespace, registry: Registry) -> None:
     if len(request.models) < 2:
         raise FerError(f"compare: expected two or more models, got only {request.models[0]}. Name another.")
-    cards: list[tuple[str, Card]] = [
-        (model, read_card(_folder(model, registry) / CARD)) for model in request.models
-    ]
-    rows, notes = compare_rows(cards)
+    rows, notes = compare_rows(
+        [(model, read_card(_folder(model, registry) / CARD)) for model in request.models]
+    )
     print_table(rows)
     for note in notes:
         print(note)
@@ -163,20 +161,16 @@ def _row(name: str, card: Card) -> tuple[str, ...]:
     """Return the cells of `_HEADER` for a model."""
     metrics = validation_metrics(card)
     images = f"{metrics['split']} {metrics['n']:,}" if metrics else "-"
-    accuracy = metrics.get("figures", {}).get("accuracy", {})
+    figures = metrics.get("figures", {})
+    accuracy = figures.get("accuracy", {})
     low, high = accuracy.get("low"), accuracy.get("high")
     interval = "-" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
-    size = f"{card.model['bytes'] / 1e6:.2f}"
-    architecture = str(card.model["architecture"])
+    values = [figures.get(key, {}).get("value") for key in ("accuracy", "macro_f1")]
+    percentages = ["-" if value is None else percent(value) for value in values]
     return (
-        name, architecture, str(card.image_size), card.precision, size, images, _percent(accuracy), interval,
-        _percent(metrics.get("figures", {}).get("macro_f1", {})),
+        name, str(card.model["architecture"]), str(card.image_size), card.precision,
+        f"{card.model['bytes'] / 1e6:.2f}", images, percentages[0], interval, percentages[1],
     )  # fmt: skip
-
-
-def _percent(estimate: Mapping[str, Any]) -> str:
-    value = estimate.get("value")
-    return "-" if value is None else percent(value)
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

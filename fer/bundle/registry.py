@@ -6,6 +6,7 @@ only; the others try the next number. An alias is a small JSON file, replaced at
 highest number and is not stored.
 """
 
+import itertools
 import json
 import re
 import shutil
@@ -50,20 +51,15 @@ class Registry:
         model = self.folder / bundle.card.name
         with _temporary_folder(model) as draft:
             shutil.copyfile(bundle.model_path, draft / MODEL)
-            version = self._next(bundle.card.name)
-            while True:
+            for version in itertools.count(self._next(bundle.card.name)):
                 write_card(draft, replace(bundle.card, version=version))
                 if _claim(draft, model / str(version)):
-                    return read_bundle(model / str(version))
-                version += 1
+                    break
+        return read_bundle(model / str(version))
 
     def _next(self, name: str) -> int:
         """Return the next version: above all versions, also above deleted ones that an alias still names."""
-        aliased = []
-        for file in (self.folder / name).glob("*.json"):
-            with suppress(FerError):
-                aliased.append(_read_alias(file))
-        return max([*self.versions(name), *aliased], default=0) + 1
+        return max([*self.versions(name), *self._stored_aliases(name).values()], default=0) + 1
 
     def names(self) -> list[str]:
         """Return the names of all models that have a version."""
@@ -78,7 +74,10 @@ class Registry:
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return the version of each alias of a model; damaged alias files are skipped."""
-        aliases = {LATEST: self.versions(name)[-1]}
+        return {LATEST: self.versions(name)[-1], **self._stored_aliases(name)}
+
+    def _stored_aliases(self, name: str) -> dict[str, int]:
+        aliases = {}
         for file in sorted((self.folder / name).glob("*.json")):
             with suppress(FerError):
                 aliases[file.stem] = _read_alias(file)
@@ -162,7 +161,11 @@ def find_bundle(model: str | Path | Bundle | None = None) -> Bundle:
     if isinstance(model, Bundle):
         return model
     if model is None:
-        return read_bundle(_default_model())
+        if not packaged_models():
+            raise FerError(
+                "No model comes with this installation. Name one: --model RUN/bundle (see fer-export)."
+            )
+        return read_bundle(ZOO / packaged_models()[0])
     try:
         if isinstance(model, str) and "/" not in model and not (Path(model) / CARD).is_file():
             return _find_by_name(model)
@@ -175,14 +178,6 @@ def find_bundle(model: str | Path | Bundle | None = None) -> Bundle:
 def packaged_models() -> list[str]:
     """Return the names of the models that come with the package."""
     return [card.parent.name for card in sorted(ZOO.glob(f"*/{CARD}"))]
-
-
-def _default_model() -> Path:
-    if not packaged_models():
-        raise FerError(
-            "No model comes with this installation. Name one: --model RUN/bundle (see fer-export)."
-        )
-    return ZOO / packaged_models()[0]
 
 
 def model_folder(name: str, registry: Registry) -> Path | None:

@@ -33,11 +33,7 @@ class EmotionScores:
     """Precision, recall and F1 of one emotion, each an estimate of the card, or empty if not measured.
 
     Attributes:
-        name: The emotion.
         n: Images with this label; None if the card has no confusion matrix.
-        precision: Fraction of the predictions of this emotion that are correct.
-        recall: Fraction of the images of this emotion that are predicted as such.
-        f1: Harmonic mean of precision and recall.
     """
 
     name: str

@@ -5,6 +5,7 @@ import re
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -51,11 +52,16 @@ def build_parser() -> argparse.ArgumentParser:
         default="localhost",
         help="network address to listen on (default: localhost, reachable from this computer only)",
     )
-    parser.add_argument("--port", type=_port, default=8501, help="port to listen on (default: 8501)")
+    parser.add_argument(
+        "--port",
+        type=partial(_int_in_range, minimum=1, maximum=65535),
+        default=8501,
+        help="port to listen on (default: 8501)",
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.add_argument(
         "--max-upload-mb",
-        type=_megabytes,
+        type=partial(_int_in_range, minimum=1, maximum=2000),
         default=MAX_UPLOAD_MB,
         metavar="MB",
         help=f"maximum size of an uploaded file in megabytes (default: {MAX_UPLOAD_MB})",
@@ -70,14 +76,6 @@ def build_parser() -> argparse.ArgumentParser:
         "turn:USER:PASSWORD@HOST:PORT; can be repeated",
     )
     return parser
-
-
-def _port(text: str) -> int:
-    return _int_in_range(text, 1, 65535)
-
-
-def _megabytes(text: str) -> int:
-    return _int_in_range(text, 1, 2000)
 
 
 def _ice_server(text: str) -> str:

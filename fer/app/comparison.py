@@ -1,12 +1,11 @@
 """Comparison of model versions: metrics, whether they are comparable, latency on this machine."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from statistics import median
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from fer.app.card_text import (
     training_data,
 )
 from fer.app.resources import Version, compute_slot, get_predictor
-from fer.bundle.card import Card, same_images, validation_metrics
+from fer.bundle.card import same_images, validation_metrics
 
 COLUMNS = (
     "Version", "Comparable", "Accuracy [95 %]", "Macro-F1 [95 %]", "ECE [95 %]", "Size", "ms per face",
@@ -61,41 +60,33 @@ def comparison_rows(selected: Sequence[Version], measured_ms: Sequence[float] = 
         selected: Versions; the others are compared with the first.
         measured_ms: Milliseconds per face of each version, if measured in the app; else those of the card.
     """
-    latencies = [f"{ms:.1f}, here" for ms in measured_ms] or [
-        _card_latency(version.card) for version in selected
+    place = "here" if measured_ms else "at export"
+    latencies = _latencies(selected, measured_ms)
+    return [
+        _row(selected[0], version, MISSING if ms is None else f"{ms:.1f}, {place}")
+        for version, ms in zip(selected, latencies, strict=True)
     ]
-    return [_row(selected[0], version, ms) for version, ms in zip(selected, latencies, strict=True)]
+
+
+def _latencies(selected: Sequence[Version], measured_ms: Sequence[float]) -> list[float | None]:
+    return [*measured_ms] or [export_latency_ms(version.card) for version in selected]
 
 
 def _row(first: Version, version: Version, latency: str) -> tuple[str, ...]:
     card, metrics = version.card, validation_metrics(version.card)
+    comparable = "yes" if same_images(first.card, card) else NOT_COMPARABLE
     return (
         version.title,
-        _comparability(first, version),
+        "reference" if version is first else comparable,
         format_estimate(estimate(metrics, "accuracy")),
         format_estimate(estimate(metrics, "macro_f1")),
         format_estimate(estimate(metrics, "ece_mass")),
         format_size(card),
         latency,
         training_data(card),
-        _split_size(metrics),
+        f"{metrics['split']}, n {metrics['n']:,}" if metrics else MISSING,
         export_date(card),
     )
-
-
-def _comparability(first: Version, version: Version) -> str:
-    if version is first:
-        return "reference"
-    return "yes" if same_images(first.card, version.card) else NOT_COMPARABLE
-
-
-def _split_size(metrics: Mapping[str, Any]) -> str:
-    return f"{metrics['split']}, n {metrics['n']:,}" if metrics else MISSING
-
-
-def _card_latency(card: Card) -> str:
-    ms = export_latency_ms(card)
-    return MISSING if ms is None else f"{ms:.1f}, at export"
 
 
 def comparison_notes(selected: Sequence[Version]) -> list[str]:
@@ -127,23 +118,15 @@ def accuracy_speed_points(
         selected: Versions. Those without accuracy or latency, or not comparable with the first, are skipped.
         measured_ms: Milliseconds per face of each version, if measured in the app; else those of the card.
     """
-    latencies: list[float | None] = [*measured_ms] or [
-        export_latency_ms(version.card) for version in selected
-    ]
     points = []
-    for version, ms in zip(selected, latencies, strict=True):
+    for version, ms in zip(selected, _latencies(selected, measured_ms), strict=True):
         accuracy = estimate(validation_metrics(version.card), "accuracy")
         if ms is not None and accuracy and same_images(selected[0].card, version.card):
-            low, high = accuracy.get("low"), accuracy.get("high")
-            points.append(
-                {
-                    "version": version.title,
-                    "ms": ms,
-                    "accuracy": 100 * accuracy["value"],
-                    "low": None if low is None else 100 * low,
-                    "high": None if high is None else 100 * high,
-                }
+            low, high = (
+                None if (bound := accuracy.get(name)) is None else 100 * bound for name in ("low", "high")
             )
+            value = 100 * accuracy["value"]
+            points.append({"version": version.title, "ms": ms, "accuracy": value, "low": low, "high": high})
     return points
 
 

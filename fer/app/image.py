@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,14 +21,8 @@ _MARGIN = 40
 _BACKGROUND = 226
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A synthetic image of the gallery.
-
-    Attributes:
-        title: The rendered expression, or the content of the image.
-        faces: Seed and position of each face, see `fer.data.synthetic.face_at`.
-    """
+class Sample(NamedTuple):
+    """A synthetic image: its expression or content, and each face's seed and position, see `face_at`."""
 
     title: str
     faces: tuple[tuple[int, int], ...]

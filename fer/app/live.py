@@ -4,8 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -15,7 +14,7 @@ import numpy as np
 from streamlit_webrtc import VideoProcessorBase
 
 from fer.app.history import History
-from fer.app.resources import BusyError
+from fer.app.resources import BusyError, Slot
 from fer.app.settings import MAX_FACES_PER_FRAME
 from fer.predict.annotate import draw
 from fer.predict.predictor import Prediction, Predictor
@@ -28,8 +27,6 @@ HISTORY_SECONDS, STEP_SECONDS = 30.0, 0.5
 _MAX_GAP_SECONDS = 2.0
 # The frame rate is averaged over this time.
 _RATE_SECONDS = 3.0
-# Returns a context manager within which a frame may be computed.
-Slot = Callable[[], AbstractContextManager[object]]
 # Requested from the browser. Larger frames do not improve detection at webcam distance, and take longer to
 # send.
 MEDIA_CONSTRAINTS: dict[str, Any] = {

@@ -1,10 +1,9 @@
 """Resources shared by all visitors of a process: detector, models, model versions, compute slots."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import streamlit as st
 
@@ -13,7 +12,6 @@ from fer.bundle.card import Card, model_name, read_card
 from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.registry import ZOO, Registry, find_bundle, packaged_models
 from fer.core.errors import FerError
-from fer.faces.base import Detector
 from fer.faces.detectors import choose_detector
 from fer.predict.predictor import Predictor, available_cores
 
@@ -23,6 +21,8 @@ _COMPUTE_SLOTS = threading.BoundedSemaphore(available_cores())
 _VIDEO_SLOTS = threading.BoundedSemaphore(available_cores())
 # Seconds that a camera frame waits for a compute slot.
 _FRAME_TIMEOUT = 0.2
+# Returns a context manager within which a frame may be computed.
+Slot = Callable[[], AbstractContextManager[object]]
 # Seconds between two attempts to get a video slot.
 _POLL_SECONDS = 0.5
 
@@ -46,11 +46,9 @@ class BusyError(Exception):
     """No compute slot is free; the camera frame is dropped."""
 
 
-@contextmanager
-def compute_slot() -> Iterator[None]:
-    """Wait for a compute slot: there are as many as CPU cores."""
-    with _COMPUTE_SLOTS:
-        yield
+def compute_slot() -> AbstractContextManager[object]:
+    """Return a context manager that waits for a compute slot: there are as many as CPU cores."""
+    return _COMPUTE_SLOTS
 
 
 @contextmanager
@@ -108,10 +106,12 @@ def list_versions() -> list[Version]:
     for name in registry.names():
         for number in reversed(registry.versions(name)):
             cards[f"{name}:{number}"] = registry.folder / name / str(number) / CARD
-    others = [
-        Version(reference, reference, card) for reference, card in _readable_cards(cards) if card != app_card
-    ]
-    return [Version(None, model_name(app_card), app_card), *others]
+    versions = [Version(None, model_name(app_card), app_card)]
+    for reference, path in cards.items():
+        with suppress(FerError):
+            if (card := read_card(path)) != app_card:
+                versions.append(Version(reference, reference, card))
+    return versions
 
 
 def open_bundle(model: str | None, current: Settings) -> Bundle:
@@ -129,12 +129,6 @@ def open_bundle(model: str | None, current: Settings) -> Bundle:
     return find_bundle(reference)
 
 
-def _readable_cards(paths: Mapping[str, Path]) -> Iterator[tuple[str, Card]]:
-    for reference, path in paths.items():
-        with suppress(FerError):
-            yield reference, read_card(path)
-
-
 @st.cache_resource(max_entries=_MAX_LOADED_MODELS, show_spinner=False)
 def _load(model: str | None, current: Settings) -> Predictor:
     # One thread per computation: visitors are served in parallel rather than one after another.
@@ -142,6 +136,4 @@ def _load(model: str | None, current: Settings) -> Predictor:
     return Predictor(open_bundle(model, current), detector, threads=1)
 
 
-@st.cache_resource(show_spinner=False)
-def _detector(name: str, model_file: str | None) -> Detector:
-    return choose_detector(name, model_file)
+_detector = st.cache_resource(show_spinner=False)(choose_detector)

@@ -42,7 +42,9 @@ def read_upload(name: str, content: bytes) -> np.ndarray:
     try:
         image = read_image(content)
     except FerError as error:
-        raise FerError(f"{display_name(name)}: {_without_source(error)}") from error
+        # Without the prefix that `read_image` has in place of a file name.
+        reason = re.sub(r"^these [\d,]+ bytes: ", "", str(error))
+        raise FerError(f"{display_name(name)}: {reason}") from error
     height, width = image.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise FerError(
@@ -64,11 +66,6 @@ def display_name(name: str) -> str:
 def escape_markdown(text: str) -> str:
     """Return a text that Markdown displays literally."""
     return re.sub(r"[\\`*_{}\[\]<>#|~$&]|:(?=[\w/])|^[+-](?=\s)", r"\\\g<0>", text)
-
-
-def _without_source(error: FerError) -> str:
-    """Return the message of `read_image` without the prefix that it has in place of a file name."""
-    return re.sub(r"^these [\d,]+ bytes: ", "", str(error))
 
 
 @contextmanager

@@ -9,13 +9,13 @@ from io import BytesIO
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
-from types import TracebackType
 
 import av
 import numpy as np
 from av.video.stream import VideoStream
 
 from fer.app.history import History
+from fer.app.resources import Slot
 from fer.app.settings import MAX_FACES_PER_FRAME, MAX_VIDEO_FRAMES, MAX_VIDEO_PIXELS, MAX_VIDEO_SECONDS
 from fer.app.uploads import display_name
 from fer.core.errors import FerError
@@ -31,8 +31,6 @@ _MAX_CHART_POINTS = 240
 _MIN_STEP_SECONDS = 0.1
 # Tolerance: a two-minute video may end slightly after the limit.
 _MAX_SECONDS = MAX_VIDEO_SECONDS + 1
-# Returns a context manager within which a frame may be computed.
-Slot = Callable[[], AbstractContextManager[object]]
 # Called with the numbers of frames done and expected.
 Progress = Callable[[int, int | None], None]
 # First bytes of a video. Other files are not opened: FFmpeg also reads playlists, which can make the server
@@ -83,7 +81,6 @@ class VideoJob:
         compute_slot: Returns a context manager within which one frame may be computed.
         progress: Called with the frames done and the frames expected, the latter None if unknown. An
             exception that it raises ends the job; temporary files are deleted.
-        smooth: Seconds over which the probabilities of a face are averaged.
         points: Draw the landmarks: eyes, nose and mouth corners.
         bars: Draw the probability of every emotion.
     """
@@ -91,7 +88,6 @@ class VideoJob:
     predictor: Predictor
     compute_slot: Slot
     progress: Progress
-    smooth: float = 0.5
     points: bool = False
     bars: bool = True
 
@@ -147,7 +143,7 @@ class VideoJob:
 
     def _process_frames(self, video: VideoFile, sinks: list[Sink]) -> bool:
         """Predict frame by frame; return False if the limit of length was reached before the end."""
-        tracker, is_cut = FaceTracker(self.smooth, self.predictor.card.abstain_below), CutDetector()
+        tracker, is_cut = FaceTracker(abstain_below=self.predictor.card.abstain_below), CutDetector()
         for frame in video:
             if frame.seconds > _MAX_SECONDS or frame.index >= MAX_VIDEO_FRAMES:
                 return False
@@ -190,11 +186,8 @@ def _longer_than_declared(path: Path) -> str:
 
 def _step_seconds(video: VideoFile) -> float:
     """Return the time between two points of the chart."""
-    seconds = (
-        MAX_VIDEO_SECONDS
-        if video.frame_count is None
-        else min(MAX_VIDEO_SECONDS, video.frame_count / video.fps)
-    )
+    declared = MAX_VIDEO_SECONDS if video.frame_count is None else video.frame_count / video.fps
+    seconds = min(MAX_VIDEO_SECONDS, declared)
     return max(_MIN_STEP_SECONDS, seconds / _MAX_CHART_POINTS)
 
 
@@ -234,7 +227,7 @@ def _frame_size(path: Path) -> tuple[int, int]:
     return sizes[0]
 
 
-class H264Writer:
+class H264Writer(AbstractContextManager["H264Writer"]):
     """Writes frames to an MP4 file (H.264, no audio), each with its own timestamp.
 
     Args:
@@ -286,14 +279,8 @@ class H264Writer:
         stream.time_base = stream.codec_context.time_base = Fraction(1, _TICKS_PER_SECOND)
         return stream
 
-    def __enter__(self) -> "H264Writer":
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Flush the encoder and close the file; after an error, close it without flushing."""
-        if error is None and self._stream is not None:
+        if error[1] is None and self._stream is not None:
             self._container.mux(self._stream.encode())
         self._container.close()

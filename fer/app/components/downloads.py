@@ -1,72 +1,56 @@
 """Downloads of the predictions on images, made in memory: CSV, JSON, and a ZIP file of annotated images."""
 
-import csv
 import io
 import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
 
 from fer.app.components.images import annotated_image, to_jpeg
 from fer.app.image import ImageAnalysis
-from fer.bundle.card import model_name
-from fer.predict.predictor import Prediction, Predictor
+from fer.predict.images import json_entry
+from fer.predict.predictor import ImageResult, Predictor
 
 Rows = list[dict[str, Any]]
 # A cell that starts with one of these would be run as a formula by spreadsheet programs.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
+def download_button(
+    label: str, content: Any, name: str, mime: str, width: Literal["content", "stretch"] = "content"
+) -> None:
+    """Show a download button; a click does not rerun the page."""
+    icon = ":material/download:"
+    st.download_button(label, content, name, mime, on_click="ignore", icon=icon, width=width)
+
+
 def result_rows(results: Sequence[ImageAnalysis]) -> Rows:
     """Return a row per face: file name, face number, prediction, probabilities, and box in pixels."""
     return [
-        {"picture": result.name, "face": number, **_prediction_cells(prediction)}
+        {"picture": result.name, "face": number, "emotion": values["label"]}
+        | {name: values[name] for name in ("confidence", "uncertain")}
+        | values["probabilities"]
+        | dict(zip(("left", "top", "width", "height"), values["box"], strict=True))
         for result in results
-        for number, prediction in enumerate(result.predictions, 1)
+        for number, values in enumerate((prediction.to_dict() for prediction in result.predictions), 1)
     ]
-
-
-def _prediction_cells(prediction: Prediction) -> dict[str, Any]:
-    fields = prediction.to_dict()
-    left, top, width, height = fields["box"]
-    return {
-        "emotion": fields["label"],
-        "confidence": fields["confidence"],
-        "uncertain": fields["uncertain"],
-        **fields["probabilities"],
-        "left": left,
-        "top": top,
-        "width": width,
-        "height": height,
-    }
 
 
 def to_csv(rows: Rows) -> str:
     """Return the rows as CSV. A file name that looks like a formula is prefixed with an apostrophe."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ["picture"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _without_formula(value) for key, value in row.items()} for row in rows)
-    return text.getvalue()
-
-
-def _without_formula(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
+    table = pd.DataFrame(rows)
+    table["picture"] = [f"'{name}" if name.startswith(_FORMULA_STARTS) else name for name in table["picture"]]
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def to_json(results: Sequence[ImageAnalysis], predictor: Predictor) -> str:
     """Return the predictions in the format of fer-predict, an entry per image."""
-    model = model_name(predictor.card)
     entries = [
-        {
-            "file": result.name,
-            "size": result.size,
-            "faces": [prediction.to_dict() for prediction in result.predictions],
-            "model": model,
-            "detector": predictor.detector.name,
-        }
-        for result in results
+        json_entry(result.name, ImageResult(result.size, result.predictions), predictor) for result in results
     ]
     return json.dumps(entries, indent=1, ensure_ascii=False)
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import streamlit as st
 
-from fer.app.image import ImageAnalysis
+from fer.app.image import SAMPLES, ImageAnalysis, render_thumbnail
 from fer.predict.annotate import draw
 
 
@@ -27,6 +27,12 @@ def annotated_image(analysis: ImageAnalysis, points: bool = False) -> np.ndarray
     predictions = analysis.display_predictions
     names = [f"#{number}" for number in range(1, len(predictions) + 1)] if len(predictions) > 1 else None
     return draw(analysis.display_image, predictions, points=points, names=names)
+
+
+def choose_sample(key: str, required: bool = False) -> int | None:
+    """Let the visitor choose one of `SAMPLES`, as `choose_by_thumbnail` does."""
+    titles = [sample.title for sample in SAMPLES]
+    return choose_by_thumbnail("Synthetic faces", [*map(render_thumbnail, SAMPLES)], titles, key, required)
 
 
 def choose_by_thumbnail(

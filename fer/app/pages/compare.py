@@ -1,8 +1,8 @@
 """Comparison page: predictions of several model versions on one face, their metrics, accuracy and speed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -10,8 +10,8 @@ import streamlit as st
 from fer.app import comparison
 from fer.app.components.charts import show_bars, speed_chart
 from fer.app.components.html import parts
-from fer.app.components.images import choose_by_thumbnail
-from fer.app.image import SAMPLES, render_sample, render_thumbnail
+from fer.app.components.images import choose_sample
+from fer.app.image import SAMPLES, render_sample
 from fer.app.resources import Version, compute_slot, get_predictor, list_versions
 from fer.app.settings import MAX_DISPLAY_SIDE, MAX_IMAGE_MB, settings
 from fer.app.uploads import escape_markdown, read_upload
@@ -26,14 +26,8 @@ _MAX_VERSIONS = 6
 _SPEEDS, _IMAGE = "speeds of compared versions", "compared image"
 
 
-@dataclass(frozen=True, eq=False)
-class _DetectedImage:
-    """An image and its faces.
-
-    Attributes:
-        image: Reduced for display, uint8 ``(h, w, 3)``.
-        faces: In pixels of ``image``.
-    """
+class _DetectedImage(NamedTuple):
+    """An image, reduced for display, uint8 ``(h, w, 3)``, and its faces in pixels of it."""
 
     image: np.ndarray
     faces: list[Face]
@@ -126,9 +120,8 @@ def _image_source() -> tuple[str, Callable[[], np.ndarray]]:
     if file is not None:
         return file.file_id, lambda: read_upload(file.name, file.getvalue())
     st.markdown("Or a synthetic face. The name is the expression that was rendered:")
-    thumbnails, titles = [*map(render_thumbnail, SAMPLES)], [sample.title for sample in SAMPLES]
-    chosen = choose_by_thumbnail("Synthetic faces", thumbnails, titles, "compare_sample", required=True)
-    return f"sample {chosen or 0}", partial(render_sample, SAMPLES[chosen or 0])
+    chosen = choose_sample("compare_sample", required=True) or 0
+    return f"sample {chosen}", partial(render_sample, SAMPLES[chosen])
 
 
 def _show_prediction(version: Version, image: np.ndarray, face: Face) -> None:

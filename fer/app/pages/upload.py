@@ -7,10 +7,10 @@ import numpy as np
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from fer.app.components.downloads import result_rows, to_csv, to_json, to_zip
+from fer.app.components.downloads import download_button, result_rows, to_csv, to_json, to_zip
 from fer.app.components.face import show_image_result
-from fer.app.components.images import choose_by_thumbnail
-from fer.app.image import SAMPLES, ImageAnalysis, analyse_image, render_sample, render_thumbnail
+from fer.app.components.images import choose_sample
+from fer.app.image import SAMPLES, ImageAnalysis, analyse_image, render_sample
 from fer.app.resources import compute_slot, get_predictor
 from fer.app.settings import MAX_IMAGE_MB, MAX_IMAGES, MAX_SESSION_MB, settings
 from fer.app.uploads import read_upload, show_error
@@ -69,8 +69,7 @@ def _read(file: UploadedFile) -> np.ndarray:
 
 def _samples() -> list[Source]:
     st.markdown("**No image at hand?** Click a synthetic face. The name is the expression that was rendered.")
-    thumbnails, titles = [*map(render_thumbnail, SAMPLES)], [sample.title for sample in SAMPLES]
-    chosen = choose_by_thumbnail("Synthetic faces", thumbnails, titles, "sample")
+    chosen = choose_sample("sample")
     if chosen is None:
         return []
     sample = SAMPLES[chosen]
@@ -119,17 +118,7 @@ def _show_table(results: Sequence[ImageAnalysis]) -> None:
     }
     st.dataframe(rows, hide_index=True, column_config=columns, alt="One row per face with its prediction")
     with st.container(horizontal=True):
-        _download_button("Table (CSV)", lambda: to_csv(rows), "answers.csv", "text/csv")
-        _download_button(
-            "Predictions (JSON)",
-            lambda: to_json(results, get_predictor()),
-            "answers.json",
-            "application/json",
-        )
-        _download_button("Annotated images (ZIP)", lambda: to_zip(results), "pictures.zip", "application/zip")
-
-
-def _download_button(label: str, content: Callable[[], str | bytes], name: str, mime: str) -> None:
-    st.download_button(
-        label, content, file_name=name, mime=mime, on_click="ignore", icon=":material/download:"
-    )
+        download_button("Table (CSV)", lambda: to_csv(rows), "answers.csv", "text/csv")
+        content = partial(to_json, results, get_predictor())
+        download_button("Predictions (JSON)", content, "answers.json", "application/json")
+        download_button("Annotated images (ZIP)", lambda: to_zip(results), "pictures.zip", "application/zip")

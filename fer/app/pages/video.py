@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from fer.app.components.charts import show_emotion_chart
+from fer.app.components.downloads import download_button
 from fer.app.resources import compute_slot, get_predictor, video_slot
 from fer.app.settings import MAX_VIDEO_SECONDS, settings
 from fer.app.uploads import display_name, escape_markdown, show_error
@@ -160,18 +161,9 @@ def _show_chart(analysis: VideoAnalysis, face: int) -> None:
 
 
 def _show_downloads(analysis: VideoAnalysis, stem: str) -> None:
-    files = (
+    for label, content, suffix, mime in (
         ("Annotated video (MP4)", analysis.video, "mp4", "video/mp4"),
         ("Table (CSV)", analysis.csv, "csv", "text/csv"),
         ("Table (JSONL)", analysis.jsonl, "jsonl", "application/jsonl"),
-    )
-    for label, content, suffix, mime in files:
-        st.download_button(
-            label,
-            content,
-            f"{stem}_emotions.{suffix}",
-            mime,
-            on_click="ignore",
-            width="stretch",
-            icon=":material/download:",
-        )
+    ):
+        download_button(label, content, f"{stem}_emotions.{suffix}", mime, width="stretch")

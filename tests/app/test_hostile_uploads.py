@@ -22,7 +22,7 @@ from fer.app.settings import MAX_SESSION_FILES
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from send_to_app import Visitor  # noqa: E402
+from load_app import Visitor  # noqa: E402
 
 PATH = re.compile(r"(?:/(?:usr|root|tmp|home|opt|var|work)/|site-packages|Traceback|File \")")
 

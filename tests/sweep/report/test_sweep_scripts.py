@@ -1,4 +1,4 @@
-"""The scripts for sweeps: replay of ASHA, rank correlation of proxies, JSON of the W&B dashboard."""
+"""The scripts for sweeps: replay of ASHA, JSON of the W&B dashboard."""
 
 import importlib.util
 import json
@@ -6,7 +6,6 @@ import sys
 from argparse import Namespace
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -42,62 +41,6 @@ def test_replay_prunes_a_trial_that_improves_late(tmp_path, capsys):
     write_sweep(tmp_path / "multirun" / "unpruned", [("finished", rising(0.6)), ("finished", late)])
     load("benchmark_sweep").replay(Namespace(output=tmp_path, epochs=EPOCHS, first=1, orders=0))
     assert "best 60.00%, unpruned 90.00%: -30.00 points" in capsys.readouterr().out
-
-
-def test_table_of_proxies():
-    script = load("measure_proxies")
-    whole, cheap = [0.5, 0.6, 0.4, 0.55, 0.3], [0.2, 0.4, 0.3, 0.35, 0.1]
-    entries = {}
-    for number in range(5):
-        entries[number, "whole"] = {"value": whole[number], "seconds": 10.0}
-        entries[number, "small"] = {"value": cheap[number], "seconds": 2.0}
-    entries[5, "whole"] = {"value": None}  # failed
-    entries[5, "small"] = {"value": 0.9, "seconds": 2.0}
-    line = script.table(entries, ["small"], "val/accuracy").splitlines()[2]
-    # ranks 3 5 2 4 1 and 2 5 3 4 1: r = 1 - 6 * 2 / (5 * 24) = 0.9; atanh 0.9 = 1.4722, its error
-    # sqrt((1 + 0.405) / 2) = 0.8382; 1.4722 -+ 1.96 * 0.8382 = -0.1705 and 3.1150, tanh of which:
-    assert line.startswith("| small | 5 | 0.90 [-0.17, 1.00] |")
-    assert line.endswith("| 0.20 | 0.0 |")
-
-
-@pytest.fixture
-def proxies(tmp_path, monkeypatch):
-    """Call the script; return the overrides of each training that it started, of which some fail."""
-    script, calls, failing = load("measure_proxies"), [], []
-
-    def run(command, **_):
-        calls.append(command[3:])
-        record = {"best": {"val/accuracy": 0.5 + 0.01 * len(calls)}, "fit_seconds": 2.0}
-        (tmp_path / "run.json").write_text(json.dumps(record))
-        status = int(any(item in failing for item in command))
-        return SimpleNamespace(returncode=status, stdout=f"run   {tmp_path}\n", stderr="error: no\n")
-
-    def call(*more, fail=()):
-        calls.clear()
-        failing[:] = fail
-        arguments = ["x.csv", "--recipes", "2", "--proxies", "subset", "--output", str(tmp_path / "out")]
-        monkeypatch.setattr(sys, "argv", ["measure_proxies.py", *arguments, *more])
-        script.main()
-        return list(calls)
-
-    monkeypatch.setattr(script.subprocess, "run", run)
-    return call
-
-
-def test_results_are_kept_and_failed_trainings_are_repeated(proxies):
-    first = proxies(fail=["proxy=subset"])
-    assert len(first) == 6  # two recipes: in full, with the proxy, again
-    again = proxies()
-    assert again == [overrides for overrides in first if "proxy=subset" in overrides]
-    assert proxies() == []
-
-
-def test_other_overrides_are_other_trainings(proxies, capsys):
-    proxies()
-    assert len(proxies("--", "trainer.max_epochs=1")) == 6
-    assert len(proxies("--recipes", "1", "--", "trainer.max_epochs=2")) == 3
-    assert "| subset | 1 |" in capsys.readouterr().out  # trainings with other overrides are left out
-    assert proxies() == []
 
 
 def write_timed_sweep(folder, trials):
@@ -148,13 +91,6 @@ def test_sweep_is_done_when_all_its_trials_have_ended(trials, done, tmp_path):
     if trials is not None:
         write_sweep(tmp_path / "multirun" / "some", trials)
     assert load("benchmark_sweep").is_done(Namespace(output=tmp_path), "some") == done
-
-
-def test_recipes_are_the_same_every_time():
-    script = load("measure_proxies")
-    first = script.sample_recipes("optimizers", 3)
-    assert first == script.sample_recipes("optimizers", 3)
-    assert all(recipe[0].startswith("optimizer=") for recipe in first)
 
 
 @pytest.fixture

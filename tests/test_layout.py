@@ -22,7 +22,6 @@ SLOW_IMPORTS = {"wandb", "albumentations", "tensorboard"}
 # Files under 60 lines with fewer than two importers.
 SHORT = {
     "fer.app.main": "Streamlit runs this script",
-    "fer.data.synthetic.worker": "started as a process of its own",
     "fer.training.cli": "entry point of fer-train; it must import without Hydra",
 }
 

@@ -5,10 +5,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_serializer, model_validator
 
-from fer.core.config import Choice, Config, Count, Fraction, Number
+from fer.core.config import Choice, Config, Count, Fraction, NotNegative, Number
 from fer.core.errors import FerError, did_you_mean
 from fer.core.labels import SPACES
 
+NotNegativeInt = Annotated[int, Field(ge=0)]
 # Options of the combined data set, not of each of its sources.
 _COMBINED = ("batch_size", "eval_batch_size", "drop_leaks")
 _SOURCES_EXAMPLE = "'datamodule.sources=[{name: fer2013, path: /data/fer2013.csv}, {name: synthetic}]'"
@@ -26,6 +27,7 @@ class DataConfig(Choice):
     """
 
     key: ClassVar[str] = "datamodule"
+    path_fields: ClassVar[tuple[str, ...]] = ("path",)
     drop_leaks: bool = False
     batch_size: Count = 128
     eval_batch_size: Count = 512
@@ -66,7 +68,7 @@ class BatchConfig(Config):
     key: ClassVar[str] = "datamodule"
     batch_size: Count = 128
     eval_batch_size: Count = 512
-    workers: Annotated[int, Field(ge=0)] = 0
+    workers: NotNegativeInt = 0
 
 
 class FER2013Config(DataConfig):
@@ -117,8 +119,8 @@ class ImageFilesConfig(DataConfig):
     val_fraction: Number = 0.1
     split_seed: int = 0
     skip_corrupt: bool = False
-    memory_gb: Annotated[Number, Field(ge=0)] = 2.0
-    workers: Annotated[int, Field(ge=0)] = 2
+    memory_gb: NotNegative = 2.0
+    workers: NotNegativeInt = 2
 
 
 class FolderConfig(ImageFilesConfig):
@@ -162,13 +164,14 @@ class SyntheticConfig(DataConfig):
     """
 
     name: Literal["synthetic"] = "synthetic"
-    num_train: int = 4000
-    num_val: int = 700
-    num_test: int = 700
-    size: Count = 48
+    num_train: NotNegativeInt = 4000
+    num_val: NotNegativeInt = 700
+    num_test: NotNegativeInt = 700
+    # Below 16 pixels no face can be recognized.
+    size: Annotated[int, Field(ge=16)] = 48
     color: bool = False
-    difficulty: Number = 1.0
-    seed: int = 0
+    difficulty: Fraction = 1.0
+    seed: NotNegativeInt = 0
     batch_size: Count = 32
 
 

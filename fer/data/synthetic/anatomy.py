@@ -15,64 +15,43 @@ _PAIRED = (
     "inner_brow_raise", "outer_brow_raise", "brow_lower", "upper_lid_raise", "cheek_raise", "lid_tighten",
     "nose_wrinkle", "upper_lip_raise", "lip_corner_pull", "lip_corner_depress", "lip_stretch", "lid_droop",
 )  # fmt: skip
-
-
-def _points(*pairs: tuple[float, float]) -> np.ndarray:
-    return np.array(pairs, dtype=float)
-
-
-def _column(*values: float) -> np.ndarray:
-    return np.array(values, dtype=float)
-
-
-_BROW = _points((0.15, -0.35), (0.29, -0.405), (0.45, -0.43), (0.61, -0.405), (0.76, -0.32))
+_BROW = np.array([(0.15, -0.35), (0.29, -0.405), (0.45, -0.43), (0.61, -0.405), (0.76, -0.32)])
 # At each of the brow's five control points: how far it follows a muscle action, and the brow's width.
-_INNER_RAISE, _OUTER_RAISE = _column(1, 0.8, 0.4, 0.1, 0), _column(0.05, 0.2, 0.65, 1, 0.8)
-_LOWER, _TOGETHER = _column(1, 0.85, 0.55, 0.2, 0), _column(1, 0.8, 0.5, 0.2, 0)
-_BROW_WIDTH = _column(0.045, 0.062, 0.056, 0.042, 0.012)
+_INNER_RAISE, _OUTER_RAISE = np.array([(1, 0.8, 0.4, 0.1, 0), (0.05, 0.2, 0.65, 1, 0.8)])
+_LOWER, _TOGETHER = np.array([(1, 0.85, 0.55, 0.2, 0), (1, 0.8, 0.5, 0.2, 0)])
+_BROW_WIDTH = np.array([0.045, 0.062, 0.056, 0.042, 0.012])
 # Right half of the head's silhouette, from the crown to the chin.
-_HEAD_OUTLINE = _points(
+_HEAD_OUTLINE = np.array([
     (0, -1.5), (0.45, -1.42), (0.82, -1.12), (0.99, -0.65), (1.01, -0.15), (0.985, 0.3), (0.9, 0.7),
     (0.7, 1.05), (0.38, 1.29), (0, 1.37),
-)  # fmt: skip
-_HEAD_DEPTH = _column(0.08, 0.08, 0.08, 0.08, 0.1, 0.16, 0.28, 0.42, 0.52, 0.55)
-_WING = _points((0.1, 0.33), (0.165, 0.4), (0.175, 0.47), (0.13, 0.505))
-_NOSTRIL = _points((0.045, 0.5), (0.085, 0.475), (0.125, 0.49), (0.09, 0.51))
-FOREHEAD = [
-    _points((0, y), (0.2, y + 0.01), (0.38, y + 0.04), (0.5, y + 0.09)) for y in (-0.62, -0.75, -0.87)
+])  # fmt: skip
+_HEAD_DEPTH = np.array([0.08, 0.08, 0.08, 0.08, 0.1, 0.16, 0.28, 0.42, 0.52, 0.55])
+_EYE_CENTER = np.array([0.42, 0.0])
+_WING = np.array([(0.1, 0.33), (0.165, 0.4), (0.175, 0.47), (0.13, 0.505)])
+_NOSTRIL = np.array([(0.045, 0.5), (0.085, 0.475), (0.125, 0.49), (0.09, 0.51)])
+_FOREHEAD = [
+    np.array([(0, y), (0.2, y + 0.01), (0.38, y + 0.04), (0.5, y + 0.09)]) for y in (-0.62, -0.75, -0.87)
 ]
-FROWN = _points((0.085, -0.28), (0.06, -0.37), (0.07, -0.47))
-SCRUNCH = _points((0.02, -0.1), (0.1, -0.06), (0.17, 0.04))
-EAR = np.column_stack(
-    [
-        _points((0.94, -0.2), (1.08, -0.25), (1.13, -0.08), (1.08, 0.2), (0.99, 0.38), (0.9, 0.3)),
-        np.full(6, -0.08),
-    ]
-)
+_FROWN = np.array([(0.085, -0.28), (0.06, -0.37), (0.07, -0.47)])
+_SCRUNCH = np.array([(0.02, -0.1), (0.1, -0.06), (0.17, 0.04)])
+EAR = np.array([
+    (0.94, -0.2, -0.08), (1.08, -0.25, -0.08), (1.13, -0.08, -0.08), (1.08, 0.2, -0.08), (0.99, 0.38, -0.08),
+    (0.9, 0.3, -0.08),
+])  # fmt: skip
 # Right halves of torso and neck, from top to bottom.
 BODY = {
-    "torso": _points((0.45, 1.72), (1.0, 1.88), (1.5, 2.08), (1.85, 2.5), (2.0, 4.0)),
-    "neck": _points((0.5, 0.6), (0.52, 1.2), (0.56, 1.6), (0.62, 1.8), (0.35, 2.0)),
+    "torso": np.array([(0.45, 1.72), (1.0, 1.88), (1.5, 2.08), (1.85, 2.5), (2.0, 4.0)]),
+    "neck": np.array([(0.5, 0.6), (0.52, 1.2), (0.56, 1.6), (0.62, 1.8), (0.35, 2.0)]),
 }
-_LENS_ANGLES = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-LENS = np.column_stack([0.43 + 0.29 * np.cos(_LENS_ANGLES), 0.03 + 0.23 * np.sin(_LENS_ANGLES)])
-BEARD = _points(
-    (-1.1, 0.1),
-    (-0.92, 0.32),
-    (-0.72, 0.6),
-    (-0.42, 0.62),
-    (-0.2, 0.57),
-    (0, 0.6),
-    (0.2, 0.57),
-    (0.42, 0.62),
-    (0.72, 0.6),
-    (0.92, 0.32),
-    (1.1, 0.1),
-    (1.2, 1.9),
-    (-1.2, 1.9),
-)
-# Thickness of the hair on the scalp.
+_CIRCLE = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+_LENS = np.column_stack([0.43 + 0.29 * np.cos(_CIRCLE), 0.03 + 0.23 * np.sin(_CIRCLE)])
+BEARD = np.array([
+    (-1.1, 0.1), (-0.92, 0.32), (-0.72, 0.6), (-0.42, 0.62), (-0.2, 0.57), (0, 0.6), (0.2, 0.57),
+    (0.42, 0.62), (0.72, 0.6), (0.92, 0.32), (1.1, 0.1), (1.2, 1.9), (-1.2, 1.9),
+])  # fmt: skip
+# Thickness of the hair on the scalp, and how much of it there is from the crown down.
 _HAIR_VOLUME = {"short": 0.16, "parted": 0.14, "fringe": 0.13, "long": 0.14, "bun": 0.06, "curly": 0.2}
+_HAIR_GROWTH = np.array([1, 1, 1, 0.85, 0.45, 0.1])
 # Right half of the hairline, from the middle of the forehead to the ear.
 _HAIRLINES = {
     "short": [(0, -0.9), (0.36, -0.98), (0.68, -0.84), (0.84, -0.5), (0.95, -0.08)],
@@ -88,16 +67,9 @@ _PARTED_HAIRLINE = [
 ]  # fmt: skip
 # Right half of the outline of long hair behind the head.
 _LONG_HAIR = [
-    (0, -1.62),
-    (0.6, -1.5),
-    (1.08, -1.1),
-    (1.24, -0.4),
-    (1.27, 0.4),
-    (1.3, 1.1),
-    (1.22, 1.8),
-    (0.7, 1.95),
+    (0, -1.62), (0.6, -1.5), (1.08, -1.1), (1.24, -0.4), (1.27, 0.4), (1.3, 1.1), (1.22, 1.8), (0.7, 1.95),
     (0, 1.9),
-]
+]  # fmt: skip
 
 
 def half_face(p: FaceParameters, side: int) -> FaceParameters:
@@ -108,7 +80,28 @@ def half_face(p: FaceParameters, side: int) -> FaceParameters:
     return replace(p, **{name: weaker * getattr(p, name) for name in _PAIRED})
 
 
-def brow(p: FaceParameters) -> np.ndarray:
+def front_half(p: FaceParameters) -> dict[str, np.ndarray]:
+    """Return the parts of one side on the front of the head, except iris and mouth, (N, 2) each."""
+    spread = np.array([0.03 * p.eye_spacing, 0])
+    upper, lower = (margin + spread for margin in _eye(p))
+    stretch = np.array([1 + 0.18 * p.nose_width + 0.1 * p.nose_wrinkle + 0.06 * p.lip_corner_pull, 1])
+    drop = np.array([0, 0.05 * p.nose_length - 0.05 * p.nose_wrinkle])
+    return {
+        "brow": _brow(p),
+        "lid": upper,
+        "lower_lid": lower,
+        "crease": upper * np.array([1, 0.85]) + np.array([0, -0.045]),
+        "eye_center": np.array([[0.42, -0.01]]) + spread,
+        "lens": _LENS + spread,
+        "frown": _FROWN - [0, 0.06 * p.inner_brow_raise],
+        "scrunch": _SCRUNCH,
+        **{f"forehead{row}": line for row, line in enumerate(_FOREHEAD)},
+        "wing": _WING * stretch + drop,
+        "nostril": _NOSTRIL * stretch + drop,
+    }
+
+
+def _brow(p: FaceParameters) -> np.ndarray:
     """Return the outline (10, 2) of a brow."""
     # A raised inner brow counteracts the frown, which then only pulls it inwards (sadness: AU1+4).
     lower = p.brow_lower * (1 - 0.75 * p.inner_brow_raise) + 0.35 * p.nose_wrinkle
@@ -119,15 +112,13 @@ def brow(p: FaceParameters) -> np.ndarray:
     # The frown also lifts the tail slightly, which slants the brow.
     line[-2:, 1] -= 0.05 * lower
     # In sadness the tail sinks.
-    line[2:, 1] += 0.06 * p.inner_brow_raise * max(0.0, 1 - 1.5 * p.outer_brow_raise) * _column(0.2, 0.7, 1)
-    width = _BROW_WIDTH * (1 + 0.4 * p.brow_thickness)
-    upper, under = line.copy(), line[::-1].copy()
-    upper[:, 1] -= width
-    under[:, 1] += width[::-1]
-    return np.concatenate([upper, under])
+    sink = 0.06 * p.inner_brow_raise * max(0.0, 1 - 1.5 * p.outer_brow_raise)
+    line[2:, 1] += sink * np.array([0.2, 0.7, 1])
+    width = np.column_stack([np.zeros(5), _BROW_WIDTH * (1 + 0.4 * p.brow_thickness)])
+    return np.concatenate([line - width, (line + width)[::-1]])
 
 
-def eye(p: FaceParameters) -> tuple[np.ndarray, np.ndarray]:
+def _eye(p: FaceParameters) -> list[np.ndarray]:
     """Return the upper and the lower lid margin, each (5, 2) from the inner to the outer corner."""
     raised, shut = p.upper_lid_raise, min(1.0, p.lid_droop)
     squint = 0.55 * p.lid_tighten + 0.3 * p.cheek_raise + 0.25 * p.nose_wrinkle
@@ -136,21 +127,17 @@ def eye(p: FaceParameters) -> tuple[np.ndarray, np.ndarray]:
     bottom = bottom * (1 - shut) + 0.07 * shut
     frown = p.brow_lower * (1 - 0.8 * p.inner_brow_raise)
     sadness = p.inner_brow_raise * (1 - 0.7 * p.outer_brow_raise)
-    inner, outer = 0.02, -0.015 + 0.03 * sadness
-    upper = _points(
-        (0.2, inner),
+    inner, outer = (0.2, 0.02), (0.645, -0.015 + 0.03 * sadness)
+    upper = [
+        inner,
         (0.285, 0.62 * top + 0.05 * frown - 0.02 * sadness),
         (0.41, top + 0.015 * frown),
         (0.545, 0.74 * top + 0.035 * sadness - 0.01 * frown),
-        (0.645, outer),
-    )
-    lower = _points((0.2, inner), (0.3, 0.6 * bottom), (0.42, bottom), (0.55, 0.75 * bottom), (0.645, outer))
-    return _scale_eye(p, upper), _scale_eye(p, lower)
-
-
-def _scale_eye(p: FaceParameters, points: np.ndarray) -> np.ndarray:
-    center = np.array([0.42, 0.0])
-    return center + (points - center) * (1.12 + 0.13 * p.eye_size)
+        outer,
+    ]
+    lower = [inner, (0.3, 0.6 * bottom), (0.42, bottom), (0.55, 0.75 * bottom), outer]
+    size = 1.12 + 0.13 * p.eye_size
+    return [_EYE_CENTER + (np.array(margin) - _EYE_CENTER) * size for margin in (upper, lower)]
 
 
 def mouth_corner(p: FaceParameters) -> tuple[float, float]:
@@ -174,39 +161,31 @@ def mouth(p: FaceParameters) -> dict[str, np.ndarray]:
     x, y = mouth_corner(p)
     # An open or stretched mouth is closer to a rectangle than to an almond.
     side = 0.3 * max(wide, 0.6 * jaw)
-    # At the middle, and at 0.3 and 0.74 of the distance to the corner.
-    upper = [
+    # The opening at the middle, and at 0.3 and 0.74 of the distance to the corner.
+    near, far = 0.3 * x, 0.74 * x
+    upper = (
         top - 0.25 * sneer,
         y + 0.95 * (top - y) - 0.45 * sneer,
         y + (0.5 + side) * (top - y) - 0.15 * sneer,
-    ]
-    lower = [
+    )
+    lower = (
         bottom - 0.25 * sneer,
         y + 0.94 * (bottom - y) - 0.3 * sneer,
         y + (0.55 + side) * (bottom - y) - 0.1 * sneer,
-    ]
-    return _lips(x, y, upper, lower, full, sneer, p.chin_raise)
-
-
-def _lips(
-    x: float, y: float, upper: list[float], lower: list[float], full: float, sneer: float, pout: float
-) -> dict[str, np.ndarray]:
-    """Return lips of a given fullness around the opening, whose heights are ``upper`` and ``lower``."""
-    near, far = 0.3 * x, 0.74 * x
+    )
     dip = upper[0] - 0.085 * full - 0.4 * sneer
     bow = upper[1] - 0.105 * full - 0.75 * sneer
     peak = (dip + bow) / 2 - 0.025 * full
     edge = upper[2] - 0.06 * full - 0.35 * sneer
-    under = [
-        lower[k] + a * full + b * pout
-        for k, (a, b) in enumerate(((0.125, 0.05), (0.118, 0.04), (0.065, 0.02)))
-    ]
-    return {
-        "outer_upper": _points((0, dip), (near, peak), (0.45 * x, bow), (far, edge), (x, y)),
-        "inner_upper": _points((0, upper[0]), (near, upper[1]), (far, upper[2]), (x, y)),
-        "inner_lower": _points((x, y), (far, lower[2]), (near, lower[1]), (0, lower[0])),
-        "outer_lower": _points((x, y), (far, under[2]), (near, under[1]), (0, under[0])),
+    pout = np.array([0.05, 0.04, 0.02]) * p.chin_raise
+    under = np.array(lower) + np.array([0.125, 0.118, 0.065]) * full + pout
+    curves = {
+        "outer_upper": [(0, dip), (near, peak), (0.45 * x, bow), (far, edge), (x, y)],
+        "inner_upper": [(0, upper[0]), (near, upper[1]), (far, upper[2]), (x, y)],
+        "inner_lower": [(x, y), (far, lower[2]), (near, lower[1]), (0, lower[0])],
+        "outer_lower": [(x, y), (far, under[2]), (near, under[1]), (0, under[0])],
     }
+    return {name: np.array(points) for name, points in curves.items()}
 
 
 def head_outline(p: FaceParameters) -> np.ndarray:
@@ -219,28 +198,17 @@ def head_outline(p: FaceParameters) -> np.ndarray:
     return np.column_stack([line, _HEAD_DEPTH])
 
 
-def nose(p: FaceParameters) -> dict[str, np.ndarray]:
-    """Return the curves ``wing`` (4, 2) and ``nostril`` (4, 2)."""
-    stretch = np.array([1 + 0.18 * p.nose_width + 0.1 * p.nose_wrinkle + 0.06 * p.lip_corner_pull, 1])
-    drop = np.array([0, 0.05 * p.nose_length - 0.05 * p.nose_wrinkle])
-    return {"wing": _WING * stretch + drop, "nostril": _NOSTRIL * stretch + drop}
-
-
 def nose_tip(p: FaceParameters) -> np.ndarray:
     """Return the position of the nose tip, (1, 2)."""
-    return _points((0, 0.4 + 0.05 * p.nose_length - 0.02 * p.nose_wrinkle))
+    return np.array([(0, 0.4 + 0.05 * p.nose_length - 0.02 * p.nose_wrinkle)])
 
 
 def fold(p: FaceParameters) -> np.ndarray:
     """Return the nasolabial fold (4, 2), from the wing of the nose to the side of the mouth."""
-    smile = p.lip_corner_pull
-    line = _points((0.2, 0.4), (0.33, 0.53), (0.42, 0.68), (0.46, 0.86))
-    line[:, 0] += smile * _column(0.02, 0.06, 0.1, 0.1) + 0.05 * p.lip_stretch * _column(0, 0.5, 1, 1)
-    line[:, 1] += (
-        -0.05 * p.nose_wrinkle
-        - 0.05 * smile * _column(0, 0.2, 0.6, 1)
-        + 0.1 * p.jaw_drop * _column(0, 0, 0.3, 1)
-    )
+    smile, jaw = p.lip_corner_pull, np.array([0, 0, 0.3, 1])
+    line = np.array([(0.2, 0.4), (0.33, 0.53), (0.42, 0.68), (0.46, 0.86)])
+    line[:, 0] += smile * np.array([0.02, 0.06, 0.1, 0.1]) + 0.05 * p.lip_stretch * np.array([0, 0.5, 1, 1])
+    line[:, 1] += -0.05 * p.nose_wrinkle - 0.05 * smile * np.array([0, 0.2, 0.6, 1]) + 0.1 * p.jaw_drop * jaw
     return line
 
 
@@ -251,29 +219,27 @@ def hair_outlines(p: FaceParameters, half_head: np.ndarray) -> dict[str, np.ndar
     """
     if p.hair_style == "bald":
         return {}
-    hairline = _hairline(p.hair_style)
+    is_parted = p.hair_style == "parted"
+    hairline = _at_depth(_PARTED_HAIRLINE if is_parted else _HAIRLINES[p.hair_style], 0)
+    hairline = hairline if is_parted else _mirrored(hairline)
+    # The middle of the forehead is in front of the silhouette, so turning the head moves it further.
+    hairline[:, 2] = 0.62 * np.sqrt(np.clip(1 - np.abs(hairline[:, 0]), 0, 1))
     scalp = half_head[: (len(hairline) + 1) // 2].copy()
-    growth = _HAIR_VOLUME[p.hair_style] * np.array([1, 1, 1, 0.85, 0.45, 0.1])[: len(scalp)]
-    middle = np.array([0, -0.3])
-    away = scalp[:, :2] - middle
+    growth = _HAIR_VOLUME[p.hair_style] * _HAIR_GROWTH[: len(scalp)]
+    away = scalp[:, :2] - [0, -0.3]
     scalp[:, :2] += growth[:, None] * away / np.linalg.norm(away, axis=1, keepdims=True)
     parts = {"scalp": _mirrored(scalp), "hairline": hairline}
     if p.hair_style == "long":
-        half = _at_depth(_LONG_HAIR, -0.2)
-        parts["back"] = np.concatenate([half, half[-2:0:-1] * [-1, 1, 1]])
+        parts["back"] = closed_outline(_at_depth(_LONG_HAIR, -0.2))
     if p.hair_style == "bun":
-        angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-        parts["back"] = np.column_stack(
-            [0.42 * np.cos(angle), -1.68 + 0.36 * np.sin(angle), np.full(12, -0.3)]
-        )
+        bun = np.column_stack([0.42 * np.cos(_CIRCLE), -1.68 + 0.36 * np.sin(_CIRCLE)])
+        parts["back"] = _at_depth(bun, -0.3)
     return parts
 
 
-def _hairline(style: str) -> np.ndarray:
-    line = _at_depth(_PARTED_HAIRLINE, 0) if style == "parted" else _mirrored(_at_depth(_HAIRLINES[style], 0))
-    # The middle of the forehead is in front of the silhouette, so turning the head moves it further.
-    line[:, 2] = 0.62 * np.sqrt(np.clip(1 - np.abs(line[:, 0]) / 1.0, 0, 1))
-    return line
+def closed_outline(half: np.ndarray) -> np.ndarray:
+    """Return a closed outline (M, 3), given its right half (N, 3), which starts and ends in the middle."""
+    return np.concatenate([half, half[-2:0:-1] * [-1, 1, 1]])
 
 
 def _mirrored(half: np.ndarray) -> np.ndarray:
@@ -281,7 +247,6 @@ def _mirrored(half: np.ndarray) -> np.ndarray:
     return np.concatenate([half[:0:-1] * [-1, 1, 1], half])
 
 
-def _at_depth(points: list[tuple[float, float]], depth: float) -> np.ndarray:
+def _at_depth(points: list[tuple[float, float]] | np.ndarray, depth: float) -> np.ndarray:
     """Return points (N, 3) at the same depth."""
-    flat = np.array(points)
-    return np.column_stack([flat, np.full(len(flat), depth)])
+    return np.column_stack([points, np.full(len(points), depth)])

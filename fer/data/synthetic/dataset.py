@@ -5,34 +5,19 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from typing import Any
 
+import cv2
 import numpy as np
 
-from fer.core.errors import FerError
 from fer.core.labels import FER7
 from fer.data.dataset import EmotionData
-from fer.data.synthetic.parameters import FaceParameters, check_difficulty, sample_parameters
-from fer.data.synthetic.render import check_size, render_face
+from fer.data.synthetic.parameters import FaceParameters, sample_parameters
+from fer.data.synthetic.render import render_face
 
 SPLITS = ("train", "val", "test")
 # Starting Python takes about as long as rendering this many faces at 48 pixels.
 _MIN_FACES_PER_PROCESS = 300
-
-
-@dataclass(frozen=True)
-class DatasetSpec:
-    """The specification of a dataset; fields as the arguments of `read_synthetic`."""
-
-    counts: tuple[int, int, int]
-    size: int
-    color: bool
-    seed: int
-    difficulty: float
-
-    def positions(self) -> list[tuple[int, int]]:
-        """Return the split and the position in it of every face, in the order of the dataset."""
-        return [(split, position) for split, count in enumerate(self.counts) for position in range(count)]
 
 
 def read_synthetic(
@@ -54,7 +39,7 @@ def read_synthetic(
         num_train: Number of training faces; a split without faces has no role.
         num_val: Number of validation faces.
         num_test: Number of test faces.
-        size: Side of the images in pixels, at least 16.
+        size: Side of the images in pixels; below 16 no face can be recognized.
         color: RGB if true, else gray.
         seed: Seed, 0 or more.
         difficulty: 0 (frontal, clear, strong expressions) to 1; see `sample_parameters`.
@@ -62,39 +47,37 @@ def read_synthetic(
 
     Returns:
         Images ``(N, size, size, 1 or 3)`` in the order train, val, test.
-
-    Raises:
-        FerError: A negative count, no faces, a size below 16, a negative seed, a difficulty outside [0, 1],
-            or less than one worker.
     """
     counts = (num_train, num_val, num_test)
-    _check_arguments(counts, seed, num_workers)
-    check_size(size)
-    check_difficulty(difficulty)
-    spec = DatasetSpec(counts, size, color, seed, difficulty)
-    positions = spec.positions()
-    targets = np.array([emotion_at(seed, split, position) for split, position in positions], np.int64)
-    split = np.array([split for split, _ in positions], np.uint8)
-    roles = {name: name for name, count in zip(SPLITS, counts, strict=True) if count}
-    source = f"synthetic faces, seed {seed}"
-    return EmotionData(render_dataset(spec, num_workers), targets, split, SPLITS, roles, FER7, source)
+    faces = [(split, position) for split, count in enumerate(counts) for position in range(count)]
+    options: dict[str, Any] = {"size": size, "color": color, "seed": seed, "difficulty": difficulty}
+    images = np.empty((len(faces), size, size, 3 if color else 1), np.uint8)
+    max_parts = num_workers or os.cpu_count() or 1
+    num_parts = max(1, min(max_parts, len(faces) // _MIN_FACES_PER_PROCESS))
+
+    def fill(first: int) -> None:
+        part = images[first::num_parts]
+        pixels = _render_in_subprocess({"faces": faces[first::num_parts], **options})
+        part[:] = np.frombuffer(pixels, np.uint8).reshape(part.shape)
+
+    if num_parts == 1:
+        for image, face in zip(images, faces, strict=True):
+            image[:] = _render(face, **options)
+    else:
+        with ThreadPoolExecutor(num_parts) as pool:
+            list(pool.map(fill, range(num_parts)))
+    return EmotionData(
+        images=images,
+        targets=np.array([_emotion_at(seed, *face) for face in faces], np.int64),
+        split=np.array([split for split, _ in faces], np.uint8),
+        split_names=SPLITS,
+        roles={name: name for name, count in zip(SPLITS, counts, strict=True) if count},
+        labels=FER7,
+        source=f"synthetic faces, seed {seed}",
+    )
 
 
-def _check_arguments(counts: tuple[int, ...], seed: int, num_workers: int | None) -> None:
-    for name, count in zip(SPLITS, counts, strict=True):
-        if count < 0:
-            raise FerError(f"synthetic faces: expected num_{name} of 0 or more, got {count}.")
-    if not any(counts):
-        raise FerError(
-            "synthetic faces: expected at least one face, got num_train, num_val and num_test of 0."
-        )
-    if seed < 0:
-        raise FerError(f"synthetic faces: expected a seed of 0 or more, got {seed}.")
-    if num_workers is not None and num_workers < 1:
-        raise FerError(f"synthetic faces: expected num_workers of 1 or more, got {num_workers}.")
-
-
-def emotion_at(seed: int, split: int, position: int) -> int:
+def _emotion_at(seed: int, split: int, position: int) -> int:
     """Return the class number of one face. Every block of seven has all emotions, in a random order."""
     block, offset = divmod(position, len(FER7))
     return int(np.random.default_rng([seed, split, 0, block]).permutation(len(FER7))[offset])
@@ -109,48 +92,28 @@ def face_at(seed: int, split: int, position: int, difficulty: float = 1.0) -> tu
         position: Position in the split.
         difficulty: See `sample_parameters`.
     """
-    emotion = emotion_at(seed, split, position)
+    emotion = _emotion_at(seed, split, position)
     return sample_parameters(emotion, np.random.default_rng([seed, split, 1, position]), difficulty), emotion
 
 
-def render_dataset(spec: DatasetSpec, num_workers: int | None) -> np.ndarray:
-    """Render all faces of a dataset, uint8 (N, size, size, 1 or 3).
-
-    Args:
-        spec: The specification of the dataset.
-        num_workers: Maximum number of processes; one per CPU if None.
-    """
-    total = sum(spec.counts)
-    max_workers = os.cpu_count() or 1 if num_workers is None else num_workers
-    num_parts = max(1, min(max_workers, total // _MIN_FACES_PER_PROCESS))
-    if num_parts == 1:
-        return render_part(spec, 0, 1)
-    images = np.empty((total, spec.size, spec.size, 3 if spec.color else 1), np.uint8)
-
-    def collect(first: int) -> None:
-        part = images[first::num_parts]
-        pixels = _render_in_subprocess(spec, first, num_parts)
-        part[:] = np.frombuffer(pixels, np.uint8).reshape(part.shape)
-
-    with ThreadPoolExecutor(num_parts) as pool:
-        list(pool.map(collect, range(num_parts)))
-    return images
+def _render(face: tuple[int, int], size: int, color: bool, seed: int, difficulty: float) -> np.ndarray:
+    """Return the image of a face, given its split and its position in it."""
+    return render_face(face_at(seed, *face, difficulty)[0], size, color)[0]
 
 
-def _render_in_subprocess(spec: DatasetSpec, first: int, step: int) -> bytes:
-    """Run a worker process and return its pixels."""
+def _render_in_subprocess(job: dict[str, Any]) -> bytes:
+    """Run `render_job` in a process of its own and return the pixels."""
     # Not multiprocessing: fork can deadlock with other threads, and spawn needs a main guard.
-    job = json.dumps({"spec": asdict(spec), "first": first, "step": step})
-    command = [sys.executable, "-m", "fer.data.synthetic.worker", job]
+    command = [sys.executable, "-c", f"from {__name__} import render_job; render_job()"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
+    content = json.dumps(job).encode()
+    return subprocess.run(command, input=content, env=environment, stdout=subprocess.PIPE, check=True).stdout
 
 
-def render_part(spec: DatasetSpec, first: int, step: int) -> np.ndarray:
-    """Render every ``step``-th face of a dataset from ``first`` on, uint8 (N, size, size, 1 or 3)."""
-    part = spec.positions()[first::step]
-    images = np.empty((len(part), spec.size, spec.size, 3 if spec.color else 1), np.uint8)
-    for row, (split, position) in enumerate(part):
-        parameters, _ = face_at(spec.seed, split, position, spec.difficulty)
-        images[row] = render_face(parameters, spec.size, spec.color)[0]
-    return images
+def render_job() -> None:
+    """Render the faces that standard input, JSON, specifies, and write their pixels to standard output."""
+    job = json.load(sys.stdin)
+    # One thread, because there is a process for each CPU.
+    cv2.setNumThreads(1)
+    for face in job.pop("faces"):
+        sys.stdout.buffer.write(_render(face, **job).tobytes())

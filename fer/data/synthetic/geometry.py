@@ -27,21 +27,6 @@ _CLOSED = {"brow", "nostril", "lens", "beard", "head", "ear", "back"}
 # Height of protruding parts above the head's surface.
 _LIFT = {"bumps": 0.05, "wing": 0.1, "nostril": 0.18, "tip": 0.32, "lens": 0.1, "corner": 0.06}
 _LIFT |= dict.fromkeys(("outer_upper", "inner_upper", "inner_lower", "outer_lower"), 0.06)
-# Bumps that do not depend on the parameters: x, y, radius, height, darkness, redness; mirrored if x is not 0.
-# Lengths in half face widths.
-_FIXED_BUMPS = [
-    (0.0, -0.18, 0.08, 0.045, 0.0, 0.0),  # bridge of the nose
-    (0.0, -0.05, 0.08, 0.055, 0.0, 0.0),
-    (0.24, -0.33, 0.13, 0.05, 0.0, 0.0),  # brow ridge
-    (0.5, -0.36, 0.13, 0.055, 0.0, 0.0),
-    (0.66, -0.28, 0.11, 0.03, 0.0, 0.0),
-    (0.42, -0.04, 0.19, -0.06, 0.16, 0.0),  # eye socket
-    (0.22, -0.06, 0.09, -0.04, 0.17, 0.0),
-    (0.44, 0.17, 0.1, 0.0, 0.06, 0.1),  # below the eye
-    (0.93, -0.4, 0.22, -0.03, 0.1, 0.0),  # temple
-    (0.26, -0.72, 0.3, 0.05, 0.0, 0.0),  # forehead
-    (0.75, 0.85, 0.25, -0.02, 0.08, 0.0),  # hollow of the jaw
-]
 
 
 @dataclass(frozen=True)
@@ -65,40 +50,33 @@ class FaceGeometry:
 
 def locate_face(p: FaceParameters, size: int) -> FaceGeometry:
     """Return the geometry of a face in an image of ``size`` pixels per side."""
-    bump_centers, bumps = relief_bumps(p)
-    front, silhouette = _front_parts(p), _silhouette_parts(p)
-    flat = np.concatenate([bump_centers, *front.values()])
-    lift = np.repeat([_LIFT["bumps"], *map(_lift, front)], [len(bump_centers), *map(len, front.values())])
+    bumps = _relief_bumps(p)
+    front, silhouette = {"bumps": bumps[:, :2], **_front_parts(p)}, _silhouette_parts(p)
+    parts = front | silhouette
+    lengths = [len(points) for points in parts.values()]
+    lift = np.repeat([_LIFT.get(_base_name(name), 0.0) for name in front], lengths[: len(front)])
+    points = np.concatenate([_on_surface(np.concatenate([*front.values()]), lift), *silhouette.values()])
     unit = UNIT * size * p.scale
     center = (size - 1) / 2 + size * np.array([p.shift_x, 0.03 + p.shift_y])
-    pixels = _project(p, np.concatenate([_on_surface(flat, lift), *silhouette.values()])) * unit + center
-    curves, start = {}, 0
-    for name, points in ({"bumps": bump_centers} | front | silhouette).items():
-        curves[name] = _smooth_part(name, pixels[start : start + len(points)])
-        start += len(points)
-    curves.update(_mouth_outlines(curves))
-    curves.update(_body_curves(p, unit, center))
+    pixels = np.split(_project(p, points) * unit + center, np.cumsum(lengths[:-1]))
+    curves = {name: _smooth_part(name, part) for name, part in zip(parts, pixels, strict=True)}
+    curves |= {
+        "upper_lip": np.concatenate([curves["outer_upper"], curves["inner_upper"][::-1]]),
+        "lower_lip": np.concatenate([curves["outer_lower"], curves["inner_lower"][::-1]]),
+        "opening": np.concatenate([curves["inner_upper"], curves["inner_lower"]]),
+        **_body_curves(p, unit, center),
+    }
     landmarks = np.concatenate([curves[name] for name in _LANDMARKS])
-    return FaceGeometry(curves, bumps, landmarks, unit, center)
+    return FaceGeometry(curves, bumps[:, 2:], landmarks, unit, center)
 
 
-@lru_cache(maxsize=256)
 def _base_name(name: str) -> str:
     return name.removesuffix("_left").removesuffix("_right")
 
 
-def _lift(name: str) -> float:
-    return _LIFT.get(_base_name(name), 0.0)
-
-
 def _smooth_part(name: str, controls: np.ndarray) -> np.ndarray:
     base = _base_name(name)
-    return controls if base in _POINTWISE else smooth_curve(controls, base in _CLOSED)
-
-
-def smooth_curve(controls: np.ndarray, closed: bool = False) -> np.ndarray:
-    """Return the points (M, D) of a smooth curve through ``controls`` (N, D)."""
-    return _spline_weights(len(controls), closed) @ controls
+    return controls if base in _POINTWISE else _spline_weights(len(controls), base in _CLOSED) @ controls
 
 
 @lru_cache(maxsize=64)
@@ -108,14 +86,12 @@ def _spline_weights(num_controls: int, closed: bool) -> np.ndarray:
     t = np.linspace(0, segments, segments * _SAMPLES + (not closed), endpoint=not closed)
     start = np.minimum(t.astype(int), segments - 1)
     f = t - start
-    cubic = (
-        np.stack([-f + 2 * f**2 - f**3, 2 - 5 * f**2 + 3 * f**3, f + 4 * f**2 - 3 * f**3, f**3 - f**2]) / 2
-    )
+    parts = (-f + 2 * f**2 - f**3, 2 - 5 * f**2 + 3 * f**3, f + 4 * f**2 - 3 * f**3, f**3 - f**2)
     weights = np.zeros((len(t), num_controls))
-    for offset, part in zip((-1, 0, 1, 2), cubic, strict=True):
+    for offset, part in zip((-1, 0, 1, 2), parts, strict=True):
         control = start + offset
         control = control % num_controls if closed else np.clip(control, 0, num_controls - 1)
-        np.add.at(weights, (np.arange(len(t)), control), part)
+        np.add.at(weights, (np.arange(len(t)), control), part / 2)
     return weights
 
 
@@ -127,16 +103,12 @@ def _on_surface(flat: np.ndarray, lift: np.ndarray) -> np.ndarray:
 
 def _project(p: FaceParameters, points: np.ndarray) -> np.ndarray:
     proportions = np.array([1 + 0.08 * p.face_width, 1 + 0.06 * p.face_length, 1])
-    turned = (points * proportions) @ _rotation(p).T
-    return turned[:, :2] * ((_DISTANCE - 0.5) / (_DISTANCE - turned[:, 2:]))
-
-
-def _rotation(p: FaceParameters) -> np.ndarray:
     (cy, cx, cz), (sy, sx, sz) = (f(np.radians([p.yaw, p.pitch, p.roll])) for f in (np.cos, np.sin))
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     nod = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     tilt = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return tilt @ nod @ turn
+    turned = (points * proportions) @ (tilt @ nod @ turn).T
+    return turned[:, :2] * ((_DISTANCE - 0.5) / (_DISTANCE - turned[:, 2:]))
 
 
 def _front_parts(p: FaceParameters) -> dict[str, np.ndarray]:
@@ -144,36 +116,14 @@ def _front_parts(p: FaceParameters) -> dict[str, np.ndarray]:
     parts = {"tip": anatomy.nose_tip(p), "beard": anatomy.BEARD}
     mouths = []
     for side, name in SIDES:
-        half = anatomy.half_face(p, side)
-        mirror = np.array([side, 1.0])
-        parts |= {f"{part}_{name}": points * mirror for part, points in _half_front_parts(half).items()}
-        parts[f"iris_{name}"] = _iris(p, side)
+        half, mirror = anatomy.half_face(p, side), np.array([side, 1.0])
+        parts |= {f"{part}_{name}": points * mirror for part, points in anatomy.front_half(half).items()}
+        # The iris follows the gaze.
+        x = side * (0.42 + 0.03 * p.eye_spacing) + 0.09 * p.gaze_x
+        parts[f"iris_{name}"] = np.array([[x, -0.025 + 0.05 * p.gaze_y]])
         mouths.append({part: points * mirror for part, points in anatomy.mouth(half).items()})
         parts[f"corner_{name}"] = mouths[-1]["outer_lower"][:1]
     return parts | _across_mouth(*mouths)
-
-
-def _half_front_parts(half: FaceParameters) -> dict[str, np.ndarray]:
-    spread = np.array([0.03 * half.eye_spacing, 0])
-    upper, lower = (margin + spread for margin in anatomy.eye(half))
-    return {
-        "brow": anatomy.brow(half),
-        "lid": upper,
-        "lower_lid": lower,
-        "crease": upper * np.array([1, 0.85]) + np.array([0, -0.045]),
-        "eye_center": np.array([[0.42, -0.01]]) + spread,
-        "lens": anatomy.LENS + spread,
-        "frown": anatomy.FROWN - [0, 0.06 * half.inner_brow_raise],
-        "scrunch": anatomy.SCRUNCH,
-        **{f"forehead{row}": line for row, line in enumerate(anatomy.FOREHEAD)},
-        **anatomy.nose(half),
-    }
-
-
-def _iris(p: FaceParameters, side: int) -> np.ndarray:
-    """Return the center (1, 2) of an iris, which follows the gaze."""
-    x = side * (0.42 + 0.03 * p.eye_spacing) + 0.09 * p.gaze_x
-    return np.array([[x, -0.025 + 0.05 * p.gaze_y]])
 
 
 def _across_mouth(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -187,19 +137,10 @@ def _across_mouth(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> 
     return across
 
 
-def _mouth_outlines(curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the closed outlines of the two lips and of the opening between them."""
-    return {
-        "upper_lip": np.concatenate([curves["outer_upper"], curves["inner_upper"][::-1]]),
-        "lower_lip": np.concatenate([curves["outer_lower"], curves["inner_lower"][::-1]]),
-        "opening": np.concatenate([curves["inner_upper"], curves["inner_lower"]]),
-    }
-
-
 def _silhouette_parts(p: FaceParameters) -> dict[str, np.ndarray]:
     """Return the parts on the silhouette, (N, 3) each; turning the head shifts but does not narrow them."""
     half = anatomy.head_outline(p)
-    parts = {"head": np.concatenate([half, half[-2:0:-1] * [-1, 1, 1]]), **anatomy.hair_outlines(p, half)}
+    parts = {"head": anatomy.closed_outline(half), **anatomy.hair_outlines(p, half)}
     parts |= {f"ear_{name}": anatomy.EAR * [side, 1, 1] for side, name in SIDES}
     widen = np.array([1 / np.cos(np.radians(p.yaw)), 1 / np.cos(np.radians(p.pitch)), 1])
     return {name: points * widen for name, points in parts.items()}
@@ -210,25 +151,36 @@ def _body_curves(p: FaceParameters, unit: float, center: np.ndarray) -> dict[str
     angle = np.radians(0.4 * p.roll)
     tilt = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     lean = np.array([0.25 * np.sin(np.radians(p.yaw)), 0])
+    controls = {name: np.concatenate([half, half[::-1] * [-1, 1]]) for name, half in anatomy.BODY.items()}
     return {
-        name: smooth_curve(np.concatenate([half, half[::-1] * [-1, 1]]) + lean) @ tilt.T * unit + center
-        for name, half in anatomy.BODY.items()
+        name: _smooth_part(name, points + lean) @ tilt.T * unit + center for name, points in controls.items()
     }
 
 
-def relief_bumps(p: FaceParameters) -> tuple[np.ndarray, np.ndarray]:
-    """Return the centers (N, 2) of the bumps, and their radius, height, darkness and redness (N, 4)."""
-    parts = (_nose_bumps, _mouth_bumps, _cheek_bumps, _fold_bumps, _frown_bumps)
-    table = np.array([*_FIXED_BUMPS, *(bump for part in parts for bump in part(p))])
-    mirrored = table[table[:, 0] != 0] * [-1, 1, 1, 1, 1, 1]
-    table = np.concatenate([table, mirrored])
-    return table[:, :2], table[:, 2:]
-
-
-def _nose_bumps(p: FaceParameters) -> list[tuple[float, ...]]:
+def _relief_bumps(p: FaceParameters) -> np.ndarray:
+    """Return the bumps (N, 6): x, y, radius, height, darkness, redness; lengths in half face widths."""
     down, wide, up = 0.05 * p.nose_length, 1 + 0.18 * p.nose_width, 0.05 * p.nose_wrinkle
-    return [
-        (0.0, 0.08, 0.075, 0.065, 0.0, 0.0),
+    x, y = anatomy.mouth_corner(p)
+    low = 0.36 * p.jaw_drop + 0.08 * p.lips_part
+    lifted = max(p.cheek_raise, 0.7 * p.lip_corner_pull)
+    frown = max(p.brow_lower, 0.7 * p.nose_wrinkle)
+    pulled = max(p.lip_corner_pull, 0.9 * p.nose_wrinkle, p.upper_lip_raise, 0.6 * p.lip_stretch)
+    depth = 0.15 + 0.3 * p.age + 0.6 * pulled
+    fold = anatomy.fold(p)
+    fold = np.concatenate([fold, (fold[:-1] + fold[1:]) / 2])
+    table = np.array([
+        (0.0, -0.18, 0.08, 0.045, 0.0, 0.0),  # bridge of the nose
+        (0.0, -0.05, 0.08, 0.055, 0.0, 0.0),
+        (0.24, -0.33, 0.13, 0.05, 0.0, 0.0),  # brow ridge
+        (0.5, -0.36, 0.13, 0.055, 0.0, 0.0),
+        (0.66, -0.28, 0.11, 0.03, 0.0, 0.0),
+        (0.42, -0.04, 0.19, -0.06, 0.16, 0.0),  # eye socket
+        (0.22, -0.06, 0.09, -0.04, 0.17, 0.0),
+        (0.44, 0.17, 0.1, 0.0, 0.06, 0.1),  # below the eye
+        (0.93, -0.4, 0.22, -0.03, 0.1, 0.0),  # temple
+        (0.26, -0.72, 0.3, 0.05, 0.0, 0.0),  # forehead
+        (0.75, 0.85, 0.25, -0.02, 0.08, 0.0),  # hollow of the jaw
+        (0.0, 0.08, 0.075, 0.065, 0.0, 0.0),  # nose
         (0.0, 0.22 + 0.5 * down, 0.08, 0.08, 0.0, 0.04),
         (0.0, 0.38 + down - up, 0.105, 0.16, 0.0, 0.16),
         (0.14 * wide, 0.43 + down - up, 0.065, 0.05, 0.0, 0.1),
@@ -236,14 +188,7 @@ def _nose_bumps(p: FaceParameters) -> list[tuple[float, ...]]:
         (0.22 * wide, 0.44 + down - up, 0.06, -0.015, 0.16, 0.05),
         (0.0, 0.56 + down - up, 0.08, -0.02, 0.2, 0.0),
         (0.1, 0.54 + down - up, 0.06, 0.0, 0.12, 0.0),
-    ]
-
-
-def _mouth_bumps(p: FaceParameters) -> list[tuple[float, ...]]:
-    low = 0.36 * p.jaw_drop + 0.08 * p.lips_part
-    x, y = anatomy.mouth_corner(p)
-    return [
-        (0.09, 0.72 - 0.04 * p.upper_lip_raise, 0.07, 0.03, 0.0, 0.0),
+        (0.09, 0.72 - 0.04 * p.upper_lip_raise, 0.07, 0.03, 0.0, 0.0),  # mouth and chin
         (0.14, 0.9 + low, 0.1, 0.06, 0.0, 0.0),
         (0.0, 0.91 + low, 0.08, 0.03, 0.0, 0.0),
         (0.0, 1.05 + low, 0.11, -0.04, 0.16 + 0.08 * p.chin_raise, 0.0),
@@ -252,35 +197,16 @@ def _mouth_bumps(p: FaceParameters) -> list[tuple[float, ...]]:
         (0.09, 1.17 + 0.2 * p.jaw_drop, 0.05, 0.0, 0.16 * p.chin_raise, 0.0),
         (x + 0.05, y + 0.02, 0.06, -0.02, 0.16, 0.0),
         (x + 0.03, y + 0.12, 0.07, 0.0, 0.16 * p.lip_corner_depress, 0.0),
-    ]
-
-
-def _cheek_bumps(p: FaceParameters) -> list[tuple[float, ...]]:
-    lifted = max(p.cheek_raise, 0.7 * p.lip_corner_pull)
-    return [
-        (0.56, 0.42 - 0.06 * lifted, 0.23, 0.09 + 0.05 * lifted, 0.0, 0.2 + 0.1 * lifted),
+        (0.56, 0.42 - 0.06 * lifted, 0.23, 0.09 + 0.05 * lifted, 0.0, 0.2 + 0.1 * lifted),  # cheek
         (0.44, 0.2, 0.07, -0.01, 0.04 + 0.07 * lifted + 0.08 * p.age, 0.0),
         (0.34, 0.19, 0.06, 0.0, 0.05 * lifted + 0.08 * p.age + 0.08 * p.lid_tighten, 0.0),
         (0.77, -0.04, 0.04, 0.0, 0.16 * p.cheek_raise * (0.5 + p.age), 0.0),
         (0.78, 0.06, 0.04, 0.0, 0.16 * p.cheek_raise * (0.5 + p.age), 0.0),
-    ]
-
-
-def _fold_bumps(p: FaceParameters) -> list[tuple[float, ...]]:
-    """Return the nasolabial folds: grooves along `anatomy.fold`."""
-    pulled = max(p.lip_corner_pull, 0.9 * p.nose_wrinkle, p.upper_lip_raise, 0.6 * p.lip_stretch)
-    depth = 0.15 + 0.3 * p.age + 0.6 * pulled
-    line = anatomy.fold(p)
-    line = np.concatenate([line, (line[:-1] + line[1:]) / 2])
-    groove = [(x, y, 0.05, -0.02 * depth, 0.14 * depth, 0.0) for x, y in line]
-    return groove + [(x + 0.09, y, 0.08, 0.025 * depth, 0.0, 0.0) for x, y in line]
-
-
-def _frown_bumps(p: FaceParameters) -> list[tuple[float, ...]]:
-    """Return the swelling and the shadow between contracted brows."""
-    frown = max(p.brow_lower, 0.7 * p.nose_wrinkle)
-    return [
-        (0.1, -0.3, 0.07, -0.02 * frown, 0.16 * frown, 0.0),
+        *((x, y, 0.05, -0.02 * depth, 0.14 * depth, 0.0) for x, y in fold),  # groove of the nasolabial fold
+        *((x + 0.09, y, 0.08, 0.025 * depth, 0.0, 0.0) for x, y in fold),
+        (0.1, -0.3, 0.07, -0.02 * frown, 0.16 * frown, 0.0),  # between contracted brows
         (0.13, -0.44, 0.08, 0.025 * frown, 0.06 * frown, 0.0),
         (0.09, -0.02, 0.07, -0.01 * p.nose_wrinkle, 0.14 * p.nose_wrinkle, 0.0),
-    ]
+    ])  # fmt: skip
+    # Bumps beside the middle are on both sides.
+    return np.concatenate([table, table[table[:, 0] != 0] * [-1, 1, 1, 1, 1, 1]])

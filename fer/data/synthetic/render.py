@@ -5,16 +5,12 @@ import math
 import cv2
 import numpy as np
 
-from fer.core.errors import FerError
 from fer.data.synthetic import painting
 from fer.data.synthetic.geometry import FaceGeometry, locate_face
 from fer.data.synthetic.parameters import FaceParameters
 
-_MIN_SIZE = 16
 # Smaller images are painted at this size and averaged down.
 _MIN_CANVAS = 96
-# Direction to the viewer.
-_VIEW = np.array([0, 0, 1], np.float32)
 # Half axes of the head's dome, in half face widths.
 _DOME_X, _DOME_Y = 1.13, 1.62
 
@@ -24,49 +20,27 @@ def render_face(p: FaceParameters, size: int, color: bool = True) -> tuple[np.nd
 
     Args:
         p: Parameters of the face.
-        size: Side of the image in pixels, at least 16.
+        size: Side of the image in pixels; below 16 no face can be recognized.
         color: RGB if true, else gray (ITU-R BT.601 luma).
 
     Returns:
         The image, uint8 (size, size, 3 or 1), and the true positions of five landmarks, float (5, 2), as x
         and y in pixels with pixel centers at integers: left eye, right eye, nose tip, left and right
         mouth corner. Left and right are the viewer's (the order of MTCNN, ArcFace and YuNet).
-
-    Raises:
-        FerError: The size is below 16.
     """
-    check_size(size)
     canvas_size = max(2 * size, _MIN_CANVAS)
     face = locate_face(p, canvas_size)
     rng = np.random.default_rng(p.texture_seed)
-    canvas = _paint(p, face, canvas_size, rng)
+    canvas = painting.paint_background(canvas_size, rng)
+    painting.paint_person(canvas, p, face, rng)
     # Light is smooth, so it is computed at the final size, at a quarter of the cost or less.
     image = _apply_lighting(canvas, p, face, size)
     factor = size / canvas_size
     if p.occluder != "none":
         painting.paint_occluder(image, p, (face.center + 0.5) * factor - 0.5, face.unit * factor, rng)
-    return _apply_camera(p, image if color else _gray(image), rng), (face.landmarks + 0.5) * factor - 0.5
-
-
-def check_size(size: int) -> None:
-    """Raise FerError if the size, in pixels, is too small to recognize a face."""
-    if size < _MIN_SIZE:
-        raise FerError(f"synthetic faces: expected a size of at least {_MIN_SIZE} pixels, got {size}.")
-
-
-def _gray(image: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
-
-
-def _paint(p: FaceParameters, face: FaceGeometry, size: int, rng: np.random.Generator) -> np.ndarray:
-    canvas = painting.paint_background(size, rng)
-    painting.paint_body(canvas, p, face)
-    painting.paint_head(canvas, p, face)
-    painting.paint_features(canvas, p, face)
-    painting.paint_hair(canvas, p, face, rng)
-    if p.glasses > 0:
-        painting.paint_glasses(canvas, p, face)
-    return canvas
+    if not color:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+    return _apply_camera(p, image, rng), (face.landmarks + 0.5) * factor - 0.5
 
 
 def _apply_lighting(canvas: np.ndarray, p: FaceParameters, face: FaceGeometry, size: int) -> np.ndarray:
@@ -76,7 +50,7 @@ def _apply_lighting(canvas: np.ndarray, p: FaceParameters, face: FaceGeometry, s
         for full in (canvas, painting.head_mask(face, len(canvas)))
     )
     step = np.float32(len(canvas) / size)
-    factor, gloss = shade(p, face, (np.arange(size, dtype=np.float32) + 0.5) * step - 0.5)
+    factor, gloss = _shade(p, face, (np.arange(size, dtype=np.float32) + 0.5) * step - 0.5)
     alpha = mask[..., None] * np.float32(1 / 255)
     lit = image * (1 + alpha * (factor - 1)) + 34 * alpha * gloss[..., None]
     return np.clip(lit, 0, 255).astype(np.uint8)
@@ -93,7 +67,7 @@ def _apply_camera(p: FaceParameters, image: np.ndarray, rng: np.random.Generator
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
-def shade(p: FaceParameters, face: FaceGeometry, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _shade(p: FaceParameters, face: FaceGeometry, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the light on a face at the coordinates ``grid`` (S,), float32, in pixels along both axes.
 
     Returns:
@@ -107,12 +81,16 @@ def shade(p: FaceParameters, face: FaceGeometry, grid: np.ndarray) -> tuple[np.n
     slope_x = dome_x - column.T @ (lift * row_slope)
     slope_y = dome_y - column_slope.T @ (lift * row)
     facing = 1 / np.sqrt(1 + slope_x**2 + slope_y**2)
-    light = light_direction(p).astype(np.float32)
+    light = _light_direction(p).astype(np.float32)
     lit = (slope_x * light[0] + slope_y * light[1] + light[2]) * facing
-    amount = _amount(p, lit, float(light[2])) * (0.8 + 0.2 * facing)
+    # Wrapped diffuse shading: 1 on a surface that faces the viewer.
+    frontal_light = ((max(float(light[2]), 0.0) + 0.3) / 1.3) ** 0.7
+    amount = 1 - p.light_strength + p.light_strength * np.maximum((lit + 0.3) / 1.3, 0) / frontal_light
+    amount = amount * (0.8 + 0.2 * facing)
     occlusion = np.maximum(1 - column.T @ (dark[:, None] * row), 0.3)
     redness = column.T @ (red[:, None] * row)
-    half_way = (light + _VIEW) / np.linalg.norm(light + _VIEW)
+    half_way = light + np.array([0, 0, 1], np.float32)
+    half_way /= np.linalg.norm(half_way)
     gloss = np.maximum((slope_x * half_way[0] + slope_y * half_way[1] + half_way[2]) * facing, 0)
     # To the 16th power, for a broad highlight. Squaring is much cheaper than np.power.
     for _ in range(4):
@@ -120,7 +98,7 @@ def shade(p: FaceParameters, face: FaceGeometry, grid: np.ndarray) -> tuple[np.n
     return _tint(p, amount * occlusion, redness), gloss * p.light_strength
 
 
-def light_direction(p: FaceParameters) -> np.ndarray:
+def _light_direction(p: FaceParameters) -> np.ndarray:
     """Return the unit vector towards the light; x right, y down, z to the viewer."""
     azimuth, elevation = np.radians([p.light_azimuth, p.light_elevation])
     return np.array(
@@ -147,13 +125,6 @@ def _dome_slope(p: FaceParameters, face: FaceGeometry, grid: np.ndarray) -> tupl
     steep = (0.35 + 0.65 * r2) / np.sqrt(np.maximum(1 - r2, 0.12))
     u, v = u * steep / _DOME_X, v * steep / _DOME_Y
     return u * cos - v * sin, u * sin + v * cos
-
-
-def _amount(p: FaceParameters, lit: np.ndarray, frontal: float) -> np.ndarray:
-    """Return the amount of light, 1 on a surface that faces the viewer (wrapped diffuse shading)."""
-    wrapped = np.maximum((lit + 0.3) / 1.3, 0)
-    frontal_light = ((max(frontal, 0.0) + 0.3) / 1.3) ** 0.7
-    return 1 - p.light_strength + p.light_strength * wrapped / frontal_light
 
 
 def _tint(p: FaceParameters, amount: np.ndarray, redness: np.ndarray) -> np.ndarray:

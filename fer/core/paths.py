@@ -4,8 +4,8 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedRandom
 from pathlib import Path
-from typing import BinaryIO
 
 from fer.core.errors import FerError
 
@@ -51,8 +51,8 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that replaces ``path`` when the block ends without an error.
+def atomic_write(path: Path) -> Iterator[BufferedRandom]:
+    """Open a temporary file, to write and read, that replaces ``path`` when the block ends without an error.
 
     Other processes see the old file or the complete new one. A killed process leaves a file that ends in
     ``.tmp``; the data cache deletes such files in its folder.
@@ -62,7 +62,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with temporary.open("x+b") as file:
             yield file
         temporary.replace(path)
     finally:

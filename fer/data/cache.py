@@ -1,20 +1,20 @@
 """Memory-mapped cache of datasets: a source is parsed once, later runs map the file.
 
-An entry is one file: the SHA-256 of the rest, a JSON header, then the arrays. It is written to a temporary
-file in the same folder and renamed atomically. A reader therefore sees a complete file or none, and several
-processes may start at the same time. The checksum is verified before anything else is read, and nothing is
-pickled.
+An entry is one file: arrays in NumPy's format (images, targets, splits, votes, and JSON as bytes), then the
+SHA-256 of it all. It is written to a temporary file in the same folder and renamed atomically. A reader
+therefore sees a complete file or none, and several processes may start at the same time. The checksum is
+verified before anything else is read, and nothing is pickled.
 """
 
 import hashlib
 import json
-import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedRandom
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -23,13 +23,9 @@ from fer.core.labels import from_dict, to_dict
 from fer.core.paths import atomic_write, cache_folder, expand_user
 from fer.data.dataset import EmotionData
 
-_FORMAT = 2
-# Bytes. The size of a processor's cache line, and a multiple of every item size.
-_ALIGNMENT = 64
-# Bytes of the checksum, in hex digits.
-_CHECKSUM_SIZE = 64
-# Bytes of the header's length, stored before the header in decimal digits padded with spaces.
-_LENGTH_SIZE = 64
+_FORMAT = 3
+# Bytes.
+_CHECKSUM_SIZE = 32
 # A temporary file older than this was left by a killed process.
 _ABANDONED_S = 3600.0
 
@@ -125,42 +121,22 @@ def _dump(value: Any) -> str:
 def _load(key: CacheKey) -> EmotionData | None:
     """Return the data of an entry; None if it is missing, incomplete or has another key."""
     try:
-        raw = np.memmap(cache_folder() / key.filename, dtype=np.uint8, mode="r")
-        body = raw[_CHECKSUM_SIZE:]
-        if hashlib.sha256(body.data).hexdigest().encode() != raw[:_CHECKSUM_SIZE].tobytes():
+        path = cache_folder() / key.filename
+        raw = np.memmap(path, dtype=np.uint8, mode="r")
+        if hashlib.sha256(raw[:-_CHECKSUM_SIZE].data).digest() != raw[-_CHECKSUM_SIZE:].tobytes():
             return None
-        return _decode(body, key)
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError):
+        images = np.load(path, mmap_mode="r")
+        with path.open("rb") as file:
+            file.seek(images.offset + images.nbytes)
+            targets, split, votes, header = (np.load(file) for _ in range(4))
+        fields = json.loads(header.tobytes())
+    except (OSError, RuntimeError, ValueError, AttributeError):
         # Whatever is wrong with the file, the entry is rebuilt.
         return None
-
-
-def _decode(body: np.ndarray, key: CacheKey) -> EmotionData | None:
-    start = _LENGTH_SIZE + int(body[:_LENGTH_SIZE].tobytes())
-    header = json.loads(body[_LENGTH_SIZE:start].tobytes())
-    if (header["format"], header["source"], header["state"]) != (_FORMAT, key.source, key.state):
+    if fields.pop("key") != [_FORMAT, key.source, key.state]:
         return None
-    images, targets, split, *votes = _views(body[start:], header["arrays"])
-    return EmotionData(
-        images=images,
-        targets=np.array(targets),
-        split=np.array(split),
-        split_names=tuple(header["split_names"]),
-        roles=header["roles"],
-        labels=from_dict(header["labels"]),
-        source=header["data_source"],
-        votes=np.array(votes[0]) if votes else None,
-        dropped=header["dropped"],
-    )
-
-
-def _views(raw: np.ndarray, entries: list[Any]) -> Iterator[np.ndarray]:
-    """Yield the consecutive arrays in ``raw`` as views."""
-    start = 0
-    for dtype, shape in entries:
-        stop = start + np.dtype(dtype).itemsize * math.prod(shape)
-        yield raw[start:stop].view(dtype).reshape(shape)
-        start = stop + -stop % _ALIGNMENT
+    fields |= {"split_names": tuple(fields["split_names"]), "labels": from_dict(fields["labels"])}
+    return EmotionData(images, targets, split, votes=votes if len(votes) else None, **fields)
 
 
 def _store(key: CacheKey, data: EmotionData) -> None:
@@ -176,41 +152,15 @@ def _store(key: CacheKey, data: EmotionData) -> None:
     _remove_stale(folder, key)
 
 
-def _write(file: BinaryIO, key: CacheKey, data: EmotionData) -> None:
-    checksum = hashlib.sha256()
-    file.write(b"0" * _CHECKSUM_SIZE)
-    for segment in _segments(key, data):
-        checksum.update(segment)
-        file.write(segment)
+def _write(file: BufferedRandom, key: CacheKey, data: EmotionData) -> None:
+    header = {name: getattr(data, name) for name in ("split_names", "roles", "source", "dropped")}
+    header |= {"labels": to_dict(data.labels), "key": [_FORMAT, key.source, key.state]}
+    votes = np.empty(0) if data.votes is None else data.votes
+    content = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    for array in (data.images, data.targets, data.split, votes, content):
+        np.save(file, np.ascontiguousarray(array))
     file.seek(0)
-    file.write(checksum.hexdigest().encode())
-
-
-def _segments(key: CacheKey, data: EmotionData) -> Iterator[bytes | memoryview]:
-    """Yield what follows the checksum: length of the header, header, and arrays padded to `_ALIGNMENT`."""
-    votes = [] if data.votes is None else [data.votes]
-    arrays = [np.ascontiguousarray(array) for array in (data.images, data.targets, data.split, *votes)]
-    header = json.dumps(_header(key, data, arrays)).encode()
-    header += b" " * (-len(header) % _ALIGNMENT)
-    yield str(len(header)).encode().ljust(_LENGTH_SIZE)
-    yield header
-    for array in arrays:
-        yield array.reshape(-1).view(np.uint8).data
-        yield bytes(-array.nbytes % _ALIGNMENT)
-
-
-def _header(key: CacheKey, data: EmotionData, arrays: list[np.ndarray]) -> dict[str, Any]:
-    return {
-        "format": _FORMAT,
-        "source": key.source,
-        "state": key.state,
-        "arrays": [[array.dtype.str, list(array.shape)] for array in arrays],
-        "split_names": list(data.split_names),
-        "roles": data.roles,
-        "labels": to_dict(data.labels),
-        "data_source": data.source,
-        "dropped": data.dropped,
-    }
+    file.write(hashlib.file_digest(file, "sha256").digest())
 
 
 def _remove_stale(folder: Path, key: CacheKey) -> None:

@@ -17,6 +17,10 @@ COEFFICIENTS = [
     (2.8769, -3.1427, 1.2046),
     (2.8366, -3.0525, 1.2012),
 ]
+_DEFAULT_ITERATION = {
+    "algo": "muon", "conv_mode": "flatten", "ns_coefficients": PRESET, "scale_eps": False,
+    "ns_steps": len(COEFFICIENTS), "safety_factor": 1.0,
+}  # fmt: skip
 # Lower bound of the norm in a division.
 _EPS = 1e-7
 
@@ -52,9 +56,8 @@ class Muon(timm.optim.Muon):
 
         In the first step there are none: timm marks the matrices in that step.
         """
-        weights = [
-            weight for weight in group["params"] if _is_default_iteration(group) and self._is_matrix(weight)
-        ]
+        is_default = _DEFAULT_ITERATION.items() <= group.items()
+        weights = [weight for weight in group["params"] if is_default and self._is_matrix(weight)]
         if not weights:
             return []
         gradients = [weight.grad for weight in weights]
@@ -80,12 +83,6 @@ class Muon(timm.optim.Muon):
     def _is_matrix(self, weight: nn.Parameter) -> bool:
         is_dense = weight.is_contiguous() or _is_channels_last(weight)
         return weight.grad is not None and is_dense and self.state[weight].get("use_muon", False)
-
-
-def _is_default_iteration(group: Mapping[str, Any]) -> bool:
-    defaults = {"algo": "muon", "conv_mode": "flatten", "ns_coefficients": PRESET, "scale_eps": False}
-    defaults |= {"ns_steps": len(COEFFICIENTS), "safety_factor": 1.0}
-    return all(group[name] == value for name, value in defaults.items())
 
 
 def _is_channels_last(weight: Tensor) -> bool:

@@ -168,13 +168,6 @@ def from_dict(entry: Mapping[str, Any]) -> LabelSpace:
     Raises:
         FerError: The entry is not a label space, or it gives a known name to another order.
     """
-    space = _read_entry(entry)
-    if space.name in SPACES:
-        check_same_labels(SPACES[space.name], space, f"label space {space.name!r} read from a file")
-    return space
-
-
-def _read_entry(entry: Mapping[str, Any]) -> LabelSpace:
     name = entry.get("name") if isinstance(entry, Mapping) else None
     names = entry.get("names") if isinstance(entry, Mapping) else None
     is_list = isinstance(names, list | tuple) and all(isinstance(item, str) for item in names)
@@ -183,7 +176,10 @@ def _read_entry(entry: Mapping[str, Any]) -> LabelSpace:
             f"Expected a label space like {to_dict(FER7)}, got {entry!r}. "
             "The file is damaged, or was not written by fer."
         )
-    return LabelSpace(name, tuple(names))
+    space = LabelSpace(name, tuple(names))
+    if name in SPACES:
+        check_same_labels(SPACES[name], space, f"label space {name!r} read from a file")
+    return space
 
 
 def emotion_rgb(label: str) -> RGB:

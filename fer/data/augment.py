@@ -221,35 +221,11 @@ def _pipeline(augmentation: AugmentationConfig, size: int) -> Any:
             "Install fer-lightning[train], keep the dataset in memory (datamodule.memory_gb=…), or use "
             "augmentation=none."
         ) from None
-    geometry = _geometry(albumentations, augmentation, size)
-    return albumentations.Compose([*geometry, *_photometry(albumentations, augmentation)])
+    return albumentations.Compose(_steps(albumentations, augmentation, size))
 
 
-def _geometry(A: Any, augmentation: AugmentationConfig, size: int) -> list[Any]:  # noqa: N803 - usual alias
-    """Return the steps that move pixels: flip, affine map, crop."""
-    shift = (-augmentation.translate, augmentation.translate)
-    shear = (-augmentation.shear, augmentation.shear)
-    steps = [
-        A.HorizontalFlip(p=augmentation.flip),
-        A.Affine(
-            scale=(1 - augmentation.scale, 1 + augmentation.scale),
-            keep_ratio=True,
-            translate_percent={"x": shift, "y": shift},
-            rotate=(-augmentation.rotation, augmentation.rotation),
-            shear={"x": shear, "y": (0.0, 0.0)},
-            interpolation=cv2.INTER_LINEAR,
-            border_mode=cv2.BORDER_REPLICATE,
-            p=1.0,
-        ),
-    ]
-    if augmentation.crop:
-        smallest = max(1, round((1 - augmentation.crop) * size))
-        steps.append(A.RandomSizedCrop((smallest, size), (size, size), p=1.0))
-    return steps
-
-
-def _photometry(A: Any, augmentation: AugmentationConfig) -> list[Any]:  # noqa: N803
-    """Return the steps that change values: contrast around the mean, then brightness, then erasing."""
+def _steps(A: Any, augmentation: AugmentationConfig, size: int) -> list[Any]:  # noqa: N803 - usual alias
+    """Return flip, affine map and crop, then contrast around the mean, brightness and erasing."""
 
     class Erase(A.ImageOnlyTransform):
         """Random erasing with the mean of the image, a fill that A.Erasing does not offer."""
@@ -260,14 +236,31 @@ def _photometry(A: Any, augmentation: AugmentationConfig) -> list[Any]:  # noqa:
             erased[rows, columns] = round(float(img.mean()))
             return erased
 
-    contrast, brightness = augmentation.contrast, augmentation.brightness
-    unchanged = {"brightness": (1.0, 1.0), "saturation": (1.0, 1.0), "hue": (0.0, 0.0)}
+    shift = (-augmentation.translate, augmentation.translate)
     steps = [
-        A.ColorJitter(contrast=(1 - contrast, 1 + contrast), p=1.0, **unchanged) if contrast else None,
-        A.RandomBrightnessContrast((-brightness, brightness), (0.0, 0.0), p=1.0) if brightness else None,
-        Erase(p=augmentation.erase) if augmentation.erase else None,
+        A.HorizontalFlip(p=augmentation.flip),
+        A.Affine(
+            scale=(1 - augmentation.scale, 1 + augmentation.scale),
+            keep_ratio=True,
+            translate_percent={"x": shift, "y": shift},
+            rotate=(-augmentation.rotation, augmentation.rotation),
+            shear={"x": (-augmentation.shear, augmentation.shear), "y": (0.0, 0.0)},
+            interpolation=cv2.INTER_LINEAR,
+            border_mode=cv2.BORDER_REPLICATE,
+            p=1.0,
+        ),
     ]
-    return [step for step in steps if step is not None]
+    if augmentation.crop:
+        smallest = max(1, round((1 - augmentation.crop) * size))
+        steps.append(A.RandomSizedCrop((smallest, size), (size, size), p=1.0))
+    if contrast := augmentation.contrast:
+        unchanged = {"brightness": (1.0, 1.0), "saturation": (1.0, 1.0), "hue": (0.0, 0.0)}
+        steps.append(A.ColorJitter(contrast=(1 - contrast, 1 + contrast), p=1.0, **unchanged))
+    if brightness := augmentation.brightness:
+        steps.append(A.RandomBrightnessContrast((-brightness, brightness), (0.0, 0.0), p=1.0))
+    if augmentation.erase:
+        steps.append(Erase(p=augmentation.erase))
+    return steps
 
 
 def _rectangle(

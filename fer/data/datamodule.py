@@ -119,11 +119,8 @@ class EmotionDataModule(pl.LightningDataModule):
         self.batch_size, self.eval_batch_size = batches.batch_size, batches.eval_batch_size
         self.image_size = image_size
         self.augment = BatchAugmentation(AugmentationConfig.of(augmentation))
-        self.progressive, self.seed, self.oversample = (
-            sorted((start, int(size)) for start, size in progressive),
-            seed,
-            oversample,
-        )
+        self.progressive = sorted((start, int(size)) for start, size in progressive)
+        self.seed, self.oversample = seed, oversample
         self.workers = getattr(batches, "workers", 0)
         self._device_splits: dict[str, dict[str, Tensor]] = {}
         self._generator: tuple[int, torch.Generator] | None = None

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from io import FileIO
@@ -199,12 +198,9 @@ class ImageFiles:
                     pixels[row], readable[row] = image, True
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(fill, self._chunks()))
+            starts = range(0, len(self), _CHUNK)
+            list(pool.map(fill, [range(len(self))[start : start + _CHUNK] for start in starts]))
         return pixels, readable
-
-    def _chunks(self) -> Iterator[range]:
-        for start in range(0, len(self), _CHUNK):
-            yield range(start, min(start + _CHUNK, len(self)))
 
     def subset(self, rows: np.ndarray) -> "ImageFiles":
         """Return the images at positions ``(n,)`` or where a mask ``(N,)`` is true, without decoding."""

@@ -17,12 +17,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from fer.data.augment import AugmentationConfig, augment_image, to_float
 from fer.data.image_files import ImageFiles
 
-# Epoch, number of the batch in the epoch, indices int64 (B,).
+# Epoch, number of the batch in the epoch, indices int64 (B,). Workers outlive an epoch and do not know it.
 _BatchKey = tuple[int, int, Tensor]
 
 
-class BatchSampler(Sampler[Tensor]):
-    """Yield the indices of each batch as int64 ``(B,)``.
+class BatchSampler(Sampler[_BatchKey]):
+    """Yield epoch, number in the epoch, and indices int64 ``(B,)`` of each batch.
 
     The order of an epoch depends only on seed and epoch, so that a resumed run continues with the same
     batches.
@@ -63,7 +63,7 @@ class BatchSampler(Sampler[Tensor]):
         full, rest = divmod(self.num_samples, self.batch_size * self.processes)
         return full if self.shuffle else full + bool(rest)
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[_BatchKey]:
         """Yield the batches of the epoch."""
         order = self._order()
         total = len(self) * self.processes
@@ -71,7 +71,8 @@ class BatchSampler(Sampler[Tensor]):
         if not self.shuffle and self.processes > 1:
             # The same number of batches for each process; sizes differ by at most one.
             batches = order.tensor_split(total)
-        yield from batches[self.rank : total : self.processes]
+        for number, batch in enumerate(batches[self.rank : total : self.processes]):
+            yield self.epoch, number, batch
 
     def _order(self) -> Tensor:
         """Return the indices of an epoch over all processes, int64 ``(N,)``."""
@@ -109,8 +110,8 @@ class _IndexBatches(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return len(self.in_order)
 
-    def __getitem__(self, batch: Tensor | int) -> dict[str, Tensor]:
-        return {"index": batch if isinstance(batch, Tensor) else self.in_order[batch]}
+    def __getitem__(self, key: _BatchKey | int) -> dict[str, Tensor]:
+        return {"index": self.in_order[key] if isinstance(key, int) else key[2]}
 
 
 def file_backed_loader(
@@ -141,7 +142,7 @@ def file_backed_loader(
     return DataLoader(
         _ImageBatches(images, rows, sampler.batch_size, augmentation, seed),
         batch_size=None,
-        sampler=_BatchKeySampler(sampler),
+        sampler=sampler,
         num_workers=workers,
         worker_init_fn=_disable_opencv_threads,
         persistent_workers=workers > 0,
@@ -186,23 +187,6 @@ class _ImageBatches(Dataset[dict[str, Tensor]]):
             "image": channels_first(images),
             "unreadable": torch.from_numpy(rows[~readable]),
         }
-
-
-class _BatchKeySampler(Sampler[_BatchKey]):
-    """Add epoch and batch number to each batch, because workers outlive an epoch and do not know them."""
-
-    def __init__(self, sampler: BatchSampler) -> None:
-        self.sampler = sampler
-
-    def set_epoch(self, epoch: int) -> None:
-        self.sampler.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self.sampler)
-
-    def __iter__(self) -> Iterator[_BatchKey]:
-        for number, indices in enumerate(self.sampler):
-            yield self.sampler.epoch, number, indices
 
 
 def checked_images(images: ImageFiles, batch: dict[str, Tensor], size: int, allow_empty: bool) -> Tensor:

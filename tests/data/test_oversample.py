@@ -49,8 +49,9 @@ def test_the_order_depends_only_on_seed_and_epoch(datamodule):
 
 def test_processes_divide_the_samples():
     weights = torch.rand(100, dtype=torch.float64)
-    all_batches = list(BatchSampler(100, 10, True, weights=weights))
-    shards = [list(BatchSampler(100, 10, True, shard=(rank, 2), weights=weights)) for rank in range(2)]
+    samplers = [BatchSampler(100, 10, True, shard=(rank, 2), weights=weights) for rank in range(2)]
+    all_batches = [indices for _, _, indices in BatchSampler(100, 10, True, weights=weights)]
+    shards = [[indices for _, _, indices in sampler] for sampler in samplers]
     interleaved = [batch for pair in zip(*shards, strict=True) for batch in pair]
     assert all(torch.equal(a, b) for a, b in zip(all_batches, interleaved, strict=True))
 

@@ -42,19 +42,15 @@ def scan_images(images: np.ndarray | ImageFiles) -> ImageScan:
     digests = [f"unreadable {row}".encode() for row in range(len(images))]
     thumbnails = np.zeros((len(images), SIDE, SIDE), np.uint8)
     for rows, batch in _batches(images):
-        for row, image in zip(rows, batch, strict=True):
-            digests[row], thumbnails[row] = pixel_digest(image), _thumbnail(image)
+        for row, image, digest in zip(rows, batch, pixel_digests(batch), strict=True):
+            digests[row], thumbnails[row] = digest, _thumbnail(image)
     return ImageScan(digests, thumbnails)
 
 
 def pixel_digests(images: np.ndarray) -> list[bytes]:
     """Return the SHA-256 of each image's shape and pixels."""
-    return [pixel_digest(image) for image in images]
-
-
-def pixel_digest(image: np.ndarray) -> bytes:
-    """Return the SHA-256 of an image's shape and pixels."""
-    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
+    shape = repr(images.shape[1:]).encode()
+    return [hashlib.sha256(shape + image.tobytes()).digest() for image in images]
 
 
 def _batches(images: np.ndarray | ImageFiles) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from fer.core.paths import atomic_write, cache_folder
 from fer.data.duplicates.hashes import (
@@ -153,24 +155,17 @@ def _best_orientation(pairs: np.ndarray, correlation: np.ndarray) -> tuple[np.nd
 
 
 def merge_groups(exact: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Return the smallest row of each image's connected component, int64 ``(N,)`` (union-find).
+    """Return the smallest row of each image's connected component, int64 ``(N,)``.
 
     Args:
         exact: As in `Duplicates`.
         pairs: As in `Duplicates`, or a subset.
     """
-    parent = exact.tolist()
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for first, second, _ in pairs.tolist():
-        low, high = sorted((root(first), root(second)))
-        parent[high] = low
-    return np.array([root(row) for row in range(len(parent))], np.int64)
+    rows = np.arange(len(exact))
+    edges = np.concatenate([np.column_stack([rows, exact]), pairs[:, :2]]).T
+    graph = coo_array((np.ones(edges.shape[1], bool), (edges[0], edges[1])), shape=(len(rows), len(rows)))
+    component = connected_components(graph, directed=False)[1]
+    return np.unique(component, return_index=True)[1][component]
 
 
 def candidate_pairs(coefs: np.ndarray) -> np.ndarray:

@@ -3,17 +3,13 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fer.core.errors import FerError, did_you_mean
 from fer.core.labels import to_dict
 from fer.data.dataset import ROLES, EmotionData
-
-if TYPE_CHECKING:
-    # Not at run time: it loads OpenCV, which the CSV readers do not need.
-    from fer.data.image_files import ImageFiles
 
 _CARVED = "carve-out"
 # Images are hashed in chunks, so that a memory map is never copied in full.
@@ -35,6 +31,20 @@ def indices(data: EmotionData, role: str) -> np.ndarray:
             "Choose one of these, or use a file that has it."
         )
     return np.flatnonzero(data.split == data.split_names.index(data.roles[role]))
+
+
+def check_training_classes(data: EmotionData) -> None:
+    """Check that the training split has images of at least two emotions.
+
+    Raises:
+        FerError: There is no training split, or it has fewer.
+    """
+    present = [data.labels.names[target] for target in np.unique(data.targets[indices(data, "train")])]
+    if len(present) < 2:
+        raise FerError(
+            f"{data.source}: expected training images of at least two emotions, got "
+            f"{'only ' + present[0] if present else 'none'}. Use the complete dataset."
+        )
 
 
 def _describe_splits(data: EmotionData) -> str:
@@ -97,33 +107,21 @@ def manifest(
 
 
 def _describe_split(data: EmotionData, role: str, hidden: bool) -> dict[str, Any]:
-    positions = indices(data, role)
-    entry = {
-        "split": data.roles[role],
-        "count": len(positions),
-        **_hash_images(data.images, positions),
-    }
-    targets = data.targets[positions]
-    has_labels = not hidden and not (targets < 0).any()
-    return entry | _describe_labels(data, positions) if has_labels else entry
-
-
-def _describe_labels(data: EmotionData, positions: np.ndarray) -> dict[str, Any]:
-    targets = data.targets[positions]
-    counts = np.bincount(targets, minlength=len(data.labels)).tolist()
-    entry = {
-        "class_counts": dict(zip(data.labels.names, counts, strict=True)),
-        "labels_sha256": hashlib.sha256(targets.astype("<i8").tobytes()).hexdigest(),
-    }
-    if data.votes is not None:
-        entry["votes_sha256"] = hashlib.sha256(data.votes[positions].astype("<f4").tobytes()).hexdigest()
-    return entry
-
-
-def _hash_images(images: "np.ndarray | ImageFiles", positions: np.ndarray) -> dict[str, str]:
+    rows = indices(data, role)
+    targets, images = data.targets[rows], data.images
+    entry = {"split": data.roles[role], "count": len(rows)}
     if isinstance(images, np.ndarray):
-        return {"pixels_sha256": _pixel_hash(images, positions)}
-    return {"files_sha256": images.files.sha256(positions)}
+        entry["pixels_sha256"] = _pixel_hash(images, rows)
+    else:
+        entry["files_sha256"] = images.files.sha256(rows)
+    if hidden or (targets < 0).any():
+        return entry
+    counts = np.bincount(targets, minlength=len(data.labels)).tolist()
+    entry["class_counts"] = dict(zip(data.labels.names, counts, strict=True))
+    entry["labels_sha256"] = hashlib.sha256(targets.astype("<i8").tobytes()).hexdigest()
+    if data.votes is not None:
+        entry["votes_sha256"] = hashlib.sha256(data.votes[rows].astype("<f4").tobytes()).hexdigest()
+    return entry
 
 
 def _carved_hash(data: EmotionData) -> str:
@@ -160,12 +158,17 @@ def carve_validation(data: EmotionData, fraction: float, seed: int) -> EmotionDa
         The same images, some of them in a new split with the role val.
 
     Raises:
-        FerError: There is already a val role, the fraction is out of range, or there are too few distinct
-            images.
+        FerError: The fraction is out of range, or there are too few distinct images.
     """
-    _check_carving(data, fraction)
-    train = indices(data, "train")
-    contents = _image_contents(data.images, train)
+    if not 0.0 < fraction < 1.0:
+        raise FerError(f"Expected a validation fraction between 0 and 1, got {fraction}; 0.1 is common.")
+    train, images = indices(data, "train"), data.images
+    # Image files are not decoded.
+    contents: Iterable[bytes] = (
+        (images[row].tobytes() for row in train)
+        if isinstance(images, np.ndarray)
+        else images.files.content_hashes(train)
+    )
     chosen = train[_choose_rows(contents, data.targets[train], fraction, seed)]
     if len(chosen) == 0:
         raise FerError(
@@ -177,22 +180,6 @@ def carve_validation(data: EmotionData, fraction: float, seed: int) -> EmotionDa
     split[chosen] = len(data.split_names)
     roles = {**data.roles, "val": name}
     return replace(data, split=split, split_names=(*data.split_names, name), roles=roles)
-
-
-def _check_carving(data: EmotionData, fraction: float) -> None:
-    if "val" in data.roles:
-        raise FerError(
-            f"{data.source}: expected data without a val split, got {_describe_splits(data)}. Use that."
-        )
-    if not 0.0 < fraction < 1.0:
-        raise FerError(f"Expected a validation fraction between 0 and 1, got {fraction}; 0.1 is common.")
-
-
-def _image_contents(images: "np.ndarray | ImageFiles", positions: np.ndarray) -> Iterable[bytes]:
-    """Return bytes for each image that are equal for copies; image files are not decoded."""
-    if isinstance(images, np.ndarray):
-        return (images[position].tobytes() for position in positions)
-    return images.files.content_hashes(positions)
 
 
 def _choose_rows(contents: Iterable[bytes], targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -238,11 +238,6 @@ def role_mask(data: EmotionData, role: str) -> np.ndarray:
     return np.isin(np.arange(len(data)), indices(data, role))
 
 
-def test_carve_out_rejects_data_with_a_val_split():
-    with pytest.raises(FerError, match=r"expected data without a val split, got train .*, val "):
-        carve_validation(make_data(), 0.1, 0)
-
-
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 10, float("nan")])
 def test_carve_out_rejects_invalid_fractions(fraction):
     with pytest.raises(FerError, match="fraction between 0 and 1"):

@@ -14,10 +14,10 @@ from fer.core.errors import FerError
 from fer.core.labels import AFFECTNET8
 from fer.core.paths import expand_user
 from fer.data.dataset import EmotionData
-from fer.data.file_list import FileList, join, list_files
+from fer.data.file_list import join, list_files
 from fer.data.image_files import ImageFiles
-from fer.data.readers.folder import check_training_classes
 from fer.data.readers.text_files import open_text
+from fer.data.splits import check_training_classes
 
 _COLUMNS = (
     "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks",
@@ -70,12 +70,17 @@ def read_affectnet(path: str | Path, size: int, color: bool = True) -> EmotionDa
     root = expand_user(path).absolute()
     read = _read_annotations if (root / _SPLIT_FOLDERS["train"]).is_dir() else _read_lists
     folders, rows = read(root)
-    files, boxes, targets, split, num_dropped = _keep_emotions(root, folders, list(rows.values()))
+    listed = [(row, number) for number, split_rows in enumerate(rows.values()) for row in split_rows]
+    labelled = [(row, number) for row, number in listed if row.expression < len(AFFECTNET8)]
+    num_dropped = len(listed) - len(labelled)
+    files = join([list_files(root, folder) for folder in folders])
+    files = files.lookup([os.fsencode(row.name) for row, _ in labelled])
+    boxes = np.array([row.box for row, _ in labelled], np.int64).reshape(-1, 4)
     names = tuple(_LISTS[role].removesuffix(".csv") for role in rows)
     data = EmotionData(
-        images=ImageFiles(files, size, color, boxes),
-        targets=targets,
-        split=split,
+        images=ImageFiles(files, size, color, boxes if boxes.any() else None),
+        targets=np.array([row.expression for row, _ in labelled], np.int64),
+        split=np.array([number for _, number in labelled], np.uint8),
         split_names=names,
         roles=dict(zip(rows, names, strict=True)),
         labels=AFFECTNET8,
@@ -86,31 +91,18 @@ def read_affectnet(path: str | Path, size: int, color: bool = True) -> EmotionDa
     return data
 
 
-def _keep_emotions(
-    root: Path, folders: list[str], splits: list[list[_Row]]
-) -> tuple[FileList, np.ndarray | None, np.ndarray, np.ndarray, int]:
-    """Return files, face boxes, targets and splits of rows with an emotion, and the count of other rows."""
-    labelled = [(row, i) for i, rows in enumerate(splits) for row in rows if row.expression < len(AFFECTNET8)]
-    all_files = join([list_files(root, folder) for folder in folders])
-    files = all_files.lookup([os.fsencode(row.name) for row, _ in labelled])
-    boxes = np.array([row.box for row, _ in labelled], np.int64).reshape(-1, 4)
-    targets = np.array([row.expression for row, _ in labelled], np.int64)
-    split = np.array([i for _, i in labelled], np.uint8)
-    return files, boxes if boxes.any() else None, targets, split, sum(map(len, splits)) - len(labelled)
-
-
 def _read_lists(root: Path) -> tuple[list[str], dict[str, list[_Row]]]:
     """Return the image folders, and the rows of the list of each role."""
     candidates = [root / name for name in _LIST_FOLDERS]
     list_folder = next((folder for folder in candidates if (folder / _LISTS["train"]).is_file()), root)
-    folders = [name for name in _IMAGE_FOLDERS if (root / name).is_dir()][:1]
-    present = {
-        role: list_folder / name
-        for role, name in _LISTS.items()
-        if (list_folder / name).is_file() or role == "train"
+    folder = next((name for name in _IMAGE_FOLDERS if (root / name).is_dir()), ".")
+    paths = {role: list_folder / name for role, name in _LISTS.items()}
+    rows = {
+        role: list(_read_list(path, folder))
+        for role, path in paths.items()
+        if path.is_file() or role == "train"
     }
-    rows = {role: list(_read_list(path, (folders or ["."])[0])) for role, path in present.items()}
-    return folders or ["."], rows
+    return [folder], rows
 
 
 def _read_list(path: Path, folder: str) -> Iterator[_Row]:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from fer.core.errors import FerError, did_you_mean
-from fer.core.labels import LabelSpace, check_same_labels, map_votes, mapping
+from fer.core.labels import LabelSpace, map_votes, mapping
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates import find_duplicates, merge_groups
 from fer.data.splits import indices
@@ -81,10 +81,12 @@ def _source_position(val_from: str | int, names: Sequence[str]) -> int:
 
 def _relabel(name: str, part: EmotionData, labels: LabelSpace, validates: bool) -> EmotionData:
     """Return the images that have a role and an emotion of ``labels``; ``split`` is a position in `ROLES`."""
-    split, emotions = _role_numbers(part), part.labels.names
+    split = np.full(len(part), _NO_ROLE, dtype=np.uint8)
+    for role in part.roles:
+        split[indices(part, role)] = ROLES.index(role)
     rules = {
         f"{name}: {emotion} is not in {labels.name}": part.targets == number
-        for number, emotion in enumerate(emotions)
+        for number, emotion in enumerate(part.labels.names)
         if emotion not in labels.names
     }
     if not validates:
@@ -100,14 +102,6 @@ def _relabel(name: str, part: EmotionData, labels: LabelSpace, validates: bool) 
         dropped={f"{name}: {rule}": number for rule, number in part.dropped.items()}
         | {rule: number for rule, number in counts.items() if number},
     ).take(~excluded)
-
-
-def _role_numbers(part: EmotionData) -> np.ndarray:
-    """Return the role of each image as a position in `ROLES`, uint8 ``(N,)``; `_NO_ROLE` for none."""
-    numbers = np.full(len(part), _NO_ROLE, dtype=np.uint8)
-    for role in part.roles:
-        numbers[indices(part, role)] = ROLES.index(role)
-    return numbers
 
 
 def _resize_images(part: EmotionData, size: int, color: bool) -> EmotionData:
@@ -130,8 +124,6 @@ def _resize_images(part: EmotionData, size: int, color: bool) -> EmotionData:
 
 
 def _join(parts: Sequence[EmotionData], labels: LabelSpace) -> EmotionData:
-    for part in parts:
-        check_same_labels(labels, part.labels, part.source)
     votes = [part.votes for part in parts if part.votes is not None]
     return EmotionData(
         images=np.concatenate([part.images for part in parts]),

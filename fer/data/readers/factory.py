@@ -7,7 +7,6 @@ validation split was published, one is carved out of train (`prepare_image_set`)
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,9 +51,22 @@ def read_dataset(data: Part) -> EmotionData:
     Raises:
         FerError: The data cannot be read.
     """
-    config = DataConfig.of(data)
-    reader: Callable[..., EmotionData] = READERS[type(config)]
-    return reader(config)
+    match DataConfig.of(data):
+        case FER2013Config() as config:
+            return _fer2013(config)
+        case FERPlusConfig() as config:
+            return _ferplus(config)
+        case SyntheticConfig() as config:
+            return _synthetic(config)
+        case ConcatConfig() as config:
+            return _concat(config)
+        case FolderConfig(path=path, size=size, color=color) as config:
+            return prepare_image_set(read_folder(path, size, color, config.labels), config)
+        case RAFDBConfig(path=path, size=size, color=color) as config:
+            return prepare_image_set(read_rafdb(path, size, color), config)
+        case AffectNetConfig(path=path, size=size, color=color) as config:
+            return prepare_image_set(read_affectnet(path, size, color), config)
+    raise AssertionError("every data set has a reader")
 
 
 def _fer2013(config: FER2013Config) -> EmotionData:
@@ -100,29 +112,6 @@ def _concat(config: ConcatConfig) -> EmotionData:
     keys = [name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names, 1)]
     parts = {key: read_dataset(source) for key, source in zip(keys, config.sources, strict=True)}
     return concatenate(parts, SPACES[config.labels], config.size, config.color, config.val_from)
-
-
-def _folder(config: FolderConfig) -> EmotionData:
-    return prepare_image_set(read_folder(config.path, config.size, config.color, config.labels), config)
-
-
-def _rafdb(config: RAFDBConfig) -> EmotionData:
-    return prepare_image_set(read_rafdb(config.path, config.size, config.color), config)
-
-
-def _affectnet(config: AffectNetConfig) -> EmotionData:
-    return prepare_image_set(read_affectnet(config.path, config.size, config.color), config)
-
-
-READERS: dict[type[DataConfig], Callable[..., EmotionData]] = {
-    AffectNetConfig: _affectnet,
-    ConcatConfig: _concat,
-    FER2013Config: _fer2013,
-    FERPlusConfig: _ferplus,
-    FolderConfig: _folder,
-    RAFDBConfig: _rafdb,
-    SyntheticConfig: _synthetic,
-}
 
 
 def prepare_image_set(data: EmotionData, config: ImageFilesConfig) -> EmotionData:

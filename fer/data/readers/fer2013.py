@@ -10,6 +10,7 @@ with anything unusual goes to the strict row-by-row parser, which returns the va
 names the line.
 """
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import accumulate, islice, pairwise
@@ -23,6 +24,7 @@ from fer.core.labels import FER7
 from fer.core.paths import expand_user
 from fer.data.dataset import EmotionData
 from fer.data.readers.text_files import open_text
+from fer.data.splits import check_training_classes
 
 # Version of the output of this reader. Increase it to invalidate older caches.
 VERSION = 1
@@ -53,14 +55,6 @@ class _Columns(NamedTuple):
     total: int
 
 
-class _Row(NamedTuple):
-    """The values of one row: `_PIXELS` gray values, a FER-7 class number, a position in `USAGES`."""
-
-    pixels: list[int]
-    target: int
-    split: int
-
-
 class _Block(NamedTuple):
     images: np.ndarray  # uint8 (n, _PIXELS)
     targets: np.ndarray  # int64 (n,)
@@ -83,9 +77,28 @@ def read_fer2013(path: str | Path) -> EmotionData:
     _keep_freed_memory()
     with open_text(path, _EXPECTED) as file:
         columns = _parse_header(path, file.readline(_MAX_LINE))
-        blocks = [_parse_block(path, number, lines, columns) for number, lines in _read_lines(file)]
-    data = _assemble(path, blocks)
-    _check_training(path, data)
+        blocks = [
+            _parse_fast([line for line in lines if not line.isspace()], columns)
+            or _parse_strictly(path, number, lines, columns)
+            for number, lines in _read_lines(file)
+        ]
+    if not any(len(block.targets) for block in blocks):
+        raise FerError(f"{path}, line 2: expected rows of images, got none. Download the file again.")
+    images, targets, split = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    roles = {role: usage for role, usage in _ROLES.items() if USAGES.index(usage) in split}
+    if "train" not in roles:
+        got = ", ".join(roles.values())
+        raise FerError(f"{path}: expected rows with Usage Training, got only {got}. Use the complete file.")
+    data = EmotionData(
+        images=images.reshape(-1, _SIDE, _SIDE, 1),
+        targets=targets,
+        split=split,
+        split_names=USAGES,
+        roles=roles,
+        labels=FER7,
+        source=str(path.resolve()),
+    )
+    check_training_classes(data)
     return data
 
 
@@ -113,12 +126,9 @@ def split_fields(line: bytes) -> list[bytes]:
     No column of FER2013 can contain a comma or a line break, so commas inside quotes need no handling.
     """
     fields = [field.strip() for field in line.split(b",")]
-    return [_unquote(field) for field in fields] if b'"' in line else fields
-
-
-def _unquote(field: bytes) -> bytes:
-    is_quoted = len(field) >= 2 and field.startswith(b'"') and field.endswith(b'"')
-    return field[1:-1].strip() if is_quoted else field
+    if b'"' not in line:
+        return fields
+    return [field[1:-1].strip() if re.fullmatch(b'".*"', field, re.DOTALL) else field for field in fields]
 
 
 def _parse_header(path: Path, line: bytes) -> _Columns:
@@ -136,11 +146,6 @@ def _parse_header(path: Path, line: bytes) -> _Columns:
                 f"{column} {problem}. Use the original file, or fix the header."
             )
     return _Columns(names.index("emotion"), names.index("pixels"), names.index("usage"), len(names))
-
-
-def _parse_block(path: Path, number: int, lines: list[bytes], columns: _Columns) -> _Block:
-    block = _parse_fast([line for line in lines if not line.isspace()], columns)
-    return block or _parse_strictly(path, number, lines, columns)
 
 
 def _block(images: object, targets: list[int], split: list[int]) -> _Block:
@@ -202,45 +207,29 @@ def _combine_digits(digits: np.ndarray, is_digit: np.ndarray, ends: np.ndarray) 
 
 def _parse_strictly(path: Path, number: int, lines: list[bytes], columns: _Columns) -> _Block:
     numbered = enumerate(lines, number)
-    rows = [_parse_row(path, i, line, columns) for i, line in numbered if not line.isspace()]
-    images = [row.pixels for row in rows]
-    return _block(images, [row.target for row in rows], [row.split for row in rows])
+    rows = [_parse_row(f"{path}, line {i}", line, columns) for i, line in numbered if not line.isspace()]
+    return _block([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
 
 
-def _parse_row(path: Path, number: int, line: bytes, columns: _Columns) -> _Row:
-    """Return the values of a line.
+def _parse_row(where: str, line: bytes, columns: _Columns) -> tuple[list[int], int, int]:
+    """Return the `_PIXELS` gray values of a line, its class number, and its position in `USAGES`.
 
     Raises:
-        FerError: The line is not a valid FER2013 row; ``number`` is the line number in the message.
+        FerError: The line is not a valid FER2013 row; the message starts with ``where``.
     """
-    where = f"{path}, line {number}"
     advice = _FIX_LINE if line.endswith(b"\n") else _TRUNCATED
     fields = split_fields(line)
     if len(fields) != columns.total:
         got = f"{len(fields)}: {_quote(line)}"
         raise FerError(f"{where}: expected {columns.total} columns, got {got}. {advice}")
-    target = _parse_label(where, fields[columns.emotion])
-    split = _parse_usage(where, fields[columns.usage], advice)
-    return _Row(_parse_pixel_field(where, fields[columns.pixels], advice), target, split)
-
-
-def _parse_label(where: str, field: bytes) -> int:
-    if field.isdigit() and len(field) == 1 and int(field) < len(FER7):
-        return int(field)
-    numbers = ", ".join(f"{i} {name}" for i, name in enumerate(FER7.names))
-    raise FerError(f"{where}: expected an emotion label ({numbers}), got {_quote(field)}. {_FIX_LINE}")
-
-
-def _parse_usage(where: str, field: bytes, advice: str) -> int:
-    usage = _to_text(field)
-    if usage in USAGES:
-        return USAGES.index(usage)
-    hint = did_you_mean(usage, USAGES)
-    raise FerError(f"{where}: expected Usage {', '.join(USAGES)}, got {_quote(field)}.{hint} {advice}")
-
-
-def _parse_pixel_field(where: str, field: bytes, advice: str) -> list[int]:
-    tokens = field.split()
+    label, usage = fields[columns.emotion], fields[columns.usage]
+    if label not in _LABELS:
+        numbers = ", ".join(f"{i} {name}" for i, name in enumerate(FER7.names))
+        raise FerError(f"{where}: expected an emotion label ({numbers}), got {_quote(label)}. {_FIX_LINE}")
+    if usage not in _SPLITS:
+        hint = did_you_mean(_to_text(usage), USAGES)
+        raise FerError(f"{where}: expected Usage {', '.join(USAGES)}, got {_quote(usage)}.{hint} {advice}")
+    tokens = fields[columns.pixels].split()
     if len(tokens) != _PIXELS:
         raise FerError(f"{where}: expected {_PIXELS} pixel values, got {len(tokens)}. {advice}")
     for position, token in enumerate(tokens, 1):
@@ -248,7 +237,7 @@ def _parse_pixel_field(where: str, field: bytes, advice: str) -> list[int]:
         if not token.isdigit() or len(token) > 3 or int(token) > 255:
             got = f"{_quote(token)} as pixel {position}"
             raise FerError(f"{where}: expected integers from 0 to 255, got {got}. {advice}")
-    return [int(token) for token in tokens]
+    return [int(token) for token in tokens], _LABELS[label], _SPLITS[usage]
 
 
 def _to_text(field: bytes) -> str:
@@ -259,30 +248,3 @@ def _quote(field: bytes) -> str:
     """Return the start of a field for a message, in quotes, with unprintable characters escaped."""
     text = _to_text(field.strip())
     return repr(text if len(text) <= 60 else f"{text[:60]}...")
-
-
-def _assemble(path: Path, blocks: list[_Block]) -> EmotionData:
-    if not any(len(block.targets) for block in blocks):
-        raise FerError(f"{path}, line 2: expected rows of images, got none. Download the file again.")
-    images, targets, split = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    present = {USAGES[i] for i in np.unique(split)}
-    return EmotionData(
-        images=images.reshape(-1, _SIDE, _SIDE, 1),
-        targets=targets,
-        split=split,
-        split_names=USAGES,
-        roles={role: usage for role, usage in _ROLES.items() if usage in present},
-        labels=FER7,
-        source=str(path.resolve()),
-    )
-
-
-def _check_training(path: Path, data: EmotionData) -> None:
-    advice = "Use the complete file."
-    classes = np.unique(data.targets[data.split == USAGES.index("Training")])
-    if len(classes) == 0:
-        present = ", ".join(data.roles.values())
-        raise FerError(f"{path}: expected rows with Usage Training, got only {present}. {advice}")
-    if len(classes) == 1:
-        only = data.labels.names[classes[0]]
-        raise FerError(f"{path}: expected Training rows of at least two emotions, got only {only}. {advice}")

@@ -22,9 +22,7 @@ which the emotions come before unknown and NF. Validation and test images always
 authors' code.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -38,7 +36,7 @@ from fer.data.config import DataConfig, FER2013Config
 from fer.data.dataset import EmotionData
 from fer.data.readers.fer2013 import USAGES, split_fields
 from fer.data.readers.text_files import open_text
-from fer.data.splits import indices
+from fer.data.splits import check_training_classes
 
 # Version of the output of this reader. Increase it to invalidate older caches.
 VERSION = 1
@@ -48,16 +46,7 @@ OPTIONS = (
 )  # fmt: skip
 _UNKNOWN, _NO_FACE = OPTIONS.index("unknown"), OPTIONS.index("nf")
 _USAGE_NUMBERS = {usage.encode(): number for number, usage in enumerate(USAGES)}
-_MAX_LINE = 1 << 16
 _EXPECTED = f"FER+'s votes ({FILENAME}: columns Usage, Image name, neutral, …, unknown, NF)"
-
-
-class _Layout(NamedTuple):
-    """Number of columns, position of Usage, and a getter for the ten counts of `OPTIONS` in a row."""
-
-    columns: int
-    usage: int
-    votes: Callable[[list[bytes]], tuple[bytes, ...]]
 
 
 class Votes(NamedTuple):
@@ -95,13 +84,25 @@ def read_votes(path: str | Path) -> Votes:
     """
     path = expand_user(path)
     with open_text(path, _EXPECTED) as file:
-        header = [_to_text(field).lower() for field in split_fields(file.readline(_MAX_LINE))]
-        _check_header(path, header)
-        layout = _Layout(
-            len(header), header.index("usage"), itemgetter(*(header.index(name) for name in OPTIONS))
-        )
-        lines = enumerate(iter(partial(file.readline, _MAX_LINE), b""), 2)
-        rows = [_parse_row(path, i, line, layout) for i, line in lines if not line.isspace()]
+        header, *lines = file.read().splitlines()
+    columns = [_to_text(field).lower() for field in split_fields(header)]
+    if any(columns.count(name) != 1 for name in ("usage", *OPTIONS)):
+        expected = f"the columns Usage, {', '.join(OPTIONS)}, each once"
+        raise _format_error(path, 1, expected, ", ".join(columns)[:200])
+    pick = itemgetter(columns.index("usage"), *map(columns.index, OPTIONS))
+    rows = []
+    for number, line in enumerate(lines, 2):
+        if not line.strip():
+            continue
+        fields = split_fields(line)
+        if len(fields) != len(columns):
+            raise _format_error(path, number, f"{len(columns)} columns", str(len(fields)))
+        usage, *votes = pick(fields)
+        if usage not in _USAGE_NUMBERS:
+            raise _format_error(path, number, f"Usage {', '.join(USAGES)}", repr(_to_text(usage)))
+        if not all(map(bytes.isdigit, votes)) or max(map(len, votes)) > 2:
+            raise _format_error(path, number, "ten counts of votes", ", ".join(map(_to_text, votes)))
+        rows.append([number, _USAGE_NUMBERS[usage], *map(int, votes)])
     if not rows:
         raise _format_error(path, 2, "rows of votes", "none")
     table = np.array(rows, dtype=np.int64)
@@ -110,24 +111,6 @@ def read_votes(path: str | Path) -> Votes:
 
 def _to_text(field: bytes) -> str:
     return field.decode("utf-8", errors="replace")[:60]
-
-
-def _check_header(path: Path, header: list[str]) -> None:
-    if any(header.count(name) != 1 for name in ("usage", *OPTIONS)):
-        raise _format_error(path, 1, f"the columns Usage, {', '.join(OPTIONS)}, each once", ", ".join(header))
-
-
-def _parse_row(path: Path, number: int, line: bytes, layout: _Layout) -> list[int]:
-    """Return a line's number, its Usage as a position in `USAGES`, and its votes for `OPTIONS`."""
-    fields = split_fields(line)
-    if len(fields) != layout.columns:
-        raise _format_error(path, number, f"{layout.columns} columns", str(len(fields)))
-    usage, votes = _USAGE_NUMBERS.get(fields[layout.usage]), layout.votes(fields)
-    if usage is None:
-        raise _format_error(path, number, f"Usage {', '.join(USAGES)}", repr(_to_text(fields[layout.usage])))
-    if not all(map(bytes.isdigit, votes)) or max(map(len, votes)) > 2:
-        raise _format_error(path, number, "ten counts of votes", ", ".join(map(_to_text, votes)))
-    return [number, usage, *map(int, votes)]
 
 
 def _format_error(path: Path, number: int, expected: str, got: str) -> FerError:
@@ -166,10 +149,7 @@ def relabel(votes: Votes, images: EmotionData, contempt: bool, ambiguous: bool) 
         votes=_distributions(counts, space),
         dropped={rule: n for rule, rows in exclusions.items() if (n := int((rows & ~is_test).sum()))},
     ).take(~np.logical_or.reduce(list(exclusions.values())))
-    if len(np.unique(labelled.targets[indices(labelled, "train")])) < 2:
-        raise FerError(
-            f"{votes.path}: expected Training votes for two emotions or more. Use the complete file."
-        )
+    check_training_classes(labelled)
     return labelled
 
 

@@ -11,6 +11,7 @@ from fer.core.paths import expand_user
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.file_list import join, list_files, subfolders
 from fer.data.image_files import ImageFiles
+from fer.data.splits import check_training_classes
 
 _ROLE_OF_FOLDER = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _EXPECTED = "a folder with train/ and test/, or with a folder for each emotion"
@@ -47,8 +48,6 @@ def read_folder(
             missing for numbered folders or of another length, or train has fewer than two emotions.
     """
     root = expand_user(path).absolute()
-    if labels is not None and not all(isinstance(label, str) for label in labels):
-        raise FerError(f"datamodule.labels: expected names of emotions, got {list(labels)}.")
     splits = _find_splits(root)
     classes = {split: subfolders(root / split, _EXPECTED) for split in splits.values()}
     emotions = _emotions(root, {name for names in classes.values() for name in names}, labels)
@@ -139,20 +138,3 @@ def _space(emotions: Iterable[str], labels: Sequence[str] | None) -> LabelSpace:
         raise FerError(f"datamodule.labels: expected different emotions, got {', '.join(names)}.")
     published = [space for space in SPACES.values() if space.names == names]
     return published[0] if published else LabelSpace("folder", names)
-
-
-def check_training_classes(data: EmotionData) -> None:
-    """Check that the training split has images of at least two emotions.
-
-    Raises:
-        FerError: It has fewer.
-    """
-    if "train" not in data.roles:
-        raise FerError(f"{data.source}: expected training images, but there are none. Correct the list.")
-    train = data.split == data.split_names.index(data.roles["train"])
-    present = [data.labels.names[target] for target in np.unique(data.targets[train])]
-    if len(present) < 2:
-        raise FerError(
-            f"{data.source}: expected training images of at least two emotions, got "
-            f"{'only ' + present[0] if present else 'none'}. Use the complete dataset."
-        )

@@ -11,8 +11,8 @@ from fer.core.paths import expand_user
 from fer.data.dataset import EmotionData
 from fer.data.file_list import FileList, list_files
 from fer.data.image_files import ImageFiles
-from fer.data.readers.folder import check_training_classes
 from fer.data.readers.text_files import open_text
+from fer.data.splits import check_training_classes
 
 # The spelling is that of the authors.
 _LIST = "list_patition_label.txt"

@@ -167,7 +167,7 @@ def test_rows_that_do_not_match(usages, message):
 
 def test_only_one_emotion():
     usages = ["Training"] * 3
-    with pytest.raises(FerError, match=r"fer2013new\.csv: expected Training votes for two emotions"):
+    with pytest.raises(FerError, match=r"fer2013new\.csv: expected training images of at least two emotions"):
         relabel(make_votes([HAPPY] * 3, usages), make_images(usages), True, False)
 
 

@@ -148,8 +148,3 @@ def test_invalid_labels(tmp_path, labels, message):
     numbered(tmp_path)
     with pytest.raises(FerError, match=message):
         read_folder(tmp_path, 48, labels=labels)
-
-
-def test_numbers_are_not_emotion_names(tmp_path):
-    with pytest.raises(FerError, match=r"datamodule.labels: expected names of emotions, got \[0, 1\]"):
-        read_folder(write_folder(tmp_path), 48, labels=[0, 1])

@@ -1,11 +1,11 @@
 """Calibration plots: the reliability diagram, and the risk-coverage curve."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from fer.analysis.metrics.calibration import NUM_BINS, equal_mass_bins
 from fer.analysis.metrics.intervals import wilson_interval
@@ -14,10 +14,11 @@ from fer.analysis.plots.style import (
     ACCENT,
     BACKGROUND,
     FOREGROUND,
-    LABEL_SIZE,
     MUTED,
     SMALL_SIZE,
     add_text,
+    format_as_percent,
+    label_axes,
     new_figure,
     style_axes,
 )
@@ -32,7 +33,6 @@ def plot_reliability(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], title:
 
     Args:
         panels: Panel title -> confidence ``(N,)`` in [0, 1], and correct, bool ``(N,)``.
-        title: Title of the figure.
     """
     count = len(next(iter(panels.values()))[0])
     subtitle = f"n = {count:,}, {NUM_BINS} bins of equal mass, 95 % intervals"
@@ -57,9 +57,9 @@ def _draw_bins(ax: Axes, confidence: np.ndarray, correct: np.ndarray) -> None:
         ax.plot([mean, mean], wilson_interval(hits, count), color=ACCENT, linewidth=1.6, alpha=0.55)
         ax.plot(mean, hits / count, "o", color=ACCENT, markersize=5, markeredgecolor=BACKGROUND)
     ax.set(xlim=(0, 1), ylim=(0, 1))
-    ax.set_ylabel("accuracy", size=LABEL_SIZE, color=FOREGROUND)
+    label_axes(ax, y="accuracy")
     ax.tick_params(labelbottom=False)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    format_as_percent(ax.yaxis)
 
 
 def _draw_histogram(ax: Axes, confidence: np.ndarray) -> None:
@@ -67,13 +67,11 @@ def _draw_histogram(ax: Axes, confidence: np.ndarray) -> None:
     ax.hist(confidence, bins=np.linspace(0, 1, 41).tolist(), color=MUTED, alpha=0.35)
     mean = float(confidence.mean())
     ax.axvline(mean, color=FOREGROUND, linewidth=1)
-    side = "right" if mean > 0.5 else "left"
-    add_text(
-        ax, mean, 1.02, f"mean {percent(mean, 0)}", va="bottom", ha=side, transform=ax.get_xaxis_transform()
-    )
+    side, above = "right" if mean > 0.5 else "left", ax.get_xaxis_transform()
+    add_text(ax, mean, 1.02, f"mean {percent(mean, 0)}", va="bottom", ha=side, transform=above)
     ax.set_yticks([])
-    ax.set_xlabel("confidence", size=LABEL_SIZE, color=FOREGROUND)
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    label_axes(ax, x="confidence")
+    format_as_percent(ax.xaxis)
 
 
 def plot_risk_coverage(
@@ -85,7 +83,6 @@ def plot_risk_coverage(
         confidence: ``(N,)``.
         correct: bool ``(N,)``.
         thresholds: Confidence thresholds to mark; those without a value are skipped.
-        title: Title of the figure.
     """
     coverage, risk = risk_coverage(confidence, correct)
     subtitle = f"n = {len(correct):,}, most confident images first, band: 95 % interval"
@@ -96,14 +93,11 @@ def plot_risk_coverage(
     shown = np.arange(len(risk)) >= min(len(risk) - 1, max(20, len(risk) // 50))
     _draw_accuracy(ax, coverage[shown], risk[shown], np.arange(1, len(risk) + 1)[shown])
     for threshold in thresholds:
-        if threshold.coverage is not None:
-            _mark_threshold(ax, threshold)
+        _mark_threshold(ax, threshold)
     lowest = min(1 - float(risk[shown].max()), 0.95) - 0.06
     ax.set(xlim=(0, 1), ylim=(max(0.0, lowest), 1.0))
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-    ax.set_xlabel("coverage: fraction of images answered", size=LABEL_SIZE, color=FOREGROUND)
-    ax.set_ylabel("accuracy on answered images", size=LABEL_SIZE, color=FOREGROUND)
+    format_as_percent(ax.xaxis, ax.yaxis)
+    label_axes(ax, "coverage: fraction of images answered", "accuracy on answered images")
     return fig
 
 
@@ -111,27 +105,17 @@ def _draw_accuracy(ax: Axes, coverage: np.ndarray, risk: np.ndarray, answered: n
     bounds = np.array([wilson_interval((1 - r) * k, int(k)) for r, k in zip(risk, answered, strict=True)])
     ax.fill_between(coverage, bounds[:, 0], bounds[:, 1], color=ACCENT, alpha=0.15, linewidth=0)
     ax.plot(coverage, 1 - risk, color=ACCENT, linewidth=1.8)
-    ax.axhline(1 - risk[-1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
-    add_text(
-        ax, 0.01, 1 - risk[-1], f"all answered: {percent(1 - risk[-1])}", ha="left", va="bottom", color=MUTED
-    )
+    overall = 1 - risk[-1]
+    ax.axhline(overall, color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
+    add_text(ax, 0.01, overall, f"all answered: {percent(overall)}", ha="left", va="bottom", color=MUTED)
 
 
 def _mark_threshold(ax: Axes, threshold: Threshold) -> None:
-    """Mark the coverage and measured accuracy of a threshold, with the accuracy that it guarantees."""
-    assert threshold.coverage is not None
-    assert threshold.accuracy is not None
-    assert threshold.confidence is not None
-    ax.plot(
-        threshold.coverage,
-        threshold.accuracy,
-        "o",
-        color=FOREGROUND,
-        markersize=5.5,
-        markeredgecolor=BACKGROUND,
-    )
-    text = f"at least {percent(threshold.wanted, 0)} from confidence {percent(threshold.confidence, 0)}"
+    """Mark coverage and measured accuracy of a threshold, with the accuracy that it guarantees."""
+    if threshold.coverage is None or threshold.accuracy is None or threshold.confidence is None:
+        return
     point = (threshold.coverage, threshold.accuracy)
-    ax.annotate(
-        text, point, (8, 8), textcoords="offset points", size=SMALL_SIZE, color=FOREGROUND, parse_math=False
-    )
+    ax.plot(*point, "o", color=FOREGROUND, markersize=5.5, markeredgecolor=BACKGROUND)
+    text = f"at least {percent(threshold.wanted, 0)} from confidence {percent(threshold.confidence, 0)}"
+    style: dict[str, Any] = {"size": SMALL_SIZE, "color": FOREGROUND, "parse_math": False}
+    ax.annotate(text, point, (8, 8), textcoords="offset points", **style)

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from fer.analysis.metrics.estimate import Estimate
 from fer.analysis.metrics.slices import Slice
@@ -17,6 +18,8 @@ from fer.analysis.plots.style import (
     LABEL_SIZE,
     MUTED,
     add_text,
+    format_as_percent,
+    label_axes,
     new_figure,
     spread_labels,
     style_axes,
@@ -52,7 +55,6 @@ def plot_speed(
     Args:
         points: One or more; speeds are positive.
         axes: Labels of the axes: speed, score.
-        title: Title of the figure.
         lower_is_better: Whether a lower score is better; the axis is then inverted, so that better is always
             up.
     """
@@ -62,9 +64,8 @@ def plot_speed(
     style_axes(ax, grid="both")
     sign = -1 if lower_is_better else 1
     front = _pareto_front(points, sign)
-    ax.plot(
-        [p.speed for p in front], [p.score for p in front], color=ACCENT, linewidth=1.2, alpha=0.45, zorder=1
-    )
+    line: dict[str, Any] = {"color": ACCENT, "linewidth": 1.2, "alpha": 0.45, "zorder": 1}
+    ax.plot([point.speed for point in front], [point.score for point in front], **line)
     for point in points:
         color = ACCENT if point in front else MUTED
         ax.plot([point.speed] * 2, [point.low, point.high], color=color, linewidth=1.2)
@@ -91,8 +92,7 @@ def _set_scales(ax: Axes, points: Sequence[SpeedPoint], axes: tuple[str, str], l
     ax.set_xticks([tick for tick in ticks if min(speeds) / 1.5 <= tick <= max(speeds) * 1.5])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda speed, _: f"{speed:,g}"))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlabel(axes[0], size=LABEL_SIZE, color=FOREGROUND, labelpad=8)
-    ax.set_ylabel(axes[1], size=LABEL_SIZE, color=FOREGROUND, labelpad=8)
+    label_axes(ax, *axes, labelpad=8)
     if lower_is_better:
         ax.invert_yaxis()
 
@@ -135,7 +135,7 @@ def plot_slices(slices: Sequence[Slice], overall: Estimate) -> Figure:
     ax.set_yticks(positions, names, color=FOREGROUND, parse_math=False)
     _label_factors(ax, [one.factor for one in slices], positions)
     ax.set_ylim((positions[-1] if positions else 0) + 0.6, -1.3)
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    format_as_percent(ax.xaxis)
     return fig
 
 
@@ -153,13 +153,8 @@ def _draw_slice(ax: Axes, position: float, one: Slice) -> None:
     if accuracy.value is None or accuracy.low is None or accuracy.high is None:
         add_text(ax, 0.01, position, "no images", ha="left", color=MUTED, transform=ax.get_yaxis_transform())
         return
-    ax.plot(
-        [accuracy.low, accuracy.high],
-        [position, position],
-        color=ACCENT,
-        linewidth=1.8,
-        solid_capstyle="round",
-    )
+    style: dict[str, Any] = {"color": ACCENT, "linewidth": 1.8, "solid_capstyle": "round"}
+    ax.plot([accuracy.low, accuracy.high], [position, position], **style)
     face = ACCENT if one.differs else "white"
     ax.plot(accuracy.value, position, "o", color=ACCENT, markerfacecolor=face, markersize=6)
     if one.factor != "emotion" and one.expected is not None:

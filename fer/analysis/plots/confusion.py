@@ -14,8 +14,8 @@ from fer.analysis.plots.style import (
     FOREGROUND,
     LABEL_SIZE,
     NO_DATA,
-    SMALL_SIZE,
     add_text,
+    label_axes,
     new_figure,
     style_axes,
 )
@@ -37,7 +37,6 @@ def plot_confusion_matrix(
     Args:
         counts: Integers ``(K, K)``, rows true, columns predicted.
         names: The K emotions in the order of ``counts``.
-        title: Title of the figure.
         normalize: ``"true"``: percentages of each row, recall on the diagonal; ``"predicted"``: of each
             column, precision on the diagonal.
 
@@ -45,32 +44,24 @@ def plot_confusion_matrix(
         FerError: ``counts`` is not ``(K, K)`` for the K names.
     """
     counts = np.asarray(counts)
-    _check_counts(counts, names)
-    support = counts.sum(axis=0, keepdims=True) if normalize == "predicted" else counts.sum(1, keepdims=True)
-    weights = counts / np.maximum(support, 1)
-    support = np.broadcast_to(support, counts.shape)
-    side = max(4.6, 1.5 + 0.8 * len(names))
-    fig = new_figure(side, side + 0.2, title, _accuracy_text(counts))
-    ax = fig.add_subplot()
-    ax.imshow(_cell_colors(weights, support))
-    _label_axes(ax, names, counts, normalize)
-    for row, column in np.ndindex(*counts.shape):
-        texts = _cell_texts(int(counts[row, column]), int(support[row, column]))
-        _write_cell(ax, row, column, texts)
-    return fig
-
-
-def _check_counts(counts: np.ndarray, names: Sequence[str]) -> None:
     if counts.shape != (len(names), len(names)) or not names:
         raise FerError(
             f"Confusion matrix: expected counts of shape (K, K) for K names, got {counts.shape} for "
             f"{len(names)} names ({', '.join(names)}). Pass the emotions of the counts."
         )
-
-
-def _accuracy_text(counts: np.ndarray) -> str:
+    support = counts.sum(axis=0, keepdims=True) if normalize == "predicted" else counts.sum(1, keepdims=True)
+    weights = counts / np.maximum(support, 1)
+    support = np.broadcast_to(support, counts.shape)
+    side = max(4.6, 1.5 + 0.8 * len(names))
     total = int(counts.sum())
-    return f"accuracy {percent(np.trace(counts) / total)}  ·  n = {total:,}" if total else "no images"
+    accuracy = f"accuracy {percent(np.trace(counts) / total)}  ·  n = {total:,}" if total else "no images"
+    fig = new_figure(side, side + 0.2, title, accuracy)
+    ax = fig.add_subplot()
+    ax.imshow(_cell_colors(weights, support))
+    _label_axes(ax, names, counts, normalize)
+    for row, column in np.ndindex(*counts.shape):
+        _write_cell(ax, row, column, int(counts[row, column]), int(support[row, column]))
+    return fig
 
 
 def _cell_colors(weights: np.ndarray, support: np.ndarray) -> np.ndarray:
@@ -78,26 +69,19 @@ def _cell_colors(weights: np.ndarray, support: np.ndarray) -> np.ndarray:
 
     Cells of a row or column without images are gray.
     """
-    saturated = np.where(
-        np.eye(len(support), dtype=bool)[..., None], to_rgb(CORRECT_COLOR), to_rgb(ERROR_COLOR)
-    )
-    colors = np.array(to_rgb(BACKGROUND)) + weights[..., None] * (saturated - np.array(to_rgb(BACKGROUND)))
+    is_correct, background = np.eye(len(support), dtype=bool)[..., None], np.array(to_rgb(BACKGROUND))
+    saturated = np.where(is_correct, to_rgb(CORRECT_COLOR), to_rgb(ERROR_COLOR))
+    colors = background + weights[..., None] * (saturated - background)
     colors[support == 0] = to_rgb(NO_DATA)
     return colors
 
 
-def _cell_texts(count: int, support: int) -> tuple[str, str]:
-    """Return percentage and count; ``0 %`` and ``100 %`` only if exact."""
-    if support == 0:
-        return "n/a", ""
-    return format_percent(count / support), f"{count:,}"
-
-
-def _write_cell(ax: Axes, row: int, column: int, texts: tuple[str, str]) -> None:
-    """Write the first text large above the middle of the cell, and the second small below it."""
+def _write_cell(ax: Axes, row: int, column: int, count: int, support: int) -> None:
+    """Write the percentage large above the middle of the cell, and the count small below it."""
+    fraction, number = (format_percent(count / support), f"{count:,}") if support else ("n/a", "")
     weight = "bold" if row == column else "normal"
-    add_text(ax, column, row + 0.04, texts[0], size=LABEL_SIZE, weight=weight, va="bottom")
-    add_text(ax, column, row + 0.1, texts[1], size=SMALL_SIZE, va="top")
+    add_text(ax, column, row + 0.04, fraction, size=LABEL_SIZE, weight=weight, va="bottom")
+    add_text(ax, column, row + 0.1, number, va="top")
 
 
 def _label_axes(ax: Axes, names: Sequence[str], counts: np.ndarray, counted: Axis) -> None:
@@ -120,9 +104,7 @@ def _label_axes(ax: Axes, names: Sequence[str], counts: np.ndarray, counted: Axi
     ax.tick_params(which="both", length=0, labelcolor=FOREGROUND)
     ax.set_axisbelow(False)
     suffix = ", number of images"
-    ax.set_xlabel(
-        f"predicted emotion{'' if by_row else suffix}", size=LABEL_SIZE, color=FOREGROUND, labelpad=8
-    )
-    ax.set_ylabel(f"true emotion{suffix if by_row else ''}", size=LABEL_SIZE, color=FOREGROUND, labelpad=8)
+    predicted, true = ("", suffix) if by_row else (suffix, "")
+    label_axes(ax, f"predicted emotion{predicted}", f"true emotion{true}", labelpad=8)
     for tick in [*ax.get_xticklabels(), *ax.get_yticklabels()]:
         tick.set_parse_math(False)

@@ -1,6 +1,6 @@
 """Plots of images: a grid, a contact sheet with captions, and saliency maps of correct and wrong examples."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,6 @@ from fer.analysis.plots.style import (
     shorten,
 )
 from fer.analysis.predictions import Predictions
-from fer.core.errors import FerError
 
 # Image grid, in pixels: target width of an image, gap, height of an image title, outer margin
 TILE_WIDTH, GAP, TITLE_HEIGHT, MARGIN = 200, 16, 52, 40
@@ -70,12 +69,7 @@ def plot_image_grid(images: np.ndarray, titles: Sequence[str] | None, columns: i
         titles: N short texts, one above each image ("" for none), or None; truncated to the width of the
             image.
         columns: Images per row.
-        title: Title of the figure.
-
-    Raises:
-        FerError: Wrong shape, fewer than one column, or a number of titles other than N.
     """
-    _check_grid(images, titles, columns)
     tiles = resize_by_integer_factor(to_rgb_bytes(images))
     labels = list(titles) if titles is not None else [""] * len(tiles)
     height, width = tiles.shape[1:3]
@@ -90,15 +84,6 @@ def plot_image_grid(images: np.ndarray, titles: Sequence[str] | None, columns: i
         layout.height += height
     count = f"{len(images)} image{'' if len(images) == 1 else 's'}" if len(images) else "no images"
     return _draw(layout, title, count)
-
-
-def _check_grid(images: np.ndarray, titles: Sequence[str] | None, columns: int) -> None:
-    if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape[1:]:
-        raise FerError(f"Image grid: expected images (N, H, W, C) with C 1 or 3, got {images.shape}.")
-    if columns < 1:
-        raise FerError(f"Image grid: expected at least 1 column, got {columns}.")
-    if titles is not None and len(titles) != len(images):
-        raise FerError(f"Image grid: expected {len(images)} titles, one per image, got {len(titles)}.")
 
 
 def to_rgb_bytes(images: np.ndarray) -> np.ndarray:
@@ -120,21 +105,16 @@ def _draw(layout: _Layout, title: str, subtitle: str) -> Figure:
     canvas = np.full((max(1, layout.height), width, 3), 255, np.uint8)
     for left, top, tile in layout.tiles:
         canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
-    fig = _figure_for_canvas(canvas, title, subtitle)
-    for left, top, text, style in layout.texts:
-        add_text(fig.axes[0], left, top, text, **{"ha": "left", "va": "top", **style})
-    return fig
-
-
-def _figure_for_canvas(canvas: np.ndarray, title: str, subtitle: str) -> Figure:
-    """Return a figure that shows ``canvas``, uint8 RGB, pixel by pixel below the header."""
-    height, width = canvas.shape[:2]
     full_width = max(int(4.5 * DPI), width + 2 * MARGIN - GAP)
-    full_height = height + MARGIN + int(HEADER_HEIGHT * DPI)
+    full_height = len(canvas) + MARGIN + int(HEADER_HEIGHT * DPI)
     fig = new_figure(full_width / DPI, full_height / DPI, title, subtitle, constrained=False)
-    ax = fig.add_axes((MARGIN / full_width, MARGIN / full_height, width / full_width, height / full_height))
+    # The canvas is shown pixel by pixel below the header
+    corner = MARGIN / full_width, MARGIN / full_height
+    ax = fig.add_axes((*corner, width / full_width, len(canvas) / full_height))
     ax.imshow(canvas, interpolation="nearest", aspect="auto")
     ax.set_axis_off()
+    for left, top, text, style in layout.texts:
+        add_text(ax, left, top, text, **{"ha": "left", "va": "top", **style})
     return fig
 
 
@@ -146,45 +126,34 @@ def plot_contact_sheet(
     Args:
         strips: All with images of the same size.
         columns: Images per row.
-        title: Title of the figure.
         subtitle: Second line: how to read a caption.
         width: Target width of an image in pixels; images are enlarged by an integer factor.
     """
     layout = _Layout()
     for strip in strips:
-        _place_strip(layout, strip, columns, width)
+        if strip.heading:
+            style = {"size": LABEL_SIZE, "weight": "bold"}
+            layout.texts.append((0, layout.height, strip.heading, style))
+            layout.height += _HEADING
+        tiles = resize_by_integer_factor(to_rgb_bytes(strip.images), width)
+        for start in range(0, len(tiles), columns):
+            _place_row(layout, tiles[start : start + columns], strip.captions[start : start + columns])
     return _draw(layout, title, subtitle)
 
 
-def _place_strip(layout: _Layout, strip: ImageStrip, columns: int, width: int) -> None:
-    """Add a strip at the bottom of the layout."""
-    if strip.heading:
-        style = {"size": LABEL_SIZE, "weight": "bold"}
-        layout.texts.append((0, layout.height, strip.heading, style))
-        layout.height += _HEADING
-    tiles = resize_by_integer_factor(to_rgb_bytes(strip.images), width) if len(strip.images) else ()
-    for start in range(0, len(tiles), columns):
-        row = slice(start, start + columns)
-        layout.height += _place_row(layout, list(zip(tiles[row], strip.captions[row], strict=True)))
-
-
-def _place_row(layout: _Layout, row: Sequence[tuple[np.ndarray, Sequence[str]]]) -> int:
-    """Add a row of images and captions at the bottom of the layout; return its height in pixels."""
-    height, width = row[0][0].shape[:2]
-    for number, (tile, caption) in enumerate(row):
+def _place_row(layout: _Layout, tiles: np.ndarray, captions: Sequence[Sequence[str]]) -> None:
+    """Add a row of images, ``(n, H, W, 3)``, and their captions at the bottom of the layout."""
+    height, width = tiles.shape[1:3]
+    bottom = layout.height + height + 4
+    for number, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
         left = number * (width + GAP)
         layout.tiles.append((left, layout.height, tile))
-        layout.texts += _caption_lines(caption, left, layout.height + height + 4, width)
-    return int(height + 4 + _LINE * max(len(caption) for _, caption in row) + _SPACE)
-
-
-def _caption_lines(
-    caption: Sequence[str], left: int, top: int, width: int
-) -> Iterator[tuple[int, int, str, Any]]:
-    for number, line in enumerate(caption):
-        style = {"size": SMALL_SIZE, "color": MUTED if number else FOREGROUND}
-        # Captions are narrower than the average that `shorten` assumes
-        yield left, top + number * _LINE, shorten(line, 1.1 * width / DPI, SMALL_SIZE), style
+        for i, line in enumerate(caption):
+            # Captions are narrower than the average that `shorten` assumes
+            text = shorten(line, 1.1 * width / DPI, SMALL_SIZE)
+            style = {"size": SMALL_SIZE, "color": MUTED if i else FOREGROUND}
+            layout.texts.append((left, bottom + i * _LINE, text, style))
+    layout.height = bottom + _LINE * max(map(len, captions)) + _SPACE
 
 
 def overlay_saliency(images: np.ndarray, saliency: np.ndarray) -> np.ndarray:
@@ -203,18 +172,13 @@ def overlay_saliency(images: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     return np.round(blended).astype(np.uint8)
 
 
-def sample_examples(predictions: Predictions, each: int = 2, seed: int = 0) -> list[np.ndarray]:
-    """Return random correctly and wrongly classified images of each emotion.
-
-    Args:
-        predictions: Of a split.
-        each: Maximum number of correct and of wrong images per emotion.
-        seed: Seed of the random choice.
+def sample_examples(predictions: Predictions, each: int = 2) -> list[np.ndarray]:
+    """Return random correctly and wrongly classified images of each emotion, at most ``each`` of both.
 
     Returns:
         For each class the positions of its images, correct ones first.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     correct = predictions.preds == predictions.target
     groups = []
     for number in range(len(predictions.labels)):
@@ -238,7 +202,7 @@ def plot_saliency(
         images: uint8 ``(n, H, W, C)``, at the positions in ``groups``, group by group.
         saliency: ``(n, H, W)`` in [0, 1].
         groups: Positions in the predictions for each class, as returned by `sample_examples`.
-        title: Title of the figure.
+        title: First line of the figure.
         subtitle: Second line.
     """
     rgb = np.broadcast_to(images, (*images.shape[:3], 3))

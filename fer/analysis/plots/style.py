@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
+from matplotlib.ticker import PercentFormatter
 
 from fer.core.errors import FerError
 from fer.core.paths import atomic_write
@@ -60,16 +62,22 @@ def style_axes(ax: Axes, title: str = "", grid: Literal["both", "x", "y"] = "y")
     ax.set_title(title, loc="left", size=LABEL_SIZE, weight="bold", color=FOREGROUND, pad=20)
 
 
+def label_axes(ax: Axes, x: str = "", y: str = "", labelpad: float = 4.0) -> None:
+    """Write the labels of both axes."""
+    ax.set_xlabel(x, size=LABEL_SIZE, color=FOREGROUND, labelpad=labelpad)
+    ax.set_ylabel(y, size=LABEL_SIZE, color=FOREGROUND, labelpad=labelpad)
+
+
+def format_as_percent(*axes: Axis) -> None:
+    """Write the ticks as ``50 %``."""
+    for axis in axes:
+        axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+
+
 def add_text(ax: Axes, x: float, y: float, text: str, **style: Any) -> Text:
     """Add small text at (x, y), without TeX parsing of ``$``; ``style`` is passed to ``Axes.text``."""
-    defaults: dict[str, Any] = {
-        "size": SMALL_SIZE,
-        "color": FOREGROUND,
-        "ha": "center",
-        "va": "center",
-        "parse_math": False,
-    }
-    return ax.text(x, y, text, **(defaults | style))
+    defaults: dict[str, Any] = {"size": SMALL_SIZE, "color": FOREGROUND, "ha": "center", "va": "center"}
+    return ax.text(x, y, text, **(defaults | {"parse_math": False} | style))
 
 
 def spread_labels(heights: Sequence[float], gap: float) -> list[float]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from fer.analysis.plots.style import (
@@ -14,6 +14,7 @@ from fer.analysis.plots.style import (
     MUTED,
     SMALL_SIZE,
     add_text,
+    format_as_percent,
     new_figure,
     spread_labels,
     style_axes,
@@ -42,7 +43,6 @@ def plot_learning_curves(history: History, best_epoch: int | None, title: str) -
             ``val/loss``, ``train/accuracy``, ``val/accuracy``, ``val/macro_f1``, ``val/uar`` (fractions) and
             ``lr``.
         best_epoch: The epoch of the best checkpoint, counted as in ``epoch``; None draws no mark.
-        title: Title of the figure.
     """
     rates = _series(history, "lr")
     fig = new_figure(10, 4.6, title, _best_epoch_text(history, best_epoch))
@@ -51,7 +51,7 @@ def plot_learning_curves(history: History, best_epoch: int | None, title: str) -
     scores = fig.add_subplot(grid[:, 1])
     _draw_lines(losses, "loss", {name: _series(history, key) for name, key in LOSSES.items()})
     _draw_lines(scores, "score", {name: _series(history, key) for name, key in SCORES.items()})
-    scores.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    format_as_percent(scores.yaxis)
     panels = [losses, scores]
     if rates:
         panels.append(_draw_rates(fig.add_subplot(grid[1, 0]), rates))
@@ -85,7 +85,9 @@ def _draw_lines(ax: Axes, title: str, lines: Mapping[str, Mapping[float, float]]
     for name, points in recorded.items():
         color, dash = MUTED if "train" in name else ACCENT, (0, (4, 1.5)) if "F1" in name else "solid"
         epochs, values = list(points), list(points.values())
-        ax.plot(epochs, values, color=color, linestyle=dash, marker=_marker(points), linewidth=1.8)
+        # A single point would be invisible without a marker
+        marker = "o" if len(points) == 1 else ""
+        ax.plot(epochs, values, color=color, linestyle=dash, marker=marker, linewidth=1.8)
     low, high = ax.get_ylim()
     ends = [(list(points.values())[-1] - low) / (high - low) for points in recorded.values()]
     for name, height in zip(recorded, spread_labels(ends, gap=0.065), strict=True):
@@ -95,18 +97,13 @@ def _draw_lines(ax: Axes, title: str, lines: Mapping[str, Mapping[float, float]]
         _explain_empty(ax, "not recorded")
 
 
-def _marker(points: Mapping[float, float]) -> str:
-    """Return the marker of a line: a dot for a single point, which would be invisible without one."""
-    return "o" if len(points) == 1 else ""
-
-
 def _draw_rates(ax: Axes, rates: Mapping[float, float]) -> Axes:
     """Draw the learning rate as an area with ticks at zero and at its maximum."""
     style_axes(ax)
     peak = max(rates.values())
     epochs, values = list(rates), list(rates.values())
     ax.fill_between(epochs, values, color=MUTED, alpha=0.25, linewidth=0)
-    ax.plot(epochs, values, color=MUTED, marker=_marker(rates), linewidth=1.2)
+    ax.plot(epochs, values, color=MUTED, marker="o" if len(rates) == 1 else "", linewidth=1.2)
     ax.set_ylim(0, 1.15 * peak or 1)
     ax.set_yticks(sorted({0, peak}), ["0", f"{peak:.2g}"][: len({0, peak})])
     add_text(ax, 1.02, 0.5, "learning\nrate", ha="left", color=MUTED, weight="bold", transform=ax.transAxes)
@@ -148,7 +145,6 @@ def plot_per_emotion(
         precision: Emotion -> precision; emotions may be missing.
         recall: Emotion -> recall; emotions may be missing.
         support: Emotion -> number of images; an emotion with 0 is marked "no images".
-        title: Title of the figure.
     """
     order = sorted(f1, key=lambda name: -f1[name] if math.isfinite(f1[name]) else math.inf)
     fig = new_figure(8, 1.75 + 0.45 * max(1, len(order)), title, "F1, precision and recall by emotion, in %")
@@ -162,7 +158,7 @@ def plot_per_emotion(
         _add_table_cell(ax, column, -0.75, heading, color=MUTED)
     ax.set_yticks(range(len(order)), order, color=FOREGROUND, parse_math=False)
     ax.set(xlim=(0, 1), ylim=(max(1, len(order)) - 0.5, -0.5))
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    format_as_percent(ax.xaxis)
     if not order:
         _explain_empty(ax, "no emotions")
     return fig

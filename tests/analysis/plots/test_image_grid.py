@@ -6,7 +6,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from fer.analysis.plots.images import plot_image_grid
-from fer.core.errors import FerError
 
 
 @pytest.fixture(autouse=True)
@@ -39,12 +38,3 @@ def test_float_and_uint8_images_render_the_same():
 def test_edge_cases_render(shape):
     images = np.full(shape, np.nan, np.float32)
     assert pixels_of(plot_image_grid(images, ["a title that is much too long"] * shape[0], 4, "t")).std() > 0
-
-
-@pytest.mark.parametrize(
-    ("shape", "titles", "columns"),
-    [((4, 8, 8), None, 2), ((4, 8, 8, 2), None, 2), ((4, 8, 8, 1), ["a"], 2), ((1, 8, 8, 1), None, 0)],
-)
-def test_invalid_arguments_are_rejected(shape, titles, columns):
-    with pytest.raises(FerError, match="Image grid: expected"):
-        plot_image_grid(np.zeros(shape), titles, columns, "t")

@@ -14,16 +14,8 @@ from fer.core.errors import FerError
 from fer.core.labels import LabelSpace, from_dict, to_dict
 
 # Errors of numpy and zipfile on a damaged or foreign file
-_READ_ERRORS = (
-    KeyError,
-    ValueError,
-    OSError,
-    EOFError,
-    TypeError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_FILE_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_READ_ERRORS = (KeyError, ValueError, TypeError, *_FILE_ERRORS)
 _ARRAYS = ("index", "target", "logits", "probs", "source")
 
 
@@ -93,23 +85,19 @@ class Predictions:
                 f"{path}: expected the predictions.npz of fer-evaluate, got a truncated file or another "
                 f"format ({type(error).__name__}). Run fer-evaluate again."
             ) from error
-        predictions._check_shapes(path)
-        return predictions
-
-    def _check_shapes(self, path: Path) -> None:
-        """Raise `FerError` where the shapes of the arrays do not match."""
-        n, num_classes = len(self.index), len(self.labels)
+        n, num_classes = len(predictions.index), len(predictions.labels)
         expected: dict[str, tuple[int, ...]] = {
             **dict.fromkeys(("target", "source"), (n,)),
             **dict.fromkeys(("logits", "probs", "votes"), (n, num_classes)),
         }
         for name, shape in expected.items():
-            array = getattr(self, name)
+            array = getattr(predictions, name)
             if array is not None and array.shape != shape:
                 raise FerError(
                     f"{path}: expected {name} of shape {shape} for {n} images and {num_classes} emotions, "
                     f"got {array.shape}. Run fer-evaluate again."
                 )
+        return predictions
 
 
 def _read(content: Any) -> dict[str, Any]:

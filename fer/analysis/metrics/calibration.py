@@ -71,14 +71,14 @@ def calibrate(predictions: Predictions, accuracies: Sequence[float] = TARGET_ACC
     )
 
 
-def calibrated_probs(predictions: Predictions, calibration: Calibration, seed: int = 0) -> np.ndarray:
+def calibrated_probs(predictions: Predictions, calibration: Calibration) -> np.ndarray:
     """Return calibrated probabilities for evaluation, float64 ``(N, K)``.
 
     On the images that the temperature was fitted on, they are cross-fitted if there are enough for all folds.
     On other images, the logits are divided by the temperature.
     """
     if is_cross_fitted(predictions, calibration):
-        return cross_fitted_probs(predictions.logits, predictions.target, seed=seed)
+        return cross_fitted_probs(predictions.logits, predictions.target)
     return scaled_probs(predictions.logits, calibration.temperature)
 
 
@@ -107,11 +107,7 @@ def calibration_estimates(
 ) -> dict[str, Estimate]:
     """Return the metrics of calibrated or uncalibrated probabilities.
 
-    Args:
-        target: int ``(N,)``.
-        probs: ``(N, K)``.
-        resamples: Number of bootstrap resamples; for AURC at most `AURC_RESAMPLES`.
-        seed: Seed of the bootstrap.
+    The arguments are those of `fer.analysis.metrics.classification.score`.
 
     Returns:
         ``ece_mass``, ``ece_width``, ``log_loss`` and ``brier`` (see
@@ -145,9 +141,10 @@ def probability_estimates(
         "brier": (probs**2).sum(1) - 2 * probs[rows, target] + 1,
     }
     bins = {"ece_mass": equal_mass_bins(confidence), "ece_width": equal_width_bins(confidence)}
-    columns = np.column_stack(
-        [*losses.values(), *(_gap_columns(confidence, correct, index) for index in bins.values())]
-    )
+    # Confidence minus correctness in the column of each image's bin, 0 elsewhere
+    gap, numbers = (confidence - correct)[:, None], np.arange(NUM_BINS)
+    gap_columns = [np.where(numbers == index[:, None], gap, 0.0) for index in bins.values()]
+    columns = np.column_stack([*losses.values(), *gap_columns])
     draws = resample_means(columns, target, resamples, rng)
     estimates = {
         name: estimate_from_resamples(loss.mean(), draws[:, i], n)
@@ -160,11 +157,6 @@ def probability_estimates(
         low, high = ece_interval(value, gaps, draws[:, start : start + NUM_BINS])
         estimates[name] = Estimate(value, low, high, n)
     return estimates
-
-
-def _gap_columns(confidence: np.ndarray, correct: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Return confidence minus correctness in the column of each image's bin, 0 elsewhere, ``(N, bins)``."""
-    return np.where(np.arange(NUM_BINS) == index[:, None], (confidence - correct)[:, None], 0.0)
 
 
 def equal_width_bins(confidence: np.ndarray) -> np.ndarray:
@@ -184,13 +176,8 @@ def equal_mass_bins(confidence: np.ndarray) -> np.ndarray:
 def bin_gaps(confidence: np.ndarray, correct: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Return the signed contribution of each bin to the ECE: positive where the model is overconfident.
 
-    Args:
-        confidence: ``(N,)``, in [0, 1].
-        correct: bool ``(N,)``.
-        index: Bin of each image, int ``(N,)``.
-
-    Returns:
-        float64 ``(NUM_BINS,)``; ECE is the sum of their absolute values.
+    ``index`` is the bin of each image, int ``(N,)``. The ECE is the sum of the absolute values of the result,
+    float64 ``(NUM_BINS,)``.
     """
     return np.bincount(index, confidence - correct, NUM_BINS) / len(index)
 
@@ -207,14 +194,10 @@ def debiased_ece(confidence: np.ndarray, correct: np.ndarray, index: np.ndarray)
     count = np.bincount(index, minlength=NUM_BINS)
     accuracy = np.bincount(index, correct, NUM_BINS) / np.maximum(count, 1)
     deviation = np.sqrt(count * accuracy * (1 - accuracy)) / len(index)
-    expected = _folded_mean(np.abs(gaps), np.maximum(deviation, 1e-12))
-    return max(0.0, float(2 * np.abs(gaps).sum() - expected.sum()))
-
-
-def _folded_mean(mean: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Return the mean of abs(X) for normal X with these means and standard deviations (above 0)."""
+    mean, sigma = np.abs(gaps), np.maximum(deviation, 1e-12)
     ratio = mean / sigma / math.sqrt(2)
-    return sigma * math.sqrt(2 / math.pi) * np.exp(-(ratio**2)) + mean * erf(ratio)
+    expected = sigma * math.sqrt(2 / math.pi) * np.exp(-(ratio**2)) + mean * erf(ratio)
+    return max(0.0, float(2 * np.abs(gaps).sum() - expected.sum()))
 
 
 def ece_interval(value: float, gaps: np.ndarray, draws: np.ndarray) -> tuple[float, float]:

@@ -1,10 +1,8 @@
 """`Calibration`: the result of temperature scaling, and its file beside the checkpoint."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from fer.analysis.metrics.selective import Threshold
 from fer.analysis.metrics.temperature import MAX_TEMPERATURE, MIN_TEMPERATURE
@@ -69,7 +67,6 @@ def read_calibration(folder: str | Path, model_sha256: str | None = None) -> Cal
     """Read ``calibration.json`` from the checkpoint's folder.
 
     Args:
-        folder: The folder of the checkpoint.
         model_sha256: SHA-256 of the weights that it must belong to; None accepts any.
 
     Returns:
@@ -82,7 +79,11 @@ def read_calibration(folder: str | Path, model_sha256: str | None = None) -> Cal
     if not path.is_file():
         return None
     try:
-        calibration = _from_json(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        thresholds = tuple(Threshold(**entry) for entry in content["thresholds"])
+        calibration = Calibration(**{**content, "thresholds": thresholds})
+        if not MIN_TEMPERATURE <= calibration.temperature <= MAX_TEMPERATURE:
+            raise ValueError(f"temperature {calibration.temperature!r}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FerError(
             f"{path}: expected a calibration written by fer-evaluate RUN --split val, but the file is "
@@ -90,11 +91,3 @@ def read_calibration(folder: str | Path, model_sha256: str | None = None) -> Cal
             "again."
         ) from error
     return calibration if model_sha256 in (None, calibration.model_sha256) else None
-
-
-def _from_json(content: Mapping[str, Any]) -> Calibration:
-    thresholds = tuple(Threshold(**entry) for entry in content["thresholds"])
-    calibration = Calibration(**{**content, "thresholds": thresholds})
-    if not MIN_TEMPERATURE <= calibration.temperature <= MAX_TEMPERATURE:
-        raise ValueError(f"temperature {calibration.temperature!r}")
-    return calibration

@@ -39,7 +39,6 @@ def score(
         target: int ``(N,)``, class numbers 0 to K - 1.
         probs: ``(N, K)``, rows sum to 1.
         names: The K emotions in the order of the columns.
-        resamples: Number of bootstrap resamples.
         seed: Seed of the bootstrap; the same seed gives the same intervals.
 
     Returns:
@@ -52,16 +51,6 @@ def score(
     Raises:
         FerError: The arrays have mismatched shapes or are not valid labels and probabilities.
     """
-    _check_inputs(target, probs, names)
-    return {
-        **count_estimates(target, probs, names, resamples, np.random.default_rng([seed, 0])),
-        **probability_estimates(target, probs, resamples, np.random.default_rng([seed, 1])),
-        **auroc_estimates(target, probs, names),
-    }
-
-
-def _check_inputs(target: np.ndarray, probs: np.ndarray, names: Sequence[str]) -> None:
-    """Raise `FerError` for no image, wrong shapes, an unknown class number, or rows that do not sum to 1."""
     n, num_classes = len(target), len(names)
     if n == 0 or probs.shape != (n, num_classes):
         got = f"{n} targets and probabilities of shape {probs.shape}"
@@ -73,6 +62,11 @@ def _check_inputs(target: np.ndarray, probs: np.ndarray, names: Sequence[str]) -
         )
     if not (np.abs(probs.sum(1, dtype=np.float64) - 1) < _SUM_TOLERANCE).all() or probs.min() < 0:
         raise FerError("Scores: expected probabilities that sum to 1 for each image. Pass softmax(logits).")
+    return {
+        **count_estimates(target, probs, names, resamples, np.random.default_rng([seed, 0])),
+        **probability_estimates(target, probs, resamples, np.random.default_rng([seed, 1])),
+        **auroc_estimates(target, probs, names),
+    }
 
 
 def count_estimates(
@@ -87,7 +81,8 @@ def count_estimates(
     for metric in EMOTION_METRICS:
         sizes = counts.sum(0 if metric == "precision" else 1)
         for k, name in enumerate(names):
-            note = _undefined_note(counts, k, name)
+            note = "" if counts[:, k].sum() else f"{name} was never predicted"
+            note = note if counts[k].sum() else f"no image of {name}"
             hits = None if metric == "f1" else (int(counts[k, k]), int(sizes[k]))
             estimates[f"{metric}/{name}"] = estimate_from_resamples(
                 values[metric][k], resampled[metric][:, k], int(sizes[k]), note, hits
@@ -113,18 +108,17 @@ def _overall_estimates(counts: np.ndarray, draws: np.ndarray, names: Sequence[st
 def _top2_estimate(
     target: np.ndarray, probs: np.ndarray, resamples: int, rng: np.random.Generator
 ) -> Estimate:
-    n, counts = len(target), top2_counts(target, probs)
+    """Return the top-2 accuracy; equally probable emotions rank in column order, as in ``argmax``."""
+    target_probs = np.take_along_axis(probs, target[:, None], 1)
+    earlier = np.arange(probs.shape[1]) < target[:, None]
+    ahead = ((probs > target_probs) | ((probs == target_probs) & earlier)).sum(1)
+    # For each emotion, the number of images where it is among the two, and where it is not
+    cells = np.bincount(2 * target + (ahead >= 2), minlength=2 * probs.shape[1])
+    n, counts = len(target), cells.reshape(-1, 2)
     hits = int(counts[:, 0].sum())
     note = "there are only two emotions" if probs.shape[1] <= 2 else ""
     draws = resample_counts(counts, resamples, rng)[..., 0].sum(1) / n
     return estimate_from_resamples(hits / n, draws, n, note, (hits, n))
-
-
-def _undefined_note(counts: np.ndarray, k: int, name: str) -> str:
-    """Return why a score of emotion ``k`` may be undefined, or ``""``."""
-    if counts[k].sum() == 0:
-        return f"no image of {name}"
-    return f"{name} was never predicted" if counts[:, k].sum() == 0 else ""
 
 
 def confusion_counts(target: np.ndarray, preds: np.ndarray, num_classes: int) -> np.ndarray:
@@ -191,21 +185,6 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=undefined, where=np.asarray(denominator) > 0)
 
 
-def top2_counts(target: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """Count the images of each emotion where it is among the two most probable, and where it is not.
-
-    Equally probable emotions rank in column order, as in ``argmax``.
-
-    Returns:
-        int64 ``(K, 2)``: among the two, not among them.
-    """
-    target_probs = np.take_along_axis(probs, target[:, None], 1)
-    earlier = np.arange(probs.shape[1]) < target[:, None]
-    ahead = ((probs > target_probs) | ((probs == target_probs) & earlier)).sum(1)
-    cells = np.bincount(2 * target + (ahead >= 2), minlength=2 * probs.shape[1])
-    return cells.reshape(-1, 2)
-
-
 def auroc_estimates(target: np.ndarray, probs: np.ndarray, names: Sequence[str]) -> dict[str, Estimate]:
     """Return the AUROC of each emotion against the rest and their mean, with DeLong's intervals."""
     estimates, areas, influences = {}, [], []
@@ -254,13 +233,9 @@ def auroc_with_influence(positive: np.ndarray, score: np.ndarray) -> tuple[float
         influence[rows] = (ranks[rows] - _midranks(score[rows])) / others
     area = float(influence[positive].mean())
     influence[~positive] = 1 - influence[~positive]
-    weight = np.where(positive, _weight(m), _weight(n))
-    return area, weight * (influence - area)
-
-
-def _weight(count: int) -> float:
-    """Return the factor that makes the squares of ``count`` deviations sum to the variance of their mean."""
-    return 1 / math.sqrt(count * (count - 1)) if count > 1 else math.nan
+    # With these factors, the squares of the deviations sum to the variance of their mean
+    factors = [1 / math.sqrt(count * (count - 1)) if count > 1 else math.nan for count in (m, n)]
+    return area, np.where(positive, *factors) * (influence - area)
 
 
 def _midranks(values: np.ndarray) -> np.ndarray:

@@ -88,11 +88,7 @@ class RankedCandidates:
 
     Attributes:
         labels: Name of the set of labels.
-        metric: The metric.
-        images: Number of images.
-        candidates: Best first.
         estimates: Metric -> estimate, for each candidate.
-        pairs: All pairs of candidates.
     """
 
     labels: str
@@ -132,11 +128,12 @@ def compare_candidates(
     correct = np.stack([table.argmax(1) == images.target for table in images.probs])
     matchups = list(combinations(ranked, 2))
     pairs = [_compare_pair(a, b, scores, seeds, correct, metric, len(matchups)) for a, b in matchups]
-    corrected = holm([pair.p for pair in pairs])
-    concluded = [
-        _conclude(pair, float(p), metric, n, len(pairs)) for pair, p in zip(pairs, corrected, strict=True)
-    ]
-    return RankedCandidates(images.name, metric, n, list(ranked), estimates, concluded)
+    corrected = holm([pair.p for pair in pairs]).tolist()
+    for i, (pair, p) in enumerate(zip(pairs, corrected, strict=True)):
+        difference = pair.differences[metric]
+        verdict = conclusion(pair.names, metric, difference, p, n, len(pairs))
+        pairs[i] = replace(pair, p_holm=p, shown=is_significant(difference, p), verdict=verdict)
+    return RankedCandidates(images.name, metric, n, ranked, estimates, pairs)
 
 
 def _score(images: MatchedImages) -> dict[str, Scores]:
@@ -156,17 +153,12 @@ def _compare_pair(
     metric: str,
     tests: int,
 ) -> Pair:
-    """Compare two candidates as one of ``tests`` pairs; `_conclude` adds corrected p and conclusion."""
+    """Compare two candidates as one of ``tests`` pairs, without corrected p and conclusion."""
     columns, rows = (list(a.members), list(b.members)), [correct[list(c.members)] for c in (a, b)]
     discordant = count_discordant(*rows)
+    deciding = {name: correct.shape[1] if name in LOWER_IS_BETTER else discordant for name in METRICS}
     differences = {
-        name: paired_difference(
-            scores[name],
-            *columns,
-            correct.shape[1] if name in LOWER_IS_BETTER else discordant,
-            seeds[name],
-            tests,
-        )
+        name: paired_difference(scores[name], *columns, deciding[name], seeds[name], tests)
         for name in METRICS
     }
     p, only, exact = differences[metric].p, None, None
@@ -179,21 +171,10 @@ def _compare_pair(
     return Pair((a.name, b.name), differences, only, exact, p, p, False, "")
 
 
-def _conclude(pair: Pair, p: float, metric: str, n: int, tests: int) -> Pair:
-    difference = pair.differences[metric]
-    text = conclusion(pair.names, metric, difference, p, n, tests)
-    return replace(pair, p_holm=p, shown=is_significant(difference, p), verdict=text)
-
-
 def is_significant(difference: Difference, p: float) -> bool:
     """Return whether a difference is significant, by its interval and by its corrected ``p``."""
     excludes_zero = difference.low > 0 or difference.high < 0
     return excludes_zero and p < ALPHA and difference.deciding >= MIN_DISCORDANT
-
-
-def favours_first(metric: str, value: float) -> bool:
-    """Return whether a difference ``value``, A minus B, means that A is better."""
-    return (value > 0) != (metric in LOWER_IS_BETTER)
 
 
 def format_difference(metric: str, value: float, signed: bool = False) -> str:
@@ -218,8 +199,6 @@ def conclusion(
         metric: One of `fer.analysis.metrics.paired.METRICS`.
         difference: A minus B.
         p: Its p-value, corrected where several pairs were tested.
-        n: Number of images.
-        tests: Number of pairs tested.
     """
     unit = " nats" if metric in LOWER_IS_BETTER else " points"
     undecided = f"No significant difference between {names[0]} and {names[1]} on {n:,} images"
@@ -233,7 +212,7 @@ def conclusion(
             detectable = f"{format_difference(metric, difference.detectable)}{unit}"
             text += f" A true difference of {detectable} would be detected with 80 % power."
         return text
-    better, worse = names if favours_first(metric, difference.value) else names[::-1]
+    better, worse = names if (difference.value > 0) != (metric in LOWER_IS_BETTER) else names[::-1]
     low, high = sorted((abs(difference.low), abs(difference.high)))
     size = with_interval(abs(difference.value), low, high, partial(format_difference, metric), unit)
     return f"{better} is better than {worse} by {size}."

@@ -41,8 +41,6 @@ def estimate_from_resamples(
     Args:
         value: As measured; NaN where it is undefined.
         draws: The value in each resample, ``(R,)``.
-        n: Number of images.
-        note: Note on the estimate.
         hits: Numbers of hits and of images, if the value is their ratio. If all draws are equal (3 of 3
             correct), the bootstrap gives no interval, and Wilson's is used.
     """

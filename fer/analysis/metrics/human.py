@@ -28,11 +28,7 @@ METRIC_LABELS = {
 
 
 def human_estimates(
-    target: np.ndarray,
-    probs: np.ndarray,
-    votes: np.ndarray,
-    resamples: int = 2000,
-    seed: int = 0,
+    target: np.ndarray, probs: np.ndarray, votes: np.ndarray, resamples: int = 2000
 ) -> dict[str, Estimate]:
     """Return the agreement of a model and of annotators with the votes, over images with at least two votes.
 
@@ -40,8 +36,6 @@ def human_estimates(
         target: int ``(N,)``, the strata of the bootstrap.
         probs: ``(N, K)``.
         votes: ``(N, K)``, fraction of the votes for each emotion; a row of 0 has none.
-        resamples: Number of bootstrap resamples.
-        seed: Seed of the bootstrap.
 
     Returns:
         The keys of `METRIC_LABELS`. Agreements are probabilities; a tie of t emotions counts as 1 / t.
@@ -62,7 +56,7 @@ def human_estimates(
     columns["gap_majority"] = columns["model_majority"] - columns["tagger_majority"]
     columns["gap_tagger"] = columns["model_tagger"] - columns["tagger_tagger"]
     table = np.column_stack([columns[name] for name in names])
-    draws = resample_means(table, target[used], resamples, np.random.default_rng([seed, 4]))
+    draws = resample_means(table, target[used], resamples, np.random.default_rng([0, 4]))
     note = f"{len(target) - n:,} images with fewer than two votes are left out" if n < len(target) else ""
     return {
         name: estimate_from_resamples(float(table[:, i].mean()), draws[:, i], n, note)
@@ -90,31 +84,25 @@ def _vote_columns(probs: np.ndarray, votes: np.ndarray, counts: np.ndarray) -> d
     }
 
 
-def vote_counts(votes: np.ndarray, max_votes: int = MAX_VOTES) -> np.ndarray:
-    """Return the numbers of votes from their fractions.
+def vote_counts(votes: np.ndarray) -> np.ndarray:
+    """Return the numbers of votes, int64 ``(N, K)``, from their fractions ``(N, K)``, whose rows sum to 1.
 
-    Where several numbers of votes give the same fractions, the largest is used.
-
-    Args:
-        votes: Fractions ``(N, K)``, rows sum to 1.
-        max_votes: Maximum number of votes per image; some images have fewer, as outliers were removed.
-
-    Returns:
-        int64 ``(N, K)``.
+    Where several numbers of votes give the same fractions, the largest is used. Some images have fewer than
+    `MAX_VOTES`, as outliers were removed.
 
     Raises:
-        FerError: A row is not a set of fractions of at most ``max_votes`` votes.
+        FerError: A row is not a set of fractions of at most `MAX_VOTES` votes.
     """
     counts, unresolved = np.zeros(votes.shape, np.int64), np.ones(len(votes), bool)
-    for total in range(max_votes, 0, -1):
+    for total in range(MAX_VOTES, 0, -1):
         scaled = votes.astype(np.float64) * total
         is_integer = unresolved & (np.abs(scaled - np.round(scaled)) < _TOLERANCE * total).all(1)
         counts[is_integer] = np.round(scaled[is_integer])
         unresolved &= ~is_integer
     if unresolved.any():
         raise FerError(
-            f"Votes: expected fractions of at most {max_votes} votes, got "
-            f"{votes[unresolved][0].round(4).tolist()}. Pass the number of annotators per image as max_votes."
+            f"Votes: expected fractions of at most {MAX_VOTES} votes, got "
+            f"{votes[unresolved][0].round(4).tolist()}."
         )
     return counts
 

@@ -52,16 +52,11 @@ def mantel_haenszel(group: np.ndarray, hits: np.ndarray, strata: np.ndarray) -> 
         `MIN_EXPECTED` from the smallest or largest possible number (Mantel and Fleiss 1980,
         https://doi.org/10.1093/oxfordjournals.aje.a112966).
     """
-    inside, hit = _sums(strata, group), _sums(strata, hits)
-    both, total = _sums(strata, group & hits), _sums(strata, np.ones(len(group)))
+    counted = (group, hits, group & hits, np.ones(len(group)))
+    inside, hit, both, total = (np.bincount(strata, values.astype(np.float64)) for values in counted)
     expected = inside * hit / np.maximum(total, 1)
     low, high = np.maximum(0, inside + hit - total), np.minimum(inside, hit)
     if min((expected - low).sum(), (high - expected).sum()) < MIN_EXPECTED:
         return None
     variance = expected * (total - inside) * (total - hit) / np.maximum(total * (total - 1), 1)
     return math.erfc(abs((both - expected).sum()) / math.sqrt(2 * variance.sum()))
-
-
-def _sums(strata: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the sum of ``values`` in each stratum."""
-    return np.bincount(strata, weights=values.astype(np.float64))

@@ -32,7 +32,6 @@ def resample_counts(counts: np.ndarray, resamples: int, rng: np.random.Generator
     Args:
         counts: int ``(K, M)``: of the images of each true emotion, how many fall into each of M cells.
         resamples: Number of resamples R.
-        rng: Random generator.
 
     Returns:
         int64 ``(R, K, M)``; row sums are those of ``counts``.
@@ -50,7 +49,6 @@ def resample_weights(strata: np.ndarray, resamples: int, rng: np.random.Generato
     Args:
         strata: int ``(N,)``, 0 and up: the true emotion of each image, within which it is drawn.
         resamples: Number of resamples R over all chunks.
-        rng: Random generator.
 
     Yields:
         float32 ``(r, N)``, integer values; the r of all chunks add up to R.
@@ -61,15 +59,12 @@ def resample_weights(strata: np.ndarray, resamples: int, rng: np.random.Generato
         chunk_size = min(chunk_limit, resamples - start)
         weights = np.empty((chunk_size, len(strata)), np.float32)
         for rows in strata_rows:
-            weights[:, rows] = _draw_counts(chunk_size, len(rows), rng)
+            # Draw with replacement, and count all resamples at once: each has its own range of numbers
+            size = len(rows)
+            drawn = rng.integers(0, size, (chunk_size, size), dtype=np.int32)
+            drawn += (size * np.arange(chunk_size, dtype=np.int32))[:, None]
+            weights[:, rows] = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
         yield weights
-
-
-def _draw_counts(repeats: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw ``size`` of ``size`` items with replacement; return the count of each, int ``(repeats, size)``."""
-    drawn = rng.integers(0, size, (repeats, size), dtype=np.int32)
-    drawn += (size * np.arange(repeats, dtype=np.int32))[:, None]
-    return np.bincount(drawn.ravel(), minlength=repeats * size).reshape(repeats, size)
 
 
 def resample_means(
@@ -81,7 +76,6 @@ def resample_means(
         columns: float ``(N, M)``, one row per image.
         strata: int ``(N,)``, as in `resample_weights`.
         resamples: Number of resamples R.
-        rng: Random generator.
 
     Returns:
         float64 ``(R, M)``.

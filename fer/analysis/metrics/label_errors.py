@@ -59,17 +59,12 @@ def find_label_errors(target: np.ndarray, probs: np.ndarray) -> LabelErrors:
     counted, is_counted = confident.argmax(1), confident.max(1) >= 0
     joint = confusion_counts(target[is_counted], counted[is_counted], num_classes)
     rows = np.flatnonzero(is_counted & (counted != target))
-    margins = normalised_margins(target[rows], probs[rows])
+    # The probability of the label minus the largest other
+    label_probs, others = probs[rows, target[rows]], probs[rows]
+    others[np.arange(len(rows)), target[rows]] = -np.inf
+    margins = label_probs - others.max(1)
     order = np.argsort(margins, kind="stable")
     return LabelErrors(rows[order], counted[rows[order]], margins[order], thresholds, joint)
-
-
-def normalised_margins(target: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """Return the probability of the label minus the largest other probability, ``(n,)`` in [-1, 1]."""
-    rows = np.arange(len(target))
-    others = probs.copy()
-    others[rows, target] = -np.inf
-    return probs[rows, target] - others.max(1)
 
 
 def estimate_label_noise(errors: LabelErrors, target: np.ndarray) -> float:

@@ -56,14 +56,21 @@ def match_images(
     """
     rows = [np.arange(len(tables[0]))] * len(tables) if keys is None else _common_rows(tables, keys)
     labels = _common_labels(tables)
-    targets = [_map_targets(*pair, labels) for pair in zip(tables, rows, strict=True)]
+    targets = [
+        mapping(table.labels, labels)[table.target[common]]
+        for table, common in zip(tables, rows, strict=True)
+    ]
     usable = np.logical_and.reduce([target >= 0 for target in targets])
     if not usable.any():
         raise FerError(
             "RUNS: expected common images labelled with an emotion that every model can predict, got none. "
             "Compare runs with the same label space."
         )
-    probs = [_restrict(table, common[usable], labels) for table, common in zip(tables, rows, strict=True)]
+    probs = []
+    for table, common in zip(tables, rows, strict=True):
+        restricted = table.probs[common[usable]][:, mapping(labels, table.labels)]
+        total = restricted.sum(1, keepdims=True)
+        probs.append(restricted / np.maximum(total, np.finfo(np.float32).tiny))
     notes = _notes(tables, labels, len(rows[0]), int(usable.sum()))
     matched: dict[bytes, MatchedImages] = {}
     for table, target in zip(tables, targets, strict=True):
@@ -76,8 +83,10 @@ def match_images(
 
 def _common_rows(tables: Sequence[Predictions], keys: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return the rows of the common images in each table; of duplicates in a table, the first."""
-    assert [len(key) for key in keys] == [len(table) for table in tables]
-    row_maps = [_first_rows(key) for key in keys]
+    row_maps: list[dict[str | bytes, int]] = [{} for _ in keys]
+    for row_map, table_keys in zip(row_maps, keys, strict=True):
+        for row, key in enumerate(table_keys.tolist()):
+            row_map.setdefault(key, row)
     smallest = min(row_maps, key=len)
     for table, row_map in zip(tables, row_maps, strict=True):
         if not smallest.keys() <= row_map.keys():
@@ -91,14 +100,6 @@ def _common_rows(tables: Sequence[Predictions], keys: Sequence[np.ndarray]) -> l
     return [np.array([row_map[key] for key in smallest]) for row_map in row_maps]
 
 
-def _first_rows(keys: np.ndarray) -> dict[str | bytes, int]:
-    """Return key -> first row of each image, in their order."""
-    rows: dict[str | bytes, int] = {}
-    for row, key in enumerate(keys.tolist()):
-        rows.setdefault(key, row)
-    return rows
-
-
 def _common_labels(tables: Sequence[Predictions]) -> LabelSpace:
     """Return the emotions that all models can predict, in the order of the first."""
     first = tables[0].labels
@@ -110,16 +111,6 @@ def _common_labels(tables: Sequence[Predictions]) -> LabelSpace:
             "Compare runs with the same label space."
         )
     return first if names == first.names else LabelSpace("common emotions", names)
-
-
-def _map_targets(table: Predictions, rows: np.ndarray, labels: LabelSpace) -> np.ndarray:
-    return mapping(table.labels, labels)[table.target[rows]]
-
-
-def _restrict(table: Predictions, rows: np.ndarray, labels: LabelSpace) -> np.ndarray:
-    """Return the probabilities of the common emotions, scaled to sum to 1."""
-    probs = table.probs[rows][:, mapping(labels, table.labels)]
-    return probs / np.maximum(probs.sum(1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 def _notes(tables: Sequence[Predictions], labels: LabelSpace, common: int, usable: int) -> list[str]:

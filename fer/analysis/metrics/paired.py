@@ -131,7 +131,9 @@ def score_models(
     Returns:
         `Scores` for each of `METRICS`. Macro-F1 and UAR are over the emotions that have images.
     """
-    groups = _by_emotion(target, np.stack([_per_image(target, table) for table in probs], 1))
+    values = np.stack([_per_image(target, table) for table in probs], 1)
+    emotion_rows = [np.flatnonzero(target == emotion) for emotion in range(values.shape[2] - 1)]
+    groups = [(rows, values[rows]) for rows in emotion_rows]
     original = _metrics([_sums(np.ones((1, len(target)), np.float32), groups)])
     draws = resample_weights(target, resamples, np.random.default_rng(seed))
     resampled = _metrics([_sums(weights, groups) for weights in draws])
@@ -149,18 +151,12 @@ def _per_image(target: np.ndarray, probs: np.ndarray) -> np.ndarray:
     return np.column_stack([prediction, loss.astype(np.float32)])
 
 
-def _by_emotion(target: np.ndarray, values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return for each true emotion its rows, int64 ``(n,)``, and their values, float32 ``(n, M, K + 1)``."""
-    emotion_rows = [np.flatnonzero(target == emotion) for emotion in range(values.shape[2] - 1)]
-    return [(rows, values[rows]) for rows in emotion_rows]
-
-
 def _sums(weights: np.ndarray, groups: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Return the weighted sums of the values by true emotion, float64 ``(r, M, K, K + 1)``.
 
     Args:
         weights: float32 ``(r, N)``, how often each image is in each resample.
-        groups: As returned by `_by_emotion`.
+        groups: For each true emotion its rows, int64 ``(n,)``, and their values, float32 ``(n, M, K + 1)``.
     """
     sums = [weights[:, rows] @ values.reshape(len(rows), -1) for rows, values in groups]
     shape = (len(weights), *groups[0][1].shape[1:])
@@ -178,7 +174,6 @@ def pooled_seed_variance(scores: Scores, recipes: Iterable[Sequence[int]]) -> Se
     """Return the variance of a metric over seeds, pooled over recipes.
 
     Args:
-        scores: Of all models.
         recipes: For each recipe, the columns of its seeds in ``scores``.
     """
     values = [scores.value[list(columns)] for columns in recipes]
@@ -194,9 +189,7 @@ def mean_over_seeds(
     """Return the mean over a recipe's seeds with its interval over images and, where known, over seeds.
 
     Args:
-        scores: Of all models.
         columns: Columns of the recipe's seeds.
-        n: Number of images.
         seeds: Variance over seeds; None computes it from these seeds.
     """
     values, draws = scores.value[columns], scores.resampled[:, columns].mean(1)
@@ -222,7 +215,6 @@ def paired_difference(
     """Return the difference of two recipes, each the mean over its seeds.
 
     Args:
-        scores: Of all models.
         a: Columns of A's seeds.
         b: Columns of B's seeds.
         discordant: Number of discordant images (`count_discordant`).
@@ -247,10 +239,7 @@ def paired_difference(
 def combine_variances(by_images: float, by_seeds: float, degrees_of_freedom: int) -> tuple[float, float]:
     """Return the standard error over images and seeds, and Satterthwaite's degrees of freedom.
 
-    Args:
-        by_images: Variance over images.
-        by_seeds: Variance over seeds.
-        degrees_of_freedom: Of ``by_seeds``.
+    ``by_images`` and ``by_seeds`` are variances; ``degrees_of_freedom`` are of the latter.
     """
     total = by_images + by_seeds
     return math.sqrt(total), degrees_of_freedom * (total / by_seeds) ** 2 if by_seeds else _LARGE_DF
@@ -261,12 +250,7 @@ def half_width(by_images: float, by_seeds: float, degrees_of_freedom: int) -> fl
 
     Satterthwaite's degrees of freedom grow faster with the variance over images than the total variance does.
     With two seeds and equal variances over seeds and images, that interval alone covers 91 % (simulated),
-    this one 95 to 98 %.
-
-    Args:
-        by_images: Variance over images.
-        by_seeds: Variance over seeds.
-        degrees_of_freedom: Of ``by_seeds``.
+    this one 95 to 98 %. The arguments are those of `combine_variances`.
     """
     error, combined = combine_variances(by_images, by_seeds, degrees_of_freedom)
     seeds_alone = float(stdtrit(degrees_of_freedom, 1 - ALPHA / 2)) * math.sqrt(by_seeds)
@@ -276,9 +260,7 @@ def half_width(by_images: float, by_seeds: float, degrees_of_freedom: int) -> fl
 def count_discordant(correct_a: np.ndarray, correct_b: np.ndarray) -> int:
     """Return the number of images on which different fractions of A's and B's seeds are correct.
 
-    Args:
-        correct_a: bool ``(seeds of A, N)``, correct predictions.
-        correct_b: bool ``(seeds of B, N)``.
+    The arguments are correct predictions, bool ``(seeds, N)`` each.
     """
     return int((correct_a.mean(0) != correct_b.mean(0)).sum())
 
@@ -308,8 +290,12 @@ def _summarize(name: str, estimates: Sequence[Estimate]) -> SeedSummary:
         return SeedSummary(values[0] if values else None, None, None, None, None, None, n, values, note)
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
-    total = _total_half_width(estimates, deviation**2 / n, n - 1)
-    if total is None:
+    halves = [(one.high - one.low) / 2 for one in estimates if one.low is not None and one.high is not None]
+    total = None
+    if halves:
+        by_images = statistics.fmean((width / Z95) ** 2 for width in halves)
+        total = half_width(by_images, deviation**2 / n, n - 1)
+    else:
         reasons = (estimate.note for estimate in estimates if estimate.value is not None)
         note = join_notes(*dict.fromkeys((note, *reasons)))
     lowest, highest = metric_range(name)
@@ -319,18 +305,3 @@ def _summarize(name: str, estimates: Sequence[Estimate]) -> SeedSummary:
         for sign in (-1, 1)
     )
     return SeedSummary(mean, deviation, low, high, total_low, total_high, n, values, note)
-
-
-def _total_half_width(
-    estimates: Sequence[Estimate], by_seeds: float, degrees_of_freedom: int
-) -> float | None:
-    """Return half the width of the interval over seeds and images; None where no seed has one over images."""
-    halves = [
-        (estimate.high - estimate.low) / 2
-        for estimate in estimates
-        if estimate.low is not None and estimate.high is not None
-    ]
-    if not halves:
-        return None
-    by_images = statistics.fmean((half / Z95) ** 2 for half in halves)
-    return half_width(by_images, by_seeds, degrees_of_freedom)

@@ -80,28 +80,25 @@ def _finite(logits: np.ndarray) -> np.ndarray:
     return np.maximum(logits - logits.max(1, keepdims=True), _FLOOR)
 
 
-def cross_fitted_probs(
-    logits: np.ndarray, target: np.ndarray, folds: int = NUM_FOLDS, seed: int = 0
-) -> np.ndarray:
+def cross_fitted_probs(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Return calibrated probabilities, each image with a temperature that was fitted without it.
 
-    This evaluates calibration without bias on the split that it is fitted on.
+    This evaluates calibration without bias on the split that it is fitted on. The images, at least
+    `NUM_FOLDS`, are divided into as many random folds, stratified by emotion.
 
     Args:
         logits: ``(N, K)``.
-        target: int ``(N,)``, N at least ``folds``.
-        folds: Number of random folds, stratified by emotion.
-        seed: Seed of the assignment to folds.
+        target: int ``(N,)``.
 
     Returns:
         float64 ``(N, K)``.
     """
-    order = np.random.default_rng(seed).permutation(len(target))
+    order = np.random.default_rng(0).permutation(len(target))
     order = order[np.argsort(target[order], kind="stable")]
     fold = np.empty(len(target), np.int64)
-    fold[order] = np.arange(len(target)) % folds
+    fold[order] = np.arange(len(target)) % NUM_FOLDS
     probs = np.empty(logits.shape, np.float64)
-    for number in range(folds):
+    for number in range(NUM_FOLDS):
         held_out, rest = fold == number, fold != number
         probs[held_out] = scaled_probs(logits[held_out], fit_temperature(logits[rest], target[rest]))
     return probs

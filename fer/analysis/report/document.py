@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fer.analysis.metrics.estimate import Estimate
 from fer.core.text import percent
 
 # One value of a table. `None` is shown as a dash, a float with four significant digits.
@@ -86,15 +87,10 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Headline:
-    """A headline metric; fractions in [0, 1]. ``value`` is ``None`` if it is undefined; ``note`` says why."""
+class Headline(Estimate):
+    """A headline metric; ``key`` is its name in `HEADLINE_NAMES`."""
 
-    key: str
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    note: str = ""
+    key: str = ""
 
     @property
     def name(self) -> str:
@@ -121,21 +117,16 @@ def format_columns(table: Table) -> list[Column]:
     Integers have thousands separators. All floats of a column have the same number of decimals: as many as
     the largest needs for four significant digits, at most three. Missing values are a dash.
     """
-    columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.columns)
-    return [_column(name, list(cells)) for name, cells in zip(table.columns, columns, strict=True)]
-
-
-def _column(name: str, cells: list[Cell]) -> Column:
-    decimals = _decimals([cell for cell in cells if isinstance(cell, float)])
-    texts = [format_cell(cell, decimals) for cell in cells]
-    filled = [text for text in texts if text not in _BLANK]
-    numbers = [text for text in filled if _NUMBER.fullmatch(text)]
-    return Column(name, texts, 2 * len(numbers) > len(filled))
-
-
-def _decimals(floats: list[float]) -> int:
-    largest = max((abs(value) for value in floats if math.isfinite(value)), default=0)
-    return max(0, 3 - int(math.log10(max(largest, 1))))
+    columns = []
+    columns_of_cells = zip(*table.rows, strict=True) if table.rows else [()] * len(table.columns)
+    for name, cells in zip(table.columns, columns_of_cells, strict=True):
+        floats = (abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell))
+        decimals = max(0, 3 - int(math.log10(max([1, *floats]))))
+        texts = [format_cell(cell, decimals) for cell in cells]
+        filled = [text for text in texts if text not in _BLANK]
+        numbers = [text for text in filled if _NUMBER.fullmatch(text)]
+        columns.append(Column(name, texts, 2 * len(numbers) > len(filled)))
+    return columns
 
 
 def format_cell(cell: Cell, decimals: int = 3) -> str:
@@ -159,17 +150,9 @@ def find_headlines(numbers: Mapping[str, Any]) -> list[Headline]:
         numbers: Section key -> its numbers, as JSON values (`fer.analysis.report.write.to_json_values`).
     """
     for content in numbers.values():
-        if headlines := list(_section_headlines(content)):
+        if headlines := [Headline(**content[key], key=key) for key in HEADLINE_NAMES if key in content]:
             return headlines
     return []
-
-
-def _section_headlines(content: Any) -> Iterator[Headline]:
-    for key in HEADLINE_NAMES:
-        estimate = content.get(key) if isinstance(content, dict) else None
-        if isinstance(estimate, dict) and {"value", "low", "high", "n"} <= estimate.keys():
-            parts = {part: estimate[part] for part in ("value", "low", "high", "n")}
-            yield Headline(key, **parts, note=estimate.get("note", ""))
 
 
 def describe_split(numbers: Mapping[str, Any]) -> str:
@@ -187,8 +170,5 @@ def describe_split(numbers: Mapping[str, Any]) -> str:
     num_seeds = max(1, len(numbers.get("seeds", {}).get("runs", ())))
     if num_seeds > 1 and not earlier:
         return f"{label}, each seed scored once"
-    return f"{label}, scored {_times(earlier + num_seeds)}"
-
-
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+    count = earlier + num_seeds
+    return f"{label}, scored {({1: 'once', 2: 'twice'}).get(count, f'{count} times')}"

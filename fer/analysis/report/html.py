@@ -93,6 +93,9 @@ def render_page(
     """
     plots = [plot for section in sections for plot in section.plots]
     headlines = find_headlines(numbers)
+    measured = [describe_split(numbers), *(f"n = {headline.n:,} images" for headline in headlines[:1])]
+    if "tta" in about:
+        measured.append(f"test-time augmentation: {about['tta'] or 'none'}")
     return render(
         page_environment(),
         "report.html.j2",
@@ -103,7 +106,7 @@ def render_page(
         sections=[section for section in sections if not section.warning],
         cards_title="Headline metrics",
         cards=[_card(headline) for headline in headlines],
-        measured=_measured(headlines, describe_split(numbers), about),
+        measured=list(filter(None, measured)),
         about_title="What was scored",
         about=list(_about(about)),
         images=dict(zip((plot.name for plot in plots), inline_images(plots), strict=True)),
@@ -122,25 +125,16 @@ def _card(headline: Headline) -> Card:
     return Card(headline.name, headline.formatted_value, headline.formatted_interval, bar)
 
 
-def _measured(headlines: Sequence[Headline], split: str, about: Mapping[str, Any]) -> list[str]:
-    """Return what the headline metrics were measured on."""
-    facts = [split, *(f"n = {headline.n:,} images" for headline in headlines[:1])]
-    if "tta" in about:
-        facts.append(f"test-time augmentation: {about['tta'] or 'none'}")
-    return [fact for fact in facts if fact]
-
-
 def _about(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what was scored as terms and values. Nested values are only in metrics.json."""
     for key, value in about.items():
-        if not isinstance(value, Mapping | list | tuple):
-            yield " ".join(_ACRONYMS.get(word, word) for word in key.split("_")), _format_fact(value)
-
-
-def _format_fact(value: Any) -> str:
-    if isinstance(value, bool):
-        return ("no", "yes")[value]
-    return str(value) if isinstance(value, int) else format_cell(value)
+        if isinstance(value, bool):
+            text = ("no", "yes")[value]
+        elif isinstance(value, Mapping | list | tuple):
+            continue
+        else:
+            text = str(value) if isinstance(value, int) else format_cell(value)
+        yield " ".join(_ACRONYMS.get(word, word) for word in key.split("_")), text
 
 
 def keep_units_together(text: str) -> str:
@@ -151,20 +145,13 @@ def keep_units_together(text: str) -> str:
 def inline_images(plots: Sequence[Plot]) -> list[InlineImage]:
     """Return all images of a page, in the largest width for which they fit the byte budget."""
     opened = [Image.open(io.BytesIO(plot.png)) for plot in plots]
-    images = [_on_white(image) for image in opened]
+    # The plots are opaque
+    images = [image.convert("RGB") for image in opened]
     for width in WIDTHS:
         files = [_encode(_shrink(image, width)) for image in images]
         if sum(len(data) for _, data in files) <= MAX_TOTAL_BYTES:
             break
     return [_inline(image, *file) for image, file in zip(opened, files, strict=True)]
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    """Return the image without alpha channel, on a white background."""
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    layer = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
 def _shrink(image: Image.Image, width: int) -> Image.Image:

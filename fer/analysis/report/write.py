@@ -93,11 +93,9 @@ def _section_content(section: Section) -> Iterator[str]:
 
 def _table(table: Table) -> str:
     columns = format_columns(table)
-    head, rule = (
-        [_escape(column.name) for column in columns],
-        ["---:" if c.numeric else "---" for c in columns],
-    )
-    rows = [[_escape(column.cells[index]) for column in columns] for index in range(len(table.rows))]
+    head = [_escape(column.name) for column in columns]
+    rule = ["---:" if column.numeric else "---" for column in columns]
+    rows = [map(_escape, cells) for cells in zip(*(column.cells for column in columns), strict=True)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
 
 
@@ -123,7 +121,10 @@ def to_json_values(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return _with_note({str(key): to_json_values(content) for key, content in value.items()})
+        values = {str(key): to_json_values(content) for key, content in value.items()}
+        if values.get("value", ...) is None and values.get("note") == "":
+            values["note"] = UNDEFINED
+        return values
     if isinstance(value, list | tuple):
         return [to_json_values(content) for content in value]
     if isinstance(value, float):
@@ -135,9 +136,3 @@ def to_json_values(value: Any) -> Any:
     raise TypeError(
         f"Numbers of a report: expected values that JSON can represent, got {type(value).__name__}."
     )
-
-
-def _with_note(content: dict[str, Any]) -> dict[str, Any]:
-    if "value" in content and content["value"] is None and content.get("note") == "":
-        content["note"] = UNDEFINED
-    return content

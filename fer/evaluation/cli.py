@@ -43,18 +43,11 @@ def evaluate_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folder, or a .ckpt file of a run")
-    add(
-        "--split",
-        default="val",
-        choices=("train", "val", "test", "all"),
-        help="split to score (default: val)",
-    )
+    splits = ("train", "val", "test", "all")
+    add("--split", default="val", choices=splits, help="split to score (default: val)")
     add("--path", help="new path of the data of the run, if it has moved")
-    add(
-        "--data",
-        metavar="KIND:PATH",
-        help="another data set: folder, fer2013, ferplus, rafdb or affectnet",
-    )
+    kinds = "another data set: folder, fer2013, ferplus, rafdb or affectnet"
+    add("--data", metavar="KIND:PATH", help=kinds)
     add("--tta", choices=("flip", "ten-crop"), help="test-time augmentation")
     add("--ensemble", action="store_true", help="score the mean of the runs' probabilities")
     add("--checkpoint", choices=("best", "last"), help="checkpoint of a run folder (default: best)")
@@ -77,15 +70,7 @@ def compare_main(arguments: Sequence[str] | None = None) -> None:
         from fer.evaluation.compare import compare
         from fer.evaluation.output import print_comparison
 
-        comparison = compare(
-            options.runs,
-            split=options.split,
-            path=options.path,
-            metric=options.metric,
-            output=options.output,
-            with_speed=not options.no_speed,
-        )
-        print_comparison(comparison)
+        print_comparison(compare(**vars(options)))
 
     sys.exit(run_command(run))
 
@@ -100,7 +85,8 @@ def _compare_parser() -> argparse.ArgumentParser:
     add("--path", help="new path of the data of the runs, if it has moved")
     add("--metric", default="accuracy", help="accuracy, macro_f1, uar or log_loss (default: accuracy)")
     add("--output", type=Path, help="folder for the report (default: OUTPUTS/compare/TIME_SPLIT)")
-    add("--no-speed", action="store_true", help="do not measure the speed; show the speed of training")
+    no_speed = "do not measure the speed; show the speed of training"
+    add("--no-speed", dest="with_speed", action="store_false", help=no_speed)
     return parser
 
 

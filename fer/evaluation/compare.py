@@ -102,15 +102,7 @@ def compare(
 def write_comparison(
     runs: Sequence[ComparedRun], metric: str, speed: str, notes: list[str], folder: Path
 ) -> Comparison:
-    """Compare under each set of labels and write ``index.html`` and the other files.
-
-    Args:
-        runs: Two or more.
-        metric: One of `fer.analysis.metrics.paired.METRICS`.
-        speed: Title of the speed column.
-        notes: Notes to show in the report.
-        folder: Folder of the report.
-    """
+    """Compare under each set of labels and write the report with ``notes`` and a column titled ``speed``."""
     predictions = [one.predictions for one in runs]
     same_images = len({images_sha256(one) for one in predictions}) == 1
     matched = match_images(predictions, None if same_images else image_keys(runs))
@@ -139,21 +131,18 @@ def group_by_recipe(runs: Sequence[ComparedRun]) -> list[Candidate]:
     for index, one in enumerate(runs):
         groups.setdefault(one.training_key if several_recipes else index, []).append(index)
     names = unique_names([runs[members[0]] for members in groups.values()])
-    candidates = []
-    for name, members in zip(names, groups.values(), strict=True):
-        group = [runs[i] for i in members]
-        candidates.append(
-            Candidate(
-                name=name,
-                members=tuple(members),
-                runs=tuple(one.about.run for one in group),
-                parameters=group[0].about.parameters,
-                megabytes=group[0].megabytes,
-                images_per_second=_mean(one.speed or one.record.images_per_second for one in group),
-                fit_seconds=_mean(one.record.fit_seconds for one in group),
-            )
+    return [
+        Candidate(
+            name=name,
+            members=tuple(members),
+            runs=tuple(runs[i].about.run for i in members),
+            parameters=runs[members[0]].about.parameters,
+            megabytes=runs[members[0]].megabytes,
+            images_per_second=_mean(runs[i].speed or runs[i].record.images_per_second for i in members),
+            fit_seconds=_mean(runs[i].record.fit_seconds for i in members),
         )
-    return candidates
+        for name, members in zip(names, groups.values(), strict=True)
+    ]
 
 
 def _has_several_recipes(runs: Sequence[ComparedRun]) -> bool:
@@ -162,30 +151,15 @@ def _has_several_recipes(runs: Sequence[ComparedRun]) -> bool:
 
 def unique_names(runs: Sequence[ComparedRun]) -> list[str]:
     """Return a short, unique name for each run: its experiment, with tag, checkpoint or path where needed."""
-    names = [_stem(one.about.run) for one in runs]
-    for longer in (_with_tag, _with_checkpoint, _checkpoint_path):
-        names = [longer(one) if names.count(name) > 1 else name
-                 for name, one in zip(names, runs, strict=True)]  # fmt: skip
+    matches = [_RUN_NAME.fullmatch(one.about.run) for one in runs]
+    pairs = list(zip(runs, matches, strict=True))
+    names = [match["stem"] if match else one.about.run for one, match in pairs]
+    tagged = [f"{match['stem']} {match['tag']}" if match else one.about.run for one, match in pairs]
+    paths = [one.about.checkpoint for one in runs]
+    with_checkpoint = [f"{tag} {Path(path).stem}" for tag, path in zip(tagged, paths, strict=True)]
+    for longer in (tagged, with_checkpoint, paths):
+        names = [long if names.count(name) > 1 else name for name, long in zip(names, longer, strict=True)]
     return names
-
-
-def _stem(name: str) -> str:
-    """Return the name of the experiment in the name of a run folder."""
-    match = _RUN_NAME.fullmatch(name)
-    return match["stem"] if match else name
-
-
-def _with_tag(run: ComparedRun) -> str:
-    match = _RUN_NAME.fullmatch(run.about.run)
-    return f"{match['stem']} {match['tag']}" if match else run.about.run
-
-
-def _with_checkpoint(run: ComparedRun) -> str:
-    return f"{_with_tag(run)} {Path(run.about.checkpoint).stem}"
-
-
-def _checkpoint_path(run: ComparedRun) -> str:
-    return run.about.checkpoint
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -246,17 +220,12 @@ def recipe_table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:
 def recipe_sentence(recipes: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the first differences as a sentence, with their values if there are two recipes."""
     differences = recipe_differences(recipes)
-    with_values = len(recipes) == 2
-    named = [
-        f"{option} ({_join(recipes, values)})" if with_values else option
-        for option, values in list(differences.items())[:_MAX_OPTIONS]
-    ]
+    named = []
+    for option, values in list(differences.items())[:_MAX_OPTIONS]:
+        pairs = (f"{name}: {_format(value)}" for name, value in zip(recipes, values, strict=True))
+        named.append(f"{option} ({', '.join(pairs)})" if len(recipes) == 2 else option)
     more = f" and {len(differences) - _MAX_OPTIONS} more" if len(differences) > _MAX_OPTIONS else ""
     return f"The recipes differ in {', '.join(named)}{more}."
-
-
-def _join(names: Iterable[str], values: Sequence[Any]) -> str:
-    return ", ".join(f"{name}: {_format(value)}" for name, value in zip(names, values, strict=True))
 
 
 def _format(value: Any) -> str:

@@ -119,7 +119,11 @@ def _score_or_reuse(
         stored = None
     if stored and not _is_current(stored, load_split):
         stored = None
-    predictions = stored or _score(run, load_split())
+    if stored:
+        predictions = stored
+    else:
+        selected = load_split()
+        predictions = score_run(run, selected, selected.about(selected.in_test)).predictions
     record = read_record(run.folder)
     megabytes = run.path.stat().st_size / 1e6
     is_new = stored is None
@@ -142,25 +146,9 @@ def stored_predictions(run: TrainedRun, split: str) -> Predictions | None:
     if not path.is_file():
         return None
     predictions = Predictions.load(path)
-    expected = {"model_sha256": run.model_sha256, "tta": None, "role": split, "other_data": False}
-    return (
-        predictions
-        if all(getattr(predictions.about, key) == value for key, value in expected.items())
-        else None
-    )
-
-
-def _score(run: TrainedRun, split: EvaluationSplit) -> Predictions:
-    provenance = About(
-        data=split.data.source,
-        split=split.name,
-        role=split.role,
-        has_test=split.has_test,
-        test_images=split.test_images(),
-        test_marks=tuple(split.sketch(split.in_test)),
-        manifest=split.manifest(),
-    )
-    return score_run(run, split, provenance).predictions
+    about = predictions.about
+    found = about.model_sha256, about.tta, about.role, about.other_data
+    return predictions if found == (run.model_sha256, None, split, False) else None
 
 
 def earlier_score_notes(runs: Sequence[ComparedRun]) -> list[str]:
@@ -183,12 +171,10 @@ def record_test_scores(runs: Sequence[ComparedRun]) -> None:
     """Record new scores of test images in the ledger; those of stored predictions are already in it."""
     for run in runs:
         if run.is_new and run.about.has_test:
-            predictions = run.predictions
-            rng = np.random.default_rng(0)
-            names = predictions.labels.names
-            estimates = count_estimates(predictions.target, predictions.probs, names, 2000, rng)
+            target, probs, names = run.predictions.target, run.predictions.probs, run.predictions.labels.names
+            estimates = count_estimates(target, probs, names, 2000, np.random.default_rng(0))
             result = {name: vars(estimates[name]) for name in LEDGER_METRICS}
-            Ledger(run.outputs).append(make_entry(predictions.about, result))
+            Ledger(run.outputs).append(make_entry(run.about, result))
 
 
 def _architecture(run: TrainedRun) -> str:
@@ -204,20 +190,17 @@ def measure_speed(run: TrainedRun) -> float:
 
     def seconds(count: int) -> float:
         start = time.perf_counter()
-        infer(run.checkpoint.model, _black_images(count, shape, run), config.model.image_size, count)
+        # Black images, as the speed does not depend on their content
+        images, targets = np.zeros((count, *shape), np.uint8), np.zeros(count, np.int64)
+        split, roles = targets.astype(np.uint8), {"val": "all"}
+        data = EmotionData(images, targets, split, ("all",), roles, run.checkpoint.labels, "speed")
+        infer(run.checkpoint.model, data, config.model.image_size, count)
         return time.perf_counter() - start
 
     # Warm-up: the first call includes initialization
     seconds(8)
     count = int(np.clip(8 * _BATCH_SECONDS / seconds(8), 8, 512))
     return count / statistics.median(seconds(count) for _ in range(5))
-
-
-def _black_images(count: int, shape: Sequence[int], run: TrainedRun) -> EmotionData:
-    """Return black images; the speed does not depend on their content."""
-    images, targets = np.zeros((count, *shape), np.uint8), np.zeros(count, np.int64)
-    split, roles = targets.astype(np.uint8), {"val": "all"}
-    return EmotionData(images, targets, split, ("all",), roles, run.checkpoint.labels, "speed")
 
 
 def drop_equal_weights(runs: Sequence[ComparedRun]) -> tuple[list[ComparedRun], list[str]]:

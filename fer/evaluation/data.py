@@ -1,6 +1,7 @@
 """The data that runs are evaluated on: each dataset is read once, in the image format of each model."""
 
 import json
+from contextlib import suppress
 from copy import copy
 from functools import cached_property
 
@@ -53,9 +54,8 @@ class EvaluationData:
         """Return the data in the image size and colour that a run needs; ``self`` if these are the same."""
         run_config = data_config(run.config, self._path, self._other)
         fields = type(run_config).model_fields.keys() & type(self._config).model_fields.keys()
-        config = self._config.replace(
-            **{name: getattr(run_config, name) for name in _IMAGE_FORMAT if name in fields}
-        )
+        image_format = {name: getattr(run_config, name) for name in fields.intersection(_IMAGE_FORMAT)}
+        config = self._config.replace(**image_format)
         if config == self._config:
             return self
         variant = copy(self)
@@ -71,10 +71,9 @@ class EvaluationData:
         """
         if self._other is None:
             return self._read(data_config(run.config, self._path))
-        try:
+        with suppress(FerError):
             return self._read(data_config(run.config))
-        except FerError:
-            return None
+        return None
 
     def provenance(self, run: TrainedRun) -> Provenance:
         """Return how the images relate to the training of a run."""

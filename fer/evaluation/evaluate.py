@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fer.analysis.about import About
 from fer.analysis.metrics.calibration_file import Calibration
 from fer.analysis.metrics.classification import score
 from fer.analysis.metrics.estimate import Estimate
-from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report import write_report
 from fer.analysis.report.document import Section
 from fer.analysis.report.write import to_json_values
@@ -18,7 +16,7 @@ from fer.core.errors import FerError
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.ledger import LEDGER_METRICS, History, Ledger, make_entry
 from fer.evaluation.output import log_report
-from fer.evaluation.report import ReportInputs, build_sections
+from fer.evaluation.report import build_sections
 from fer.evaluation.report_folder import check_writable, report_folder
 from fer.evaluation.results import Report, Result
 from fer.evaluation.runs import RunSource, TrainedRun, as_list, check_distinct_seeds, load_run
@@ -31,7 +29,6 @@ from fer.training.run_record import read_record
 
 # Minimum difference from the recorded accuracy; a smaller one comes from rounding in half precision
 _ACCURACY_TOLERANCE = 0.005
-# W&B options for runs that were trained without W&B
 
 
 def evaluate(
@@ -80,12 +77,29 @@ def evaluate(
     calibration = find_calibration(results[index].without_tta, run, evaluation_data)
     results[index] = _add_facts(results[index], run, calibration)
     predictions = results[index].predictions
-    inputs = _report_inputs(results, index, run, trained, evaluation_data, history, calibration)
-    sections = build_sections(inputs)
+    masks = [evaluation_data.provenance(member).has_copy for member in ([run] if run else trained)]
+    # An image is a copy for an ensemble if it is one for a member; unknown for a member is unknown
+    known = [mask for mask in masks if mask is not None]
+    has_copy = np.logical_or.reduce(known) if len(known) == len(masks) else None
+    metrics = run.folder / "metrics.csv" if run and run.folder else None
+    images, evaluated = evaluation_data.split.data.images, evaluation_data.split.index
+    rows = np.flatnonzero(np.isin(evaluated, predictions.index))
+    sections = build_sections(
+        results,
+        index,
+        # Images on disk are decoded on access
+        images=images[rows] if isinstance(images, np.ndarray) else images.subset(rows),
+        calibration=calibration,
+        history=history,
+        has_copy=has_copy,
+        epochs=read_metrics(metrics) if metrics and metrics.is_file() else (),
+        monitor=run.config.monitor if run else "val/accuracy",
+        model=run.checkpoint.model if run else None,
+    )
+    about = predictions.about
+    title = f"{about.model}, {len(results)} seeds" if len(results) > 1 else about.run
     try:
-        page = write_report(
-            folder, sections, _title(predictions.about, len(results)), predictions.about.to_dict()
-        )
+        page = write_report(folder, sections, f"{title}: {about.split}", about.to_dict())
         predictions.save(folder / "predictions.npz")
     except OSError as error:
         raise FerError(f"{folder}: the report cannot be written: {error.strerror}.") from error
@@ -114,17 +128,13 @@ def _check_runs(runs: Sequence[TrainedRun], is_ensemble: bool) -> None:
                 "Name only one of them."
             )
         known[run.model_sha256] = str(run.path)
-    if not is_ensemble and len({run.recipe_sha256 for run in runs}) > 1:
+    if is_ensemble:
+        return
+    if len({run.recipe_sha256 for run in runs}) > 1:
         raise FerError(
             "RUN: expected runs of one recipe, whose configs differ only in the seed, got several recipes. "
             "Compare them with fer-compare, or score the mean of their probabilities with --ensemble."
         )
-    if not is_ensemble:
-        _check_seeds(runs)
-
-
-def _check_seeds(runs: Sequence[TrainedRun]) -> None:
-    """Reject runs that are not different seeds: with other training images, or of one training run."""
     for run in runs:
         if run.training_key != runs[0].training_key:
             raise FerError(
@@ -143,21 +153,18 @@ def _score(
         scored.append(score_run(run, run_data.split, run_data.provenance(run).about, tta))
     if is_ensemble:
         joint = ensemble_predictions([one.predictions for one in scored])
-        without_tta = [one.without_tta for one in scored if one.without_tta is not None]
-        scored = [ScoredRun(joint, None if tta is None else ensemble_predictions(without_tta))]
+        without_tta = joint if tta is None else ensemble_predictions([one.without_tta for one in scored])
+        scored = [ScoredRun(joint, without_tta)]
     return [_measure(one) for one in scored]
 
 
 def _measure(scored: ScoredRun) -> Result:
     """Compute the estimates of the predictions with and without test-time augmentation."""
-
-    def measure(predictions: Predictions) -> dict[str, Estimate]:
-        return score(predictions.target, predictions.probs, predictions.labels.names)
-
-    estimates = measure(scored.predictions)
-    if scored.without_tta is None:
-        return Result(scored.predictions, scored.predictions, estimates, estimates)
-    return Result(scored.predictions, scored.without_tta, estimates, measure(scored.without_tta))
+    augmented, plain = scored.predictions, scored.without_tta
+    estimates = without_tta = score(plain.target, plain.probs, plain.labels.names)
+    if augmented is not plain:
+        estimates = score(augmented.target, augmented.probs, augmented.labels.names)
+    return Result(augmented, plain, estimates, without_tta)
 
 
 def _record(results: Sequence[Result], ledgers: Sequence[Ledger]) -> History:
@@ -193,39 +200,6 @@ def _add_facts(result: Result, run: TrainedRun | None, calibration: Calibration 
     return replace(result, predictions=predictions, without_tta=without_tta)
 
 
-def _report_inputs(
-    results: Sequence[Result],
-    index: int,
-    run: TrainedRun | None,
-    runs: Sequence[TrainedRun],
-    data: EvaluationData,
-    history: History,
-    calibration: Calibration | None,
-) -> ReportInputs:
-    """Return the inputs of the report; ``run`` is ``None`` for an ensemble of ``runs``."""
-    result = results[index]
-    members = runs if run is None else [run]
-    has_copy = [data.provenance(member).has_copy for member in members]
-    metrics = run.folder / "metrics.csv" if run and run.folder else None
-    return ReportInputs(
-        **vars(result),
-        images=_images(data, result.predictions),
-        calibration=calibration,
-        history=history,
-        has_copy=_union(has_copy),
-        epochs=read_metrics(metrics) if metrics and metrics.is_file() else (),
-        monitor=run.config.monitor if run else "val/accuracy",
-        model=run.checkpoint.model if run else None,
-        seeds=[(one.predictions.about, one.estimates) for one in results] if len(results) > 1 else (),
-    )
-
-
-def _union(masks: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """Return where at least one mask is true; ``None`` if any mask is unknown."""
-    known = [mask for mask in masks if mask is not None]
-    return np.logical_or.reduce(known) if len(known) == len(masks) else None
-
-
 def _recorded_accuracy(run: TrainedRun, result: Result) -> dict[str, float] | None:
     """Return the accuracy that training recorded for these weights and images, if it differs."""
     about, best = result.without_tta.about, read_record(run.folder).best_metrics
@@ -234,12 +208,6 @@ def _recorded_accuracy(run: TrainedRun, result: Result) -> dict[str, float] | No
     if not is_same or recorded is None or measured is None:
         return None
     return {"then": recorded, "now": measured} if abs(recorded - measured) > _ACCURACY_TOLERANCE else None
-
-
-def _images(data: EvaluationData, predictions: Predictions) -> Images:
-    """Return the images of the predictions; images on disk are decoded on access."""
-    images, rows = data.split.data.images, np.flatnonzero(np.isin(data.split.index, predictions.index))
-    return images[rows] if isinstance(images, np.ndarray) else images.subset(rows)
 
 
 def _save_each(
@@ -252,11 +220,6 @@ def _save_each(
             result.predictions.save(folder / "predictions.npz")
         except OSError as error:
             print(f"{run.name}: its predictions are not saved in {folder}: {error.strerror}.")
-
-
-def _title(about: About, num_results: int) -> str:
-    seeds = f", {num_results} seeds" if num_results > 1 else ""
-    return f"{about.model if num_results > 1 else about.run}{seeds}: {about.split}"
 
 
 def _log(runs: Sequence[TrainedRun], folder: Path, sections: Sequence[Section]) -> None:

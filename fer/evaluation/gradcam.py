@@ -142,13 +142,9 @@ def deletion_drop(model: EmotionClassifier, images: Tensor, classes: Tensor, map
     most_salient = flat.topk(round(HIDDEN_FRACTION * flat.shape[1]), dim=1).indices
     hidden = torch.zeros_like(flat).scatter_(1, most_salient, 1.0).view(-1, 1, *maps.shape[1:])
     painted = torch.lerp(images, images.mean((2, 3), keepdim=True).expand_as(images), hidden)
-    before, after = (_probability(model, batch, classes) for batch in (images, painted))
+    logits = (torch.cat([model(part) for part in batch.split(_BATCH_SIZE)]) for batch in (images, painted))
+    before, after = (scores.softmax(1).gather(1, classes[:, None])[:, 0] for scores in logits)
     return before - after
-
-
-def _probability(model: EmotionClassifier, images: Tensor, classes: Tensor) -> Tensor:
-    logits = torch.cat([model(part) for part in images.split(_BATCH_SIZE)])
-    return logits.softmax(1).gather(1, classes[:, None])[:, 0]
 
 
 def check_saliency(model: EmotionClassifier, images: Tensor, classes: Tensor) -> dict[str, Estimate]:

@@ -48,9 +48,8 @@ def find_landmarks(images: Images) -> tuple[np.ndarray | None, str]:
     path = cache_folder() / f"points-{_fingerprint(images, detector)}.npy"
     if (points := _load(path, len(images))) is None:
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            detected = threads.map(
-                lambda row: _detect(images[row : row + 1][0], detector), range(len(images))
-            )
+            rows = range(len(images))
+            detected = threads.map(lambda row: _detect(images[row : row + 1][0], detector), rows)
             points = np.array(list(detected), np.float32).reshape(-1, 5, 2)
         _store(path, points)
     count = int(np.isfinite(points[:, 0, 0]).sum())

@@ -41,9 +41,7 @@ def infer(
 
     Args:
         model: It is set to evaluation mode, and moved to the GPU if there is one.
-        data: The images.
         size: Side of the model's input, in pixels.
-        batch_size: Number of images per batch.
         tta: ``flip``: the image and its mirror image. ``ten-crop``: four corner crops and the centre crop,
             each 9/10 of the side and resized to ``size``, and their mirror images (Krizhevsky et al. 2012,
             https://doi.org/10.1145/3065386). The probabilities are averaged.
@@ -65,16 +63,15 @@ def infer(
         for rows, batch in _batches(data, batch_size):
             pixels = batch.to(device)
             logits = predict(pixels)
-            probs = None if tta is None else _augmented(pixels, logits, tta, predict).cpu().numpy()
-            parts.append(InferenceOutputs(rows, logits.cpu().numpy(), probs))
+            tta_probs = None if tta is None else _augmented(pixels, logits, tta, predict).cpu().numpy()
+            parts.append(InferenceOutputs(rows, logits.cpu().numpy(), tta_probs))
     if not parts and isinstance(data.images, ImageFiles):
         data.images.report_unreadable(np.arange(len(data)), nothing_left=True)
+    probs = [part.tta_probs for part in parts if part.tta_probs is not None]
     return InferenceOutputs(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.logits for part in parts]),
-        None
-        if tta is None
-        else np.concatenate([part.tta_probs for part in parts if part.tta_probs is not None]),
+        np.concatenate(probs) if probs else None,
     )
 
 

@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 
 from fer.analysis.metrics.comparison import RankedCandidates
 from fer.analysis.metrics.estimate import Estimate, format_with_interval
-from fer.analysis.report.document import Section, Table, describe_split, find_headlines
+from fer.analysis.report.document import Section, describe_split, find_headlines
 from fer.analysis.report.write import to_json_values
 from fer.evaluation.results import Comparison, Report
 from fer.evaluation.sections.comparison import TITLES, format_score
@@ -34,7 +34,8 @@ def print_scores(report: Report) -> None:
     split = f"{about.split} ({describe_split(to_json_values(numbers))})"
     facts = f"{about.run}\n{split}, n = {estimates['accuracy'].n:,}, {tta}"
     console.print(facts, markup=False)
-    console.print(_format_headline(report.metrics), markup=False)
+    metrics = (f"{title} {format_with_interval(report.metrics[key])}" for key, title in _HEADLINE.items())
+    console.print("   ".join(metrics) + "   (%)", markup=False)
     if seeds:
         console.print(
             f"mean of {len(seeds['runs'])} seeds, intervals over seeds and images; the table is of the run "
@@ -42,11 +43,6 @@ def print_scores(report: Report) -> None:
         )
     console.print(_emotion_table(estimates))
     console.print(f"report   {report.page}", markup=False)
-
-
-def _format_headline(estimates: Mapping[str, Estimate]) -> str:
-    metrics = (f"{title} {format_with_interval(estimates[key])}" for key, title in _HEADLINE.items())
-    return "   ".join(metrics) + "   (%)"
 
 
 def _emotion_table(estimates: Mapping[str, Estimate]) -> RichTable:
@@ -92,38 +88,25 @@ def log_report(run: Any, sections: Sequence[Section]) -> None:
 
     Args:
         run: An open ``wandb.Run``, such as `fer.training.loggers.start_wandb` returns.
-        sections: Sections of the report.
     """
-    content: dict[str, Any] = {}
-    for section in sections:
-        name = f"report/{section.key}"
-        content |= {f"{name}/table_{i}": _wandb_table(table) for i, table in enumerate(section.tables, 1)}
-        content |= {f"{name}/{plot.name}": _wandb_image(plot.png, plot.caption) for plot in section.plots}
-    if content:
-        run.log(content)
-    run.summary.update(_headline_values(sections))
-
-
-def _headline_values(sections: Sequence[Section]) -> dict[str, float]:
-    numbers = {section.key: to_json_values(section.numbers) for section in sections}
-    values: dict[str, float] = {}
-    for headline in find_headlines(numbers):
-        parts = {"": headline.value, "_low": headline.low, "_high": headline.high}
-        values |= {
-            f"report/{headline.key}{suffix}": value for suffix, value in parts.items() if value is not None
-        }
-    return values
-
-
-def _wandb_table(table: Table) -> Any:
-    import wandb
-
-    rows = [list(row) for row in table.rows]
-    return wandb.Table(columns=list(table.columns), data=rows, allow_mixed_types=True)
-
-
-def _wandb_image(png: bytes, caption: str) -> Any:
     import wandb
     from PIL import Image
 
-    return wandb.Image(Image.open(io.BytesIO(png)), caption=caption)
+    content: dict[str, Any] = {}
+    for section in sections:
+        name = f"report/{section.key}"
+        for i, table in enumerate(section.tables, 1):
+            rows = [list(row) for row in table.rows]
+            content[f"{name}/table_{i}"] = wandb.Table(
+                columns=[*table.columns], data=rows, allow_mixed_types=True
+            )
+        for plot in section.plots:
+            image = Image.open(io.BytesIO(plot.png))
+            content[f"{name}/{plot.name}"] = wandb.Image(image, caption=plot.caption)
+    if content:
+        run.log(content)
+    numbers = {section.key: to_json_values(section.numbers) for section in sections}
+    for headline in find_headlines(numbers):
+        parts = {"": headline.value, "_low": headline.low, "_high": headline.high}
+        known = {suffix: value for suffix, value in parts.items() if value is not None}
+        run.summary.update({f"report/{headline.key}{suffix}": value for suffix, value in known.items()})

@@ -1,7 +1,7 @@
 """The provenance of scored images: where they come from, and which of them were used in training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,26 +36,21 @@ def find_provenance(
     """Compare images with those of a training run.
 
     Args:
-        run: The run.
-        split: The images.
         dataset: The data set that they are from.
         training_dataset: The data set that the run was trained on: ``dataset`` itself, another, or ``None``
             if it is missing.
     """
     is_other = training_dataset is None or not _is_same(training_dataset, dataset)
     seen = find_seen(split, training_dataset, is_other)
-    in_test = split.in_test | _in_test_of_training_data(split, training_dataset, is_other)
+    in_test = split.in_test
+    if is_other and training_dataset is not None and "test" in training_dataset.roles:
+        # Perceptual hashes recognize images in gray or in colour, and mostly also in another size
+        test_images = training_dataset.take(indices(training_dataset, "test")).images
+        test_hashes = perceptual_hashes(test_images)
+        in_test = in_test | np.isin(perceptual_hashes(split.data.images), test_hashes)
     changed = [] if training_dataset is None else changed_roles(training_dataset, run.checkpoint.manifest)
-    about = About(
-        data=dataset.source,
-        split=split.name,
-        role=split.role,
-        has_test=bool(in_test.any()),
-        test_images=split.test_images(),
-        test_marks=tuple(split.sketch(in_test)),
-        manifest=split.manifest(),
-        left_out=split.left_out,
-        absent=split.absent,
+    about = replace(
+        split.about(in_test),
         other_data=is_other,
         changed=tuple(changed),
         seen={role: None if mask is None else int(mask.sum()) for role, mask in seen.items()},
@@ -73,11 +68,9 @@ def changed_roles(data: EmotionData, trained_on: Mapping[str, Any]) -> list[str]
 
 def _is_same(first: EmotionData, second: EmotionData) -> bool:
     """Return whether two data sets have the same images and labels in the same splits, at any path."""
-    if first is second:
-        return True
-    return not (
-        changed_roles(first, manifest(second, hide_test_labels=False))
-        or changed_roles(second, manifest(first, hide_test_labels=False))
+    return first is second or not any(
+        changed_roles(one, manifest(other, hide_test_labels=False))
+        for one, other in ((first, second), (second, first))
     )
 
 
@@ -90,52 +83,29 @@ def find_seen(
     of channels is not recognized by its pixels.
 
     Args:
-        split: The images.
         training_dataset: The data set that the run was trained on, if available.
         is_other: Whether the images are from another data set. If not, the split that they form is not
             searched.
     """
     roles = [role for role in ("train", "val") if is_other or split.role not in (role, "all")]
-    if training_dataset is None or not _are_comparable(split.data, training_dataset):
+    images, known = split.data.images, None if training_dataset is None else training_dataset.images
+    if training_dataset is None or not (isinstance(images, np.ndarray) and isinstance(known, np.ndarray)):
         return dict.fromkeys(roles)
-    digests = pixel_digests(np.asarray(split.data.images))
-    return {
-        role: _are_in(digests, training_dataset, role) for role in roles if role in training_dataset.roles
-    }
-
-
-def _in_test_of_training_data(
-    split: EvaluationSplit, training_dataset: EmotionData | None, is_other: bool
-) -> np.ndarray:
-    """Return which images of another data set are in the test split of the training data, bool ``(N,)``.
-
-    They are recognized by perceptual hashes: in gray or in colour, and mostly also in another size.
-    """
-    if not is_other or training_dataset is None or "test" not in training_dataset.roles:
-        return np.zeros(len(split.index), bool)
-    test_images = training_dataset.take(indices(training_dataset, "test")).images
-    return np.isin(perceptual_hashes(split.data.images), perceptual_hashes(test_images))
-
-
-def _are_comparable(first: EmotionData, second: EmotionData) -> bool:
-    """Return whether pixels can be compared: both in memory, with the same size and number of channels."""
-    return (
-        _is_in_memory(first) and _is_in_memory(second) and first.images.shape[1:] == second.images.shape[1:]
-    )
-
-
-def _is_in_memory(data: EmotionData) -> bool:
-    return isinstance(data.images, np.ndarray)
-
-
-def _are_in(digests: list[bytes], data: EmotionData, role: str) -> np.ndarray:
-    known = set(pixel_digests(data.images[indices(data, role)]))
-    return np.array([digest in known for digest in digests])
+    if images.shape[1:] != known.shape[1:]:
+        return dict.fromkeys(roles)
+    seen: dict[str, np.ndarray | None] = {}
+    digests = pixel_digests(images)
+    for role in roles:
+        if role in training_dataset.roles:
+            of_role = set(pixel_digests(known[indices(training_dataset, role)]))
+            seen[role] = np.array([digest in of_role for digest in digests])
+    return seen
 
 
 def _near_duplicates(split: EvaluationSplit, dataset: EmotionData) -> np.ndarray | None:
     """Return which images have an exact or near duplicate in train. The search is cached on disk."""
-    if split.role in ("train", "all") or "train" not in dataset.roles or not _is_in_memory(dataset):
+    in_memory = isinstance(dataset.images, np.ndarray)
+    if split.role in ("train", "all") or "train" not in dataset.roles or not in_memory:
         return None
     groups = find_duplicates(dataset.images).groups
     return np.isin(groups[split.index], groups[indices(dataset, "train")])

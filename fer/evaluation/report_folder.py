@@ -30,7 +30,9 @@ def report_folder(
     parts = [split, tta]
     if data:
         kind, _, path = data.partition(":")
-        parts.insert(0, f"{kind}-{Path(path).name}-{_path_hash(path)}")
+        absolute = str(expand_user(path).resolve()).encode("utf-8", "surrogateescape")
+        # Four hex digits distinguish data sets with the same folder name
+        parts.insert(0, f"{kind}-{Path(path).name}-{hashlib.sha256(absolute).hexdigest()[:4]}")
     if len(runs) == 1:
         stem = runs[0].path.stem
         name = _folder_name([*parts, None if stem == "best" else stem])
@@ -53,12 +55,6 @@ def check_writable(folder: Path) -> Path:
             f"{nearest}: expected a folder for the report, but {reason}. Name another with --output."
         )
     return folder
-
-
-def _path_hash(path: str) -> str:
-    """Return four hex digits that distinguish data sets with the same folder name."""
-    absolute = str(expand_user(path).resolve())
-    return hashlib.sha256(absolute.encode("utf-8", "surrogateescape")).hexdigest()[:4]
 
 
 def _folder_name(parts: Sequence[str | None]) -> str:

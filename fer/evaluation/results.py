@@ -91,9 +91,8 @@ class Comparison:
     @property
     def table(self) -> dict[str, Mapping[str, Estimate]]:
         """Name of each candidate, best first -> metric -> estimate, under the first set of labels."""
-        ranking = self.rankings[0]
-        names = (candidate.name for candidate in ranking.candidates)
-        return dict(zip(names, ranking.estimates, strict=True))
+        names = (candidate.name for candidate in self.candidates)
+        return dict(zip(names, self.rankings[0].estimates, strict=True))
 
     @property
     def pairs(self) -> Sequence[Pair]:

@@ -163,11 +163,7 @@ def make_training_key(recipe_sha256: str, manifest: Mapping[str, Any]) -> tuple[
 
 
 def recipe_from_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a config that defines the training, without the seed.
-
-    Paths of data and outputs, loggers, and settings that only distribute the work on a machine are also
-    removed.
-    """
+    """Return the part of a config that defines the training: without the seed and `_NOT_IN_RECIPE`."""
     recipe = {key: value for key, value in config.items() if key not in _NOT_IN_RECIPE[""]}
     return recipe | {
         group: _without(recipe.get(group, {}), _NOT_IN_RECIPE[group]) for group in ("trainer", "datamodule")
@@ -187,9 +183,6 @@ def check_distinct_seeds(trainings: Iterable[tuple[Hashable, int | None, str]]) 
     Args:
         trainings: For each checkpoint the key of its training (`TrainedRun.training_key`), its seed (None if
             there are several or it is unknown), and its path.
-
-    Raises:
-        FerError: Two have the same key and seed.
     """
     known: dict[Hashable, str] = {}
     for key, seed, path in trainings:

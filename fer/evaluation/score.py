@@ -17,7 +17,7 @@ from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.labels import check_same_labels
 from fer.evaluation.data import EvaluationData
-from fer.evaluation.inference import InferenceOutputs, infer
+from fer.evaluation.inference import infer
 from fer.evaluation.provenance import find_provenance
 from fer.evaluation.runs import TrainedRun
 from fer.evaluation.split import EvaluationSplit
@@ -27,20 +27,17 @@ _DEFAULT_BATCH_SIZE = 512
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """Predictions of a run; ``without_tta`` is ``None`` without test-time augmentation."""
+    """Predictions of a run with and without test-time augmentation; one object if it was not requested."""
 
     predictions: Predictions
-    without_tta: Predictions | None
+    without_tta: Predictions
 
 
 def score_run(run: TrainedRun, split: EvaluationSplit, about: About, tta: str | None = None) -> ScoredRun:
     """Return the predictions of a run for the images of a split.
 
-    Args:
-        run: The run.
-        split: The images.
-        about: Provenance of the images; see `fer.evaluation.provenance.find_provenance`.
-        tta: Test-time augmentation; see `fer.evaluation.inference.infer`.
+    ``about`` is the provenance of the images (`fer.evaluation.provenance.find_provenance`), and ``tta`` the
+    test-time augmentation (`fer.evaluation.inference.infer`).
 
     Raises:
         FerError: Images cannot be read, the augmentation is unknown, or the model returns NaN.
@@ -51,9 +48,19 @@ def score_run(run: TrainedRun, split: EvaluationSplit, about: About, tta: str | 
     outputs = infer(run.checkpoint.model, split.data, run.config.model.image_size, batch_size, tta)
     _check_finite(outputs.logits, run)
     about = replace(about, seconds=round(time.perf_counter() - start, 3), **_run_facts(run))
-    without_tta = _predictions(run, split, outputs, about)
+    rows = outputs.rows
+    without_tta = Predictions(
+        labels=run.checkpoint.labels,
+        index=split.index[rows],
+        target=split.target[rows],
+        logits=outputs.logits,
+        probs=softmax(outputs.logits),
+        votes=None if split.votes is None else split.votes[rows],
+        source=split.sources()[rows],
+        about=about,
+    )
     if outputs.tta_probs is None:
-        return ScoredRun(without_tta, None)
+        return ScoredRun(without_tta, without_tta)
     return ScoredRun(average([outputs.tta_probs], without_tta, replace(about, tta=tta)), without_tta)
 
 
@@ -71,22 +78,6 @@ def average(probs: list[np.ndarray], base: Predictions, about: About) -> Predict
     mean: np.ndarray = np.asarray(np.mean(probs, axis=0, dtype=np.float64))
     logits = np.log(np.maximum(mean, np.finfo(np.float32).tiny)).astype(np.float32)
     return replace(base, probs=mean.astype(np.float32), logits=logits, about=about)
-
-
-def _predictions(
-    run: TrainedRun, split: EvaluationSplit, outputs: InferenceOutputs, about: About
-) -> Predictions:
-    rows = outputs.rows
-    return Predictions(
-        labels=run.checkpoint.labels,
-        index=split.index[rows],
-        target=split.target[rows],
-        logits=outputs.logits,
-        probs=softmax(outputs.logits),
-        votes=None if split.votes is None else split.votes[rows],
-        source=split.sources()[rows],
-        about=about,
-    )
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -115,10 +106,7 @@ def _run_facts(run: TrainedRun) -> dict[str, Any]:
 
 
 def ensemble_predictions(members: Sequence[Predictions]) -> Predictions:
-    """Return the mean of the probabilities of several models for the same images.
-
-    Args:
-        members: Two or more, of one label space.
+    """Return the mean of the probabilities of two or more models for the same images.
 
     Raises:
         FerError: Their label spaces or images differ.
@@ -178,7 +166,6 @@ def find_calibration(
     Args:
         predictions: Predictions for any split, without test-time augmentation.
         run: The run; ``None`` for an ensemble, which is only calibrated when its validation split is scored.
-        data: The evaluation data.
 
     Returns:
         ``None`` if the validation split that the run was trained with is not available.
@@ -193,8 +180,11 @@ def find_calibration(
         calibration = calibrate(validation)
     else:
         return None
-    if run is not None and _can_store_calibration(run):
-        write_calibration(run.path.parent, calibration)
+    if run is None or not os.access(folder := run.path.parent, os.W_OK):
+        return calibration
+    # Only the calibration of the best checkpoint replaces an existing one
+    if run.path.stem == "best" or read_calibration(folder) is None:
+        write_calibration(folder, calibration)
     return calibration
 
 
@@ -209,12 +199,3 @@ def _score_validation(run: TrainedRun, data: EvaluationData) -> Predictions | No
         return None
     predictions = score_run(run, split, find_provenance(run, split, dataset, dataset).about).predictions
     return predictions if _is_own_validation(predictions) else None
-
-
-def _can_store_calibration(run: TrainedRun) -> bool:
-    """Return whether the calibration can be stored in the folder of the checkpoint.
-
-    The folder must be writable. Only the calibration of the best checkpoint replaces an existing one.
-    """
-    folder = run.path.parent
-    return os.access(folder, os.W_OK) and (run.path.stem == "best" or read_calibration(folder) is None)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fer.analysis.about import About
 from fer.core.errors import FerError, did_you_mean
 from fer.core.labels import LabelSpace, map_votes, mapping
 from fer.core.paths import expand_user
@@ -62,24 +63,32 @@ class EvaluationSplit:
         """Return the SHA-256 of the test images, independent of what else is scored; ``None`` without any."""
         if not self.has_test:
             return None
-        part = (
-            self.manifest()
-            if self.in_test.all()
-            else _split_manifest(self.data.take(np.flatnonzero(self.in_test)))
-        )
+        tests = self.data if self.in_test.all() else self.data.take(np.flatnonzero(self.in_test))
+        part = _split_manifest(tests)
         return str(part.get("pixels_sha256") or part["files_sha256"])
 
     def sketch(self, mask: np.ndarray) -> list[str]:
-        """Return a sketch (`fer.evaluation.ledger`) of the perceptual hashes of some of the images.
+        """Return a sketch (`fer.evaluation.ledger`) of the perceptual hashes of the images in ``mask``.
 
         Images on disk are decoded for it.
-
-        Args:
-            mask: bool ``(N,)``.
         """
-        selected = self.data.take(np.flatnonzero(mask))
-        return (
-            make_sketch(value.tobytes() for value in perceptual_hashes(selected.images)) if mask.any() else []
+        if not mask.any():
+            return []
+        hashes = perceptual_hashes(self.data.take(np.flatnonzero(mask)).images)
+        return make_sketch(value.tobytes() for value in hashes)
+
+    def about(self, in_test: np.ndarray) -> About:
+        """Return the facts about the images; ``in_test``, bool ``(N,)``, are known test images."""
+        return About(
+            data=self.data.source,
+            split=self.name,
+            role=self.role,
+            has_test=bool(in_test.any()),
+            test_images=self.test_images(),
+            test_marks=tuple(self.sketch(in_test)),
+            manifest=self.manifest(),
+            left_out=self.left_out,
+            absent=self.absent,
         )
 
     def manifest(self) -> dict[str, Any]:
@@ -109,14 +118,13 @@ def select_split(data: EmotionData, role: str, labels: LabelSpace) -> Evaluation
     which emotions will not occur.
 
     Args:
-        data: The data set.
         role: ``train``, ``val``, ``test``, or ``all`` of them.
-        labels: Label space of the model.
 
     Raises:
         FerError: There is no such split, or no image of it shows an emotion that the model can predict.
     """
-    rows = _rows(data, role)
+    every_role = [indices(data, one) for one in data.roles] if role == "all" else []
+    rows = np.sort(np.concatenate(every_role)) if every_role else indices(data, role)
     target = np.where(data.targets[rows] < 0, -1, mapping(data.labels, labels)[data.targets[rows]])
     scored = rows[target >= 0]
     if not len(scored):
@@ -141,12 +149,6 @@ def _split_manifest(data: EmotionData) -> dict[str, Any]:
     """Return the manifest of images that are all in one split, with the role val."""
     full = manifest(data, hide_test_labels=False)
     return {"label_space": full["label_space"], "image_shape": full["image_shape"]} | full["splits"]["val"]
-
-
-def _rows(data: EmotionData, role: str) -> np.ndarray:
-    if role != "all":
-        return indices(data, role)
-    return np.sort(np.concatenate([indices(data, split_role) for split_role in data.roles]))
 
 
 def _left_out(data: EmotionData, rows: np.ndarray, labels: LabelSpace) -> dict[str, int]:

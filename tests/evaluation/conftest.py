@@ -7,7 +7,7 @@ import pytest
 def few_sections(request, no_plots, monkeypatch):
     """Skip rendering of plots, and slow sections unless the test requests `all_sections`."""
     if "all_sections" not in request.fixturenames:
-        monkeypatch.setattr("fer.evaluation.report._errors", lambda inputs: iter(()))
+        monkeypatch.setattr("fer.evaluation.report._errors", lambda *inputs: iter(()))
 
 
 @pytest.fixture

@@ -46,7 +46,14 @@ def confusions_section(predictions: Predictions) -> Section:
     names = predictions.labels.names
     counts = confusion_counts(predictions.target, predictions.preds, len(names))
     pairs = confused_pairs(predictions)
-    paragraphs = [_most_frequent_error(pairs[0], names)] if pairs else ["There are no errors in this split."]
+    paragraph = "There are no errors in this split."
+    if pairs:
+        first, true, predicted = pairs[0], names[pairs[0].true], names[pairs[0].predicted]
+        paragraph = (
+            f"The most frequent error is {true} predicted as {predicted}: {len(first):,} of "
+            f"{first.support:,} images of {true}, and {format_percent(len(first) / first.errors)} of all "
+            f"{first.errors:,} errors."
+        )
     pair_numbers = [
         {
             "true": names[pair.true],
@@ -60,15 +67,7 @@ def confusions_section(predictions: Predictions) -> Section:
     ]
     numbers = {"labels": list(names), "counts": counts, "pairs": pair_numbers}
     tables = [_pair_table(pairs, predictions)]
-    return Section("confusions", "Confusions", paragraphs, tables, _plots(counts, names), numbers)
-
-
-def _most_frequent_error(pair: ConfusedPair, names: tuple[str, ...]) -> str:
-    true, predicted = names[pair.true], names[pair.predicted]
-    return (
-        f"The most frequent error is {true} predicted as {predicted}: {len(pair):,} of {pair.support:,} "
-        f"images of {true}, and {format_percent(len(pair) / pair.errors)} of all {pair.errors:,} errors."
-    )
+    return Section("confusions", "Confusions", [paragraph], tables, _plots(counts, names), numbers)
 
 
 def _pair_table(pairs: list[ConfusedPair], predictions: Predictions) -> Table:

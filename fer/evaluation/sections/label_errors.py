@@ -94,16 +94,13 @@ def _format_votes(predictions: Predictions, row: int) -> str | None:
 
 def _plot(predictions: Predictions, images: Images, errors: LabelErrors) -> Plot:
     rows = errors.rows[:_NUM_IMAGES]
-    captions = [_caption(predictions, *pair) for pair in _first(errors, _NUM_IMAGES)]
+    names, captions = predictions.labels.names, []
+    for row, likely in _first(errors, _NUM_IMAGES):
+        likely_label = f"likely {names[likely]} {format_percent(float(predictions.probs[row, likely]))}"
+        votes = [] if predictions.votes is None else [f"votes {_format_votes(predictions, row) or 'none'}"]
+        captions.append([f"label {names[predictions.target[row]]}", likely_label, *votes])
     title, subtitle = "Probable label errors", "most probable first"
     fig = plot_contact_sheet([ImageStrip("", images[rows], captions)], _COLUMNS, title, subtitle)
     alt = f"{len(rows)} faces with a probable label error"
     caption = f"The {len(rows)} most probable of {len(errors):,} candidates, by normalised margin."
     return Plot("label_errors", png_bytes(fig), alt, caption)
-
-
-def _caption(predictions: Predictions, row: int, likely: int) -> list[str]:
-    names = predictions.labels.names
-    likely_label = f"likely {names[likely]} {format_percent(float(predictions.probs[row, likely]))}"
-    votes = [] if predictions.votes is None else [f"votes {_format_votes(predictions, row) or 'none'}"]
-    return [f"label {names[predictions.target[row]]}", likely_label, *votes]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from fer.analysis.about import About
 from fer.analysis.metrics.estimate import Estimate, format_cells, format_with_interval, join_notes, points
 from fer.analysis.metrics.human import MAX_VOTES, METRIC_LABELS, human_estimates
-from fer.analysis.metrics.paired import SeedSummary, summarize_seeds
+from fer.analysis.metrics.paired import summarize_seeds
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.plots.training import plot_per_emotion
 from fer.analysis.predictions import Predictions
@@ -116,16 +116,13 @@ def seeds_section(abouts: Sequence[About], scores: Sequence[Mapping[str, Estimat
         f"{median.seed})."
     )
     table = Table(("run", "seed", *_SEED_METRICS.values()), rows, "In percent, with 95 % intervals.")
-    totals = {key: _mean_estimate(summaries[key], n) for key in _SEED_METRICS}
+    totals = {}
+    for key, one in zip(_SEED_METRICS, spread, strict=True):
+        over = "" if one.total_low is None else ", interval over seeds and images"
+        note = join_notes(f"mean of {one.n} seeds{over}", one.note)
+        totals[key] = Estimate(one.mean, one.total_low, one.total_high, n, note)
     numbers = {**totals, "runs": [about.run for about in abouts], "spread": summaries}
     return Section("seeds", "Variation over seeds", [paragraph], [table], [], numbers)
-
-
-def _mean_estimate(summary: SeedSummary, n: int) -> Estimate:
-    note = f"mean of {summary.n} seeds"
-    if summary.total_low is not None:
-        note += ", interval over seeds and images"
-    return Estimate(summary.mean, summary.total_low, summary.total_high, n, join_notes(note, summary.note))
 
 
 def tta_section(tta: str, plain: Mapping[str, Estimate], augmented: Mapping[str, Estimate]) -> Section:

@@ -148,7 +148,13 @@ def _loss_rise(rows: Rows) -> float | None:
 def _apply_rules(numbers: Mapping[str, Any], at_best: Mapping[str, float]) -> tuple[str, str]:
     """Return the label of the first rule that matches, and the reason."""
     gap, rise, drops = (numbers[name] for name in ("gap", "loss_rise", "falls"))
-    accuracies = f"At epoch {numbers['best_epoch']} {_accuracies(at_best)}"
+    train, val = at_best.get("train/accuracy"), at_best["val/accuracy"]
+    accuracies = f"At epoch {numbers['best_epoch']} validation accuracy is {val:.1%}"
+    if train is not None:
+        accuracies = (
+            f"At epoch {numbers['best_epoch']} training accuracy is {train:.1%} and validation accuracy "
+            f"{val:.1%}, a gap of {points(abs(train - val))} points"
+        )
     if drops is not None and drops > MAX_DROP_FRACTION:
         reason = f"Validation accuracy drops by more than {MAX_DROP:.0%} in {drops:.0%} of the epochs."
         return "unstable", reason
@@ -161,15 +167,6 @@ def _apply_rules(numbers: Mapping[str, Any], at_best: Mapping[str, float]) -> tu
         reason = f"{accuracies}: the model fits its training images hardly better than new ones."
         return "underfitting", reason
     return "fine", f"{accuracies}: the model has learned, and generalizes to new images."
-
-
-def _accuracies(row: Mapping[str, float]) -> str:
-    """Return both accuracies of an epoch and their difference as text."""
-    if "train/accuracy" not in row:
-        return f"validation accuracy is {row['val/accuracy']:.1%}"
-    train, val = row["train/accuracy"], row["val/accuracy"]
-    gap = points(abs(train - val))
-    return f"training accuracy is {train:.1%} and validation accuracy {val:.1%}, a gap of {gap} points"
 
 
 def _remarks(numbers: Mapping[str, Any]) -> list[str]:

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from fer.core.errors import FerError, did_you_mean
-from fer.core.paths import CONFIG_DIR
+from fer.core.paths import CONFIG_DIR, expand_user
 
 # A finite number, integer or not.
 Number = int | Annotated[float, Field(allow_inf_nan=False)]
@@ -46,11 +46,13 @@ class Config(BaseModel):
     Class attributes:
         key: Key of the config within the run config, for messages; ``""`` for the run config itself.
         advice: Field -> what to do about a wrong value, appended to its message.
+        path_fields: Fields whose text is a path.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
     key: ClassVar[str] = ""
     advice: ClassVar[Mapping[str, str]] = {}
+    path_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **values: Any) -> None:
         """Check the values.
@@ -98,6 +100,10 @@ class Config(BaseModel):
     def options(self) -> dict[str, Any]:
         """Return all fields except ``name``: keyword arguments for what the config names."""
         return {name: value for name, value in self if name != "name"}
+
+    def with_absolute_paths(self) -> Self:
+        """Return a copy in which the paths, also of nested configs, are absolute. Symbolic links are kept."""
+        return self.replace(**{name: _absolute(value, name in self.path_fields) for name, value in self})
 
     def replace(self, **values: Any) -> Self:
         """Return a copy with other values.
@@ -149,6 +155,14 @@ class Choice(Config):
         """Return name -> subclass."""
         return {name: choice for choice in _subclasses(cls)
                 for name in _literals(choice.model_fields["name"].annotation)}  # fmt: skip
+
+
+def _absolute(value: Any, is_path: bool) -> Any:
+    if isinstance(value, Config):
+        return value.with_absolute_paths()
+    if isinstance(value, list):
+        return [_absolute(item, is_path) for item in value]
+    return str(expand_user(value).absolute()) if is_path and isinstance(value, str) else value
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

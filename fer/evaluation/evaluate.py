@@ -227,7 +227,7 @@ def _log(runs: Sequence[TrainedRun], folder: Path, sections: Sequence[Section]) 
     config = runs[0].config
     options = config.logger.wandb or WandbConfig()
     run_folder = runs[0].folder if len(runs) == 1 and runs[0].folder else folder
-    run = start_wandb(options, run_folder, config.to_dict())
+    run = start_wandb(options, run_folder, config.to_dict(), read_record(run_folder).id)
     failed = True
     try:
         log_report(run, sections)

@@ -13,6 +13,7 @@ from fer.core.command_line import run_command
 from fer.core.paths import expand_user
 from fer.training.config import RunConfig, WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb
+from fer.training.run_record import read_record
 
 REGISTRY = "models"
 _EXAMPLES = """examples:
@@ -142,7 +143,7 @@ def log_artifact(bundle: Bundle, folder: Path, config: RunConfig, aliases: list[
     """
     import wandb
 
-    run = start_wandb(config.logger.wandb or WandbConfig(), folder, config.to_dict())
+    run = start_wandb(config.logger.wandb or WandbConfig(), folder, config.to_dict(), read_record(folder).id)
     failed = True
     try:
         artifact = wandb.Artifact(bundle.card.name, type="model", metadata=json.loads(to_json(bundle.card)))

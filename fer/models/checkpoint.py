@@ -59,6 +59,7 @@ class Checkpoint:
         manifest: Counts and hashes of the training data.
         epoch: Epoch of the weights, from 1.
         init_from: Source of the run's initial weights (`fer.training.transfer`), or ``None``.
+        run_id: Id of the run (``run.json``); ``None`` for a model trained otherwise.
     """
 
     model: EmotionClassifier
@@ -67,6 +68,7 @@ class Checkpoint:
     manifest: dict[str, Any]
     epoch: int
     init_from: dict[str, Any] | None = None
+    run_id: str | None = None
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the model and its labels, for ``model, labels = fer.load_checkpoint(path)``."""
@@ -111,8 +113,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
                    if name.startswith(_PREFIX)}  # fmt: skip
         model.load_state_dict(weights)
         return Checkpoint(
-            model.eval(), labels, config, hparams["manifest"], content["epoch"] + 1, hparams.get("init_from")
-        )
+            model.eval(), labels, config, hparams["manifest"], content["epoch"] + 1,
+            hparams.get("init_from"), hparams.get("run_id"),
+        )  # fmt: skip
     except (KeyError, TypeError, RuntimeError) as error:
         # Shortened, because torch lists every key that does not match.
         reason = " ".join(str(error).split())[:200]

@@ -26,6 +26,7 @@ class ModelConfig(Config):
     """
 
     key: ClassVar[str] = "model"
+    path_fields: ClassVar[tuple[str, ...]] = ("pretrained", "init_from")
     name: str
     image_size: Annotated[int, Field(ge=16)] = 48
     in_channels: Literal[1, 3] | None = None

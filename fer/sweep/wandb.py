@@ -64,7 +64,7 @@ def _set_best_tag(folder: Path, is_best: bool) -> bool:
     if (wandb := config.logger.wandb) is None:
         return False
     tags = [*wandb.tags, *(["best"] if is_best else [])]
-    run = start_wandb(wandb.replace(tags=tags), folder, config.to_dict())
+    run = start_wandb(wandb.replace(tags=tags), folder, config.to_dict(), read_record(folder).id)
     run.summary.update(_summary(folder) | {"sweep/best": is_best})
     finish_wandb(run, failed=False)
     return True

@@ -18,7 +18,7 @@ from fer.core.paths import CONFIG_DIR, expand_user
 from fer.training.overrides import check_additions, explain_hydra_error, overridden_keys, to_run_config
 from fer.training.resume import load_stopped_run
 from fer.training.run_folder import read_config, run_name
-from fer.training.run_record import RunRecord, read_record
+from fer.training.run_record import RunRecord, claimed_folder, read_record
 
 if TYPE_CHECKING:
     from pytorch_lightning.callbacks import Callback
@@ -95,8 +95,8 @@ def train(*overrides: str, callbacks: "Sequence[Callback]" = (), quiet: bool = F
     # Imports torch, so only after the options have been checked.
     from fer.training.run import run
 
-    folder.mkdir(parents=True, exist_ok=True)
-    return Run(folder, run(run_config, folder, resume, callbacks=callbacks, quiet=quiet))
+    with claimed_folder(folder, resume, beside=not sets_folder(overrides)) as folder:
+        return Run(folder, run(run_config, folder, resume, callbacks=callbacks, quiet=quiet))
 
 
 def read_overrides(
@@ -117,6 +117,11 @@ def read_overrides(
     if run_config.resume is None:
         return run_config, folder.resolve(), False
     return *load_stopped_run(run_config, overridden_keys(overrides)), True
+
+
+def sets_folder(overrides: Sequence[str]) -> bool:
+    """Return whether the user has chosen the run folder, not only the folder of all runs."""
+    return any(item.startswith("hydra.run.dir=") for item in overrides)
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 from fer.core.command_line import run_command, without_password
 from fer.core.errors import FerError
 from fer.core.paths import CONFIG_DIR
-from fer.training.api import read_overrides, register_resolvers
+from fer.training.api import read_overrides, register_resolvers, sets_folder
 from fer.training.overrides import explain_hydra_error
+from fer.training.run_record import claimed_folder
 
 _DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENOSPC,
                 errno.EDQUOT, errno.EFBIG)  # fmt: skip
@@ -48,7 +49,10 @@ def train(config: DictConfig) -> dict[str, float]:
         # Imports torch, so only after the options have been checked.
         from fer.training.run import run
 
-        return run(run_config, folder, resume)
+        is_single = HydraConfig.get().mode is not RunMode.MULTIRUN
+        beside = not (is_single and sets_folder(HydraConfig.get().overrides.hydra))
+        with claimed_folder(folder, resume, beside) as folder:
+            return run(run_config, folder, resume)
     finally:
         # Hydra creates the folder before the options are checked.
         if hydra_folder.is_dir() and not any(hydra_folder.iterdir()):

@@ -25,7 +25,7 @@ INIT_TIMEOUT, FINISH_TIMEOUT = 20, 300
 
 @contextmanager
 def open_loggers(
-    config: LoggerConfig, folder: Path, run_config: Mapping[str, Any]
+    config: LoggerConfig, folder: Path, run_config: Mapping[str, Any], run_id: str | None
 ) -> Iterator[list["Logger"]]:
     """Yield the loggers of a run and close them at the end; W&B marks the run as failed after an exception.
 
@@ -33,6 +33,7 @@ def open_loggers(
         config: Which loggers.
         folder: The run folder, where all local files are written.
         run_config: The config that W&B shows for the run.
+        run_id: Id of the run, also in W&B.
     """
     loggers: list[Any] = []
     with ExitStack() as stack:
@@ -42,17 +43,20 @@ def open_loggers(
             loggers.append(TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False))
             stack.callback(lambda: loggers[0].experiment.close())
         if config.wandb is not None:
-            loggers.append(_open_wandb(config.wandb, folder, run_config))
+            loggers.append(_open_wandb(config.wandb, folder, run_config, run_id))
             stack.push(lambda error, *_: finish_wandb(loggers[-1].experiment, failed=error is not None))
         yield loggers
 
 
-def _open_wandb(options: WandbConfig, folder: Path, run_config: Mapping[str, Any]) -> "Logger":
+def _open_wandb(
+    options: WandbConfig, folder: Path, run_config: Mapping[str, Any], run_id: str | None
+) -> "Logger":
     from pytorch_lightning.loggers import WandbLogger
     from pytorch_lightning.utilities import rank_zero_only
 
     # Of several processes only the first has a W&B run; Lightning gives the others a dummy.
-    run: Any = start_wandb(options, folder, run_config) if getattr(rank_zero_only, "rank", 0) == 0 else None
+    is_first = getattr(rank_zero_only, "rank", 0) == 0
+    run: Any = start_wandb(options, folder, run_config, run_id) if is_first else None
     return WandbLogger(save_dir=str(folder), project=options.project, experiment=run)
 
 
@@ -91,7 +95,9 @@ def log_plots(loggers: list["Logger"], folder: Path, step: int) -> None:
             run.log({path.stem: wandb.Image(str(path)), "trainer/global_step": step})
 
 
-def start_wandb(options: WandbConfig, folder: Path, run_config: Mapping[str, Any]) -> "Run":
+def start_wandb(
+    options: WandbConfig, folder: Path, run_config: Mapping[str, Any], run_id: str | None
+) -> "Run":
     """Start a W&B run: online if logged in and the server answers, else offline. Never prompts.
 
     ``WANDB_MODE`` (``online``, ``offline``, ``disabled``) and ``wandb offline`` are respected.
@@ -100,6 +106,7 @@ def start_wandb(options: WandbConfig, folder: Path, run_config: Mapping[str, Any
         options: Project, entity, group and tags of the run.
         folder: The run folder; its name is the default name of the W&B run.
         run_config: The config that W&B shows for the run.
+        run_id: Id of the W&B run, unless the options set one; None for a random one.
     """
     # Without this variable, copies of tables accumulate in the home folder.
     os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")
@@ -110,17 +117,19 @@ def start_wandb(options: WandbConfig, folder: Path, run_config: Mapping[str, Any
     if mode in ONLINE:
         try:
             if wandb.login(prompt=False, verify=True):
-                run = _init_wandb(options, folder, run_config, mode)
+                run = _init_wandb(options, folder, run_config, run_id, mode)
                 print(f"wandb    {run.url}", flush=True)
                 return run
         except Error as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             print(f"W&B: login failed, logging offline. {reason}", flush=True)
         mode = "offline"
-    return _init_wandb(options, folder, run_config, mode)
+    return _init_wandb(options, folder, run_config, run_id, mode)
 
 
-def _init_wandb(options: WandbConfig, folder: Path, run_config: Mapping[str, Any], mode: Any) -> "Run":
+def _init_wandb(
+    options: WandbConfig, folder: Path, run_config: Mapping[str, Any], run_id: str | None, mode: Any
+) -> "Run":
     import wandb
 
     settings = wandb.Settings(
@@ -128,18 +137,13 @@ def _init_wandb(options: WandbConfig, folder: Path, run_config: Mapping[str, Any
         finish_timeout=FINISH_TIMEOUT, finish_timeout_raises=True,
     )  # fmt: skip
     run = wandb.init(
-        id=options.id or run_id(folder), resume="allow", name=options.name or folder.name,
+        id=options.id or run_id, resume="allow", name=options.name or folder.name,
         project=options.project, entity=options.entity, group=options.group, tags=options.tags,
         dir=folder, config={**run_config, **options.config}, settings=settings,
     )  # fmt: skip
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     return run
-
-
-def run_id(folder: Path) -> str:
-    """Return the W&B id of the run in a folder; it stays the same when the run is resumed."""
-    return f"{folder.parent.name}_{folder.name}"
 
 
 def finish_wandb(run: Any, failed: bool) -> None:

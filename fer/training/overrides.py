@@ -60,7 +60,7 @@ def overridden_keys(overrides: Sequence[str]) -> list[str]:
 
 
 def to_run_config(config: DictConfig) -> RunConfig:
-    """Return the typed config of a composed one.
+    """Return the typed config of a composed one, with absolute paths.
 
     Raises:
         FerError: A value is missing, of the wrong type or out of range, a key is unknown, or the monitor is
@@ -70,7 +70,7 @@ def to_run_config(config: DictConfig) -> RunConfig:
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise FerError(f"{missing[0]}: expected a value, got none. Add {missing[0]}=… to the command.")
     values: Any = OmegaConf.to_container(config, resolve=True)
-    return RunConfig.from_dict(values)
+    return RunConfig.from_dict(values).with_absolute_paths()
 
 
 def check_additions(overrides: Sequence[str]) -> None:

@@ -115,6 +115,24 @@ def check_same_devices(before: RunRecord, precision: str, processes: int, folder
             )
 
 
+def check_same_run(trained: str | None, run_id: str | None, checkpoint: Path) -> None:
+    """Check that a checkpoint is of the run in its folder.
+
+    Args:
+        trained: Id of the run that wrote the checkpoint.
+        run_id: Id of the run in the folder.
+        checkpoint: The file, for the message.
+
+    Raises:
+        FerError: It is of another run.
+    """
+    if trained != run_id:
+        raise FerError(
+            f"{checkpoint}: expected a checkpoint of the run in this folder, got one of another run. Start "
+            "the run again in a new folder, or delete the checkpoints of the other run and resume."
+        )
+
+
 def check_same_stem(trained: object, current: object, checkpoint: Path) -> None:
     """Check that a run is resumed with the stem of its checkpoint.
 

@@ -23,9 +23,23 @@ from fer.training.metrics import check_monitor_emotion
 from fer.training.module import EmotionModule
 from fer.training.progress import print_header, print_summary, save_plots
 from fer.training.recorder import RunRecorder
-from fer.training.resume import check_same_data, check_same_devices, check_same_stem, last_checkpoint
+from fer.training.resume import (
+    check_same_data,
+    check_same_devices,
+    check_same_run,
+    check_same_stem,
+    last_checkpoint,
+)
 from fer.training.run_folder import write_config
-from fer.training.run_record import RunRecord, command_line, environment, read_record
+from fer.training.run_record import (
+    STARTING,
+    RunRecord,
+    command_line,
+    environment,
+    new_id,
+    occupied_error,
+    read_record,
+)
 from fer.training.trainer import build_trainer, check_compatibility, explain_fit_error
 from fer.training.transfer import load_initial_weights
 
@@ -59,29 +73,46 @@ def run(
     """
     _silence_lightning()
     pl.seed_everything(config.seed, workers=True, verbose=False)
+    before = _record_before(folder, resume)
     data = data or read_data(config.data)
     datamodule = build_datamodule(config, data)
     checkpoint = last_checkpoint(folder) if resume else None
-    module = _build_module(config, datamodule, checkpoint)
+    module = _build_module(config, datamodule, checkpoint, before.id)
     recorder = RunRecorder(folder / "metrics.csv", config.monitor)
     # Built without loggers first, so that options that the Trainer rejects raise before anything is written.
     dry_trainer = build_trainer(config, folder, [], recorder, module.model)
-    before = read_record(folder if resume else None)
-    if before.status:
+    if resume and before.status:
+        if checkpoint is not None:
+            check_same_run(module.hparams["run_id"], before.id, checkpoint)
         check_same_devices(before, dry_trainer.precision, dry_trainer.world_size, folder)
         check_same_data(before.manifest, module.hparams["manifest"], folder)
     _write_start(config, folder, datamodule, quiet)
     logger_config = LoggerConfig() if config.trainer.fast_dev_run else config.logger
     shown = {**config.to_dict(), "manifest": module.hparams["manifest"]}
-    with open_loggers(logger_config, folder, shown) as loggers:
+    with open_loggers(logger_config, folder, shown, module.hparams["run_id"]) as loggers:
         trainer = build_trainer(config, folder, loggers, recorder, module.model, callbacks, quiet)
         if not quiet:
             print_header(module, datamodule, trainer, checkpoint)
         record = _initial_record(module, trainer)
-        if before.status:
+        if resume and before.status:
             record.resumes, record.command = before.resumes + 1, before.command
         _train(trainer, module, datamodule, record, checkpoint, recorder, quiet)
     return recorder.best or {}
+
+
+def _record_before(folder: Path, resume: bool) -> RunRecord:
+    """Return the record of the run to resume, or that of a new run, with its id.
+
+    Raises:
+        FerError: The folder has another run.
+    """
+    record = read_record(folder)
+    if resume or record.status == STARTING:
+        return record
+    # Processes after the first find the record that the first has written.
+    if record.status and getattr(rank_zero_only, "rank", 0) == 0:
+        raise occupied_error(folder)
+    return RunRecord(id=new_id())
 
 
 def build_datamodule(config: RunConfig, data: RunData) -> EmotionDataModule:
@@ -97,7 +128,9 @@ def build_datamodule(config: RunConfig, data: RunData) -> EmotionDataModule:
     )
 
 
-def _build_module(config: RunConfig, datamodule: EmotionDataModule, checkpoint: Path | None) -> EmotionModule:
+def _build_module(
+    config: RunConfig, datamodule: EmotionDataModule, checkpoint: Path | None, run_id: str | None
+) -> EmotionModule:
     # A resumed run loads its weights from the checkpoint, so pretrained ones are not needed.
     build_config = (
         config if checkpoint is None else config.replace(model=config.model.replace(pretrained=False))
@@ -112,7 +145,7 @@ def _build_module(config: RunConfig, datamodule: EmotionDataModule, checkpoint: 
     )
     # The stored config keeps the original value of pretrained.
     module.config = config
-    module.hparams["config"] = config.to_dict()
+    module.hparams["config"], module.hparams["run_id"] = config.to_dict(), run_id
     check_monitor_emotion(config.monitor, module.labels)
     check_compatibility(config, module, datamodule)
     # Raises FerError for an image size that the network cannot process.
@@ -129,6 +162,7 @@ def _load_weights(module: EmotionModule, manifest: dict[str, Any], checkpoint: P
     """
     if checkpoint is not None:
         trained = load_checkpoint(checkpoint)
+        module.hparams["run_id"] = trained.run_id
         check_same_stem(trained.model.backbone, module.model.backbone, checkpoint)
         module.hparams["init_from"] = trained.init_from
     elif initial := load_initial_weights(module.model, module.config.model, module.labels, manifest):
@@ -175,6 +209,7 @@ def _write_start(config: RunConfig, folder: Path, datamodule: EmotionDataModule,
 
 def _initial_record(module: EmotionModule, trainer: pl.Trainer) -> RunRecord:
     return RunRecord(
+        id=module.hparams["run_id"],
         status="running",
         seed=module.config.seed,
         command=command_line(),

@@ -1,23 +1,33 @@
-"""The record of a run, ``run.json``: command, environment, data manifest, status and results."""
+"""The record of a run, ``run.json``: id, command, environment, data manifest, status and results.
+
+The file also reserves the folder: `claim_folder` creates it, which succeeds for one process only.
+"""
 
 import json
 import os
 import platform
 import re
+import secrets
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import fer
+from fer.core.errors import FerError
 from fer.core.paths import atomic_write
 
 FILENAME = "run.json"
+# Status of a run that has reserved its folder, but not written anything else.
+STARTING = "starting"
 PACKAGES = ("fer-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "numpy")
 
 
@@ -27,7 +37,9 @@ class RunRecord(BaseModel):
     Only fields that were set are written.
 
     Attributes:
-        status: ``running``, ``finished``, ``interrupted``, ``failed`` or ``pruned``; "" without a file.
+        id: Random id, also in the run's checkpoints and its id in W&B; None for runs that are older than ids.
+        status: ``starting``, ``running``, ``finished``, ``interrupted``, ``failed`` or ``pruned``; "" without
+            a file.
         seed: Seed of the run.
         command: The command line, without passwords.
         python: Version of Python.
@@ -52,6 +64,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
+    id: str | None = None
     status: str = ""
     seed: int | None = None
     command: str | None = None
@@ -93,6 +106,86 @@ def read_record(folder: Path | None) -> RunRecord:
         return RunRecord.model_validate(json.loads((folder / FILENAME).read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError):
         return RunRecord()
+
+
+def new_id() -> str:
+    """Return a random id: 12 hex digits, so that 100,000 runs have distinct ids with a chance of 0.99998."""
+    return secrets.token_hex(6)
+
+
+def claim_folder(folder: Path, beside: bool) -> Path:
+    """Reserve a folder for a new run, and create it if necessary.
+
+    Args:
+        folder: The folder.
+        beside: If the folder has a run, reserve ``folder-2``, ``folder-3``, … instead.
+
+    Returns:
+        The reserved folder. Its ``run.json`` has the new run's id, and the status ``starting``.
+
+    Raises:
+        FerError: The folder has another run.
+    """
+    for number in count(1):
+        candidate = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        candidate.mkdir(parents=True, exist_ok=True)
+        try:
+            with (candidate / FILENAME).open("x", encoding="utf-8") as file:
+                json.dump({"id": new_id(), "status": STARTING}, file)
+        except FileExistsError as error:
+            if not beside:
+                raise occupied_error(folder) from error
+        except FileNotFoundError:
+            # Another process, whose options are wrong, has removed the empty folder.
+            return claim_folder(folder, beside)
+        else:
+            if number > 1:
+                print(f"{folder.name} has another run, so the folder of this run is {candidate}", flush=True)
+            return candidate
+    raise AssertionError("unreachable")
+
+
+def occupied_error(folder: Path) -> FerError:
+    """Return the error for a folder that has another run."""
+    if read_record(folder).status == STARTING:
+        return FerError(
+            f"{folder}: expected a folder without a run, but a run has just started in it, or was killed "
+            "before it started. If no process uses the folder, delete it; otherwise choose another one."
+        )
+    return FerError(
+        f"{folder}: expected a folder without a run, but it has one. Resume that run with resume={folder}, "
+        "or choose another folder."
+    )
+
+
+@contextmanager
+def claimed_folder(folder: Path, resume: bool, beside: bool) -> Iterator[Path]:
+    """Yield a folder that is reserved for a run; give it back if the run does not start.
+
+    Of several processes only the first reserves it.
+
+    Args:
+        folder: The folder.
+        resume: It is that of the run to resume, so it is not reserved.
+        beside: As for `claim_folder`.
+
+    Raises:
+        FerError: As `claim_folder`.
+    """
+    # Imports torch, which readers of records do not need.
+    from pytorch_lightning.utilities import rank_zero_only
+
+    if resume or getattr(rank_zero_only, "rank", 0) != 0:
+        yield folder
+        return
+    folder = claim_folder(folder, beside)
+    try:
+        yield folder
+    finally:
+        if read_record(folder).status == STARTING:
+            (folder / FILENAME).unlink()
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def command_line() -> str:

@@ -17,7 +17,7 @@ from fer.training.config import WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb
 from fer.evaluation.output import log_report
 mixed = Table(("metric", "value"), [("accuracy", "58.9 %"), ("log loss", 1.25), ("kappa", None)])
-run = start_wandb(WandbConfig(project=None), Path(sys.argv[1]), {})
+run = start_wandb(WandbConfig(project=None), Path(sys.argv[1]), {}, None)
 log_report(run, [*sections(), Section("mixed", "Mixed", tables=[mixed])])
 finish_wandb(run, failed=False)
 """

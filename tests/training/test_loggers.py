@@ -34,7 +34,7 @@ import sys
 from pathlib import Path
 from fer.training.config import WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb
-finish_wandb(start_wandb(WandbConfig(), Path(sys.argv[1]), {"seed": 1}), failed=False)
+finish_wandb(start_wandb(WandbConfig(), Path(sys.argv[1]), {"seed": 1}, None), failed=False)
 """
 
 
@@ -218,7 +218,7 @@ def test_mode(tmp_path, monkeypatch, mode, logged_in, expected):
         loggers, "_init_wandb", lambda *arguments: modes.append(arguments[-1]) or SimpleNamespace(url="")
     )
     monkeypatch.setenv("WANDB_DATA_DIR", "")
-    loggers.start_wandb(WandbConfig(), tmp_path, {})
+    loggers.start_wandb(WandbConfig(), tmp_path, {}, None)
     assert modes == [expected]
 
 

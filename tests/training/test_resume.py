@@ -105,7 +105,7 @@ def test_killed_and_resumed_run_has_the_same_weights(tmp_path):
     assert (record["status"], record["resumes"], record["epochs"]) == ("finished", 1, 6)
     wandb_ids = [path.name.split("-", 3)[3] for path in (folder / "wandb").glob("offline-run-*")]
     # One W&B run in two parts.
-    assert wandb_ids == [f"{folder.parent.name}_{folder.name}"] * 2
+    assert wandb_ids == [record["id"]] * 2
 
 
 @pytest.fixture

@@ -49,7 +49,9 @@ class Config(BaseModel):
         path_fields: Fields whose text is a path.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, protected_namespaces=(), defer_build=True
+    )
     key: ClassVar[str] = ""
     advice: ClassVar[Mapping[str, str]] = {}
     path_fields: ClassVar[tuple[str, ...]] = ()

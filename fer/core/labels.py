@@ -7,11 +7,12 @@ Every dataset lists the same emotions in a different order, so a class number me
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from fer.core.errors import FerError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Other spellings of the eight emotions, in folder names, column headings and checkpoints of other projects.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -110,18 +111,21 @@ def canonical_name(name: str) -> str:
     return _CANONICAL[key]
 
 
-def mapping(source: LabelSpace, target: LabelSpace) -> np.ndarray:
+def mapping(source: LabelSpace, target: LabelSpace) -> "np.ndarray":
     """Return the class number in ``target`` of each class of ``source``.
 
     Returns:
         int64 ``(len(source),)``, -1 where ``target`` lacks the emotion. ``mapping(a, b)[targets_a]`` are the
         targets in ``b``.
     """
+    # Imported here because commands need the names of emotions before they need NumPy.
+    import numpy as np
+
     position = {name: i for i, name in enumerate(target.names)}
     return np.array([position.get(name, -1) for name in source.names], dtype=np.int64)
 
 
-def map_votes(votes: np.ndarray, source: LabelSpace, target: LabelSpace) -> np.ndarray:
+def map_votes(votes: "np.ndarray", source: LabelSpace, target: LabelSpace) -> "np.ndarray":
     """Convert votes to another label space, without the votes for emotions that it lacks.
 
     Args:
@@ -133,9 +137,9 @@ def map_votes(votes: np.ndarray, source: LabelSpace, target: LabelSpace) -> np.n
         float ``(N, len(target))``; each row sums to 1, or is 0 where no vote is left.
     """
     column = mapping(target, source)
-    mapped = np.where(column < 0, votes.dtype.type(0), votes[:, column])
+    mapped = votes[:, column] * (column >= 0)
     total = mapped.sum(1, keepdims=True)
-    return mapped / np.where(total > 0, total, 1)
+    return mapped / (total + (total == 0))
 
 
 def check_same_labels(expected: LabelSpace, got: LabelSpace, where: str) -> None:

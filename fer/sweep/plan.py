@@ -61,7 +61,7 @@ class SweepConfig(Config):
     objective: str
     n_trials: Count | None = None
     sampler: Literal["tpe", "random", "grid"] = "tpe"
-    pruner: PrunerConfig = PrunerConfig()
+    pruner: PrunerConfig = Field(default_factory=PrunerConfig)
     seed: Annotated[int, Field(ge=0)] = 0
     jobs: Count | None = None
     max_failed_share: Fraction = 0.25

@@ -123,15 +123,17 @@ class RunConfig(Config):
 
     datamodule: DataConfig | None = None
     model: ModelConfig
-    attention: AttentionConfig = NoAttention()
-    loss: LossConfig = CrossEntropyConfig()
-    imbalance: ImbalanceConfig = SimpleImbalanceConfig()
-    optimizer: OptimizerConfig = OptimizerConfig(name="adamw", weight_decay=0.05)
-    scheduler: SchedulerConfig = CosineConfig()
-    augmentation: AugmentationConfig = AugmentationConfig()
-    mix: MixConfig = NoMixConfig()
-    trainer: TrainerConfig = TrainerConfig()
-    logger: LoggerConfig = LoggerConfig()
+    attention: AttentionConfig = Field(default_factory=NoAttention)
+    loss: LossConfig = Field(default_factory=CrossEntropyConfig)
+    imbalance: ImbalanceConfig = Field(default_factory=SimpleImbalanceConfig)
+    optimizer: OptimizerConfig = Field(
+        default_factory=lambda: OptimizerConfig(name="adamw", weight_decay=0.05)
+    )
+    scheduler: SchedulerConfig = Field(default_factory=CosineConfig)
+    augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
+    mix: MixConfig = Field(default_factory=NoMixConfig)
+    trainer: TrainerConfig = Field(default_factory=TrainerConfig)
+    logger: LoggerConfig = Field(default_factory=LoggerConfig)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     monitor: str = "val/accuracy"
     early_stopping_patience: Annotated[int, Field(ge=0)] | None = None

@@ -93,7 +93,7 @@ class LiveSession:
     def __init__(self, predictor: Predictor, compute_slot: Slot, smooth: float = 0.5) -> None:
         self.bars, self.points, self.mirror = True, False, True
         self._predictor, self._compute_slot = predictor, compute_slot
-        self._tracker = FaceTracker(smooth, predictor.card.abstain_below)
+        self._tracker = FaceTracker(smooth, predictor.card.uncertain_below)
         self._history = History(predictor.card.labels.names, STEP_SECONDS, HISTORY_SECONDS, _MAX_GAP_SECONDS)
         self._recording: Recording | None = None
         self._recording_on = False

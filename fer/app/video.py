@@ -143,7 +143,7 @@ class VideoJob:
 
     def _process_frames(self, video: VideoFile, sinks: list[Sink]) -> bool:
         """Predict frame by frame; return False if the limit of length was reached before the end."""
-        tracker, is_cut = FaceTracker(abstain_below=self.predictor.card.abstain_below), CutDetector()
+        tracker, is_cut = FaceTracker(abstain_below=self.predictor.card.uncertain_below), CutDetector()
         for frame in video:
             if frame.seconds > _MAX_SECONDS or frame.index >= MAX_VIDEO_FRAMES:
                 return False

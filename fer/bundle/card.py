@@ -137,6 +137,12 @@ class Card:
     created: str
     schema_version: int = field(default=SCHEMA_VERSION)
 
+    @property
+    def uncertain_below(self) -> float | None:
+        """Threshold as applied: of a calibrated model without a threshold, every prediction is uncertain."""
+        is_calibrated = self.export.get("calibration") is not None
+        return 1.0 if self.abstain_below is None and is_calibrated else self.abstain_below
+
 
 def model_name(card: Card) -> str:
     """Return the model's name, in a registry with its version, e.g. ``fast:3``."""

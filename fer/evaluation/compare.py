@@ -62,8 +62,8 @@ _MAX_OPTIONS = 4
 
 def compare(
     runs: Sequence[RunSource],
-    *,
     split: str = "val",
+    *,
     path: str | None = None,
     metric: str = "accuracy",
     output: str | Path | None = None,
@@ -150,14 +150,17 @@ def _has_several_recipes(runs: Sequence[ComparedRun]) -> bool:
 
 
 def unique_names(runs: Sequence[ComparedRun]) -> list[str]:
-    """Return a short, unique name for each run: its experiment, with tag, checkpoint or path where needed."""
+    """Return a short, unique name for each run: its experiment, if needed with seed, tag or checkpoint."""
     matches = [_RUN_NAME.fullmatch(one.about.run) for one in runs]
     pairs = list(zip(runs, matches, strict=True))
     names = [match["stem"] if match else one.about.run for one, match in pairs]
     tagged = [f"{match['stem']} {match['tag']}" if match else one.about.run for one, match in pairs]
     paths = [one.about.checkpoint for one in runs]
     with_checkpoint = [f"{tag} {Path(path).stem}" for tag, path in zip(tagged, paths, strict=True)]
-    for longer in (tagged, with_checkpoint, paths):
+    seeded = [f"{name} seed {one.about.seed}" for one, name in zip(runs, names, strict=True)]
+    # Seeds tell runs of one recipe apart, but not recipes.
+    by_seed = [] if _has_several_recipes(runs) else [seeded]
+    for longer in (*by_seed, tagged, with_checkpoint, paths):
         names = [long if names.count(name) > 1 else name for name, long in zip(names, longer, strict=True)]
     return names
 

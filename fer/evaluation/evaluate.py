@@ -33,8 +33,8 @@ _ACCURACY_TOLERANCE = 0.005
 
 def evaluate(
     runs: RunSource | Sequence[RunSource],
-    *,
     split: str = "val",
+    *,
     path: str | None = None,
     data: str | None = None,
     tta: str | None = None,

@@ -58,6 +58,11 @@ def parser() -> argparse.ArgumentParser:
         help="path of the run's data (fer2013.csv or a folder), if it has moved",
     )
     add(
+        "--uncalibrated",
+        action="store_true",
+        help="export even if the data is missing that calibrates the confidence",
+    )
+    add(
         "--crop",
         choices=tuple(CROP_RULES),
         help="crop rule of the training images, if unknown for the data set",
@@ -96,6 +101,7 @@ def run(request: argparse.Namespace) -> None:
         int8=request.int8,
         fp16=request.fp16,
         calibration=request.calibration,
+        uncalibrated=request.uncalibrated,
         crop=request.crop,
     )
     _print_summary(bundle)

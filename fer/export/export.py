@@ -115,6 +115,7 @@ def export(
     int8: bool = False,
     fp16: bool = False,
     calibration: str | None = None,
+    uncalibrated: bool = False,
     crop: str | None = None,
 ) -> Bundle:
     """Export runs to a bundle. The keywords are the options of fer-export.
@@ -131,6 +132,7 @@ def export(
         int8: Quantise to int8, if that is faster and as accurate.
         fp16: Convert the weights to fp16.
         calibration: Path of the run's data, if it has moved.
+        uncalibrated: Export without calibration if the data is not available.
         crop: Name of the crop rule of the training images; None: that of the data set.
 
     Raises:
@@ -147,7 +149,13 @@ def export(
         evaluation = open_validation_data(run, calibration)
         if int8 and evaluation is None:
             raise FerError("--int8: expected the run's data, got none. Give its path with --calibration.")
-        job = ExportJob(trained, name, evaluation, load_or_fit_calibration(trained, evaluation), crop)
+        temperature = load_or_fit_calibration(trained, evaluation)
+        if temperature is None and not uncalibrated:
+            raise FerError(
+                f"{run.path}: the model cannot be calibrated without the run's data. Give its path with "
+                "--calibration, or use --uncalibrated to export probabilities that only rank the emotions."
+            )
+        job = ExportJob(trained, name, evaluation, temperature, crop)
         write_card(folder, _write_model(folder / MODEL, job, int8, fp16))
     return read_bundle(target)
 

@@ -157,7 +157,7 @@ class Predictor:
     def classify_crops(self, faces: Sequence[Face], crops: np.ndarray) -> list[Prediction]:
         """Return the predictions for faces that `crop` has cropped, from one image or several."""
         probs = self.classifier(crops)
-        names, threshold = self.card.labels.names, self.card.abstain_below
+        names, threshold = self.card.labels.names, self.card.uncertain_below
         return [make_prediction(face, names, row, threshold) for face, row in zip(faces, probs, strict=True)]
 
     def predict_many(

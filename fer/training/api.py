@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ class Run(os.PathLike[str]):
     """
 
     folder: Path
-    metrics: dict[str, float]
+    metrics: dict[str, float] = field(repr=False)
 
     def __fspath__(self) -> str:
         """Return the folder as text."""
@@ -90,6 +90,10 @@ def train(*overrides: str, callbacks: "Sequence[Callback]" = (), quiet: bool = F
         >>> run.metrics["val/accuracy"]  # doctest: +SKIP
         0.31
     """
+    if wrong := [item for item in overrides if not isinstance(item, str)]:
+        raise FerError(
+            f"train: expected overrides such as 'seed=1', got {wrong[0]!r}. Unpack lists: train(*items)."
+        )
     with composed(overrides) as config:
         run_config, folder, resume = read_overrides(config, overrides, Path(config.hydra.run.dir))
     # Imports torch, so only after the options have been checked.

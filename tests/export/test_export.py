@@ -151,8 +151,15 @@ def test_a_folder_with_other_files_is_not_overwritten(fer_export, run, tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_without_data_the_model_is_uncalibrated(fer_export, run_without_data):
-    status, output, _ = fer_export(run_without_data)
+def test_without_data_nothing_is_exported(fer_export, run_without_data):
+    status, _, error = fer_export(run_without_data)
+    assert status == 2
+    assert "cannot be calibrated without the run's data. Give its path with --calibration, or use" in error
+    assert not (run_without_data / "bundle").exists()
+
+
+def test_without_data_the_model_is_uncalibrated_on_request(fer_export, run_without_data):
+    status, output, _ = fer_export(run_without_data, "--uncalibrated")
     card = read_bundle(run_without_data / "bundle").card
     assert status == 0
     assert (card.temperature, card.abstain_below, card.export["calibration"]) == (1.0, None, None)
@@ -172,13 +179,13 @@ def test_data_at_another_path(fer_export, run_without_data, fer2013_csv):
 def test_metrics_from_the_training_record(fer_export, run_without_data):
     record = {"best": {"epoch": 3, "val/accuracy": 0.4, "val/macro_f1": 0.3}, "accuracy_95": [0.3, 0.5]}
     (run_without_data / "run.json").write_text(json.dumps(record))
-    fer_export(run_without_data)
+    fer_export(run_without_data, "--uncalibrated")
     part = read_bundle(run_without_data / "bundle").card.metrics["val"]
     assert part["source"] == "run.json of the training"
     assert part["figures"]["accuracy"] == {"value": 0.4, "low": 0.3, "high": 0.5}
     record["best"]["epoch"] = 2  # the epoch of other weights
     (run_without_data / "run.json").write_text(json.dumps(record))
-    fer_export(run_without_data)
+    fer_export(run_without_data, "--uncalibrated")
     assert read_bundle(run_without_data / "bundle").card.metrics == {}
 
 

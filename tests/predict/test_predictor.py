@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 
 import fer
 from fer.bundle import registry
-from fer.bundle.files import read_bundle
+from fer.bundle.files import Bundle, read_bundle
 from fer.bundle.registry import Registry
 from fer.core.errors import FerError
 from fer.core.labels import FER7
@@ -50,7 +51,10 @@ def test_uncertain_is_below_the_threshold_of_the_card(predictor, tmp_path):
         False,
     ]
     without_threshold = Predictor(write_bundle(tmp_path / "m", abstain_below=None), PatchDetector())
-    assert not without_threshold(patches(GREY))[0].uncertain
+    assert without_threshold(patches(RED))[0].uncertain
+    card = replace(without_threshold.card, export={"calibration": None})
+    uncalibrated = Predictor(Bundle(tmp_path / "m", card), PatchDetector())
+    assert not uncalibrated(patches(GREY))[0].uncertain
 
 
 def test_images_may_be_paths_bytes_arrays_or_pillow(predictor, tmp_path):

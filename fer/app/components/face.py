@@ -87,12 +87,11 @@ def _show_prediction(prediction: Prediction) -> None:
     confidence = format_percent(prediction.confidence)
     st.subheader(f"{escape_markdown(prediction.label.capitalize())}, {confidence}", anchor=False)
     card = get_predictor().card
-    threshold = card.abstain_below
-    if prediction.uncertain and threshold is not None:
+    if prediction.uncertain:
+        below = f"the confidence is below {format_percent(card.abstain_below)}" if card.abstain_below else ""
+        reason = below or "no confidence of this model reached the target accuracy"
         st.warning(
-            f"Uncertain: the confidence is below {format_percent(threshold)}. Such predictions of this model "
-            "are often wrong.",
-            icon=":material/help:",
+            f"Uncertain: {reason}. Such predictions of this model are often wrong.", icon=":material/help:"
         )
     if prediction.tiny:
         st.warning(f"The face is smaller than {TINY_FACE} pixels: the prediction is unreliable.")

@@ -127,11 +127,11 @@ def probe(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor:
     Raises:
         FerError: The model cannot take images of this shape, or returns several tensors.
     """
-    training = model.training
+    training, dtype = model.training, next(model.parameters(), torch.empty(0)).dtype
     try:
         # Not inference mode: tensors that a model caches here must be usable in training.
         with torch.no_grad():
-            output = model.eval()(torch.zeros(1, *input_shape))
+            output = model.eval()(torch.zeros(1, *input_shape, dtype=dtype))
     except (RuntimeError, AssertionError, ValueError) as error:
         size = "x".join(map(str, input_shape))
         raise FerError(f"{type(model).__name__}: cannot take images of {size}: {error}") from error

@@ -32,6 +32,8 @@ from fer.training.recipe import (
 )
 
 Batch = Mapping[str, Tensor]
+# Names of Lightning for training in double precision.
+FLOAT64 = ("64", "64-true")
 MIXES = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
 
 
@@ -122,6 +124,8 @@ class EmotionModule(pl.LightningModule):
         is_last = self.config.channels_last
         self.memory_format = torch.channels_last if is_last else torch.contiguous_format
         self.model.to(memory_format=self.memory_format)
+        if str(self.config.trainer.precision) in FLOAT64:
+            self.double()
 
     def _build_loss(self) -> None:
         counts = self.hparams["train_counts"] or [1] * len(self.labels)
@@ -134,6 +138,9 @@ class EmotionModule(pl.LightningModule):
         Raises:
             FerError: The data have another number of channels or other labels than the module.
         """
+        if self.trainer.precision == "64-true":
+            # Lightning converts the module only after it has loaded a checkpoint, which would be rounded.
+            self.double()
         data = getattr(self.trainer, "datamodule", None)
         if stage != "fit" or self.hparams["manifest"] is not None or not isinstance(data, EmotionDataModule):
             return

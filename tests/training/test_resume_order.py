@@ -1,4 +1,4 @@
-"""A resumed run sees the same batches as an uninterrupted one, also with file-backed data or max_steps."""
+"""A resumed run gives the same weights: with file-backed data, with max_steps, and in float64."""
 
 import csv
 
@@ -41,8 +41,11 @@ def rows(folder):
          "augmentation=strong", "trainer.max_epochs=4"),
         (*DATA, "trainer.max_steps=22", "early_stopping_patience=9"),
         (*DATA, "trainer.max_steps=22", "trainer.check_val_every_n_epoch=2", "scheduler=onecycle"),
+        (*DATA, "trainer.max_epochs=4", "trainer.precision=64-true"),
+        (*DATA, "trainer.max_epochs=4", "trainer.precision=64-true", "ema=true", "optimizer=muon",
+         "progressive=[[0,24],[0.5,32]]"),
     ],
-    ids=["workers", "steps", "steps and validation every 2 epochs"],
+    ids=["workers", "steps", "steps and validation every 2 epochs", "float64", "average in float64"],
 )  # fmt: skip
 def test_resumed_run_has_the_same_weights(overrides, fer_train, tmp_path, monkeypatch):
     if "datamodule=folder" in overrides:

@@ -1,5 +1,6 @@
 """The Lightning data module: batches of a dataset in memory or on disk, resized and augmented."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -67,8 +68,9 @@ class EmotionDataModule(pl.LightningDataModule):
             hidden from the start.
         image_size: Side of the model input, in pixels.
         augmentation: Augmentation of training batches: its config, its plain values, or its name (``light``).
-        progressive: ``[[fraction, size], …]`` in any order: from this fraction of the epochs on, train at
-            this side in pixels. Empty trains at ``image_size`` throughout. Validation is always at
+        progressive: ``[[fraction, size], …]`` in any order: from this fraction of the training on, train at
+            this side in pixels. It is counted in epochs, or in steps if ``max_steps`` ends the training
+            before ``max_epochs``. Empty trains at ``image_size`` throughout. Validation is always at
             ``image_size``.
         seed: Seed of the order and the augmentation.
         oversample: Sample the training images with replacement, each emotion equally often.
@@ -215,9 +217,9 @@ class EmotionDataModule(pl.LightningDataModule):
         return {"image": image, **labels, "index": split["row"][batch["index"]]}
 
     def train_image_size(self) -> int:
-        """Return the side of the training images in this epoch, in pixels."""
+        """Return the side of the training images at this step, in pixels."""
         assert self.trainer is not None
-        progress = self.trainer.current_epoch / max(1, self.trainer.max_epochs or 1)
+        progress = _training_progress(self.trainer) if self.progressive else 0.0
         sizes = [size for start, size in self.progressive if start <= progress + 1e-9]
         return sizes[-1] if sizes else self.image_size
 
@@ -280,6 +282,27 @@ class EmotionDataModule(pl.LightningDataModule):
     def _shard(self) -> tuple[int, int]:
         """Return the rank of this process and the number of processes."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+
+def planned_epochs(trainer: pl.Trainer) -> float:
+    """Return the length of a training in epochs: ``max_epochs``, or less with ``max_steps``.
+
+    A fraction if ``max_steps`` ends within an epoch, and infinity if neither is set.
+    """
+    epochs = math.inf if trainer.max_epochs in (None, -1) else max(1, trainer.max_epochs or 1)
+    if trainer.max_steps < 0:
+        return epochs
+    return min(
+        epochs, trainer.max_steps / math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    )
+
+
+def _training_progress(trainer: pl.Trainer) -> float:
+    """Return the fraction of a training that is done, in [0, 1)."""
+    epochs = planned_epochs(trainer)
+    if epochs == trainer.max_epochs or epochs == math.inf:
+        return trainer.current_epoch / epochs
+    return trainer.global_step / trainer.max_steps
 
 
 def _rows_as_tensor(images: np.ndarray, rows: np.ndarray) -> Tensor:

@@ -229,9 +229,13 @@ class EmotionModule(pl.LightningModule):
         self.metrics.reset()
 
     def configure_optimizers(self) -> Any:
-        """Build optimizer and learning-rate schedule from the config and the number of training steps."""
+        """Build optimizer and learning-rate schedule from the config and the number of training steps.
+
+        Raises:
+            FerError: The schedule depends on the number of steps, which is unlimited.
+        """
         optimizer = build_optimizer(self.model, self._optimizer_config())
-        total = int(self.trainer.estimated_stepping_batches)
+        total = self.trainer.estimated_stepping_batches
         per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
         schedule = build_scheduler(optimizer, self.config.scheduler, total, per_epoch, self.config.monitor)
         if "monitor" in schedule:

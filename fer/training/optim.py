@@ -179,21 +179,27 @@ class SAM(Optimizer):
 
 
 def build_scheduler(
-    optimizer: Optimizer, schedule: Part, total_steps: int, steps_per_epoch: int, monitor: str
+    optimizer: Optimizer, schedule: Part, total_steps: float, steps_per_epoch: int, monitor: str
 ) -> dict[str, Any]:
     """Build a schedule in the shape that Lightning's ``configure_optimizers`` returns.
 
     Args:
         optimizer: Its learning rate is the peak of the schedule.
         schedule: The `SchedulerConfig`, its plain values, or its name.
-        total_steps: Optimizer steps of the training.
+        total_steps: Optimizer steps of the training; infinity if it has neither a number of epochs nor of steps.
         steps_per_epoch: Optimizer steps of an epoch.
         monitor: Metric that ``plateau`` watches.
 
     Raises:
-        FerError: An option is invalid, or torch refuses a combination.
+        FerError: An option is invalid, torch refuses a combination, or a schedule that depends on the number
+            of steps gets infinity.
     """
     config = SchedulerConfig.of(schedule)
+    if isinstance(config, CosineConfig | OneCycleConfig) and total_steps == math.inf:
+        raise FerError(
+            f"scheduler={config.name}: expected a Trainer with max_epochs or max_steps, which the schedule "
+            "depends on, got neither. Set one of them, or use scheduler=constant."
+        )
     scheduler: Any
     try:
         match config:
@@ -203,12 +209,12 @@ def build_scheduler(
                 )
                 return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
             case CosineConfig():
-                scheduler = _cosine(optimizer, config, total_steps)
+                scheduler = _cosine(optimizer, config, int(total_steps))
             case OneCycleConfig():
                 # Warm-up, then decay to almost zero (Smith & Topin 2018, https://arxiv.org/abs/1708.07120).
                 peaks = [group["lr"] for group in optimizer.param_groups]
                 scheduler = lrs.OneCycleLR(
-                    optimizer, peaks, max(2, total_steps), pct_start=config.warmup_share,
+                    optimizer, peaks, max(2, int(total_steps)), pct_start=config.warmup_share,
                     anneal_strategy=config.anneal, cycle_momentum=False, div_factor=config.div_factor,
                     final_div_factor=config.final_div_factor,
                 )  # fmt: skip

@@ -6,7 +6,7 @@ start, and the summary at the end.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import rank_zero_only
+from matplotlib.figure import Figure
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
@@ -25,9 +26,10 @@ from fer.analysis.plots.confusion import plot_confusion_matrix
 from fer.analysis.plots.style import save_figure
 from fer.analysis.plots.training import plot_learning_curves, plot_per_emotion
 from fer.core.labels import LabelSpace
-from fer.data.datamodule import EmotionDataModule
+from fer.data.datamodule import EmotionDataModule, planned_epochs
 from fer.data.duplicates import format_summary
 from fer.models.factory import count_parameters
+from fer.training.loggers import warn_on_failure
 from fer.training.metrics import PER_EMOTION
 from fer.training.module import EmotionModule
 from fer.training.recorder import SELECTION, RunRecorder
@@ -120,7 +122,9 @@ class EpochPrinter(Callback):
             metrics = trainer.callback_metrics
             names = [name for name in self.names if self._is_validated or not name.startswith("val/")]
             values = [f"{name} {float(metrics[name]):.4g}" for name in names if name in metrics]
-            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {'  '.join(values)}", flush=True)
+            total = planned_epochs(trainer)
+            epochs = f"/{math.ceil(total)}" if total < math.inf else ""
+            print(f"epoch {trainer.current_epoch + 1}{epochs}  {'  '.join(values)}", flush=True)
         self._is_validated = False
 
 
@@ -164,14 +168,17 @@ class DurationEstimate(Callback):
     def _format_line(self, trainer: pl.Trainer, seconds: float, images: int) -> str | None:
         """Return the line to print, from the time per batch and its images; None for a short run."""
         epoch = seconds * trainer.num_training_batches
-        epochs = (trainer.max_epochs or 0) - trainer.current_epoch
-        if not self.min_duration <= epoch * max(1, epochs) < math.inf:
+        planned = planned_epochs(trainer)
+        epochs = planned - trainer.current_epoch if planned < math.inf else 1
+        if not self.min_duration <= epoch * epochs < math.inf:
             return None
-        speed = images * trainer.world_size / seconds
-        line = f"{speed:.3g} images/s: about {_format_duration(epoch)} per epoch"
-        if trainer.current_epoch < self.frozen_epochs < (trainer.max_epochs or 0):
+        line = f"{images * trainer.world_size / seconds:.3g} images/s: about "
+        if epochs < 1:
+            return f"{line}{_format_duration(epoch * epochs)} to trainer.max_steps, plus validation"
+        line += f"{_format_duration(epoch)} per epoch"
+        if trainer.current_epoch < self.frozen_epochs < planned:
             return f"{line} while the backbone is frozen, longer from epoch {self.frozen_epochs + 1} on"
-        total = f", {_format_duration(epoch * epochs)} for {epochs} epochs" if epochs > 1 else ""
+        total = f", {_format_duration(epoch * epochs)} for {round(epochs, 1):g} epochs" if epochs > 1 else ""
         return f"{line}{total}, plus validation"
 
 
@@ -195,6 +202,8 @@ def print_header(
         f"{trainer.precision}; {datamodule.data.source}: {sizes} images",
         flush=True,
     )
+    if "groups" in (val := datamodule.data.roles.get("val", "")):
+        print(f"validation: {val}", flush=True)
     print(*format_summary(datamodule.duplicates), sep="", end="", flush=True)
     for rule, count in datamodule.data.dropped.items():
         print(f"dropped {count:,} images: {rule}", flush=True)
@@ -203,27 +212,35 @@ def print_header(
 
 
 def save_plots(folder: Path, recorder: RunRecorder, labels: LabelSpace) -> None:
-    """Save the learning curves and, of the best epoch, confusion matrix and metrics per emotion."""
+    """Save the learning curves and, of the best epoch, confusion matrix and metrics per emotion.
+
+    A plot that fails is a warning.
+    """
     if not recorder.rows:
         return
-    best, plots = recorder.best, folder / "plots"
+    best, counts = recorder.best, recorder.best_confusion
     epoch = int(best["epoch"]) if best else None
-    save_figure(plot_learning_curves(recorder.rows, epoch, folder.name), plots / "learning_curves.png")
-    if best is None or recorder.best_confusion is None:
+    _save_plot(folder, "learning_curves", lambda: plot_learning_curves(recorder.rows, epoch, folder.name))
+    if best is None or counts is None:
         return
-    counts = recorder.best_confusion
     title = f"Epoch {epoch}, {int(counts.sum()):,} images ({SELECTION})"
-    save_figure(plot_confusion_matrix(counts, labels.names, title), plots / "confusion_matrix.png")
+    _save_plot(folder, "confusion_matrix", lambda: plot_confusion_matrix(counts, labels.names, title))
     f1, precision, recall = (
         {name: best.get(f"val/{metric}/{name}", math.nan) for name in labels.names} for metric in PER_EMOTION
     )
     support = dict(zip(labels.names, counts.sum(1).tolist(), strict=True))
-    save_figure(plot_per_emotion(f1, precision, recall, support, title), plots / "per_emotion.png")
+    _save_plot(folder, "per_emotion", lambda: plot_per_emotion(f1, precision, recall, support, title))
+
+
+def _save_plot(folder: Path, name: str, plot: Callable[[], Figure]) -> None:
+    with warn_on_failure(f"the plot {name}.png was not saved"):
+        save_figure(plot(), folder / "plots" / f"{name}.png")
 
 
 def print_summary(folder: Path, recorder: RunRecorder, labels: LabelSpace, seconds: float) -> None:
     """Print the metrics of the best epoch, the duration of the fit and the run folder."""
-    console = Console(highlight=False, soft_wrap=True)
+    # Names of folders and emotions are no markup.
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     if recorder.best is not None and recorder.best_confusion is not None:
         _print_scores(console, recorder.best, recorder.best_confusion)
         console.print(_summary_table(recorder.best, recorder.best_confusion, labels))

@@ -36,7 +36,7 @@ def make(data=None, augmentation=None, progressive=(), seed=0, epoch=0, training
         batch_size=8, eval_batch_size=4,
     )  # fmt: skip
     module.trainer = SimpleNamespace(
-        training=training, current_epoch=epoch, max_epochs=4, global_rank=0, world_size=1
+        training=training, current_epoch=epoch, max_epochs=4, max_steps=-1, global_rank=0, world_size=1
     )
     return module
 

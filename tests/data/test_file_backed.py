@@ -39,7 +39,7 @@ def make(folder, augmentation=None, seed=0, workers=0, rank=(0, 1), progressive=
         batch_size=4, eval_batch_size=3, workers=workers,
     )  # fmt: skip
     module.trainer = SimpleNamespace(
-        training=True, current_epoch=0, max_epochs=2, global_rank=rank[0], world_size=rank[1]
+        training=True, current_epoch=0, max_epochs=2, max_steps=-1, global_rank=rank[0], world_size=rank[1]
     )
     return module
 

@@ -161,3 +161,9 @@ def test_layer_decay_holds_throughout_every_schedule(name, optimizer):
 def test_bad_layer_decay(decay):
     with pytest.raises(FerError, match=r"optimizer\.layer_decay: expected a number in \(0, 1\] or null"):
         build_optimizer(Layers(), {"name": "adamw", "lr": 0.1, "layer_decay": decay})
+
+
+@pytest.mark.parametrize("name", ["cosine", "onecycle"])
+def test_schedules_of_a_given_length_need_a_number_of_steps(name):
+    with pytest.raises(FerError, match=f"scheduler={name}: expected a Trainer with max_epochs or max_steps"):
+        make(name, steps=math.inf)

@@ -18,8 +18,8 @@ def simulate(monkeypatch):
     def simulate_epoch(seconds, batches=200, epochs=30, current=0, estimate=None, **changed):
         estimate = estimate or DurationEstimate()
         trainer = SimpleNamespace(
-            num_training_batches=batches, max_epochs=epochs, current_epoch=current, world_size=1,
-            is_global_zero=True, progress_bar_callback=None,
+            num_training_batches=batches, max_epochs=epochs, max_steps=-1, accumulate_grad_batches=1,
+            current_epoch=current, world_size=1, is_global_zero=True, progress_bar_callback=None,
         )  # fmt: skip
         vars(trainer).update(changed)
         module = SimpleNamespace(device=torch.device("cpu"))
@@ -59,7 +59,24 @@ def test_estimate_is_repeated_after_the_frozen_epochs(simulate, capsys):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"epochs": 2}, {"batches": float("inf")}, {"is_global_zero": False}], ids=str
+    ("changed", "duration"),
+    [
+        ({"max_steps": 500}, "33 min per epoch, 83 min for 2.5 epochs"),
+        ({"max_steps": 500, "max_epochs": -1}, "33 min per epoch, 83 min for 2.5 epochs"),
+        ({"max_steps": 500, "accumulate_grad_batches": 2}, "33 min per epoch, 3 h for 5 epochs"),
+        ({"max_steps": 99_000}, "33 min per epoch, 17 h for 30 epochs"),
+        ({"max_steps": 100}, "17 min to trainer.max_steps"),
+        ({"max_epochs": -1}, "33 min per epoch"),
+    ],
+    ids=str,
+)
+def test_estimate_accounts_for_max_steps(simulate, capsys, changed, duration):
+    simulate(10.0, **changed)
+    assert capsys.readouterr().out == f"12.8 images/s: about {duration}, plus validation\n"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"epochs": 2}, {"max_steps": 50}, {"batches": float("inf")}, {"is_global_zero": False}], ids=str
 )
 def test_nothing_is_printed_for_short_or_endless_epochs(simulate, capsys, changed):
     simulate(1.0, **changed)

@@ -243,7 +243,18 @@ def loss_of(model, images, targets):
         return torch.nn.functional.cross_entropy(model(images), torch.from_numpy(targets)).item()
 
 
-def test_progressive_sizes(tiny_run, monkeypatch):
+@pytest.mark.parametrize(
+    ("overrides", "sizes"),
+    [
+        (("trainer.max_epochs=4",), [24] * 4 + [32] * 4),
+        (("trainer.max_steps=6",), [24] * 3 + [32] * 3),
+        (("trainer.max_steps=3", "trainer.accumulate_grad_batches=2", "trainer.limit_train_batches=4"),
+         [24] * 4 + [32] * 2),
+        (("trainer.max_steps=99", "trainer.max_epochs=2"), [24] * 2 + [32] * 2),
+    ],
+    ids=["epochs", "steps", "steps of two batches", "more steps than epochs"],
+)  # fmt: skip
+def test_progressive_sizes(overrides, sizes, tiny_run, monkeypatch, capsys):
     from fer.data.datamodule import EmotionDataModule
 
     seen = []
@@ -251,9 +262,11 @@ def test_progressive_sizes(tiny_run, monkeypatch):
     monkeypatch.setattr(
         EmotionDataModule, "train_image_size", lambda self: seen.append(size(self)) or seen[-1]
     )
-    run = tiny_run("progressive=[[0,24],[0.5,32]]", "trainer.max_epochs=4")
+    run = tiny_run("progressive=[[0,24],[0.5,32]]", "trainer.max_epochs=9", *overrides)
     assert run.status == 0
-    assert seen == [24, 24, 24, 24, 32, 32, 32, 32]
+    assert seen == sizes
+    epochs = run.record["epochs"]
+    assert f"epoch {epochs}/{epochs}  " in capsys.readouterr().out
 
 
 def test_validation_loss_is_plain_cross_entropy(tiny_run):

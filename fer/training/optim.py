@@ -186,7 +186,7 @@ def build_scheduler(
     Args:
         optimizer: Its learning rate is the peak of the schedule.
         schedule: The `SchedulerConfig`, its plain values, or its name.
-        total_steps: Optimizer steps of the training; infinity if it has neither a number of epochs nor of steps.
+        total_steps: Optimizer steps of the training; infinity if it is unlimited.
         steps_per_epoch: Optimizer steps of an epoch.
         monitor: Metric that ``plateau`` watches.
 

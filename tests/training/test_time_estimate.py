@@ -76,7 +76,9 @@ def test_estimate_accounts_for_max_steps(simulate, capsys, changed, duration):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"epochs": 2}, {"max_steps": 50}, {"batches": float("inf")}, {"is_global_zero": False}], ids=str
+    "changed",
+    [{"epochs": 2}, {"max_steps": 50}, {"batches": float("inf")}, {"is_global_zero": False}],
+    ids=str,
 )
 def test_nothing_is_printed_for_short_or_endless_epochs(simulate, capsys, changed):
     simulate(1.0, **changed)

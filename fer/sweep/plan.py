@@ -116,15 +116,26 @@ def make_plan(
     return Plan.from_dict(values)
 
 
-def align_first_rung(pruner: PrunerConfig, trainer: TrainerConfig) -> PrunerConfig:
+def align_first_rung(
+    pruner: PrunerConfig, trainer: TrainerConfig, steps_per_epoch: int | None = None
+) -> PrunerConfig:
     """Return the pruner with a ``min_share`` that is not before the first validation.
 
     Successive halving judges a trial on every rung that it has passed. If several rungs were before its first
     report, the trial would be judged on all of them by that one report.
+
+    Args:
+        pruner: As in the config.
+        trainer: As in the config.
+        steps_per_epoch: Largest number of optimizer steps in an epoch of any trial; None if it is not known,
+            in which case ``max_steps`` is assumed not to end a trial before ``max_epochs``.
     """
     if trainer.val_check_interval is not None:
         return pruner
-    first = min(1.0, (trainer.check_val_every_n_epoch or 1) / trainer.max_epochs)
+    epochs: float = trainer.max_epochs
+    if steps_per_epoch and trainer.max_steps > 0:
+        epochs = min(epochs, trainer.max_steps / steps_per_epoch)
+    first = min(1.0, (trainer.check_val_every_n_epoch or 1) / epochs)
     return pruner.replace(min_share=max(pruner.min_share, first))
 
 

@@ -25,7 +25,7 @@ from fer.sweep.create import create_or_open
 from fer.sweep.plan import Plan, SweepConfig, align_first_rung, make_plan
 from fer.sweep.storage import with_retries
 from fer.sweep.study import SweepStudy, repeat
-from fer.sweep.validate import check_base, check_data, check_space
+from fer.sweep.validate import check_base, check_data, check_space, max_steps_per_epoch
 from fer.sweep.wandb import tag_best
 from fer.training.metrics import monitor_mode
 from fer.training.overrides import check_additions, flatten, to_run_config
@@ -62,7 +62,6 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -
         base = compose(f"monitor={plan.objective}")
         run_config = to_run_config(base)
     check_base(run_config, plan)
-    plan = plan.replace(pruner=align_first_rung(plan.pruner, run_config.trainer))
     check_space(plan.space, compose, plan.pruner.name != "none")
     for key in proxy_keys(overrides) & {parameter.key for parameter in plan.space}:
         raise FerError(
@@ -73,8 +72,9 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -
         "command": standalone_overrides(overrides, base),
         "full_command": full_overrides(overrides, plan.objective),
     }
-    if _runs_locally(config):
-        check_data(plan, compose)
+    images = check_data(plan, compose) if _runs_locally(config) else None
+    steps = max_steps_per_epoch(run_config, plan.space, images) if images else None
+    plan = plan.replace(pruner=align_first_rung(plan.pruner, run_config.trainer, steps))
     HydraConfig.instance().set_config(config)
     _open_study(plan, base, commands, bool(config.sweep.resume) or config.sweep.storage is not None)
     _run_workers(plan, context, config)

@@ -3,6 +3,7 @@
 Each key of the space is looked up in the config, and each limit of a range is tried.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
@@ -10,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fer.core.errors import FerError, did_you_mean
 from fer.data.readers.factory import read_dataset
+from fer.data.splits import indices
 from fer.sweep.compose import Composer, format_override
 from fer.sweep.plan import Plan
 from fer.sweep.space import Choice, Domain, Parameter, Range, Value
@@ -182,13 +184,43 @@ def _check_real(current: object, domain: Domain, name: str) -> None:
         )
 
 
-def check_data(plan: Plan, compose: Composer) -> None:
+def check_data(plan: Plan, compose: Composer) -> int | None:
     """Read the data set once, unless the space searches over it.
+
+    Returns:
+        Number of training images; None if the data was not read.
 
     Raises:
         FerError: It cannot be read, or it lacks the emotion of the objective.
     """
     keys = [parameter.key for parameter in plan.space if not parameter.key.endswith("batch_size")]
-    if not any(key.split(".")[0] in _DATA_GROUPS for key in keys):
-        dataset = read_dataset(compose.run_config({"monitor": plan.objective}).data)
-        check_monitor_emotion(plan.objective, dataset.labels)
+    if any(key.split(".")[0] in _DATA_GROUPS for key in keys):
+        return None
+    dataset = read_dataset(compose.run_config({"monitor": plan.objective}).data)
+    check_monitor_emotion(plan.objective, dataset.labels)
+    return len(indices(dataset, "train"))
+
+
+def max_steps_per_epoch(config: RunConfig, space: Sequence[Parameter], images: int) -> int:
+    """Return the largest number of optimizer steps in an epoch of any trial.
+
+    Args:
+        config: The config that every trial varies.
+        space: Search space of the sweep.
+        images: Number of training images.
+    """
+    trainer = config.trainer
+    batches = images // _smallest("datamodule.batch_size", config.data.batch_size, space)
+    if isinstance(trainer.limit_train_batches, float):
+        batches = int(batches * trainer.limit_train_batches)
+    elif trainer.limit_train_batches is not None:
+        batches = min(batches, trainer.limit_train_batches)
+    accumulated = _smallest("trainer.accumulate_grad_batches", trainer.accumulate_grad_batches, space)
+    return max(1, math.ceil(batches / accumulated))
+
+
+def _smallest(key: str, value: int, space: Sequence[Parameter]) -> int:
+    """Return the smallest value of a key in the space, else its value in the config."""
+    searched = [limit for parameter in space if parameter.key == key
+                for domain in parameter.domains.values() for limit in domain.limits()]  # fmt: skip
+    return min([int(limit) for limit in searched if limit is not None], default=value)

@@ -122,10 +122,13 @@ def test_steps_cover_the_schedule():
         ({"max_epochs": 12, "check_val_every_n_epoch": 3}, 0.25),
         ({"max_epochs": 4, "val_check_interval": 0.1}, 0.037),
         ({"max_epochs": 1, "check_val_every_n_epoch": 2}, 1.0),
+        ({"max_epochs": 27, "max_steps": 400}, 0.25),
+        ({"max_epochs": 27, "max_steps": 50}, 1.0),
+        ({"max_epochs": 4, "max_steps": 9000}, 0.25),
     ],
 )
 def test_first_rung_is_not_before_the_first_validation(trainer, min_share):
     pruner = PrunerConfig(name="asha", min_share=0.037)
-    aligned = align_first_rung(pruner, TrainerConfig(**trainer))
+    aligned = align_first_rung(pruner, TrainerConfig(**trainer), steps_per_epoch=100)
     assert aligned.min_share == pytest.approx(min_share, abs=1e-6)
     assert aligned.replace(min_share=0.037) == pruner

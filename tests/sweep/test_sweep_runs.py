@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -11,8 +12,11 @@ from optuna.trial import TrialState
 from small_sweeps import RATES, SMALL
 
 from fer.sweep import worker
+from fer.sweep.space import parse_space
 from fer.sweep.study import SweepStudy
+from fer.sweep.validate import max_steps_per_epoch
 from fer.training import run as training
+from fer.training.config import TrainerConfig
 
 GRID = "sweep.space={optimizer.lr:[1e-3,1e30]}"  # at the second value the loss is not finite
 CUSTOM = ("sweep=custom", "sweep.name=some", "trainer.max_epochs=1")
@@ -254,3 +258,29 @@ def test_trial_that_died_after_its_last_epoch_has_a_complete_schedule(sweep, mon
     status, study = sweep(*overrides)
     assert (status, study.trials[0].state) == (0, TrialState.COMPLETE)
     assert study.trials[0].user_attrs["share"] == 1.0
+
+
+def test_fractions_of_trials_that_end_at_max_steps(sweep):
+    steps = ("trainer.max_epochs=9", "trainer.max_steps=5")  # an epoch has four
+    status, study = sweep(*CUSTOM, *steps, RATES, "sweep.n_trials=1")
+    assert status == 0
+    assert list(study.trials[0].intermediate_values) == [800, 1000]
+    # The first rung is at 80 % of the schedule, not before.
+    assert [key for key in study.trials[0].system_attrs if "rung" in key] == ["completed_rung_0"]
+
+
+@pytest.mark.parametrize(
+    ("trainer", "space", "steps"),
+    [
+        ({}, {}, 20),
+        ({"accumulate_grad_batches": 3}, {}, 7),
+        ({"limit_train_batches": 6, "accumulate_grad_batches": 3}, {}, 2),
+        ({"limit_train_batches": 0.5}, {}, 10),
+        ({}, {"datamodule.batch_size": [8, 32]}, 40),
+        ({}, {"datamodule.batch_size": {"low": 4, "high": 64, "log": True}}, 80),
+        ({}, {"trainer.accumulate_grad_batches": [2, 4]}, 10),
+    ],
+)
+def test_max_steps_per_epoch(trainer, space, steps):
+    config = SimpleNamespace(trainer=TrainerConfig(**trainer), data=SimpleNamespace(batch_size=16))
+    assert max_steps_per_epoch(config, parse_space({"seed": [0]} | space), images=321) == steps

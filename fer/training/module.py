@@ -201,12 +201,22 @@ class EmotionModule(pl.LightningModule):
         self.sums = {stage: torch.zeros(3, device=self.device) for stage in ("train", "val")}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """Return the loss of a batch after mixing; None, which skips the step, if no image could be read."""
+        """Return the loss of a batch after mixing; None or 0 if no image could be read."""
         if not len(batch["image"]):
-            return None
+            return self._empty_loss(batch_idx)
         target = self.loss.build_target(batch["target"], batch.get("votes"))
         image, target = self.mix(batch["image"], target, self.current_epoch, batch_idx)
         return self._shared_step(image, target, "train")[0]
+
+    def _empty_loss(self, batch_idx: int) -> Tensor | None:
+        """Return None, which skips the batch, or a loss of 0 if gradients of earlier batches are accumulated.
+
+        With a gradient scaler, None would also skip the optimizer step that applies those gradients.
+        """
+        if batch_idx % self.trainer.accumulate_grad_batches == 0:
+            return None
+        weights = (weight for weight in self.parameters() if weight.grad is not None)
+        return next((weight.sum() * 0.0 for weight in weights), None)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the metrics; the validation loss is plain cross-entropy for any training loss."""

@@ -7,7 +7,7 @@ from typing import Any
 from fer.sweep.compose import trial_folder
 from fer.sweep.study import SweepStudy
 from fer.training.config import WandbConfig
-from fer.training.loggers import finish_wandb, start_wandb
+from fer.training.loggers import finish_wandb, start_wandb, wandb_settings, warn_on_failure
 from fer.training.run_folder import read_config
 from fer.training.run_record import read_record
 
@@ -30,30 +30,35 @@ def trial_wandb_config(
         sweep_study: The sweep.
         number: Number of the trial.
         parameters: Its value for each key of the config.
-        config: ``logger.wandb`` of the run config, with the user's group and tags.
+        config: ``logger.wandb`` of the run config, with the user's group and tags; without them, those of
+            ``WANDB_RUN_GROUP`` and ``WANDB_TAGS`` are used.
     """
-    name = f"{sweep_study.plan.name}_{number}"
+    settings, name = wandb_settings(), f"{sweep_study.plan.name}_{number}"
     # Part of the run ID, so that two sweeps of the same name do not share runs.
     study_key = sweep_study.study.user_attrs.get("key", "")
     logged = {key.replace(".", "/"): value for key, value in parameters.items()}
     return config.replace(
         id=f"{sweep_study.plan.name}_{study_key}_{number}" if study_key else name,
         name=name,
-        group=config.group or sweep_study.plan.name,
-        tags=[*config.tags, TAG],
+        group=config.group or settings.run_group or sweep_study.plan.name,
+        tags=[*(config.tags or settings.run_tags or ()), TAG],
         config={"trial": {"number": number, **logged}},
     )
 
 
 def tag_best(sweep_study: SweepStudy, number: int) -> None:
-    """Tag a trial's W&B run as the best of the sweep, and remove the tag from the previous best."""
+    """Tag a trial's W&B run as the best of the sweep, and remove the tag from the previous best.
+
+    A failure of W&B is a warning: the sweep has finished.
+    """
     before = sweep_study.study.user_attrs.get(BEST_ATTRIBUTE)
     if before == number:
         return
-    if before is not None:
-        _set_best_tag(trial_folder(sweep_study.plan.folder, before), is_best=False)
-    if _set_best_tag(trial_folder(sweep_study.plan.folder, number), is_best=True):
-        sweep_study.study.set_user_attr(BEST_ATTRIBUTE, number)
+    with warn_on_failure("W&B: the best trial was not tagged"):
+        if before is not None:
+            _set_best_tag(trial_folder(sweep_study.plan.folder, before), is_best=False)
+        if _set_best_tag(trial_folder(sweep_study.plan.folder, number), is_best=True):
+            sweep_study.study.set_user_attr(BEST_ATTRIBUTE, number)
 
 
 def _set_best_tag(folder: Path, is_best: bool) -> bool:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fer.core.errors import FerError
+from fer.core.names import file_name
 from fer.core.paths import CONFIG_DIR, expand_user
 from fer.training.overrides import check_additions, explain_hydra_error, overridden_keys, to_run_config
 from fer.training.resume import load_stopped_run
@@ -153,3 +154,4 @@ def composed(overrides: Sequence[str]) -> Iterator[DictConfig]:
 def register_resolvers() -> None:
     """Register the resolvers that ``conf/train.yaml`` uses."""
     OmegaConf.register_new_resolver("run_name", run_name, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("file_name", lambda name: file_name(str(name)), replace=True)

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from operator import not_
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fer.core.config import Choice, Config, Count, NotNegative, Number, Positive
 from fer.core.errors import FerError
+from fer.core.names import MAX_WANDB_NAME, MAX_WANDB_TAG, is_wandb_project
 from fer.data.config import AugmentationConfig, DataConfig
 from fer.models.config import AttentionConfig, ModelConfig, NoAttention
 from fer.training.metrics import check_monitor
@@ -79,14 +80,15 @@ class WandbConfig(Config):
     """Logging to Weights & Biases.
 
     Attributes:
-        project, entity, group, tags: As in ``wandb.init``.
+        project, entity, group, tags: As in ``wandb.init``. None or empty: those of the environment
+            (``WANDB_PROJECT``, …), else project ``fer`` and no entity, group and tags.
         log_model: Upload the best checkpoint.
         id, name: Replace those derived from the run folder; set for the trials of a sweep.
         config: Added to the config that W&B shows; set for the trials of a sweep.
     """
 
     key: ClassVar[str] = "logger.wandb"
-    project: str | None = "fer"
+    project: str | None = None
     entity: str | None = None
     group: str | None = None
     tags: list[str] = Field(default_factory=list)
@@ -94,6 +96,27 @@ class WandbConfig(Config):
     id: Annotated[str | None, Field(exclude_if=not_)] = None
     name: Annotated[str | None, Field(exclude_if=not_)] = None
     config: dict[str, Any] = Field(default_factory=dict, exclude_if=not_)
+
+    @field_validator("project", "entity")
+    @classmethod
+    def _check_project(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is not None and not is_wandb_project(text):
+            raise FerError(
+                f"logger.wandb.{info.field_name}: expected 1 to {MAX_WANDB_NAME} characters without "
+                f"/ \\ # ? % :, got {text!r}. Choose another name."
+            )
+        return text
+
+    @field_validator("tags")
+    @classmethod
+    def _check_tags(cls, tags: list[str]) -> list[str]:
+        for tag in tags:
+            if not 0 < len(tag) <= MAX_WANDB_TAG:
+                raise FerError(
+                    f"logger.wandb.tags: expected tags of 1 to {MAX_WANDB_TAG} characters, got {tag!r}. "
+                    "Shorten it."
+                )
+        return tags
 
 
 class LoggerConfig(Config):

@@ -1,98 +1,55 @@
-"""TensorBoard and Weights & Biases loggers of a run: opened if configured, and always closed.
+"""A run in Weights & Biases: started with the user's options and environment, and always finished.
 
-Both libraries and Lightning are imported only when they are used.
+W&B is imported only when it is used. `fer.training.lightning_loggers` has the loggers of a training.
 """
 
 import os
+import secrets
 import shlex
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from itertools import product
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer.training.config import LoggerConfig, WandbConfig
+from fer.core.errors import FerError
+from fer.core.names import wandb_id, wandb_name
+from fer.training.config import WandbConfig
+from fer.training.run_record import read_record
 
 if TYPE_CHECKING:
-    from pytorch_lightning.loggers import Logger
     from wandb import Run
 
 # Modes of W&B that need the network.
 ONLINE = ("online", "run", "shared")
 # Seconds that W&B may wait for the network at the start and at the end of a run.
 INIT_TIMEOUT, FINISH_TIMEOUT = 20, 300
+# Project in W&B if none is chosen, by an option, WANDB_PROJECT or a settings file.
+DEFAULT_PROJECT = "fer"
+# The folder that this process has put into WANDB_DATA_DIR.
+_data_folder: str | None = None
 
 
 @contextmanager
-def open_loggers(
-    config: LoggerConfig, folder: Path, run_config: Mapping[str, Any], run_id: str | None
-) -> Iterator[list["Logger"]]:
-    """Yield the loggers of a run and close them at the end; W&B marks the run as failed after an exception.
+def warn_on_failure(what: str, printed: set[str] | None = None) -> Iterator[None]:
+    """Print an exception as a warning on standard error, so that it does not fail a run.
 
     Args:
-        config: Which loggers.
-        folder: The run folder, where all local files are written.
-        run_config: The config that W&B shows for the run.
-        run_id: Id of the run, also in W&B.
+        what: What is missing because of the failure, for the message.
+        printed: Failures that were printed before, which are not printed again; updated.
     """
-    loggers: list[Any] = []
-    with ExitStack() as stack:
-        if config.tensorboard:
-            from pytorch_lightning.loggers import TensorBoardLogger
-
-            loggers.append(TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False))
-            stack.callback(lambda: loggers[0].experiment.close())
-        if config.wandb is not None:
-            loggers.append(_open_wandb(config.wandb, folder, run_config, run_id))
-            stack.push(lambda error, *_: finish_wandb(loggers[-1].experiment, failed=error is not None))
-        yield loggers
+    try:
+        yield
+    except Exception as error:
+        if printed is None or what not in printed:
+            print(f"warning: {what}: {first_line(error)}", file=sys.stderr, flush=True)
+        if printed is not None:
+            printed.add(what)
 
 
-def _open_wandb(
-    options: WandbConfig, folder: Path, run_config: Mapping[str, Any], run_id: str | None
-) -> "Logger":
-    from pytorch_lightning.loggers import WandbLogger
-    from pytorch_lightning.utilities import rank_zero_only
-
-    # Of several processes only the first has a W&B run; Lightning gives the others a dummy.
-    is_first = getattr(rank_zero_only, "rank", 0) == 0
-    run: Any = start_wandb(options, folder, run_config, run_id) if is_first else None
-    return WandbLogger(save_dir=str(folder), project=options.project, experiment=run)
-
-
-def log_status(loggers: list["Logger"], status: str) -> None:
-    """Log the final status to W&B: ``finished``, ``pruned``, ``failed`` or ``interrupted``."""
-    from pytorch_lightning.loggers import WandbLogger
-
-    for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            logger.experiment.summary["status"] = status
-
-
-def log_plots(loggers: list["Logger"], folder: Path, step: int) -> None:
-    """Log images from ``plots/``.
-
-    TensorBoard gets the confusion matrix and the learning curves. W&B gets only the curves, because
-    `fer.training.recorder.WandbReport` logs the other plots during training.
-
-    Args:
-        loggers: The loggers of the run.
-        folder: The run folder, with its plots saved.
-        step: Number of optimizer steps.
-    """
-    import numpy as np
-    from PIL import Image
-    from pytorch_lightning.loggers import TensorBoardLogger
-
-    paths = [folder / "plots" / f"{name}.png" for name in ("confusion_matrix", "learning_curves")]
-    for logger, path in product(loggers, filter(Path.exists, paths)):
-        run: Any = logger.experiment  # type: ignore[attr-defined]
-        if isinstance(logger, TensorBoardLogger):
-            run.add_image(path.stem, np.asarray(Image.open(path).convert("RGB")), step, dataformats="HWC")
-        elif path.stem == "learning_curves":
-            import wandb
-
-            run.log({path.stem: wandb.Image(str(path)), "trainer/global_step": step})
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message, or its type without one."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def start_wandb(
@@ -100,47 +57,92 @@ def start_wandb(
 ) -> "Run":
     """Start a W&B run: online if logged in and the server answers, else offline. Never prompts.
 
-    ``WANDB_MODE`` (``online``, ``offline``, ``disabled``) and ``wandb offline`` are respected.
+    The environment variables and settings files of W&B apply where no option was chosen: ``WANDB_PROJECT``,
+    ``WANDB_NAME``, ``WANDB_TAGS``, ``WANDB_RUN_ID``, ``WANDB_DIR``, ``WANDB_MODE`` and the others. A run that
+    was logged before keeps its id, project and entity, which are in its record.
 
     Args:
         options: Project, entity, group and tags of the run.
         folder: The run folder; its name is the default name of the W&B run.
         run_config: The config that W&B shows for the run.
-        run_id: Id of the W&B run, unless the options set one; None for a random one.
+        run_id: Id of the W&B run, unless the options or the environment set one; None for a random one.
+
+    Raises:
+        FerError: W&B refuses an option or a variable.
     """
-    # Without this variable, copies of tables accumulate in the home folder.
-    os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")
+    try:
+        _set_data_folder(folder / "wandb")
+        settings = wandb_settings()
+        arguments = _arguments(options, folder, settings, run_id)
+        return _start(arguments, {**run_config, **options.config}, settings)
+    except Exception as error:
+        raise FerError(
+            f"logger.wandb: expected W&B to start a run, got an error: {first_line(error)}. Correct the "
+            "option or the environment variable, or run without W&B (logger=csv)."
+        ) from error
+
+
+def _set_data_folder(folder: Path) -> None:
+    """Set ``WANDB_DATA_DIR``, unless the user has: W&B would store copies of tables in the home folder."""
+    global _data_folder
+    if os.environ.get("WANDB_DATA_DIR") in (None, _data_folder):
+        _data_folder = os.environ["WANDB_DATA_DIR"] = str(folder)
+
+
+def wandb_settings() -> Any:
+    """Return W&B's settings from the environment and its files; ``model_fields_set`` names those set."""
+    import wandb
+
+    silent: dict[str, Any] = {} if "WANDB_SILENT" in os.environ else {"silent": True}
+    return wandb.setup(wandb.Settings(**silent)).settings
+
+
+def _arguments(options: WandbConfig, folder: Path, settings: Any, run_id: str | None) -> dict[str, Any]:
+    """Return the arguments of ``wandb.init``: chosen options, else W&B's own settings, else defaults."""
+    before = read_record(folder).wandb or {}
+    name, group = options.name or settings.run_name or folder.name, options.group or settings.run_group
+    return {
+        "id": wandb_id(options.id or before.get("id") or settings.run_id or run_id or secrets.token_hex(6)),
+        "project": options.project or before.get("project") or settings.project or DEFAULT_PROJECT,
+        "entity": options.entity or before.get("entity"),
+        "name": wandb_name(name),
+        "group": wandb_name(group) if group else None,
+        "tags": options.tags or None,
+        "resume": settings.resume or "allow",
+        "dir": None if "root_dir" in settings.model_fields_set else folder,
+    }
+
+
+def _start(arguments: Mapping[str, Any], run_config: Mapping[str, Any], settings: Any) -> "Run":
     import wandb
     from wandb.errors import Error
 
-    mode = wandb.setup(wandb.Settings(silent=True)).settings.mode
+    mode = settings.mode
     if mode in ONLINE:
         try:
             if wandb.login(prompt=False, verify=True):
-                run = _init_wandb(options, folder, run_config, run_id, mode)
+                run = _init_wandb(arguments, run_config, settings, mode)
                 print(f"wandb    {run.url}", flush=True)
                 return run
         except Error as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            print(f"W&B: login failed, logging offline. {reason}", flush=True)
+            print(f"W&B: login failed, logging offline. {first_line(error)}", flush=True)
         mode = "offline"
-    return _init_wandb(options, folder, run_config, run_id, mode)
+    return _init_wandb(arguments, run_config, settings, mode)
 
 
 def _init_wandb(
-    options: WandbConfig, folder: Path, run_config: Mapping[str, Any], run_id: str | None, mode: Any
+    arguments: Mapping[str, Any], run_config: Mapping[str, Any], user_settings: Any, mode: Any
 ) -> "Run":
     import wandb
 
-    settings = wandb.Settings(
-        mode=mode, console="off", silent=True, init_timeout=INIT_TIMEOUT,
-        finish_timeout=FINISH_TIMEOUT, finish_timeout_raises=True,
-    )  # fmt: skip
-    run = wandb.init(
-        id=options.id or run_id, resume="allow", name=options.name or folder.name,
-        project=options.project, entity=options.entity, group=options.group, tags=options.tags,
-        dir=folder, config={**run_config, **options.config}, settings=settings,
-    )  # fmt: skip
+    defaults: dict[str, Any] = {
+        "console": "off",
+        "init_timeout": INIT_TIMEOUT,
+        "finish_timeout": FINISH_TIMEOUT,
+    }
+    defaults = {name: value for name, value in defaults.items() if name not in user_settings.model_fields_set}
+    settings = wandb.Settings(mode=mode, silent=user_settings.silent, finish_timeout_raises=True, **defaults)
+    run = wandb.init(**arguments, config=dict(run_config), settings=settings)
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     return run
@@ -152,8 +154,11 @@ def finish_wandb(run: Any, failed: bool) -> None:
     offline, disabled = run.offline, run.disabled
     try:
         run.finish(exit_code=int(failed))
-    except TimeoutError:
-        print(f"W&B: upload not finished after {FINISH_TIMEOUT} s. Upload the rest with: {sync}", flush=True)
+    except Exception as error:
+        reason = (
+            f"not finished after {FINISH_TIMEOUT} s" if isinstance(error, TimeoutError) else first_line(error)
+        )
+        print(f"warning: W&B: upload: {reason}. Upload the rest with: {sync}", file=sys.stderr, flush=True)
         return
     if offline and not disabled:
         print(f"wandb    offline; upload with: {sync}", flush=True)

@@ -17,6 +17,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from fer.analysis.metrics.intervals import wilson_interval
 from fer.analysis.plots.confusion import plot_confusion_matrix
 from fer.core.errors import FerError
+from fer.core.names import artifact_name
+from fer.training.loggers import warn_on_failure
 from fer.training.metrics import monitor_mode
 
 _TABLE_COLUMNS = ("emotion", "precision", "recall", "f1", "support")
@@ -148,19 +150,20 @@ class WandbReport(Callback):
         """Log the epoch if it is the best, and the images that have been rendered meanwhile."""
         if not trainer.is_global_zero:
             return
-        self._log_rendered_images()
-        best = self.recorder.best
-        if best is not None and best is not self._reported:
-            self._reported = best
-            assert self.recorder.best_confusion is not None
-            self._log_best(best, self.recorder.best_confusion, pl_module.labels.names, trainer.global_step)
+        best, counts = self.recorder.best, self.recorder.best_confusion
+        with warn_on_failure("W&B: tables and plots of an epoch were not logged"):
+            self._log_rendered_images()
+            if best is not None and counts is not None and best is not self._reported:
+                self._reported = best
+                self._log_best(best, counts, pl_module.labels.names, trainer.global_step)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Log the remaining images, and the best checkpoint with its metrics and data manifest."""
         self._log_remaining_images()
         path = getattr(trainer.checkpoint_callback, "best_model_path", "")
         if self.log_model and trainer.is_global_zero and path:
-            self._log_checkpoint(Path(path), pl_module)
+            with warn_on_failure("W&B: the best checkpoint was not logged"):
+                self._log_checkpoint(Path(path), pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Log the remaining images."""
@@ -188,14 +191,16 @@ class WandbReport(Callback):
     def _log_remaining_images(self) -> None:
         # Waits for the images that are being rendered.
         self._executor.shutdown()
-        self._log_rendered_images()
+        while self._images:
+            with warn_on_failure("W&B: a confusion matrix was not logged"):
+                self._log_rendered_images()
 
     def _log_checkpoint(self, path: Path, pl_module: Any) -> None:
         import wandb
 
         run = self.logger.experiment
         metadata = {"best": self.recorder.best, "manifest": dict(pl_module.hparams["manifest"])}
-        artifact = wandb.Artifact(f"{run.name}-best", type="model", metadata=metadata)
+        artifact = wandb.Artifact(artifact_name(f"{run.name}-best"), type="model", metadata=metadata)
         # The options avoid a copy of the file in the run folder and in W&B's cache.
         artifact.add_file(str(path), name="best.ckpt", policy="immutable", skip_cache=True)
         run.log_artifact(artifact, aliases=["best"])

@@ -18,7 +18,8 @@ from fer.data.duplicates import write_report
 from fer.models.backbone import probe
 from fer.models.checkpoint import load_checkpoint
 from fer.training.config import LoggerConfig, RunConfig
-from fer.training.loggers import log_plots, log_status, open_loggers
+from fer.training.lightning_loggers import log_plots, log_status, logged_run, open_loggers
+from fer.training.loggers import warn_on_failure
 from fer.training.metrics import check_monitor_emotion
 from fer.training.module import EmotionModule
 from fer.training.progress import print_header, print_summary, save_plots
@@ -203,8 +204,9 @@ def _write_start(config: RunConfig, folder: Path, datamodule: EmotionDataModule,
     if quiet:
         return
     title = "Training images and augmented views"
-    figure = plot_image_grid(datamodule.augmented_examples(), None, 8, title)
-    save_figure(figure, folder / "plots" / "augmentation.png")
+    images = datamodule.augmented_examples()
+    with warn_on_failure("the plot augmentation.png was not saved"):
+        save_figure(plot_image_grid(images, None, 8, title), folder / "plots" / "augmentation.png")
 
 
 def _initial_record(module: EmotionModule, trainer: pl.Trainer) -> RunRecord:
@@ -219,6 +221,7 @@ def _initial_record(module: EmotionModule, trainer: pl.Trainer) -> RunRecord:
         precision=trainer.precision,
         manifest=module.hparams["manifest"],
         init_from=module.hparams.get("init_from"),
+        wandb=logged_run(trainer.loggers),
         resumes=0,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from fer.core.errors import FerError
+from fer.core.names import file_name
 from fer.core.paths import atomic_write
 from fer.training.config import RunConfig
 
@@ -17,9 +18,7 @@ Rows = Sequence[Mapping[str, float]]
 
 def run_name(experiment: str | None, datamodule: str, model: str, seed: int) -> str:
     """Return ``<experiment or datamodule_model>_s<seed>_<4 hex>``, of letters, digits and ``._-`` only."""
-    stem = experiment or f"{datamodule}_{model}"
-    clean = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in stem)
-    return f"{clean}_s{seed}_{secrets.token_hex(2)}"
+    return f"{file_name(experiment or f'{datamodule}_{model}')}_s{seed}_{secrets.token_hex(2)}"
 
 
 def write_config(folder: Path, config: RunConfig) -> None:

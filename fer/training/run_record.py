@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import fer
 from fer.core.errors import FerError
+from fer.core.names import override
 from fer.core.paths import atomic_write
 
 FILENAME = "run.json"
@@ -53,6 +54,7 @@ class RunRecord(BaseModel):
         manifest: Counts and hashes of the data.
         init_from: Source of the initial weights (`fer.training.transfer`).
         resumes: How often the run was resumed.
+        wandb: The run in W&B: ``id``, ``project`` and ``entity``; None if nothing was logged to W&B.
         error: Message of the error that ended a failed run.
         fit_seconds: Duration of the fit in seconds, over all resumes.
         epochs: Number of epochs trained.
@@ -78,6 +80,7 @@ class RunRecord(BaseModel):
     manifest: dict[str, Any] = Field(default_factory=dict)
     init_from: dict[str, Any] | None = None
     resumes: int = 0
+    wandb: dict[str, str | None] | None = None
     error: str | None = None
     fit_seconds: float | None = None
     epochs: int | None = None
@@ -153,8 +156,8 @@ def occupied_error(folder: Path) -> FerError:
             "before it started. If no process uses the folder, delete it; otherwise choose another one."
         )
     return FerError(
-        f"{folder}: expected a folder without a run, but it has one. Resume that run with resume={folder}, "
-        "or choose another folder."
+        f"{folder}: expected a folder without a run, but it has one. Resume that run with "
+        f"{override('resume', str(folder))}, or choose another folder."
     )
 
 

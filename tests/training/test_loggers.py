@@ -211,7 +211,7 @@ def test_mode(tmp_path, monkeypatch, mode, logged_in, expected):
     import wandb
 
     modes = []
-    settings = SimpleNamespace(mode=mode)
+    settings = wandb.Settings(mode=mode)
     monkeypatch.setattr(wandb, "setup", lambda settings_: SimpleNamespace(settings=settings))
     monkeypatch.setattr(wandb, "login", lambda prompt, verify: logged_in and not prompt)
     monkeypatch.setattr(

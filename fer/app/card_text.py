@@ -70,10 +70,14 @@ def describe_metrics(metrics: Mapping[str, Any]) -> str:
         return "This card has no metrics."
     bias = ""
     if metrics.get("selection_split"):
+        folds = metrics.get("cross_fitted", {}).get("folds")
+        calibrated = "" if folds else ", and its probabilities calibrated,"
         bias = (
-            " The model was selected, and its probabilities calibrated, on these images, so the metrics are "
-            "optimistic (selection bias)."
+            f" The model was selected{calibrated} on these images, so the metrics are optimistic (selection "
+            "bias)."
         )
+        if folds:
+            bias += f" The calibration error is cross-fitted in {folds} folds."
     return f"Measured on {describe_split(metrics)}. Brackets: 95 % confidence intervals.{bias}"
 
 

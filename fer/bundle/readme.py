@@ -6,7 +6,8 @@ from typing import Any
 from fer.bundle.card import REFERENCE_LANDMARKS, UNMEASURED, Card, CropRule
 from fer.core.text import percent
 
-_METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR (balanced accuracy)"}
+_METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR (balanced accuracy)",
+            "ece_mass": "calibration error (ECE)"}  # fmt: skip
 _INTENDED_USE = (
     "An expression is not a feeling. The model predicts which emotion people would most likely name when "
     "they see this face; it does not know what the person feels. Do not use it to make decisions about "
@@ -148,6 +149,12 @@ def _metrics(card: Card) -> str:
             "\n\nThe model was selected on the selection split, so its metrics there are optimistic "
             "(selection bias)."
         )
+    for part in card.metrics.values():
+        if folds := part.get("cross_fitted", {}).get("folds"):
+            warning += (
+                f"\n\nThe calibration error on {part['split']} is cross-fitted in {folds} folds: each image "
+                "is scored with a temperature that was fitted on the other folds."
+            )
     return f"## Metrics\n\n{table}{warning}"
 
 
@@ -157,11 +164,16 @@ def _metric_rows(part: Mapping[str, Any]) -> Iterator[str]:
     name += f" ({part['of']})" if part.get("of") else ""
     for key, title in _METRICS.items():
         estimate = part["figures"].get(key)
-        if estimate is None or estimate["value"] is None:
+        if estimate is None or estimate["value"] is None or not _is_unbiased(key, part):
             continue
         low, high = estimate.get("low"), estimate.get("high")
         interval = "not measured" if low is None else f"{100 * low:.1f} to {percent(high)}"
         yield f"| {name} | {part['n']:,} | {title} | {percent(estimate['value'])} | {interval} |"
+
+
+def _is_unbiased(key: str, part: Mapping[str, Any]) -> bool:
+    """Return whether a metric was not measured with a temperature that was fitted on the same images."""
+    return key != "ece_mass" or bool(part.get("cross_fitted"))
 
 
 def _training_section(card: Card) -> str:

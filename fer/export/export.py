@@ -237,7 +237,8 @@ def _metrics(path: Path, job: ExportJob, precision: str) -> dict[str, Any]:
         return recorded
     faces, target = validation_faces(job.evaluation)
     probs = predict_probabilities(path, faces)
-    measured = measure_metrics(job.evaluation, job.first.checkpoint.labels, target, probs)
+    fitted = job.calibration.temperature if job.calibration else None
+    measured = measure_metrics(job.evaluation, job.first.checkpoint.labels, target, probs, fitted)
     return recorded | {"val": measured | {"copies_in_training": copies_in_training(job.runs)}}
 
 

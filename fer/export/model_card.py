@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fer.analysis.metrics.classification import confusion_counts, score
+from fer.analysis.metrics.temperature import NUM_FOLDS, cross_fitted_probs
 from fer.analysis.report.write import to_json_values
 from fer.bundle.card import CROP_RULES, NAME_PATTERN, NAME_RULE, UNMEASURED, CropRule
 from fer.core.errors import FerError
@@ -51,10 +52,9 @@ _LICENCES = {
 }
 _CUSTOM_DATA = "Your images; their terms are not known to this program."
 # Metrics that a card contains: overall, and prefixes of those per emotion.
-_OVERALL = ("accuracy", "macro_f1", "uar", "log_loss", "ece_mass")
+CALIBRATION_METRICS = ("log_loss", "ece_mass")
+_OVERALL = ("accuracy", "macro_f1", "uar", *CALIBRATION_METRICS)
 _BY_EMOTION = ("precision/", "recall/", "f1/")
-# In reports these are measured before calibration, but the exported model is calibrated.
-_UNCALIBRATED_IN_REPORTS = ("log_loss", "ece_mass")
 
 
 def choose_name(runs: Sequence[TrainedRun], requested: str | None) -> str:
@@ -172,25 +172,44 @@ def _public_value(key: str, value: str) -> str:
 
 
 def measure_metrics(
-    evaluation: EvaluationData, labels: LabelSpace, target: np.ndarray, probs: np.ndarray
+    evaluation: EvaluationData,
+    labels: LabelSpace,
+    target: np.ndarray,
+    probs: np.ndarray,
+    temperature: float | None,
 ) -> dict[str, Any]:
     """Score the exported model's predictions on the run's validation split.
+
+    If the temperature was fitted on these images, `CALIBRATION_METRICS` are cross-fitted, and left out for
+    fewer images than folds.
 
     Args:
         evaluation: The run's data and its validation split.
         labels: The model's emotions.
         target: int64 ``(N,)``, class indices of the readable images.
-        probs: ``(N, K)``, calibrated probabilities of the exported model.
+        probs: ``(N, K)``, probabilities of the exported model.
+        temperature: Temperature of the model, fitted on these images; None if it is not calibrated.
 
     Returns:
         JSON values: ``split``, ``n``, ``selection_split``, ``manifest``, ``source``, ``figures`` (the
-        metrics, each with ``value``, ``low`` and ``high``: 95 % interval, stratified bootstrap) and
-        ``confusion``: K rows of K counts, one row per true emotion, one column per predicted emotion.
+        metrics, each with ``value``, ``low`` and ``high``: 95 % interval, stratified bootstrap),
+        ``cross_fitted`` (number of folds and metrics, if any) and ``confusion``: K rows of K counts, one row
+        per true emotion, one column per predicted emotion.
     """
-    split = evaluation.split
-    metrics = score(target, probs, labels.names)
+    split, folds = evaluation.split, None
     counts = confusion_counts(target, probs.argmax(1), len(labels))
+    if temperature is not None and len(target) >= NUM_FOLDS:
+        folds = NUM_FOLDS
+        # The logits of the model, up to a constant for each image.
+        logits = temperature * np.log(np.maximum(probs, np.finfo(np.float32).tiny).astype(np.float64))
+        # A temperature changes no prediction, so all other metrics stay the same.
+        probs = cross_fitted_probs(logits, target, temperature)
+    metrics = score(target, probs, labels.names)
+    if temperature is not None and folds is None:
+        metrics = {name: value for name, value in metrics.items() if name not in CALIBRATION_METRICS}
     entry = _entry(split.name, split.manifest(), True, to_json_values(metrics), "model.onnx")
+    if folds is not None:
+        entry["cross_fitted"] = {"folds": folds, "figures": list(CALIBRATION_METRICS)}
     return entry | {"n": len(target), "confusion": counts.tolist()}
 
 
@@ -232,7 +251,8 @@ def _from_report(run: TrainedRun, folder: Path) -> dict[str, Any] | None:
         return None
     if not matches:
         return None
-    values = {key: value for key, value in metrics.items() if key not in _UNCALIBRATED_IN_REPORTS}
+    # In reports these are measured before calibration, but the exported model is calibrated.
+    values = {key: value for key, value in metrics.items() if key not in CALIBRATION_METRICS}
     entry = _entry(
         about["split"], about["manifest"], about["role"] == "val", values, "report of fer-evaluate"
     )

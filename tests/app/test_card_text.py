@@ -65,6 +65,13 @@ def test_selection_bias_is_mentioned():
     assert "has no metrics" in card_text.describe_metrics({})
 
 
+def test_calibration_on_the_same_images_is_mentioned():
+    assert "its probabilities calibrated, on these images" in card_text.describe_metrics(split())
+    text = card_text.describe_metrics(split() | {"cross_fitted": {"folds": 5, "figures": ["ece_mass"]}})
+    assert "calibrated" not in text
+    assert "calibration error is cross-fitted in 5 folds" in text
+
+
 def test_the_most_frequent_error_is_described():
     assert card_text.most_frequent_error(FER7.names, MATRIX).startswith(
         "Most frequent error: neutral predicted as"

@@ -121,6 +121,16 @@ def test_the_readme_has_the_content_of_the_card(path):
     assert "not a feeling" in text.replace("\n", " ")
 
 
+def test_the_readme_has_only_a_cross_fitted_calibration_error(path):
+    card = read_card(path)
+    part = card.metrics["val"]
+    part["figures"]["ece_mass"] = {"value": 0.031, "low": 0.02, "high": 0.04}
+    assert "calibration error" not in readme(card)
+    part["cross_fitted"] = {"folds": 5, "figures": ["ece_mass"]}
+    assert "calibration error (ECE) | 3.1 % | 2.0 to 4.0 %" in readme(card)
+    assert "is cross-fitted in 5 folds" in readme(card)
+
+
 def test_the_readme_says_if_nothing_was_measured(path):
     change(path, metrics={}, abstain_below=None)
     change(path, export=json.loads(path.read_text())["export"] | {"calibration": None})

@@ -79,6 +79,7 @@ def test_metrics_are_those_of_the_exported_file(fer_export, run, fer2013_csv):
     for name, value in zip(FER7.names, precision, strict=True):
         assert part["figures"][f"precision/{name}"]["value"] in (None, pytest.approx(value))
     assert (part["split"], part["n"], part["selection_split"]) == ("PublicTest", 35, True)
+    assert part["cross_fitted"] == {"folds": 5, "figures": ["log_loss", "ece_mass"]}
     assert (
         part["manifest"]["pixels_sha256"]
         == bundle.card.training["manifest"]["splits"]["val"]["pixels_sha256"]

@@ -7,11 +7,21 @@ import numpy as np
 import pytest
 
 from fer.analysis.metrics.calibration_file import Calibration
+from fer.analysis.metrics.classification import score
 from fer.analysis.metrics.selective import Threshold
+from fer.analysis.metrics.temperature import cross_fitted_probs, fit_temperature, scaled_probs
 from fer.bundle.card import CROP_RULES
 from fer.core.errors import FerError
+from fer.core.labels import SPACES
 from fer.export.export import calibration_entry, choose_threshold
-from fer.export.model_card import _duration, _public_command, choose_name, crop_rule, licence
+from fer.export.model_card import (
+    _duration,
+    _public_command,
+    choose_name,
+    crop_rule,
+    licence,
+    measure_metrics,
+)
 from fer.export.sample_images import evenly_spaced, strip_folders
 from fer.models.checkpoint import Checkpoint
 from fer.training.config import RunConfig
@@ -178,3 +188,50 @@ def test_the_duration_of_a_killed_run_is_that_of_its_log(tmp_path):
     assert _duration(tmp_path, RunRecord()) == (2, 11.25)
     assert _duration(tmp_path, RunRecord(epochs=1, fit_seconds=5.75)) == (1, 5.75)
     assert _duration(None, RunRecord()) == (None, None)
+
+
+def noisy_logits(n, scale, seed=0):
+    rng = np.random.default_rng(seed)
+    target = np.arange(n) % 7
+    return scale * (rng.normal(size=(n, 7)) + 1.5 * np.eye(7)[target]), target
+
+
+def measured(logits, target, temperature, calibrated=True):
+    split = SimpleNamespace(name="PublicTest", manifest=lambda: {"count": len(target), "pixels_sha256": "a"})
+    probs = scaled_probs(logits, temperature).astype(np.float32)
+    fitted = temperature if calibrated else None
+    return measure_metrics(SimpleNamespace(split=split), SPACES["fer7"], target, probs, fitted)
+
+
+def test_calibration_metrics_are_cross_fitted():
+    logits, target = noisy_logits(60, 3.0)
+    temperature = fit_temperature(logits, target)
+    entry, biased = measured(logits, target, temperature), measured(logits, target, temperature, False)
+    assert entry["cross_fitted"] == {"folds": 5, "figures": ["log_loss", "ece_mass"]}
+    assert "cross_fitted" not in biased
+    expected = score(target, cross_fitted_probs(logits, target), SPACES["fer7"].names)
+    for name in ("log_loss", "ece_mass", "accuracy", "macro_f1", "recall/happy"):
+        assert entry["figures"][name]["value"] == pytest.approx(expected[name].value, abs=1e-6)
+        assert entry["figures"][name]["low"] == pytest.approx(expected[name].low, abs=1e-6)
+    # On its own images the temperature looks better than it is.
+    assert entry["figures"]["log_loss"]["value"] > biased["figures"]["log_loss"]["value"]
+    others = ("accuracy", "uar", "f1/sad")
+    assert all(entry["figures"][name] == biased["figures"][name] for name in others)
+    assert entry["confusion"] == biased["confusion"]
+
+
+def test_cross_fitting_keeps_a_wrong_temperature():
+    """The temperature of a quantised model is that of the model before quantisation."""
+    logits, target = noisy_logits(3000, 3.0)
+    temperature = 2 * fit_temperature(logits, target)
+    log_loss = measured(logits, target, temperature)["figures"]["log_loss"]["value"]
+    biased = measured(logits, target, temperature, False)["figures"]["log_loss"]["value"]
+    right = measured(logits, target, temperature / 2)["figures"]["log_loss"]["value"]
+    assert log_loss == pytest.approx(biased, abs=1e-3)
+    assert log_loss > right + 0.05
+
+
+def test_too_few_images_for_cross_fitting_have_no_calibration_metrics():
+    entry = measured(*noisy_logits(4, 3.0), 1.5)
+    assert not entry["figures"].keys() & {"log_loss", "ece_mass"}
+    assert "cross_fitted" not in entry

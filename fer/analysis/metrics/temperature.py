@@ -80,7 +80,9 @@ def _finite(logits: np.ndarray) -> np.ndarray:
     return np.maximum(logits - logits.max(1, keepdims=True), _FLOOR)
 
 
-def cross_fitted_probs(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
+def cross_fitted_probs(
+    logits: np.ndarray, target: np.ndarray, temperature: float | None = None
+) -> np.ndarray:
     """Return calibrated probabilities, each image with a temperature that was fitted without it.
 
     This evaluates calibration without bias on the split that it is fitted on. The images, at least
@@ -89,6 +91,9 @@ def cross_fitted_probs(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
     Args:
         logits: ``(N, K)``.
         target: int ``(N,)``.
+        temperature: A temperature that was fitted on these images with other logits, such as those of the
+            model before quantisation. It is changed by the same factor for each fold as the temperature of
+            ``logits``. None: the temperature of ``logits``.
 
     Returns:
         float64 ``(N, K)``.
@@ -97,8 +102,10 @@ def cross_fitted_probs(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
     order = order[np.argsort(target[order], kind="stable")]
     fold = np.empty(len(target), np.int64)
     fold[order] = np.arange(len(target)) % NUM_FOLDS
+    factor = 1.0 if temperature is None else temperature / fit_temperature(logits, target)
     probs = np.empty(logits.shape, np.float64)
     for number in range(NUM_FOLDS):
         held_out, rest = fold == number, fold != number
-        probs[held_out] = scaled_probs(logits[held_out], fit_temperature(logits[rest], target[rest]))
+        fitted = factor * fit_temperature(logits[rest], target[rest])
+        probs[held_out] = scaled_probs(logits[held_out], fitted)
     return probs

@@ -10,9 +10,10 @@ from fer.bundle.card import CROP_RULES, UNMEASURED, to_json
 from fer.bundle.files import Bundle
 from fer.bundle.registry import Registry
 from fer.core.command_line import run_command
+from fer.core.names import artifact_name
 from fer.core.paths import expand_user
 from fer.training.config import RunConfig, WandbConfig
-from fer.training.loggers import finish_wandb, start_wandb
+from fer.training.loggers import finish_wandb, start_wandb, warn_on_failure
 from fer.training.run_record import read_record
 
 REGISTRY = "models"
@@ -152,10 +153,13 @@ def log_artifact(bundle: Bundle, folder: Path, config: RunConfig, aliases: list[
     run = start_wandb(config.logger.wandb or WandbConfig(), folder, config.to_dict(), read_record(folder).id)
     failed = True
     try:
-        artifact = wandb.Artifact(bundle.card.name, type="model", metadata=json.loads(to_json(bundle.card)))
-        artifact.add_dir(str(bundle.folder))
-        run.log_artifact(artifact, aliases=aliases)
-        failed = False
+        # The version is in the registry already.
+        with warn_on_failure("W&B: the version was not logged"):
+            metadata = json.loads(to_json(bundle.card))
+            artifact = wandb.Artifact(artifact_name(bundle.card.name), type="model", metadata=metadata)
+            artifact.add_dir(str(bundle.folder))
+            run.log_artifact(artifact, aliases=aliases)
+            failed = False
     finally:
         finish_wandb(run, failed)
 

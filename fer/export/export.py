@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from fer.analysis.metrics.calibration_file import Calibration, read_calibration
 from fer.analysis.metrics.selective import Threshold
 from fer.bundle.card import SCHEMA_VERSION, Card
@@ -16,15 +18,15 @@ from fer.core.paths import expand_user
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.runs import RunSource, TrainedRun, as_list, load_run
 from fer.evaluation.score import ensemble_predictions, find_calibration, score_run
+from fer.export.compatibility import standard_opset
 from fer.export.graph import (
-    OPSET,
     ExportModel,
     Network,
     attention_mask,
     check_compatible,
     combined_model,
+    finalize,
     metadata,
-    write_metadata,
     write_onnx,
 )
 from fer.export.model_card import (
@@ -173,7 +175,7 @@ def _write_model(path: Path, job: ExportJob, int8: bool, fp16: bool) -> Card:
         precision = "int8" if quantisation["kept"] else "fp32"
     if fp16:
         convert_to_fp16(path)
-        write_metadata(path, job.about)
+        finalize(path, job.about)
         parity = check_parity(path, job.model, images, job.temperature, "fp16", job.network_side)
         parity |= {"pictures": kind}
         precision = "fp16"
@@ -186,7 +188,7 @@ def _try_int8(path: Path, job: ExportJob) -> dict[str, Any]:
     faces = training_faces(job.evaluation, NUM_CALIBRATION)
     int8_path = path.with_suffix(".int8")
     quantise(path, int8_path, faces)
-    write_metadata(int8_path, job.about)
+    finalize(int8_path, job.about)
     report = evaluate_int8(path, int8_path, *validation_faces(job.evaluation))
     int8_path.replace(path) if report["kept"] else int8_path.unlink()
     return report | {"calibration_images": len(faces)}
@@ -207,7 +209,7 @@ def _card(path: Path, job: ExportJob, precision: str, measured: dict[str, Any]) 
         model=_describe_model(path, job),
         metrics=_metrics(path, job, precision),
         training=training_entry(job.runs),
-        export=_describe_export(job) | measured,
+        export=_describe_export(path, job) | measured,
         licence=licence(job.runs),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -223,9 +225,10 @@ def _describe_model(path: Path, job: ExportJob) -> dict[str, Any]:
     }
 
 
-def _describe_export(job: ExportJob) -> dict[str, Any]:
+def _describe_export(path: Path, job: ExportJob) -> dict[str, Any]:
     versions = {name: package_version(name) for name in _PACKAGES}
-    return {"versions": versions, "opset": OPSET, "calibration": calibration_entry(job.calibration)}
+    calibration = calibration_entry(job.calibration)
+    return {"versions": versions, "opset": standard_opset(onnx.load(path)), "calibration": calibration}
 
 
 def _metrics(path: Path, job: ExportJob, precision: str) -> dict[str, Any]:

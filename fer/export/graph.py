@@ -11,16 +11,20 @@ from typing import Any
 import onnx
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from fer.bundle.runtime import ATTENTION, FACES, PROBABILITIES
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace, check_same_labels
 from fer.data.augment import resize
 from fer.evaluation.runs import TrainedRun
+from fer.export.compatibility import make_compatible
 from fer.models.classifier import LUMA, EmotionClassifier
 
-# Opset of ONNX 1.13 (2022), for compatibility with older runtimes and other languages.
-OPSET = 18
+# Opset in which torch exports; the file gets the lowest in which it is valid, see `finalize`.
+_EXPORT_OPSET = 18
+# Initializers of the graph that resize; their products are no layers of the network.
+INTERPOLATIONS = frozenset({"interpolation", "map_interpolation"})
 # With a batch of one, the exporter would treat the batch size as constant.
 _EXAMPLE_BATCH = 2
 
@@ -69,6 +73,8 @@ class ExportModel(nn.Module):
     """
 
     luma: Tensor
+    interpolation: Tensor
+    map_interpolation: Tensor
 
     def __init__(
         self,
@@ -83,14 +89,30 @@ class ExportModel(nn.Module):
         self.temperature, self.image_size = temperature, image_size
         self.network_size = network_size or image_size
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1))
+        self.register_buffer("interpolation", interpolation_matrix(image_size, self.network_size))
+        if not isinstance(model, Ensemble) and attention_mask(model) is not None:
+            self.register_buffer("map_interpolation", interpolation_matrix(*self._map_sides(model)))
+
+    def _map_sides(self, model: EmotionClassifier) -> tuple[int, int]:
+        """Return the sides of the feature map, in cells, and of the part of the image that it covers."""
+        images = torch.zeros(1, 1 if self.gray else 3, self.network_size, self.network_size)
+        with torch.no_grad():
+            cells = model.backbone.forward_features(model.preprocess(images)).shape[-1]
+        return cells, self.image_size - 2 * round(model.backbone.margin * self.image_size)
 
     def forward(self, faces: Tensor) -> tuple[Tensor, ...]:
         """Return the probabilities and, for a model with spatial attention, the attention map."""
         pixels = faces.permute(0, 3, 1, 2).to(torch.float32)
         if self.gray:
             pixels = (pixels * self.luma).sum(dim=1, keepdim=True).round()
-        logits, *attention = self._logits_and_attention(resize(pixels / 255, self.network_size))
+        logits, *attention = self._logits_and_attention(self._resize(pixels / 255))
         return torch.softmax(logits / self.temperature, dim=1), *attention
+
+    def _resize(self, pixels: Tensor) -> Tensor:
+        """Return the images at the size of the network, as `fer.data.augment.resize` does."""
+        if self.image_size in (self.network_size, 2 * self.network_size):
+            return resize(pixels, self.network_size)
+        return interpolate(pixels, self.interpolation).clamp(0, 1)
 
     def _logits_and_attention(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the logits and the attention map, if the model has one; the backbone runs once for both."""
@@ -99,7 +121,29 @@ class ExportModel(nn.Module):
             return (model(images),)
         features = model.backbone.forward_features(model.preprocess(images))
         logits = model.forward_head(model.attention(features))
-        return logits, model.upsample_map(mask(features), self.image_size)
+        # As in EmotionClassifier.upsample_map.
+        border = round(model.backbone.margin * self.image_size)
+        inner = interpolate(mask(features), self.map_interpolation)
+        return logits, functional.pad(inner, (border, border, border, border)).squeeze(1)
+
+
+def interpolation_matrix(side: int, size: int) -> Tensor:
+    """Return the weights of torch's bilinear interpolation of one axis from ``side`` to ``size`` pixels.
+
+    An exported ``Resize`` is not portable: OpenVINO and OpenCV 5 ignore its antialiasing, without a message,
+    and OpenCV 4 reads none with sizes that are computed in the graph, as the exporter writes them.
+
+    Returns:
+        float32 ``(side, size)``; antialiased if it shrinks.
+    """
+    identity = torch.eye(side)[None, None]
+    return functional.interpolate(identity, (side, size), mode="bilinear", antialias=size < side)[0, 0]
+
+
+def interpolate(pixels: Tensor, weights: Tensor) -> Tensor:
+    """Resize square images ``(..., side, side)`` to ``(..., size, size)`` by an `interpolation_matrix`."""
+    # OpenCV 4 reads products with a constant on the right only.
+    return ((pixels @ weights).transpose(-1, -2) @ weights).transpose(-1, -2)
 
 
 def attention_mask(model: Network) -> Any | None:
@@ -187,12 +231,12 @@ def write_onnx(network: ExportModel, path: Path, about: Mapping[str, str]) -> No
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            network.eval(), (faces,), input_names=[FACES], output_names=outputs, opset_version=OPSET,
+            network.eval(), (faces,), input_names=[FACES], output_names=outputs, opset_version=_EXPORT_OPSET,
             dynamo=True, dynamic_shapes=({0: torch.export.Dim("N")},), verbose=False,
         )  # fmt: skip
         assert program is not None
         program.save(str(path), external_data=False)
-    write_metadata(path, about)
+    finalize(path, about)
 
 
 def metadata(name: str, labels: LabelSpace, schema_version: int) -> dict[str, str]:
@@ -204,9 +248,16 @@ def metadata(name: str, labels: LabelSpace, schema_version: int) -> dict[str, st
     }
 
 
-def write_metadata(path: Path, about: Mapping[str, str]) -> None:
-    """Write metadata, and remove what the exporter adds about this machine: paths and stack traces."""
-    model = onnx.load(path)
+def finalize(path: Path, about: Mapping[str, str]) -> None:
+    """Make a file readable by many runtimes, and replace its metadata.
+
+    What the exporter adds about this machine is removed: paths and stack traces.
+
+    Args:
+        path: ONNX file, rewritten in place.
+        about: Metadata of the file; see `metadata`.
+    """
+    model = make_compatible(onnx.load(path))
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer,
                  *model.graph.input, *model.graph.output, *model.functions):  # fmt: skip
         del part.metadata_props[:]

@@ -15,6 +15,7 @@ from fer.analysis.report.write import to_json_values
 from fer.bundle.card import CROP_RULES, NAME_PATTERN, NAME_RULE, UNMEASURED, CropRule
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace
+from fer.core.names import MAX_MODEL_NAME, is_reserved, model_name
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.runs import TrainedRun
 from fer.export.sample_images import PATH_KEYS, strip_folder, strip_folders
@@ -58,7 +59,7 @@ _BY_EMOTION = ("precision/", "recall/", "f1/")
 
 
 def choose_name(runs: Sequence[TrainedRun], requested: str | None) -> str:
-    """Return the name of the model: the requested one, else the run's name without its seed.
+    """Return the name of the model: the requested one, else one made from the run's name without its seed.
 
     Raises:
         FerError: The name is not allowed as a folder name, or several runs were given without a name.
@@ -68,10 +69,19 @@ def choose_name(runs: Sequence[TrainedRun], requested: str | None) -> str:
     run = runs[0]
     run_name = run.config.name or run.name
     match = _RUN_NAME.fullmatch(run_name)
-    name = requested if requested is not None else (match["stem"] if match else run_name)
-    if not NAME_PATTERN.fullmatch(name):
-        raise FerError(f"--name: expected {NAME_RULE}, got {name!r}. Choose another name.")
-    return name
+    if requested is None:
+        return model_name(match["stem"] if match else run_name)
+    if not NAME_PATTERN.fullmatch(requested) or len(requested) > MAX_MODEL_NAME:
+        raise FerError(
+            f"--name: expected {NAME_RULE}, and at most {MAX_MODEL_NAME}, got {requested!r}. Choose another "
+            "name."
+        )
+    if is_reserved(requested):
+        raise FerError(
+            f"--name: expected a name that Windows accepts as a folder, got {requested!r}. "
+            "Choose another name."
+        )
+    return requested
 
 
 def crop_rule(runs: Sequence[TrainedRun], requested: str | None = None) -> CropRule:

@@ -33,6 +33,7 @@ def test_int8_is_used_or_rejected_with_a_reason(fer_export, run):
 def test_a_used_int8_model_is_in_the_bundle(fer_export, run, monkeypatch):
     monkeypatch.setattr("fer.export.quantize.MIN_SPEEDUP", 0.0)
     monkeypatch.setattr("fer.export.quantize.MAX_ACCURACY_LOSS", 1.0)
+    monkeypatch.setattr("fer.export.quantize.MAX_PLAUSIBLE_LOSS", 1.0)
     fer_export(run, "--int8")
     bundle = read_bundle(run / "bundle")
     assert bundle.card.precision == "int8"

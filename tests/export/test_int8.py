@@ -73,6 +73,35 @@ def test_int8_is_used_only_if_faster_and_as_accurate(
     assert report["accuracy"] == {"fp32": 1.0, "int8": pytest.approx(accuracy)}
 
 
+@pytest.mark.parametrize(
+    ("n", "fp32_wrong", "int8_wrong", "accepted"),
+    [
+        (1000, (), (), True),
+        # Equal accuracies, but the models are right on different images.
+        (1000, range(40), range(40, 80), False),
+        (1000, range(4), range(4, 8), True),
+        # Too few images to tell.
+        (100, (), (), False),
+    ],
+)
+def test_int8_is_judged_image_by_image(n, fp32_wrong, int8_wrong, accepted, monkeypatch, files):
+    target = np.zeros(n, np.int64)
+
+    def predict(path, _):
+        probs = np.eye(7)[target]
+        probs[list(fp32_wrong if path == files[0] else int8_wrong)] = np.eye(7)[1]
+        return probs
+
+    monkeypatch.setattr(quantize, "predict_probabilities", predict)
+    monkeypatch.setattr(quantize, "compare_speed", lambda *_: {"times_faster": 2.0})
+    report = quantize.evaluate_int8(*files, np.zeros((n, 48, 48, 1), np.uint8), target)
+    assert report["kept"] is accepted
+    paired = report["paired"]
+    assert (paired["only_fp32"], paired["only_int8"]) == (len(int8_wrong), len(fp32_wrong))
+    assert (paired["loss"], paired["same"]) == (0.0, n - 2 * len(fp32_wrong))
+    assert f"the same answer on {paired['same']:,} of {n:,} images" in report["said"]
+
+
 def test_speed_is_the_median_over_alternating_rounds(files, images, monkeypatch):
     """One round under other load does not change the result."""
     rounds = iter([[2.0, 1.0]] * 7 + [[90.0, 1.0]] + [[3.0, 1.0]] * 7)

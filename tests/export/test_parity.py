@@ -15,7 +15,7 @@ from fer.core.errors import FerError
 from fer.core.labels import FER7
 from fer.data.synthetic import read_synthetic
 from fer.export import parity
-from fer.export.graph import ExportModel, metadata, write_metadata, write_onnx
+from fer.export.graph import ExportModel, finalize, metadata, write_onnx
 from fer.export.parity import check_parity
 
 TEMPERATURE = 1.4
@@ -126,5 +126,5 @@ def test_the_file_has_metadata_and_no_local_paths(path):
 
 def test_metadata_can_be_replaced(path, tmp_path):
     (tmp_path / "model.onnx").write_bytes(path.read_bytes())
-    write_metadata(tmp_path / "model.onnx", {"labels": "[]"})
+    finalize(tmp_path / "model.onnx", {"labels": "[]"})
     assert open_session(tmp_path / "model.onnx").get_modelmeta().custom_metadata_map == {"labels": "[]"}

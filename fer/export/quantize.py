@@ -158,9 +158,9 @@ def _summary(is_accepted: bool, speed: dict[str, Any], paired: dict[str, Any], n
         for name, entry in speed.items()
     )
     change = (
-        f"{-100 * paired['loss']:+.2f} points of accuracy on validation (95 % interval "
-        f"{-100 * paired['high']:+.2f} to {-100 * paired['low']:+.2f}), the same answer on {paired['same']:,} "
-        f"of {n:,} images"
+        f"{0.0 - 100 * paired['loss']:+.2f} points of accuracy on validation (95 % interval "
+        f"{-100 * paired['high']:+.2f} to {-100 * paired['low']:+.2f}), the same answer on "
+        f"{paired['same']:,} of {n:,} images"
     )
     rule = (
         f"required: at least {MIN_SPEEDUP} times, at most {100 * MAX_ACCURACY_LOSS:.1f} points lost, and an "

@@ -1,10 +1,12 @@
-"""Hypothesis tests: McNemar's exact test, the Mantel-Haenszel test, and Holm's correction."""
+"""Hypothesis tests: McNemar's with a paired interval, the Mantel-Haenszel test, and Holm's correction."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import bdtr
+
+from fer.analysis.metrics.intervals import Z95
 
 # Minimum distance of the expected hits from their bounds, for the normal approximation
 MIN_EXPECTED = 5.0
@@ -25,6 +27,22 @@ def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[int, int, flo
     """
     only_a, only_b = int((correct_a & ~correct_b).sum()), int((correct_b & ~correct_a).sum())
     return only_a, only_b, min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
+
+
+def paired_difference_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of the accuracy of A minus that of B on the same images.
+
+    Bonett and Price 2012 (https://doi.org/10.3102/1076998611411915): a Wald interval with one image added to
+    each discordant cell, so that it is valid for few discordant images or none.
+
+    Args:
+        only_a: Number of images that only A classifies correctly.
+        only_b: Number that only B does.
+        n: Number of all images.
+    """
+    a, b = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)
+    half = Z95 * math.sqrt((a + b - (a - b) ** 2) / (n + 2))
+    return max(-1.0, a - b - half), min(1.0, a - b + half)
 
 
 def holm(p: Sequence[float]) -> np.ndarray:

@@ -11,7 +11,7 @@ from fer.analysis.metrics.comparison import (
     is_significant,
 )
 from fer.analysis.metrics.estimate import Estimate
-from fer.analysis.metrics.hypothesis_tests import holm, mcnemar
+from fer.analysis.metrics.hypothesis_tests import holm, mcnemar, paired_difference_interval
 from fer.analysis.metrics.intervals import metric_range
 from fer.analysis.metrics.matching import MatchedImages
 from fer.analysis.metrics.paired import (
@@ -80,6 +80,16 @@ def test_models_are_scored_on_the_same_resamples():
     assert (scores["macro_f1"].resampled[:, 0] == scores["macro_f1"].resampled[:, 1]).all()
     difference = paired_difference(scores["macro_f1"], [0], [1], 0)
     assert (difference.value, difference.low, difference.high, difference.p) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("rates", [(0.0, 0.0), (0.004, 0.001), (0.02, 0.02), (0.1, 0.05)])
+def test_paired_difference_interval_covers_the_difference(rates):
+    n, rng = 500, np.random.default_rng(0)
+    counts = rng.multinomial(n, (*rates, 1 - sum(rates)), 2000)
+    intervals = np.array([paired_difference_interval(int(a), int(b), n) for a, b, _ in counts])
+    covered = (intervals[:, 0] <= rates[0] - rates[1]) & (rates[0] - rates[1] <= intervals[:, 1])
+    assert covered.mean() > 0.93
+    assert (intervals[:, 1] - intervals[:, 0]).mean() < 0.08
 
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (1, 0), (0, 6), (5, 12), (40, 40), (180, 140)])

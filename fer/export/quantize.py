@@ -113,15 +113,15 @@ def evaluate_int8(fp32_path: Path, int8_path: Path, images: np.ndarray, target: 
         The measurements as JSON values for the card. ``kept`` says whether the int8 model is fast and
         accurate enough; ``said`` is a summary sentence.
     """
-    answers = [predict_probabilities(path, images).argmax(1) for path in (fp32_path, int8_path)]
-    paired = compare_answers(*answers, target)
+    fp32, int8 = (predict_probabilities(path, images).argmax(1) for path in (fp32_path, int8_path))
+    paired = compare_answers(fp32, int8, target)
     speed = {f"batch_{size}": compare_speed(fp32_path, int8_path, images, size) for size in _BATCH_SIZES}
     is_fast = all(entry["times_faster"] >= MIN_SPEEDUP for entry in speed.values())
     is_accurate = paired["loss"] <= MAX_ACCURACY_LOSS and paired["high"] <= MAX_PLAUSIBLE_LOSS
     return {
         "kept": is_fast and is_accurate,
         "accuracy": {name: float((answer == target).mean())
-                     for name, answer in zip(("fp32", "int8"), answers, strict=True)},
+                     for name, answer in (("fp32", fp32), ("int8", int8))},
         "n": len(target), "paired": paired, "speed": speed,
         "megabytes": {"fp32": fp32_path.stat().st_size / 1e6, "int8": int8_path.stat().st_size / 1e6},
         "machine": f"one of {os.cpu_count()} processors ({platform.machine()})",

@@ -77,11 +77,13 @@ class FER2013Config(DataConfig):
     Attributes:
         path: The CSV file.
         votes: Add the FER+ votes of ``fer2013new.csv`` in the same folder.
+        labels: Emotions of the numbers in a file of the same columns, from 0 on; None: those of FER2013.
     """
 
     name: Literal["fer2013"] = "fer2013"
     path: str
     votes: bool = False
+    labels: list[str] | None = None
 
 
 class FERPlusConfig(DataConfig):
@@ -108,6 +110,8 @@ class ImageFilesConfig(DataConfig):
         color: Read RGB; otherwise gray.
         val_fraction: Fraction carved out of train if there is no validation part.
         split_seed: Seed of the carve-out.
+        group: What keeps images together in the carve-out: ``auto`` (a column or file names of well-known
+            sets), ``none``, a column of a list of images, or a regular expression for the paths.
         skip_corrupt: Leave out unreadable files, and report them.
         memory_gb: A larger data set stays on disk, in 10^9 bytes.
         workers: Processes that decode a data set on disk.
@@ -118,6 +122,7 @@ class ImageFilesConfig(DataConfig):
     color: bool = False
     val_fraction: Number = 0.1
     split_seed: int = 0
+    group: str = "auto"
     skip_corrupt: bool = False
     memory_gb: NotNegative = 2.0
     workers: NotNegativeInt = 2

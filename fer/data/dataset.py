@@ -31,6 +31,8 @@ class EmotionData:
             the label is hidden or no annotator chose an emotion. None if the dataset has one label per image.
         dropped: Rule -> number of images dropped by it when reading. Rules about labels do not count the test
             split.
+        groups: str ``(N,)``, the person or video of each image where a list of images names it, ``""`` where
+            it does not. None without such a list, and after a validation split was carved out.
     """
 
     images: "np.ndarray | ImageFiles"
@@ -42,6 +44,7 @@ class EmotionData:
     source: str
     votes: np.ndarray | None = None
     dropped: dict[str, int] = field(default_factory=dict)
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -57,4 +60,5 @@ class EmotionData:
             targets=self.targets[rows],
             split=self.split[rows],
             votes=None if self.votes is None else self.votes[rows],
+            groups=None if self.groups is None else self.groups[rows],
         )

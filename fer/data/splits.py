@@ -6,10 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from fer.core.errors import FerError, did_you_mean
 from fer.core.labels import to_dict
 from fer.data.dataset import ROLES, EmotionData
+from fer.data.groups import Groups
 
 _CARVED = "carve-out"
 # Images are hashed in chunks, so that a memory map is never copied in full.
@@ -36,9 +39,16 @@ def indices(data: EmotionData, role: str) -> np.ndarray:
 def check_training_classes(data: EmotionData) -> None:
     """Check that the training split has images of at least two emotions.
 
+    Scoring has no such condition: a data set of test images, or of one emotion, can be scored.
+
     Raises:
         FerError: There is no training split, or it has fewer.
     """
+    if "train" not in data.roles:
+        raise FerError(
+            f"{data.source}: expected a training split, got {_describe_splits(data)}. Train on the complete "
+            "data set; a trained run can be scored on this one with fer-evaluate RUN --data."
+        )
     present = [data.labels.names[target] for target in np.unique(data.targets[indices(data, "train")])]
     if len(present) < 2:
         raise FerError(
@@ -90,8 +100,7 @@ def manifest(
         any. If val was carved out, ``carved_sha256`` identifies the images of train and val together, in any
         order.
     """
-    is_carved = "train" in data.roles and _CARVED in data.roles.get("val", "")
-    carved = {"carved_sha256": _carved_hash(full_data or data)} if is_carved else {}
+    carved = {"carved_sha256": _carved_hash(full_data or data)} if is_carved(data) else {}
     dropped = {"dropped": dict(data.dropped)} if data.dropped else {}
     return {
         "label_space": to_dict(data.labels),
@@ -104,6 +113,11 @@ def manifest(
             if role in data.roles
         },
     }
+
+
+def is_carved(data: EmotionData) -> bool:
+    """Return whether the validation split was carved out of train."""
+    return "train" in data.roles and _CARVED in data.roles.get("val", "")
 
 
 def _describe_split(data: EmotionData, role: str, hidden: bool) -> dict[str, Any]:
@@ -142,17 +156,23 @@ def _pixel_hash(images: np.ndarray, positions: np.ndarray) -> str:
     return checksum.hexdigest()
 
 
-def carve_validation(data: EmotionData, fraction: float, seed: int) -> EmotionData:
+def carve_validation(
+    data: EmotionData, fraction: float, seed: int, groups: Groups | None = None
+) -> EmotionData:
     """Carve a validation split out of train, for data that was published without one.
 
     About ``fraction`` of the images of each emotion go to validation. Images with the same pixels stay in the
     same split, even with different labels; for image files on disk, files with the same bytes. The choice
     depends only on the content and the seed, not on the order of the files or a random number generator.
 
+    With ``groups``, the images of a group stay in the same split too, and complete groups are chosen so that
+    each emotion comes close to ``fraction``. Train keeps images of every emotion that it has.
+
     Args:
         data: Data with a train role and no val role.
         fraction: Fraction of train to carve out, in (0, 1).
         seed: Seed of the choice.
+        groups: Groups of all images of the data, such as the images of one person.
 
     Returns:
         The same images, some of them in a new split with the role val.
@@ -169,13 +189,23 @@ def carve_validation(data: EmotionData, fraction: float, seed: int) -> EmotionDa
         if isinstance(images, np.ndarray)
         else images.files.content_hashes(train)
     )
-    chosen = train[_choose_rows(contents, data.targets[train], fraction, seed)]
+    if groups is None:
+        chosen = train[_choose_rows(contents, data.targets[train], fraction, seed)]
+    else:
+        chosen = train[_choose_groups(contents, groups.numbers[train], data.targets[train], fraction, seed)]
+    if len(chosen) == 0 and groups is not None:
+        raise FerError(
+            f"{data.source}: expected groups of images ({groups.rule}) of which some can be carved out for "
+            f"validation while train keeps every emotion, got {groups.count} groups. Use data with a "
+            "validation split, or set datamodule.group=none."
+        )
     if len(chosen) == 0:
         raise FerError(
             f"{data.source}: expected enough distinct images to carve out validation, got {len(train)} in "
             "train. Add images, or use data with a validation split."
         )
-    name = f"{data.roles['train']} {_CARVED} (fraction {fraction:g}, seed {seed})"
+    by_groups = "" if groups is None else f", {groups.count} groups: {groups.rule}"
+    name = f"{data.roles['train']} {_CARVED} (fraction {fraction:g}, seed {seed}{by_groups})"
     split = data.split.copy()
     split[chosen] = len(data.split_names)
     roles = {**data.roles, "val": name}
@@ -190,6 +220,50 @@ def _choose_rows(contents: Iterable[bytes], targets: np.ndarray, fraction: float
         groups_by_class.setdefault(numbers[group[0]], []).append(group)
     chosen = [position for groups in groups_by_class.values() for position in _take_groups(groups, fraction)]
     return np.sort(np.array(chosen, dtype=np.int64))
+
+
+def _choose_groups(
+    contents: Iterable[bytes], groups: np.ndarray, targets: np.ndarray, fraction: float, seed: int
+) -> np.ndarray:
+    """Return the positions that go to validation, ascending: complete groups with copies of their images."""
+    copies = _group_copies(contents, seed)
+    copy_of = np.empty(len(targets), np.int64)
+    for number, rows in enumerate(copies):
+        copy_of[rows] = number
+    # The nodes of the graph are distinct images and groups; each file connects its image with its group.
+    nodes = len(copies) + int(groups.max()) + 1
+    edges = coo_array((np.ones(len(groups)), (copy_of, len(copies) + groups)), shape=(nodes, nodes))
+    components = connected_components(edges, directed=False)[1]
+    members: dict[int, list[int]] = {}
+    for number, rows in enumerate(copies):
+        members.setdefault(int(components[number]), []).extend(rows)
+    chosen = _take_stratified(list(members.values()), targets, fraction)
+    return np.sort(np.array(chosen, dtype=np.int64))
+
+
+def _take_stratified(groups: list[list[int]], targets: np.ndarray, fraction: float) -> list[int]:
+    """Return the positions of groups that together come close to ``fraction`` of each emotion.
+
+    Each group is taken, in their order, if that reduces the distance to the goal and leaves images of each
+    emotion. If none is, the one that comes closest is taken.
+    """
+    counts = np.array([np.bincount(targets[rows], minlength=targets.max() + 1) for rows in groups])
+    total = counts.sum(0)
+    goal, present = fraction * total, total > 0
+
+    def distance(taken: np.ndarray) -> float:
+        return float((((taken - goal)[present] / goal[present]) ** 2).sum())
+
+    allowed = [number for number, count in enumerate(counts) if (count < total)[present].all()]
+    taken, chosen = np.zeros_like(total), []
+    for number in allowed:
+        after = taken + counts[number]
+        if (after < total)[present].all() and distance(after) < distance(taken):
+            taken = after
+            chosen.append(number)
+    if not chosen and allowed:
+        chosen = [min(allowed, key=lambda number: distance(counts[number]))]
+    return [position for number in chosen for position in groups[number]]
 
 
 def _group_copies(contents: Iterable[bytes], seed: int) -> list[list[int]]:

@@ -12,6 +12,7 @@ _EVALUATE_EXAMPLES = """examples:
   fer-evaluate outputs/train/DATE/RUN --split val             the data that the run was trained on
   fer-evaluate RUN --split test --tta flip                    recorded in outputs/test_ledger.jsonl
   fer-evaluate RUN --data folder:$HOME/data/CK+ --split all   another data set, in the model's emotions
+  fer-evaluate RUN --data folder:DIR --labels sad,happy,…     numbered folders, from the lowest number on
   fer-evaluate RUN_SEED_0 RUN_SEED_1 RUN_SEED_2               several seeds of one recipe
   fer-evaluate RUN_A RUN_B --ensemble                         the mean of their probabilities
 
@@ -44,16 +45,22 @@ def evaluate_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folder, or a .ckpt file of a run")
     splits = ("train", "val", "test", "all")
-    add("--split", default="val", choices=splits, help="split to score (default: val)")
+    add("--split", choices=splits, help="split to score (default: val, or what other data has)")
     add("--path", help="new path of the data of the run, if it has moved")
     kinds = "another data set: folder, fer2013, ferplus, rafdb or affectnet"
     add("--data", metavar="KIND:PATH", help=kinds)
+    numbers = "emotions of numbered folders of --data, or of the numbers in its CSV file: angry,disgust,…"
+    add("--labels", type=_names, metavar="NAMES", help=numbers)
     add("--tta", choices=("flip", "ten-crop"), help="test-time augmentation")
     add("--ensemble", action="store_true", help="score the mean of the runs' probabilities")
     add("--checkpoint", choices=("best", "last"), help="checkpoint of a run folder (default: best)")
     add("--output", metavar="DIR", help="folder for the report")
     add("--logger", choices=("wandb",), help="also log metrics, tables and plots there")
     return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.strip("[]").split(",")]
 
 
 def compare_main(arguments: Sequence[str] | None = None) -> None:

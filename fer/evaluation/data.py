@@ -1,6 +1,7 @@
 """The data that runs are evaluated on: each dataset is read once, in the image format of each model."""
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from copy import copy
 from functools import cached_property
@@ -11,7 +12,7 @@ from fer.data.config import DataConfig
 from fer.data.dataset import EmotionData
 from fer.evaluation.provenance import Provenance, find_provenance
 from fer.evaluation.runs import TrainedRun
-from fer.evaluation.split import EvaluationSplit, data_config, read_data, select_split
+from fer.evaluation.split import EvaluationSplit, data_config, default_role, read_data, select_split
 
 # Options that depend on the model: each needs its images as in its training
 _IMAGE_FORMAT = ("size", "color")
@@ -19,31 +20,62 @@ _IMAGE_FORMAT = ("size", "color")
 _IRRELEVANT_OPTIONS = {"batch_size", "eval_batch_size", "workers", "memory_gb"}
 
 
+# Options in the messages of readers -> those of fer-evaluate
+_OPTIONS = {
+    "datamodule.labels=[angry,disgust,…]": "--labels angry,disgust,…",
+    "datamodule.labels": "--labels",
+    "datamodule.path=": "--data KIND:",
+    "datamodule.path": "--data",
+}
+
+
+def _in_own_options(message: str) -> str:
+    """Return the message of a reader with the options of fer-evaluate."""
+    for option, own in _OPTIONS.items():
+        message = message.replace(option, own)
+    return message
+
+
 class EvaluationData:
     """The data that runs are scored on.
 
     Args:
         run: The first run: its data is scored, in its label space.
-        role: ``train``, ``val``, ``test`` or ``all``.
+        role: ``train``, ``val``, ``test`` or ``all``; ``None``: val, or of another data set
+            `fer.evaluation.split.default_role`.
         path: New path of its data; see `fer.evaluation.split.data_config`.
         other: ``kind:path`` of another data set to score.
+        labels: Emotions of its numbers; see `fer.evaluation.split.data_config`.
 
     Raises:
         FerError: The data is missing, or has no such split or emotion.
     """
 
-    def __init__(self, run: TrainedRun, role: str, path: str | None = None, other: str | None = None) -> None:
-        self._path, self._other = path, other
+    def __init__(
+        self,
+        run: TrainedRun,
+        role: str | None,
+        path: str | None = None,
+        other: str | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        self._path, self._other, self._labels = path, other, labels
         self._datasets: dict[str, EmotionData] = {}
         self._provenances: dict[tuple[int, str], Provenance] = {}
         self._variants: dict[str, EvaluationData] = {}
-        self._config = data_config(run.config, path, other)
-        self.run, self.role = run, role
+        self._config = data_config(run.config, path, other, labels)
+        self.run = run
+        self.role = role or ("val" if other is None else default_role(self.dataset))
 
     @cached_property
     def dataset(self) -> EmotionData:
         """The data set that is scored, with all its splits."""
-        return self._read(self._config)
+        try:
+            return self._read(self._config)
+        except FerError as error:
+            if self._other is None:
+                raise
+            raise FerError(_in_own_options(str(error))) from None
 
     @cached_property
     def split(self) -> EvaluationSplit:
@@ -52,7 +84,7 @@ class EvaluationData:
 
     def for_run(self, run: TrainedRun) -> "EvaluationData":
         """Return the data in the image size and colour that a run needs; ``self`` if these are the same."""
-        run_config = data_config(run.config, self._path, self._other)
+        run_config = data_config(run.config, self._path, self._other, self._labels)
         fields = type(run_config).model_fields.keys() & type(self._config).model_fields.keys()
         image_format = {name: getattr(run_config, name) for name in fields.intersection(_IMAGE_FORMAT)}
         config = self._config.replace(**image_format)

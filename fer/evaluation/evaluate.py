@@ -23,7 +23,7 @@ from fer.evaluation.runs import RunSource, TrainedRun, as_list, check_distinct_s
 from fer.evaluation.score import ScoredRun, ensemble_predictions, find_calibration, score_run
 from fer.evaluation.sections.scores import median_run
 from fer.training.config import WandbConfig
-from fer.training.loggers import finish_wandb, start_wandb
+from fer.training.loggers import finish_wandb, start_wandb, warn_on_failure
 from fer.training.run_folder import read_metrics
 from fer.training.run_record import read_record
 
@@ -33,10 +33,11 @@ _ACCURACY_TOLERANCE = 0.005
 
 def evaluate(
     runs: RunSource | Sequence[RunSource],
-    split: str = "val",
+    split: str | None = None,
     *,
     path: str | None = None,
     data: str | None = None,
+    labels: Sequence[str] | None = None,
     tta: str | None = None,
     ensemble: bool = False,
     checkpoint: str | None = None,
@@ -50,9 +51,10 @@ def evaluate(
 
     Args:
         runs: One or several: run folders, ``.ckpt`` files, or results of `fer.train`.
-        split: ``train``, ``val``, ``test`` or ``all``.
+        split: ``train``, ``val``, ``test`` or ``all``; ``None``: val, or of another data set what it has.
         path: New path of the data of the runs; ``None`` if it has not moved.
         data: ``kind:path`` of another data set to score.
+        labels: Emotions of its numbered folders, or of the numbers in its CSV file, in ascending order.
         tta: Test-time augmentation, one of `fer.evaluation.inference.TTA`.
         ensemble: Score the mean of the probabilities of the runs. Otherwise several runs are seeds of one
             recipe.
@@ -67,7 +69,8 @@ def evaluate(
         raise FerError(f"--logger {logger}: expected wandb.")
     trained = [load_run(source, checkpoint) for source in as_list(runs)]
     _check_runs(trained, ensemble)
-    evaluation_data = EvaluationData(trained[0], split, path, data)
+    evaluation_data = EvaluationData(trained[0], split, path, data, labels)
+    split = evaluation_data.role
     folder = check_writable(report_folder(trained, split, data, tta, ensemble, output))
     results = _score(trained, evaluation_data, tta, ensemble)
     ledgers = [Ledger(outputs) for outputs in dict.fromkeys(run.outputs for run in trained)]
@@ -230,7 +233,9 @@ def _log(runs: Sequence[TrainedRun], folder: Path, sections: Sequence[Section]) 
     run = start_wandb(options, run_folder, config.to_dict(), read_record(run_folder).id)
     failed = True
     try:
-        log_report(run, sections)
-        failed = False
+        # The report is written already.
+        with warn_on_failure("W&B: the report was not logged"):
+            log_report(run, sections)
+            failed = False
     finally:
         finish_wandb(run, failed)

@@ -3,6 +3,7 @@
 `data_config` returns the config that the data set is read with.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,13 +13,13 @@ from fer.analysis.about import About
 from fer.core.errors import FerError, did_you_mean
 from fer.core.labels import LabelSpace, map_votes, mapping
 from fer.core.paths import expand_user
-from fer.data.config import DataConfig, FER2013Config
+from fer.data.config import DataConfig, FER2013Config, FolderConfig, ImageFilesConfig
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates import check_duplicates
 from fer.data.duplicates.hashes import perceptual_hashes
 from fer.data.readers.factory import read_dataset
 from fer.data.readers.ferplus import with_votes
-from fer.data.splits import indices, manifest
+from fer.data.splits import indices, is_carved, manifest
 from fer.evaluation.ledger import make_sketch
 from fer.training.config import RunConfig
 
@@ -106,7 +107,7 @@ class EvaluationSplit:
 def read_data(config: DataConfig) -> EmotionData:
     """Read a data set as in training: duplicates of other splits are dropped if ``drop_leaks`` was set."""
     without_votes = config.replace(votes=False) if isinstance(config, FER2013Config) else config
-    data = with_votes(read_dataset(without_votes), config)
+    data = with_votes(read_dataset(without_votes, to_train=False), config)
     return check_duplicates(data, drop=True)[0] if config.drop_leaks else data
 
 
@@ -162,7 +163,24 @@ def _left_out(data: EmotionData, rows: np.ndarray, labels: LabelSpace) -> dict[s
     return {reason: number for reason, number in counts.items() if number}
 
 
-def data_config(config: RunConfig, path: str | None = None, other: str | None = None) -> DataConfig:
+def default_role(data: EmotionData) -> str:
+    """Return the split of another data set that is scored by default.
+
+    Validation, or what there is without it: the test split, or all images of a data set without splits. A
+    carved validation split of such a data set is not used.
+    """
+    published = [role for role in data.roles if role != "val" or not is_carved(data)]
+    if published == ["train"]:
+        return "all"
+    return "val" if "val" in data.roles else "test"
+
+
+def data_config(
+    config: RunConfig,
+    path: str | None = None,
+    other: str | None = None,
+    labels: Sequence[str] | None = None,
+) -> DataConfig:
     """Return the config of the data to score.
 
     Args:
@@ -170,12 +188,16 @@ def data_config(config: RunConfig, path: str | None = None, other: str | None = 
         path: New path of its data; ``None`` if it has not moved.
         other: ``kind:path`` of another data set, with one of `KINDS`. It is read with the options of the run
             if that was trained on the same kind, otherwise with the defaults of `fer.data.config`.
+        labels: Emotions of the numbers in ``other``, in ascending order; ``None`` if it has names.
 
     Raises:
         FerError: The kind is unknown, both are given, or the run's data has no single path to replace.
     """
     if other is None:
-        return config.data if path is None else _with_path(config.data, path)
+        if labels is not None:
+            raise FerError("--labels: expected --data with it, got none. Name the data set with --data.")
+        own = _as_stored(config.data)
+        return own if path is None else _with_path(own, path)
     if path is not None:
         raise FerError(
             "--path and --data: expected one of them, got both. --path is the new path of the data "
@@ -188,9 +210,26 @@ def data_config(config: RunConfig, path: str | None = None, other: str | None = 
             f"folder:$HOME/data/CK+.{did_you_mean(kind, KINDS)}"
         )
     if config.datamodule is not None and config.datamodule.name == kind:
-        return _with_path(config.datamodule, new_path)
+        return _with_labels(_with_path(_as_stored(config.datamodule), new_path), labels)
     values = {"name": kind, "path": str(expand_user(new_path))}
-    return DataConfig.create(values, config.model.image_size)
+    return _with_labels(DataConfig.create(values, config.model.image_size), labels)
+
+
+def _as_stored(config: DataConfig) -> DataConfig:
+    """Return the config of a run; one without ``group`` was trained before there were groups."""
+    is_older = isinstance(config, ImageFilesConfig) and "group" not in config.model_fields_set
+    return config.replace(group="none") if is_older else config
+
+
+def _with_labels(config: DataConfig, labels: Sequence[str] | None) -> DataConfig:
+    if labels is None:
+        return config
+    if not isinstance(config, FolderConfig | FER2013Config):
+        raise FerError(
+            f"--labels: expected --data folder:PATH or fer2013:PATH with it, got {config.name}, whose "
+            "emotions are known. Omit --labels."
+        )
+    return config.replace(labels=list(labels))
 
 
 def _with_path(config: DataConfig, path: str) -> DataConfig:

@@ -10,18 +10,21 @@ import numpy as np
 
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates.search import Duplicates, find_duplicates, find_exact_duplicates
-from fer.data.splits import hide_test_labels, indices
+from fer.data.splits import hide_test_labels, indices, is_carved
 
 # Recorded in manifests as the reason for dropping images.
 LEAKS = "copies of validation or test images in train"
+# Near duplicates of a carved validation split are searched for up to this size, where it takes seconds.
+_MAX_SEARCHED_IMAGES = 50_000
 
 
 def check_duplicates(data: EmotionData, drop: bool) -> tuple[EmotionData, dict[str, Any] | None]:
     """Report the duplicates in a dataset, and optionally drop train images that leak val or test images.
 
     Exact duplicates are counted in every run. The search for near duplicates takes seconds, so it runs only
-    with ``drop``. For images that stay on disk, exact duplicates are not counted without ``drop`` either,
-    because all files would have to be decoded.
+    with ``drop``, and if validation was carved out of train: frames of one video or photographs of a series
+    would then be in both. For images that stay on disk, exact duplicates are not counted without ``drop``
+    either, because all files would have to be decoded.
 
     Args:
         data: The dataset.
@@ -33,10 +36,12 @@ def check_duplicates(data: EmotionData, drop: bool) -> tuple[EmotionData, dict[s
     images = data.images
     if drop:
         duplicates = find_duplicates(images)
-        return drop_leaks(data, duplicates), duplicate_report(data, duplicates)
-    if isinstance(images, np.ndarray):
-        return data, duplicate_report(data, find_exact_duplicates(images))
-    return data, None
+        return drop_leaks(data, duplicates), duplicate_report(data, duplicates) | {"drop_leaks": True}
+    if not isinstance(images, np.ndarray):
+        return data, None
+    search = is_carved(data) and len(images) <= _MAX_SEARCHED_IMAGES
+    duplicates = find_duplicates(images) if search else find_exact_duplicates(images)
+    return data, duplicate_report(data, duplicates)
 
 
 def drop_leaks(data: EmotionData, duplicates: Duplicates) -> EmotionData:
@@ -44,6 +49,8 @@ def drop_leaks(data: EmotionData, duplicates: Duplicates) -> EmotionData:
 
     The images keep their rows, but move to a split without a role. ``dropped`` counts them.
     """
+    if "train" not in data.roles:
+        return data
     leaks = np.zeros(len(data), bool)
     for role in {"val", "test"} & data.roles.keys():
         leaks |= _role_mask(data, "train") & _has_duplicate(data, duplicates.groups, role)
@@ -60,9 +67,10 @@ def duplicate_report(data: EmotionData, duplicates: Duplicates) -> dict[str, Any
     """Return a report on duplicates as JSON values. Test labels are not used.
 
     Returns:
-        ``images``: number of images. ``exact`` and ``near_or_exact`` (None if not searched), each with the
-        number of ``groups``, of ``surplus`` images beyond one per group, and of ``images`` of one role with a
-        duplicate in another, ``{"train": {"train": …, "val": …}, …}``. ``near_pairs``: number of pairs.
+        ``images``: number of images, and ``roles`` of each role. ``exact`` and ``near_or_exact`` (None if not
+        searched), each with the number of ``groups``, of ``surplus`` images beyond one per group, and of
+        ``images`` of one role with a duplicate in another, ``{"train": {"train": …, "val": …}, …}``.
+        ``near_pairs``: number of pairs.
         ``conflicts``: groups whose known labels differ. ``groups``: the rows of each, from 0.
     """
     near = duplicates.pairs is not None
@@ -71,6 +79,7 @@ def duplicate_report(data: EmotionData, duplicates: Duplicates) -> dict[str, Any
     return {
         "source": data.source,
         "images": len(data),
+        "roles": {role: len(indices(data, role)) for role in ROLES if role in data.roles},
         "exact": _count(data, duplicates.exact),
         "near_or_exact": _count(data, duplicates.groups) if near else None,
         "near_pairs": None if duplicates.pairs is None else len(duplicates.pairs),
@@ -100,15 +109,28 @@ def format_report(report: Mapping[str, Any]) -> list[str]:
 
 
 def format_summary(report: Mapping[str, Any] | None) -> list[str]:
-    """Return the lines that a run prints: the report, or only the exact duplicates across splits."""
+    """Return the lines that a run prints.
+
+    The full report with ``drop_leaks``; otherwise the exact duplicates across splits, and near duplicates
+    between train and a validation split that was carved out of it.
+    """
     if report is None:
         return []
-    if report["near_or_exact"]:
+    if report.get("drop_leaks"):
         return [f"{line}\n" for line in format_report(report)]
+    lines = []
+    if report["near_or_exact"]:
+        images, near = report["roles"]["val"], report["near_or_exact"]["images"]["val"]["train"]
+        if near:
+            lines.append(
+                f"WARNING: {near:,} of {images:,} validation images have a near copy in train, so validation "
+                "scores are too high. Keep the images of a person or video together with "
+                "datamodule.group=REGEX (docs/data.md), or set datamodule.drop_leaks=true\n"
+            )
     copied = report["exact"]["images"]["train"]
     leaks = ", ".join(f"{copied[role]:,} in {role}" for role in ("val", "test") if copied.get(role))
     advice = "datamodule.drop_leaks=true drops these and near duplicates"
-    return [f"train images with an exact duplicate: {leaks}; {advice}\n"] if leaks else []
+    return [*lines, f"train images with an exact duplicate: {leaks}; {advice}\n"] if leaks else lines
 
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:

@@ -14,10 +14,9 @@ from fer.core.errors import FerError
 from fer.core.labels import AFFECTNET8
 from fer.core.paths import expand_user
 from fer.data.dataset import EmotionData
-from fer.data.file_list import join, list_files
+from fer.data.file_list import ABSENT, join, list_files
 from fer.data.image_files import ImageFiles
 from fer.data.readers.text_files import open_text
-from fer.data.splits import check_training_classes
 
 _COLUMNS = (
     "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks",
@@ -65,42 +64,51 @@ def read_affectnet(path: str | Path, size: int, color: bool = True) -> EmotionDa
         Data whose images are `ImageFiles` in the order of the lists, including files that do not exist.
 
     Raises:
-        FerError: The lists or images are missing, a line is invalid, or train has fewer than two emotions.
+        FerError: The lists or images are missing, or a line is invalid.
     """
     root = expand_user(path).absolute()
-    read = _read_annotations if (root / _SPLIT_FOLDERS["train"]).is_dir() else _read_lists
+    has_annotations = any((root / name).is_dir() for name in _SPLIT_FOLDERS.values())
+    read = _read_annotations if has_annotations else _read_lists
     folders, rows = read(root)
     listed = [(row, number) for number, split_rows in enumerate(rows.values()) for row in split_rows]
     labelled = [(row, number) for row, number in listed if row.expression < len(AFFECTNET8)]
     num_dropped = len(listed) - len(labelled)
     files = join([list_files(root, folder) for folder in folders])
-    files = files.lookup([os.fsencode(row.name) for row, _ in labelled])
+    names = [os.fsencode(row.name) for row, _ in labelled]
+    found = files.lookup(names)
+    if has_annotations and (found.sizes == ABSENT).any():
+        # Copies are also distributed with PNG images.
+        by_stem = {_stem(name): name for name in files.names.tolist()}
+        found = files.lookup([by_stem.get(_stem(name), name) for name in names])
     boxes = np.array([row.box for row, _ in labelled], np.int64).reshape(-1, 4)
-    names = tuple(_LISTS[role].removesuffix(".csv") for role in rows)
-    data = EmotionData(
-        images=ImageFiles(files, size, color, boxes if boxes.any() else None),
+    split_names = tuple(_LISTS[role].removesuffix(".csv") for role in rows)
+    return EmotionData(
+        images=ImageFiles(found, size, color, boxes if boxes.any() else None),
         targets=np.array([row.expression for row, _ in labelled], np.int64),
         split=np.array([number for _, number in labelled], np.uint8),
-        split_names=names,
-        roles=dict(zip(rows, names, strict=True)),
+        split_names=split_names,
+        roles=dict(zip(rows, split_names, strict=True)),
         labels=AFFECTNET8,
         source=str(root),
         dropped={_NO_EMOTION: num_dropped} if num_dropped else {},
     )
-    check_training_classes(data)
-    return data
+
+
+def _stem(name: bytes) -> bytes:
+    return name.rpartition(b".")[0]
 
 
 def _read_lists(root: Path) -> tuple[list[str], dict[str, list[_Row]]]:
     """Return the image folders, and the rows of the list of each role."""
     candidates = [root / name for name in _LIST_FOLDERS]
-    list_folder = next((folder for folder in candidates if (folder / _LISTS["train"]).is_file()), root)
+    with_lists = [one for one in candidates for name in _LISTS.values() if (one / name).is_file()]
+    list_folder = next(iter(with_lists), root)
     folder = next((name for name in _IMAGE_FOLDERS if (root / name).is_dir()), ".")
     paths = {role: list_folder / name for role, name in _LISTS.items()}
     rows = {
         role: list(_read_list(path, folder))
         for role, path in paths.items()
-        if path.is_file() or role == "train"
+        if path.is_file() or (role == "train" and not paths["val"].is_file())
     }
     return [folder], rows
 

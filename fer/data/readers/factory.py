@@ -7,12 +7,16 @@ validation split was published, one is carved out of train (`prepare_image_set`)
 
 import hashlib
 import json
+import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fer.core.config import Part
+from fer.core.errors import FerError
 from fer.core.labels import SPACES
 from fer.core.paths import expand_user
 from fer.data import synthetic
@@ -29,56 +33,76 @@ from fer.data.config import (
     SyntheticConfig,
 )
 from fer.data.dataset import EmotionData
+from fer.data.groups import Groups, find_groups, warn_of_shared_groups
 from fer.data.image_files import ImageFiles
 from fer.data.readers import fer2013, ferplus
 from fer.data.readers.affectnet import read_affectnet
 from fer.data.readers.concat import concatenate
 from fer.data.readers.folder import read_folder
 from fer.data.readers.rafdb import read_rafdb
-from fer.data.splits import carve_validation, indices
+from fer.data.splits import carve_validation, check_training_classes, indices
 
 # Version of the output of `prepare_image_set`. Increase it to invalidate older caches.
 VERSION = 3
 _UNREADABLE = "unreadable file"
 
 
-def read_dataset(data: Part) -> EmotionData:
+def read_dataset(data: Part, to_train: bool = True) -> EmotionData:
     """Return a dataset, from the cache if it holds a current copy.
 
     Args:
         data: The `DataConfig`, or its plain values.
+        to_train: Check that train has images of at least two emotions; False for scoring.
 
     Raises:
         FerError: The data cannot be read.
     """
-    match DataConfig.of(data):
-        case FER2013Config() as config:
+    config = DataConfig.of(data)
+    # Image files are checked before they are decoded.
+    result = _list_images(config) if isinstance(config, ImageFilesConfig) else _read_complete(config)
+    if to_train and not isinstance(config, ConcatConfig | SyntheticConfig):
+        check_training_classes(result)
+    return prepare_image_set(result, config, to_train) if isinstance(config, ImageFilesConfig) else result
+
+
+def _list_images(config: ImageFilesConfig) -> EmotionData:
+    path, size, color = config.path, config.size, config.color
+    match config:
+        case FolderConfig():
+            return read_folder(path, size, color, config.labels, config.group)
+        case RAFDBConfig():
+            return read_rafdb(path, size, color)
+        case AffectNetConfig():
+            return read_affectnet(path, size, color)
+    raise AssertionError("every data set has a reader")
+
+
+def _read_complete(config: DataConfig) -> EmotionData:
+    match config:
+        case FER2013Config():
             return _fer2013(config)
-        case FERPlusConfig() as config:
+        case FERPlusConfig():
             return _ferplus(config)
-        case SyntheticConfig() as config:
+        case SyntheticConfig():
             return _synthetic(config)
-        case ConcatConfig() as config:
+        case ConcatConfig():
             return _concat(config)
-        case FolderConfig(path=path, size=size, color=color) as config:
-            return prepare_image_set(read_folder(path, size, color, config.labels), config)
-        case RAFDBConfig(path=path, size=size, color=color) as config:
-            return prepare_image_set(read_rafdb(path, size, color), config)
-        case AffectNetConfig(path=path, size=size, color=color) as config:
-            return prepare_image_set(read_affectnet(path, size, color), config)
     raise AssertionError("every data set has a reader")
 
 
 def _fer2013(config: FER2013Config) -> EmotionData:
-    data = _read_fer2013(config.path)
+    data = _read_fer2013(config.path, config.labels)
     if not config.votes:
         return data
     votes = ferplus.read_votes(expand_user(config.path).with_name(ferplus.FILENAME))
     return replace(data, votes=ferplus.vote_distributions(votes, data))
 
 
-def _read_fer2013(path: str | Path) -> EmotionData:
-    return cached(file_key(path, "fer2013", fer2013.VERSION), lambda: fer2013.read_fer2013(path))
+def _read_fer2013(path: str | Path, labels: list[str] | None = None) -> EmotionData:
+    key = file_key(path, "fer2013", fer2013.VERSION)
+    if labels is not None:
+        key = joint_key([key], {"labels": labels})
+    return cached(key, lambda: fer2013.read_fer2013(path, labels))
 
 
 def _ferplus(config: FERPlusConfig) -> EmotionData:
@@ -114,7 +138,7 @@ def _concat(config: ConcatConfig) -> EmotionData:
     return concatenate(parts, SPACES[config.labels], config.size, config.color, config.val_from)
 
 
-def prepare_image_set(data: EmotionData, config: ImageFilesConfig) -> EmotionData:
+def prepare_image_set(data: EmotionData, config: ImageFilesConfig, to_train: bool = True) -> EmotionData:
     """Return a dataset of image files ready for training: decoded if it fits into memory, else on disk.
 
     If no validation split was published, ``val_fraction`` of train becomes one. The choice depends on
@@ -124,32 +148,62 @@ def prepare_image_set(data: EmotionData, config: ImageFilesConfig) -> EmotionDat
 
     Args:
         data: What a reader of image files returns, with `ImageFiles`.
-        config: ``val_fraction``, ``split_seed``, ``memory_gb`` and ``skip_corrupt`` are used.
+        config: ``val_fraction``, ``split_seed``, ``group``, ``memory_gb`` and ``skip_corrupt`` are used.
+        to_train: Require a validation split; otherwise train is not divided if it has too few images.
 
     Raises:
-        FerError: Some files are unreadable and ``skip_corrupt`` is false.
+        FerError: Some files are unreadable and ``skip_corrupt`` is false, or there are too few images.
     """
     assert isinstance(data.images, ImageFiles)
     images = replace(data.images, skip_corrupt=config.skip_corrupt)
     data = replace(data, images=images)
+    if (groups := _groups(data, config.group)) is not None:
+        warn_of_shared_groups(data, groups)
     if images.nbytes > config.memory_gb * 1e9:
-        return _carve_if_needed(_drop_suspects(data, images), config)
-    return cached(_cache_key(data, images, config), lambda: _decode_all(data, images, config))
+        return _carve_if_needed(_drop_suspects(data, images), config, to_train)
+    key = _cache_key(data, images, config, groups)
+    return cached(key, lambda: _decode_all(data, images, config, to_train))
 
 
-def _carve_if_needed(data: EmotionData, config: ImageFilesConfig) -> EmotionData:
-    if "val" in data.roles:
-        return data
-    return carve_validation(data, config.val_fraction, config.split_seed)
+def _groups(data: EmotionData, group: str) -> Groups | None:
+    assert isinstance(data.images, ImageFiles)
+    names = [os.fsdecode(name) for name in data.images.files.names.tolist()]
+    train = data.split == data.split_names.index(data.roles["train"]) if "train" in data.roles else None
+    return None if train is None else find_groups(data, names, train, group)
 
 
-def _decode_all(data: EmotionData, images: ImageFiles, config: ImageFilesConfig) -> EmotionData:
+def _carve_if_needed(data: EmotionData, config: ImageFilesConfig, to_train: bool) -> EmotionData:
+    if "val" in data.roles or "train" not in data.roles:
+        return replace(data, groups=None)
+    try:
+        return replace(_carve(data, config), groups=None)
+    except FerError:
+        if to_train:
+            raise
+        return replace(data, groups=None)
+
+
+def _carve(data: EmotionData, config: ImageFilesConfig) -> EmotionData:
+    """Return the data with a validation split; groups that cannot be divided are used only if chosen."""
+    groups = _groups(data, config.group)
+    try:
+        return carve_validation(data, config.val_fraction, config.split_seed, groups)
+    except FerError as error:
+        if groups is None or groups.chosen:
+            raise
+        warnings.warn(f"{error} Continuing without groups.", stacklevel=2)
+        return carve_validation(data, config.val_fraction, config.split_seed)
+
+
+def _decode_all(
+    data: EmotionData, images: ImageFiles, config: ImageFilesConfig, to_train: bool
+) -> EmotionData:
     print(f"Decoding {len(images):,} images. The next run reads them from the cache.", flush=True)
     pixels, readable = images.read_all()
     if not readable.all():
         images.report_unreadable(np.flatnonzero(~readable), nothing_left=not readable.any())
         data, pixels = _drop_rows(data, ~readable), pixels[readable]
-    return replace(_carve_if_needed(data, config), images=pixels)
+    return replace(_carve_if_needed(data, config, to_train), images=pixels)
 
 
 def _drop_suspects(data: EmotionData, images: ImageFiles) -> EmotionData:
@@ -172,11 +226,14 @@ def _drop_rows(data: EmotionData, mask: np.ndarray) -> EmotionData:
     return replace(rest, roles=roles, dropped=dropped)
 
 
-def _cache_key(data: EmotionData, images: ImageFiles, config: ImageFilesConfig) -> CacheKey:
+def _cache_key(
+    data: EmotionData, images: ImageFiles, config: ImageFilesConfig, groups: Groups | None
+) -> CacheKey:
     checksum = hashlib.sha256(images.fingerprint().encode())
-    for array in (data.targets, data.split):
+    for array in (data.targets, data.split, *([groups.numbers] if groups else [])):
         checksum.update(np.ascontiguousarray(array).tobytes())
     source = ["pictures", data.source, images.size, images.color]
-    split_options = [config.val_fraction, config.split_seed, images.skip_corrupt]
+    split_options: list[Any] = [config.val_fraction, config.split_seed, images.skip_corrupt]
+    split_options += [groups.rule] if groups else []
     state = [VERSION, checksum.hexdigest(), data.labels.names, data.split_names, data.dropped, split_options]
     return CacheKey(json.dumps(source), json.dumps(state, sort_keys=True))

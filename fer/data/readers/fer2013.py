@@ -11,7 +11,7 @@ names the line.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import accumulate, islice, pairwise
 from pathlib import Path
@@ -20,18 +20,17 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from fer.core.errors import FerError, did_you_mean
-from fer.core.labels import FER7
+from fer.core.labels import FER7, LabelSpace
 from fer.core.paths import expand_user
 from fer.data.dataset import EmotionData
+from fer.data.readers.label_names import label_space
 from fer.data.readers.text_files import open_text
-from fer.data.splits import check_training_classes
 
 # Version of the output of this reader. Increase it to invalidate older caches.
 VERSION = 1
 USAGES = ("Training", "PublicTest", "PrivateTest")
 _EXPECTED = "a FER2013 CSV file (columns emotion, pixels, Usage)"
 _ROLES = {"train": "Training", "val": "PublicTest", "test": "PrivateTest"}
-_LABELS = {str(i).encode(): i for i in range(len(FER7))}
 _SPLITS = {usage.encode(): i for i, usage in enumerate(USAGES)}
 _SIDE = 48
 _PIXELS = _SIDE * _SIDE
@@ -43,16 +42,19 @@ _MAX_LINE = 1 << 20
 _PAD = b"   "
 _ZERO = np.uint8(ord("0"))
 _FIX_LINE = "Correct or delete the line, or download the file again."
+_OTHER_LABELS = "If the file has other emotions, name them from 0 on: datamodule.labels=[angry,disgust,…]."
 _TRUNCATED = "The file looks truncated. Download it again."
 
 
 class _Columns(NamedTuple):
-    """Positions of the columns, counted from 0, and the number of all columns."""
+    """Positions of the columns, counted from 0, the number of all columns, and label -> class number."""
 
     emotion: int
     pixels: int
     usage: int
     total: int
+    space: LabelSpace
+    labels: dict[bytes, int]
 
 
 class _Block(NamedTuple):
@@ -61,22 +63,29 @@ class _Block(NamedTuple):
     split: np.ndarray  # uint8 (n,)
 
 
-def read_fer2013(path: str | Path) -> EmotionData:
-    """Read ``fer2013.csv`` or ``icml_face_data.csv``; the header gives the order of the columns.
+def read_fer2013(path: str | Path, labels: Sequence[str] | None = None) -> EmotionData:
+    """Read ``fer2013.csv``, ``icml_face_data.csv``, or another file with the same columns.
 
-    Training becomes the role train, PublicTest val, PrivateTest test. The last two may be missing.
+    The header gives the order of the columns.
+
+    Training becomes the role train, PublicTest val, PrivateTest test. Each of them may be missing.
+
+    Args:
+        path: The file.
+        labels: The emotions of the numbers in the column ``emotion``, from 0 on; None: those of FER2013.
 
     Returns:
         Images uint8 ``(N, 48, 48, 1)`` in the order of the file, with all labels.
 
     Raises:
-        FerError: The file is missing, is not a FER2013 file, is damaged, or has no usable training rows. The
-            message names the line, the expected and the actual content, and what to do.
+        FerError: The file is missing, is not a FER2013 file, is damaged, or ``labels`` are not emotions.
+            The message names the line, the expected and the actual content, and what to do.
     """
     path = expand_user(path)
+    space = FER7 if labels is None else label_space((), labels)
     _keep_freed_memory()
     with open_text(path, _EXPECTED) as file:
-        columns = _parse_header(path, file.readline(_MAX_LINE))
+        columns = _parse_header(path, file.readline(_MAX_LINE), space)
         blocks = [
             _parse_fast([line for line in lines if not line.isspace()], columns)
             or _parse_strictly(path, number, lines, columns)
@@ -86,20 +95,15 @@ def read_fer2013(path: str | Path) -> EmotionData:
         raise FerError(f"{path}, line 2: expected rows of images, got none. Download the file again.")
     images, targets, split = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     roles = {role: usage for role, usage in _ROLES.items() if USAGES.index(usage) in split}
-    if "train" not in roles:
-        got = ", ".join(roles.values())
-        raise FerError(f"{path}: expected rows with Usage Training, got only {got}. Use the complete file.")
-    data = EmotionData(
+    return EmotionData(
         images=images.reshape(-1, _SIDE, _SIDE, 1),
         targets=targets,
         split=split,
         split_names=USAGES,
         roles=roles,
-        labels=FER7,
+        labels=space,
         source=str(path.resolve()),
     )
-    check_training_classes(data)
-    return data
 
 
 def _keep_freed_memory() -> None:
@@ -131,7 +135,7 @@ def split_fields(line: bytes) -> list[bytes]:
     return [field[1:-1].strip() if re.fullmatch(b'".*"', field, re.DOTALL) else field for field in fields]
 
 
-def _parse_header(path: Path, line: bytes) -> _Columns:
+def _parse_header(path: Path, line: bytes, space: LabelSpace) -> _Columns:
     """Return the positions of the columns. Spaces, quotes, case and additional columns are ignored.
 
     Raises:
@@ -145,7 +149,9 @@ def _parse_header(path: Path, line: bytes) -> _Columns:
                 f"{path}, line 1: expected the columns emotion, pixels and Usage, got {_quote(line)}: "
                 f"{column} {problem}. Use the original file, or fix the header."
             )
-    return _Columns(names.index("emotion"), names.index("pixels"), names.index("usage"), len(names))
+    emotion, pixels, usage = (names.index(column) for column in ("emotion", "pixels", "usage"))
+    labels = {str(number).encode(): number for number in range(len(space))}
+    return _Columns(emotion, pixels, usage, len(names), space, labels)
 
 
 def _block(images: object, targets: list[int], split: list[int]) -> _Block:
@@ -158,7 +164,7 @@ def _parse_fast(lines: list[bytes], columns: _Columns) -> _Block | None:
     rows = [split_fields(line) for line in lines]
     if not rows or any(len(row) != columns.total for row in rows):
         return None
-    targets = [_LABELS.get(row[columns.emotion], -1) for row in rows]
+    targets = [columns.labels.get(row[columns.emotion], -1) for row in rows]
     split = [_SPLITS.get(row[columns.usage], -1) for row in rows]
     if min(targets) < 0 or min(split) < 0:
         return None
@@ -223,9 +229,12 @@ def _parse_row(where: str, line: bytes, columns: _Columns) -> tuple[list[int], i
         got = f"{len(fields)}: {_quote(line)}"
         raise FerError(f"{where}: expected {columns.total} columns, got {got}. {advice}")
     label, usage = fields[columns.emotion], fields[columns.usage]
-    if label not in _LABELS:
-        numbers = ", ".join(f"{i} {name}" for i, name in enumerate(FER7.names))
-        raise FerError(f"{where}: expected an emotion label ({numbers}), got {_quote(label)}. {_FIX_LINE}")
+    if label not in columns.labels:
+        numbers = ", ".join(f"{i} {name}" for i, name in enumerate(columns.space.names))
+        other = f"{_OTHER_LABELS} " if label.isdigit() else ""
+        raise FerError(
+            f"{where}: expected an emotion label ({numbers}), got {_quote(label)}. {other}{_FIX_LINE}"
+        )
     if usage not in _SPLITS:
         hint = did_you_mean(_to_text(usage), USAGES)
         raise FerError(f"{where}: expected Usage {', '.join(USAGES)}, got {_quote(usage)}.{hint} {advice}")
@@ -237,7 +246,7 @@ def _parse_row(where: str, line: bytes, columns: _Columns) -> tuple[list[int], i
         if not token.isdigit() or len(token) > 3 or int(token) > 255:
             got = f"{_quote(token)} as pixel {position}"
             raise FerError(f"{where}: expected integers from 0 to 255, got {got}. {advice}")
-    return [int(token) for token in tokens], _LABELS[label], _SPLITS[usage]
+    return [int(token) for token in tokens], columns.labels[label], _SPLITS[usage]
 
 
 def _to_text(field: bytes) -> str:

@@ -12,7 +12,6 @@ from fer.data.dataset import EmotionData
 from fer.data.file_list import FileList, list_files
 from fer.data.image_files import ImageFiles
 from fer.data.readers.text_files import open_text
-from fer.data.splits import check_training_classes
 
 # The spelling is that of the authors.
 _LIST = "list_patition_label.txt"
@@ -38,13 +37,13 @@ def read_rafdb(path: str | Path, size: int, color: bool = True) -> EmotionData:
         Data whose images are `ImageFiles` in the order of the list, including files that do not exist.
 
     Raises:
-        FerError: The list is missing, one of its lines is invalid, or train has fewer than two emotions.
+        FerError: The list is missing, or one of its lines is invalid.
     """
     root = expand_user(path).absolute()
     list_path, folder = _find_list_and_images(root)
     rows = _read_list(list_path)
     names = [f"{folder}/{Path(name).stem}_aligned.jpg" for name, _ in rows]
-    data = EmotionData(
+    return EmotionData(
         images=ImageFiles(
             _list_aligned(root, folder).lookup([os.fsencode(name) for name in names]), size, color
         ),
@@ -55,8 +54,6 @@ def read_rafdb(path: str | Path, size: int, color: bool = True) -> EmotionData:
         labels=RAFDB7,
         source=str(root),
     )
-    check_training_classes(data)
-    return data
 
 
 def _find_list_and_images(root: Path) -> tuple[Path, str]:

@@ -7,6 +7,7 @@ from fer2013_text import HEADERS, make_rows, to_text, write
 
 from fer.core.errors import FerError
 from fer.data.readers.fer2013 import read_fer2013
+from fer.data.splits import check_training_classes
 
 
 def test_an_endless_line_is_rejected_quickly(tmp_path):
@@ -105,11 +106,13 @@ def test_invalid_header_or_no_rows(tmp_path, text, message):
 
 def test_no_training_rows(tmp_path):
     rows = [row | {"Usage": "PublicTest"} for row in make_rows(3)]
-    with pytest.raises(FerError, match="expected rows with Usage Training, got only PublicTest"):
-        read_fer2013(write(tmp_path, to_text(rows)))
+    data = read_fer2013(write(tmp_path, to_text(rows)))
+    assert data.roles == {"val": "PublicTest"}
+    with pytest.raises(FerError, match=r"expected a training split, got val \(PublicTest, 3 images\)"):
+        check_training_classes(data)
 
 
 def test_training_rows_of_only_one_class(tmp_path):
     rows = [row | {"emotion": "3"} for row in make_rows(3)]
     with pytest.raises(FerError, match="at least two emotions, got only happy"):
-        read_fer2013(write(tmp_path, to_text(rows)))
+        check_training_classes(read_fer2013(write(tmp_path, to_text(rows))))

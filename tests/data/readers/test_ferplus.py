@@ -18,7 +18,7 @@ from fer.data.readers import ferplus
 from fer.data.readers.factory import read_dataset
 from fer.data.readers.fer2013 import read_fer2013
 from fer.data.readers.ferplus import Votes, find_files, read_votes, relabel
-from fer.data.splits import hide_test_labels, manifest
+from fer.data.splits import check_training_classes, hide_test_labels, manifest
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
@@ -168,7 +168,7 @@ def test_rows_that_do_not_match(usages, message):
 def test_only_one_emotion():
     usages = ["Training"] * 3
     with pytest.raises(FerError, match=r"fer2013new\.csv: expected training images of at least two emotions"):
-        relabel(make_votes([HAPPY] * 3, usages), make_images(usages), True, False)
+        check_training_classes(relabel(make_votes([HAPPY] * 3, usages), make_images(usages), True, False))
 
 
 def votes_text(rows, header=HEADER, newline="\n"):

@@ -7,6 +7,7 @@ from image_layouts import faces, save, write_folder
 from fer.core.errors import FerError
 from fer.core.labels import FER7, FERPLUS8, RAFDB7
 from fer.data.readers.folder import read_folder
+from fer.data.splits import check_training_classes
 
 
 def check_faces(data):
@@ -121,7 +122,7 @@ BAD = {
     numbered: r"got numbers \(0, 1, 2, 3, 4, 5, 6\).*datamodule.labels=",
     stray_folder: "expected train, test and at most one of val, valid and validation, got test, train, tset",
     two_validations: "at most one of val",
-    no_train: "expected train, test .*got test",
+    no_train: r"expected a training split, got test \(test, 14 images\)",
     lambda root: None: "got no folders",
     lambda root: root.rmdir(): "No such file",
 }
@@ -133,13 +134,13 @@ def test_invalid_folder(tmp_path, write):
     root.mkdir()
     write(root)
     with pytest.raises(FerError, match=BAD[write]):
-        read_folder(root, 48)
+        check_training_classes(read_folder(root, 48))
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (FER7.names[:6], "expected a folder for each"),
+        (FER7.names[:6], "expected an emotion for each number"),
         (["angry", "angry", *FER7.names[2:]], "expected different emotions"),
         (["bored", *FER7.names[1:]], "bored"),
     ],

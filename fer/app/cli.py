@@ -1,6 +1,7 @@
 """Command line of ``fer-app``: emotions of the faces in images, videos and a webcam, in the browser."""
 
 import argparse
+import os
 import re
 import socket
 import sys
@@ -20,6 +21,7 @@ _EXAMPLES = """examples:
   fer-app --models models/ --port 8502             compare model versions (fer-export RUN --register)
   fer-app --address 0.0.0.0 --no-browser           allow access from the network, see docs/app.md
 
+Variables of Streamlit such as STREAMLIT_SERVER_BASE_URL_PATH apply where no option is given.
 Images stay in memory and are deleted after the page is closed. Press Ctrl-C to stop the app."""
 
 
@@ -49,20 +51,20 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--detector-model", metavar="FILE", help="model file of the yunet detector")
     parser.add_argument(
         "--address",
-        default="localhost",
+        default=os.environ.get("STREAMLIT_SERVER_ADDRESS", "localhost"),
         help="network address to listen on (default: localhost, reachable from this computer only)",
     )
     parser.add_argument(
         "--port",
         type=partial(_int_in_range, minimum=1, maximum=65535),
-        default=8501,
+        default=os.environ.get("STREAMLIT_SERVER_PORT", "8501"),
         help="port to listen on (default: 8501)",
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.add_argument(
         "--max-upload-mb",
         type=partial(_int_in_range, minimum=1, maximum=2000),
-        default=MAX_UPLOAD_MB,
+        default=os.environ.get("STREAMLIT_SERVER_MAX_UPLOAD_SIZE", str(MAX_UPLOAD_MB)),
         metavar="MB",
         help=f"maximum size of an uploaded file in megabytes (default: {MAX_UPLOAD_MB})",
     )

@@ -2,14 +2,16 @@
 
 import asyncio
 import gc
+import os
 import threading
 from pathlib import Path
 from typing import Any
 
+import click
 import cv2
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartParser
-from streamlit import net_util
+from streamlit import config, net_util
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.session_manager import SessionInfo, SessionStorage
@@ -19,6 +21,7 @@ from streamlit.web.server import server as streamlit_server
 
 from fer.app.resources import get_predictor
 from fer.app.settings import MAX_SESSION_FILES, MAX_SESSION_MB, settings
+from fer.core.errors import FerError
 
 MAIN = Path(__file__).with_name("main.py")
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
@@ -62,15 +65,16 @@ def serve(address: str, port: int, browser: bool) -> None:
         browser: Open a browser.
 
     Raises:
-        FerError: The model or the detector cannot be loaded.
+        FerError: The model or the detector cannot be loaded, or a variable ``STREAMLIT_…`` has a wrong value.
     """
     # One core per computation: visitors are served in parallel.
     cv2.setNumThreads(1)
     # Loaded now, so that errors appear at the start and the first visitor does not wait.
     predictor = get_predictor()
-    host = "localhost" if address in ("0.0.0.0", "::") else address
+    options = {name.replace(".", "_"): value for name, value in _options(address, port, browser).items()}
+    bootstrap.load_config_options(options)
     print(
-        f"fer-app: http://{host}:{port}  (model {predictor.card.name}, detector {predictor.detector.name}). "
+        f"fer-app: {_url(address, port)}  (model {predictor.card.name}, detector {predictor.detector.name}). "
         "Press Ctrl-C to stop.",
         flush=True,
     )
@@ -78,8 +82,6 @@ def serve(address: str, port: int, browser: bool) -> None:
     gc.collect()
     gc.freeze()
     _patch_streamlit()
-    options = {name.replace(".", "_"): value for name, value in _options(address, port, browser).items()}
-    bootstrap.load_config_options(options)
     bootstrap.run(str(MAIN), False, [], options)
 
 
@@ -97,12 +99,47 @@ def _patch_streamlit() -> None:
     net_util.get_external_ip = lambda: None
 
 
+def _url(address: str, port: int) -> str:
+    scheme = "https" if config.get_option("server.sslCertFile") else "http"
+    host = "localhost" if address in ("0.0.0.0", "::") else address
+    path = (config.get_option("server.baseUrlPath") or "").strip("/")
+    return f"{scheme}://{host}:{port}" + (f"/{path}" if path else "")
+
+
 def _options(address: str, port: int, browser: bool) -> dict[str, Any]:
-    return {
+    """Return Streamlit's options: those of the command line, the user's, and defaults where neither is set.
+
+    The user's are variables such as ``STREAMLIT_SERVER_BASE_URL_PATH``, and files ``.streamlit/config.toml``.
+    """
+    chosen = {
         "server.address": address,
         "server.port": port,
-        "server.headless": not browser,
         "server.maxUploadSize": settings().max_upload_mb,
+        **({} if browser else {"server.headless": True}),
+    }
+    environment = _environment_options()
+    config.get_config_options(force_reparse=True, options_from_flags=environment)
+    defaults = {key: value for key, value in _defaults().items() if not config.is_manually_set(key)}
+    return {**defaults, **environment, **chosen}
+
+
+def _environment_options() -> dict[str, Any]:
+    """Return the options that environment variables set; Streamlit reads them only in its own command."""
+    options: dict[str, Any] = {}
+    for key, option in config._config_options_template.items():
+        if option.sensitive or (text := os.environ.get(option.env_var)) is None:
+            continue
+        convert = click.types.convert_type(option.type)
+        try:
+            options[key] = [convert(part) for part in text.split()] if option.multiple else convert(text)
+        except click.BadParameter as error:
+            raise FerError(f"{option.env_var}: {error.message} Correct or unset the variable.") from error
+    return options
+
+
+def _defaults() -> dict[str, Any]:
+    return {
+        "server.headless": False,
         "server.disconnectedSessionTTL": SESSION_TTL_SECONDS,
         "server.enableXsrfProtection": True,
         # True enables the CORS protection: requests from other origins are refused.

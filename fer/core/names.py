@@ -14,7 +14,8 @@ MAX_FILE_NAME = 160
 # Characters that W&B accepts.
 MAX_WANDB_ID, MAX_WANDB_TAG, MAX_WANDB_NAME = 64, 64, 128
 _NOT_IN_WANDB_PROJECT = re.compile(r"[/\\#?%:\x00-\x1f\x7f]")
-_MAX_MODEL_NAME = 100
+# Characters of a model's name, which is also that of a folder and of a W&B artifact.
+MAX_MODEL_NAME = 100
 # Names of devices, which Windows refuses with any extension.
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)
 # Unicode categories of the characters in file names: letters, marks and digits.
@@ -58,7 +59,7 @@ def model_name(text: str) -> str:
     Accents are dropped. A name that loses letters of another script has a hash of the text.
     """
     is_readable = not any(letter.isalnum() and not letter.isascii() for letter in _without_accents(text))
-    name = _slug(text).lstrip("._-")[:_MAX_MODEL_NAME].rstrip(".")
+    name = _slug(text).lstrip("._-")[: MAX_MODEL_NAME - 20].rstrip(".")
     name = name if name and is_readable else f"{name or 'model'}-{_hash(text)}"
     return f"model-{name}" if is_reserved(name) else name
 

@@ -24,25 +24,26 @@ _EMOTION_METRICS = ("recall", "f1")
 
 def print_scores(report: Report) -> None:
     """Print the warnings, and below them the scores in percent with 95 % intervals."""
-    console = Console(highlight=False, soft_wrap=True)
+    # Names of runs, folders and emotions are no markup.
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     for warning in report.warnings:
-        console.print(f"WARNING: {warning}", markup=False)
+        console.print(f"WARNING: {warning}")
     about = report.predictions.about
     numbers = {section.key: section.numbers for section in report.sections}
     estimates, seeds = numbers["scores"], numbers.get("seeds")
     tta = "with test-time augmentation: " + about.tta if about.tta else "no test-time augmentation"
     split = f"{about.split} ({describe_split(to_json_values(numbers))})"
     facts = f"{about.run}\n{split}, n = {estimates['accuracy'].n:,}, {tta}"
-    console.print(facts, markup=False)
+    console.print(facts)
     metrics = (f"{title} {format_with_interval(report.metrics[key])}" for key, title in _HEADLINE.items())
-    console.print("   ".join(metrics) + "   (%)", markup=False)
+    console.print("   ".join(metrics) + "   (%)")
     if seeds:
         console.print(
             f"mean of {len(seeds['runs'])} seeds, intervals over seeds and images; the table is of the run "
             "with the median accuracy"
         )
     console.print(_emotion_table(estimates))
-    console.print(f"report   {report.page}", markup=False)
+    console.print(f"report   {report.page}")
 
 
 def _emotion_table(estimates: Mapping[str, Estimate]) -> RichTable:
@@ -52,7 +53,7 @@ def _emotion_table(estimates: Mapping[str, Estimate]) -> RichTable:
     for name in names:
         cells = [format_with_interval(estimates[f"{metric}/{name}"]) or "-" for metric in _EMOTION_METRICS]
         count = f"{estimates[f'recall/{name}'].n:,}"
-        table.add_row(name, count, *(cell.replace("[", r"\[") for cell in cells))
+        table.add_row(name, count, *cells)
     return table
 
 
@@ -72,7 +73,7 @@ def _print_ranking(ranking: RankedCandidates, paragraphs: Sequence[str]) -> None
         cells = [format_score(metric, estimates[metric]) for metric in metrics]
         num_seeds, parameters = str(len(candidate.members)), f"{candidate.parameters:,}"
         table.add_row(candidate.name, num_seeds, *cells, parameters, speed)
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     # A table that is piped to a file, or wider than the terminal, must not be wrapped
     console.width = max(console.width, 110)
     console.print(f"\n{ranking.images:,} images, labels of {ranking.labels}")

@@ -11,7 +11,7 @@ from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.training.config import RunConfig
 from fer.training.run_folder import read_config
-from fer.training.run_record import RunRecord, read_record
+from fer.training.run_record import STARTING, RunRecord, read_record
 
 # Options that may differ when a run is resumed; the manifest identifies the data, wherever it is stored.
 CHANGEABLE_KEYS = ("resume", "output_dir", "name", "datamodule.path")
@@ -32,6 +32,11 @@ def load_stopped_run(config: RunConfig, overridden: Iterable[str]) -> tuple[RunC
     """
     assert config.resume is not None
     folder = expand_user(config.resume).resolve()
+    if read_record(folder).status == STARTING and not (folder / "config.yaml").exists():
+        raise FerError(
+            f"resume={folder}: expected a stopped run, but this one was killed before its config was written. "
+            "Delete the folder and start the run again."
+        )
     stored = read_config(folder, f"resume={folder}")
     _check_unfinished(folder)
     if differences := sorted(

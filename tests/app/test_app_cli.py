@@ -63,6 +63,14 @@ def test_an_error_is_reported_without_traceback(arguments, message):
     assert "Traceback" not in process.stderr
 
 
+def test_variables_of_streamlit_apply_without_an_option(monkeypatch):
+    monkeypatch.setenv("STREAMLIT_SERVER_PORT", "8600")
+    monkeypatch.setenv("STREAMLIT_SERVER_MAX_UPLOAD_SIZE", "7")
+    options = cli.build_parser().parse_args(["--port", "8700"])
+    assert (options.port, options.max_upload_mb, options.address) == (8700, 7, "localhost")
+    assert cli.build_parser().parse_args([]).port == 8600
+
+
 def test_ice_servers_are_accepted():
     servers = ["stun:stun.example:3478", "stuns:[::1]", "turns:ann:p%40ss@turn.example:443?transport=tcp"]
     arguments = [argument for server in servers for argument in ("--ice-server", server)]

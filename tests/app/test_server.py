@@ -4,7 +4,7 @@ import gc
 
 import pytest
 from starlette.formparsers import MultiPartParser
-from streamlit import net_util
+from streamlit import config, net_util
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web import bootstrap
 from streamlit.web.server import server as streamlit_server
@@ -13,6 +13,7 @@ from streamlit.web.server.server_util import is_url_from_allowed_origins
 from fer.app import server
 from fer.app.server import BoundedUploadManager, DisconnectedSessions
 from fer.app.settings import Settings, set_settings
+from fer.core.errors import FerError
 
 
 @pytest.fixture
@@ -36,6 +37,34 @@ def requested_urls(monkeypatch):
     set_settings(Settings(detector="haar"))
     server.serve("localhost", 8501, browser=False)
     return requested_urls
+
+
+def test_the_options_of_the_user_are_kept(monkeypatch):
+    variables = {
+        "SERVER_BASE_URL_PATH": "faces", "SERVER_ENABLE_CORS": "false", "THEME_BASE_RADIUS": "2px",
+        "SERVER_PORT": "9000", "SERVER_CORS_ALLOWED_ORIGINS": "https://a.example https://b.example",
+    }  # fmt: skip
+    # The parsed options are global; the former ones are restored after the test.
+    monkeypatch.setattr(config, "_config_options", None)
+    for name, value in variables.items():
+        monkeypatch.setenv(f"STREAMLIT_{name}", value)
+    set_settings(Settings(max_upload_mb=3))
+    options = server._options("localhost", 8501, browser=True)
+    expected = {
+        "server.baseUrlPath": "faces", "server.enableCORS": False, "theme.baseRadius": "2px",
+        "server.corsAllowedOrigins": ["https://a.example", "https://b.example"],
+        # The command line comes first, and the defaults last.
+        "server.port": 8501, "server.maxUploadSize": 3, "server.headless": False,
+        "browser.gatherUsageStats": False,
+    }  # fmt: skip
+    assert {name: options[name] for name in expected} == expected
+    assert server._url("0.0.0.0", 8501) == "http://localhost:8501/faces"
+
+
+def test_a_wrong_variable_is_reported(monkeypatch):
+    monkeypatch.setenv("STREAMLIT_SERVER_ENABLE_CORS", "maybe")
+    with pytest.raises(FerError, match=r"STREAMLIT_SERVER_ENABLE_CORS: .*maybe"):
+        server._options("localhost", 8501, browser=True)
 
 
 def test_a_request_from_another_origin_causes_no_external_request(requested_urls):

@@ -72,6 +72,8 @@ class SweepStudy:
             study_name=plan.name, storage=self.storage, pruner=build_pruner(plan.pruner),
             sampler=build_sampler("random", plan.seed, 0),
         )  # fmt: skip
+        # Trial id -> its last heartbeat, and when it was first seen, by the monotonic clock of this process.
+        self._heartbeats: dict[int, tuple[Any, float]] = {}
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials, by number."""
@@ -118,7 +120,7 @@ class SweepStudy:
             return trial, suggest(trial, self.plan.space)
 
     def send_heartbeat(self, trial: Trial) -> None:
-        """Record that the process of a trial is alive."""
+        """Record that the process of a trial is alive; others only look whether the value changes."""
         self._set_attribute(trial._trial_id, HEARTBEAT, time.time())
 
     def owns(self, trial: Trial) -> bool:
@@ -167,7 +169,7 @@ class SweepStudy:
         for trial in self.trials():
             owner = trial.system_attrs.get(OWNER)
             is_own = include_own and owner == this_process()
-            if trial.state == TrialState.RUNNING and (is_own or is_dead(owner, _last_heartbeat(trial))):
+            if trial.state == TrialState.RUNNING and (is_own or is_dead(owner, self._silence(trial))):
                 deaths = _process_deaths(trial) + (not is_own)
                 self._set_attribute(trial._trial_id, PROCESS_DEATHS, deaths)
                 self._set_attribute(trial._trial_id, REPORTS, len(trial.intermediate_values))
@@ -177,6 +179,16 @@ class SweepStudy:
                 message = f"its process died {deaths} times, perhaps killed for the memory that it used"
                 self.storage.set_trial_user_attr(trial._trial_id, "error", message)
                 self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+
+    def _silence(self, trial: FrozenTrial) -> float:
+        """Return for how many seconds this process has seen no new heartbeat of a trial.
+
+        The clocks of two machines may differ, so the time in a heartbeat is not compared with the time here.
+        """
+        heartbeat, now = trial.system_attrs.get(HEARTBEAT), time.monotonic()
+        last, since = self._heartbeats.get(trial._trial_id, (heartbeat, now))
+        self._heartbeats[trial._trial_id] = (heartbeat, since if last == heartbeat else now)
+        return now - self._heartbeats[trial._trial_id][1]
 
     def requeue_own(self) -> None:
         """Requeue the trials that this process owns; its worker must not be training."""
@@ -196,12 +208,6 @@ def _process_deaths(trial: FrozenTrial) -> int:
     return 0 if progressed else int(trial.system_attrs.get(PROCESS_DEATHS, 0))
 
 
-def _last_heartbeat(trial: FrozenTrial) -> float:
-    # datetime_start is in the time zone of the machine that started the trial.
-    started = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-    return float(trial.system_attrs.get(HEARTBEAT, started))
-
-
 def this_process() -> dict[str, Any]:
     """Return the identity of this process across machines, as it is stored with a trial.
 
@@ -214,17 +220,17 @@ def this_process() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def is_dead(owner: dict[str, Any] | None, last_heartbeat: float) -> bool:
+def is_dead(owner: dict[str, Any] | None, silence: float) -> bool:
     """Return whether the process that owned a trial is dead.
 
     Args:
         owner: `this_process` of that process; None if it was killed before it stored that.
-        last_heartbeat: When it was last known to be alive, in seconds since 1970.
+        silence: Seconds for which no new heartbeat was seen; it counts for processes of other machines.
     """
     namespace = _namespace()
     if owner is not None and namespace is not None and owner["place"] == namespace:
         return owner["start"] is None or owner["start"] != _start_time(owner["pid"])
-    return time.time() - last_heartbeat > GRACE_SECONDS
+    return silence > GRACE_SECONDS
 
 
 @contextlib.contextmanager

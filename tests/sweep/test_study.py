@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from small_sweeps import plan_for
 
 from fer.core.errors import FerError
+from fer.sweep import study
 from fer.sweep.create import create_or_open
 from fer.sweep.report.results import load_sweep
 from fer.sweep.storage import open_storage, saved_address
@@ -101,14 +102,33 @@ def test_live_process_keeps_its_trial(plan):
     assert SweepStudy(plan).claim()[0].number != trial.number
 
 
-def test_process_of_another_machine_is_judged_by_its_heartbeat(plan):
-    """Its start time may be in another time zone, so it does not count."""
-    sweep_study = start(plan)
+@pytest.mark.parametrize("difference", [-86400.0, 0.0, 86400.0], ids="clock of the other machine {}".format)
+def test_process_of_another_machine_is_judged_by_its_heartbeat(plan, monkeypatch, difference):
+    """Only changes of its heartbeat count, not the time in it, so the clocks may differ."""
+    sweep_study, now = start(plan), [1000.0]
+    monkeypatch.setattr(study.time, "monotonic", lambda: now[0])
     trial, _ = sweep_study.claim()
     give_to(sweep_study, trial, this_process() | {"place": "elsewhere"})
-    assert SweepStudy(plan).claim()[0].number != trial.number
-    sweep_study.storage.set_trial_system_attr(trial._trial_id, HEARTBEAT, time.time() - 2 * GRACE_SECONDS)
-    assert SweepStudy(plan).claim()[0].number == trial.number
+    other = SweepStudy(plan)
+
+    def beat():
+        sweep_study._set_attribute(trial._trial_id, HEARTBEAT, difference + now[0])
+
+    def is_waiting():
+        other.requeue_abandoned()
+        return other.trials()[trial.number].state == TrialState.WAITING
+
+    for _ in range(20):
+        beat()
+        now[0] += GRACE_SECONDS - 1
+        assert not is_waiting()
+        assert not is_waiting()
+    now[0] += GRACE_SECONDS + 1
+    # A process that starts now has to wait for a heartbeat first.
+    late = SweepStudy(plan)
+    late.requeue_abandoned()
+    assert late.trials()[trial.number].state == TrialState.RUNNING
+    assert is_waiting()
 
 
 def test_trial_is_claimed_again_after_the_storage_failed_during_the_claim(plan, monkeypatch):

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,10 @@ DEFAULT_FPS = 25.0
 # A timestamp more than this many seconds after the previous one is damaged.
 _MAX_GAP = 600.0
 # Slow motion of phones reaches 480 frames per second; a larger value is the time base, not the frame rate.
-_MAX_FPS = 480.0
+MAX_FPS = 480.0
 # A header may claim a few frames more than there are, because its duration is rounded.
 _MISSING_FRAMES, _MISSING_FRACTION = 2, 0.02
+_MJPEG = cv2.VideoWriter.fourcc(*"MJPG")
 # Frames read ahead: enough to even out delays; a 4K frame takes 25 MB.
 _QUEUE_LENGTH = 4
 # Seconds that a camera may take for its last frame when it is closed.
@@ -68,13 +70,15 @@ class VideoFile:
         self.name, self.frames_read, self._last = self.path.name, 0, 0.0
         self._capture = _open_file(self.path)
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if 0 < fps <= _MAX_FPS else DEFAULT_FPS
+        self.fps = fps if 0 < fps <= MAX_FPS else DEFAULT_FPS
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        if fps > _MAX_FPS:
+        if fps > MAX_FPS:
             # Both values are in ticks of the time base.
             count *= self.fps / fps
         self.frame_count = math.ceil(count) if 0 < count < 2**53 else None
+        self._holds_jpegs = False
         self._first = self._decode()
+        self._switch_to_jpegs()
         if self._first is None:
             raise FerError(f"{self.path}: {_undecodable(self._capture)}")
         self._start = self._clock()
@@ -89,7 +93,27 @@ class VideoFile:
             image, before = self._decode(), seconds
             seconds = self._time_after(before)
 
+    def _switch_to_jpegs(self) -> None:
+        """Decode the JPEGs of Motion JPEG one by one, each in its own size.
+
+        FFmpeg would scale frames to the size of the first one, and decodes none whose header claims a larger
+        size. It still reads frames that are interlaced (two JPEGs each) or rotated.
+        """
+        codec = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+        if codec != _MJPEG or self._capture.get(cv2.CAP_PROP_ORIENTATION_META):
+            return
+        undecoded = [cv2.CAP_PROP_FORMAT, -1]
+        capture = cv2.VideoCapture(str(self.path.resolve()), cv2.CAP_FFMPEG, undecoded)
+        image = _next_jpeg(capture)
+        if image is None or (self._first is not None and self._first.shape != image.shape):
+            capture.release()
+            return
+        self._capture.release()
+        self._capture, self._first, self._holds_jpegs = capture, image, True
+
     def _decode(self) -> np.ndarray | None:
+        if self._holds_jpegs:
+            return _next_jpeg(self._capture)
         success, image = self._capture.read()
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if success else None
 
@@ -196,6 +220,17 @@ def _open_file(path: Path) -> cv2.VideoCapture:
         )
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     return capture
+
+
+def _next_jpeg(capture: cv2.VideoCapture) -> np.ndarray | None:
+    """Return the next frame of Motion JPEG that can be decoded, RGB, uint8 ``(H, W, 3)``; None at the end."""
+    while (packet := capture.read())[0]:
+        # OpenCV raises an error for empty data and for sizes beyond its limit.
+        with suppress(cv2.error):
+            image = cv2.imdecode(packet[1], cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+            if image is not None:
+                return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return None
 
 
 def _undecodable(capture: cv2.VideoCapture) -> str:

@@ -1,5 +1,6 @@
 """Frames of video files and webcams, and errors."""
 
+import re
 import struct
 from fractions import Fraction
 
@@ -64,6 +65,49 @@ def test_a_truncated_video_is_read_to_its_end(tmp_path):
     message = f"{tmp_path / 'a.avi'}: expected about {60 / video.fps:.1f} s, could read only"
     assert video.truncation_message().startswith(message)
     assert f"({done} frames)" in video.truncation_message()
+
+
+def write_motion_jpeg(path, images, size):
+    """Write an AVI of JPEGs whose header has this width and height."""
+
+    def chunk(name, content):
+        return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+    jpegs = [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
+    main = struct.pack("<14I", 40_000, 0, 0, 0, len(images), 0, 1, 0, *size, 0, 0, 0, 0)
+    stream = b"vidsMJPG" + struct.pack("<10I4h", 0, 0, 0, 1, 25, 0, len(images), 0, 0, 0, 0, 0, *size)
+    layout = struct.pack("<IiiHH4sIiiII", 40, *size, 1, 24, b"MJPG", 0, 0, 0, 0, 0)
+    streams = chunk(b"LIST", b"strl" + chunk(b"strh", stream) + chunk(b"strf", layout))
+    header = chunk(b"LIST", b"hdrl" + chunk(b"avih", main) + streams)
+    data = chunk(b"LIST", b"movi" + b"".join(chunk(b"00dc", jpeg) for jpeg in jpegs))
+    path.write_bytes(chunk(b"RIFF", b"AVI " + header + data))
+    return path
+
+
+WIDTH, HEIGHT = SIZE
+
+
+@pytest.mark.parametrize("header", [SIZE, (WIDTH // 2, HEIGHT // 2), (WIDTH, HEIGHT * 2), (64, 480)], ids=str)
+def test_frames_of_motion_jpeg_have_their_own_size(tmp_path, header):
+    """The header may claim another size, and frames may differ."""
+    small, wide = render_frame(3), np.full((48, 400, 3), 90, np.uint8)
+    images = [small] * 3 + [wide] * 2 + [cv2.resize(small, None, fx=4, fy=4)] * 2
+    video = VideoFile(write_motion_jpeg(tmp_path / "a.avi", images, header))
+    frames = list(video)
+    assert [frame.image.shape for frame in frames] == [image.shape for image in images]
+    for frame, image in zip(frames, images, strict=True):
+        assert np.abs(frame.image.astype(int) - image).mean() < TOLERANCE
+    assert [frame.seconds for frame in frames] == pytest.approx([i / 25 for i in range(7)], abs=1e-3)
+    assert (video.fps, video.truncation_message()) == (25, None)
+
+
+def test_damaged_frames_of_motion_jpeg_are_skipped(tmp_path):
+    path = write_motion_jpeg(tmp_path / "a.avi", [render_frame(i) for i in range(8)], SIZE)
+    content = path.read_bytes()
+    at = [match.start() for match in re.finditer(b"\xff\xd8\xff", content)]
+    path.write_bytes(content[: at[3]] + bytes(at[5] - 8 - at[3]) + content[at[5] - 8 :])
+    video = VideoFile(path)
+    assert len(list(video)) == 6
 
 
 def test_a_video_with_variable_frame_rate_is_complete(tmp_path):

@@ -4,7 +4,9 @@ The functions take the options of the command lines. An error that the user can 
 name is imported on first use: a predictor needs no torch, and training needs no ONNX Runtime.
 """
 
+import os
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,10 +52,26 @@ _MODULES = {
     "load_checkpoint": "fer.models.checkpoint",
     "train": "fer.training.api",
 }
+# Names and a module of PyPI's `fer`, another project with the same import name.
+_NAMES_OF_OTHER_FER = ("FER", "Video")
+if os.path.exists(os.path.join(__path__[0], "emotionsmultilanguage.py")):  # noqa: PTH110, PTH118
+    from fer.core.installation import CURE
+
+    warnings.warn(
+        f"{__path__[0]}: expected fer-lightning only, got PyPI's fer in the same folder, which cannot "
+        f"be used and, when it is uninstalled, breaks this one. {CURE}",
+        stacklevel=2,
+    )
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its module."""
+    if name in _NAMES_OF_OTHER_FER:
+        # Not an AttributeError, whose message `from fer import FER` would hide.
+        raise ImportError(
+            f"{name} is a class of PyPI's package fer, another project with the same import name; this is "
+            "fer-lightning. Use another environment for PyPI's fer, or Predictor of this one."
+        )
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from fer.core.errors import import_with_hint

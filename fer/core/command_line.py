@@ -14,6 +14,7 @@ from typing import TextIO
 from urllib.parse import unquote
 
 from fer.core.errors import FerError, installation_hint
+from fer.core.installation import check_installation
 
 USER_ERROR, INTERRUPTED = 2, 130
 # The status that a shell reports for a program killed by SIGPIPE: the output was cut short, so not a success.
@@ -37,6 +38,7 @@ def run_command(command: Callable[[], object]) -> int:
     standard output. In a distributed run every process prints its own error, with its rank.
     """
     try:
+        check_installation()
         command()
         # Write buffered output here, where errors are handled.
         sys.stdout.flush()

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fer.bundle.card import CROP_RULES, UNMEASURED, to_json
 from fer.bundle.files import Bundle
@@ -12,9 +13,10 @@ from fer.bundle.registry import Registry
 from fer.core.command_line import run_command
 from fer.core.names import artifact_name
 from fer.core.paths import expand_user
-from fer.training.config import RunConfig, WandbConfig
-from fer.training.loggers import finish_wandb, start_wandb, warn_on_failure
-from fer.training.run_record import read_record
+
+# Their packages are missing in an environment for prediction.
+if TYPE_CHECKING:
+    from fer.training.config import RunConfig
 
 REGISTRY = "models"
 _EXAMPLES = """examples:
@@ -139,7 +141,7 @@ def _print_summary(bundle: Bundle) -> None:
     print(f"bundle       {bundle.folder}")
 
 
-def log_artifact(bundle: Bundle, folder: Path, config: RunConfig, aliases: list[str]) -> None:
+def log_artifact(bundle: Bundle, folder: Path, config: "RunConfig", aliases: list[str]) -> None:
     """Log a registered bundle to W&B: online if the user is logged in, else offline, to be synced later.
 
     Args:
@@ -149,6 +151,10 @@ def log_artifact(bundle: Bundle, folder: Path, config: RunConfig, aliases: list[
         aliases: Aliases of the artifact version.
     """
     import wandb
+
+    from fer.training.config import WandbConfig
+    from fer.training.loggers import finish_wandb, start_wandb, warn_on_failure
+    from fer.training.run_record import read_record
 
     run = start_wandb(config.logger.wandb or WandbConfig(), folder, config.to_dict(), read_record(folder).id)
     failed = True

@@ -3,10 +3,10 @@
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-from cv2.data import haarcascades
 
 from fer.core.errors import FerError, did_you_mean
 from fer.faces.base import Detector, Face, ObjectPool, detection_size, downscale
@@ -72,11 +72,20 @@ class Haar:
     """Detector of frontal faces by a cascade of Haar features (Viola & Jones 2001).
 
     https://doi.org/10.1109/CVPR.2001.990517. It may be called from several threads.
+
+    Raises:
+        FerError: OpenCV has no cascades: they are in OpenCV 4 only.
     """
 
     name = "haar"
 
     def __init__(self) -> None:
+        if not hasattr(cv2, "CascadeClassifier"):
+            raise FerError(
+                f"--detector haar: expected OpenCV 4, got OpenCV {cv2.__version__}, which has no cascades. "
+                "Use --detector yunet, which downloads its file once, or uninstall every opencv package and "
+                "install 'opencv-python-headless<5'."
+            )
         # OpenCV's object must not be called from several threads.
         self._cascades = ObjectPool(_load_cascade)
 
@@ -104,7 +113,10 @@ class Haar:
         return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
 
 
-def _load_cascade() -> cv2.CascadeClassifier:
+def _load_cascade() -> Any:
+    """Return a ``cv2.CascadeClassifier``; OpenCV 5 does not have the class."""
+    from cv2.data import haarcascades
+
     return cv2.CascadeClassifier(str(Path(haarcascades) / _HAAR_CASCADE))
 
 

@@ -85,10 +85,16 @@ class YuNet:
             (_yunet_face(row, factor) for row in valid), key=lambda face: -face.box[2] * face.box[3]
         )
 
-    def _create_network(self) -> cv2.FaceDetectorYN:
-        return cv2.FaceDetectorYN.create(
-            "onnx", self._content, np.empty(0, np.uint8), (64, 64), MIN_SCORE, _NMS_THRESHOLD, _TOP_K
-        )
+    def _create_network(self) -> "cv2.FaceDetectorYN":
+        level = cv2.utils.logging.getLogLevel()
+        # OpenCV 5 prints a warning about its own default for every network.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        try:
+            return cv2.FaceDetectorYN.create(
+                "onnx", self._content, np.empty(0, np.uint8), (64, 64), MIN_SCORE, _NMS_THRESHOLD, _TOP_K
+            )
+        finally:
+            cv2.utils.logging.setLogLevel(level)
 
 
 def _pad_to(image: np.ndarray, side: int) -> np.ndarray:

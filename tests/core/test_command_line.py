@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import fer
 from fer.core.command_line import BROKEN_PIPE, run_command
 from fer.core.errors import FerError
 
@@ -28,6 +29,18 @@ def fail_with(error):
 def test_user_errors_are_printed(error, status, message, capsys):
     assert run_command(lambda: fail_with(error)) == status
     assert message in capsys.readouterr().err
+
+
+def test_a_foreign_or_missing_init_file_is_reported(monkeypatch, capsys):
+    """PyPI's package `fer` has the same import name and installs into the same folder."""
+    monkeypatch.delattr(fer, "__all__")
+    monkeypatch.setattr(fer, "__version__", "25.10.3", raising=False)
+    assert run_command(lambda: None) == 2
+    error = capsys.readouterr().err
+    assert "expected __init__.py of fer-lightning, got that of PyPI's fer 25.10.3. Run pip uninstall" in error
+    monkeypatch.setattr(fer, "__file__", None)
+    assert run_command(lambda: None) == 2
+    assert "got no file" in capsys.readouterr().err
 
 
 def test_each_process_prints_its_rank(monkeypatch, capsys):
@@ -53,7 +66,8 @@ def test_a_missing_module_of_fer_is_a_bug():
 def test_each_command_reports_missing_packages_in_a_base_install(module, main, runs):
     code = f"""
 import sys
-sys.modules.update(dict.fromkeys(("hydra", "torch", "scipy", "matplotlib"))) # as if they were not installed
+# As if they were not installed.
+sys.modules.update(dict.fromkeys(("hydra", "pydantic", "torch", "scipy", "matplotlib")))
 sys.argv = [{main!r}, "missing_run", "missing_run_2"][: 1 + {runs}]
 from fer.{module} import {main}
 {main}()

@@ -1,6 +1,7 @@
 """Detectors on synthetic faces with known positions."""
 
 import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,6 +32,27 @@ FRAMED_FACES = [framed_face(position) for position in range(20)]
 def inside_box(points, face):
     left, top, width, height = face.box
     return ((points >= (left, top)) & (points <= (left + width, top + height))).all(1)
+
+
+WITHOUT_CASCADES = """
+import sys
+import cv2
+del cv2.CascadeClassifier, cv2.FaceDetectorYN
+sys.modules["cv2.data"] = None
+import fer.app.cli, fer.faces.yunet, fer.predict.predictor, fer.predict.video.reader
+from fer.faces.detectors import choose_detector
+choose_detector("none")
+try:
+    choose_detector("haar")
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_only_haar_needs_opencv_4():
+    result = subprocess.run([sys.executable, "-c", WITHOUT_CASCADES], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "--detector haar: expected OpenCV 4, got OpenCV" in result.stdout
 
 
 def test_haar_boxes_contain_the_landmarks():

@@ -6,13 +6,18 @@
 3. A candidate is a near duplicate if its fine detail correlates (`detail_correlations`).
 4. Images that are connected by pairs form a group (`merge_groups`).
 
+Memory is that of the thumbnails (2.3 kB per image) and of the pairs found: all pairs are compared in
+blocks, and candidates are checked as they are found.
+
 docs/decisions/0005-duplicates.md has the measurements behind the thresholds.
 """
 
 import hashlib
+import os
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +54,12 @@ _FINE_SIGMA, _COARSE_SIGMA, _CONTRAST_SIGMA = 1.0, 2.0, 4.0
 _NOISE = 3.0
 # Pairs compared at once: 32 MB of XORs per thread.
 _PAIRS_PER_BLOCK = 1 << 22
-# Pairs that a thread compares at a time.
-_PAIRS_PER_TASK = 512
+# Candidates whose coefficients are compared at once: 32 MB per thread.
+_CANDIDATES_PER_BLOCK = 1 << 16
+# Candidates whose detail is compared at a time, by a thread (9 kB each) and by all threads.
+_PAIRS_PER_TASK, _PAIRS_PER_CHECK = 512, 1 << 14
+# Blocks that each thread compares before their candidates are checked.
+_BLOCKS_PER_THREAD = 4
 
 
 @dataclass(frozen=True)
@@ -130,13 +139,26 @@ def find_in_scan(scanned: ImageScan) -> Duplicates:
     """Return the exact and near duplicates among scanned images."""
     exact = _first_rows(scanned.digests)
     firsts = np.flatnonzero(exact == np.arange(len(exact)))
-    thumbnails = scanned.thumbnails[firsts]
-    pairs = candidate_pairs(dct_coefficients(thumbnails))
-    correlation = detail_correlations(thumbnails, pairs)
-    confirmed = correlation >= MIN_DETAIL
-    pairs, correlation = _best_orientation(pairs[confirmed], correlation[confirmed])
-    pairs[:, :2] = firsts[pairs[:, :2]]
-    return Duplicates(exact, merge_groups(exact, pairs), pairs, correlation)
+    pairs, correlation = [np.empty((0, 3), np.int64)], [np.empty(0, np.float32)]
+    for candidates in _merged(candidate_blocks(dct_coefficients(scanned.thumbnails)[firsts])):
+        candidates[:, :2] = firsts[candidates[:, :2]]
+        details = detail_correlations(scanned.thumbnails, candidates)
+        pairs.append(candidates[details >= MIN_DETAIL])
+        correlation.append(details[details >= MIN_DETAIL])
+    near, values = _best_orientation(np.concatenate(pairs), np.concatenate(correlation))
+    return Duplicates(exact, merge_groups(exact, near), near, values)
+
+
+def _merged(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the rows of arrays in arrays of about `_PAIRS_PER_CHECK` rows."""
+    waiting, length = [np.empty((0, 3), np.int64)], 0
+    for block in blocks:
+        waiting.append(block)
+        length += len(block)
+        if length >= _PAIRS_PER_CHECK:
+            yield np.concatenate(waiting)
+            waiting, length = waiting[:1], 0
+    yield np.concatenate(waiting)
 
 
 def _first_rows(values: list[bytes]) -> np.ndarray:
@@ -147,7 +169,7 @@ def _first_rows(values: list[bytes]) -> np.ndarray:
 
 def _best_orientation(pairs: np.ndarray, correlation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the pairs without the worse match of a pair that matches both unchanged and mirrored."""
-    order = np.lexsort((-correlation, pairs[:, 1], pairs[:, 0]))
+    order = np.lexsort((pairs[:, 2], -correlation, pairs[:, 1], pairs[:, 0]))
     pairs, correlation = pairs[order], correlation[order]
     is_best = np.ones(len(pairs), bool)
     is_best[1:] = (pairs[1:, :2] != pairs[:-1, :2]).any(1)
@@ -168,8 +190,8 @@ def merge_groups(exact: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return np.unique(component, return_index=True)[1][component]
 
 
-def candidate_pairs(coefs: np.ndarray) -> np.ndarray:
-    """Return the pairs whose hashes are close and whose coefficients correlate.
+def candidate_blocks(coefs: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the pairs whose hashes are close and whose coefficients correlate.
 
     All pairs are compared: half a billion XORs for FER2013 take a second. Multi-index hashing would be faster
     only at a small distance (Norouzi et al. 2012, https://arxiv.org/abs/1307.2982).
@@ -177,8 +199,8 @@ def candidate_pairs(coefs: np.ndarray) -> np.ndarray:
     Args:
         coefs: float32 ``(N, 64)`` from `dct_coefficients`; a row of zeros is never in a pair.
 
-    Returns:
-        int64 ``(P, 3)``, sorted: first < second, and 1 if the match is with the mirrored second image.
+    Yields:
+        int64 ``(P, 3)``: first < second, and 1 if the match is with the mirrored second image.
     """
     orientations = (coefs, mirror_coefficients(coefs))
     hashes = tuple(map(hash_coefficients, orientations))
@@ -188,13 +210,17 @@ def candidate_pairs(coefs: np.ndarray) -> np.ndarray:
     def compare(block: tuple[int, int]) -> np.ndarray:
         start, mirrored = block
         pairs = _close_pairs(hashes[0], hashes[mirrored], start, block_size)
-        correlation = np.einsum("pc,pc->p", coefs[pairs[:, 0]], orientations[mirrored][pairs[:, 1]])
-        pairs = pairs[correlation >= MIN_COARSE]
+        parts = np.array_split(pairs, range(_CANDIDATES_PER_BLOCK, len(pairs), _CANDIDATES_PER_BLOCK))
+        correlation = [
+            np.einsum("pc,pc->p", coefs[part[:, 0]], orientations[mirrored][part[:, 1]]) for part in parts
+        ]
+        pairs = pairs[np.concatenate(correlation) >= MIN_COARSE]
         return np.column_stack([pairs, np.full(len(pairs), mirrored)])
 
-    with ThreadPoolExecutor() as threads:
-        candidates = np.concatenate([np.empty((0, 3), np.int64), *threads.map(compare, blocks)])
-    return candidates[np.lexsort(candidates.T[::-1])]
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as threads:
+        for start in range(0, len(blocks), workers * _BLOCKS_PER_THREAD):
+            yield from threads.map(compare, blocks[start : start + workers * _BLOCKS_PER_THREAD])
 
 
 def _close_pairs(hashes: np.ndarray, others: np.ndarray, start: int, count: int) -> np.ndarray:
@@ -215,14 +241,14 @@ def detail_correlations(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray
     Returns:
         float32 ``(P,)`` in [-1, 1].
     """
-    details = {int(i): fine_detail(thumbnails[i]) for i in np.unique(pairs[:, :2])}
 
-    def compare(chunk: np.ndarray) -> list[float]:
-        return [_max_correlation(details[i], details[j], bool(mirror)) for i, j, mirror in chunk.tolist()]
+    def compare(part: np.ndarray) -> list[float]:
+        details = {int(i): fine_detail(thumbnails[i]) for i in np.unique(part[:, :2])}
+        return [_max_correlation(details[i], details[j], bool(mirror)) for i, j, mirror in part.tolist()]
 
-    with ThreadPoolExecutor() as threads:
-        chunks = [pairs[start : start + _PAIRS_PER_TASK] for start in range(0, len(pairs), _PAIRS_PER_TASK)]
-        return np.array([value for part in threads.map(compare, chunks) for value in part], np.float32)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        parts = [pairs[start : start + _PAIRS_PER_TASK] for start in range(0, len(pairs), _PAIRS_PER_TASK)]
+        return np.array([value for part in threads.map(compare, parts) for value in part], np.float32)
 
 
 def fine_detail(image: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from fer.data.duplicates import (
     search,
 )
 from fer.data.duplicates.hashes import dct_coefficients, hash_coefficients, mirror_coefficients, scan_images
-from fer.data.duplicates.search import MAX_DISTANCE, MIN_COARSE, candidate_pairs
+from fer.data.duplicates.search import MAX_DISTANCE, MIN_COARSE, candidate_blocks
 from fer.data.file_list import list_files
 from fer.data.image_files import ImageFiles
 from fer.data.splits import indices, manifest
@@ -79,6 +79,20 @@ def test_near_duplicates_are_duplicates_with_high_precision(faces, change):
         assert duplicates.pairs[true, 2].mean() > 0.95
 
 
+def test_the_result_does_not_depend_on_the_sizes_of_blocks(faces, monkeypatch):
+    scanned = scan_images(np.concatenate([faces, np.roll(faces, 2, axis=1), faces[:20], faces[:, :, ::-1]]))
+    expected = search.find_in_scan(scanned)
+    for name, size in (
+        ("_PAIRS_PER_BLOCK", 9000), ("_CANDIDATES_PER_BLOCK", 7), ("_PAIRS_PER_TASK", 3),
+        ("_PAIRS_PER_CHECK", 10), ("_BLOCKS_PER_THREAD", 1),
+    ):  # fmt: skip
+        monkeypatch.setattr(search, name, size)
+    result = search.find_in_scan(scanned)
+    assert len(expected.pairs) > NUM_FACES
+    for name, array in vars(expected).items():
+        np.testing.assert_array_equal(getattr(result, name), array)
+
+
 def test_different_faces_are_no_duplicates(faces):
     duplicates = find_duplicates(faces)
     assert len(duplicates.pairs) <= 3  # of 44,850 pairs
@@ -120,7 +134,8 @@ def test_candidates_equal_brute_force(faces):
         bits = (coefs > 0)[:, None] != (other > 0)[None]
         near = np.triu(bits.sum(2) <= MAX_DISTANCE, 1) & (coefs @ other.T >= MIN_COARSE)
         expected += [(i, j, mirrored) for i, j in np.argwhere(near)]
-    assert candidate_pairs(coefs).tolist() == sorted(map(list, expected))
+    pairs = np.concatenate(list(candidate_blocks(coefs)))
+    assert sorted(pairs.tolist()) == sorted(map(list, expected))
     assert len(expected) > NUM_FACES / 2
     assert hash_coefficients(coefs).dtype == np.uint64
 
@@ -199,7 +214,7 @@ def test_result_is_cached_by_pixels_and_a_damaged_cache_is_rebuilt(data, tmp_pat
     first = find_duplicates(data.images)
     assert "cached for later runs" in capsys.readouterr().out
     (stored,) = (tmp_path / "cache").iterdir()
-    monkeypatch.setattr(search, "candidate_pairs", None)  # a search would fail
+    monkeypatch.setattr(search, "candidate_blocks", None)  # a search would fail
     np.testing.assert_array_equal(find_duplicates(data.images.copy()).groups, first.groups)
     monkeypatch.undo()
     monkeypatch.setenv("FER_CACHE_DIR", str(tmp_path / "cache"))

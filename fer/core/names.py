@@ -74,9 +74,19 @@ def is_wandb_project(text: str) -> bool:
     return 0 < len(text) <= MAX_WANDB_NAME and not _NOT_IN_WANDB_PROJECT.search(text)
 
 
+def is_unicode(text: str) -> bool:
+    """Return whether text can be stored as UTF-8; file names and arguments may have other bytes on Linux."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def override(key: str, value: str) -> str:
     """Return ``key=value`` as an argument of fer-train in a shell, quoted if necessary."""
-    if re.fullmatch(r"[A-Za-z0-9_./:@%+-]+", value):
+    # Absolute paths; other plain values may be read as numbers or null.
+    if re.fullmatch(r"/[A-Za-z0-9_./:@%+-]+", value):
         return f"{key}={value}"
     return shlex.quote(f"{key}={quoted(value)}")
 

@@ -14,11 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fer.core.errors import FerError
-from fer.core.names import file_name
+from fer.core.names import file_name, is_unicode
 from fer.core.paths import CONFIG_DIR, expand_user
 from fer.training.overrides import check_additions, explain_hydra_error, overridden_keys, to_run_config
 from fer.training.resume import load_stopped_run
-from fer.training.run_folder import read_config, run_name
+from fer.training.run_folder import check_folder, read_config, run_name
 from fer.training.run_record import RunRecord, claimed_folder, read_record
 
 if TYPE_CHECKING:
@@ -117,9 +117,12 @@ def read_overrides(
     Raises:
         FerError: An option is wrong, or the run cannot be resumed.
     """
+    if wrong := [item for item in overrides if not is_unicode(item)]:
+        raise FerError(f"{wrong[0]!a}: expected Unicode text, got other bytes. Rename the file or folder.")
     check_additions(overrides)
     run_config = to_run_config(config)
     if run_config.resume is None:
+        check_folder(folder)
         return run_config, folder.resolve(), False
     return *load_stopped_run(run_config, overridden_keys(overrides)), True
 

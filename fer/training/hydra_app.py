@@ -23,7 +23,7 @@ from fer.training.overrides import explain_hydra_error
 from fer.training.run_record import claimed_folder
 
 _DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENOSPC,
-                errno.EDQUOT, errno.EFBIG)  # fmt: skip
+                errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG, errno.EINVAL)  # fmt: skip
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ from fer.training.resume import (
     check_same_stem,
     last_checkpoint,
 )
-from fer.training.run_folder import write_config
+from fer.training.run_folder import check_folder, write_config
 from fer.training.run_record import (
     STARTING,
     RunRecord,
@@ -72,6 +72,7 @@ def run(
     Raises:
         FerError: The data or an option is wrong, or the loss became NaN.
     """
+    check_folder(folder)
     _silence_lightning()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     before = _record_before(folder, resume)
@@ -152,23 +153,28 @@ def _build_module(
     # Raises FerError for an image size that the network cannot process.
     for _, size in config.progressive:
         probe(module.model, (datamodule.image_channels, int(size), int(size)))
-    _load_weights(module, datamodule.manifest, checkpoint)
+    _load_weights(module, datamodule, checkpoint)
     return module
 
 
-def _load_weights(module: EmotionModule, manifest: dict[str, Any], checkpoint: Path | None) -> None:
+def _load_weights(module: EmotionModule, datamodule: EmotionDataModule, checkpoint: Path | None) -> None:
     """Load the initial weights named in the config, and record their provenance.
 
     A resumed run takes the provenance from its checkpoint; Lightning loads the weights from there later.
     """
+    origins: list[dict[str, Any]] = []
     if checkpoint is not None:
         trained = load_checkpoint(checkpoint)
+        origins = trained.sketches.get("init_from", [])
         module.hparams["run_id"] = trained.run_id
         check_same_stem(trained.model.backbone, module.model.backbone, checkpoint)
         module.hparams["init_from"] = trained.init_from
-    elif initial := load_initial_weights(module.model, module.config.model, module.labels, manifest):
-        module.hparams["init_from"] = initial.record
+    elif initial := load_initial_weights(
+        module.model, module.config.model, module.labels, datamodule.manifest, datamodule.sketches
+    ):
+        module.hparams["init_from"], origins = initial.record, initial.sketches
         rank_zero_only(print)(*initial.messages, sep="\n", flush=True)
+    module.hparams["sketches"] = {"splits": datamodule.sketches, "init_from": origins}
 
 
 def _train(

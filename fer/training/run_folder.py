@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from fer.core.errors import FerError
-from fer.core.names import file_name
+from fer.core.names import file_name, is_unicode
 from fer.core.paths import atomic_write
 from fer.training.config import RunConfig
 
@@ -19,6 +19,21 @@ Rows = Sequence[Mapping[str, float]]
 def run_name(experiment: str | None, datamodule: str, model: str, seed: int) -> str:
     """Return ``<experiment or datamodule_model>_s<seed>_<4 hex>``, of letters, digits and ``._-`` only."""
     return f"{file_name(experiment or f'{datamodule}_{model}')}_s{seed}_{secrets.token_hex(2)}"
+
+
+def check_folder(folder: Path) -> None:
+    """Check the path of a run folder.
+
+    Lightning would read ``a::b`` as two chained addresses, and write the checkpoints elsewhere.
+
+    Raises:
+        FerError: The path has ``::``, a NUL, or bytes that are not UTF-8.
+    """
+    text = str(folder)
+    if "::" in text or "\0" in text or not is_unicode(text):
+        raise FerError(
+            f"output_dir: expected a path of Unicode text without '::', got {text!a}. Choose another folder."
+        )
 
 
 def write_config(folder: Path, config: RunConfig) -> None:

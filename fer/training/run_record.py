@@ -131,8 +131,8 @@ def claim_folder(folder: Path, beside: bool) -> Path:
     """
     for number in count(1):
         candidate = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
-        candidate.mkdir(parents=True, exist_ok=True)
         try:
+            candidate.mkdir(parents=True, exist_ok=True)
             with (candidate / FILENAME).open("x", encoding="utf-8") as file:
                 json.dump({"id": new_id(), "status": STARTING}, file)
         except FileExistsError as error:
@@ -141,6 +141,10 @@ def claim_folder(folder: Path, beside: bool) -> Path:
         except FileNotFoundError:
             # Another process, whose options are wrong, has removed the empty folder.
             return claim_folder(folder, beside)
+        except OSError as error:
+            raise FerError(
+                f"{error}. Free disk space, or choose another folder for the run with output_dir=…"
+            ) from error
         else:
             if number > 1:
                 print(f"{folder.name} has another run, so the folder of this run is {candidate}", flush=True)

@@ -20,8 +20,8 @@ KILLS = int(os.environ.get("FER_TEST_KILLS", "3"))
 REFUSED = 2
 EPOCHS = 10
 OPTIONS = (
-    *TINY_FACES, "datamodule.batch_size=16", f"trainer.max_epochs={EPOCHS}", "model=fast_cnn_inner", "ema=true",
-    "augmentation=light",
+    *TINY_FACES, "datamodule.batch_size=16", f"trainer.max_epochs={EPOCHS}", "model=fast_cnn_inner",
+    "ema=true", "augmentation=light",
 )  # fmt: skip
 
 

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tiny import TINY
-from wandb_file import OfflineRun
+from tiny import TINY, TINY_FACES
+from wandb_file import OfflineRun, read_wandb
 
 from fer.training import loggers
 from fer.training.config import WandbConfig
@@ -259,3 +259,99 @@ def test_no_logger(fer_train, fer2013_csv, overrides):
     run = fer_train(*TINY, "datamodule=fer2013", f"datamodule.path={fer2013_csv}", *overrides)
     assert run.status == 0
     assert not {"wandb", "tensorboard"} & {path.name for path in run.folder.iterdir()}
+
+
+def run_record(folder: Path) -> Any:
+    """Return the record of an offline W&B run with its names, group, tags and notes."""
+    return next(record.run for record in read_wandb(folder) if record.HasField("run"))
+
+
+TRAIN = [sys.executable, "-m", "fer.training.cli", *TINY, *TINY_FACES, "model=fast_cnn_inner"]
+
+
+def train(home: Path, *overrides: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TRAIN, f"hydra.run.dir={home}/run", *overrides],
+        env=clean_environment(home) | {"WANDB_MODE": "offline", **variables},
+        capture_output=True, text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+
+
+def test_variables_of_wandb_apply_without_an_option(tmp_path):
+    variables = {
+        "PROJECT": "faces", "ENTITY": "team", "RUN_ID": "my-id", "RUN_GROUP": "group", "NAME": "a name, é",
+        "TAGS": "first,second", "NOTES": "some notes", "JOB_TYPE": "training", "DIR": str(tmp_path / "here"),
+    }  # fmt: skip
+    (tmp_path / "here").mkdir()
+    environment = {f"WANDB_{name}": text for name, text in variables.items()}
+    done = train(tmp_path, "logger=wandb", "logger.wandb.group=chosen", **environment)
+    assert done.returncode == 0, done.stderr
+    run = run_record(tmp_path / "here")
+    assert (run.project, run.entity, run.run_id, run.run_group) == ("faces", "team", "my-id", "chosen")
+    assert (run.display_name, run.notes, run.job_type) == ("a name, é", "some notes", "training")
+    assert list(run.tags) == ["first", "second"]
+    artifact = OfflineRun.read(tmp_path / "here").artifacts["model"]
+    assert artifact.name.startswith("a-name-e-best-")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["wandb"] == {"id": "my-id", "project": "faces", "entity": "team"}
+
+
+def test_defaults_of_a_run_in_wandb(finished):
+    run = run_record(finished.folder)
+    assert (run.project, run.run_group, list(run.tags)) == ("fer", "", [])
+    assert run.display_name == finished.folder.name
+    assert run.run_id == finished.record["id"] == finished.record["wandb"]["id"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "variables", "message"),
+    [
+        (
+            ["logger=wandb", "logger.wandb.project=a/b"],
+            {},
+            "logger.wandb.project: expected 1 to 128",
+        ),
+        (
+            ["logger=wandb", "logger.wandb.tags=['']"],
+            {},
+            "logger.wandb.tags: expected tags of 1 to",
+        ),
+        (["logger=wandb"], {"WANDB_PROJECT": "a/b"}, "logger.wandb: expected W&B to start a run"),
+        (["logger=wandb"], {"WANDB_RUN_ID": "a/b"}, "logger.wandb: expected W&B to start a run"),
+    ],
+)
+def test_what_wandb_refuses_is_reported_before_the_training(tmp_path, overrides, variables, message):
+    done = train(tmp_path, *overrides, **variables)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "epoch" not in done.stdout
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "pytorch_lightning.loggers.WandbLogger.log_metrics",
+        "pytorch_lightning.loggers.WandbLogger.finalize",
+        "pytorch_lightning.loggers.TensorBoardLogger.finalize",
+        "wandb.sdk.wandb_run.Run.log_artifact",
+        "wandb.sdk.wandb_run.Run.log",
+        "wandb.sdk.wandb_run.Run.finish",
+        "fer.training.recorder.plot_confusion_matrix",
+        "fer.training.progress.plot_learning_curves",
+        "fer.training.progress.save_figure",
+    ],
+)
+def test_a_failure_at_the_end_is_a_warning(fer_train, monkeypatch, capfd, broken):
+    def fail(*_, **__):
+        raise RuntimeError("broken\nsecond line")
+
+    monkeypatch.setattr(broken, fail)
+    run = fer_train(*TINY, *TINY_FACES, "model=fast_cnn_inner", "logger=all")
+    assert run.status == 0
+    assert run.record["status"] == "finished"
+    assert (run.folder / "checkpoints" / "best.ckpt").exists()
+    errors = capfd.readouterr().err.splitlines()
+    assert errors
+    assert all(line.startswith("warning: ") and "broken" in line for line in errors), errors

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
-from fer.bundle.files import Bundle
+from fer.bundle.files import Bundle, read_bundle
 from fer.core.errors import FerError
 
 # Names of the graph's input and outputs.
@@ -19,6 +20,8 @@ _LOG_ERRORS = 3
 
 class OnnxClassifier:
     """The model of a bundle, ready to run. Thread-safe.
+
+    It can be pickled, for other processes: as the folder of its bundle, from which it is loaded again.
 
     Args:
         bundle: From `fer.bundle.files.read_bundle`.
@@ -33,6 +36,8 @@ class OnnxClassifier:
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         self.card = bundle.card
+        # Absolute now: the working folder may change before the object is pickled.
+        self._bundle, self._threads = Bundle(bundle.folder.absolute(), bundle.card), threads
         self._session = open_session(bundle.model_path, threads)
         _check_labels(self._session, bundle)
         _check_size(self._session, bundle)
@@ -61,6 +66,10 @@ class OnnxClassifier:
             return None
         return self._run(ATTENTION, faces, (self.card.image_size, self.card.image_size))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to load the same model in another process."""
+        return _load_classifier, (self._bundle, self._threads)
+
     def _run(self, output: str, faces: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         self._check(faces)
         values = np.empty((len(faces), *shape), np.float32)
@@ -76,6 +85,21 @@ class OnnxClassifier:
                 f"{self.card.name}: expected faces as uint8 (N, {side}, {side}, 3) in RGB, got {faces.dtype} "
                 f"{faces.shape}. fer.faces.crop.crop_faces makes them from an image."
             )
+
+
+def _load_classifier(bundle: Bundle, threads: int | None) -> OnnxClassifier:
+    """Load a pickled classifier.
+
+    Raises:
+        FerError: The bundle is not in its folder any more, or has another model.
+    """
+    expected, stored = (each.card.model["sha256"] for each in (bundle, read_bundle(bundle.folder)))
+    if stored != expected:
+        raise FerError(
+            f"{bundle.model_path}: expected the model that was pickled, with SHA-256 {expected[:12]}…, got "
+            f"{stored[:12]}…. Create the Predictor again."
+        )
+    return OnnxClassifier(bundle, threads)
 
 
 def open_session(model: Path, threads: int | None = None) -> ort.InferenceSession:

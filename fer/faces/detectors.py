@@ -89,6 +89,10 @@ class Haar:
         # OpenCV's object must not be called from several threads.
         self._cascades = ObjectPool(_load_cascade)
 
+    def __reduce__(self) -> tuple[type["Haar"], tuple[()]]:
+        """Return how to create it in another process."""
+        return Haar, ()
+
     def __call__(self, image: np.ndarray) -> list[Face]:
         """Return the faces of an RGB image, uint8 ``(H, W, 3)``, the largest first, without landmarks.
 
@@ -144,6 +148,10 @@ class Mtcnn:
                 'pip install "fer-lightning[faces]". Or use --detector yunet or haar.'
             ) from None
         self._networks = MTCNN(keep_all=True, min_face_size=_MTCNN_MIN_FACE, device="cpu", post_process=False)
+
+    def __reduce__(self) -> tuple[type["Mtcnn"], tuple[()]]:
+        """Return how to create it in another process."""
+        return Mtcnn, ()
 
     def __call__(self, image: np.ndarray) -> list[Face]:
         """Return the faces of an RGB image, uint8 ``(H, W, 3)``, the largest first, with landmarks."""

@@ -47,6 +47,8 @@ class YuNet:
 
     def __init__(self, model_file: str | Path) -> None:
         self.model_file = expand_user(model_file)
+        # The working folder may change before the object is pickled.
+        self._absolute = self.model_file.absolute()
         # OpenCV cannot open every path, and its error messages are unclear.
         try:
             self._content = np.frombuffer(self.model_file.read_bytes(), np.uint8)
@@ -64,6 +66,10 @@ class YuNet:
             raise FerError(
                 f"{self.model_file}: expected the face detector YuNet, got another file ({reason})."
             ) from None
+
+    def __reduce__(self) -> tuple[type["YuNet"], tuple[Path]]:
+        """Return how to create it in another process: from its file."""
+        return YuNet, (self._absolute,)
 
     def __call__(self, image: np.ndarray) -> list[Face]:
         """Return the faces of an RGB image, uint8 ``(H, W, 3)``, the largest first, with landmarks."""

@@ -69,8 +69,10 @@ class FastCNN(Backbone):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the feature map ``(B, num_features, h, h)``."""
-        border = round(self.margin * x.shape[-1])
-        inner = x[..., border : x.shape[-2] - border, border : x.shape[-1] - border]
+        # Under torch.jit.trace a size is a tensor.
+        height, width = int(x.shape[-2]), int(x.shape[-1])
+        border = round(self.margin * width)
+        inner = x[..., border : height - border, border : width - border]
         return self.stages(self.standardise(inner))
 
     def group_matcher(self) -> Any:

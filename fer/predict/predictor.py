@@ -103,6 +103,9 @@ class _DetectedFaces:
 class Predictor:
     """Detects the faces in images and predicts their emotions. Thread-safe.
 
+    It can be pickled, for other processes: as the folder of its bundle, its detector and its options. Each
+    process loads the model again.
+
     Args:
         model: A bundle, its folder, or its name; None: the model that comes with the package.
         detector: ``"auto"``, ``"yunet"``, ``"haar"``, ``"mtcnn"``, ``"none"`` (each image is a cropped face),

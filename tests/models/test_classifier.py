@@ -12,6 +12,18 @@ from fer.models.factory import build_model
 from fer.training.optim import build_optimizer
 
 
+@pytest.mark.parametrize("attention", ["none", "spatial", "cbam", "squeeze_excitation", "multi_head"])
+@pytest.mark.parametrize("model", ["baseline_cnn", {"name": "fast_cnn", "kwargs": {"margin": 0.083}}])
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::FutureWarning")
+def test_models_can_be_traced(model, attention):
+    settings = {"name": model} if isinstance(model, str) else model
+    network = build_model({**settings, "image_size": 48}, 7, 1, attention).eval()
+    traced = torch.jit.trace(network, torch.rand(2, 1, 48, 48))
+    images = torch.rand(5, 1, 48, 48)
+    with torch.no_grad():
+        torch.testing.assert_close(traced(images), network(images))
+
+
 def test_color_becomes_gray_as_in_opencv():
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     images = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255

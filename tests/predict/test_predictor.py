@@ -3,13 +3,17 @@
 import io
 import itertools
 import json
+import multiprocessing
+import pickle
+import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import tiny_bundle
 from color_bundle import PatchDetector, expected, patches, write_bundle
 from PIL import Image
 
@@ -65,6 +69,42 @@ def test_images_may_be_paths_bytes_arrays_or_pillow(predictor, tmp_path):
     expected_values = [prediction.to_dict() for prediction in predictor(array)]
     for source in (image, path, str(path), content.getvalue()):
         assert [prediction.to_dict() for prediction in predictor(source)] == expected_values
+
+
+def as_values(predictions):
+    return [prediction.to_dict() for prediction in predictions]
+
+
+def test_a_predictor_can_be_sent_to_other_processes(folder, tmp_path, monkeypatch):
+    """It is pickled as the absolute folder of its bundle and its options, also if the path was relative."""
+    monkeypatch.chdir(folder.parent)
+    predictor = Predictor("colours/", PatchDetector(), threads=2)
+    images = [patches(RED, GREY), patches(BLUE)]
+    monkeypatch.chdir(tmp_path)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        results = list(pool.map(predictor, images))
+    assert [as_values(result) for result in results] == [as_values(predictor(image)) for image in images]
+    copied = pickle.loads(pickle.dumps(predictor))
+    assert (copied.threads, copied.card, copied.classifier.card) == (2, predictor.card, predictor.card)
+
+
+@pytest.mark.parametrize("detector", ["auto", "haar", "none"])
+def test_the_detectors_can_be_pickled(folder, detector):
+    predictor = Predictor(folder, detector)
+    copied = pickle.loads(pickle.dumps(predictor))
+    assert copied.detector.name == predictor.detector.name
+    image = patches(RED, GREY)
+    assert as_values(copied(image)) == as_values(predictor(image))
+
+
+def test_a_pickled_predictor_refuses_another_model(tmp_path):
+    pickled = pickle.dumps(Predictor(write_bundle(tmp_path / "m"), PatchDetector()))
+    tiny_bundle.write_bundle(tmp_path / "m", seed=1)
+    with pytest.raises(FerError, match=r"expected the model that was pickled.*Create the Predictor again"):
+        pickle.loads(pickled)
+    shutil.rmtree(tmp_path / "m")
+    with pytest.raises(FerError, match="expected a bundle"):
+        pickle.loads(pickled)
 
 
 def test_no_face_is_an_empty_list(predictor):

@@ -34,7 +34,7 @@ class About:
         role: ``train``, ``val``, ``test`` or ``all``.
         has_test: Whether there are test images among them.
         test_images: Content hash of these test images; ``None`` if it is unknown or there are none.
-        test_marks: Sketch of these test images; see `fer.evaluation.ledger.make_sketch`.
+        test_marks: Sketch of these test images; see `fer.data.sketch.make_sketch`.
         manifest: Counts and hashes of the images.
         left_out: Reason -> number of images left out for it.
         absent: Emotions of the model without an image.

@@ -28,6 +28,7 @@ from fer.data.loaders import (
     seeded_generator,
 )
 from fer.data.readers.factory import read_dataset
+from fer.data.sketch import split_sketches
 from fer.data.splits import hide_test_labels, indices, manifest
 
 
@@ -38,11 +39,13 @@ class RunData(NamedTuple):
         dataset: Images, labels and splits.
         duplicates: As `fer.data.duplicates.duplicate_report` returns it; None if not searched for.
         manifest: As `fer.data.splits.manifest` returns it.
+        sketches: As `fer.data.sketch.split_sketches` returns it.
     """
 
     dataset: EmotionData
     duplicates: dict[str, Any] | None
     manifest: dict[str, Any]
+    sketches: dict[str, list[str]] = {}  # noqa: RUF012 - never changed
 
 
 def read_data(config: DataConfig) -> RunData:
@@ -53,7 +56,7 @@ def read_data(config: DataConfig) -> RunData:
     """
     complete = read_dataset(config)
     dataset, duplicates = check_duplicates(complete, config.drop_leaks)
-    return RunData(dataset, duplicates, manifest(dataset, full_data=complete))
+    return RunData(dataset, duplicates, manifest(dataset, full_data=complete), split_sketches(dataset))
 
 
 class EmotionDataModule(pl.LightningDataModule):
@@ -83,6 +86,7 @@ class EmotionDataModule(pl.LightningDataModule):
         data: The dataset.
         manifest: Counts and hashes of its splits.
         duplicates: Duplicates in it, as `fer.data.duplicates.duplicate_report` returns them, or None.
+        sketches: Sketches of its splits, as `fer.data.sketch.split_sketches` returns them.
 
     Batches are ``{"image": float32 (B, C, S, S) in [0, 1], "target": int64 (B,), "index": int64 (B,)}``; the
     index is the row of the image in the dataset. Data with votes adds ``"votes": float32 (B, K)``.
@@ -116,6 +120,7 @@ class EmotionDataModule(pl.LightningDataModule):
             data = RunData(data, None, manifest(data))
         batches = config or BatchConfig.from_dict(options)
         self.config, self.manifest, self.duplicates = config, data.manifest, data.duplicates
+        self.sketches = data.sketches
         self.data = hide_test_labels(data.dataset)
         self.rows = {role: indices(self.data, role) for role in ("train", "val")}
         self.batch_size, self.eval_batch_size = batches.batch_size, batches.eval_batch_size

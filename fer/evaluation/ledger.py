@@ -1,13 +1,12 @@
 """The ledger of test scores: an append-only file with one line for every evaluation of a test split.
 
 Test images are recognized by their hash, and parts of them or copies in another format by their sketch
-(`make_sketch`).
+(`fer.data.sketch`).
 """
 
-import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +15,7 @@ from filelock import FileLock
 
 from fer.analysis.about import About
 from fer.core.errors import FerError
+from fer.data.sketch import estimate_overlap
 
 FILENAME = "test_ledger.jsonl"
 # Metrics of an entry
@@ -23,10 +23,6 @@ LEDGER_METRICS = ("accuracy", "macro_f1", "uar")
 # Minimum overlap of two sets that count as the same test images, as a proportion of the smaller set. A
 # smaller overlap comes from single duplicates between two sets
 MIN_OVERLAP = 0.1
-# Hashes in a sketch
-SKETCH_SIZE = 256
-# Bytes of a hash. Among 10,000 images a collision occurs by chance in one of 5 million sets.
-_HASH_BYTES = 6
 
 
 @dataclass(frozen=True)
@@ -161,27 +157,3 @@ def _images_sha256(about: About) -> str | None:
     """Return the content hash of the test images among those scored."""
     manifest = about.manifest
     return about.test_images or manifest.get("pixels_sha256") or manifest.get("files_sha256")
-
-
-def make_sketch(contents: Iterable[bytes]) -> list[str]:
-    """Return the sketch of a set, independent of its order: its `SKETCH_SIZE` smallest hashes, as hex.
-
-    A bottom-k sketch (Broder 1997, https://doi.org/10.1109/SEQUEN.1997.666900).
-    """
-    hashes = {hashlib.blake2b(content, digest_size=_HASH_BYTES).hexdigest() for content in contents}
-    return sorted(hashes)[:SKETCH_SIZE]
-
-
-def estimate_overlap(first: Sequence[str], second: Sequence[str]) -> float:
-    """Estimate the proportion of the smaller of two sets that is also in the other, in [0, 1].
-
-    Only hashes below the largest hash of both sketches are compared, because a full sketch omits all hashes
-    above its own. A subset with less than about a hundredth of the other set's images may have no hash to
-    compare, and then counts as 0.
-    """
-    limits = [hashes[-1] for hashes in (first, second) if len(hashes) == SKETCH_SIZE]
-    comparable = [
-        {value for value in hashes if not limits or value <= min(limits)} for hashes in (first, second)
-    ]
-    smaller = min(map(len, comparable))
-    return len(comparable[0] & comparable[1]) / smaller if smaller else 0.0

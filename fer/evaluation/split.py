@@ -19,8 +19,8 @@ from fer.data.duplicates import check_duplicates
 from fer.data.duplicates.hashes import perceptual_hashes
 from fer.data.readers.factory import read_dataset
 from fer.data.readers.ferplus import with_votes
+from fer.data.sketch import make_sketch
 from fer.data.splits import indices, is_carved, manifest
-from fer.evaluation.ledger import make_sketch
 from fer.training.config import RunConfig
 
 # Roles of a split, and all of them together
@@ -69,7 +69,7 @@ class EvaluationSplit:
         return str(part.get("pixels_sha256") or part["files_sha256"])
 
     def sketch(self, mask: np.ndarray) -> list[str]:
-        """Return a sketch (`fer.evaluation.ledger`) of the perceptual hashes of the images in ``mask``.
+        """Return a sketch (`fer.data.sketch`) of the perceptual hashes of the images in ``mask``.
 
         Images on disk are decoded for it.
         """

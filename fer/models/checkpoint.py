@@ -3,7 +3,7 @@
 import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -60,6 +60,8 @@ class Checkpoint:
         epoch: Epoch of the weights, from 1.
         init_from: Source of the run's initial weights (`fer.training.transfer`), or ``None``.
         run_id: Id of the run (``run.json``); ``None`` for a model trained otherwise.
+        sketches: Sketches of its images (`fer.data.sketch`): ``splits`` by role, and ``init_from``, a list of
+            the ``path`` and ``splits`` of the runs that its initial weights come from. Empty in older files.
     """
 
     model: EmotionClassifier
@@ -69,6 +71,7 @@ class Checkpoint:
     epoch: int
     init_from: dict[str, Any] | None = None
     run_id: str | None = None
+    sketches: dict[str, Any] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the model and its labels, for ``model, labels = fer.load_checkpoint(path)``."""
@@ -114,7 +117,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         model.load_state_dict(weights)
         return Checkpoint(
             model.eval(), labels, config, hparams["manifest"], content["epoch"] + 1,
-            hparams.get("init_from"), hparams.get("run_id"),
+            hparams.get("init_from"), hparams.get("run_id"), hparams.get("sketches") or {},
         )  # fmt: skip
     except (KeyError, TypeError, RuntimeError) as error:
         # Shortened, because torch lists every key that does not match.

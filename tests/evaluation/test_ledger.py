@@ -10,7 +10,8 @@ import pytest
 
 from fer.analysis.about import About
 from fer.core.errors import FerError
-from fer.evaluation.ledger import History, Ledger, make_entry, make_sketch
+from fer.data.sketch import make_sketch
+from fer.evaluation.ledger import History, Ledger, make_entry
 
 IMAGES = {"pixels_sha256": "images", "count": 10}
 WRITER = """

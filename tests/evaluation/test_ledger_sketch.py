@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer.evaluation.ledger import SKETCH_SIZE, estimate_overlap, make_sketch
+from fer.data.sketch import SKETCH_SIZE, estimate_overlap, make_sketch
 
 ITEMS = [f"image {number}".encode() for number in range(4000)]
 

@@ -20,6 +20,7 @@ _NUM_FREQUENCIES = 13
 _BATCH_SIZE = 1024
 # Root mean square of an image's gray levels. An image that varies less has no content to compare.
 _MIN_CONTRAST = 2.0
+_NO_THUMBNAILS = np.empty((0, SIDE, SIDE), np.uint8)
 
 
 class ImageScan(NamedTuple):
@@ -111,8 +112,12 @@ def hash_coefficients(coefs: np.ndarray) -> np.ndarray:
 
 
 def perceptual_hashes(images: np.ndarray | ImageFiles) -> np.ndarray:
-    """Return the perceptual hash of each image, uint64 ``(N,)``."""
-    return hash_coefficients(dct_coefficients(scan_images(images).thumbnails))
+    """Return the perceptual hash of each image, uint64 ``(N,)``; 0 for an unreadable file."""
+    hashes = np.zeros(len(images), np.uint64)
+    for rows, batch in _batches(images):
+        thumbnails = np.stack([_thumbnail(image) for image in batch]) if len(batch) else _NO_THUMBNAILS
+        hashes[rows] = hash_coefficients(dct_coefficients(thumbnails))
+    return hashes
 
 
 def _lowest_frequencies() -> tuple[np.ndarray, np.ndarray]:

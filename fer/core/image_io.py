@@ -23,14 +23,16 @@ from fer.core.paths import expand_user, list_names
 ImageSource = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 SUFFIXES = frozenset({
     ".png", ".jpg", ".jpeg", ".jfif", ".mpo", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm",
-    ".pbm", ".pnm",
+    ".pbm", ".pnm", ".avif",
 })  # fmt: skip
 MAX_PIXELS = 50_000_000
 # Formats that Pillow may try. Each one more is code that untrusted bytes run through.
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF")
+# Formats of which files can be animations. Pages of a TIFF file are not.
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 # Formats that Pillow decodes to 16 bits; other 32-bit images may hold 8-bit values.
 _FORMATS_WITH_16_BITS = ("PNG", "PPM")
-_EXPECTED = "an image (PNG, JPEG, WebP, BMP, TIFF, GIF or PPM)"
+_EXPECTED = "an image (PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF or PPM)"
 # Files that users often pass as images: a pattern of the first bytes -> name of the format and advice.
 _UNSUPPORTED_KINDS = {
     rb"\s*(<\?xml[^>]*>\s*)?(?:(?><!--.*?-->)\s*)*+(<!DOCTYPE svg|<svg)": "an SVG drawing. Save it as PNG.",
@@ -38,7 +40,7 @@ _UNSUPPORTED_KINDS = {
     rb"%PDF": "a PDF. Save the page as PNG or JPEG.",
     rb"PK\x03\x04": "a ZIP archive or an office document. Unpack it first.",
     rb"....ftyp(hei|hev|mif|msf)": "a HEIC image. Save it as JPEG.",
-    rb"....ftypavi[fs]": "an AVIF image. Save it as PNG or JPEG.",
+    rb"....ftypavi[fs]": "an AVIF image, which this Pillow cannot read. Save it as PNG or JPEG.",
     rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI": "a video. Give it to fer-predict with a video's suffix.",
     rb"8BPS": "a Photoshop document. Save it as PNG or JPEG.",
     rb"\x89HDF|\x93NUMPY": "an array file. Load it and pass the array.",
@@ -65,10 +67,10 @@ _open_lock = Lock()
 def read_image(source: ImageSource) -> np.ndarray:
     """Return an image as upright 8-bit RGB, the form that detectors and models take.
 
-    Files and bytes: PNG, JPEG, WebP, BMP, TIFF, GIF or PPM. The EXIF orientation is applied. Transparent
-    pixels become white, because the color stored beneath is arbitrary. Gray is repeated to three channels,
-    palette and CMYK are converted, the upper 8 of 16 bits are kept, and of an animation or a file with
-    several pages the first image is taken. Color profiles are not applied.
+    Files and bytes: PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF or PPM. The EXIF orientation is applied.
+    Transparent pixels become white, because the color stored beneath is arbitrary. Gray is repeated to three
+    channels, palette and CMYK are converted, the upper 8 of 16 bits are kept, and of an animation or a file
+    with several pages the first image is taken. Color profiles are not applied.
 
     Arrays: uint8 or uint16 ``(H, W)`` or ``(H, W, C)`` with C 1 (gray), 3 (RGB) or 4 (RGBA). Channels are in
     the order of Pillow and Matplotlib: red first. An image from ``cv2.imread`` has blue first and must be
@@ -97,6 +99,16 @@ def read_image(source: ImageSource) -> np.ndarray:
     raise FerError(
         f"Expected an image as a path, bytes, NumPy array or Pillow image, got {type(source).__name__}."
     )
+
+
+def count_frames(path: str | os.PathLike[str]) -> int:
+    """Return the number of images of an animated file; 1 for any other file, also if it cannot be read."""
+    try:
+        with Image.open(path, formats=_ANIMATED) as image:
+            return getattr(image, "n_frames", 1)
+    except Exception:
+        # Reading the image reports what is wrong with it.
+        return 1
 
 
 def _from_path(source: str | os.PathLike[str]) -> np.ndarray:

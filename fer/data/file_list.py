@@ -113,23 +113,32 @@ def list_files(root: Path, folder: str) -> FileList:
 
 def _walk(root: Path, folder: str) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, size and modification time of each file, from the folder entries."""
-    pending = [os.fsencode(folder)]
+    pending = [(os.fsencode(folder), frozenset[str]())]
     while pending:
-        prefix = pending.pop()
+        prefix, links = pending.pop()
         try:
             with os.scandir(os.path.join(os.fsencode(root), prefix)) as entries:  # noqa: PTH118 - pathlib takes no bytes
                 for entry in entries:
                     if entry.name.startswith(b".") or entry.name.lower() in _SYSTEM_FILES:
                         continue
                     name = b"%s/%s" % (prefix, entry.name)
-                    if entry.is_dir():
-                        pending.append(name)
-                    else:
+                    if not entry.is_dir():
                         yield name, *_status(entry)
+                    elif not entry.is_symlink():
+                        pending.append((name, links))
+                    elif (target := _linked_folder(entry.path)) and target not in links:
+                        pending.append((name, links | {target}))
         except OSError as error:
             raise FerError(
                 f"{root / folder}: expected a folder, but it cannot be read: {error.strerror}."
             ) from None
+
+
+def _linked_folder(path: bytes) -> str | None:
+    """Return the folder that a link leads to; None if the link is inside it and would never end."""
+    link = Path(os.fsdecode(path))
+    target = link.resolve()
+    return None if link.parent.resolve().is_relative_to(target) else str(target)
 
 
 def _status(entry: os.DirEntry[bytes]) -> tuple[int, int]:

@@ -15,12 +15,12 @@ from fer.core.errors import FerError
 from fer.core.image_io import read_image
 from fer.data.file_list import ABSENT, FileList
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 # A PNG file declares its transparent colors within these first bytes, if it has any.
 _HEADER_BYTES = 4096
 # PNG color types: gray and RGB with an alpha channel.
 _PNG_WITH_ALPHA = (4, 6)
-_WEBP_ALPHA_FLAG = 0x10
+_WEBP_ALPHA_FLAG, _WEBP_ANIMATION_FLAG = 0x10, 0x02
 # Images that a thread decodes at a time.
 _CHUNK = 256
 # Unreadable files that a message names.
@@ -35,11 +35,12 @@ def decode(content: np.ndarray, size: int, color: bool, box: np.ndarray | None =
     """Decode an image of any size, crop its largest centered square and resize it.
 
     Shrinking averages areas (``INTER_AREA``), enlarging is bilinear. The EXIF orientation is applied.
-    Transparent PNG, WebP and TIFF images are composited on white, as in prediction.
+    Transparent PNG, WebP, AVIF and TIFF images are composited on white, as in prediction. Of an animation the
+    first image is taken.
 
     Args:
-        content: Bytes of the file, uint8 ``(n,)``: PNG, JPEG, WebP, BMP or TIFF, 8 or 16 bits, gray or
-            color.
+        content: Bytes of the file, uint8 ``(n,)``: PNG, JPEG, WebP, AVIF, BMP or TIFF, 8 or 16 bits,
+            gray or color.
         size: Side of the result, in pixels.
         color: Decode as RGB; otherwise gray.
         box: Region to crop first, int ``(4,)``: left, top, width and height in pixels. None, or a region
@@ -64,13 +65,23 @@ def decode(content: np.ndarray, size: int, color: bool, box: np.ndarray | None =
 
 
 def _may_be_transparent(content: np.ndarray) -> bool:
-    """Return whether a PNG or WebP header declares transparency; True for any TIFF file."""
+    """Return whether a PNG or WebP header declares transparency; True for any TIFF or AVIF file."""
     head = content[:_HEADER_BYTES].tobytes()
     if head.startswith(b"\x89PNG") and len(head) > 25:
         return head[25] in _PNG_WITH_ALPHA or b"tRNS" in head
     if head[8:12] == b"WEBP" and len(head) > 20:
         return head[12:16] == b"VP8L" or (head[12:16] == b"VP8X" and bool(head[20] & _WEBP_ALPHA_FLAG))
-    return head.startswith((b"II*\0", b"MM\0*"))
+    return head.startswith((b"II*\0", b"MM\0*")) or head[4:12] in (b"ftypavif", b"ftypavis")
+
+
+def is_animation(content: np.ndarray) -> bool:
+    """Return whether the bytes ``(n,)`` of a file are an animation, by its header: GIF, PNG, WebP or AVIF."""
+    head = content[:_HEADER_BYTES].tobytes()
+    if head.startswith(b"\x89PNG"):
+        return b"acTL" in head.partition(b"IDAT")[0]
+    if head[8:12] == b"WEBP" and len(head) > 20:
+        return head[12:16] == b"VP8X" and bool(head[20] & _WEBP_ANIMATION_FLAG)
+    return (head.startswith(b"GIF8") and b"NETSCAPE2.0" in head) or head[4:12] == b"ftypavis"
 
 
 def _decode_on_white(content: np.ndarray, color: bool) -> np.ndarray | None:
@@ -173,33 +184,51 @@ class ImageFiles:
 
     def read_one(self, row: int) -> np.ndarray | None:
         """Return an image ``(S, S, C)``; None if it cannot be decoded."""
+        content = self._content(row)
+        return None if content is None else self._decode(content, row)
+
+    def _content(self, row: int) -> np.ndarray | None:
         if self.files.sizes[row] <= 0:
             return None
         try:
             # np.fromfile takes 50 % longer.
             with FileIO(self.files.path(row)) as file:
-                content = np.frombuffer(file.readall(), np.uint8)
+                return np.frombuffer(file.readall(), np.uint8)
         except OSError:
             return None
+
+    def _decode(self, content: np.ndarray, row: int) -> np.ndarray | None:
         return decode(content, self.size, self.color, None if self.boxes is None else self.boxes[row])
 
     def read_all(self) -> tuple[np.ndarray, np.ndarray]:
-        """Decode all images, with one thread per processor.
+        """Decode all images, with one thread per processor, and warn of animations.
 
         Returns:
             uint8 ``(N, S, S, C)``, and whether each image is readable, bool ``(N,)``; the pixels of
             unreadable images are undefined.
         """
         pixels, readable = np.empty(self.shape, np.uint8), np.zeros(len(self), bool)
+        animated = np.zeros(len(self), bool)
 
         def fill(rows: range) -> None:
             for row in rows:
-                if (image := self.read_one(row)) is not None:
+                if (content := self._content(row)) is None:
+                    continue
+                animated[row] = is_animation(content)
+                if (image := self._decode(content, row)) is not None:
                     pixels[row], readable[row] = image, True
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             starts = range(0, len(self), _CHUNK)
             list(pool.map(fill, [range(len(self))[start : start + _CHUNK] for start in starts]))
+        if (rows := np.flatnonzero(animated & readable)).size:
+            named = ", ".join(self.files.name(row) for row in rows[:_MAX_NAMED])
+            warnings.warn(
+                f"{self.files.root}: {len(rows):,} of {len(self):,} files are animations, of which only the "
+                f"first image is used: {named}{', …' if len(rows) > _MAX_NAMED else ''}. Save their images "
+                "as files to use all.",
+                stacklevel=2,
+            )
         return pixels, readable
 
     def subset(self, rows: np.ndarray) -> "ImageFiles":

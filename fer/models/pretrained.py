@@ -1,12 +1,16 @@
 """Load pretrained weights for timm backbones from the Hugging Face hub or a file, or adapt those of a run."""
 
+import argparse
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import timm
+import torch
 from huggingface_hub import constants, get_session
 from huggingface_hub.errors import LocalEntryNotFoundError
 from torch import Tensor, nn
@@ -16,7 +20,20 @@ from fer.core.paths import expand_user
 from fer.models.backbone import Backbone, TimmBackbone, pretrained_config
 
 _PROBE_SECONDS = 5.0
-_NOT_WEIGHTS = "{}: expected a weights file (.safetensors, or a saved dict of tensors only), got {}."
+_NOT_WEIGHTS = (
+    "{}: expected a weights file {} (.safetensors, a saved state dict, or a checkpoint with one under "
+    "state_dict, model_state_dict or model), got {}. Save model.state_dict()."
+)
+# Names under which training checkpoints of other projects store the weights.
+_CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "ema")
+# Prefixes of wrappers: DistributedDataParallel, torch.compile, and modules that contain the model.
+_PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "net.", "network.", "encoder.")
+_MAX_PREFIXES = 3
+# Values beside the weights in such checkpoints; building them runs no code of the file.
+_SAFE_TYPES: list[Any] = [
+    argparse.Namespace, np.dtype, np.ndarray, np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0],
+    *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "bool")),
+]  # fmt: skip
 _ADVICE = "Use model.pretrained=FILE or model.init_from=RUN with local weights, or model.pretrained=false."
 # Prefix of the timm model's weights in the state dict of a TimmBackbone.
 _TIMM_PREFIX = "model."
@@ -87,7 +104,7 @@ def load_weights_file(model: nn.Module, path: str, in_channels: int, key: str = 
     Raises:
         FerError: No such file, not a state dict, or another architecture.
     """
-    state = _read_state_dict(path, key)
+    state = fit_names(read_state_dict(path, key), model.state_dict())
     incompatible: list[Any] = []
     handle = model.register_load_state_dict_post_hook(lambda _, keys: incompatible.append(keys))
     try:
@@ -112,20 +129,94 @@ def checkpoint_filter(model: nn.Module) -> Callable[..., dict[str, Tensor]] | No
     return getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
 
 
-def _read_state_dict(path: str, key: str) -> dict[str, Tensor]:
-    """Return the state dict of a ``.safetensors`` or pickled file, possibly nested in ``state_dict``."""
+def load_named_weights(model: nn.Module, path: str, parts: Sequence[str], key: str) -> list[str]:
+    """Load a state dict with the names of this project's models into parts of a model, in place.
+
+    Args:
+        model: An `EmotionClassifier`.
+        path: As for `load_weights_file`.
+        parts: Names of the parts to load; the first is required, the others are loaded if they fit.
+        key: Config key of the file, for messages.
+
+    Returns:
+        The parts that were not loaded.
+
+    Raises:
+        FerError: No such file, not a state dict, or the first part does not fit.
+    """
+    state = fit_names(read_state_dict(path, key), model.state_dict())
+    missing = []
+    for name in parts:
+        part = model.get_submodule(name)
+        weights = {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
+        if not mismatched_keys(weights, part.state_dict()):
+            part.load_state_dict(weights)
+        elif name == parts[0]:
+            expected = part.state_dict()
+            fitting = len(expected) - len(mismatched_keys(weights, expected))
+            raise FerError(f"{key}={path}: {max(0, fitting)} of {len(expected)} keys of the {name} fit")
+        else:
+            missing.append(name)
+    return missing
+
+
+def fit_names(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict without the prefixes of wrappers, such as ``module.`` of DistributedDataParallel.
+
+    A prefix that most names have is removed, with all other names, if that matches more of ``target``.
+    """
+    best = current = dict(state)
+    for _ in range(_MAX_PREFIXES):
+        counts = {prefix: sum(name.startswith(prefix) for name in current) for prefix in _PREFIXES}
+        prefix = max(counts, key=lambda one: counts[one])
+        if 2 * counts[prefix] <= len(current):
+            break
+        current = {n.removeprefix(prefix): value for n, value in current.items() if n.startswith(prefix)}
+        if len(current.keys() & target.keys()) > len(best.keys() & target.keys()):
+            best = current
+    return best
+
+
+def is_foreign_checkpoint(path: Path) -> bool:
+    """Return whether a file is a readable checkpoint of another project."""
+    try:
+        with torch.serialization.safe_globals(_SAFE_TYPES):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:
+        # Reading it as a checkpoint of this project says what is wrong with it.
+        return False
+    hparams = content.get("hyper_parameters") if isinstance(content, Mapping) else None
+    return not (isinstance(hparams, Mapping) and {"config", "manifest"} <= hparams.keys())
+
+
+def read_state_dict(path: str, key: str) -> dict[str, Tensor]:
+    """Return the state dict of a ``.safetensors`` or pickled file, or of a training checkpoint.
+
+    A checkpoint has it under a name such as ``state_dict`` or ``model_state_dict``, beside other values.
+
+    Raises:
+        FerError: No such file, or no state dict in it.
+    """
     file = expand_user(path)
     if not file.is_file():
         path = str(file.absolute())
         raise FerError(f"{key}: expected a weights file, but there is no file {path}. Correct the path.")
     try:
-        state = timm.models.load_state_dict(str(file), weights_only=True)
+        with torch.serialization.safe_globals(_SAFE_TYPES):
+            state = timm.models.load_state_dict(str(file), weights_only=True)
     except Exception as error:
         # safetensors, pickle, zip and torch each raise different exceptions.
-        raise FerError(_NOT_WEIGHTS.format(key, file)) from error
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise FerError(_NOT_WEIGHTS.format(key, file))
-    return state
+        raise FerError(_NOT_WEIGHTS.format(key, file, "a file that is not read as such")) from error
+    nested = [state, *(state.get(name) for name in _CONTAINERS if isinstance(state, Mapping))]
+    found = next(filter(_is_state_dict, nested), None)
+    if found is None:
+        kinds = ", ".join(map(str, list(state)[:5])) if isinstance(state, Mapping) else type(state).__name__
+        raise FerError(_NOT_WEIGHTS.format(key, file, kinds or "an empty file"))
+    return dict(found)
+
+
+def _is_state_dict(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(v, Tensor) for v in value.values())
 
 
 def _mismatch_message(

@@ -13,6 +13,7 @@ _EXAMPLES = """examples:
   fer-predict photo.jpg --model RUN/bundle --all              with your own model (from fer-export RUN)
   fer-predict clip.mp4 --annotate clip_out.mp4 --json clip.jsonl
   fer-predict 0                                               the first webcam; stop with Ctrl-C
+  fer-predict rtsp://camera/stream                            a network camera; a video by http:// as well
 
 exit status:
   0  success, also if an image has no face
@@ -40,7 +41,10 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument(
-        "sources", nargs="+", metavar="SOURCE", help="images, folders, a video, or a webcam (0)"
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="images, folders, a video or its address, or a webcam (0)",
     )
     command.add_argument("--model", metavar="BUNDLE", help="folder of a bundle, or name of a model")
     command.add_argument(

@@ -3,16 +3,17 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
 
 from fer.core.errors import FerError, did_you_mean
-from fer.core.image_io import SUFFIXES
+from fer.core.image_io import SUFFIXES, count_frames
 from fer.core.paths import expand_user, list_names
 from fer.predict.images import NO_FACE, header_line, predict_images
 from fer.predict.predictor import Predictor, available_cores
+from fer.predict.video.stream import is_stream_address
 
 VIDEO_SUFFIXES = frozenset(
     (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".3gp",
@@ -20,6 +21,7 @@ VIDEO_SUFFIXES = frozenset(
 )  # fmt: skip
 # First bytes of MP4 and MOV (but not of HEIC and AVIF images, which are similar), Matroska, WebM and AVI.
 _VIDEO_SIGNATURE = re.compile(rb"....ftyp(?!hei|hev|mif|msf|avi)|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
+_ANIMATED = frozenset((".gif", ".webp", ".png", ".avif"))
 # Files that programs write beside images. They are not counted as skipped.
 _SIDECAR_SUFFIXES = frozenset(
     {"", ".csv", ".html", ".ini", ".json", ".jsonl", ".md", ".txt", ".xml", ".xmp", ".yaml", ".yml"}
@@ -42,7 +44,7 @@ def predict_sources(
     """Predict on images and folders, or on one video or webcam; return the exit status of fer-predict.
 
     Args:
-        sources: Files, folders, or the number of a webcam.
+        sources: Files, folders, the address of a video (``rtsp://``, ``http://``), or the number of a webcam.
         model: Folder of a bundle or name of a model; None: the model of the package.
         detector: Name of the face detector.
         detector_model: Model file of the detector.
@@ -97,6 +99,7 @@ def predict_sources(
     )
     for folder in filter(Path.is_dir, map(Path, sources)):
         _print_skipped(folder)
+    print_animations(files)
     return status
 
 
@@ -107,10 +110,26 @@ def _print_skipped(folder: Path) -> None:
         print(f"{folder}: skipped {kinds}. Save images as JPEG or PNG; give each video by its own path.")
 
 
+def print_animations(files: Iterable[Path]) -> None:
+    """Print which files are animations, because only their first image was used."""
+    animations = [path for path in files if path.suffix.lower() in _ANIMATED and count_frames(path) > 1]
+    if animations:
+        named = ", ".join(map(str, animations[:3])) + (", …" if len(animations) > 3 else "")
+        print(
+            f"{len(animations):,} animated files, of which only the first image was used: {named}. For every "
+            "frame, convert them to videos: ffmpeg -i IN.gif OUT.mp4"
+        )
+
+
 def _check_exists(source: str) -> None:
-    """Raise FerError unless a source is a file, a folder or the number of a webcam."""
+    """Raise FerError unless a source is a file, a folder, the number of a webcam or a video stream."""
+    if is_stream_address(source):
+        return
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):
-        raise FerError(f"{source}: expected a file, got a web address. Download it and give its path.")
+        raise FerError(
+            f"{source}: expected a file, got a web address. Download it and give its path. "
+            "Videos are read from rtsp:// and http:// addresses."
+        )
     path = Path(source)
     try:
         exists = path.exists() or _is_webcam(source)
@@ -125,7 +144,9 @@ def _check_exists(source: str) -> None:
 
 
 def is_video_source(source: str) -> bool:
-    """Return whether this is the number of a webcam, or a video by its suffix or its first bytes."""
+    """Return whether this is a video by its suffix or its first bytes, a stream or the number of a webcam."""
+    if is_stream_address(source):
+        return True
     path = Path(source)
     if not path.is_file():
         return _is_webcam(source)
@@ -182,7 +203,7 @@ def _images_in_folder(folder: Path, copies: Path | None) -> dict[Path, Path]:
 def list_image_files(folder: str | os.PathLike[str]) -> list[Path]:
     """Return the files with an image suffix in a folder and its subfolders, sorted by path.
 
-    Hidden files, hidden folders and linked folders are skipped.
+    Hidden files and hidden folders are skipped. Links to folders are followed.
 
     Raises:
         FerError: No such folder, a folder that cannot be read, or no images.
@@ -197,10 +218,24 @@ def list_image_files(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def _visible_files(root: Path) -> Iterator[Path]:
-    """Yield the files in a folder and its subfolders, without hidden ones and linked folders."""
-    for parent, folders, names in os.walk(root, onerror=_unreadable_folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    """Yield the files in a folder and its subfolders, without hidden ones; each linked folder once."""
+    seen = {root.resolve()}
+    for parent, folders, names in os.walk(root, onerror=_unreadable_folder, followlinks=True):
+        visible = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in visible if _is_new(Path(parent, name), seen)]
         yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def _is_new(folder: Path, seen: set[Path]) -> bool:
+    """Return whether a folder was not reached by another path, and remember it if it is a link."""
+    if not folder.is_symlink():
+        return True
+    target = folder.resolve()
+    is_new = target not in seen and not any(target.is_relative_to(known) for known in seen)
+    is_new = is_new and not folder.parent.resolve().is_relative_to(target)
+    if is_new:
+        seen.add(target)
+    return is_new
 
 
 def count_other_files(folder: str | os.PathLike[str]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from zipfile import is_zipfile
 from fer.core.config import flatten
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
+from fer.data.config import ImageFilesConfig
 from fer.training.config import RunConfig
 from fer.training.run_folder import read_config
 from fer.training.run_record import STARTING, RunRecord, read_record
@@ -24,18 +25,19 @@ def load_stopped_run(config: RunConfig, overridden: Iterable[str]) -> tuple[RunC
     The stored config is used. Options on the command line may repeat its values, but not change them.
 
     Args:
-        config: The config as composed from the command line; ``resume`` is the run folder.
+        config: The config as composed from the command line; ``resume`` is the run folder or its
+            ``checkpoints/last.ckpt``.
         overridden: Keys on the command line; a config group by its name, ``""`` for all keys.
 
     Raises:
         FerError: The folder is not a run, its run has finished, or options differ from its config.
     """
     assert config.resume is not None
-    folder = expand_user(config.resume).resolve()
+    folder = _run_folder(expand_user(config.resume).resolve())
     if read_record(folder).status == STARTING and not (folder / "config.yaml").exists():
         raise FerError(
-            f"resume={folder}: expected a stopped run, but this one was killed before its config was written. "
-            "Delete the folder and start the run again."
+            f"resume={folder}: expected a stopped run, but this one was killed before it wrote its "
+            "config. Delete the folder and start the run again."
         )
     stored = read_config(folder, f"resume={folder}")
     _check_unfinished(folder)
@@ -50,7 +52,38 @@ def load_stopped_run(config: RunConfig, overridden: Iterable[str]) -> tuple[RunC
         )
     if "datamodule.path" in overridden and (path := getattr(config.data, "path", None)):
         stored = stored.with_path(path)
-    return stored, folder
+    return _with_former_groups(stored), folder
+
+
+def _run_folder(path: Path) -> Path:
+    """Return the run folder, given it or its last checkpoint.
+
+    Raises:
+        FerError: It is another file.
+    """
+    if not path.is_file():
+        return path
+    folder = path.parent.parent
+    if path.name == "last.ckpt" and path.parent.name == "checkpoints":
+        return folder
+    is_best = path.parent.name == "checkpoints"
+    raise FerError(
+        f"resume={path}: expected a run folder or its checkpoints/last.ckpt, got another file. "
+        + (
+            f"A run is resumed from its last checkpoint: resume={folder}. To train these weights in a new "
+            f"run: model.init_from={path}."
+            if is_best
+            else f"To start from its weights: model.init_from={path}."
+        )
+    )
+
+
+def _with_former_groups(config: RunConfig) -> RunConfig:
+    """Return the config of a run; one without ``datamodule.group`` was started before there were groups."""
+    data = config.datamodule
+    if isinstance(data, ImageFilesConfig) and "group" not in data.model_fields_set:
+        return config.replace(datamodule=data.replace(group="none"))
+    return config
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -15,7 +15,13 @@ from fer.models.backbone import TimmBackbone, pretrained_config
 from fer.models.checkpoint import TIMM_WEIGHTS, Checkpoint, find_checkpoint, load_checkpoint
 from fer.models.classifier import EmotionClassifier, FlattenDense
 from fer.models.config import ModelConfig
-from fer.models.pretrained import adapt_state_dict, load_weights_file, mismatched_keys
+from fer.models.pretrained import (
+    adapt_state_dict,
+    is_foreign_checkpoint,
+    load_named_weights,
+    load_weights_file,
+    mismatched_keys,
+)
 
 _KEY = "model.init_from"
 # Minimum estimated overlap of two splits, as a proportion of the smaller one. FER2013's training split has
@@ -59,8 +65,8 @@ def load_initial_weights(
     Args:
         model: As returned by ``build_model``.
         settings: The ``model`` group of the config. ``init_from`` is a run folder (its ``best.ckpt``, or
-            ``last.ckpt`` if nothing was validated), a ``.ckpt`` file of this project, a timm weights file, or
-            ``None``.
+            ``last.ckpt`` if nothing was validated), a ``.ckpt`` file of this project, a weights file (of
+            timm, or a checkpoint of another project whose state dict fits), or ``None``.
         labels: Label space of the model.
         manifest: Manifest of this run's data.
         sketches: Sketches of its splits, by role; None: leaks are found by the manifest alone.
@@ -80,7 +86,7 @@ def load_initial_weights(
             )
         return None
     path = _find_weights(str(settings.init_from))
-    if path.suffix != ".ckpt":
+    if path.suffix != ".ckpt" or is_foreign_checkpoint(path):
         return _load_timm_weights(model, settings.name, path)
     trained = load_checkpoint(path)
     record = {"path": str(path), "epoch": trained.epoch, "manifest": trained.manifest}
@@ -186,15 +192,28 @@ def _find_weights(source: str) -> Path:
 
 def _load_timm_weights(model: EmotionClassifier, name: str, path: Path) -> InitialWeights:
     if not isinstance(model.backbone, TimmBackbone):
-        raise FerError(
-            f"{_KEY}={path}: expected a timm model for a timm weights file, got {name}. Use a run folder or "
-            f"a .ckpt file of {name}, or choose a timm model."
-        )
+        return _load_state_dict(model, name, path)
     load_weights_file(model.backbone.model, str(path), model.preprocess.in_channels, _KEY)
     config = pretrained_config(model.backbone.model)
     model.preprocess.set_statistics(config["mean"], config["std"])
     record = {"path": str(path), "epoch": None, "manifest": None, "data": [TIMM_WEIGHTS], "init_from": None}
     return InitialWeights(record, [f"{_KEY}: {path}, timm weights; the head is newly initialised"])
+
+
+def _load_state_dict(model: EmotionClassifier, name: str, path: Path) -> InitialWeights:
+    """Load a state dict of a model of this project, without the head, because its emotions are unknown."""
+    try:
+        missing = load_named_weights(model, str(path), ("backbone", "preprocess", "attention", "pool"), _KEY)
+    except FerError as error:
+        raise FerError(
+            f"{error}: expected a timm model for a timm weights file, got {name}. Use a run folder or a "
+            f".ckpt file of {name}, or choose a timm model."
+        ) from None
+    lines = [f"{_KEY}: {path}, weights of unknown training data; the head is newly initialised"]
+    lines += [f"  {part}: newly initialised" for part in missing]
+    record: dict[str, Any] = {"path": str(path), "epoch": None, "manifest": None, "data": []}
+    record["init_from"] = None
+    return InitialWeights(record, lines)
 
 
 def _load_parts(

@@ -21,7 +21,7 @@ def face():
     return faces()[0].images[0]
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff", ".avif"])
 def test_decoding_equals_pillow(tmp_path, face, suffix):
     save(tmp_path / f"a{suffix}", face)
     expected = np.asarray(Image.open(tmp_path / f"a{suffix}").convert("RGB")).astype(int)
@@ -50,7 +50,14 @@ def test_sixteen_bits_and_transparency(tmp_path, face):
 
 @pytest.mark.parametrize(
     ("mode", "suffix"),
-    [("RGBA", ".png"), ("LA", ".png"), ("P", ".png"), ("RGBA", ".webp"), ("RGBA", ".tiff")],
+    [
+        ("RGBA", ".png"),
+        ("LA", ".png"),
+        ("P", ".png"),
+        ("RGBA", ".webp"),
+        ("RGBA", ".tiff"),
+        ("RGBA", ".avif"),
+    ],
 )
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_transparent_pixels_are_white_as_in_prediction(tmp_path, face, mode, suffix, orientation):
@@ -174,3 +181,26 @@ def test_non_latin_names(tmp_path):
     save(tmp_path / "a" / "счастье 幸.png", faces()[0].images[0])
     images = ImageFiles(list_files(tmp_path, "a"), 48, True)
     np.testing.assert_array_equal(images[0], faces()[0].images[0])
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".avif"])
+def test_animations_are_reported(tmp_path, face, suffix):
+    frames = [Image.fromarray(face), Image.fromarray(255 - face)]
+    (tmp_path / "a").mkdir()
+    frames[0].save(tmp_path / "a" / f"0{suffix}", save_all=True, append_images=frames[1:], loop=0)
+    frames[0].save(tmp_path / "a" / f"1{suffix}")
+    images = ImageFiles(list_files(tmp_path, "a"), 48, True)
+    with pytest.warns(UserWarning, match=rf"1 of 2 files are animations.*first image is used: a/0\{suffix}"):
+        pixels, readable = images.read_all()
+    assert readable.all()
+    np.testing.assert_allclose(pixels[0], read_image(tmp_path / "a" / f"0{suffix}"), atol=12)
+
+
+def test_linked_folders_are_read_without_end(tmp_path, face):
+    save(tmp_path / "outside" / "a.png", face)
+    save(tmp_path / "set" / "happy" / "b.png", face)
+    (tmp_path / "set" / "happy" / "link").symlink_to(tmp_path / "outside")
+    (tmp_path / "set" / "happy" / "loop").symlink_to(tmp_path / "set")
+    (tmp_path / "outside" / "self").symlink_to(tmp_path / "outside")
+    files = list_files(tmp_path / "set", "happy")
+    assert files.names.tolist() == [b"happy/b.png", b"happy/link/a.png"]

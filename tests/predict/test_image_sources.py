@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from fer.core.errors import FerError
-from fer.core.image_io import read_image
-from fer.predict.sources import count_other_files, list_image_files
+from fer.core.image_io import count_frames, read_image
+from fer.predict.sources import count_other_files, list_image_files, print_animations
 
 
 def test_unreadable_files(tmp_path):
@@ -48,7 +48,34 @@ def test_a_file_name_may_start_with_a_tilde(tmp_path, monkeypatch):
 
 
 def test_skipped_files_are_counted_by_suffix(tmp_path):
-    for name in ("a.jpg", "b.HEIC", "c.heic", "d.mp4", ".hidden.heic", "notes.txt", "sub/e.avif"):
+    for name in ("a.jpg", "b.HEIC", "c.heic", "d.mp4", ".hidden.heic", "notes.txt", "sub/e.jxl"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert count_other_files(tmp_path) == {".heic": 2, ".mp4": 1, ".avif": 1}
+    assert count_other_files(tmp_path) == {".heic": 2, ".mp4": 1, ".jxl": 1}
+
+
+def test_linked_folders_are_followed_once(tmp_path):
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    for path in (outside / "deep" / "a.png", folder / "b.png", folder / "sub" / "c.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    (folder / "link").symlink_to(outside)
+    (folder / "again").symlink_to(outside)
+    (folder / "inside").symlink_to(folder / "sub")
+    (folder / "sub" / "loop").symlink_to(tmp_path)
+    (outside / "loop").symlink_to(outside)
+    found = [path.relative_to(folder).as_posix() for path in list_image_files(folder)]
+    assert len(found) == 3
+    assert {"b.png", "sub/c.png"} < set(found)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".avif"])
+def test_animations_are_named(tmp_path, suffix, capsys):
+    frames = [Image.new("RGB", (32, 32), color) for color in ("red", "green", "blue")]
+    frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / f"b{suffix}")
+    print_animations(list_image_files(tmp_path))
+    assert count_frames(tmp_path / f"a{suffix}") == 3
+    assert "1 animated files, of which only the first image was used" in (out := capsys.readouterr().out)
+    assert f"a{suffix}" in out
+    assert f"b{suffix}" not in out

@@ -17,6 +17,7 @@ from fer.core.errors import FerError
 from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, load_stopped_run
 from fer.training.run_folder import read_config
+from fer.training.run_record import read_record
 
 LAST = "checkpoints/last.ckpt"
 DATA = ("datamodule.num_train=256", "datamodule.num_val=64", "datamodule.num_test=8")
@@ -133,6 +134,22 @@ def test_changed_options_are_an_error(stopped, fer_train, capsys, overrides, mes
 
 def test_options_may_be_repeated(stopped, fer_train):
     assert fer_train(f"resume={stopped}", "trainer.max_epochs=2", "optimizer=adamw").status == 0
+
+
+def test_the_last_checkpoint_stands_for_its_run(stopped, fer_train):
+    assert fer_train(f"resume={stopped / LAST}").status == 0
+    assert read_record(stopped).status == "finished"
+
+
+def test_other_files_are_refused(stopped, fer_train, capsys):
+    best = stopped / "checkpoints" / "best.ckpt"
+    other = stopped / "weights.pth"
+    other.write_bytes(b"x")
+    for path, advice in ((best, f"resume={stopped}. "), (other, "model.init_from=")):
+        assert fer_train(f"resume={path}").status == 2
+        error = capsys.readouterr().err
+        assert "expected a run folder or its checkpoints/last.ckpt" in error
+        assert advice in error
 
 
 def test_run_without_a_checkpoint_is_restarted(stopped, fer_train):

@@ -14,6 +14,7 @@ from fer.predict.annotate import draw
 from fer.predict.predictor import Prediction, Predictor, map_in_threads
 from fer.predict.video.progress import LiveFaces, Progress, Summary
 from fer.predict.video.reader import Frame, FramePrefetcher, VideoFile, Webcam, open_source
+from fer.predict.video.stream import Stream, is_stream_address
 from fer.predict.video.timeline import Timeline, check_timeline_suffix, to_row
 from fer.predict.video.tracking import CutDetector, FaceTracker
 from fer.predict.video.writer import VideoFileWriter, check_video_suffix, partial_path
@@ -24,6 +25,7 @@ _MAX_THREADS = 8
 _CAMERA_TIMEOUT = 10.0
 # Number and prediction of each face of a frame.
 TrackedFaces = Sequence[tuple[int, Prediction]]
+Video = VideoFile | Webcam | Stream
 Sink = Callable[[Frame, TrackedFaces], None]
 
 
@@ -61,7 +63,7 @@ class Outputs:
             except OSError as error:
                 raise FerError(f"{path.parent}: this folder cannot be created ({error.strerror}).") from error
 
-    def open(self, stack: ExitStack, video: VideoFile | Webcam, emotions: Sequence[str]) -> list[Sink]:
+    def open(self, stack: ExitStack, video: Video, emotions: Sequence[str]) -> list[Sink]:
         """Return the sinks that receive the faces of each frame; the stack closes them."""
         sinks: list[Sink] = []
         if self.timeline:
@@ -94,7 +96,8 @@ def run_video(
     unfinished copy as ``NAME.part.mp4``.
 
     Args:
-        source: A video, or the number of a webcam (``"0"``); a `Path` is always a video.
+        source: A video, the address of a stream (``rtsp://…``, ``http://…``), or the number of a webcam
+            (``"0"``); a `Path` is always a video.
         predictor: Detects and classifies the faces.
         annotate: Video file to write with the predictions drawn in, without sound; None: no annotated video.
         timeline: JSONL or CSV file to write, one row per face and frame; None: no timeline.
@@ -116,7 +119,8 @@ def run_video(
     video_path, timeline_path = (None if name is None else Path(name) for name in (annotate, timeline))
     outputs = Outputs(video_path, timeline_path, points, bars, show)
     outputs.check(Path(source))
-    video = open_source(source)
+    is_stream = isinstance(source, str) and is_stream_address(source)
+    video = Stream(str(source)) if is_stream else open_source(source)
     summary = Summary(video.name)
     try:
         _process(video, predictor, smooth, outputs, summary, threads or predictor.threads)
@@ -129,7 +133,7 @@ def run_video(
 
 
 def _process(
-    video: VideoFile | Webcam,
+    video: Video,
     predictor: Predictor,
     smooth: float,
     outputs: Outputs,
@@ -160,7 +164,7 @@ def _process(
 
 
 @contextmanager
-def _prefetch(video: VideoFile | Webcam) -> Iterator[FramePrefetcher]:
+def _prefetch(video: Video) -> Iterator[FramePrefetcher]:
     """Yield prefetched frames; the reading thread ends before the video is closed."""
     frames = FramePrefetcher(video, latest_only=video.live, timeout=_CAMERA_TIMEOUT if video.live else None)
     try:
@@ -213,7 +217,7 @@ def to_timelines(*timelines: Timeline) -> Sink:
     return write
 
 
-def _to_terminal(stack: ExitStack, video: VideoFile | Webcam) -> Sink:
+def _to_terminal(stack: ExitStack, video: Video) -> Sink:
     if video.live:
         display = LiveFaces()
         return lambda frame, faces: display.show(faces)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from fer.bundle.files import CARD, MODEL, Bundle, read_bundle, write_card
 from fer.core.errors import FerError, did_you_mean
+from fer.core.names import is_reserved
 from fer.core.paths import atomic_write
 
 LATEST, BEST = "latest", "best"
@@ -133,10 +134,11 @@ class Registry:
         Raises:
             FerError: There is no such version, or the alias is not allowed.
         """
-        if not _ALIAS.fullmatch(alias) or alias == LATEST:
+        if not _ALIAS.fullmatch(alias) or alias == LATEST or is_reserved(alias):
             raise FerError(
                 f"--alias {alias}: expected lower-case letters, digits and . _ -, starting with a letter, "
-                "and not 'latest', which is always the highest version. Choose another name."
+                "and not 'latest', which is always the highest version, or a name that Windows refuses. "
+                "Choose another name."
             )
         bundle = self.load(reference)
         name, before = bundle.folder.parent.name, None

@@ -5,6 +5,7 @@ PostgreSQL address moves to an environment variable, so that no config, log or m
 (`without_password`).
 """
 
+import io
 import os
 import re
 import select
@@ -37,6 +38,7 @@ def run_command(command: Callable[[], object]) -> int:
     Any other exception is a bug and propagates with its traceback, and so does a broken pipe other than
     standard output. In a distributed run every process prints its own error, with its rank.
     """
+    _escape_unprintable(sys.stdout)
     try:
         check_installation()
         command()
@@ -60,6 +62,13 @@ def run_command(command: Callable[[], object]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     return 0
+
+
+def _escape_unprintable(stream: TextIO) -> None:
+    """Let a stream print characters that it cannot encode as ``\\u00e9``, instead of raising an error."""
+    # A stream that a test puts in place may not be a TextIOWrapper.
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _reader_is_gone(stream: TextIO) -> bool:

@@ -103,7 +103,7 @@ def test_promotion_moves_an_alias(registry, bundle):
     assert registry.aliases("tiny") == {"latest": 2, "best": 2, "production-a": 1}
 
 
-@pytest.mark.parametrize("alias", ["latest", "2", "../best", "Best", ""])
+@pytest.mark.parametrize("alias", ["latest", "2", "../best", "Best", "", "nul", "a."])
 def test_invalid_aliases_are_rejected(registry, bundle, alias):
     registry.register(bundle)
     with pytest.raises(FerError, match="--alias"):

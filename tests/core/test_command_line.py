@@ -1,6 +1,7 @@
 """Exit statuses and error lines of the command lines."""
 
 import importlib
+import io
 import os
 import subprocess
 import sys
@@ -41,6 +42,13 @@ def test_a_foreign_or_missing_init_file_is_reported(monkeypatch, capsys):
     monkeypatch.setattr(fer, "__file__", None)
     assert run_command(lambda: None) == 2
     assert "got no file" in capsys.readouterr().err
+
+
+def test_what_the_terminal_cannot_show_is_escaped(monkeypatch):
+    content = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(content, encoding="ascii"))
+    assert run_command(lambda: print("run é")) == 0
+    assert content.getvalue() == b"run \\xe9\n"
 
 
 def test_each_process_prints_its_rank(monkeypatch, capsys):

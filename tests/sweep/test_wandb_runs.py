@@ -3,14 +3,17 @@
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
+import wandb
 from small_sweeps import command, plan_for
 from wandb_file import decode_items, split_records
 
 from fer.sweep.study import SweepStudy
-from fer.sweep.wandb import tag_best
+from fer.sweep.wandb import tag_best, trial_wandb_config
+from fer.training.config import WandbConfig
 
 pytestmark = pytest.mark.slow
 OVERRIDES = ("sweep=custom", "trainer.max_epochs=1", "logger=wandb", "logger.wandb.log_model=false")
@@ -68,6 +71,25 @@ def test_trials_are_grouped_with_parameters_and_status(study, sweep_root):
         assert exit_code == (status == "failed")
     assert ids == {f"custom_{key}_{number}" for number in range(3)}
     assert study.trials[2].state.name == "FAIL"
+
+
+def test_group_and_tags_of_the_environment_are_those_of_the_trials(monkeypatch):
+    sweep_study = SimpleNamespace(plan=SimpleNamespace(name="mine"), study=SimpleNamespace(user_attrs={}))
+    settings = wandb.Settings(run_group="group", run_tags=("first",))
+    monkeypatch.setattr("fer.sweep.wandb.wandb_settings", lambda: settings)
+    trial = trial_wandb_config(sweep_study, 3, {}, WandbConfig())
+    assert (trial.group, trial.tags, trial.name) == ("group", ["first", "sweep"], "mine_3")
+    chosen = trial_wandb_config(sweep_study, 3, {}, WandbConfig(group="chosen", tags=["own"]))
+    assert (chosen.group, chosen.tags) == ("chosen", ["own", "sweep"])
+
+
+def test_a_failure_to_tag_the_best_trial_is_a_warning(sweep_root, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "outputs" / "multirun" / "custom"
+    shutil.copytree(sweep_root / "outputs" / "multirun" / "custom", folder)
+    sweep_study = SweepStudy(plan_for(folder, f"sqlite:///{folder}/sweep.db", name="custom"))
+    monkeypatch.setattr("wandb.init", lambda **_: 1 / 0)
+    tag_best(sweep_study, 1 - sweep_study.study.user_attrs["wandb_best"])
+    assert capsys.readouterr().err.startswith("warning: W&B: the best trial was not tagged: ")
 
 
 def test_best_tag_moves_to_a_better_trial(sweep_root, tmp_path):

@@ -18,14 +18,19 @@ from random_weights import random_network
 import fer
 from fer.bundle.runtime import open_session
 from fer.data.synthetic import face_at, read_synthetic, render_face
-from fer.export.graph import ExportModel, write_onnx
+from fer.export.graph import Ensemble, ExportModel, write_onnx
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("environments")]
 ROOT = Path(__file__).resolve().parent.parent
 ZOO = Path(fer.__file__).parent / "zoo"
 SHIPPED = ("fer2013", "fer2013_48px")
-# fp32 models: the stored size downscaled, enlarged, and an attention map.
-EXPORTED = {"small": (40, "none"), "large": (80, "none"), "attention": (48, "spatial")}
+# fp32 models by the size of the network: images of 48 px are downscaled or enlarged.
+EXPORTED = {
+    "small": (40, lambda: random_network("fast_cnn", 40)),
+    "large": (80, lambda: random_network("fast_cnn", 80)),
+    "ensemble": (48, lambda: Ensemble([random_network("fast_cnn", 48), random_network("baseline_cnn", 48)])),
+    "attention": (48, lambda: random_network("fast_cnn", 48, attention="spatial")),
+}
 # Largest difference of a probability from the newest ONNX Runtime. In int8, a value that lies between two
 # steps is rounded in another way by each runtime.
 FP32, INT8 = 1e-4, 0.1
@@ -109,9 +114,8 @@ def models(tmp_path_factory):
     """Return model files, whether each is int8, faces, and their probabilities in this ONNX Runtime."""
     folder = tmp_path_factory.mktemp("models")
     paths = [ZOO / name / "model.onnx" for name in SHIPPED]
-    for name, (size, attention) in EXPORTED.items():
-        network = random_network("fast_cnn", size, attention=attention)
-        write_onnx(ExportModel(network, True, 1.3, 48, size), folder / f"{name}.onnx", {})
+    for name, (size, build) in EXPORTED.items():
+        write_onnx(ExportModel(build(), True, 1.3, 48, size), folder / f"{name}.onnx", {})
         paths.append(folder / f"{name}.onnx")
     faces = np.array(read_synthetic(32, 0, 0, 48, True, seed=3, num_workers=1).images)
     np.save(folder / "faces.npy", faces)
@@ -150,7 +154,7 @@ def test_models_run_on_the_oldest_onnx_runtime_and_on_openvino(models, tmp_path)
     if sys.version_info[:2] != (3, 11):
         pytest.skip("ONNX Runtime 1.15 has wheels up to Python 3.11")
     environment = Environment(tmp_path / "old")
-    environment.install("onnxruntime==1.15.0", "numpy<2", "openvino>=2026,<2027")
+    environment.install("onnxruntime==1.15.0", "numpy<2", "openvino==2026.4.1")
     check_runtime(environment, "onnxruntime", models)
     check_runtime(environment, "openvino", models)
 
@@ -191,7 +195,7 @@ def photo(tmp_path_factory):
 def test_prediction_with_opencv_5(models, wheel, photo, tmp_path):
     """OpenCV 5 has no cascades, and crops that differ by one gray level."""
     environment = Environment(tmp_path / "opencv5")
-    environment.install("numpy<2.5", "onnxruntime>=1.32", "pillow", "opencv-python-headless>=5,<6")
+    environment.install("numpy<2.5", "onnxruntime>=1.32", "pillow", "opencv-python-headless==5.0.0.93")
     environment.install("--no-deps", wheel)
     # It cannot multiply a feature map by an attention map.
     check_runtime(environment, "opencv", models, -1)

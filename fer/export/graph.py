@@ -44,7 +44,9 @@ class Ensemble(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(B, num_classes)``."""
-        probs = torch.stack([member(images).softmax(1) for member in self.members]).mean(0)
+        # A sum, because OpenCV 4's dnn computes the mean of a stack over its images too.
+        first, *others = [member(images).softmax(1) for member in self.members]
+        probs = sum(others, first) / len(self.members)
         return probs.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 

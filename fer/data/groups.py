@@ -89,7 +89,10 @@ def find_groups(data: EmotionData, names: Sequence[str], train: np.ndarray, grou
         return None
     if data.groups is not None:
         column = "a column of the list" if group == AUTO else f"column {group}"
-        return _numbered([str(key) or None for key in data.groups], train, column, group != AUTO)
+        keys = [str(key) or None for key in data.groups]
+        groups = _numbered(keys, train, column, group != AUTO)
+        if group != AUTO or _divides(groups, keys, train):
+            return groups
     if group == AUTO:
         return _find_pattern(names, train)
     try:
@@ -115,11 +118,20 @@ def _find_pattern(names: Sequence[str], train: np.ndarray) -> Groups | None:
     found: list[tuple[int, Groups]] = []
     for rule, pattern in PATTERNS.items():
         keys = _match(re.compile(pattern, re.IGNORECASE), names)
-        matched = sum(key is not None for key, used in zip(keys, train, strict=True) if used)
         groups = _numbered(keys, train, rule, False)
-        if groups.count >= 2 and matched > groups.count and matched >= _MIN_FRACTION * train.sum():
-            found.append((matched, groups))
+        if _divides(groups, keys, train):
+            found.append((_count_named(keys, train), groups))
     return max(found, key=lambda entry: entry[0])[1] if found else None
+
+
+def _divides(groups: Groups, keys: Sequence[str | None], train: np.ndarray) -> bool:
+    """Return whether enough training images are in two groups or more, of which one has several images."""
+    named = _count_named(keys, train)
+    return groups.count >= 2 and named > groups.count and named >= _MIN_FRACTION * train.sum()
+
+
+def _count_named(keys: Sequence[str | None], train: np.ndarray) -> int:
+    return sum(key is not None for key, used in zip(keys, train, strict=True) if used)
 
 
 def _match(pattern: re.Pattern[str], names: Sequence[str]) -> list[str | None]:

@@ -116,8 +116,8 @@ def print_animations(files: Iterable[Path]) -> None:
     if animations:
         named = ", ".join(map(str, animations[:3])) + (", …" if len(animations) > 3 else "")
         print(
-            f"{len(animations):,} animated files, of which only the first image was used: {named}. For every "
-            "frame, convert them to videos: ffmpeg -i IN.gif OUT.mp4"
+            f"animations of which only the first image was used: {named} ({len(animations):,} in all). For "
+            "every frame, convert them to videos: ffmpeg -i IN.gif OUT.mp4"
         )
 
 

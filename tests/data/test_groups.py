@@ -177,3 +177,12 @@ def test_names_without_groups_do_not_change_the_split(tmp_path):
     """A set without groups is divided as without the option."""
     root = write_subjects(tmp_path, subjects=3, frames=2, name="face_{}_{}_{}.png")
     assert manifest(read(root))["splits"] == manifest(read(root, group="none"))["splits"]
+
+
+@pytest.mark.parametrize("values", [["", "", ""], ["a", "a", "a"], ["a", "b", "c"]])
+def test_a_column_that_does_not_divide_is_not_used_by_default(values):
+    data = replace(empty_data(3), groups=np.array(values))
+    names = [f"angry/{name}" for name in NAMES["CK+ subjects"]]
+    groups = find_groups(data, names, np.ones(3, bool), "auto")
+    assert groups is not None
+    assert groups.rule == "CK+ subjects"

@@ -42,6 +42,7 @@ _MAX_LINE = 1 << 20
 _PAD = b"   "
 _ZERO = np.uint8(ord("0"))
 _FIX_LINE = "Correct or delete the line, or download the file again."
+_FIX_HEADER = "Use the original file, or fix the header."
 _OTHER_LABELS = "If the file has other emotions, name them from 0 on: datamodule.labels=[angry,disgust,…]."
 _TRUNCATED = "The file looks truncated. Download it again."
 
@@ -145,9 +146,13 @@ def _parse_header(path: Path, line: bytes, space: LabelSpace) -> _Columns:
     for column in ("emotion", "pixels", "usage"):
         if names.count(column) != 1:
             problem = "is missing" if column not in names else "occurs more than once"
+            is_list = "pixels" not in names
+            advice = (
+                "If it is a list of image files: datamodule=folder with its path." if is_list else _FIX_HEADER
+            )
             raise FerError(
                 f"{path}, line 1: expected the columns emotion, pixels and Usage, got {_quote(line)}: "
-                f"{column} {problem}. Use the original file, or fix the header."
+                f"{column} {problem}. {advice}"
             )
     emotion, pixels, usage = (names.index(column) for column in ("emotion", "pixels", "usage"))
     labels = {str(number).encode(): number for number in range(len(space))}

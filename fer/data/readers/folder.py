@@ -160,10 +160,11 @@ def _find_splits(root: Path) -> dict[str, str]:
 def _find_lists(root: Path, splits: dict[str, str]) -> list[Path]:
     """Return the lists of images; none if there are emotion folders."""
     folders = [root / split for split in splits.values()]
+    unsplit = _UNSPLIT in splits.values()
     if any(_is_class(name) for folder in folders for name in subfolders(folder, _EXPECTED)):
         return []
     in_splits = [lists[0] for folder in folders if (lists := image_list.find_lists(folder))]
-    return in_splits or _top_lists(image_list.find_lists(root))
+    return in_splits if in_splits and not unsplit else _top_lists(image_list.find_lists(root))
 
 
 def _top_lists(lists: list[Path]) -> list[Path]:
@@ -239,6 +240,12 @@ def _check_class_folders(root: Path, classes: dict[str, list[str]]) -> None:
     if not folders:
         files = [name for split in classes for name in list_names(root / split)]
         count = sum(name.lower().endswith(SUFFIXES) for name in files)
+        for table in (root / split / name for split in classes for name in list_names(root / split)):
+            if image_list.has_pixels(table):
+                raise FerError(
+                    f"{root}: expected {_EXPECTED}, got {table.name}, which contains the pixels of its "
+                    f"images. Read it with datamodule=fer2013 datamodule.path={table}"
+                )
         tables = [name for name in files if name.lower().endswith(image_list.SUFFIXES)]
         seen = f"{count:,} images in no such folder" if count else "no folders"
         seen += f" and {tables[0]}, which has no columns for file and emotion" if tables else ""

@@ -74,6 +74,16 @@ def _is_list(path: Path) -> bool:
     return "pixels" not in columns and None not in (_pick(columns, _FILE), _pick(columns, _LABEL))
 
 
+def has_pixels(path: Path) -> bool:
+    """Return whether a file is a CSV file in the layout of FER2013."""
+    if path.suffix.lower() != ".csv":
+        return False
+    try:
+        return "pixels" in [name.lower().strip() for name in _read_columns(path)]
+    except (FerError, OSError, ValueError):
+        return False
+
+
 def read_list(path: Path, group: str = AUTO) -> list[Row]:
     """Return the rows of a list.
 

@@ -228,3 +228,27 @@ def test_annotations_in_numpy_files_with_png_images(tmp_path):
     after = read_affectnet(tmp_path, 48)
     np.testing.assert_array_equal(after.images[np.arange(len(after))], images)
     np.testing.assert_array_equal(after.targets, before.targets)
+
+
+def test_lists_named_after_the_parts(tmp_path, expected):
+    """The layout in which RAF-DB is found at Kaggle."""
+    data, roles = faces()
+    rows = {"train": [], "test": []}
+    for number, (image, role) in enumerate(zip(data.images, roles, strict=True)):
+        target = int(data.targets[number])
+        save(tmp_path / "DATASET" / role / str(target + 1) / f"{role}_{number}.png", image)
+        rows[role].append({"image": f"{role}_{number}.png", "label": target + 1})
+    for role, lines in rows.items():
+        write_list(tmp_path / f"{role}_labels.csv", lines)
+    read = read_folder(tmp_path, 48, True, FER7.names)
+    assert read.roles == {"train": "train_labels", "test": "test_labels"}
+    assert emotions_by_pixels(read) == expected
+
+
+def test_the_option_that_fits_is_named(tmp_path):
+    path = write(tmp_path, to_text(make_rows(3)))
+    with pytest.raises(FerError, match=r"datamodule=fer2013 datamodule\.path=.*fer2013\.csv"):
+        read_folder(tmp_path, 48)
+    path.write_text("path,emotion\na.png,happy\n")
+    with pytest.raises(FerError, match="If it is a list of image files: datamodule=folder"):
+        read_fer2013(path)

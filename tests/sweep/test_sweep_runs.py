@@ -284,3 +284,18 @@ def test_fractions_of_trials_that_end_at_max_steps(sweep):
 def test_max_steps_per_epoch(trainer, space, steps):
     config = SimpleNamespace(trainer=TrainerConfig(**trainer), data=SimpleNamespace(batch_size=16))
     assert max_steps_per_epoch(config, parse_space({"seed": [0]} | space), images=321) == steps
+
+
+def test_objects_shared_by_trials_are_collected_once(sweep, monkeypatch):
+    counts = []
+    collect = worker.gc.collect
+    monkeypatch.setattr(
+        worker.gc, "collect", lambda: counts.append(worker.gc.get_freeze_count()) or collect()
+    )
+    status, study = sweep(*CUSTOM, RATES, "sweep.n_trials=3", "sweep.pruner.name=none")
+    assert (status, len(study.trials)) == (0, 3)
+    first, *others = counts
+    assert first == 0
+    assert len(set(others)) == 1
+    assert others[0] > 100_000
+    assert worker.gc.get_freeze_count() == 0

@@ -8,6 +8,8 @@ from untrained_run import write_run
 from fer.core.errors import FerError
 from fer.core.labels import FER7
 from fer.evaluation.evaluate import evaluate
+from fer.evaluation.split import data_config
+from fer.training.config import RunConfig
 
 pytestmark = pytest.mark.usefixtures("few_sections")
 
@@ -69,3 +71,13 @@ def test_labels_need_data_without_names(run, tmp_path):
         evaluate(run, labels=FER7.names)
     with pytest.raises(FerError, match="--labels: expected --data folder:PATH or fer2013:PATH"):
         evaluate(run, data=f"rafdb:{tmp_path}", labels=FER7.names)
+
+
+def test_runs_from_before_there_were_groups_keep_their_split(tmp_path):
+    data = {"name": "folder", "path": str(tmp_path)}
+    values = {"datamodule": data, "model": {"name": "fast_cnn", "image_size": 48}}
+    before = RunConfig.from_dict(values)
+    now = RunConfig.from_dict({**values, "datamodule": {**data, "group": "auto"}})
+    assert (data_config(before).group, data_config(now).group) == ("none", "auto")
+    other = f"folder:{tmp_path / 'other'}"
+    assert (data_config(before, other=other).group, data_config(now, other=other).group) == ("none", "auto")

@@ -119,6 +119,8 @@ class Stream:
                     continue
                 damaged = 0
                 yield from frames
+        except self._av.error.ExitError:
+            self._broken = f"no data for {_READ_SECONDS:.0f} s"
         except (self._av.FFmpegError, OSError) as error:
             self._broken = _reason(error)
 

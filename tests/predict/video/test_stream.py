@@ -122,6 +122,29 @@ def test_a_connection_that_breaks_is_a_warning(serve, tmp_path):
     assert f"the stream stopped after {len(frames)} frames" in message
 
 
+def test_a_connection_that_stalls_is_a_warning(serve, tmp_path, short_timeouts):
+    path = write_video(tmp_path / "a.avi", [render_frame(i % 20) for i in range(200)], codec="MJPG")
+    content = path.read_bytes()
+
+    class Stalls(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+            self.wfile.flush()
+            time.sleep(6)
+
+        def log_message(self, *arguments):
+            """Print nothing."""
+
+    video = Stream(serve(Stalls) + "/a.avi")
+    start = time.monotonic()
+    assert 80 < len(list(video)) < 120
+    assert time.monotonic() - start < 5
+    assert "(no data for 1 s)" in (video.truncation_message() or "")
+
+
 def test_a_server_that_does_not_answer(short_timeouts):
     with socket.create_server(("127.0.0.1", 0)) as server:
         start = time.monotonic()

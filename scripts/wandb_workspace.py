@@ -10,6 +10,7 @@ project; `--dry-run` prints what would be saved, and needs neither account nor n
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def main() -> None:
     )
     parser.add_argument("--name", help="sweep.name of the sweep (default: the name of its folder)")
     parser.add_argument("--entity", required=True, help="W&B user or team")
-    parser.add_argument("--project", default="fer", help="W&B project (default: fer)")
+    project = os.environ.get("WANDB_PROJECT", "fer")
+    parser.add_argument("--project", default=project, help=f"W&B project (default: {project})")
     parser.add_argument("--group", help="logger.wandb.group of the sweep, if any (default: its name)")
     parser.add_argument("--dry-run", action="store_true", help="print the views as JSON")
     options = parser.parse_args()

@@ -120,6 +120,8 @@ def _options(address: str, port: int, browser: bool) -> dict[str, Any]:
     environment = _environment_options()
     config.get_config_options(force_reparse=True, options_from_flags=environment)
     defaults = {key: value for key, value in _defaults().items() if not config.is_manually_set(key)}
+    # Streamlit would warn that options have changed since they were parsed.
+    config._config_options = None
     return {**defaults, **environment, **chosen}
 
 

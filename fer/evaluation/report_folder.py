@@ -32,7 +32,7 @@ def report_folder(
         kind, _, path = data.partition(":")
         absolute = str(expand_user(path).resolve()).encode("utf-8", "surrogateescape")
         # Four hex digits distinguish data sets with the same folder name
-        parts.insert(0, f"{kind}-{Path(path).name}-{hashlib.sha256(absolute).hexdigest()[:4]}")
+        parts.insert(0, f"{kind}-{Path(path).name[:100]}-{hashlib.sha256(absolute).hexdigest()[:4]}")
     if len(runs) == 1:
         stem = runs[0].path.stem
         name = _folder_name([*parts, None if stem == "best" else stem])

@@ -112,7 +112,7 @@ def explain_hydra_error(error: HydraError, overrides: Sequence[str]) -> FerError
         return FerError(text.splitlines()[0] if text else repr(error))
     return FerError(
         f"{' '.join(text.split('See http')[0].split())} Options are written key=value. Quote a value with = "
-        ", ~ or spaces twice: 'datamodule.path=\"/data/a=b.csv\"', and write $HOME for ~."
+        ", ~, spaces or accents twice: 'datamodule.path=\"/data/a=b.csv\"', and write $HOME for ~."
     )
 
 

@@ -1,5 +1,6 @@
 """Lightning's Trainer for a run: callbacks, devices, precision, checks of options, and readable errors."""
 
+import errno
 import os
 import re
 import sys
@@ -37,6 +38,7 @@ _ERROR_CAUSES = {
     "Early stopping conditioned": "early_stopping_patience needs a validation, but none ran",
     "Expected more than 1 value": "datamodule.batch_size: batch norm needs at least two images of this size",
 }
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Messages of gloo and NCCL about a lost process.
 _LOST_PROCESS = r"[Cc]onnection (closed|reset|refused)|[Bb]roken pipe|NCCL"
 
@@ -177,7 +179,8 @@ def check_compatibility(config: RunConfig, module: EmotionModule, datamodule: Em
 def explain_fit_error(error: BaseException, processes: int) -> BaseException:
     """Return a `FerError` for a known failure of a fit, else ``error`` itself.
 
-    Known failures are an option that Lightning rejects, lack of memory, and the loss of another process.
+    Known failures are an option that Lightning rejects, a full disk, lack of memory, and the loss of another
+    process.
 
     Args:
         error: Raised by ``Trainer.fit``.
@@ -186,6 +189,8 @@ def explain_fit_error(error: BaseException, processes: int) -> BaseException:
     text = " ".join(str(error).split())
     if isinstance(error, MisconfigurationException):
         return FerError(f"trainer: {text}")
+    if isinstance(error, OSError) and error.errno in _FULL_DISK:
+        return FerError(f"{error}. Free disk space, or choose another folder for the run with output_dir=…")
     if isinstance(error, torch.OutOfMemoryError):
         return FerError(
             "Out of device memory. Reduce datamodule.batch_size, or datamodule.eval_batch_size if it "

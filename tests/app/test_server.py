@@ -58,6 +58,7 @@ def test_the_options_of_the_user_are_kept(monkeypatch):
         "browser.gatherUsageStats": False,
     }  # fmt: skip
     assert {name: options[name] for name in expected} == expected
+    bootstrap.load_config_options({name.replace(".", "_"): value for name, value in options.items()})
     assert server._url("0.0.0.0", 8501) == "http://localhost:8501/faces"
 
 

@@ -67,7 +67,9 @@ def test_full_disk(started):
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (40_000, 40_000))
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2, errors
-    assert errors.startswith("error: ")
+    *warnings, error = errors.splitlines()
+    assert error.startswith("error: ")
+    assert all(line.startswith("warning: the plot") for line in warnings), errors
     assert "Traceback" not in errors
     assert "File too large" in errors
     check_run_folder(folder, "failed")

@@ -24,7 +24,8 @@ _NOT_IN_RECIPE = {
         "accelerator", "strategy", "enable_progress_bar", "enable_model_summary", "enable_checkpointing",
         "log_every_n_steps", "profiler", "detect_anomaly", "barebones",
     },
-    "datamodule": {"path", "workers", "memory_gb", "eval_batch_size"},
+    # Groups change the training images, whose hash is compared as well.
+    "datamodule": {"path", "workers", "memory_gb", "eval_batch_size", "group"},
 }  # fmt: skip
 
 
@@ -173,7 +174,9 @@ def recipe_from_config(config: Mapping[str, Any]) -> dict[str, Any]:
 def _without(value: Any, keys: set[str]) -> Any:
     """Return nested values without these keys at any depth: each source of a data set has a path."""
     if isinstance(value, Mapping):
-        return {key: _without(inner, keys) for key, inner in value.items() if key not in keys}
+        # FER2013 had no labels at first: a recipe without other labels is the same as before.
+        unset = {"labels"} if value.get("name") == "fer2013" and value.get("labels") is None else set()
+        return {key: _without(inner, keys) for key, inner in value.items() if key not in keys | unset}
     return [_without(inner, keys) for inner in value] if isinstance(value, list) else value
 
 

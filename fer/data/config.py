@@ -213,6 +213,14 @@ class ConcatConfig(DataConfig):
         ]
 
 
+def with_former_groups(config: DataConfig) -> DataConfig:
+    """Return the stored config of a run; one without ``group`` was trained before there were groups."""
+    if isinstance(config, ConcatConfig):
+        return config.replace(sources=[with_former_groups(source) for source in config.sources])
+    is_older = isinstance(config, ImageFilesConfig) and "group" not in config.model_fields_set
+    return config.replace(group="none") if is_older else config
+
+
 def _check_sources(sources: object) -> None:
     """Check what pydantic's messages would not explain: which source is wrong, and what it may contain."""
     if not isinstance(sources, list) or not sources:

@@ -13,7 +13,7 @@ from fer.analysis.about import About
 from fer.core.errors import FerError, did_you_mean
 from fer.core.labels import LabelSpace, map_votes, mapping
 from fer.core.paths import expand_user
-from fer.data.config import DataConfig, FER2013Config, FolderConfig, ImageFilesConfig
+from fer.data.config import DataConfig, FER2013Config, FolderConfig, with_former_groups
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates import check_duplicates
 from fer.data.duplicates.hashes import perceptual_hashes
@@ -196,7 +196,7 @@ def data_config(
     if other is None:
         if labels is not None:
             raise FerError("--labels: expected --data with it, got none. Name the data set with --data.")
-        own = _as_stored(config.data)
+        own = with_former_groups(config.data)
         return own if path is None else _with_path(own, path)
     if path is not None:
         raise FerError(
@@ -210,15 +210,9 @@ def data_config(
             f"folder:$HOME/data/CK+.{did_you_mean(kind, KINDS)}"
         )
     if config.datamodule is not None and config.datamodule.name == kind:
-        return _with_labels(_with_path(_as_stored(config.datamodule), new_path), labels)
+        return _with_labels(_with_path(with_former_groups(config.datamodule), new_path), labels)
     values = {"name": kind, "path": str(expand_user(new_path))}
     return _with_labels(DataConfig.create(values, config.model.image_size), labels)
-
-
-def _as_stored(config: DataConfig) -> DataConfig:
-    """Return the config of a run; one without ``group`` was trained before there were groups."""
-    is_older = isinstance(config, ImageFilesConfig) and "group" not in config.model_fields_set
-    return config.replace(group="none") if is_older else config
 
 
 def _with_labels(config: DataConfig, labels: Sequence[str] | None) -> DataConfig:

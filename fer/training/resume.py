@@ -9,7 +9,7 @@ from zipfile import is_zipfile
 from fer.core.config import flatten
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
-from fer.data.config import ImageFilesConfig
+from fer.data.config import with_former_groups
 from fer.training.config import RunConfig
 from fer.training.run_folder import read_config
 from fer.training.run_record import STARTING, RunRecord, read_record
@@ -52,7 +52,8 @@ def load_stopped_run(config: RunConfig, overridden: Iterable[str]) -> tuple[RunC
         )
     if "datamodule.path" in overridden and (path := getattr(config.data, "path", None)):
         stored = stored.with_path(path)
-    return _with_former_groups(stored), folder
+    data = stored.datamodule and with_former_groups(stored.datamodule)
+    return stored.replace(datamodule=data), folder
 
 
 def _run_folder(path: Path) -> Path:
@@ -76,14 +77,6 @@ def _run_folder(path: Path) -> Path:
             else f"To start from its weights: model.init_from={path}."
         )
     )
-
-
-def _with_former_groups(config: RunConfig) -> RunConfig:
-    """Return the config of a run; one without ``datamodule.group`` was started before there were groups."""
-    data = config.datamodule
-    if isinstance(data, ImageFilesConfig) and "group" not in data.model_fields_set:
-        return config.replace(datamodule=data.replace(group="none"))
-    return config
 
 
 def last_checkpoint(folder: Path) -> Path | None:

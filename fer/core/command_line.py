@@ -10,7 +10,9 @@ import os
 import re
 import select
 import sys
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TextIO
 from urllib.parse import unquote
 
@@ -18,6 +20,7 @@ from fer.core.errors import FerError, installation_hint
 from fer.core.installation import check_installation
 
 USER_ERROR, INTERRUPTED = 2, 130
+_PACKAGE = Path(__file__).resolve().parent.parent
 # The status that a shell reports for a program killed by SIGPIPE: the output was cut short, so not a success.
 BROKEN_PIPE = 141
 # Regular expressions.
@@ -39,6 +42,7 @@ def run_command(command: Callable[[], object]) -> int:
     standard output. In a distributed run every process prints its own error, with its rank.
     """
     _escape_unprintable(sys.stdout)
+    warnings.formatwarning = _format_warning
     try:
         check_installation()
         command()
@@ -62,6 +66,15 @@ def run_command(command: Callable[[], object]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     return 0
+
+
+def _format_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Return a warning of this package as one line; the line of code that it comes from helps no user."""
+    if category is UserWarning and Path(filename).is_relative_to(_PACKAGE):
+        return f"WARNING: {message}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 
 def _escape_unprintable(stream: TextIO) -> None:

@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -51,6 +52,16 @@ def test_what_the_terminal_cannot_show_is_escaped(monkeypatch):
     assert content.getvalue() == b"run \\xe9\n"
 
 
+def test_a_warning_of_this_package_is_one_line(monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    run_command(lambda: None)
+    own = warnings.formatwarning("Copies.", UserWarning, fer.__file__, 3)
+    assert own == "WARNING: Copies.\n"
+    assert "other.py:3: UserWarning: Copies." in warnings.formatwarning(
+        "Copies.", UserWarning, "/other.py", 3
+    )
+
+
 def test_each_process_prints_its_rank(monkeypatch, capsys):
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert run_command(lambda: fail_with(FerError("a.png: damaged."))) == 2
@@ -74,6 +85,7 @@ def test_a_missing_module_of_fer_is_a_bug():
 def test_each_command_reports_missing_packages_in_a_base_install(module, main, runs):
     code = f"""
 import sys
+import warnings
 # As if they were not installed.
 sys.modules.update(dict.fromkeys(("hydra", "pydantic", "torch", "scipy", "matplotlib")))
 sys.argv = [{main!r}, "missing_run", "missing_run_2"][: 1 + {runs}]

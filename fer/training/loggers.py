@@ -28,6 +28,8 @@ INIT_TIMEOUT, FINISH_TIMEOUT = 20, 300
 DEFAULT_PROJECT = "fer"
 # The folder that this process has put into WANDB_DATA_DIR.
 _data_folder: str | None = None
+# Id in WANDB_RUN_ID -> folder of the run that has it; further runs of the process get their own ids.
+_folder_of_id: dict[str | None, Path] = {}
 
 
 @contextmanager
@@ -100,9 +102,10 @@ def wandb_settings() -> Any:
 def _arguments(options: WandbConfig, folder: Path, settings: Any, run_id: str | None) -> dict[str, Any]:
     """Return the arguments of ``wandb.init``: chosen options, else W&B's own settings, else defaults."""
     before = read_record(folder).wandb or {}
+    user_id = settings.run_id if _folder_of_id.setdefault(settings.run_id, folder) == folder else None
     name, group = options.name or settings.run_name or folder.name, options.group or settings.run_group
     return {
-        "id": wandb_id(options.id or before.get("id") or settings.run_id or run_id or secrets.token_hex(6)),
+        "id": wandb_id(options.id or before.get("id") or user_id or run_id or secrets.token_hex(6)),
         "project": options.project or before.get("project") or settings.project or DEFAULT_PROJECT,
         "entity": options.entity or before.get("entity"),
         "name": wandb_name(name),

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import wandb
 import yaml
 from PIL import Image
 from tiny import TINY, TINY_FACES
@@ -208,8 +209,6 @@ def test_server_does_not_answer(tmp_path):
      ("disabled", True, "disabled")],
 )  # fmt: skip
 def test_mode(tmp_path, monkeypatch, mode, logged_in, expected):
-    import wandb
-
     modes = []
     settings = wandb.Settings(mode=mode)
     monkeypatch.setattr(wandb, "setup", lambda settings_: SimpleNamespace(settings=settings))
@@ -294,6 +293,15 @@ def test_variables_of_wandb_apply_without_an_option(tmp_path):
     assert artifact.name.startswith("a-name-e-best-")
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["wandb"] == {"id": "my-id", "project": "faces", "entity": "team"}
+
+
+def test_an_id_of_the_environment_is_that_of_one_run(tmp_path):
+    settings = wandb.Settings(run_id="mine")
+    ids = [
+        loggers._arguments(WandbConfig(), tmp_path / name, settings, run_id)["id"]
+        for name, run_id in (("a", "1"), ("b", "2"), ("a", "1"))
+    ]
+    assert ids == ["mine", "2", "mine"]
 
 
 def test_defaults_of_a_run_in_wandb(finished):

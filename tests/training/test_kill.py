@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import sys
 import time
 from pathlib import Path
 
@@ -28,8 +29,7 @@ OPTIONS = (
 def _train(overrides: tuple[str, ...], output: Path) -> None:
     """Train in a child process, with its output in a file; exit with the status of the command."""
     with output.open("w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+        sys.stdout = sys.stderr = file
         torch.set_num_threads(1)
         try:
             fer.train(*overrides)

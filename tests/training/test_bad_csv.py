@@ -24,7 +24,7 @@ FILES = {
     "unknown label": (rows(*GOOD, f"7,{PIXELS},Training"), "line 16"),
     "unknown usage": (rows(*GOOD, f"3,{PIXELS},Trainning"), "Training"),
     "missing column": (b"emotion,pixels\n3," + PIXELS.encode() + b"\n", "Usage"),
-    "no training rows": (rows(*GOOD[7:]), "Training"),
+    "no training rows": (rows(*GOOD[7:]), "expected a training split"),
     "one class only": (rows(*[GOOD[3]] * 20, GOOD[10]), "happy"),
     "no validation": (rows(*GOOD[:7]), "Training"),
 }

@@ -17,6 +17,8 @@ from fer.export.graph import ExportModel, finalize, interpolate, interpolation_m
 from fer.export.parity import check_parity
 from fer.export.quantize import quantise
 
+pytestmark = pytest.mark.slow
+
 
 def operators(model):
     return {node.op_type for node in model.graph.node}

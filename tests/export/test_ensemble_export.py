@@ -22,6 +22,8 @@ from fer.export.model_card import copies_in_training
 from fer.export.parity import check_parity
 from fer.export.quantize import outermost_layers
 
+pytestmark = pytest.mark.slow
+
 SYNTHETIC = {"name": "synthetic", "num_train": 14, "num_val": 7, "num_test": 7, "size": 48, "color": False,
          "seed": 0, "difficulty": 1.0}  # fmt: skip
 SCHEMA = Path(cards.__file__).with_name("card.schema.json")

@@ -18,6 +18,8 @@ from fer.sweep.validate import max_steps_per_epoch
 from fer.training import run as training
 from fer.training.config import TrainerConfig
 
+pytestmark = pytest.mark.slow
+
 GRID = "sweep.space={optimizer.lr:[1e-3,1e30]}"  # at the second value the loss is not finite
 CUSTOM = ("sweep=custom", "sweep.name=some", "trainer.max_epochs=1")
 

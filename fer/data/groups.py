@@ -27,7 +27,7 @@ COLUMNS = (
     "video",
     "clip",
 )
-# What a name stands for -> file names of a well-known set; group 1 of the expression names the person or
+# Rule -> file names of a well-known set; group 1 of the expression names the person or
 # the video. Case is ignored.
 _START, _EMOTIONS = r"(?:^|/)", "(?:AF|AN|DI|HA|NE|SA|SU)"
 PATTERNS = {
@@ -47,8 +47,8 @@ PATTERNS = {
     "CREMA-D actors": rf"{_START}(1\d{{3}})_[A-Z]{{3}}_(?:ANG|DIS|FEA|HAP|NEU|SAD)_",
     # P001/Anger/000.jpeg (Zhao et al. 2011)
     "Oulu-CASIA subjects": rf"{_START}(P\d{{3}})/[A-Za-z]+/\d{{3}}\.",
-    # 17Again_000046240_00000014.png: the film (Dhall et al. 2011)
-    "SFEW films": rf"{_START}([^/]+)_\d{{9}}_\d{{8}}",
+    # 17Again_000046240_00000014.png: the movie (Dhall et al. 2011)
+    "SFEW movies": rf"{_START}([^/]+)_\d{{9}}_\d{{8}}",
 }  # fmt: skip
 # A pattern is used if it matches at least this fraction of the training images.
 _MIN_FRACTION = 0.01

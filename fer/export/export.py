@@ -151,13 +151,13 @@ def export(
         evaluation = open_validation_data(run, calibration)
         if int8 and evaluation is None:
             raise FerError("--int8: expected the run's data, got none. Give its path with --calibration.")
-        temperature = load_or_fit_calibration(trained, evaluation)
-        if temperature is None and not uncalibrated:
+        fitted = load_or_fit_calibration(trained, evaluation)
+        if fitted is None and not uncalibrated:
             raise FerError(
                 f"{run.path}: the model cannot be calibrated without the run's data. Give its path with "
                 "--calibration, or use --uncalibrated to export probabilities that only rank the emotions."
             )
-        job = ExportJob(trained, name, evaluation, temperature, crop)
+        job = ExportJob(trained, name, evaluation, fitted, crop)
         write_card(folder, _write_model(folder / MODEL, job, int8, fp16))
     return read_bundle(target)
 

@@ -100,7 +100,7 @@ NAMES = {
     "RAVDESS actors": ["01-01-05-01-02-01-12.png", "02-01-03-01-02-01-12.png", "01-01-05-01-02-01-13.png"],
     "CREMA-D actors": ["1001_DFA_ANG_XX.jpg", "1001_IEO_HAP_LO.jpg", "1002_DFA_SAD_XX.jpg"],
     "Oulu-CASIA subjects": ["P001/Anger/000.jpeg", "P001/Anger/001.jpeg", "P002/Happiness/000.jpeg"],
-    "SFEW films": [
+    "SFEW movies": [
         "17Again_000046240_00000014.png",
         "17Again_001154040_00000033.png",
         "21_000530200_00000003.png",

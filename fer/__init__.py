@@ -52,6 +52,8 @@ _MODULES = {
     "load_checkpoint": "fer.models.checkpoint",
     "train": "fer.training.api",
 }
+# Names whose modules load no torch.
+_WITHOUT_TORCH = ("Bundle", "FerError", "Predictor")
 # Names and a module of PyPI's `fer`, another project with the same import name.
 _NAMES_OF_OTHER_FER = ("FER", "Video")
 if os.path.exists(os.path.join(__path__[0], "emotionsmultilanguage.py")):  # noqa: PTH110, PTH118
@@ -75,7 +77,10 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from fer.core.errors import import_with_hint
+    from fer.core.threads import share_cores
 
+    if name not in _WITHOUT_TORCH:
+        share_cores()
     value = getattr(import_with_hint(_MODULES[name]), name)
     # The package `fer.export` can be called: once it is imported, it hides a function of the same name
     return sys.modules["fer.export"] if name == "export" else value

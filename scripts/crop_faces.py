@@ -10,7 +10,6 @@ the reason why it was not cropped.
 
 import argparse
 import csv
-import os
 import sys
 import time
 from collections import Counter
@@ -20,6 +19,7 @@ from pathlib import Path
 from fer.core.command_line import run_command
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
+from fer.core.threads import available_cores
 
 LIST = "faces.csv"
 COLUMNS = ("photograph", "result", "faces", "score", "face", "reason")
@@ -91,7 +91,7 @@ def run(arguments):
     jobs = zip(files, targets(files, source, into), strict=True)
     rule, counts, unreadable = CROP_RULES[arguments.rule], Counter(), []
     with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(available_cores()) as pool,
         (into / LIST).open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.DictWriter(file, COLUMNS)

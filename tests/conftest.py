@@ -15,6 +15,7 @@ os.environ["WANDB_MODE"] = "offline"
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
 # One core for each test process.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 # Exact expected values are those of a CPU.
 if not os.environ.get("FER_TEST_GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -12,8 +12,9 @@ from fer.bundle.card import Card, model_name, read_card
 from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.registry import ZOO, Registry, find_bundle, packaged_models
 from fer.core.errors import FerError
+from fer.core.threads import available_cores
 from fer.faces.detectors import choose_detector
-from fer.predict.predictor import Predictor, available_cores
+from fer.predict.predictor import Predictor
 
 _MAX_LOADED_MODELS = 8
 _COMPUTE_SLOTS = threading.BoundedSemaphore(available_cores())

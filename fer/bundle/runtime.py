@@ -9,6 +9,7 @@ import onnxruntime as ort
 
 from fer.bundle.files import Bundle, read_bundle
 from fer.core.errors import FerError
+from fer.core.threads import available_cores, cpu_quota
 
 # Names of the graph's input and outputs.
 FACES, PROBABILITIES, ATTENTION = "faces", "probabilities", "attention"
@@ -114,7 +115,8 @@ def open_session(model: Path, threads: int | None = None) -> ort.InferenceSessio
     """
     options = ort.SessionOptions()
     options.log_severity_level = _LOG_ERRORS
-    options.intra_op_num_threads = threads or 0
+    # 0: one per physical core, but ONNX Runtime does not know the limits of a container.
+    options.intra_op_num_threads = threads or (0 if cpu_quota() is None else available_cores())
     # Spinning threads would take CPU time from face detection, which runs in parallel.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from fer.core.errors import FerError, installation_hint
 from fer.core.installation import check_installation
+from fer.core.threads import share_cores
 
 USER_ERROR, INTERRUPTED = 2, 130
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -45,6 +46,7 @@ def run_command(command: Callable[[], object]) -> int:
     warnings.formatwarning = _format_warning
     try:
         check_installation()
+        share_cores()
         command()
         # Write buffered output here, where errors are handled.
         sys.stdout.flush()

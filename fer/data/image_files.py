@@ -1,7 +1,6 @@
 """Image files: decoding one, and an array-like collection of many that decodes on access."""
 
 import hashlib
-import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import numpy as np
 
 from fer.core.errors import FerError
 from fer.core.image_io import read_image
+from fer.core.threads import available_cores
 from fer.data.file_list import ABSENT, FileList
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".avif")
@@ -218,7 +218,7 @@ class ImageFiles:
                 if (image := self._decode(content, row)) is not None:
                     pixels[row], readable[row] = image, True
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(available_cores()) as pool:
             starts = range(0, len(self), _CHUNK)
             list(pool.map(fill, [range(len(self))[start : start + _CHUNK] for start in starts]))
         if (rows := np.flatnonzero(animated & readable)).size:

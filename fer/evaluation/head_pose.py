@@ -1,7 +1,6 @@
 """Five facial landmarks of each scored face, for slices by head pose: detected by YuNet, and cached."""
 
 import hashlib
-import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from fer.analysis.predictions import Images
 from fer.core.errors import FerError
 from fer.core.paths import atomic_write, cache_folder
+from fer.core.threads import available_cores
 from fer.data.duplicates.hashes import pixel_digests
 from fer.data.image_files import ImageFiles
 from fer.faces.detectors import choose_detector
@@ -47,7 +47,7 @@ def find_landmarks(images: Images) -> tuple[np.ndarray | None, str]:
         return None, NO_DETECTOR
     path = cache_folder() / f"points-{_fingerprint(images, detector)}.npy"
     if (points := _load(path, len(images))) is None:
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
+        with ThreadPoolExecutor(available_cores()) as threads:
             rows = range(len(images))
             detected = threads.map(lambda row: _detect(images[row : row + 1][0], detector), rows)
             points = np.array(list(detected), np.float32).reshape(-1, 5, 2)

@@ -1,6 +1,5 @@
 """Inference over many images in batches, with test-time augmentation."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fer.core.errors import FerError, did_you_mean
+from fer.core.threads import available_cores
 from fer.data.augment import to_float
 from fer.data.dataset import EmotionData
 from fer.data.image_files import ImageFiles
@@ -88,7 +88,7 @@ def _batches(data: EmotionData, batch_size: int) -> Iterator[tuple[np.ndarray, T
         if isinstance(images, np.ndarray):
             pixels = images[rows]
         else:
-            pixels, readable = images.read(rows, threads=os.cpu_count() or 1)
+            pixels, readable = images.read(rows, threads=available_cores())
             if not readable.all():
                 images.report_unreadable(rows[~readable], nothing_left=False)
             rows = rows[readable]

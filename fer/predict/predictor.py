@@ -4,7 +4,6 @@
 [<happy 93 %, face of 120 x 120 pixels at (64, 40)>]
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from fer.bundle.registry import find_bundle
 from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError
 from fer.core.image_io import ImageSource, read_image
+from fer.core.threads import available_cores
 from fer.faces.base import Detector, Face
 from fer.faces.crop import crop_faces
 from fer.faces.detectors import choose_detector
@@ -243,8 +243,3 @@ def map_in_threads(
     finally:
         # Also if the caller stops early.
         pool.shutdown(cancel_futures=True)
-
-
-def available_cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

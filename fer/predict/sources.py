@@ -11,8 +11,9 @@ import cv2
 from fer.core.errors import FerError, did_you_mean
 from fer.core.image_io import SUFFIXES, count_frames
 from fer.core.paths import expand_user, list_names
+from fer.core.threads import available_cores
 from fer.predict.images import NO_FACE, header_line, predict_images
-from fer.predict.predictor import Predictor, available_cores
+from fer.predict.predictor import Predictor
 from fer.predict.video.stream import is_stream_address
 
 VIDEO_SUFFIXES = frozenset(

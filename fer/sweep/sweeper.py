@@ -1,7 +1,6 @@
 """The process that starts a sweep: check the config, create the study, run workers until all trials end."""
 
 import contextlib
-import os
 import shlex
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fer.core.command_line import without_password
 from fer.core.errors import FerError
+from fer.core.threads import available_cores, share_cores
 from fer.sweep.compose import Composer, full_overrides, proxy_keys, standalone_overrides, trial_folder
 from fer.sweep.create import create_or_open
 from fer.sweep.plan import Plan, SweepConfig, align_first_rung, make_plan
@@ -117,7 +117,7 @@ def _workers(config: DictConfig) -> tuple[int, int]:
     is_local = _runs_locally(config)
     if launcher == "joblib" and jobs is None and launcher_config.n_jobs > 0:
         jobs = launcher_config.n_jobs
-    jobs = jobs or (len(os.sched_getaffinity(0)) if is_local else CLUSTER_JOBS)
+    jobs = jobs or (available_cores() if is_local else CLUSTER_JOBS)
     if launcher == "joblib":
         with read_write(launcher_config):
             launcher_config.n_jobs = jobs
@@ -202,6 +202,7 @@ def _launch(plan: Plan, context: HydraContext, config: DictConfig, workers: int)
 def work_as_job(plan: Plan, config: DictConfig) -> None:
     """Run a worker as a job of a launcher; a module-level function, so that it can be pickled."""
     # Imports torch, which a process that only launches workers does not need.
+    share_cores()
     from fer.sweep.worker import work
 
     work(plan, config)

@@ -20,6 +20,7 @@ from optuna.trial import Trial, TrialState
 from pytorch_lightning.callbacks import Callback
 
 from fer.core.errors import FerError
+from fer.core.threads import available_cores
 from fer.data.config import DataConfig
 from fer.data.datamodule import RunData, read_data
 from fer.sweep.compose import Composer, can_resume, format_override, trial_folder
@@ -163,7 +164,7 @@ class TrialRun:
 
 def _divide_machine(workers: int, number: int) -> None:
     """Limit this worker to its part of the machine's cores, and to one of several GPUs."""
-    cores = max(1, len(os.sched_getaffinity(0)) // workers)
+    cores = max(1, available_cores() // workers)
     torch.set_num_threads(min(torch.get_num_threads(), cores))
     if workers > 1 and (count := torch.cuda.device_count()) > 1:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")

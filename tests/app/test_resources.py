@@ -12,7 +12,7 @@ from fer.app.settings import Settings, set_settings
 from fer.bundle.files import CARD, read_bundle
 from fer.bundle.registry import Registry, packaged_models
 from fer.core.errors import FerError
-from fer.predict.predictor import available_cores
+from fer.core.threads import available_cores
 
 
 @pytest.fixture

@@ -59,13 +59,14 @@ def test_names_of_models(text):
     assert model_name(name) == name or len(text) > MAX_MODEL_NAME - 20
 
 
-@given(ANY)
+# OmegaConf reads this text as a missing value.
+@given(ANY.filter(lambda text: text != "???"))
 def test_hydra_reads_a_quoted_value_unchanged(text):
     value = OverridesParser.create().parse_override(f"key={quoted(text)}").value()
     assert OmegaConf.create({"key": value}).key == text
 
 
-@given(st.text(min_size=1))
+@given(st.text(min_size=1).filter(lambda text: text != "???"))
 def test_an_override_for_the_shell(text):
     (argument,) = shlex.split(override("key", text))
     value = OverridesParser.create().parse_override(argument).value()

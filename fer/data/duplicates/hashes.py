@@ -1,13 +1,13 @@
 """Signatures of images: a digest of the pixels, a gray thumbnail, and its perceptual hash."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from fer.core.threads import available_cores
 from fer.data.image_files import ImageFiles
 
 # Side of the thumbnails in pixels, the size of FER2013's images.
@@ -61,7 +61,7 @@ def _batches(images: np.ndarray | ImageFiles) -> Iterator[tuple[np.ndarray, np.n
         if not isinstance(images, ImageFiles):
             yield rows, images[rows]
             continue
-        pixels, readable = images.read(rows, threads=os.cpu_count() or 1)
+        pixels, readable = images.read(rows, threads=available_cores())
         if not readable.all():
             images.report_unreadable(rows[~readable], nothing_left=False)
         yield rows[readable], pixels

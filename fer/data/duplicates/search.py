@@ -13,7 +13,6 @@ docs/decisions/0005-duplicates.md has the measurements behind the thresholds.
 """
 
 import hashlib
-import os
 import warnings
 import zipfile
 import zlib
@@ -28,6 +27,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from fer.core.paths import atomic_write, cache_folder
+from fer.core.threads import available_cores
 from fer.data.duplicates.hashes import (
     ImageScan,
     dct_coefficients,
@@ -217,7 +217,7 @@ def candidate_blocks(coefs: np.ndarray) -> Iterator[np.ndarray]:
         pairs = pairs[np.concatenate(correlation) >= MIN_COARSE]
         return np.column_stack([pairs, np.full(len(pairs), mirrored)])
 
-    workers = os.cpu_count() or 1
+    workers = available_cores()
     with ThreadPoolExecutor(workers) as threads:
         for start in range(0, len(blocks), workers * _BLOCKS_PER_THREAD):
             yield from threads.map(compare, blocks[start : start + workers * _BLOCKS_PER_THREAD])
@@ -246,7 +246,7 @@ def detail_correlations(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray
         details = {int(i): fine_detail(thumbnails[i]) for i in np.unique(part[:, :2])}
         return [_max_correlation(details[i], details[j], bool(mirror)) for i, j, mirror in part.tolist()]
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(available_cores()) as threads:
         parts = [pairs[start : start + _PAIRS_PER_TASK] for start in range(0, len(pairs), _PAIRS_PER_TASK)]
         return np.array([value for part in threads.map(compare, parts) for value in part], np.float32)
 

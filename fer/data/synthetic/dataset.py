@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from fer.core.labels import FER7
+from fer.core.threads import available_cores
 from fer.data.dataset import EmotionData
 from fer.data.synthetic.parameters import FaceParameters, sample_parameters
 from fer.data.synthetic.render import render_face
@@ -52,7 +53,7 @@ def read_synthetic(
     faces = [(split, position) for split, count in enumerate(counts) for position in range(count)]
     options: dict[str, Any] = {"size": size, "color": color, "seed": seed, "difficulty": difficulty}
     images = np.empty((len(faces), size, size, 3 if color else 1), np.uint8)
-    max_parts = num_workers or os.cpu_count() or 1
+    max_parts = num_workers or available_cores()
     num_parts = max(1, min(max_parts, len(faces) // _MIN_FACES_PER_PROCESS))
 
     def fill(first: int) -> None:

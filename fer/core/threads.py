@@ -1,0 +1,111 @@
+"""CPU cores and threads: how many cores this process may use, and how long it waits for them.
+
+`share_cores` is called before torch is loaded, by every command and by ``import fer``'s functions. Why:
+docs/decisions/0019-threads.md.
+"""
+
+import math
+import os
+import sys
+from pathlib import Path
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_PROCESS = Path("/proc/self")
+
+
+def available_cores() -> int:
+    """Return the number of CPU cores that this process may use, at least 1.
+
+    The smallest of the machine's cores, the affinity of the process, and the CPU quota of its container.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota()
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def cpu_quota(process: Path = _PROCESS, cgroups: Path = _CGROUPS) -> float | None:
+    """Return the CPU quota of the container in cores, such as 1.5; None without a limit.
+
+    Linux only: ``cpu.max`` of control groups version 2, ``cpu.cfs_quota_us`` of version 1, of the group of
+    the process and of its parents.
+    """
+    try:
+        groups = [line.split(":", 2) for line in (process / "cgroup").read_text().splitlines()]
+    except OSError:
+        return None
+    quotas = []
+    for _, controllers, name in groups:
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        # In a container the name may be that of the host, whose group is then mounted at the root.
+        for group in (Path(name), *Path(name).parents):
+            folder = cgroups / "cpu" if controllers else cgroups
+            quotas.append(_read_quota(folder / group.relative_to("/")))
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _read_quota(folder: Path) -> float | None:
+    try:
+        if (limit := folder / "cpu.max").exists():
+            quota, period = limit.read_text().split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return float(quota) / float(period) if float(quota) > 0 else None
+    # `max` is no number: no limit.
+    except (OSError, ValueError):
+        return None
+
+
+def share_cores(threads: int | None = None) -> None:
+    """Set the environment that torch's OpenMP reads when it is loaded; a variable of the user stays.
+
+    - Threads that wait for each other sleep instead of spinning. Beside one busy process a spinning training
+      step takes 15 times as long.
+    - There are no more threads than the container's quota allows.
+
+    Child processes inherit it. No effect if torch is loaded already.
+
+    Args:
+        threads: Number of threads; None: that of the environment or all cores.
+    """
+    if "torch" in sys.modules:
+        return
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    elif cpu_quota() is not None:
+        os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
+
+
+class CoreWait:
+    """Share of time that threads of this process wait for a CPU core that another process uses.
+
+    The kernel counts it for each thread (``schedstat``). Linux only; elsewhere the share is None.
+    """
+
+    def __init__(self) -> None:
+        self._start = _scheduled_seconds()
+
+    def share(self) -> float | None:
+        """Return the share of time since the creation, in [0, 1]; None where it is unknown.
+
+        Threads that have ended in between do not count.
+        """
+        ran, waited = 0.0, 0.0
+        for thread, (running, waiting) in _scheduled_seconds().items():
+            before = self._start.get(thread, (0.0, 0.0))
+            ran, waited = ran + running - before[0], waited + waiting - before[1]
+        return waited / (ran + waited) if ran + waited > 0 else None
+
+
+def _scheduled_seconds() -> dict[str, tuple[float, float]]:
+    """Return thread id -> seconds on a core and seconds of waiting for one."""
+    seconds = {}
+    for path in _PROCESS.glob("task/*/schedstat"):
+        try:
+            ran, waited, _ = map(int, path.read_text().split())
+        # The thread has ended.
+        except (OSError, ValueError):
+            continue
+        seconds[path.parent.name] = (ran / 1e9, waited / 1e9)
+    return seconds

@@ -15,7 +15,7 @@ from fer.analysis.report.write import to_json_values
 from fer.core.errors import FerError
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.ledger import LEDGER_METRICS, History, Ledger, make_entry
-from fer.evaluation.output import log_report
+from fer.evaluation.output import log_report, report_prefix
 from fer.evaluation.report import build_sections
 from fer.evaluation.report_folder import check_writable, report_folder
 from fer.evaluation.results import Report, Result
@@ -109,7 +109,7 @@ def evaluate(
     if len(results) > 1:
         _save_each(results, trained, split, data, tta)
     if logger == "wandb":
-        _log(trained, folder, sections)
+        _log(trained, folder, sections, report_prefix(about, trained[0].config.datamodule, data))
     return Report(_metrics(sections), predictions, page, results, sections)
 
 
@@ -225,7 +225,7 @@ def _save_each(
             print(f"{run.name}: its predictions are not saved in {folder}: {error.strerror}.")
 
 
-def _log(runs: Sequence[TrainedRun], folder: Path, sections: Sequence[Section]) -> None:
+def _log(runs: Sequence[TrainedRun], folder: Path, sections: Sequence[Section], prefix: str) -> None:
     """Log the report to W&B: to the W&B run of the training, or for several runs to a new one."""
     config = runs[0].config
     options = config.logger.wandb or WandbConfig()
@@ -235,7 +235,7 @@ def _log(runs: Sequence[TrainedRun], folder: Path, sections: Sequence[Section]) 
     try:
         # The report is written already.
         with warn_on_failure("W&B: the report was not logged"):
-            log_report(run, sections)
+            log_report(run, sections, prefix)
             failed = False
     finally:
         finish_wandb(run, failed)

@@ -1,7 +1,11 @@
 """Output besides the report: scores and comparisons in the terminal, and the report in W&B."""
 
+import hashlib
 import io
+import json
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE
@@ -9,10 +13,12 @@ from rich.console import Console
 from rich.table import Column
 from rich.table import Table as RichTable
 
+from fer.analysis.about import About
 from fer.analysis.metrics.comparison import RankedCandidates
 from fer.analysis.metrics.estimate import Estimate, format_with_interval
 from fer.analysis.report.document import Section, describe_split, find_headlines
 from fer.analysis.report.write import to_json_values
+from fer.data.config import DataConfig
 from fer.evaluation.results import Comparison, Report
 from fer.evaluation.sections.comparison import TITLES, format_score
 
@@ -81,24 +87,54 @@ def _print_ranking(ranking: RankedCandidates, paragraphs: Sequence[str]) -> None
     console.print(*paragraphs, sep="\n")
 
 
-def log_report(run: Any, sections: Sequence[Section]) -> None:
+def report_prefix(about: About, own_data: DataConfig | None, data: str | None) -> str:
+    """Return the prefix of a report's names in W&B, so that a score does not replace that of other images.
+
+    ``report/<set>/<split>``: ``report/fer2013/val``, ``report/folder-JAFFE-1f3c/all``, ``report/rafdb/test``,
+    with test-time augmentation or another checkpoint than ``best`` ``report/fer2013/val_flip_last``.
+
+    Args:
+        about: What was scored.
+        own_data: Config of the data set that the runs were trained on; None if it is not known.
+        data: ``kind:path`` of another data set that was scored; None for that of the runs.
+    """
+    kind, _, path = data.partition(":") if data else (own_data.name if own_data else "data", "", "")
+    parts = [kind, Path(path).stem]
+    if data or about.changed:
+        # Four hex digits distinguish data sets of the same name, on each computer alike.
+        manifest = json.dumps(dict(about.manifest), sort_keys=True, default=str)
+        parts.append(hashlib.sha256(manifest.encode()).hexdigest()[:4])
+    checkpoint = Path(about.checkpoint).stem if not about.members else "ensemble"
+    split = [about.role, about.tta, None if checkpoint == "best" else checkpoint]
+    return "/".join(["report", _key("-".join(filter(None, parts))), _key("_".join(filter(None, split)))])
+
+
+def _key(text: str) -> str:
+    """Return text as a part of a W&B key, where a dot would be a nested key and a slash a section."""
+    return re.sub(r"[^\w-]", "-", text)[:100]
+
+
+def log_report(run: Any, sections: Sequence[Section], prefix: str = "report") -> None:
     """Log all tables and plots in one step, and the headline metrics to the summary of the run.
 
-    The names are ``report/<key>/table_1``, … and ``report/<key>/<plot>``; the metrics are
-    ``report/accuracy``, with ``report/accuracy_low`` and ``report/accuracy_high``.
+    The names are ``<prefix>/<section>/<table>`` and ``<prefix>/<section>/<plot>``; the metrics are
+    ``<prefix>/accuracy``, with its 95 % interval ``accuracy_low`` and ``accuracy_high``, and ``accuracy_n``
+    images.
 
     Args:
         run: An open ``wandb.Run``, such as `fer.training.loggers.start_wandb` returns.
+        sections: Content of the report.
+        prefix: As `report_prefix` returns it.
     """
     import wandb
     from PIL import Image
 
     content: dict[str, Any] = {}
     for section in sections:
-        name = f"report/{section.key}"
-        for i, table in enumerate(section.tables, 1):
+        name = f"{prefix}/{section.key}"
+        for table in section.tables:
             rows = [list(row) for row in table.rows]
-            content[f"{name}/table_{i}"] = wandb.Table(
+            content[f"{name}/{table.name}"] = wandb.Table(
                 columns=[*table.columns], data=rows, allow_mixed_types=True
             )
         for plot in section.plots:
@@ -108,6 +144,6 @@ def log_report(run: Any, sections: Sequence[Section]) -> None:
         run.log(content)
     numbers = {section.key: to_json_values(section.numbers) for section in sections}
     for headline in find_headlines(numbers):
-        parts = {"": headline.value, "_low": headline.low, "_high": headline.high}
+        parts = {"": headline.value, "_low": headline.low, "_high": headline.high, "_n": headline.n or None}
         known = {suffix: value for suffix, value in parts.items() if value is not None}
-        run.summary.update({f"report/{headline.key}{suffix}": value for suffix, value in known.items()})
+        run.summary.update({f"{prefix}/{headline.key}{suffix}": value for suffix, value in known.items()})

@@ -70,6 +70,21 @@ def test_report_of_the_validation_split(fer_evaluate, outputs, data, all_section
     assert (run / "checkpoints" / "calibration.json").exists()
 
 
+def test_tables_in_wandb_have_distinct_names(fer_evaluate, outputs, data, all_sections, monkeypatch):
+    logged = {}
+    monkeypatch.setattr(
+        "fer.evaluation.evaluate._log",
+        lambda runs, folder, sections, prefix: logged.update({prefix: sections}),
+    )
+    run = write_run(outputs, data)
+    assert fer_evaluate(run, "--logger", "wandb", "--tta", "flip")[0] == 0
+    ((prefix, sections),) = logged.items()
+    assert prefix == f"report/{data['name']}/val_flip"
+    tables = [(section.key, table.name) for section in sections for table in section.tables]
+    assert len(set(tables)) == len(tables) > 8
+    assert all(name != "table" for _, name in tables)
+
+
 def test_an_unwritable_output_is_rejected_before_the_test_split_is_scored(
     fer_evaluate, outputs, data, tmp_path
 ):

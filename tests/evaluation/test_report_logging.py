@@ -1,11 +1,16 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from wandb_file import OfflineRun
+
+from fer.analysis.about import About
+from fer.data.config import FER2013Config
+from fer.evaluation.output import report_prefix
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = """
@@ -16,9 +21,11 @@ from fer.analysis.report.document import Section, Table
 from fer.training.config import WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb
 from fer.evaluation.output import log_report
-mixed = Table(("metric", "value"), [("accuracy", "58.9 %"), ("log loss", 1.25), ("kappa", None)])
+rows = [("accuracy", "58.9 %"), ("log loss", 1.25), ("kappa", None)]
+mixed = Table(("metric", "value"), rows, name="overall")
 run = start_wandb(WandbConfig(project=None), Path(sys.argv[1]), {}, None)
-log_report(run, [*sections(), Section("mixed", "Mixed", tables=[mixed])])
+log_report(run, [*sections(), Section("mixed", "Mixed", tables=[mixed])], "report/fer2013/val")
+log_report(run, sections(), "report/folder-JAFFE-1f3c/all")
 finish_wandb(run, failed=False)
 """
 
@@ -38,26 +45,47 @@ def table_of(offline, name):
 
 
 def test_tables_and_plots_are_logged_in_one_step(offline):
-    (row,) = offline.history
-    assert {"report/scores/table_1", "report/scores/bars", "report/faces/faces"} <= row.keys()
-    table = table_of(offline, "report/scores/table_1")
+    row, other = offline.history
+    names = ("scores/table", "scores/bars", "faces/faces")
+    assert {f"report/fer2013/val/{name}" for name in names} <= row.keys()
+    assert {f"report/folder-JAFFE-1f3c/all/{name}" for name in names} <= other.keys()
+    table = table_of(offline, "report/fer2013/val/scores/table")
     assert table["columns"][0] == "emotion"
     assert table["data"][1] == ["sad", *[None] * 12, 0]
-    image = row["report/scores/bars"]
+    image = row["report/fer2013/val/scores/bars"]
     assert (image["width"], image["height"], image["caption"]) == (1600, 700, "n = 3,589, happy")
     assert (offline.files / image["path"]).read_bytes()[:4] == b"\x89PNG"
 
 
 def test_headline_metrics_are_in_the_summary(offline):
     accuracies = {key: value for key, value in offline.summary.items() if "accuracy" in key}
-    assert accuracies == {
-        "report/accuracy": 0.589,
-        "report/accuracy_low": 0.573,
-        "report/accuracy_high": 0.605,
-    }
-    assert "report/uar" not in offline.summary  # it is undefined
+    parts = {"accuracy": 0.589, "accuracy_low": 0.573, "accuracy_high": 0.605, "accuracy_n": 3589}
+    prefixes = ("report/fer2013/val", "report/folder-JAFFE-1f3c/all")
+    assert accuracies == {f"{prefix}/{name}": value for prefix in prefixes for name, value in parts.items()}
+    assert not any(key.endswith("uar") for key in offline.summary)  # it is undefined
 
 
 def test_a_column_can_mix_text_and_numbers(offline):
     expected = [["accuracy", "58.9 %"], ["log loss", 1.25], ["kappa", None]]
-    assert table_of(offline, "report/mixed/table_1")["data"] == expected
+    assert table_of(offline, "report/fer2013/val/mixed/overall")["data"] == expected
+
+
+def scored(manifest="a", **facts):
+    facts = {"checkpoint": "run/checkpoints/best.ckpt", "role": "val", **facts}
+    return About(**facts, manifest={"count": 1, "pixels_sha256": manifest})
+
+
+def prefix(data=None, **facts):
+    return report_prefix(scored(**facts), FER2013Config(path="/data/fer2013.csv"), data)
+
+
+def test_scores_of_other_images_have_other_names():
+    assert prefix() == prefix(manifest="b") == "report/fer2013/val"
+    assert prefix(role="test", tta="flip") == "report/fer2013/test_flip"
+    assert prefix(checkpoint="last.ckpt") == "report/fer2013/val_last"
+    changed = prefix(changed=("val",))
+    assert re.fullmatch(r"report/fer2013-[0-9a-f]{4}/val", changed)
+    other = [prefix("folder:/data/CK+ v1.2", role="all", manifest=text) for text in ("a", "b")]
+    assert all(re.fullmatch(r"report/folder-CK--v1-[0-9a-f]{4}/all", name) for name in other)
+    assert len(set(other)) == 2
+    assert report_prefix(scored(members=(About(),)), None, None) == "report/data/val_ensemble"

@@ -30,11 +30,13 @@ class Table:
         columns: Heading of each column. The first column names its row.
         rows: Each as long as `columns`.
         caption: A sentence below the table, with its n.
+        name: Name in W&B: letters, digits and `_`; unique in a section.
     """
 
     columns: tuple[str, ...]
     rows: list[tuple[Cell, ...]]
     caption: str = ""
+    name: str = "table"
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def _metric_table(estimates: Mapping[str, Mapping[str, Estimate]]) -> Table:
         stages = [estimates[stage][key] for stage in estimates]
         rows.append((title, *(cell for e in stages for cell in format_cells(e, in_percent)[:2]), stages[0].n))
     caption = "Before and after temperature scaling; lower is better for all metrics."
-    return Table(("metric", *heads, "n"), rows, caption)
+    return Table(("metric", *heads, "n"), rows, caption, "metrics")
 
 
 def _threshold_table(thresholds: Sequence[Threshold], measured: Sequence[Estimate]) -> Table:
@@ -173,7 +173,7 @@ def _threshold_table(thresholds: Sequence[Threshold], measured: Sequence[Estimat
         f"(one-sided, exact, 95 % over all {len(COVERAGES)} candidates) are from validation, which selected "
         "them. n is the number of images answered here."
     )
-    return Table((*columns, "95 % interval", "n"), rows, caption)
+    return Table((*columns, "95 % interval", "n"), rows, caption, "thresholds")
 
 
 def _plots(

@@ -84,7 +84,7 @@ def _pair_table(pairs: list[ConfusedPair], predictions: Predictions) -> Table:
     ]
     parts = ("of the true emotion (95 %)", "of all errors")
     columns = ("true → predicted", "images", *parts, "most confident examples")
-    return Table(columns, rows, f"The most confused pairs of {len(predictions):,} images.")
+    return Table(columns, rows, f"The most confused pairs of {len(predictions):,} images.", "pairs")
 
 
 def _plots(counts: np.ndarray, names: tuple[str, ...]) -> list[Plot]:

@@ -76,7 +76,8 @@ def _table(predictions: Predictions, errors: LabelErrors) -> Table:
         for row, likely in _first(errors, _NUM_ROWS)
     ]
     columns = ("image", "label", "its probability", "likely label", "probability", "human votes")
-    return Table(columns, rows, "The ten most probable label errors; metrics.json lists a hundred.")
+    caption = "The ten most probable label errors; metrics.json lists a hundred."
+    return Table(columns, rows, caption, "candidates")
 
 
 def _first(errors: LabelErrors, count: int) -> list[tuple[int, int]]:

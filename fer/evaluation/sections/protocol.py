@@ -150,4 +150,5 @@ def _manifest(about: About) -> Table:
     hashes = ", ".join(
         f"{key.removesuffix('_sha256')} {manifest[key][:16]}…" for key in keys if key in manifest
     )
-    return Table(("emotion in the data set", "images"), rows, f"SHA-256 of the images: {hashes}.")
+    caption = f"SHA-256 of the images: {hashes}."
+    return Table(("emotion in the data set", "images"), rows, caption, "images_by_emotion")

@@ -66,7 +66,7 @@ def _metric_table(
     rows: list[tuple[Cell, ...]] = [
         (title, *format_cells(estimates[key], in_percent)) for key, (title, in_percent) in titles.items()
     ]
-    return Table(("metric", "value", "95 % interval", "n"), rows, caption)
+    return Table(("metric", "value", "95 % interval", "n"), rows, caption, "overall")
 
 
 def _emotion_table(estimates: dict[str, Estimate], support: dict[str, int]) -> Table:
@@ -75,7 +75,7 @@ def _emotion_table(estimates: dict[str, Estimate], support: dict[str, int]) -> T
         for name, count in support.items()
     ]
     caption = "By emotion, in percent, with 95 % intervals. AUROC is one-vs-rest."
-    return Table(("emotion", "images", *BY_EMOTION.values()), rows, caption)
+    return Table(("emotion", "images", *BY_EMOTION.values()), rows, caption, "by_emotion")
 
 
 def _plot(estimates: dict[str, Estimate], support: dict[str, int]) -> Plot:
@@ -115,7 +115,7 @@ def seeds_section(abouts: Sequence[About], scores: Sequence[Mapping[str, Estimat
         f"sections below are about one run, the one with the median accuracy: {median.run} (seed "
         f"{median.seed})."
     )
-    table = Table(("run", "seed", *_SEED_METRICS.values()), rows, "In percent, with 95 % intervals.")
+    table = Table(("run", "seed", *_SEED_METRICS.values()), rows, "In percent, with 95 % intervals.", "seeds")
     totals = {}
     for key, one in zip(_SEED_METRICS, spread, strict=True):
         over = "" if one.total_low is None else ", interval over seeds and images"
@@ -139,7 +139,8 @@ def tta_section(tta: str, plain: Mapping[str, Estimate], augmented: Mapping[str,
         "without augmentation."
     )
     columns = ("metric", "without", "95 % interval", f"with {tta}", "95 % interval with TTA")
-    table = Table(columns, rows, f"The same {augmented['accuracy'].n:,} images, without and with {tta}.")
+    caption = f"The same {augmented['accuracy'].n:,} images, without and with {tta}."
+    table = Table(columns, rows, caption, "comparison")
     numbers = {"tta": tta, "plain": dict(plain), "augmented": dict(augmented)}
     return Section("tta", "Test-time augmentation", [paragraph], [table], [], numbers)
 

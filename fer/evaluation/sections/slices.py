@@ -135,4 +135,4 @@ def _table(slices: list[Slice]) -> Table:
         f"Slices by {_factor_names(slices)} are thirds of this split. Each slice is tested against all other "
         "images, within emotions (Mantel-Haenszel test)."
     )
-    return Table(columns, rows, caption)
+    return Table(columns, rows, caption, "slices")

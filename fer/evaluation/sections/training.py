@@ -190,4 +190,4 @@ def _table(rows: Rows, best: int | None) -> Table:
     keys = ("train/loss", "val/loss", "train/accuracy", "val/accuracy", "val/macro_f1")
     named = [("best", row) for row in rows if row["epoch"] == best] + [("last", row) for row in rows[-1:]]
     cells = [(name, int(row["epoch"]), *(row.get(key) for key in keys)) for name, row in named]
-    return Table(("", "epoch", *keys), cells, "Accuracies and F1 are fractions.")
+    return Table(("", "epoch", *keys), cells, "Accuracies and F1 are fractions.", "best_and_last")

@@ -5,6 +5,7 @@ PostgreSQL address moves to an environment variable, so that no config, log or m
 (`without_password`).
 """
 
+import argparse
 import io
 import os
 import re
@@ -100,6 +101,13 @@ def _reader_is_gone(stream: TextIO) -> bool:
 def _print_error(text: str) -> None:
     rank = os.environ.get("LOCAL_RANK", "0")
     print(text if rank == "0" else f"process {rank}: {text}", file=sys.stderr)
+
+
+def positive_integer(text: str) -> int:
+    """Return the integer of an argument of the command line, at least 1."""
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text!r}")
+    return int(text)
 
 
 def without_password(text: str) -> str:

@@ -63,12 +63,14 @@ def share_cores(threads: int | None = None) -> None:
       step takes 15 times as long.
     - There are no more threads than the container's quota allows.
 
-    Child processes inherit it. No effect if torch is loaded already.
+    Child processes inherit it. If torch is loaded already, only ``threads`` has an effect.
 
     Args:
         threads: Number of threads; None: that of the environment or all cores.
     """
-    if "torch" in sys.modules:
+    if (torch := sys.modules.get("torch")) is not None:
+        if threads is not None:
+            torch.set_num_threads(threads)
         return
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if threads is not None:

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer.core.command_line import run_command
+from fer.core.command_line import positive_integer, run_command
 from fer.core.errors import FerError
+from fer.core.threads import share_cores
 
 _EVALUATE_EXAMPLES = """examples:
   fer-evaluate outputs/train/DATE/RUN --split val             the data that the run was trained on
@@ -23,8 +24,10 @@ A facial expression is not an emotion: do not make decisions about people with i
 def evaluate_main(arguments: Sequence[str] | None = None) -> None:
     """Run ``fer-evaluate`` and exit with its status."""
     options = evaluate_parser().parse_args(arguments)
+    threads = vars(options).pop("threads")
 
     def run() -> None:
+        share_cores(threads)
         # Imported here, because torch takes seconds to load and --help does not need it
         from fer.evaluation.evaluate import evaluate
         from fer.evaluation.output import print_scores
@@ -55,6 +58,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
     add("--ensemble", action="store_true", help="score the mean of the runs' probabilities")
     add("--checkpoint", choices=("best", "last"), help="checkpoint of a run folder (default: best)")
     add("--output", metavar="DIR", help="folder for the report")
+    add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
     add("--logger", choices=("wandb",), help="also log metrics, tables and plots there")
     return parser
 
@@ -66,8 +70,10 @@ def _names(text: str) -> list[str]:
 def compare_main(arguments: Sequence[str] | None = None) -> None:
     """Run ``fer-compare`` and exit with its status."""
     options = _compare_parser().parse_args(arguments)
+    threads = vars(options).pop("threads")
 
     def run() -> None:
+        share_cores(threads)
         # Imported here, as in `evaluate_main`
         from fer.analysis.metrics.comparison import check_metric
 
@@ -93,6 +99,7 @@ def _compare_parser() -> argparse.ArgumentParser:
     add("--metric", default="accuracy", help="accuracy, macro_f1, uar or log_loss (default: accuracy)")
     add("--output", type=Path, help="folder for the report (default: OUTPUTS/compare/TIME_SPLIT)")
     no_speed = "do not measure the speed; show the speed of training"
+    add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
     add("--no-speed", dest="with_speed", action="store_false", help=no_speed)
     return parser
 

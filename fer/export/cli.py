@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from fer.bundle.card import CROP_RULES, UNMEASURED, to_json
 from fer.bundle.files import Bundle
 from fer.bundle.registry import Registry
-from fer.core.command_line import run_command
+from fer.core.command_line import positive_integer, run_command
 from fer.core.names import artifact_name
 from fer.core.paths import expand_user
+from fer.core.threads import share_cores
 
 # Their packages are missing in an environment for prediction.
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help=f"add the bundle to a registry (default: {REGISTRY}/)",
     )
+    add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
     add("--wandb", action="store_true", help="with --register: log the version to W&B as an artifact")
     return command
 
@@ -92,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(request: argparse.Namespace) -> None:
     """Export, print a summary, and register the bundle on request."""
+    share_cores(request.threads)
     # Imports torch, which takes seconds; --help and usage errors do not need it.
     from fer.evaluation.runs import load_run
     from fer.export.export import export

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from fer.core.command_line import run_command
+from fer.core.command_line import positive_integer, run_command
 
 _EXAMPLES = """examples:
   fer-predict photo.jpg                                       with the model that comes with the package
@@ -73,14 +73,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="S",
         help="videos: smooth the probabilities of a face over S seconds (default: 0.5; 0: no smoothing)",
     )
-    command.add_argument("--threads", type=_count, metavar="N", help="CPU cores to use (default: all)")
+    command.add_argument(
+        "--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)"
+    )
     return command
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text!r}")
-    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -4,6 +4,7 @@ Checkpoints, seeds of epochs, weight averaging, freezing of the backbone, and th
 that is not finite, ``trainer.max_steps``, and early stopping that had triggered before a run was resumed.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -16,6 +17,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from fer.core.errors import FerError
+from fer.core.threads import CoreWait
 from fer.data.loaders import seeded_generator
 from fer.training.metrics import monitor_mode
 
@@ -28,6 +30,36 @@ class RestoreEarlyStop(Callback):
         for stopping in trainer.early_stopping_callbacks:
             if stopping.wait_count and stopping.wait_count >= stopping.patience:
                 trainer.should_stop = True
+
+
+class BusyCoresWarning(Callback):
+    """Warn once, at the end of an epoch, if threads of the run waited long for CPU cores.
+
+    Args:
+        after: Seconds to measure for.
+        max_share: Share of waiting above which the warning is printed, in [0, 1].
+    """
+
+    def __init__(self, after: float = 10.0, max_share: float = 0.25) -> None:
+        self.after, self.max_share = after, max_share
+        self._wait: CoreWait | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Start to measure."""
+        self._wait, self._start = CoreWait(), time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Print the warning."""
+        if self._wait is None or time.perf_counter() - self._start < self.after:
+            return
+        if (share := self._wait.share()) is not None and share > self.max_share:
+            bar = trainer.progress_bar_callback
+            (bar.print if bar else print)(
+                f"WARNING: the threads of this run waited {share:.0%} of the time for a CPU core, because "
+                "other processes use it, so the speed of this run is not that of this machine. Stop the "
+                "others, or give each its part with threads=N."
+            )
+            self._wait = None
 
 
 class ValidateAtMaxSteps(Callback):

@@ -142,6 +142,7 @@ class RunConfig(Config):
         channels_last: Memory layout of images and weights.
         output_dir: Folder of all runs.
         name: Name of the run.
+        threads: CPU threads of this process; None: all cores that it may use.
     """
 
     datamodule: DataConfig | None = None
@@ -167,6 +168,7 @@ class RunConfig(Config):
     channels_last: bool = True
     output_dir: str = "outputs"
     name: str = ""
+    threads: Annotated[Count | None, Field(exclude_if=not_)] = None
 
     @model_validator(mode="before")
     @classmethod

@@ -13,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from fer.analysis.plots.images import plot_image_grid
 from fer.analysis.plots.style import save_figure
+from fer.core.threads import share_cores
 from fer.data.datamodule import EmotionDataModule, RunData, read_data
 from fer.data.duplicates import write_report
 from fer.models.backbone import probe
@@ -75,6 +76,7 @@ def run(
     check_folder(folder)
     _silence_lightning()
     pl.seed_everything(config.seed, workers=True, verbose=False)
+    share_cores(config.threads)
     before = _record_before(folder, resume)
     data = data or read_data(config.data)
     datamodule = build_datamodule(config, data)

@@ -18,6 +18,7 @@ from torch import nn
 from fer.core.errors import FerError
 from fer.data.datamodule import EmotionDataModule
 from fer.training.callbacks import (
+    BusyCoresWarning,
     ExponentialAverage,
     FiniteLoss,
     FrozenBackbone,
@@ -114,7 +115,7 @@ def _callbacks(
         callbacks += checkpoint_callbacks(folder / "checkpoints", monitor)
     if config.trainer.enable_progress_bar is not False and not quiet:
         callbacks.append(TQDMProgressBar(leave=True) if sys.stdout.isatty() else EpochPrinter(monitor))
-        callbacks.append(DurationEstimate(config.model.freeze_epochs))
+        callbacks += [DurationEstimate(config.model.freeze_epochs), BusyCoresWarning()]
     return callbacks
 
 

@@ -17,7 +17,10 @@ ORDER = (
 )  # fmt: skip
 SERVING = ("core", "bundle", "faces", "predict", "app")
 LIGHT = ("fer.data.readers.fer2013", "fer.data.synthetic", "fer.analysis.plots.training")
-HYDRA = ("fer.training.hydra_app", "fer.training.overrides", "fer.training.api", "fer.sweep")
+HYDRA = (
+    "fer.training.hydra_app", "fer.training.overrides", "fer.training.api", "fer.training.resolvers",
+    "fer.sweep",
+)  # fmt: skip
 SLOW_IMPORTS = {"wandb", "albumentations", "tensorboard"}
 # Files under 60 lines with fewer than two importers.
 SHORT = {

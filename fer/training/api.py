@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from fer.core.errors import FerError
-from fer.core.names import file_name, is_unicode
+from fer.core.names import is_unicode
 from fer.core.paths import CONFIG_DIR, expand_user
 from fer.training.overrides import check_additions, explain_hydra_error, overridden_keys, to_run_config
+from fer.training.resolvers import register_resolvers
 from fer.training.resume import load_stopped_run
-from fer.training.run_folder import check_folder, read_config, run_name
+from fer.training.run_folder import check_folder, read_config
 from fer.training.run_record import RunRecord, claimed_folder, read_record
 
 if TYPE_CHECKING:
@@ -152,9 +153,3 @@ def composed(overrides: Sequence[str]) -> Iterator[DictConfig]:
         raise explain_hydra_error(error, overrides) from error
     finally:
         HydraConfig.instance().cfg = before
-
-
-def register_resolvers() -> None:
-    """Register the resolvers that ``conf/train.yaml`` uses."""
-    OmegaConf.register_new_resolver("run_name", run_name, replace=True, use_cache=True)
-    OmegaConf.register_new_resolver("file_name", lambda name: file_name(str(name)), replace=True)

@@ -18,8 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 from fer.core.command_line import run_command, without_password
 from fer.core.errors import FerError
 from fer.core.paths import CONFIG_DIR
-from fer.training.api import read_overrides, register_resolvers, sets_folder
+from fer.training.api import read_overrides, sets_folder
 from fer.training.overrides import explain_hydra_error
+from fer.training.resolvers import register_resolvers
 from fer.training.run_record import claimed_folder
 
 _DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENOSPC,

@@ -16,7 +16,7 @@ from fer.core.errors import FerError
 from fer.core.names import MAX_WANDB_NAME, MAX_WANDB_TAG, is_wandb_project
 from fer.data.config import AugmentationConfig, DataConfig
 from fer.models.config import AttentionConfig, ModelConfig, NoAttention
-from fer.training.metrics import check_monitor
+from fer.training.metrics import check_monitor, current_name
 from fer.training.recipe import (
     CosineConfig,
     CrossEntropyConfig,
@@ -188,7 +188,7 @@ class RunConfig(Config):
     @classmethod
     def _check_monitor(cls, monitor: Any) -> Any:
         check_monitor(monitor)
-        return monitor
+        return current_name(monitor)
 
     @field_validator("progressive", mode="before")
     @classmethod

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 # Metrics with one value per emotion.
 PER_EMOTION = ("f1", "precision", "recall")
+# Logged names of the metrics of a validation begin with one of these: of all images, and of each emotion.
+VALIDATION = ("val/", "val_emotion/")
+# The metrics of all images.
+OVERALL = tuple(f"val/{name}" for name in ("accuracy", "macro_f1", "uar", "worst_f1", "loss", "ece"))
 # Logged name of a mean over emotions -> the metric that is averaged.
 MACRO_MEANS = {"macro_f1": "f1", "uar": "recall"}
 
@@ -48,18 +52,33 @@ def scalar_metrics(
     """Return the computed metrics by their logged names.
 
     ``macro_f1`` (mean F1) and ``uar`` (unweighted average recall, also called balanced accuracy) are means
-    over the emotions that have an image, as in reports (`fer.analysis.metrics.classification`). An
-    emotion without images has no entry, rather than 0 or NaN.
+    over the emotions that have an image, as in reports (`fer.analysis.metrics.classification`);
+    ``worst_f1`` is the lowest F1 of these emotions. An emotion without images has no entry, rather than 0
+    or NaN.
 
     Returns:
-        ``{"val/accuracy": …, "val/f1/happy": …}`` for the prefix ``"val"``, without the confusion matrix.
+        ``{"val/accuracy": …, "val_emotion/f1/happy": …}`` for the prefix ``"val"``, without the confusion
+        matrix.
     """
     present = (values["confusion"].sum(1) > 0).nonzero().flatten().tolist()
     named = {f"{prefix}/{name}": value for name, value in values.items() if value.ndim == 0}
     named |= {f"{prefix}/{mean}": values[name][present].mean() for mean, name in MACRO_MEANS.items()}
+    named[f"{prefix}/worst_f1"] = values["f1"][present].min()
     for name in PER_EMOTION:
-        named |= {f"{prefix}/{name}/{emotions[i]}": values[name][i] for i in present}
+        named |= {f"{prefix}_emotion/{name}/{emotions[i]}": values[name][i] for i in present}
     return named
+
+
+def current_name(metric: str) -> str:
+    """Return the present name of a metric: older versions wrote ``val/f1/…`` for ``val_emotion/f1/…``."""
+    parts = metric.split("/", 2)
+    is_old = len(parts) == 3 and parts[0] == "val" and parts[1] in PER_EMOTION
+    return f"val_emotion/{parts[1]}/{parts[2]}" if is_old else metric
+
+
+def current_names(metrics: "Mapping[str, float]") -> dict[str, float]:
+    """Return metrics by their present names, see `current_name`."""
+    return {current_name(name): value for name, value in metrics.items()}
 
 
 def monitor_mode(monitor: str) -> Literal["min", "max"]:
@@ -80,11 +99,11 @@ def check_monitor(monitor: object) -> None:
             f"monitor: expected a validation metric such as val/accuracy, got {monitor}. The test split must "
             "not select a checkpoint, stop training early or control a schedule."
         )
-    known = [f"val/{name}" for name in ("accuracy", "macro_f1", "uar", "loss", "ece")]
-    if monitor not in known and not monitor.startswith(("val/f1/", "val/precision/", "val/recall/")):
-        hint = did_you_mean(monitor, known)
+    prefixes = tuple(f"val_emotion/{name}/" for name in PER_EMOTION)
+    if monitor not in OVERALL and not current_name(monitor).startswith(prefixes):
+        hint = did_you_mean(monitor, OVERALL)
         raise FerError(
-            f"monitor: expected one of {', '.join(known)} or val/f1/EMOTION, got {monitor!r}.{hint}"
+            f"monitor: expected one of {', '.join(OVERALL)} or val_emotion/f1/EMOTION, got {monitor!r}.{hint}"
         )
 
 

@@ -26,11 +26,12 @@ from fer.analysis.plots.confusion import plot_confusion_matrix
 from fer.analysis.plots.style import save_figure
 from fer.analysis.plots.training import plot_learning_curves, plot_per_emotion
 from fer.core.labels import LabelSpace
-from fer.data.datamodule import EmotionDataModule, planned_epochs
+from fer.data.datamodule import EmotionDataModule
 from fer.data.duplicates import format_summary
+from fer.data.schedule import planned_epochs
 from fer.models.factory import count_parameters
 from fer.training.loggers import warn_on_failure
-from fer.training.metrics import PER_EMOTION
+from fer.training.metrics import PER_EMOTION, VALIDATION
 from fer.training.module import EmotionModule
 from fer.training.recorder import SELECTION, RunRecorder
 
@@ -120,7 +121,7 @@ class EpochPrinter(Callback):
         """Print the line."""
         if trainer.is_global_zero:
             metrics = trainer.callback_metrics
-            names = [name for name in self.names if self._is_validated or not name.startswith("val/")]
+            names = [name for name in self.names if self._is_validated or not name.startswith(VALIDATION)]
             values = [f"{name} {float(metrics[name]):.4g}" for name in names if name in metrics]
             total = planned_epochs(trainer)
             epochs = f"/{math.ceil(total)}" if total < math.inf else ""
@@ -226,7 +227,8 @@ def save_plots(folder: Path, recorder: RunRecorder, labels: LabelSpace) -> None:
     title = f"Epoch {epoch}, {int(counts.sum()):,} images ({SELECTION})"
     _save_plot(folder, "confusion_matrix", lambda: plot_confusion_matrix(counts, labels.names, title))
     f1, precision, recall = (
-        {name: best.get(f"val/{metric}/{name}", math.nan) for name in labels.names} for metric in PER_EMOTION
+        {name: best.get(f"val_emotion/{metric}/{name}", math.nan) for name in labels.names}
+        for metric in PER_EMOTION
     )
     support = dict(zip(labels.names, counts.sum(1).tolist(), strict=True))
     _save_plot(folder, "per_emotion", lambda: plot_per_emotion(f1, precision, recall, support, title))
@@ -265,6 +267,6 @@ def _summary_table(best: dict[str, float], counts: np.ndarray, labels: LabelSpac
         "emotion", *(Column(name, justify="right") for name in ("images", *PER_EMOTION)), box=SIMPLE
     )
     for name, support in zip(labels.names, counts.sum(1), strict=True):
-        cells = [f"{best[f'val/{metric}/{name}']:.1%}" if support else "-" for metric in PER_EMOTION]
+        cells = [f"{best[f'val_emotion/{metric}/{name}']:.1%}" if support else "-" for metric in PER_EMOTION]
         table.add_row(name, f"{support:,}", *cells)
     return table

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +20,7 @@ from fer.analysis.plots.confusion import plot_confusion_matrix
 from fer.core.errors import FerError
 from fer.core.names import artifact_name
 from fer.training.loggers import warn_on_failure
-from fer.training.metrics import monitor_mode
+from fer.training.metrics import VALIDATION, current_name, current_names, monitor_mode
 
 _TABLE_COLUMNS = ("emotion", "precision", "recall", "f1", "support")
 # Half the resolution of the images in plots/: sufficient for a dashboard.
@@ -58,10 +59,19 @@ class RunRecorder(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the rows and the best epoch of a checkpoint."""
-        self.rows, self.best = state_dict["rows"], state_dict["best"]
+        self.rows = [current_names(row) for row in state_dict["rows"]]
+        self.best = state_dict["best"] and current_names(state_dict["best"])
         confusion = state_dict["best_confusion"]
         self.best_confusion = None if confusion is None else np.array(confusion)
         self.previous_seconds = self.rows[-1]["perf/fit_seconds"] if self.rows else 0.0
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Rename the states of callbacks whose key has the monitor of an older version (`current_name`)."""
+        states, monitor = checkpoint.get("callbacks", {}), repr(self.monitor)
+        for key in list(states):
+            name = re.search(r"(?<='monitor': ')[^']+", key)
+            if name and repr(current_name(name[0])) == monitor:
+                states[key.replace(name[0], self.monitor)] = states.pop(key)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Step a plateau schedule for the last epoch before the checkpoint of a resumed run.
@@ -82,7 +92,7 @@ class RunRecorder(Callback):
         """
         if trainer.sanity_checking:
             return
-        self._val_metrics = _floats(trainer.callback_metrics, "val/")
+        self._val_metrics = _floats(trainer.callback_metrics, VALIDATION)
         if self.monitor not in self._val_metrics:
             known = ", ".join(self._val_metrics)
             raise FerError(f"monitor: expected a metric that is logged ({known}), got {self.monitor}.")
@@ -231,7 +241,11 @@ def _emotion_table(best: dict[str, float], counts: np.ndarray, names: tuple[str,
     import wandb
 
     rows = [
-        [name, *(best.get(f"val/{column}/{name}") for column in _TABLE_COLUMNS[1:4]), int(counts[i].sum())]
+        [
+            name,
+            *(best.get(f"val_emotion/{column}/{name}") for column in _TABLE_COLUMNS[1:4]),
+            int(counts[i].sum()),
+        ]
         for i, name in enumerate(names)
     ]
     return wandb.Table(columns=list(_TABLE_COLUMNS), data=rows)

@@ -11,6 +11,7 @@ from fer.core.errors import FerError
 from fer.core.names import file_name, is_unicode
 from fer.core.paths import atomic_write
 from fer.training.config import RunConfig
+from fer.training.metrics import current_names
 
 # Rows of metrics.csv, one per epoch: metric -> value.
 Rows = Sequence[Mapping[str, float]]
@@ -70,7 +71,7 @@ def read_config(folder: Path, option: str | None = None) -> RunConfig:
 
 
 def read_metrics(path: str | Path) -> list[dict[str, float]]:
-    """Read the ``metrics.csv`` of a run. A metric that an epoch lacks is not in its row.
+    """Read the ``metrics.csv`` of a run of any version. A metric that an epoch lacks is not in its row.
 
     Raises:
         FerError: The file is missing or not a table of numbers.
@@ -90,4 +91,4 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
 
 
 def _numbers(row: Mapping[str, str]) -> dict[str, float]:
-    return {name: float(value) for name, value in row.items() if value}
+    return current_names({name: float(value) for name, value in row.items() if value})

@@ -19,12 +19,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 import fer
 from fer.core.errors import FerError
 from fer.core.names import override
 from fer.core.paths import atomic_write
+from fer.training.metrics import current_names
 
 FILENAME = "run.json"
 # Status of a run that has reserved its folder, but not written anything else.
@@ -88,6 +89,11 @@ class RunRecord(BaseModel):
     images_per_second: float | None = None
     validation_images: int | None = None
     accuracy_95: tuple[float, float] | None = None
+
+    @field_validator("best", mode="before")
+    @classmethod
+    def _rename(cls, best: Any) -> Any:
+        return current_names(best) if isinstance(best, dict) else best
 
     @property
     def best_metrics(self) -> dict[str, int | float]:

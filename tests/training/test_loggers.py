@@ -83,7 +83,7 @@ def offline(finished) -> OfflineRun:
 
 def test_wandb_has_every_metric_of_every_epoch(finished, offline):
     names = set(finished.rows[0]) - {"epoch", "step"}
-    assert {"lr", "perf/images_per_second", "train/loss", "val/ece", "val/recall/fear"} <= names
+    assert {"lr", "perf/images_per_second", "train/loss", "val/ece", "val_emotion/recall/fear"} <= names
     for name in names:
         expected = [float(row[name]) for row in finished.rows]
         np.testing.assert_allclose(offline.values(name), expected, rtol=1e-6, err_msg=name)
@@ -106,7 +106,7 @@ def test_wandb_tables(finished, offline):
     table = json.loads((offline.files / offline.values("val/emotions")[-1]["path"]).read_text())
     assert table["columns"] == ["emotion", "precision", "recall", "f1", "support"]
     for name, row in zip(EMOTIONS, table["data"], strict=True):
-        scores = [best[f"val/{metric}/{name}"] for metric in ("precision", "recall", "f1")]
+        scores = [best[f"val_emotion/{metric}/{name}"] for metric in ("precision", "recall", "f1")]
         assert row[0] == name
         assert row[1:4] == pytest.approx(scores, nan_ok=True)
     # supports of the 32 validation images

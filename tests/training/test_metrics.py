@@ -3,11 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning.callbacks import EarlyStopping
 from sklearn import metrics as sk
 
 from fer.analysis.metrics.classification import confusion_counts, overall_scores
+from fer.core.errors import FerError
 from fer.core.labels import FER7
-from fer.training.metrics import build_metrics, scalar_metrics
+from fer.training.config import RunConfig
+from fer.training.metrics import OVERALL, build_metrics, check_monitor, current_names, scalar_metrics
+from fer.training.recorder import RunRecorder
+from fer.training.run_record import RunRecord
 
 AVERAGES = {"macro_f1": (sk.f1_score, "macro"), "uar": (sk.recall_score, "macro")}
 
@@ -78,12 +83,39 @@ def test_an_emotion_without_images_has_no_metrics(preds):
     expected = overall_scores(confusion_counts(targets.numpy(), np.array(preds), 3))
     for name in ("accuracy", "uar", "macro_f1"):
         assert named[f"val/{name}"].item() == pytest.approx(float(expected[name]))
-    assert "val/recall/b" in named
+    assert "val_emotion/recall/b" in named
     assert not [name for name in named if name.endswith("/c")]
 
 
 def test_names_of_logged_metrics(scored):
     named = scalar_metrics(scored[2], FER7.names, "val")
-    assert {"val/accuracy", "val/macro_f1", "val/uar", "val/ece"} <= named.keys()
-    assert named["val/f1/happy"] == scored[2]["f1"][3]
-    assert len(named) == 4 + 3 * 7
+    assert {name for name in named if name.startswith("val/")} == set(OVERALL) - {"val/loss"}
+    assert named["val_emotion/f1/happy"] == scored[2]["f1"][3]
+    assert named["val/worst_f1"] == scored[2]["f1"].min()
+    assert len(named) == 5 + 3 * 7
+
+
+def test_names_of_older_versions():
+    """Per-emotion metrics were ``val/f1/happy``; an emotion may have slashes in its name."""
+    before = {"val/f1/a/b": 1.0, "val/recall/sad": 0.5, "val/accuracy": 0.7, "train/loss": 2.0}
+    after = {"val_emotion/f1/a/b": 1.0, "val_emotion/recall/sad": 0.5, "val/accuracy": 0.7, "train/loss": 2.0}
+    assert current_names(before) == current_names(after) == after
+    check_monitor("val/f1/happy")
+    check_monitor("val_emotion/f1/happy")
+    assert RunConfig(model={"name": "fast_cnn"}, monitor="val/f1/happy").monitor == "val_emotion/f1/happy"
+    assert RunRecord(best=before).best == after
+    with pytest.raises(FerError, match=r"val_emotion/f1/EMOTION, got 'val_emotion/auc/sad'"):
+        check_monitor("val_emotion/auc/sad")
+
+
+def test_a_run_of_an_older_version_is_resumed_with_the_monitor_of_that_version(tmp_path):
+    """The monitor is part of the keys of the states of ModelCheckpoint and EarlyStopping."""
+    old = "EarlyStopping{'monitor': 'val/f1/happy', 'mode': 'max'}"
+    checkpoint = {"callbacks": {old: {"wait_count": 2}, "SeedEpoch": {}}}
+    recorder = RunRecorder(tmp_path / "metrics.csv", "val_emotion/f1/happy")
+    recorder.on_load_checkpoint(None, None, checkpoint)
+    stopping = EarlyStopping("val_emotion/f1/happy", mode="max")
+    assert checkpoint["callbacks"] == {stopping.state_key: {"wait_count": 2}, "SeedEpoch": {}}
+    row = {"epoch": 1, "val/f1/happy": 0.5, "perf/fit_seconds": 1.0}
+    recorder.load_state_dict({"rows": [row], "best": row, "best_confusion": None})
+    assert recorder.best["val_emotion/f1/happy"] == recorder.rows[0]["val_emotion/f1/happy"] == 0.5

@@ -24,6 +24,8 @@ from pydantic.fields import FieldInfo
 
 from fer.core.errors import FerError, did_you_mean
 from fer.core.paths import CONFIG_DIR, expand_user
+from fer.core.plugins import failures, load_installed
+from fer.core.registry import Registry
 
 # A finite number, integer or not.
 Number = int | Annotated[float, Field(allow_inf_nan=False)]
@@ -128,13 +130,14 @@ class Choice(Config):
             return build(values)
         if not isinstance(values, Mapping):
             raise FerError(f"{cls.key}: expected options by name, got {values!r}.")
-        choices, name = cls.choices(), values.get("name")
-        if name not in choices:
+        name = values.get("name")
+        if (choice := cls.choice(name)) is None:
+            choices = cls.choices()
             raise FerError(
                 f"{cls.key}.name: expected one of {', '.join(choices)}, got {name!r}."
-                f"{did_you_mean(str(name), choices)}"
+                f"{did_you_mean(str(name), choices)}{failures()}"
             )
-        return choices[name].from_dict(values)
+        return choice.from_dict(values)
 
     @model_serializer(mode="wrap")
     def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -146,17 +149,44 @@ class Choice(Config):
 
         Hydra leaves them behind where one file sets an option, and a later one makes another choice.
         """
-        choices = cls.choices()
-        chosen = choices.get(values.get("name", ""), cls)
-        others = {key for choice in choices.values() for key in choice.model_fields}
+        chosen = cls.choice(values.get("name")) or cls
+        others = {key for choice in cls.choices().values() for key in choice.model_fields}
         leftovers = others - chosen.model_fields.keys()
         return {key: value for key, value in values.items() if key not in leftovers}
+
+    @classmethod
+    def choice(cls, name: object) -> "type[Self] | None":
+        """Return the subclass of a name, also of an installed plugin; None if there is none."""
+        if name not in cls.choices():
+            load_installed()
+        return cls.choices().get(str(name))
 
     @classmethod
     def choices(cls) -> "dict[str, type[Self]]":
         """Return name -> subclass."""
         return {name: choice for choice in _subclasses(cls)
                 for name in _literals(choice.model_fields["name"].annotation)}  # fmt: skip
+
+
+class Open(Config):
+    """Base of configs of which a registered part, chosen by ``name``, has options of its own."""
+
+    registry: ClassVar[Registry]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _choose(cls, values: Any, build: Any) -> Any:
+        field = cls.model_fields.get("name")
+        name = values.get("name") if isinstance(values, Mapping) else None
+        if not isinstance(name, str) or (field is not None and _literals(field.annotation)):
+            return build(values)
+        if (entry := cls.registry.find(name)) is not None and entry.options is not None:
+            return entry.options.from_dict(values)
+        if field is not None:
+            return build(values)
+        known = [path.stem for path in sorted((CONFIG_DIR / cls.key).glob("*.yaml"))] + cls.registry.names()
+        hint = did_you_mean(name, known)
+        raise FerError(f"{cls.key}: expected one of {', '.join(known)}, got {name!r}.{hint}{failures()}")
 
 
 def _absolute(value: Any, is_path: bool) -> Any:

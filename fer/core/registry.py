@@ -16,7 +16,7 @@ from fer.core.plugins import current_plugin, failures, load_installed
 Builder = Callable[..., Any]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Entry:
     """A registered part.
 
@@ -77,6 +77,9 @@ class Registry:
             reference: What builds it, or its ``"module:attribute"``.
             options: Config class of its options.
             facts: What else its kind needs to know.
+
+        Returns:
+            The entry, whose ``options`` may be set later.
 
         Raises:
             FerError: The name is in use or not a valid name.

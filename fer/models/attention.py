@@ -1,17 +1,17 @@
 """Attention: modules from a feature map ``(B, C, h, w)`` to the same shape, or a `Pool` of heads.
 
 A module with a spatial attention map has a ``mask`` method, ``(B, C, h, w)`` to ``(B, 1, h, w)`` in (0, 1).
-To add an attention, declare its options in `fer.models.config`, and add to ``ATTENTIONS`` a function of the
-number of channels and of these options.
+`fer.register_attention` adds another one.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from fer.core.config import Part
+from fer.core.errors import FerError
+from fer.core.registry import ATTENTIONS
 from fer.models.classifier import Pool
 from fer.models.config import AttentionConfig
 
@@ -153,29 +153,30 @@ class AttentionHead(nn.Module):
         return vector * self.gate(vector)
 
 
-def _squeeze_excitation(num_channels: int, reduction: int) -> "SqueezeExcitation":
+def no_attention(num_channels: int) -> None:
+    """Return no module: the feature map goes directly to the pooling."""
+
+
+def spatial(num_channels: int, kernel_size: int) -> SpatialAttention:
+    """Return the spatial attention, which does not depend on the number of channels."""
+    return SpatialAttention(kernel_size)
+
+
+def squeeze_excitation(num_channels: int, reduction: int) -> "SqueezeExcitation":
     """Return the channel attention of Hu et al. 2018, https://arxiv.org/abs/1709.01507; it has no mask."""
     from torchvision.ops import SqueezeExcitation
 
     return SqueezeExcitation(num_channels, _reduced_channels(num_channels, reduction))
 
 
-def _multi_head(num_channels: int, num_heads: int, reduction: int) -> MultiHeadAttentionPool:
+def multi_head(num_channels: int, num_heads: int, reduction: int) -> MultiHeadAttentionPool:
+    """Return the pooling with several heads; ``reduction`` is channels / channels of their inner layers."""
     return MultiHeadAttentionPool(num_channels, num_heads, _reduced_channels(num_channels, reduction))
 
 
 def _reduced_channels(num_channels: int, reduction: int) -> int:
     """Return the number of hidden channels, at least 1."""
     return max(1, num_channels // reduction)
-
-
-ATTENTIONS: dict[str, Callable[..., nn.Module | None]] = {
-    "none": lambda num_channels: None,
-    "spatial": lambda num_channels, kernel_size: SpatialAttention(kernel_size),
-    "cbam": CBAM,
-    "squeeze_excitation": _squeeze_excitation,
-    "multi_head": _multi_head,
-}
 
 
 def build_attention(attention: Part, num_channels: int) -> nn.Module | None:
@@ -189,7 +190,14 @@ def build_attention(attention: Part, num_channels: int) -> nn.Module | None:
         A `Pool` for ``multi_head``, else a module ``(B, C, h, w)`` to the same shape.
 
     Raises:
-        FerError: An option is invalid.
+        FerError: An option is invalid, or a registered attention returns no module.
     """
     config = AttentionConfig.of(attention)
-    return ATTENTIONS[config.name](num_channels, **config.options())
+    entry = ATTENTIONS.get(config.name)
+    module = entry.build(num_channels=num_channels, **config.options())
+    if module is not None and not isinstance(module, nn.Module):
+        raise FerError(
+            f"attention={config.name}: expected {entry.origin} to return an nn.Module, got a "
+            f"{type(module).__name__}."
+        )
+    return module

@@ -9,7 +9,10 @@ from fer.core.errors import FerError
 
 
 class Backbone(nn.Module):
-    """A network from images to a feature map.
+    """A network from images to a feature map: the base of all models.
+
+    A subclass sets ``num_features`` and defines ``forward_features``, or ``forward`` in its place.
+    `fer.register_model` gives it a name.
 
     Attributes:
         num_features: Channels of the feature map.
@@ -19,13 +22,28 @@ class Backbone(nn.Module):
     num_features: int
     margin: float = 0.0
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Take ``forward`` as ``forward_features`` where a subclass defines only that."""
+        super().__init_subclass__(**options)
+        if "forward" in cls.__dict__ and "forward_features" not in cls.__dict__:
+            cls.forward_features = cls.__dict__["forward"]  # type: ignore[method-assign]
+
     def forward_features(self, x: Tensor) -> Tensor:
-        """Return the feature map ``(B, num_features, h, w)`` of ``(B, channels, S, S)``."""
+        """Return the feature map ``(B, num_features, h, w)`` of normalized images ``(B, channels, S, S)``."""
         raise NotImplementedError
 
     def group_matcher(self) -> Any:
-        """Return the layer of each parameter as timm does: regular expressions by group, or a function."""
-        raise NotImplementedError
+        """Return the layer of each parameter as timm does: regular expressions by group, or a function.
+
+        Only ``optimizer.layer_decay`` needs it.
+
+        Raises:
+            FerError: The model defines no layers.
+        """
+        raise FerError(
+            f"optimizer.layer_decay: {type(self).__name__} defines no layers. Set it to null, or give the "
+            'model a method group_matcher that returns patterns such as {"blocks": r"^blocks\\.(\\d+)"}.'
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the feature map."""

@@ -14,9 +14,11 @@ from pydantic import ConfigDict, Field
 from fer.core.config import Config
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace, from_dict
+from fer.core.plugins import check_loaded, import_plugins
+from fer.core.registry import ATTENTIONS, MODELS
 from fer.models.classifier import EmotionClassifier
 from fer.models.config import AttentionConfig, ModelConfig
-from fer.models.factory import BUILTIN_BACKBONES, build_model
+from fer.models.factory import build_model, is_timm_model
 
 # Dataset name of the training data of timm's pretrained weights.
 TIMM_WEIGHTS = "timm"
@@ -95,21 +97,26 @@ def find_checkpoint(folder: Path, names: Sequence[str] = ("best", "last")) -> Pa
     return next((path for path in paths if path.is_file()), None)
 
 
-def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+def load_checkpoint(path: str | os.PathLike[str], plugins: Sequence[str] = ()) -> Checkpoint:
     """Load ``best.ckpt`` or ``last.ckpt`` of a run.
 
     >>> model, labels = fer.load_checkpoint("outputs/train/DATE/RUN/checkpoints/best.ckpt")
 
     Args:
         path: The file, or the run folder: ``best.ckpt`` if there is one, otherwise ``last.ckpt``.
+        plugins: Modules to import first, for a model or attention that they register. A module that only the
+            file names is never imported.
 
     Raises:
-        FerError: The file is missing, damaged, or not a checkpoint of fer-train.
+        FerError: The file is missing, damaged, not a checkpoint of fer-train, or of a plugin that is not
+            loaded.
     """
+    import_plugins(plugins)
     path = find_checkpoint(Path(path)) or Path(path)
     content = _read(path)
     try:
         hparams = content["hyper_parameters"]
+        _check_plugins(hparams["config"], path)
         config, labels = hparams["config"], from_dict(hparams["labels"])
         model = _build(hparams, len(labels))
         weights = {name.removeprefix(_PREFIX): value for name, value in content["state_dict"].items()
@@ -127,12 +134,20 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         ) from error
 
 
+def _check_plugins(config: Mapping[str, Any], path: Path) -> None:
+    """Raise FerError if the network is of a plugin that is not loaded."""
+    for registry in (MODELS, ATTENTIONS) if config.get("plugins") else ():
+        name = str(config[registry.group]["name"])
+        if registry.find(name) is None and not (registry is MODELS and is_timm_model(name)):
+            check_loaded(config["plugins"], f"{path}: {registry.group}={name}")
+
+
 def _build(hparams: Mapping[str, Any], num_classes: int) -> EmotionClassifier:
     """Build the model with the stem that it was trained with, which the weights alone do not reveal."""
     config, channels = _StoredConfig.from_dict(hparams["config"]), hparams["image_channels"]
     settings = config.model.replace(pretrained=False, stem=hparams.get("stem") or config.model.stem)
-    # Built-in backbones have a fixed stem, but older versions accepted the option.
-    if settings.name in BUILTIN_BACKBONES:
+    # Registered backbones have a fixed stem, but older versions accepted the option.
+    if MODELS.find(settings.name) is not None:
         settings = settings.replace(stem="auto")
     model = build_model(settings, num_classes, channels, config.attention)
     chosen = getattr(model.backbone, "stem", None)

@@ -2,17 +2,18 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from fer.core.config import Choice, Config, Count, Number
 from fer.core.errors import FerError
+from fer.core.registry import ATTENTIONS, MODELS
 
 
 class ModelConfig(Config):
     """A network, without its attention.
 
     Attributes:
-        name: ``baseline_cnn``, ``fast_cnn`` or a timm name.
+        name: ``baseline_cnn``, ``fast_cnn``, a registered model (`fer.register_model`) or a timm name.
         image_size: Side of the images, in pixels.
         in_channels: Input channels of the backbone; None for those of the data.
         pretrained: True (downloaded), False, or the path of a weights file; timm backbones only.
@@ -22,7 +23,7 @@ class ModelConfig(Config):
         pool: ``mean`` of the cells, ``dense`` (a dense layer over all cells, which depends on their
             position), or ``auto``: dense for the built-in networks, mean for others.
         dropout: Dropout probability before the head.
-        kwargs: Further arguments of the backbone.
+        kwargs: Further arguments of the backbone; those of a registered model are checked and completed.
     """
 
     key: ClassVar[str] = "model"
@@ -36,7 +37,7 @@ class ModelConfig(Config):
     stem: Literal["auto", "default", "unpooled", "small"] = "auto"
     pool: Literal["auto", "mean", "dense"] = "auto"
     dropout: Annotated[Number, Field(ge=0, lt=1)] = 0.0
-    kwargs: dict[str, Any] = Field(default_factory=dict)
+    kwargs: dict[str, Any] = Field(default_factory=dict, validate_default=True)
 
     @field_validator("name")
     @classmethod
@@ -44,6 +45,21 @@ class ModelConfig(Config):
         if not name:
             raise FerError("model.name: expected baseline_cnn, fast_cnn or a timm name, got nothing.")
         return name
+
+    @field_validator("kwargs")
+    @classmethod
+    def _check_kwargs(cls, kwargs: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        entry = MODELS.find(info.data.get("name", ""))
+        if entry is None or entry.options is None:
+            return kwargs
+        options: Config = entry.options.from_dict(kwargs)
+        return options.to_dict()
+
+
+class BackboneOptions(Config):
+    """Base of the options of a registered model."""
+
+    key: ClassVar[str] = "model.kwargs"
 
 
 class AttentionConfig(Choice):
@@ -92,3 +108,13 @@ class MultiHeadConfig(AttentionConfig):
     name: Literal["multi_head"] = "multi_head"
     num_heads: Annotated[int, Field(ge=2)] = 4
     reduction: Count = 16
+
+
+# Options of the built-in models are not declared: those of stored checkpoints are taken as they are.
+MODELS.add("baseline_cnn", "fer.models.cnn:BaselineCNN")
+MODELS.add("fast_cnn", "fer.models.cnn:FastCNN")
+ATTENTIONS.add("none", "fer.models.attention:no_attention", NoAttention)
+ATTENTIONS.add("spatial", "fer.models.attention:spatial", SpatialConfig)
+ATTENTIONS.add("cbam", "fer.models.attention:CBAM", CBAMConfig)
+ATTENTIONS.add("squeeze_excitation", "fer.models.attention:squeeze_excitation", SqueezeExcitationConfig)
+ATTENTIONS.add("multi_head", "fer.models.attention:multi_head", MultiHeadConfig)

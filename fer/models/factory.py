@@ -1,19 +1,18 @@
 """Build a classifier from its config: the choice of its parts by name."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from torch import nn
 
 from fer.core.config import Part
 from fer.core.errors import FerError
+from fer.core.registry import MODELS, Entry
+from fer.core.signature import accepted
 from fer.models.attention import build_attention
 from fer.models.backbone import Backbone, TimmBackbone, pretrained_config, probe
 from fer.models.classifier import EmotionClassifier, FlattenDense, Pool
 from fer.models.cnn import BaselineCNN, FastCNN
 from fer.models.config import AttentionConfig, ModelConfig
-
-BUILTIN_BACKBONES: dict[str, Callable[..., Any]] = {"baseline_cnn": BaselineCNN, "fast_cnn": FastCNN}
 
 
 def build_model(
@@ -40,9 +39,13 @@ def build_model(
     if settings.init_from is not None:
         settings = settings.replace(pretrained=False)
     in_channels = settings.in_channels or image_channels
-    build_backbone = _builtin_backbone if settings.name in BUILTIN_BACKBONES else _timm_backbone
-    backbone = build_backbone(settings, in_channels)
-    grid = probe(backbone, (in_channels, settings.image_size, settings.image_size)).shape[-2:]
+    entry = MODELS.find(settings.name)
+    backbone = (
+        _timm_backbone(settings, in_channels) if entry is None else _registered(entry, settings, in_channels)
+    )
+    features = probe(backbone, (in_channels, settings.image_size, settings.image_size))
+    _check_features(settings.name, backbone, features.shape)
+    grid = features.shape[-2:]
     module = _attention(AttentionConfig.of(attention), settings, backbone, grid)
     if isinstance(module, Pool) and settings.pool == "dense":
         raise FerError("model.pool: expected auto with attention=multi_head, which pools itself, got dense.")
@@ -63,17 +66,52 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _builtin_backbone(settings: ModelConfig, in_channels: int) -> Backbone:
-    if settings.pretrained:
-        raise FerError(f"model.pretrained: {settings.name} has no pretrained weights. Set it to false.")
-    if settings.stem != "auto":
-        raise FerError(f"model.stem={settings.stem}: {settings.name} has a fixed stem. Set it to auto.")
-    try:
-        return BUILTIN_BACKBONES[settings.name](in_channels=in_channels, **settings.kwargs)
-    except TypeError as error:
+def is_timm_model(name: str) -> bool:
+    """Return whether timm has a model of this name, with or without the tag of its weights."""
+    # Imported here: timm takes seconds to import, and the built-in backbones do not need it.
+    from timm import is_model
+
+    return bool(is_model(name.partition(".")[0]))
+
+
+def _registered(entry: Entry, settings: ModelConfig, in_channels: int) -> Backbone:
+    if not entry.is_builtin and is_timm_model(entry.name):
         raise FerError(
-            f"model.kwargs: {settings.name} does not take {dict(settings.kwargs)} ({error})."
+            f"model={entry.name}: registered by {entry.module}, but timm has a model of this name. Choose "
+            "another name."
+        )
+    if settings.pretrained:
+        raise FerError(
+            f"model.pretrained: {entry.name} has no pretrained weights. Set it to false, or use "
+            "model.init_from."
+        )
+    if settings.stem != "auto":
+        raise FerError(f"model.stem={settings.stem}: {entry.name} has a fixed stem. Set it to auto.")
+    given = accepted(entry.build, {"in_channels": in_channels, "image_size": settings.image_size})
+    try:
+        backbone = entry.build(**given, **settings.kwargs)
+    except TypeError as error:
+        if not entry.is_builtin:
+            raise
+        raise FerError(
+            f"model.kwargs: {entry.name} does not take {dict(settings.kwargs)} ({error})."
         ) from error
+    if not isinstance(backbone, Backbone):
+        raise FerError(
+            f"model={entry.name}: expected {entry.origin} to return a fer.Backbone, got a "
+            f"{type(backbone).__name__}. Derive it from fer.Backbone instead of nn.Module."
+        )
+    return backbone
+
+
+def _check_features(name: str, backbone: Backbone, shape: Sequence[int]) -> None:
+    """Raise FerError unless a backbone returns what it declares: a map of ``num_features`` channels."""
+    declared = getattr(backbone, "num_features", None)
+    if len(shape) != 4 or shape[1] != declared:
+        raise FerError(
+            f"model={name}: expected a feature map (B, num_features, h, w) with num_features={declared}, got "
+            f"the shape {tuple(shape)}. Set self.num_features to the channels of the map."
+        )
 
 
 def _timm_backbone(settings: ModelConfig, in_channels: int) -> Backbone:

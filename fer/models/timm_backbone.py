@@ -9,6 +9,8 @@ from torch import nn
 
 from fer.core.errors import FerError, did_you_mean
 from fer.core.paths import CONFIG_DIR
+from fer.core.plugins import failures
+from fer.core.registry import MODELS
 from fer.models.backbone import TimmBackbone, pretrained_config, token_grid
 from fer.models.pretrained import download_weights, load_weights_file
 
@@ -68,11 +70,13 @@ def _check_name(name: str, pretrained: bool) -> None:
     """Raise FerError, with what exists, unless timm has a model, and its weights if they are requested."""
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        choices = sorted(file.stem for file in (CONFIG_DIR / "model").glob("*.yaml"))
+        files = {file.stem for file in (CONFIG_DIR / "model").glob("*.yaml")}
+        choices = sorted(files | set(MODELS.names()))
         names = [*choices, *timm.list_models()]
         raise FerError(
             f"model.name: there is no model {name!r}.{did_you_mean(architecture, names)} "
-            f"Use {', '.join(choices)} or any name of timm.list_models()."
+            f"Use {', '.join(choices)}, any name of timm.list_models(), or one of a plugin: "
+            f"plugins=[MODULE].{failures()}"
         )
     known = timm.list_pretrained(f"{architecture}.*") if tag or pretrained else []
     if tag and name not in known:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fer.evaluation.compare import compare
     from fer.evaluation.evaluate import evaluate
     from fer.evaluation.results import Comparison, Report
+    from fer.evaluation.trainer_ledger import TestLedger
     from fer.export.export import export
     from fer.models.checkpoint import load_checkpoint
     from fer.predict.predictor import Predictor
@@ -31,6 +32,7 @@ __all__ = [
     "Predictor",
     "Report",
     "Run",
+    "TestLedger",
     "compare",
     "evaluate",
     "export",
@@ -46,6 +48,7 @@ _MODULES = {
     "Predictor": "fer.predict.predictor",
     "Report": "fer.evaluation.results",
     "Run": "fer.training.api",
+    "TestLedger": "fer.evaluation.trainer_ledger",
     "compare": "fer.evaluation.compare",
     "evaluate": "fer.evaluation.evaluate",
     "export": "fer.export.export",

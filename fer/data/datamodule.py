@@ -1,15 +1,13 @@
 """The Lightning data module: batches of a dataset in memory or on disk, resized and augmented."""
 
-import math
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerStatus
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from fer.core.config import Part
 from fer.core.errors import FerError
@@ -19,15 +17,17 @@ from fer.data.config import AugmentationConfig, BatchConfig, DataConfig
 from fer.data.dataset import EmotionData
 from fer.data.duplicates import check_duplicates
 from fer.data.loaders import (
+    BatchLoader,
     BatchSampler,
     augmented_views,
     channels_first,
     checked_images,
     file_backed_loader,
-    resident_loader,
     seeded_generator,
 )
 from fer.data.readers.factory import read_dataset
+from fer.data.resident import DeviceSplits, resident_loader
+from fer.data.schedule import training_progress
 from fer.data.sketch import split_sketches
 from fer.data.splits import hide_test_labels, indices, manifest
 
@@ -79,17 +79,22 @@ class EmotionDataModule(pl.LightningDataModule):
         oversample: Sample the training images with replacement, each emotion equally often.
         config: Config of the data set, if ``data`` is what `read_data` returned: sizes of batches, and
             processes that decode image files on disk.
+        predict_split: What ``Trainer.predict`` predicts: ``train``, ``val`` or ``test``, in their order.
         options: Options of the data set named by ``data``, as in ``conf/datamodule``: ``path``,
             ``batch_size``, …; for arrays those of `BatchConfig`.
 
     Attributes:
-        data: The dataset.
+        data: The dataset, without the labels of the test split.
+        with_test_labels: The dataset with them, for `fer.TestLedger`.
         manifest: Counts and hashes of its splits.
         duplicates: Duplicates in it, as `fer.data.duplicates.duplicate_report` returns them, or None.
         sketches: Sketches of its splits, as `fer.data.sketch.split_sketches` returns them.
 
     Batches are ``{"image": float32 (B, C, S, S) in [0, 1], "target": int64 (B,), "index": int64 (B,)}``; the
-    index is the row of the image in the dataset. Data with votes adds ``"votes": float32 (B, K)``.
+    index is the row of the image in the dataset. Data with votes adds ``"votes": float32 (B, K)``. Within a
+    Trainer, the loaders of a dataset in memory yield only the index, and the rest is added on the device.
+
+    ``Trainer.test`` scores the test split only with a callback that records the score, `fer.TestLedger`.
 
     Raises:
         FerError: The data cannot be read, a split is missing, or the training split is smaller than a batch.
@@ -109,6 +114,7 @@ class EmotionDataModule(pl.LightningDataModule):
         seed: int = 0,
         oversample: bool = False,
         config: DataConfig | None = None,
+        predict_split: str = "val",
         **options: Any,
     ) -> None:
         super().__init__()
@@ -121,15 +127,17 @@ class EmotionDataModule(pl.LightningDataModule):
         batches = config or BatchConfig.from_dict(options)
         self.config, self.manifest, self.duplicates = config, data.manifest, data.duplicates
         self.sketches = data.sketches
+        self.with_test_labels = data.dataset
         self.data = hide_test_labels(data.dataset)
         self.rows = {role: indices(self.data, role) for role in ("train", "val")}
-        self.batch_size, self.eval_batch_size = batches.batch_size, batches.eval_batch_size
+        self._batch_size, self.eval_batch_size = batches.batch_size, batches.eval_batch_size
+        self.predict_split = predict_split
         self.image_size = image_size
         self.augment = BatchAugmentation(AugmentationConfig.of(augmentation))
         self.progressive = sorted((start, int(size)) for start, size in progressive)
         self.seed, self.oversample = seed, oversample
         self.workers = getattr(batches, "workers", 0)
-        self._device_splits: dict[str, dict[str, Tensor]] = {}
+        self._device_splits = DeviceSplits()
         self._generator: tuple[int, torch.Generator] | None = None
         self._first_epoch = 0
         if self.batch_size > len(self.rows["train"]):
@@ -137,6 +145,16 @@ class EmotionDataModule(pl.LightningDataModule):
                 f"datamodule.batch_size={self.batch_size} is larger than the training split "
                 f"({len(self.rows['train'])} images). Choose a smaller batch size."
             )
+
+    @property
+    def batch_size(self) -> int:
+        """Images per training batch and process; Lightning's ``scale_batch_size`` tries larger ones."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, value: int) -> None:
+        self._batch_size = min(value, len(self.rows["train"]) // self._shard()[1])
+        self.config = self.config and self.config.replace(batch_size=self._batch_size)
 
     @property
     def labels(self) -> LabelSpace:
@@ -167,7 +185,7 @@ class EmotionDataModule(pl.LightningDataModule):
         totals = pairs.sum(1, keepdims=True)
         return np.where(totals > 0, pairs / np.maximum(totals, 1e-9), identity).tolist()
 
-    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+    def train_dataloader(self) -> BatchLoader:
         """Return a loader of shuffled batches."""
         weights = self._sample_weights() if self.oversample else None
         rows = self.rows["train"]
@@ -178,7 +196,7 @@ class EmotionDataModule(pl.LightningDataModule):
                 f"got {sampler.processes} x {self.batch_size}. Choose a smaller batch size."
             )
         sampler.set_epoch(self._first_epoch)
-        return self._loader("train", sampler)
+        return self._loader("train", sampler, is_training=True)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state to store in a checkpoint at the end of an epoch: the next epoch."""
@@ -189,33 +207,87 @@ class EmotionDataModule(pl.LightningDataModule):
         """Restore the next epoch; workers fetch the first batches before Lightning sets it on the sampler."""
         self._first_epoch = state_dict["next_epoch"]
 
-    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Return a loader of batches in order."""
-        rows = self.rows["val"]
-        sampler = BatchSampler(len(rows), self.eval_batch_size, shuffle=False, shard=self._shard())
-        return self._loader("val", sampler)
+    def val_dataloader(self) -> BatchLoader:
+        """Return a loader of the validation images in order."""
+        return self._ordered_loader("val")
 
-    def _loader(self, role: str, sampler: BatchSampler) -> DataLoader[dict[str, Tensor]]:
-        """Return a loader of indices, or of decoded images if they are on disk."""
-        images = self.data.images
+    def test_dataloader(self) -> BatchLoader:
+        """Return a loader of the test images in order.
+
+        Raises:
+            FerError: The data has no test split, or no callback records the score.
+        """
+        callbacks = getattr(self.trainer, "callbacks", ())
+        if not any(getattr(callback, "records_test_scores", False) for callback in callbacks):
+            raise FerError(
+                "trainer.test: expected the callback fer.TestLedger(), which records the score in the test "
+                "ledger, got none. Use pl.Trainer(callbacks=[fer.TestLedger()]), or score a checkpoint with "
+                'fer.evaluate(CHECKPOINT, split="test").'
+            )
+        return self._ordered_loader("test")
+
+    def predict_dataloader(self) -> BatchLoader:
+        """Return a loader of the images of ``predict_split`` in order."""
+        return self._ordered_loader(self.predict_split)
+
+    def _ordered_loader(self, role: str) -> BatchLoader:
+        size = len(self._rows_of(role))
+        return self._loader(
+            role, BatchSampler(size, self.eval_batch_size, shuffle=False, shard=self._shard())
+        )
+
+    def _rows_of(self, role: str) -> np.ndarray:
+        if role not in self.rows:
+            self.rows[role] = indices(self.data, role)
+        return self.rows[role]
+
+    def _loader(self, role: str, sampler: BatchSampler, is_training: bool = False) -> BatchLoader:
+        """Return a loader of indices, or of decoded images if they are on disk.
+
+        Outside a Trainer, which would complete the batches, the loader completes them.
+        """
+        images, fill = self.data.images, None
+        if not self._is_running():
+            sampler.seed = self.seed
+
+            def fill(batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+                return self._fill(batch, role, self.image_size, generator if is_training else None)
+
         if isinstance(images, np.ndarray):
-            return resident_loader(sampler)
-        augmentation = self.augment.config if role == "train" else AugmentationConfig()
-        return file_backed_loader(images, self.rows[role], sampler, augmentation, self.seed, self.workers)
+            return resident_loader(sampler, fill)
+        augmentation = self.augment.config if is_training else AugmentationConfig()
+        rows = self._rows_of(role)
+        return file_backed_loader(images, rows, sampler, augmentation, self.seed, self.workers, fill)
+
+    def _is_running(self) -> bool:
+        """Whether a Trainer asks for the loaders, which calls `on_after_batch_transfer`."""
+        state = getattr(self.trainer, "state", None)
+        return self.trainer is not None and (state is None or state.status == TrainerStatus.RUNNING)
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         """Return images and targets for the indices of a batch, on the device."""
         assert self.trainer is not None
-        training = bool(self.trainer.training)
-        split = self.split_tensors("train" if training else "val", batch["index"].device)
-        size = self.train_image_size() if training else self.image_size
+        if not self.trainer.training:
+            return self._fill(batch, self._evaluated_role(), self.image_size)
+        generator = self._epoch_generator(batch["index"].device)
+        return self._fill(batch, "train", self.train_image_size(), generator)
+
+    def _evaluated_role(self) -> str:
+        if getattr(self.trainer, "predicting", False):
+            return self.predict_split
+        return "test" if getattr(self.trainer, "testing", False) else "val"
+
+    def _fill(
+        self, batch: dict[str, Tensor], role: str, size: int, generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """Return a batch with images and targets; with a generator, the images in memory are augmented."""
+        split = self.split_tensors(role, batch["index"].device)
         if not isinstance(self.data.images, np.ndarray):
             # In distributed training the other processes wait for the gradient of an empty batch.
-            allow_empty = not training or self.trainer.world_size == 1
+            allow_empty = generator is None or (self.trainer is not None and self.trainer.world_size == 1)
             image = checked_images(self.data.images, batch, size, allow_empty)
-        elif training:
-            images = split["image"][batch["index"]]
-            image = self.augment(images, size, self._epoch_generator(images.device))
+        elif generator is not None:
+            image = self.augment(split["image"][batch["index"]], size, generator)
         else:
             image = to_float(split["image"][batch["index"]], size)
         labels = {name: split[name][batch["index"]] for name in split.keys() & {"target", "votes"}}
@@ -224,7 +296,7 @@ class EmotionDataModule(pl.LightningDataModule):
     def train_image_size(self) -> int:
         """Return the side of the training images at this step, in pixels."""
         assert self.trainer is not None
-        progress = _training_progress(self.trainer) if self.progressive else 0.0
+        progress = training_progress(self.trainer) if self.progressive else 0.0
         sizes = [size for start, size in self.progressive if start <= progress + 1e-9]
         return sizes[-1] if sizes else self.image_size
 
@@ -252,24 +324,13 @@ class EmotionDataModule(pl.LightningDataModule):
         return torch.cat([originals, views], 1).flatten(0, 1).permute(0, 2, 3, 1).numpy()
 
     def split_tensors(self, role: str, device: torch.device) -> dict[str, Tensor]:
-        """Return a split as tensors on the device; they are copied once and kept there.
+        """Return a split as tensors on the device; see `fer.data.resident.DeviceSplits`.
 
-        Returns:
-            ``target`` int64 ``(N,)`` and ``row`` int64 ``(N,)``, the row in the dataset; ``image`` uint8
-            ``(N, C, H, W)`` for a dataset in memory; ``votes`` float32 ``(N, K)`` for data with votes.
+        Labels of the test split are included only while ``Trainer.test`` scores it.
         """
-        if role not in self._device_splits or self._device_splits[role]["row"].device != device:
-            rows = self.rows[role]
-            split = {
-                "target": torch.from_numpy(self.data.targets[rows].copy()),
-                "row": torch.from_numpy(rows.astype(np.int64)),
-            }
-            if isinstance(self.data.images, np.ndarray):
-                split["image"] = _rows_as_tensor(self.data.images, rows)
-            if self.data.votes is not None:
-                split["votes"] = torch.from_numpy(self.data.votes[rows])
-            self._device_splits[role] = {name: tensor.to(device) for name, tensor in split.items()}
-        return self._device_splits[role]
+        is_tested = role == "test" and getattr(self.trainer, "testing", False)
+        name, data = (f"{role} with labels", self.with_test_labels) if is_tested else (role, self.data)
+        return self._device_splits.get(name, data, self._rows_of(role), device)
 
     def _epoch_generator(self, device: torch.device) -> torch.Generator:
         assert self.trainer is not None
@@ -287,37 +348,3 @@ class EmotionDataModule(pl.LightningDataModule):
     def _shard(self) -> tuple[int, int]:
         """Return the rank of this process and the number of processes."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-
-
-def planned_epochs(trainer: pl.Trainer) -> float:
-    """Return the length of a training in epochs: ``max_epochs``, or less with ``max_steps``.
-
-    A fraction if ``max_steps`` ends within an epoch, and infinity if neither is set.
-    """
-    epochs = math.inf if trainer.max_epochs in (None, -1) else max(1, trainer.max_epochs or 1)
-    if trainer.max_steps < 0:
-        return epochs
-    return min(
-        epochs, trainer.max_steps / math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    )
-
-
-def _training_progress(trainer: pl.Trainer) -> float:
-    """Return the fraction of a training that is done, in [0, 1)."""
-    epochs = planned_epochs(trainer)
-    if epochs == trainer.max_epochs or epochs == math.inf:
-        return trainer.current_epoch / epochs
-    return trainer.global_step / trainer.max_steps
-
-
-def _rows_as_tensor(images: np.ndarray, rows: np.ndarray) -> Tensor:
-    """Return uint8 ``(n, C, H, W)``; a view if the rows are contiguous.
-
-    All processes of a machine then share the memory of a mapped file.
-    """
-    if rows[-1] - rows[0] + 1 != len(rows):
-        return channels_first(images[rows])
-    with warnings.catch_warnings():
-        # Torch warns that the memory map is read-only; nothing writes to it.
-        warnings.simplefilter("ignore", UserWarning)
-        return torch.from_numpy(images[rows[0] : rows[-1] + 1]).permute(0, 3, 1, 2)

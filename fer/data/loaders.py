@@ -1,28 +1,33 @@
-"""Data loaders: which images are in each batch, and in which order.
+"""Which images are in each batch, in which order, and the loader of image files on disk.
 
-A dataset in memory is resident on the device as one tensor: the loader yields only indices
-(`resident_loader`). Image files on disk are decoded and augmented by worker processes
-(`file_backed_loader`).
+Their images are decoded and augmented by worker processes. A dataset in memory needs none
+(`fer.data.resident`).
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.distributed import DistributedSampler
 
 from fer.data.augment import AugmentationConfig, augment_image, to_float
 from fer.data.image_files import ImageFiles
 
 # Epoch, number of the batch in the epoch, indices int64 (B,). Workers outlive an epoch and do not know it.
-_BatchKey = tuple[int, int, Tensor]
+BatchKey = tuple[int, int, Tensor]
+Fill = Callable[[dict[str, Tensor], torch.Generator], dict[str, Tensor]]
 
 
-class BatchSampler(Sampler[_BatchKey]):
+class BatchSampler(DistributedSampler[BatchKey]):
     """Yield epoch, number in the epoch, and indices int64 ``(B,)`` of each batch.
+
+    A ``DistributedSampler`` by type only, so that Lightning leaves it to this sampler to divide the batches
+    among processes.
 
     The order of an epoch depends only on seed and epoch, so that a resumed run continues with the same
     batches.
@@ -49,6 +54,7 @@ class BatchSampler(Sampler[_BatchKey]):
         shard: tuple[int, int] = (0, 1),
         weights: Tensor | None = None,
     ) -> None:
+        """Store the options; ``DistributedSampler.__init__`` would ask for the processes."""
         self.weights = weights
         self.num_samples, self.batch_size, self.shuffle, self.seed = num_samples, batch_size, shuffle, seed
         self.rank, self.processes = shard
@@ -63,7 +69,7 @@ class BatchSampler(Sampler[_BatchKey]):
         full, rest = divmod(self.num_samples, self.batch_size * self.processes)
         return full if self.shuffle else full + bool(rest)
 
-    def __iter__(self) -> Iterator[_BatchKey]:
+    def __iter__(self) -> Iterator[BatchKey]:
         """Yield the batches of the epoch."""
         order = self._order()
         total = len(self) * self.processes
@@ -92,26 +98,60 @@ def seeded_generator(
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8]) >> 1)
 
 
-def resident_loader(sampler: BatchSampler) -> DataLoader[dict[str, Tensor]]:
-    """Return a loader of ``{"index": int64 (B,)}``; it needs no workers, because there is nothing to load."""
-    batches = _IndexBatches(sampler.num_samples, sampler.batch_size)
-    return DataLoader(batches, batch_size=None, sampler=sampler)
+class Batches(Dataset[dict[str, Tensor]]):
+    """The images of a split, of which a key takes a whole batch.
 
-
-class _IndexBatches(Dataset[dict[str, Tensor]]):
-    """Return the indices of a batch unchanged; the pixels are already on the device.
-
-    An integer key gives that batch of the dataset in order, as ``trainer.overfit_batches`` requests it.
+    Its length is the number of images, which Lightning's ``scale_batch_size`` reads. An integer key gives
+    that batch of the dataset in order, as ``trainer.overfit_batches`` requests it.
     """
 
     def __init__(self, num_samples: int, batch_size: int) -> None:
+        self.num_samples = num_samples
         self.in_order = torch.arange(num_samples).split(batch_size)
 
     def __len__(self) -> int:
-        return len(self.in_order)
+        """Return the number of images."""
+        return self.num_samples
 
-    def __getitem__(self, key: _BatchKey | int) -> dict[str, Tensor]:
-        return {"index": self.in_order[key] if isinstance(key, int) else key[2]}
+    def resolve(self, key: BatchKey | int) -> BatchKey:
+        """Return epoch, number of the batch, and indices int64 ``(B,)``."""
+        return (0, key, self.in_order[key % len(self.in_order)]) if isinstance(key, int) else key
+
+
+class BatchLoader(DataLoader[dict[str, Tensor]]):
+    """A `DataLoader` over `Batches`, whose length is the number of batches with any sampler.
+
+    Args:
+        dataset: The images.
+        fill: Function of a batch and a random generator that completes the batch, for use without Lightning's
+            Trainer: each pass is then the next epoch of the sampler. None yields batches as they are.
+        seed: Seed of that generator.
+        options: As for ``DataLoader``.
+    """
+
+    dataset: Batches
+
+    def __init__(self, dataset: Batches, fill: Fill | None = None, seed: int = 0, **options: Any) -> None:
+        super().__init__(dataset, **options)
+        self.fill, self.seed = fill, seed
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return min(super().__len__(), len(self.dataset.in_order))
+
+    def __iter__(self) -> Any:
+        """Return an iterator over the batches."""
+        if self.fill is None:
+            return super().__iter__()
+        return self._filled(self.fill)
+
+    def _filled(self, fill: Fill) -> Iterator[dict[str, Tensor]]:
+        epoch = getattr(self.sampler, "epoch", 0)
+        generator = seeded_generator("augment, process 0", self.seed, epoch)
+        for batch in super().__iter__():
+            yield fill(batch, generator)
+        if isinstance(self.sampler, BatchSampler):
+            self.sampler.set_epoch(epoch + 1)
 
 
 def file_backed_loader(
@@ -121,7 +161,8 @@ def file_backed_loader(
     augmentation: AugmentationConfig,
     seed: int,
     workers: int,
-) -> DataLoader[dict[str, Tensor]]:
+    fill: Fill | None = None,
+) -> BatchLoader:
     """Return a loader of decoded and augmented batches.
 
     Random numbers depend on the seed, the epoch and the position in the epoch, not on the workers. An
@@ -134,19 +175,22 @@ def file_backed_loader(
         augmentation: Augmentation of each image; a default `AugmentationConfig` for none.
         seed: Seed of the augmentation.
         workers: Number of processes that decode; 0 decodes in the current process.
+        fill: As for `BatchLoader`.
 
     Returns:
         Loader of ``{"index": int64 (B,), "image": uint8 (B, C, S, S), "unreadable": int64 (b,)}``: positions
         in ``rows``, their images, and the rows of ``images`` that could not be read.
     """
-    return DataLoader(
+    return BatchLoader(
         _ImageBatches(images, rows, sampler.batch_size, augmentation, seed),
         batch_size=None,
         sampler=sampler,
         num_workers=workers,
         worker_init_fn=_disable_opencv_threads,
         persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=torch.cuda.is_available() and fill is None,
+        fill=fill,
+        seed=seed,
     )
 
 
@@ -155,11 +199,8 @@ def _disable_opencv_threads(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-class _ImageBatches(Dataset[dict[str, Tensor]]):
-    """Decode and augment a batch.
-
-    An integer key gives that batch of the dataset in order, as ``trainer.overfit_batches`` requests it.
-    """
+class _ImageBatches(Batches):
+    """Decode and augment a batch."""
 
     def __init__(
         self,
@@ -169,14 +210,11 @@ class _ImageBatches(Dataset[dict[str, Tensor]]):
         augmentation: AugmentationConfig,
         seed: int,
     ) -> None:
+        super().__init__(len(rows), batch_size)
         self.images, self.rows, self.augmentation, self.seed = images, rows, augmentation, seed
-        self.in_order = torch.arange(len(rows)).split(batch_size)
 
-    def __len__(self) -> int:
-        return len(self.in_order)
-
-    def __getitem__(self, key: _BatchKey | int) -> dict[str, Tensor]:
-        epoch, number, indices = (0, key, self.in_order[key]) if isinstance(key, int) else key
+    def __getitem__(self, key: BatchKey | int) -> dict[str, Tensor]:
+        epoch, number, indices = self.resolve(key)
         rows = self.rows[indices.numpy()]
         images, readable = self.images.read(rows)
         for i, row in enumerate(rows[readable]):

@@ -1,16 +1,14 @@
-"""EmotionModule, the LightningModule: training and validation step, and optimizer; Mixup and CutMix."""
+"""EmotionModule, the LightningModule: its steps, metrics and optimizer."""
 
 import math
-import random
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the usual alias
-from torchvision.transforms import v2
 
 from fer.core.config import Part
 from fer.core.errors import FerError
@@ -18,23 +16,22 @@ from fer.core.labels import LabelSpace, from_dict, to_dict
 from fer.data.datamodule import EmotionDataModule
 from fer.models.config import AttentionConfig, ModelConfig
 from fer.models.factory import build_model
+from fer.training.batches import Batch, Mix, as_batch, class_numbers
 from fer.training.config import RunConfig
 from fer.training.loss_factory import build_loss
 from fer.training.metrics import build_metrics, scalar_metrics
-from fer.training.optim import build_optimizer, build_scheduler
+from fer.training.optim import build_optimizer
 from fer.training.recipe import (
     ImbalanceConfig,
     LossConfig,
     MixConfig,
     OptimizerConfig,
-    PairMixConfig,
     SchedulerConfig,
 )
+from fer.training.schedules import build_scheduler
 
-Batch = Mapping[str, Tensor]
 # Names of Lightning for training in double precision.
 FLOAT64 = ("64", "64-true")
-MIXES = {"mixup": v2.MixUp, "cutmix": v2.CutMix}
 
 
 class EmotionModule(pl.LightningModule):
@@ -60,6 +57,17 @@ class EmotionModule(pl.LightningModule):
         label_given_vote: P(label | vote), ``(K, K)``, for ``loss=expected_labels``.
 
     The last three are taken from the `EmotionDataModule` at the start of a fit, unless they are given.
+
+    Fit, validate, test, predict and Lightning's Tuner work with an `EmotionDataModule`, and with any loader
+    whose batches are ``{"image": float (B, C, S, S) in [0, 1], "target": int64 (B,)}``, pairs
+    ``(image, target)``, or for predict images alone; uint8 images are scaled to [0, 1]. Targets may be
+    distributions, float ``(B, K)``. Logged are ``loss``, ``accuracy``, ``macro_f1``, ``uar``, ``ece`` and
+    metrics by emotion as ``val/…`` and ``test/…``, and ``train/loss`` and ``train/accuracy`` of each epoch.
+    Predict returns probabilities ``(B, K)``.
+
+    Attributes:
+        lr: Peak learning rate; setting it changes the config as well, as Lightning's ``lr_find`` does.
+        confusion: Confusion matrix ``(K, K)`` of the last evaluation, true emotions in rows.
 
     Raises:
         FerError: A value is invalid; the message names its key.
@@ -121,6 +129,8 @@ class EmotionModule(pl.LightningModule):
         self._build_loss()
         self.mix = Mix(self.config.mix, len(self.labels), self.config.seed)
         self.metrics = build_metrics(len(self.labels))
+        self.sums: dict[str, Tensor] = {}
+        self._takes_facts = manifest is None
         is_last = self.config.channels_last
         self.memory_format = torch.channels_last if is_last else torch.contiguous_format
         self.model.to(memory_format=self.memory_format)
@@ -132,8 +142,19 @@ class EmotionModule(pl.LightningModule):
         votes = self.hparams["label_given_vote"]
         self.loss = build_loss(self.config.loss, self.config.imbalance, counts, votes)
 
+    @property
+    def lr(self) -> float:
+        """Peak learning rate."""
+        return self.config.optimizer.lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        optimizer = self.config.optimizer.replace(lr=float(value))
+        self.config = self.config.replace(optimizer=optimizer)
+        self.hparams["config"] = {**self.hparams["config"], "optimizer": optimizer.to_dict()}
+
     def setup(self, stage: str) -> None:
-        """Take counts and manifest from the data module, unless they were given.
+        """Check that the data fit; before training take counts and manifest, unless they were given.
 
         Raises:
             FerError: The data have another number of channels or other labels than the module.
@@ -142,7 +163,7 @@ class EmotionModule(pl.LightningModule):
             # Lightning converts the module only after it has loaded a checkpoint, which would be rounded.
             self.double()
         data = getattr(self.trainer, "datamodule", None)
-        if stage != "fit" or self.hparams["manifest"] is not None or not isinstance(data, EmotionDataModule):
+        if not isinstance(data, EmotionDataModule):
             return
         for key, expected, got in (
             ("image_channels", data.image_channels, self.hparams["image_channels"]),
@@ -150,6 +171,11 @@ class EmotionModule(pl.LightningModule):
         ):
             if expected != got:
                 raise FerError(f"{key}: expected {expected}, as in the data, got {got}. Set {key}=dm.{key}.")
+        if stage == "fit" and self._takes_facts:
+            self._take_facts(data)
+
+    def _take_facts(self, data: EmotionDataModule) -> None:
+        """Store the facts about the training data that a checkpoint has."""
         config = {**self.hparams["config"], "datamodule": data.config and data.config.to_dict()}
         found = {"config": config, "train_counts": data.train_counts, "manifest": data.manifest}
         self.hparams.update(found | {"label_given_vote": data.label_given_vote})
@@ -169,26 +195,27 @@ class EmotionModule(pl.LightningModule):
         return loss, logits
 
     def _accumulate(self, logits: Tensor, target: Tensor, loss: Tensor, stage: str) -> None:
-        """Add a batch to the epoch sums; the label of a distribution is its most probable class.
+        """Add a batch to the epoch sums: loss, correct predictions, images.
 
         The sums stay on the device, because ``self.log`` in each step took a tenth of the time of the fast
         CNN. Nothing is copied to the device either, because the step would wait for the copy.
         """
-        label = target if target.ndim == 1 else target.argmax(1)
-        correct = (logits.argmax(1) == label).sum()
+        correct = (logits.argmax(1) == class_numbers(target)).sum()
         count = torch.full_like(correct, len(target))
-        self.sums[stage] += torch.stack([loss.float() * count, correct, count])
+        sums = torch.stack([loss.float() * count, correct, count])
+        self.sums[stage] = self.sums[stage] + sums if stage in self.sums else sums
 
     def epoch_metrics(self, stage: str) -> dict[str, Tensor]:
-        """Return loss and accuracy of the epoch as ``train/…`` or ``val/…``, and reset the sums.
+        """Return loss and accuracy of the epoch as ``train/…``, ``val/…`` or ``test/…``, and reset the sums.
 
         They are computed over the images of all processes.
 
         Raises:
             FerError: No image could be read.
         """
-        loss, correct, count = self.trainer.strategy.reduce(self.sums[stage].clone(), reduce_op="sum")
-        self.sums[stage].zero_()
+        # A process without an image has no sums.
+        sums = self.sums.pop(stage, torch.zeros(3, device=self.device))
+        loss, correct, count = cast(Tensor, self.trainer.strategy.reduce(sums, reduce_op="sum"))
         if not count:
             raise FerError(
                 f"datamodule.path: expected readable images in the {stage} split, got none in this epoch. "
@@ -197,11 +224,12 @@ class EmotionModule(pl.LightningModule):
         return {f"{stage}/loss": loss / count, f"{stage}/accuracy": correct / count}
 
     def on_fit_start(self) -> None:
-        """Create the epoch sums on the device: loss, correct predictions, images."""
-        self.sums = {stage: torch.zeros(3, device=self.device) for stage in ("train", "val")}
+        """Forget what Lightning's Tuner has counted."""
+        self.sums = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the loss of a batch after mixing; None or 0 if no image could be read."""
+        batch = as_batch(batch)
         if not len(batch["image"]):
             return self._empty_loss(batch_idx)
         target = self.loss.build_target(batch["target"], batch.get("votes"))
@@ -218,24 +246,49 @@ class EmotionModule(pl.LightningModule):
         weights = (weight for weight in self.parameters() if weight.grad is not None)
         return next((weight.sum() * 0.0 for weight in weights), None)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Update the metrics; the validation loss is plain cross-entropy for any training loss."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor] | None:
+        """Update the metrics; return ``logits`` and ``index`` for callbacks.
+
+        The validation loss is plain cross-entropy for any training loss.
+        """
+        return self._evaluation_step(as_batch(batch), "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor] | None:
+        """Update the metrics as in validation; return ``logits`` and ``index`` for callbacks."""
+        return self._evaluation_step(as_batch(batch), "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return probabilities, float32 ``(B, K)``."""
+        return self(as_batch(batch)["image"]).float().softmax(1)
+
+    def _evaluation_step(self, batch: Batch, stage: str) -> dict[str, Tensor] | None:
+        """Return ``logits`` and ``index`` of a batch; None without them, as if no image could be read."""
         if not len(batch["image"]):
-            return
-        _, logits = self._shared_step(batch["image"], batch["target"], "val")
-        self.metrics.update(logits.float(), batch["target"])
+            return None
+        _, logits = self._shared_step(batch["image"], batch["target"], stage)
+        self.metrics.update(logits.float(), class_numbers(batch["target"]))
+        return {"logits": logits, "index": batch["index"]} if "index" in batch else None
 
     def on_train_epoch_end(self) -> None:
         """Log loss and accuracy of the epoch, unless a callback of fer-train has done so."""
-        if self.sums["train"].any():
-            self.log_dict(self.epoch_metrics("train"))
+        if "train" in self.sums:
+            self.log_dict(self.epoch_metrics("train"), prog_bar=True)
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the split; store its confusion matrix ``(K, K)`` in ``self.confusion``."""
-        loss_and_accuracy = self.epoch_metrics("val")
+        self._log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the split; store its confusion matrix ``(K, K)`` in ``self.confusion``."""
+        self._log_evaluation("test")
+
+    def _log_evaluation(self, stage: str) -> None:
+        loss_and_accuracy = self.epoch_metrics(stage)
         values = self.metrics.compute()
         self.confusion = values["confusion"].cpu().numpy()
-        self.log_dict(loss_and_accuracy | scalar_metrics(values, self.labels.names, "val"))
+        scores = scalar_metrics(values, self.labels.names, stage)
+        self.log_dict(loss_and_accuracy, prog_bar=True)
+        self.log_dict({name: score for name, score in scores.items() if name not in loss_and_accuracy})
         self.metrics.reset()
 
     def configure_optimizers(self) -> Any:
@@ -259,46 +312,3 @@ class EmotionModule(pl.LightningModule):
         if self.trainer.gradient_clip_val and isinstance(self.trainer.precision_plugin, MixedPrecision):
             return config.without("fused")
         return config
-
-
-class Mix:
-    """Mix each image of a batch with its neighbour, with one mixing ratio per batch.
-
-    Mixup averages the images (Zhang et al. 2018, https://arxiv.org/abs/1710.09412). CutMix pastes a rectangle
-    of one into the other (Yun et al. 2019, https://arxiv.org/abs/1905.04899). The labels are averaged with
-    the same ratio. Batches are shuffled, so the neighbour is a random image.
-
-    The random numbers depend only on seed, epoch and batch. A resumed run and the second pass of SAM get the
-    same mixture, and other random numbers are not affected.
-
-    Args:
-        mix: The `MixConfig`, its plain values, or its name.
-        num_classes: Number of emotions.
-        seed: Seed of the random numbers.
-    """
-
-    def __init__(self, mix: Part, num_classes: int, seed: int) -> None:
-        self.seed, self.config = seed, MixConfig.of(mix)
-        if isinstance(self.config, PairMixConfig):
-            self.transform = MIXES[self.config.name](alpha=self.config.alpha, num_classes=num_classes)
-
-    def __call__(self, image: Tensor, target: Tensor, epoch: int, batch: int) -> tuple[Tensor, Tensor]:
-        """Return the batch, mixed or unchanged.
-
-        Args:
-            image: float ``(B, C, S, S)``.
-            target: int64 ``(B,)`` or float ``(B, K)``.
-            epoch: Number of the epoch.
-            batch: Number of the batch within the epoch.
-
-        Returns:
-            Images of the same shape, and the target: float ``(B, K)`` if mixed, otherwise unchanged.
-        """
-        rng = random.Random(f"mix {self.seed} {epoch} {batch}")
-        if not isinstance(self.config, PairMixConfig) or rng.random() >= self.config.probability:
-            return image, target
-        # Torchvision uses the global CPU generator.
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(rng.getrandbits(63))
-            mixed: tuple[Tensor, Tensor] = self.transform(image, target)
-        return mixed

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fer.core.errors import FerError
-from fer.training.module import Mix
+from fer.training.batches import Mix
 
 IMAGES = torch.rand(8, 1, 12, 12, generator=torch.Generator().manual_seed(0))
 TARGET = torch.arange(8) % 3

@@ -184,7 +184,7 @@ def overhead_seconds(results: SweepResults) -> list[float]:
 
 def training_seconds(results: SweepResults, trial: FrozenTrial) -> float:
     """Return the training seconds of a trial, without the reports to the study during the training."""
-    fit = float(read_record(trial_folder(results.folder, trial.number)).fit_seconds or 0.0)
+    fit = float(read_record(trial_folder(results.folder, trial)).fit_seconds or 0.0)
     return fit - float(trial.user_attrs.get("watch_seconds", 0.0))
 
 

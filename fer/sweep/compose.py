@@ -3,18 +3,24 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from optuna.trial import BaseTrial, FrozenTrial
 
 from fer.core.paths import CONFIG_DIR
 from fer.training.config import RunConfig
-from fer.training.overrides import flatten, groups, to_run_config
+from fer.training.overrides import explain_hydra_error, flatten, groups, to_run_config
 
 
 class Composer:
@@ -53,12 +59,67 @@ class Composer:
                 OmegaConf.update(config, key, value)
         return to_run_config(config)
 
+    def trial_config(self, words: Sequence[str]) -> DictConfig:
+        """Return the config with the overrides of a trial of a grid, and make its Hydra part the current one.
+
+        Only choices of groups and unusual overrides are composed; plain values are set in a copy.
+
+        Raises:
+            FerError: The config has no such key.
+        """
+        items = OverridesParser.create().parse_overrides([*words])
+        plain = [item for item in items if _is_plain(item)]
+        composed = [word for word, item in zip(words, items, strict=True) if item not in plain]
+        try:
+            config = self._copy(*composed)
+            for item in plain:
+                OmegaConf.update(config, item.key_or_group, item.value())
+            return config
+        except (HydraException, OmegaConfBaseException):
+            return self._composed_anew(words)
+
+    def _composed_anew(self, words: Sequence[str]) -> DictConfig:
+        try:
+            return self(*words)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise explain_hydra_error(error, [*self.overrides, *words]) from error
+
+    def run_folder(self, config: DictConfig) -> Callable[[int], str]:
+        """Return a function from a trial's number to the name of its folder, ``hydra.sweep.subdir``.
+
+        Args:
+            config: The config that `trial_config` has returned last.
+        """
+        complete: Any = config.copy()
+        with open_dict(complete):
+            complete.hydra = HydraConfig.get().copy()  # type: ignore[attr-defined]
+        return partial(_run_folder, complete)
+
     def _copy(self, *extra: str) -> DictConfig:
         """Return a copy of a config; cached because composing takes a fifth of a second."""
         if extra not in self._composed:
             self._composed[extra] = self(*extra), HydraConfig.instance().cfg
         config, HydraConfig.instance().cfg = self._composed[extra]
         return config.copy()
+
+
+def _run_folder(config: DictConfig, number: int) -> str:
+    """Return the name of a trial's folder; its number if that would be the folder of the sweep."""
+    before = HydraConfig.instance().cfg
+    OmegaConf.set_readonly(config.hydra, False)
+    config.hydra.job.num, config.hydra.job.id = number, str(number)
+    try:
+        HydraConfig.instance().set_config(config)
+        name = str(HydraConfig.get().sweep.subdir)
+    finally:
+        HydraConfig.instance().cfg = before
+    return str(number) if name in ("", ".") else name
+
+
+def _is_plain(item: Override) -> bool:
+    """Return whether an override only sets a value of a key."""
+    is_changed = item.type is not OverrideType.CHANGE or item.package is not None
+    return not is_changed and item.key_or_group not in groups() and not isinstance(item.value(), dict)
 
 
 def standalone_overrides(overrides: list[str], base: DictConfig) -> list[str]:
@@ -70,8 +131,7 @@ def standalone_overrides(overrides: list[str], base: DictConfig) -> list[str]:
         overrides: The overrides of the command line.
         base: The config that they compose to, including ``sweep``.
     """
-    # Also drops +sweep.space={…}, ~sweep.space and hydra/launcher=….
-    result = [item for item in overrides if re.split("[=./]", item.lstrip("+~"))[0] not in ("sweep", "hydra")]
+    result = without_sweep_options(overrides)
     without_sweep, expected = flatten(Composer(result)()), flatten(base)
     for key, value in expected.items():
         if (
@@ -81,6 +141,17 @@ def standalone_overrides(overrides: list[str], base: DictConfig) -> list[str]:
         ):
             result.append(("" if key in without_sweep else "+") + format_override(key, value))
     return result
+
+
+def without_sweep_options(overrides: list[str]) -> list[str]:
+    """Return overrides without those of the sweep and of Hydra; the path of config files is kept."""
+    # Also drops +sweep.space={…}, ~sweep.space and hydra/launcher=….
+    parts = {item: re.split("[=./]", item.lstrip("+~")) for item in overrides}
+    return [
+        item
+        for item in overrides
+        if parts[item][0] not in ("sweep", "hydra") or parts[item][:2] == ["hydra", "searchpath"]
+    ]
 
 
 def full_overrides(overrides: list[str], objective: str) -> list[str] | None:
@@ -119,6 +190,6 @@ def can_resume(folder: Path) -> bool:
     return False
 
 
-def trial_folder(folder: Path, number: int) -> Path:
-    """Return the run folder of a trial, inside the sweep's folder."""
-    return folder / str(number)
+def trial_folder(folder: Path, trial: BaseTrial | FrozenTrial) -> Path:
+    """Return the run folder of a trial, inside the sweep's folder; a grid names it after its overrides."""
+    return folder / str(trial.user_attrs.get("folder", trial.number))

@@ -4,17 +4,23 @@ import json
 import random
 import secrets
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
 from fer.core.errors import FerError
 from fer.sweep.plan import Plan
 from fer.sweep.space import Value, grid
 from fer.sweep.storage import lock, open_storage, save_address, storage_file
 from fer.sweep.study import SweepStudy
+from fer.sweep.trials import GridTrial
+from fer.training.metrics import current_name
 
+# Value of `kind` in the search settings of a grid.
+GRID_KIND = "grid"
 # File in the sweep's folder with the key of the study that its runs belong to.
 _KEY_FILE = "study.key"
 # The first and the last study attribute to be written. A study without the last one is incomplete.
@@ -27,6 +33,7 @@ def create_or_open(
     commands: Mapping[str, list[str] | None],
     direction: str,
     may_exist: bool,
+    grid_trials: Sequence[GridTrial] = (),
 ) -> tuple[SweepStudy, bool]:
     """Open a sweep's study, or create it; then add the planned trials that it lacks.
 
@@ -38,6 +45,7 @@ def create_or_open(
             ``full_command``, the same without the proxy, None if there is no proxy.
         direction: ``min`` or ``max``.
         may_exist: Whether an existing sweep of that name is resumed.
+        grid_trials: The trials of a grid.
 
     Returns:
         The study, and whether it existed.
@@ -52,6 +60,7 @@ def create_or_open(
     space = {name: json.loads(json.dumps(vars(domain))) for name, domain in domains.items()}
     search: dict[str, Any] = {"objective": plan.objective, "space": space}
     search |= {} if points is None else {"sampler": "grid"}
+    search |= {"kind": GRID_KIND} if plan.is_grid else {}
     # Opening may create tables, which all studies of a database share.
     with lock(plan.address, ""):
         storage = open_storage(plan.address)
@@ -75,7 +84,10 @@ def create_or_open(
                 raise FerError(_exists_message(sweep_study))
         (plan.folder / _KEY_FILE).write_text(key, encoding="utf-8")
         save_address(plan.folder, plan.address)
-        _add_trials(sweep_study, points)
+        if plan.is_grid:
+            _add_combinations(sweep_study, grid_trials)
+        else:
+            _add_trials(sweep_study, points)
         sweep_study.requeue_abandoned()
     return sweep_study, exists
 
@@ -144,6 +156,26 @@ def _add_trials(sweep_study: SweepStudy, points: Sequence[Mapping[str, Value]] |
         sweep_study.study.enqueue_trial(dict(point))
 
 
+def _add_combinations(sweep_study: SweepStudy, grid_trials: Sequence[GridTrial]) -> None:
+    """Enqueue the combinations of a grid that the study lacks, and again those that have failed.
+
+    A folder gets a suffix if another trial has it, or if there is such a folder already.
+    """
+    stored = sweep_study.trials()
+    known = [trial.user_attrs["words"] for trial in stored if trial.state != TrialState.FAIL]
+    folders = {trial.user_attrs["folder"] for trial in stored}
+    missing = [trial for trial in grid_trials if trial.words not in known]
+    for number, trial in enumerate(missing, len(stored)):
+        wanted = trial.folder(number)
+        names = (wanted if index == 1 else f"{wanted}-{index}" for index in count(1))
+        folder = next(
+            name for name in names if name not in folders and not (sweep_study.plan.folder / name).exists()
+        )
+        folders.add(folder)
+        notes = {"words": trial.words, "name": trial.name, "folder": folder}
+        sweep_study.study.enqueue_trial({}, user_attrs=notes)
+
+
 def _check_same(sweep_study: SweepStudy, search: Mapping[str, Any], base: Mapping[str, Any]) -> None:
     attributes, name = sweep_study.study.user_attrs, sweep_study.plan.name
     stored = attributes.get("search")
@@ -152,11 +184,17 @@ def _check_same(sweep_study: SweepStudy, search: Mapping[str, Any], base: Mappin
             f"sweep.name={name}: expected a sweep of fer-train, but the storage holds another Optuna study "
             "of that name. Choose another sweep.name."
         )
+    stored = {**stored, "objective": current_name(stored["objective"])}
     before, after = _first_difference(stored | stored["space"], search | search["space"], ("space",))
+    if before is None and sweep_study.plan.is_grid:
+        before, after = _first_difference(attributes["base"], base, ())
     if before is None:
-        shared = attributes["base"].keys() & base.keys()
+        stored_base = dict(attributes["base"])
+        if "monitor" in stored_base:
+            stored_base["monitor"] = current_name(stored_base["monitor"])
+        shared = stored_base.keys() & base.keys()
         before, after = _first_difference(
-            {key: attributes["base"][key] for key in shared}, {key: base[key] for key in shared}, ()
+            {key: stored_base[key] for key in shared}, {key: base[key] for key in shared}, ()
         )
     if before is not None:
         raise FerError(

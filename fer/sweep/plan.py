@@ -21,6 +21,7 @@ from fer.core.errors import FerError
 from fer.sweep.space import Parameter, parse_space
 from fer.sweep.storage import ADDRESS_FORMS, full_address
 from fer.training.config import TrainerConfig
+from fer.training.metrics import current_name
 
 # 3^3, so that successive halving by 3 divides evenly.
 DEFAULT_TRIALS = 27
@@ -65,8 +66,14 @@ class SweepConfig(Config):
     seed: Annotated[int, Field(ge=0)] = 0
     jobs: Count | None = None
     max_failed_share: Fraction = 0.25
+    min_failed: Count = 3
     keep_pruned: bool = False
-    space: Any
+    space: Any = None
+
+    @field_validator("objective")
+    @classmethod
+    def _rename(cls, objective: str) -> str:
+        return current_name(objective)
 
     @field_validator("name")
     @classmethod
@@ -80,19 +87,25 @@ class Plan(SweepConfig):
     """The settings of a sweep with what depends on where it runs, for every process of the sweep.
 
     Attributes:
+        is_grid: Whether each trial has its own overrides, in the storage, instead of values of ``space``.
         folder: ``outputs/multirun/<name>``, with one run folder for each trial number.
         address: Complete address of the storage.
         overrides: The overrides of the command line, with which every trial is composed.
+        command: The overrides that give the config of ``overrides`` without a sweep.
+        launch_overrides: Overrides of a config that can be composed, for the launcher.
         workers: Number of workers at a time.
         workers_per_machine: Number of workers that share the cores of a machine.
         session: Random ID of this start of the sweep, to recognise its workers.
     """
 
     name: str
+    is_grid: bool = False
     space: list[Parameter]
     folder: Path
     address: str
     overrides: list[str]
+    command: list[str] = Field(default_factory=list)
+    launch_overrides: list[str] = Field(default_factory=list)
     workers: int
     workers_per_machine: int
     session: str
@@ -103,15 +116,27 @@ def make_plan(
 ) -> Plan:
     """Return the plan of a sweep.
 
+    Args:
+        config: The ``sweep`` node; without a space it is the plan of a grid.
+        folder: The sweep's folder.
+        overrides: The overrides of the command line that all trials share.
+        workers: Number of workers at a time.
+        workers_per_machine: Number of workers that share the cores of a machine.
+
     Raises:
         FerError: The space is invalid.
     """
+    is_grid = config.space is None
     values = {
-        **dict(config), "space": parse_space(config.space), "folder": folder,
-        "address": full_address(config.storage, folder), "overrides": overrides, "workers": workers,
-        "workers_per_machine": workers_per_machine, "session": secrets.token_hex(4),
+        **dict(config), "is_grid": is_grid, "space": [] if is_grid else parse_space(config.space),
+        "folder": folder, "address": full_address(config.storage, folder), "overrides": overrides,
+        "launch_overrides": overrides, "workers": workers, "workers_per_machine": workers_per_machine,
+        "session": secrets.token_hex(4),
     }  # fmt: skip
-    if config.n_trials is None and config.sampler != "grid":
+    if is_grid:
+        # A grid asks for complete trainings of all its combinations.
+        values |= {"pruner": {"name": "none"}, "sampler": "random"}
+    elif config.n_trials is None and config.sampler != "grid":
         values["n_trials"] = DEFAULT_TRIALS
     return Plan.from_dict(values)
 

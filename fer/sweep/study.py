@@ -6,6 +6,7 @@ Every change is made under one lock.
 """
 
 import contextlib
+import math
 import os
 import socket
 import threading
@@ -17,7 +18,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fer.sweep.plan import Plan, build_pruner, build_sampler
@@ -88,9 +89,13 @@ class SweepStudy:
         return TrialCounts(*(states.count(state) for state in order))
 
     def too_many_failed(self) -> bool:
-        """Return whether the failed trials exceed ``sweep.max_failed_share``."""
-        counts = self.counts()
-        return counts.failed > self.plan.max_failed_share * counts.total
+        """Return whether more trials than ``sweep.max_failed_share`` have failed, and ``min_failed``."""
+        counts, plan = self.counts(), self.plan
+        return counts.failed >= plan.min_failed and counts.failed > plan.max_failed_share * counts.total
+
+    def worst_value(self) -> float:
+        """Return the value of a finished trial whose objective was never measured."""
+        return -math.inf if self.study.direction == StudyDirection.MAXIMIZE else math.inf
 
     def busy_workers(self) -> int:
         """Return how many workers of this session are training a trial."""

@@ -1,45 +1,58 @@
-"""The process that starts a sweep: check the config, create the study, run workers until all trials end."""
+"""The process that starts a sweep: check the config, create the study, run workers until all trials end.
 
-import contextlib
-import shlex
-import time
-from collections.abc import Iterator
-from functools import partial
+A sweep is a search (``sweep=NAME``), whose trials take their values from a space, or a plain grid.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobStatus
-from hydra.types import HydraContext
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
 
 from fer.core.command_line import without_password
 from fer.core.errors import FerError
-from fer.core.threads import available_cores, share_cores
-from fer.sweep.compose import Composer, full_overrides, proxy_keys, standalone_overrides, trial_folder
+from fer.core.names import artifact_name
+from fer.sweep.arguments import is_moved, moved_lines, resume_command, save_overrides
+from fer.sweep.compose import (
+    Composer,
+    full_overrides,
+    proxy_keys,
+    standalone_overrides,
+    without_sweep_options,
+)
 from fer.sweep.create import create_or_open
+from fer.sweep.grid import Grid, parse_grid
+from fer.sweep.launch import count_workers, run_workers, runs_locally
+from fer.sweep.outcome import print_summary
 from fer.sweep.plan import Plan, SweepConfig, align_first_rung, make_plan
-from fer.sweep.storage import with_retries
-from fer.sweep.study import SweepStudy, repeat
+from fer.sweep.trials import GridTrial, check_trials, check_trials_data, plan_trials
 from fer.sweep.validate import check_base, check_data, check_space, max_steps_per_epoch
-from fer.sweep.wandb import tag_best
 from fer.training.metrics import monitor_mode
 from fer.training.overrides import check_additions, flatten, to_run_config
 
 # Keys that may differ between the sessions of one sweep: paths and logging.
 SESSION_KEYS = ("sweep", "output_dir", "name", "datamodule.path", "logger", "resume")
-# Pause before the next launch while other launchers run trials, or after a failed launch.
-WAIT_SECONDS = 2.0
-# Default of sweep.jobs for workers on other machines, whose cores are not known here.
-CLUSTER_JOBS = 4
-# Failed launches in a row, without a trial that ended, after which the sweep stops.
-MAX_IDLE_LAUNCHES = 3
-# Interval at which the storage is polled for trials that have ended.
-POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class CheckedSweep:
+    """A sweep that can start.
+
+    Attributes:
+        plan: Its plan.
+        base: Flat key -> value of what all trials share.
+        commands: See `fer.sweep.create.create_or_open`.
+        trials: The trials of a grid.
+    """
+
+    plan: Plan
+    base: dict[str, Any]
+    commands: dict[str, list[str] | None]
+    trials: Sequence[GridTrial] = ()
 
 
 def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -> None:
@@ -53,8 +66,66 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -
     Raises:
         FerError: The sweep is not possible (raised before the first trial), or too many trials have failed.
     """
+    if config.get("sweep") is None:
+        config = _with_grid_options(context, config, overrides)
     HydraConfig.instance().set_config(config)
-    plan, compose = _read_plan(config, overrides, context)
+    grid = _read_grid(config, overrides)
+    is_search = "space" in config.sweep
+    sweep = _check_search(config, overrides, grid) if is_search else _check_grid(config, grid)
+    HydraConfig.instance().set_config(config)
+    _open_study(sweep, config)
+    try:
+        sweep_study = run_workers(sweep.plan, context, config)
+    except KeyboardInterrupt:
+        print(f"\nresume   {resume_command(sweep.plan.folder)}", flush=True)
+        raise
+    print_summary(sweep_study)
+
+
+def _with_grid_options(context: HydraContext, config: DictConfig, overrides: list[str]) -> DictConfig:
+    """Return the config with the options of a grid, for ``-m`` with neither a sweep nor several values."""
+    lines = [*config.hydra.overrides.hydra, *overrides, "sweep=grid"]
+    changed = context.config_loader.load_configuration("train", lines, RunMode.MULTIRUN)
+    OmegaConf.copy_cache(from_config=config, to_config=changed)
+    return changed
+
+
+def _read_grid(config: DictConfig, overrides: list[str]) -> Grid:
+    """Return the overrides that trials share and those with several values.
+
+    The latter are on the command line, where `fer.sweep.arguments` moves them to ``sweep.grid``, or in
+    ``hydra.sweeper.params``, whose keys the command line overrides.
+    """
+    rest = [item for item in overrides if not is_moved(item)]
+    params = config.hydra.sweeper.get("params") or {}
+    return parse_grid([*(f"{key}={value}" for key, value in params.items()), *rest, *moved_lines(overrides)])
+
+
+def _sweep_config(config: DictConfig) -> SweepConfig:
+    if isinstance(config.sweep.storage, str):
+        # A launcher may write the config to a file.
+        with read_write(config):
+            config.sweep.storage = without_password(config.sweep.storage)
+    node: Any = OmegaConf.to_container(config.sweep, resolve=True, throw_on_missing=False)
+    return SweepConfig.from_dict({key: value for key, value in node.items() if key != "grid"})
+
+
+def _check_search(config: DictConfig, overrides: list[str], grid: Grid) -> CheckedSweep:
+    """Return a search, after its space and its data have been checked."""
+    for key, words in grid.values.items():
+        values = ",".join(word.partition("=")[2] for word in words)
+        raise FerError(
+            f"{key}={values}: expected one value, as a sweep takes its values from sweep.space. Put them "
+            f"there, e.g. 'sweep.space={{{key}: [ … ]}}', or remove sweep= to run every combination."
+        )
+    options = _sweep_config(config)
+    if options.space == "???":
+        raise FerError(
+            "sweep.space: expected a search space, got none. Choose a sweep that has one, e.g. "
+            "sweep=optimizers, or add one."
+        )
+    plan = make_plan(options, Path(config.hydra.sweep.dir).resolve(), overrides, *count_workers(config))
+    compose = Composer(overrides)
     base = compose()
     check_additions(overrides)
     run_config = to_run_config(base)
@@ -68,82 +139,80 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -
             f"sweep.space: expected no key that the proxy sets, got {key}. Remove it from the space, or "
             "remove the proxy."
         )
-    commands = {
-        "command": standalone_overrides(overrides, base),
-        "full_command": full_overrides(overrides, plan.objective),
-    }
-    images = check_data(plan, compose) if _runs_locally(config) else None
+    command = standalone_overrides(overrides, base)
+    commands = {"command": command, "full_command": full_overrides(overrides, plan.objective)}
+    images = check_data(plan, compose) if runs_locally(config) else None
     steps = max_steps_per_epoch(run_config, plan.space, images) if images else None
-    plan = plan.replace(pruner=align_first_rung(plan.pruner, run_config.trainer, steps))
-    HydraConfig.instance().set_config(config)
-    _open_study(plan, base, commands, bool(config.sweep.resume) or config.sweep.storage is not None)
-    _run_workers(plan, context, config)
+    pruner = align_first_rung(plan.pruner, run_config.trainer, steps)
+    fixed = _without_paths({key: value for key, value in flatten(base).items() if _is_fixed(key)})
+    return CheckedSweep(plan.replace(pruner=pruner, command=command), fixed, commands)
 
 
-def _read_plan(config: DictConfig, overrides: list[str], context: HydraContext) -> tuple[Plan, Composer]:
-    for item in OverridesParser.create(config_loader=context.config_loader).parse_overrides(overrides):
-        if item.is_sweep_override():
-            raise FerError(
-                f"{item.input_line}: expected one value, as a sweep takes its values from sweep.space. Put "
-                f"them there, e.g. 'sweep.space={{{item.key_or_group}: [ … ]}}', or remove sweep= to run "
-                "every combination."
-            )
-    node: Any = OmegaConf.to_container(config.sweep, resolve=True, throw_on_missing=False)
-    if node["space"] == "???":
+def _check_grid(config: DictConfig, grid: Grid) -> CheckedSweep:
+    """Return a grid, after each of its trials has been checked as what it composes to."""
+    options, folder = _sweep_config(config), Path(config.hydra.sweep.dir).resolve()
+    sets_name = any(item.startswith("sweep.name=") for item in grid.fixed)
+    sets_folder = any(item.startswith("hydra.sweep.dir=") for item in config.hydra.overrides.hydra)
+    if options.resume and not (sets_name or sets_folder):
         raise FerError(
-            "sweep.space: expected a search space, got none. Choose a sweep that has one, e.g. "
-            "sweep=optimizers, or add one."
+            "sweep.resume: expected the folder of a grid, got true. Give it: sweep.resume=FOLDER, or "
+            "hydra.sweep.dir=FOLDER."
         )
-    if isinstance(config.sweep.storage, str):
-        # A launcher may write the config to a file.
-        with read_write(config):
-            config.sweep.storage = without_password(config.sweep.storage)
-    options = SweepConfig.from_dict(node)
-    workers, workers_per_machine = _workers(config)
-    folder = Path(config.hydra.sweep.dir).resolve()
-    return make_plan(options, folder, overrides, workers, workers_per_machine), Composer(overrides)
+    if sets_folder and not sets_name:
+        options = options.replace(name=artifact_name(folder.name).lstrip("._-") or "grid")
+    trials = plan_trials(grid, Composer(grid.fixed))
+    workers, per_machine = (min(number, len(trials)) for number in count_workers(config))
+    plan = make_plan(options, folder, grid.fixed, workers, per_machine)
+    check_trials(trials, plan)
+    if runs_locally(config):
+        check_trials_data(trials)
+    if not (sets_name or sets_folder):
+        plan = _in_free_folder(plan)
+    command = without_sweep_options(grid.fixed)
+    # hydra.sweep.subdir is for the folders of the trials, not for one of each worker.
+    launched = [*grid.fixed, *trials[0].words, "hydra.sweep.subdir=."]
+    plan = plan.replace(command=command, launch_overrides=launched)
+    keys = {item.partition("=")[0]: item.partition("=")[2] for item in command}
+    keys = {key: value for key, value in keys.items() if _is_fixed(key)}
+    base: dict[str, Any] = {"seed": trials[0].config.seed, **keys}
+    if "seed" in grid.values:
+        del base["seed"]
+    print(f"grid     {grid.size()}" if grid.values else "grid     one trial")
+    return CheckedSweep(plan, base, {"command": command}, trials)
 
 
-def _workers(config: DictConfig) -> tuple[int, int]:
-    """Return the number of workers, and how many of them share the cores of a machine."""
-    launcher, jobs = config.hydra.runtime.choices["hydra/launcher"], config.sweep.jobs
-    if launcher == "basic":
-        if jobs not in (None, 1):
-            raise FerError(
-                f"sweep.jobs: expected 1, got {jobs}. For several workers add hydra/launcher=joblib."
-            )
-        return 1, 1
-    launcher_config = config.hydra.launcher
-    is_local = _runs_locally(config)
-    if launcher == "joblib" and jobs is None and launcher_config.n_jobs > 0:
-        jobs = launcher_config.n_jobs
-    jobs = jobs or (available_cores() if is_local else CLUSTER_JOBS)
-    if launcher == "joblib":
-        with read_write(launcher_config):
-            launcher_config.n_jobs = jobs
-    return jobs, jobs if is_local else 1
+def _in_free_folder(plan: Plan) -> Plan:
+    """Create the folder of a grid without a name; another may have started in the same second."""
+    for number in count(1):
+        suffix = "" if number == 1 else f"-{number}"
+        folder = plan.folder.with_name(plan.folder.name + suffix)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        address = plan.address.replace(str(plan.folder), str(folder))
+        return plan.replace(folder=folder, name=plan.name + suffix, address=address)
+    raise AssertionError("unreachable")
 
 
-def _runs_locally(config: DictConfig) -> bool:
-    """Return whether workers run on this machine, and so read the same data."""
-    launcher = config.hydra.runtime.choices["hydra/launcher"]
-    is_local = launcher in ("basic", "joblib", "submitit_local")
-    return is_local or (launcher == "ray" and not config.hydra.launcher.ray.init.address)
-
-
-def _open_study(plan: Plan, base: DictConfig, commands: dict[str, list[str] | None], may_exist: bool) -> None:
+def _open_study(sweep: CheckedSweep, config: DictConfig) -> None:
+    plan = sweep.plan
+    may_exist = bool(plan.resume) or plan.storage is not None
     plan.folder.mkdir(parents=True, exist_ok=True)
-    values = _without_paths({key: value for key, value in flatten(base).items() if _is_fixed(key)})
     try:
-        sweep_study, exists = create_or_open(plan, values, commands, monitor_mode(plan.objective), may_exist)
+        sweep_study, exists = create_or_open(
+            plan, sweep.base, sweep.commands, monitor_mode(plan.objective), may_exist, sweep.trials
+        )
     except FerError:
         if not any(plan.folder.iterdir()):
             plan.folder.rmdir()
         raise
+    save_overrides(plan.folder, config, plan.name)
     counts = sweep_study.counts()
     done = f", {counts.ended} of them done" if exists else ""
     workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
-    print(f"sweep {plan.name}: {counts.total} trials{done}, {workers}; {plan.folder}", flush=True)
+    print(f"sweep {plan.name}: {counts.total} trials{done}, {workers}; {plan.folder}")
+    print(f"If it is stopped: {resume_command(plan.folder)}", flush=True)
 
 
 def _is_fixed(key: str) -> bool:
@@ -159,115 +228,3 @@ def _without_paths(values: dict[str, Any]) -> dict[str, Any]:
             {key: value for key, value in source.items() if key != "path"} for source in sources
         ]
     return values
-
-
-def _run_workers(plan: Plan, context: HydraContext, config: DictConfig) -> None:
-    """Start workers until every trial has ended, including those that other launchers run."""
-    sweep_study, idle_launches = SweepStudy(plan), 0
-    with _progress(plan):
-        while not with_retries(lambda: _is_over(sweep_study)):
-            before = with_retries(sweep_study.counts)
-            free = plan.workers - with_retries(sweep_study.busy_workers)
-            failure = _launch(plan, context, config, free) if before.waiting and free > 0 else None
-            with_retries(sweep_study.requeue_own)
-            after = with_retries(sweep_study.counts)
-            is_idle = failure and after.ended == before.ended and not after.running
-            idle_launches = idle_launches + 1 if is_idle else 0
-            if failure and idle_launches == MAX_IDLE_LAUNCHES:
-                raise FerError(f"sweep {plan.name}: its workers stop before a trial ends. {failure}")
-            if after.running or failure:
-                time.sleep(WAIT_SECONDS)
-    print_summary(sweep_study)
-
-
-def _is_over(sweep_study: SweepStudy) -> bool:
-    counts = sweep_study.counts()
-    return not counts.running and (not counts.waiting or sweep_study.too_many_failed())
-
-
-def _launch(plan: Plan, context: HydraContext, config: DictConfig, workers: int) -> str | None:
-    """Start workers and wait for them; return the error of one that failed, None if none did."""
-    launcher = Plugins.instance().instantiate_launcher(
-        hydra_context=context, task_function=partial(work_as_job, plan), config=config
-    )
-    try:
-        jobs = launcher.launch([plan.overrides] * workers, initial_job_idx=0)
-    # An error of the launcher itself, e.g. when one of its processes was killed.
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    failures = [str(job._return_value) for job in jobs if job.status == JobStatus.FAILED]
-    return failures[-1] if failures else None
-
-
-def work_as_job(plan: Plan, config: DictConfig) -> None:
-    """Run a worker as a job of a launcher; a module-level function, so that it can be pickled."""
-    # Imports torch, which a process that only launches workers does not need.
-    share_cores()
-    from fer.sweep.worker import work
-
-    work(plan, config)
-
-
-@contextlib.contextmanager
-def _progress(plan: Plan) -> Iterator[None]:
-    """Poll the storage every second, and print a line for each trial that has ended."""
-    # Used in another thread, so it is not shared with the caller.
-    sweep_study = SweepStudy(plan)
-    printed = {trial.number for trial in sweep_study.trials() if trial.state.is_finished()}
-
-    def print_new() -> None:
-        trials = sweep_study.trials()
-        new = [trial for trial in trials if trial.state.is_finished() and trial.number not in printed]
-        for trial in sorted(new, key=_end_time):
-            printed.add(trial.number)
-            print(f"[{len(printed)}/{len(trials)}] {describe_trial(trial, plan.objective)}", flush=True)
-
-    try:
-        with repeat(print_new, POLL_SECONDS):
-            yield
-    finally:
-        print_new()
-
-
-def describe_trial(trial: FrozenTrial, objective: str) -> str:
-    """Return a line with the outcome, duration and overrides of a trial that has ended."""
-    notes = trial.user_attrs
-    outcome = {
-        TrialState.COMPLETE: f"{objective} {trial.value or 0.0:.4f}",
-        TrialState.PRUNED: f"pruned at {notes.get('share', 0.0):.0%}, {objective} {trial.value or 0.0:.4f}",
-    }.get(trial.state, f"failed: {notes.get('error', 'no error message was saved')}")
-    seconds = f"  {notes['seconds']:.0f} s" if "seconds" in notes else ""
-    overrides = " ".join(notes.get("words", [f"{name}={value}" for name, value in trial.params.items()]))
-    return f"trial {trial.number}  {outcome}{seconds}  {overrides}"
-
-
-def print_summary(sweep_study: SweepStudy) -> None:
-    """Print the number of trials by outcome, and the best trial with its command; tag that trial in W&B.
-
-    Raises:
-        FerError: The sweep stopped because too many trials failed.
-    """
-    counts, plan = sweep_study.counts(), sweep_study.plan
-    print(f"sweep    {counts.finished} finished, {counts.pruned} pruned, {counts.failed} failed", flush=True)
-    if complete := [trial for trial in sweep_study.trials() if trial.state == TrialState.COMPLETE]:
-        sign = -1 if sweep_study.study.direction == StudyDirection.MAXIMIZE else 1
-        best = min(complete, key=lambda trial: sign * (trial.value or 0.0))
-        command = ["fer-train", *sweep_study.study.user_attrs["command"], *best.user_attrs["words"]]
-        print(
-            f"best     trial {best.number}, {plan.objective} {best.value:.4f} (validation, selection split)"
-        )
-        print(f"retrain  {shlex.join(command)}")
-        print(f"run      {trial_folder(plan.folder, best.number)}", flush=True)
-        tag_best(sweep_study, best.number)
-    if sweep_study.too_many_failed():
-        failed = [trial for trial in sweep_study.trials() if trial.state == TrialState.FAIL]
-        raise FerError(
-            f"sweep {plan.name}: stopped because {counts.failed} of {counts.total} trials failed, more than "
-            f"sweep.max_failed_share={plan.max_failed_share}. The last one: "
-            f"{describe_trial(max(failed, key=_end_time), plan.objective)}. Fix the cause and start another "
-            "sweep, or resume this one with sweep.resume=true and a larger sweep.max_failed_share."
-        )
-
-
-def _end_time(trial: FrozenTrial) -> float:
-    return trial.datetime_complete.timestamp() if trial.datetime_complete else 0.0

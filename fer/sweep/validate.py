@@ -36,7 +36,7 @@ def check_base(base: RunConfig, plan: Plan) -> None:
     if base.resume is not None:
         raise FerError(
             f"resume: expected null in a sweep, got {base.resume}, which resumes a single run. To resume a "
-            "sweep, set sweep.resume=true."
+            "sweep, set sweep.resume=FOLDER; to resume several runs in turn, hydra/sweeper=basic."
         )
     trainer = base.trainer
     if trainer.devices != 1:
@@ -44,7 +44,7 @@ def check_base(base: RunConfig, plan: Plan) -> None:
             f"trainer.devices: expected 1, got {trainer.devices}: a sweep trains each trial on one device. "
             "To use several devices, set sweep.jobs."
         )
-    if trainer.limit_val_batches == 0:
+    if trainer.limit_val_batches == 0 and not plan.is_grid:
         raise FerError(
             f"trainer.limit_val_batches: expected more than 0, got 0: {plan.objective} would never be "
             "measured. Remove this option."

@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import BaseTrial, FrozenTrial
+
 from fer.sweep.compose import trial_folder
+from fer.sweep.grid import short_words
 from fer.sweep.study import SweepStudy
 from fer.training.config import WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb, wandb_settings, warn_on_failure
+from fer.training.metrics import best_name
 from fer.training.run_folder import read_config
 from fer.training.run_record import read_record
 
@@ -19,7 +23,10 @@ TAG = "sweep"
 
 
 def trial_wandb_config(
-    sweep_study: SweepStudy, number: int, parameters: Mapping[str, Any], config: WandbConfig
+    sweep_study: SweepStudy,
+    trial: BaseTrial | FrozenTrial,
+    parameters: Mapping[str, Any],
+    config: WandbConfig,
 ) -> WandbConfig:
     """Return a trial's W&B config: its id, name, group and tags, and its parameters.
 
@@ -28,22 +35,29 @@ def trial_wandb_config(
 
     Args:
         sweep_study: The sweep.
-        number: Number of the trial.
+        trial: The trial.
         parameters: Its value for each key of the config.
         config: ``logger.wandb`` of the run config, with the user's group and tags; without them, those of
             ``WANDB_RUN_GROUP`` and ``WANDB_TAGS`` are used.
     """
-    settings, name = wandb_settings(), f"{sweep_study.plan.name}_{number}"
+    settings, number, name = wandb_settings(), trial.number, f"{sweep_study.plan.name}_{trial.number}"
     # Part of the run ID, so that two sweeps of the same name do not share runs.
     study_key = sweep_study.study.user_attrs.get("key", "")
     logged = {key.replace(".", "/"): value for key, value in parameters.items()}
     return config.replace(
         id=f"{sweep_study.plan.name}_{study_key}_{number}" if study_key else name,
-        name=name,
+        name=_grid_name(trial, config) or name,
         group=config.group or settings.run_group or sweep_study.plan.name,
         tags=[*(config.tags or settings.run_tags or ()), TAG],
         config={"trial": {"number": number, **logged}},
     )
+
+
+def _grid_name(trial: BaseTrial | FrozenTrial, config: WandbConfig) -> str | None:
+    """Return the name of a trial of a grid, ``3 optimizer=adam seed=1``, unless the user has set one."""
+    if "folder" not in trial.user_attrs:
+        return None
+    return config.name or " ".join([str(trial.number), *short_words(trial.user_attrs["words"])])
 
 
 def tag_best(sweep_study: SweepStudy, number: int) -> None:
@@ -55,9 +69,11 @@ def tag_best(sweep_study: SweepStudy, number: int) -> None:
     if before == number:
         return
     with warn_on_failure("W&B: the best trial was not tagged"):
+        root = sweep_study.plan.folder
+        folder_of = {trial.number: trial_folder(root, trial) for trial in sweep_study.trials()}
         if before is not None:
-            _set_best_tag(trial_folder(sweep_study.plan.folder, before), is_best=False)
-        if _set_best_tag(trial_folder(sweep_study.plan.folder, number), is_best=True):
+            _set_best_tag(folder_of[before], is_best=False)
+        if _set_best_tag(folder_of[number], is_best=True):
             sweep_study.study.set_user_attr(BEST_ATTRIBUTE, number)
 
 
@@ -78,5 +94,5 @@ def _set_best_tag(folder: Path, is_best: bool) -> bool:
 def _summary(folder: Path) -> dict[str, Any]:
     """Return the outcome of a run, to be logged again: a resumed offline run may replace its first part."""
     record = read_record(folder)
-    best = {f"best/{key.removeprefix('val/')}": value for key, value in record.best_metrics.items()}
+    best = {best_name(key): value for key, value in record.best_metrics.items()}
     return {"status": record.status or None, **best}

@@ -4,6 +4,7 @@ import gc
 import json
 import math
 import os
+import shlex
 import shutil
 import time
 import traceback
@@ -24,12 +25,15 @@ from fer.core.threads import available_cores
 from fer.data.config import DataConfig
 from fer.data.datamodule import RunData, read_data
 from fer.sweep.compose import Composer, can_resume, format_override, trial_folder
+from fer.sweep.grid import override_values
 from fer.sweep.plan import SCHEDULE_STEPS, Plan, step_at
 from fer.sweep.space import Value
 from fer.sweep.storage import storage_errors, with_retries
 from fer.sweep.study import HEARTBEAT_SECONDS, SweepStudy, repeat
 from fer.sweep.wandb import trial_wandb_config
 from fer.training import run as training
+from fer.training.config import RunConfig
+from fer.training.overrides import to_run_config
 from fer.training.run_record import read_record
 
 # Characters of an error that the study stores; error.txt has the complete text.
@@ -87,13 +91,20 @@ class DatasetCache:
 
 
 class TrialRun:
-    """The training of one trial in this process; ``parameters`` has its value for each key of the config."""
+    """The training of one trial in this process; ``parameters`` has its value for each key of the config.
+
+    The parameters of a trial of a grid are its overrides, which the study has.
+    """
 
     def __init__(self, sweep_study: SweepStudy, trial: Trial, parameters: Mapping[str, Value]) -> None:
         self.sweep_study, self.trial = sweep_study, trial
-        self.parameters = parameters
-        self.overrides = [format_override(key, value) for key, value in parameters.items()]
-        self.folder = trial_folder(sweep_study.plan.folder, trial.number)
+        if sweep_study.plan.is_grid:
+            self.overrides = list(trial.user_attrs["words"])
+            self.parameters: Mapping[str, Any] = override_values(self.overrides)
+        else:
+            self.overrides = [format_override(key, value) for key, value in parameters.items()]
+            self.parameters = parameters
+        self.folder = trial_folder(sweep_study.plan.folder, trial)
         self.callback = TrialCallback(trial, sweep_study)
 
     def run(self, compose: Composer, cache: DatasetCache) -> None:
@@ -121,10 +132,9 @@ class TrialRun:
 
     def _train(self, compose: Composer, cache: DatasetCache) -> TrialResult:
         plan = self.sweep_study.plan
-        config = compose.run_config({**self.parameters, "monitor": plan.objective})
-        config = config.replace(name=f"{plan.name}_{self.trial.number}")
+        config = self._config(compose)
         if (wandb := config.logger.wandb) is not None:
-            wandb = trial_wandb_config(self.sweep_study, self.trial.number, self.parameters, wandb)
+            wandb = trial_wandb_config(self.sweep_study, self.trial, self.parameters, wandb)
             config = config.replace(logger=config.logger.replace(wandb=wandb))
         # The trial was pruned, but its process died before it could store that in the study.
         if read_record(self.folder).status == "pruned":
@@ -134,10 +144,14 @@ class TrialRun:
             # precision=auto may select another precision on this machine.
             precision = read_record(self.folder).precision or config.trainer.precision
             config = config.replace(trainer=config.trainer.replace(precision=precision))
-        best = training.run(config, self.folder, resumes, data, [self.callback], quiet=True)
+        command = shlex.join(["fer-train", *plan.command, *self.overrides])
+        best = training.run(config, self.folder, resumes, data, [self.callback], quiet=True, command=command)
         notes = {key: best[key] for key in ("epoch",) if key in best}
         if self.callback.final_status == "pruned":
             return TrialResult(TrialState.PRUNED, None, notes)
+        if plan.objective not in best and plan.is_grid:
+            notes |= {"unmeasured": True}
+            return TrialResult(TrialState.COMPLETE, self.sweep_study.worst_value(), notes)
         if plan.objective not in best:
             raise FerError(
                 f"{plan.objective}: expected a measured value, got none. Set trainer.limit_val_batches above "
@@ -148,6 +162,14 @@ class TrialRun:
                 f"{plan.objective}: expected a finite value at the best epoch, got {best[plan.objective]}."
             )
         return TrialResult(TrialState.COMPLETE, best[plan.objective], notes)
+
+    def _config(self, compose: Composer) -> RunConfig:
+        plan = self.sweep_study.plan
+        if plan.is_grid:
+            config = to_run_config(compose.trial_config(self.overrides))
+            return config.replace(name=self.trial.user_attrs["name"])
+        config = compose.run_config({**self.parameters, "monitor": plan.objective})
+        return config.replace(name=f"{plan.name}_{self.trial.number}")
 
     def _fraction(self) -> float:
         """Return the fraction of the schedule that is done, including reports of a process that died."""
@@ -206,9 +228,9 @@ class TrialCallback(Callback):
         self.fraction = min(1.0, trainer.global_step / trainer.estimated_stepping_batches)
         step = step_at(self.fraction)
         stored = self.sweep_study.storage.get_trial(self.trial._trial_id)
-        if step not in stored.intermediate_values:
-            value = float(trainer.callback_metrics[self.sweep_study.plan.objective])
-            self.trial.report(value, step)
+        value = trainer.callback_metrics.get(self.sweep_study.plan.objective)
+        if step not in stored.intermediate_values and value is not None:
+            self.trial.report(float(value), step)
         if step < SCHEDULE_STEPS and self.trial.should_prune():
             self.final_status = "pruned"
             trainer.should_stop = True

@@ -74,12 +74,18 @@ def _run_app() -> None:
             errors.append(error)
             return {}
 
-    _compose_and_call(task)
+    arguments = list(sys.argv[1:])
+    # Only sweeps have values that Hydra cannot compose.
+    if any(item in ("-m", "--multirun") or "sweep" in item or "MULTIRUN" in item for item in arguments):
+        from fer.sweep.arguments import rewritten
+
+        sys.argv[1:] = rewritten(arguments)
+    _compose_and_call(task, arguments)
     if errors:
         raise errors[0]
 
 
-def _compose_and_call(task: Callable[[DictConfig], dict[str, float]]) -> None:
+def _compose_and_call(task: Callable[[DictConfig], dict[str, float]], arguments: list[str]) -> None:
     app = hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(task)
     try:
         app()
@@ -87,6 +93,10 @@ def _compose_and_call(task: Callable[[DictConfig], dict[str, float]]) -> None:
         if isinstance(error, ValueError) and not _is_hydra_error(error):
             raise
         overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+        if sys.argv[1:] != arguments:
+            from fer.sweep.arguments import grid_error
+
+            raise grid_error(arguments) or explain_hydra_error(error, overrides) from error
         raise explain_hydra_error(error, overrides) from error
     except OSError as error:
         if error.errno not in _DISK_ERRORS or not _concerns_run_folder(error):

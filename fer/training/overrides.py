@@ -25,6 +25,16 @@ LAUNCHERS = {
     "sweep": ("joblib", "submitit_local", "submitit_slurm"),
     "ray": ("ray", "ray_aws"),
 }
+# Option of Hydra's Optuna sweeper -> option of ours.
+SWEEPER_OPTIONS = {
+    "n_trials": "sweep.n_trials=…",
+    "direction": "sweep.objective=…, which knows its direction",
+    "storage": "sweep.storage=…",
+    "study_name": "sweep.name=…",
+    "sampler": "sweep.sampler=tpe",
+    "search_space": "sweep.space={…}",
+    "max_batch_size": "sweep.jobs=…",
+}
 HydraError = HydraException | OmegaConfBaseException | ValueError
 
 
@@ -98,6 +108,17 @@ def explain_hydra_error(error: HydraError, overrides: Sequence[str]) -> FerError
         return _unknown_key(space_keys[0], overrides) if space_keys else FerError(f"{text}.")
     if match := re.search(r"Could not find 'hydra/launcher/(\w+)'", text):
         return _missing_launcher_error(match[1])
+    if match := re.search(r"Could not find 'hydra/sweeper/(\w+)'", text):
+        return FerError(
+            f"hydra/sweeper: expected fer (the default) or basic, got {match[1]!r}. Optuna is built in: for "
+            f"a search write sweep={', sweep='.join(_searches())}, for every combination optimizer=adam,sgd."
+        )
+    if match := re.search(r"Ambiguous value for argument '(([^=]+)=(.*))'", text):
+        return _ambiguous_error(*match.groups())
+    if match := re.search(r"Sweep parameters '(.*)' requires --multirun", text):
+        return FerError(
+            f"{match[1]}: expected one value, got several. To train every combination: fer-train -m …"
+        )
     if match := re.search(r"Could not find '([\w-]+)/([^']*)'", text):
         group, choice = match.groups()
         return FerError(
@@ -129,9 +150,38 @@ def _missing_launcher_error(name: str) -> FerError:
     )
 
 
+def _ambiguous_error(override: str, key: str, values: str) -> FerError:
+    """Return the error for ``key=a,b`` without ``-m``."""
+    return FerError(
+        f"{override}: expected one value, got several. To train with each of them: fer-train -m {override}. "
+        f"For a list write '{key}=[{values}]', for a text with a comma \"{key}='{values}'\"."
+    )
+
+
+def _searches() -> list[str]:
+    return [choice for choice in choices("sweep") if choice != "grid"]
+
+
+def _sweeper_key_error(key: str) -> FerError:
+    """Return the error for an option of another sweeper than ours, with what to write instead."""
+    name = key.removeprefix("hydra.sweeper.").split(".")[0]
+    if name == "n_jobs":
+        return FerError(f"{key}: unknown. For several trials at a time: hydra/launcher=joblib sweep.jobs=2.")
+    instead = SWEEPER_OPTIONS.get(name)
+    advice = f"write {instead}" if instead else "the options of sweeps are in docs/sweeps.md"
+    return FerError(f"{key}: unknown; {advice}, with a search: sweep={', sweep='.join(_searches())}.")
+
+
 def _unknown_key(key: str, overrides: Sequence[str]) -> FerError:
+    if key.startswith("hydra.sweeper."):
+        return _sweeper_key_error(key)
+    if key.split(".")[0] == "sweep" and "sweep=grid" in overrides:
+        return FerError(
+            f"{key}: a grid has no such option, because it trains every combination to its end. Choose a "
+            f"search instead: sweep={', sweep='.join(_searches())}."
+        )
     if key.split(".")[0] == "sweep" and not any(item.startswith("sweep=") for item in overrides):
-        return FerError(f"{key}: choose a sweep as well: sweep={', sweep='.join(choices('sweep'))}.")
+        return FerError(f"{key}: choose a sweep as well: sweep={', sweep='.join(_searches())}.")
     if f"{key}.".startswith("sweep.space."):
         return FerError(
             f"{key}: the chosen sweep's space has no such entry, or one of another kind (list, range, or "

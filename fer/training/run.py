@@ -53,6 +53,7 @@ def run(
     data: RunData | None = None,
     callbacks: Sequence[Callback] = (),
     quiet: bool = False,
+    command: str | None = None,
 ) -> dict[str, float]:
     """Train, write the run folder, and print a summary.
 
@@ -66,6 +67,7 @@ def run(
         callbacks: Additional Lightning callbacks. If one has a string attribute ``final_status``, that is
             the status of the run in ``run.json`` instead of ``finished``.
         quiet: Print nothing and save no plots, e.g. for one run of many.
+        command: The command that trains it, for its record; None: that of this process.
 
     Returns:
         Metrics of the best epoch; empty if nothing was validated.
@@ -98,6 +100,7 @@ def run(
         if not quiet:
             print_header(module, datamodule, trainer, checkpoint)
         record = _initial_record(module, trainer)
+        record.command = command or record.command
         if resume and before.status:
             record.resumes, record.command = before.resumes + 1, before.command
         _train(trainer, module, datamodule, record, checkpoint, recorder, quiet)

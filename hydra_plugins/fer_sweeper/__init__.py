@@ -11,16 +11,24 @@ from omegaconf import DictConfig
 
 @dataclass
 class FerSweeperConf:
-    """The node ``hydra.sweeper``; the search itself is configured under ``sweep``."""
+    """The node ``hydra.sweeper``; the sweep itself is configured under ``sweep``.
+
+    Attributes:
+        params: Key -> values of a grid, as on the command line, e.g. in an experiment: ``seed: 0,1,2``.
+    """
 
     _target_: str = "hydra_plugins.fer_sweeper.FerSweeper"
+    params: dict[str, str] | None = None
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="fer", node=FerSweeperConf, provider="fer")
 
 
 class FerSweeper(Sweeper):
-    """Search with Optuna, in `fer.sweep.sweeper`."""
+    """Train the trials of a grid or of a search, in `fer.sweep.sweeper`."""
+
+    def __init__(self, params: dict[str, str] | None = None) -> None:
+        """Ignore the values of a grid, which are read from the config."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Store Hydra's context and the config."""

@@ -26,7 +26,8 @@ from fer.core.errors import FerError
 from fer.core.text import with_interval
 from fer.evaluation.sections.comparison import comparison_section
 from fer.sweep.compose import can_resume
-from fer.sweep.report.results import SweepResults, format_difference, format_value, overrides_of, unit
+from fer.sweep.leaderboard import words_of
+from fer.sweep.report.results import SweepResults, format_difference, format_value, unit
 from fer.sweep.report.sections import PageSection, without_empty_columns
 from fer.training.run_record import read_record
 
@@ -97,7 +98,7 @@ def confirm(sweep: SweepResults, seeds: int, best: int) -> None:
     """
     if not sweep.ranking:
         raise FerError(f"--confirm: no trial of {sweep.name} has finished, so there is no recipe to confirm.")
-    runs = [(trial, seed) for trial in sweep.ranking[:best] for seed in new_seeds(sweep, seeds)]
+    runs = [(trial, seed) for trial in sweep.best_recipes[:best] for seed in new_seeds(sweep, seeds)]
     for number, (trial, seed) in enumerate(runs, 1):
         start, folder = time.perf_counter(), confirm_folder(sweep) / f"trial_{trial.number}_s{seed}"
         is_new = read_record(folder).status != "finished"
@@ -136,7 +137,7 @@ def confirm_folder(sweep: SweepResults) -> Path:
 def new_seeds(sweep: SweepResults, number: int) -> list[int]:
     """Return the smallest seeds from 1 that no trial of the sweep was trained with."""
     used = {sweep.study.user_attrs["base"].get("seed")}
-    overrides = [item for trial in sweep.trials for item in overrides_of(trial)]
+    overrides = [item for trial in sweep.trials for item in words_of(trial)]
     used |= {int(item.removeprefix("seed=")) for item in overrides if re.fullmatch(r"seed=\d+", item)}
     return [seed for seed in range(1, number + len(used) + 1) if seed not in used][:number]
 

@@ -20,6 +20,7 @@ from optuna.visualization import (
 
 from fer.core.text import percent
 from fer.sweep.plan import SCHEDULE_STEPS, value_at
+from fer.sweep.report.grid import grid_values
 from fer.sweep.report.results import SweepResults
 
 # With fewer measured trials, importances are noise.
@@ -161,6 +162,8 @@ def _style_points(trace: Any, study: Study) -> None:
 
 def parameter_names(sweep: SweepResults) -> list[str]:
     """Return the names of the parameters in the study, in the order of the search space."""
+    if sweep.is_grid:
+        return list(grid_values(sweep.trials))
     return list(sweep.study.user_attrs["search"]["space"])
 
 

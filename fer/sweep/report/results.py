@@ -16,7 +16,11 @@ from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.core.text import percent
 from fer.sweep.compose import trial_folder
+from fer.sweep.create import GRID_KIND
+from fer.sweep.leaderboard import ranked, without_seed, words_of
+from fer.sweep.report.grid import add_grid_parameters, grid_values
 from fer.sweep.storage import full_address, open_storage, saved_address, storage_file
+from fer.training.metrics import current_name
 from fer.training.run_folder import read_config
 from fer.training.run_record import read_record
 
@@ -49,7 +53,7 @@ class SweepResults:
     @property
     def objective(self) -> str:
         """Return the metric that was optimised."""
-        return str(self.study.user_attrs["search"]["objective"])
+        return current_name(self.study.user_attrs["search"]["objective"])
 
     @property
     def sign(self) -> int:
@@ -63,8 +67,20 @@ class SweepResults:
     @property
     def ranking(self) -> list[FrozenTrial]:
         """Return the finished trials, best first; of equal ones the earlier first."""
-        finished = self.in_state(TrialState.COMPLETE)
-        return sorted(finished, key=lambda trial: -self.sign * (trial.value or 0.0))
+        return ranked(self.trials, self.sign)
+
+    @property
+    def best_recipes(self) -> list[FrozenTrial]:
+        """Return the best trial of each recipe, best first: trials that differ in their seed only are one."""
+        first: dict[tuple[str, ...], FrozenTrial] = {}
+        for trial in self.ranking:
+            first.setdefault(tuple(without_seed(words_of(trial))), trial)
+        return list(first.values())
+
+    @property
+    def is_grid(self) -> bool:
+        """Return whether the trials are the combinations of a plain grid."""
+        return self.study.user_attrs["search"].get("kind") == GRID_KIND
 
     @property
     def measured(self) -> list[FrozenTrial]:
@@ -89,12 +105,12 @@ class SweepResults:
 
     def command(self, trial: FrozenTrial) -> str:
         """Return the command line that trains a trial again."""
-        return shlex.join(["fer-train", *self.study.user_attrs["command"], *overrides_of(trial)])
+        return shlex.join(["fer-train", *self.study.user_attrs["command"], *words_of(trial)])
 
     def full_overrides(self, trial: FrozenTrial) -> list[str]:
         """Return the overrides that train the full recipe of a trial, also if the trial was a proxy."""
         attrs = self.study.user_attrs
-        return [*attrs.get("full_command", attrs["command"]), *overrides_of(trial)]
+        return [*attrs.get("full_command", attrs["command"]), *words_of(trial)]
 
     def full_command(self, trial: FrozenTrial) -> str:
         """Return the command line that trains the full recipe of a trial."""
@@ -128,17 +144,9 @@ class Cost:
         return Cost(images, factor * self.training, self.overhead)
 
 
-def overrides_of(trial: FrozenTrial) -> list[str]:
-    """Return the overrides that a trial was composed with."""
-    stored = trial.user_attrs.get("words")
-    if stored is not None:
-        return list(stored)
-    return [f"{name.partition('[')[0]}={value}" for name, value in trial.params.items()]
-
-
 def parameters_of(trial: FrozenTrial) -> dict[str, str]:
     """Return key of the config -> value of a trial, as text."""
-    return dict(item.split("=", 1) for item in overrides_of(trial))
+    return dict(item.split("=", 1) for item in words_of(trial))
 
 
 def load_sweep(folder: Path, storage: str | None, name: str | None) -> SweepResults:
@@ -179,7 +187,10 @@ def _in_memory(study: Study) -> Study:
     copy = optuna.create_study(direction=study.direction, storage=storage, study_name=study.study_name)
     for key, value in study.user_attrs.items():
         copy.set_user_attr(key, value)
-    copy.add_trials(map(_without_nan, study.get_trials()))
+    trials = [_without_nan(trial) for trial in study.get_trials()]
+    if study.user_attrs["search"].get("kind") == GRID_KIND:
+        add_grid_parameters(trials)
+    copy.add_trials(trials)
     return copy
 
 
@@ -203,6 +214,8 @@ def search_settings(sweep: SweepResults) -> dict[str, Any]:
     """Return the settings of the search, for the end of a page: name -> value."""
     search = sweep.study.user_attrs["search"]
     space = {name: _domain_text(domain) for name, domain in search["space"].items()}
+    if sweep.is_grid:
+        space = {key: ", ".join(map(str, values)) for key, values in grid_values(sweep.trials).items()}
     return {"objective": sweep.objective, "folder": str(sweep.folder), **space}
 
 
@@ -219,7 +232,7 @@ def trial_cost(sweep: SweepResults, trial: FrozenTrial) -> Cost:
     A trial that failed within its first epoch counts no images. If the run folder is missing, all seconds
     count as training.
     """
-    folder = trial_folder(sweep.folder, trial.number)
+    folder = trial_folder(sweep.folder, trial)
     seconds = float(trial.user_attrs.get("seconds", 0.0))
     training = float(read_record(folder).fit_seconds or seconds)
     has_started = bool(trial.intermediate_values) or trial.user_attrs.get("share", 0.0) > 0

@@ -79,7 +79,7 @@ def check_in_temporary_folder(**names: str) -> None:
     output = io.StringIO()
     with tempfile.TemporaryDirectory() as root, contextlib.redirect_stderr(output):
         check(Path(root).resolve(), **names)
-    assert "warning" not in output.getvalue()
+    assert "WARNING" not in output.getvalue()
 
 
 @pytest.mark.parametrize("text", HARD)

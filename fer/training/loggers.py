@@ -44,7 +44,7 @@ def warn_on_failure(what: str, printed: set[str] | None = None) -> Iterator[None
         yield
     except Exception as error:
         if printed is None or what not in printed:
-            print(f"warning: {what}: {first_line(error)}", file=sys.stderr, flush=True)
+            print(f"WARNING: {what}: {first_line(error)}", file=sys.stderr, flush=True)
         if printed is not None:
             printed.add(what)
 
@@ -161,7 +161,7 @@ def finish_wandb(run: Any, failed: bool) -> None:
         reason = (
             f"not finished after {FINISH_TIMEOUT} s" if isinstance(error, TimeoutError) else first_line(error)
         )
-        print(f"warning: W&B: upload: {reason}. Upload the rest with: {sync}", file=sys.stderr, flush=True)
+        print(f"WARNING: W&B: upload: {reason}. Upload the rest with: {sync}", file=sys.stderr, flush=True)
         return
     if offline and not disabled:
         print(f"wandb    offline; upload with: {sync}", flush=True)

@@ -89,7 +89,7 @@ def test_a_failure_to_tag_the_best_trial_is_a_warning(sweep_root, tmp_path, monk
     sweep_study = SweepStudy(plan_for(folder, f"sqlite:///{folder}/sweep.db", name="custom"))
     monkeypatch.setattr("wandb.init", lambda **_: 1 / 0)
     tag_best(sweep_study, 1 - sweep_study.study.user_attrs["wandb_best"])
-    assert capsys.readouterr().err.startswith("warning: W&B: the best trial was not tagged: ")
+    assert capsys.readouterr().err.startswith("WARNING: W&B: the best trial was not tagged: ")
 
 
 def test_best_tag_moves_to_a_better_trial(sweep_root, tmp_path):

@@ -69,7 +69,7 @@ def test_full_disk(started):
     assert process.returncode == 2, errors
     *warnings, error = errors.splitlines()
     assert error.startswith("error: ")
-    assert all(line.startswith("warning: the plot") for line in warnings), errors
+    assert all(line.startswith("WARNING: the plot") for line in warnings), errors
     assert "Traceback" not in errors
     assert "File too large" in errors
     check_run_folder(folder, "failed")

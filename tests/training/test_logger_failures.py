@@ -31,4 +31,4 @@ def test_a_failure_at_the_end_is_a_warning(fer_train, monkeypatch, capfd, broken
     assert (run.folder / "checkpoints" / "best.ckpt").exists()
     errors = capfd.readouterr().err.splitlines()
     assert errors
-    assert all(line.startswith("warning: ") and "broken" in line for line in errors), errors
+    assert all(line.startswith("WARNING: ") and "broken" in line for line in errors), errors

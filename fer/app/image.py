@@ -10,7 +10,7 @@ import numpy as np
 from fer.app.settings import MAX_DISPLAY_SIDE, MAX_FACES_PER_IMAGE
 from fer.app.uploads import display_name
 from fer.data.synthetic import face_at, render_face
-from fer.faces.base import Face, downscale
+from fer.faces.base import Face, downscale, in_reading_order
 from fer.predict.predictor import Prediction, Predictor
 
 # Side of a face in an image of the gallery, and of a thumbnail, in pixels.
@@ -47,7 +47,7 @@ class ImageAnalysis:
     Attributes:
         name: File name as returned by `display_name`.
         size: Width and height in pixels.
-        predictions: Faces from left to right; coordinates in pixels of the original image.
+        predictions: Faces by rows from left to right; coordinates in pixels of the original image.
         crops: The faces as the model sees them, uint8 ``(N, S, S, 3)``.
         seconds: Time for detection and classification.
         num_skipped: Number of faces beyond `MAX_FACES_PER_IMAGE`, the smallest, which were not classified.
@@ -75,7 +75,7 @@ def analyse_image(name: str, image: np.ndarray, predictor: Predictor) -> ImageAn
     """
     start = time.perf_counter()
     detected = predictor.detect(image)
-    faces = sorted(detected[:MAX_FACES_PER_IMAGE], key=lambda face: face.box[0] + face.box[2] / 2)
+    faces = in_reading_order(detected[:MAX_FACES_PER_IMAGE])
     crops = predictor.crop(image, faces)
     predictions = predictor.classify_crops(faces, crops)
     seconds = time.perf_counter() - start

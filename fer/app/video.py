@@ -20,9 +20,9 @@ from fer.app.settings import MAX_FACES_PER_FRAME, MAX_VIDEO_FRAMES, MAX_VIDEO_PI
 from fer.app.uploads import display_name
 from fer.core.errors import FerError
 from fer.predict.predictor import Predictor
-from fer.predict.video.progress import Summary, format_duration
 from fer.predict.video.reader import VideoFile
 from fer.predict.video.run import Sink, to_timelines, to_video
+from fer.predict.video.summary import Summary
 from fer.predict.video.timeline import Timeline
 from fer.predict.video.tracking import CutDetector, FaceTracker
 
@@ -121,7 +121,7 @@ class VideoJob:
         annotated, csv, jsonl = (folder / file for file in ("annotated.mp4", "rows.csv", "rows.jsonl"))
         summary, history = Summary("video"), History(emotions, _step_seconds(video))
         with ExitStack() as stack:
-            timelines = [stack.enter_context(Timeline(path, emotions)) for path in (csv, jsonl)]
+            timelines = [stack.enter_context(Timeline(path, emotions, path == csv)) for path in (csv, jsonl)]
             writer = stack.enter_context(H264Writer(annotated))
             sinks = [
                 summary.add,
@@ -130,8 +130,14 @@ class VideoJob:
                 to_video(writer.write, self.points, self.bars),
                 lambda frame, faces: self.progress(frame.index + 1, video.frame_count),
             ]
-            complete = self._process_frames(video, sinks)
-        warning = video.truncation_message() if complete else _longer_than_declared(video.path)
+            complete, most_faces = self._process_frames(video, sinks)
+        warnings = [video.truncation_message() if complete else _longer_than_declared(video.path)]
+        if most_faces > MAX_FACES_PER_FRAME:
+            warnings.append(
+                f"Only the {MAX_FACES_PER_FRAME} largest faces of a frame were analysed; a frame has up to "
+                f"{most_faces}. fer-predict has no such limit."
+            )
+        warning = " ".join(filter(None, warnings)) or None
         return VideoAnalysis(
             annotated.read_bytes(),
             csv.read_bytes(),
@@ -141,19 +147,27 @@ class VideoJob:
             warning and warning.replace(str(video.path), name),
         )
 
-    def _process_frames(self, video: VideoFile, sinks: list[Sink]) -> bool:
-        """Predict frame by frame; return False if the limit of length was reached before the end."""
+    def _process_frames(self, video: VideoFile, sinks: list[Sink]) -> tuple[bool, int]:
+        """Predict frame by frame.
+
+        Returns:
+            False if the limit of length was reached before the end, and the largest number of faces that were
+            detected in a frame.
+        """
+        most_faces = 0
         tracker, is_cut = FaceTracker(abstain_below=self.predictor.card.uncertain_below), CutDetector()
         for frame in video:
             if frame.seconds > _MAX_SECONDS or frame.index >= MAX_VIDEO_FRAMES:
-                return False
+                return False, most_faces
             with self.compute_slot():
-                faces = self.predictor.detect(frame.image)[:MAX_FACES_PER_FRAME]
+                detected = self.predictor.detect(frame.image)
+                most_faces = max(most_faces, len(detected))
+                faces = detected[:MAX_FACES_PER_FRAME]
                 predictions = self.predictor.classify(frame.image, faces)
             tracked = tracker.update(predictions, frame.seconds, is_cut(frame.image))
             for sink in sinks:
                 sink(frame, tracked)
-        return True
+        return True, most_faces
 
 
 @contextmanager
@@ -171,8 +185,8 @@ def _check_length(video: VideoFile) -> None:
     seconds = video.frame_count / video.fps
     if seconds > _MAX_SECONDS or video.frame_count > MAX_VIDEO_FRAMES:
         raise FerError(
-            f"{video.path}: expected a video of at most {format_duration(MAX_VIDEO_SECONDS)} minutes and "
-            f"{MAX_VIDEO_FRAMES:,} frames, got {format_duration(seconds)} minutes and {video.frame_count:,} "
+            f"{video.path}: expected a video of at most {MAX_VIDEO_SECONDS:.0f} seconds and "
+            f"{MAX_VIDEO_FRAMES:,} frames, got {seconds:.0f} seconds and {video.frame_count:,} "
             "frames. Upload a shorter part, or use fer-predict, which has no limit."
         )
 
@@ -180,7 +194,7 @@ def _check_length(video: VideoFile) -> None:
 def _longer_than_declared(path: Path) -> str:
     return (
         f"{path}: expected the length that the file header declares, got more frames. Only the first "
-        f"{format_duration(MAX_VIDEO_SECONDS)} minutes or {MAX_VIDEO_FRAMES:,} frames were analysed."
+        f"{MAX_VIDEO_SECONDS:.0f} seconds or {MAX_VIDEO_FRAMES:,} frames were analysed."
     )
 
 

@@ -209,8 +209,10 @@ def _from_pillow(image: Image.Image, where: str) -> np.ndarray:
             # Read after loading: some formats apply the orientation while they load.
             orientation = _orientation(image)
             return np.ascontiguousarray(apply_orientation(_to_array(image), orientation))
-    except FerError:
-        raise
+    except FerError as error:
+        # What is wrong with the pixels is found without knowing where they come from.
+        text = str(error)
+        raise error if where in text else FerError(f"{where}: {text[0].lower()}{text[1:]}") from None
     except Exception as error:
         raise _damaged_error(where, error) from None
 

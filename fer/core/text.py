@@ -8,6 +8,11 @@ def percent(fraction: float, decimals: int = 1) -> str:
     return f"{100 * fraction:.{decimals}f} %"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, ``1 face`` or ``1,200 faces``; the plural is formed with s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def with_interval(
     value: float, low: float | None, high: float | None, show: Callable[[float], str], unit: str = ""
 ) -> str:

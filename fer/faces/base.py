@@ -1,7 +1,7 @@
 """What all face detectors share: result type, interface, downscaling, and a pool of objects for threads."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -30,6 +30,31 @@ class Face:
     box: tuple[float, float, float, float]
     score: float
     points: np.ndarray | None = None
+
+
+def in_reading_order(faces: Sequence[Face]) -> list[Face]:
+    """Return faces by rows from top to bottom, and in a row from left to right: the order of their numbers.
+
+    A face is in a row if it shares half of its height, or of that of the first face of the row.
+    """
+    rows: list[list[Face]] = []
+    for face in sorted(faces, key=lambda face: _center(face, 1)):
+        if rows and _overlap_in_height(rows[-1][0], face) >= 0.5:
+            rows[-1].append(face)
+        else:
+            rows.append([face])
+    return [face for row in rows for face in sorted(row, key=lambda face: _center(face, 0))]
+
+
+def _center(face: Face, axis: int) -> float:
+    return face.box[axis] + face.box[axis + 2] / 2
+
+
+def _overlap_in_height(first: Face, second: Face) -> float:
+    """Return the height that two boxes share, as a fraction of the smaller height."""
+    top = max(first.box[1], second.box[1])
+    bottom = min(first.box[1] + first.box[3], second.box[1] + second.box[3])
+    return (bottom - top) / max(min(first.box[3], second.box[3]), 1e-6)
 
 
 class Detector(Protocol):

@@ -8,10 +8,11 @@ from fer.core.command_line import positive_integer, run_command
 
 _EXAMPLES = """examples:
   fer-predict photo.jpg                                       with the model that comes with the package
-  fer-predict ~/photos --json out.jsonl --annotate annotated  all images in a folder and its subfolders
+  fer-predict ~/photos --csv out.csv --annotate annotated     all images in a folder and its subfolders
   fer-predict faces/ --detector none                          images that are cropped faces already
   fer-predict photo.jpg --model RUN/bundle --all              with your own model (from fer-export RUN)
-  fer-predict clip.mp4 --annotate clip_out.mp4 --json clip.jsonl
+  fer-predict clip.mp4 --annotate clip_out.mp4 --csv clip.csv
+  fer-predict - --json - < photo.jpg                          from standard input to standard output
   fer-predict 0                                               the first webcam; stop with Ctrl-C
   fer-predict rtsp://camera/stream                            a network camera; a video by http:// as well
 
@@ -22,10 +23,11 @@ exit status:
   3  with --strict: an image has no face
 
 Each line of out.jsonl is {"file", "size", "faces", "model", "detector"} or, if the image could not be read,
-{"file", "error", "model", "detector"}. A face is {"box", "score", "points", "label", "confidence",
-"uncertain", "probabilities"}. Lengths are in pixels; a box is left, top, width, height; points are right eye,
-left eye, nose, right and left mouth corner (the person's own right). For a video, each line is one face in
-one frame: {"frame", "seconds", "face", "box", "label", "confidence", "uncertain", "probabilities"}.
+{"file", "error", "model", "detector"}. A face is {"face", "box", "score", "points", "label", "confidence",
+"uncertain", "probabilities"}. "face" is its number, the same in all outputs: by rows, from left to right.
+Lengths are in pixels; a box is left, top, width, height; points are right eye, left eye, nose, right and left
+mouth corner (the person's own right). For a video, each line is one face in one frame: {"frame", "seconds",
+"face", "box", "label", "confidence", "uncertain", "probabilities"}.
 
 A prediction is uncertain if its confidence is below the threshold on the model's card. Weights trained on
 FER2013, such as those that come with the package, are for research only. An expression is not a feeling: do
@@ -44,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help="images, folders, a video or its address, or a webcam (0)",
+        help="images, folders, a video or its address, a webcam (0), - (an image on standard input)",
     )
     command.add_argument("--model", metavar="BUNDLE", help="folder of a bundle, or name of a model")
     command.add_argument(
@@ -57,8 +59,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--json",
         metavar="FILE",
-        help="write JSONL, one line per image; for a video (also .csv) one line per face and frame",
+        help="write JSONL, one line per image; for a video one per face and frame; - is standard output",
     )
+    command.add_argument("--csv", metavar="FILE", help="write CSV, one row per face; likewise")
     command.add_argument(
         "--annotate",
         metavar="DIR",
@@ -106,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             model=request.model,
             detector=request.detector,
             detector_model=request.detector_model,
-            output=request.json,
+            json=request.json,
+            csv=request.csv,
             annotate=request.annotate,
             strict=request.strict,
             show_all=request.all,

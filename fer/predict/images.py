@@ -1,22 +1,23 @@
 """fer-predict on images: predictions in the terminal, as JSONL, and drawn into copies of the images."""
 
-import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, TextIO
 
 import cv2
 import numpy as np
 
 from fer.bundle.card import model_name
 from fer.core.errors import FerError
-from fer.core.image_io import SUFFIXES, read_image
+from fer.core.image_io import SUFFIXES, ImageSource, read_image
+from fer.core.text import counted
 from fer.predict.annotate import draw
 from fer.predict.predictor import ImageResult, Prediction, Predictor
+from fer.predict.result_file import STANDARD, ResultFile, image_csv_header, image_csv_lines, json_line
 from fer.predict.video.progress import Progress
 
 # Exit statuses; see the help text of fer-predict.
@@ -40,15 +41,24 @@ class Tally:
     faces: int = 0
     without_face: int = 0
     errors: list[FerError] = field(default_factory=list)
+    emotions: Counter[str] = field(default_factory=Counter)
 
     def add(self, path: Path, result: ImageResult) -> None:
         """Count an image."""
         self.images += 1
         self.faces += len(result.predictions)
+        self.emotions.update(face.label for face in result.predictions if not face.uncertain)
         if result.error:
             self.errors.append(result.error)
         elif not result.predictions:
             self.without_face += 1
+
+    def describe_faces(self) -> str:
+        """Return e.g. ``20 faces: 7 sad, 5 neutral, 8 uncertain``; an uncertain face counts only as that."""
+        counts = [f"{number:,} {emotion}" for emotion, number in self.emotions.most_common()]
+        if uncertain := self.faces - self.emotions.total():
+            counts.append(f"{uncertain:,} uncertain")
+        return f"{counted(self.faces, 'face')}: {', '.join(counts)}" if counts else "no face found"
 
     def status(self, strict: bool) -> int:
         """Return the exit status for these counts."""
@@ -61,7 +71,8 @@ def predict_images(
     files: Mapping[Path, Path],
     predictor: Predictor,
     *,
-    output: Path | None = None,
+    json: Path | None = None,
+    csv: Path | None = None,
     copies: Path | None = None,
     strict: bool = False,
     show_all: bool = False,
@@ -69,9 +80,11 @@ def predict_images(
     """Predict on images, write each result at once, and return the exit status.
 
     Args:
-        files: Path of each image -> its path relative to the folder of annotated copies.
+        files: Path of each image -> its path relative to the folder of annotated copies. ``-``: standard
+            input.
         predictor: Detects and classifies the faces.
-        output: JSONL file to write.
+        json: JSONL file to write, a line for each image; ``-``: standard output.
+        csv: CSV file to write, a row for each face; likewise.
         copies: Folder of annotated copies; for one image a file.
         strict: Return `NO_FACE` if an image has no face.
         show_all: Show the probabilities of all emotions.
@@ -82,57 +95,46 @@ def predict_images(
     tally = Tally()
     with ExitStack() as stack:
         # First, because it raises if a copy would overwrite an image: the JSONL file is then still intact.
-        sinks = [copy_writer(files, copies, show_all)] if copies else []
-        if output:
-            check_not_overwriting(files, [output], "the JSONL output")
-            sinks.insert(0, _json_sink(stack, output, predictor))
+        images = {path: _content(path) for path in files}
+        sinks = [copy_writer(files, images, copies, show_all)] if copies else []
+        outputs = [(path, as_csv) for path, as_csv in ((json, False), (csv, True)) if path is not None]
+        check_not_overwriting(files, [path for path, _ in outputs], "the results")
+        sinks = [*(_file_sink(stack, *output, predictor) for output in outputs), *sinks]
+        if any(str(path) == STANDARD for path, _ in outputs):
+            # After the files have been opened: text for people must not be mixed with the results.
+            stack.enter_context(redirect_stdout(sys.stderr))
         print(header_line(predictor), flush=True)
         # The stack calls back in reverse order: the progress line is cleared before the summary is printed.
+        stack.callback(_print_written, tally, [path for path, _ in outputs], copies)
         stack.callback(_print_summary, tally, len(files))
         sinks = [tally.add, *sinks, _terminal_sink(stack, files, predictor, show_all)]
-        for path, result in zip(files, predictor.iter_results(files), strict=True):
+        for path, result in zip(files, predictor.iter_results(images.values()), strict=True):
             for sink in sinks:
                 sink(path, result)
     return tally.status(strict)
 
 
-def _json_sink(stack: ExitStack, path: Path, predictor: Predictor) -> Sink:
-    """Return a sink that writes and flushes one line per image, so that an interruption loses nothing."""
-    if path.suffix.lower() == ".csv":
-        raise FerError(
-            f"{path}: expected a .jsonl file, got .csv, which is for videos. Name it .jsonl for images."
-        )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file: TextIO = path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise FerError(f"{path}: cannot be written ({error.strerror}). Choose another path.") from error
-    stack.callback(_close, file)
-
-    def write(image: Path, result: ImageResult) -> None:
-        try:
-            file.write(json.dumps(json_entry(str(image), result, predictor)) + "\n")
-            file.flush()
-        except OSError as error:
-            raise FerError(
-                f"{path}: writing failed ({error.strerror}). The lines written before are kept."
-            ) from error
-
-    return write
+def _content(path: Path) -> ImageSource:
+    """Return what is read for an image: its path, or the bytes of standard input."""
+    return sys.stdin.buffer.read() if str(path) == STANDARD else path
 
 
-def json_entry(name: str, result: ImageResult, predictor: Predictor) -> dict[str, Any]:
-    """Return the JSON values for an image: its predictions or its error, and the model and detector."""
-    faces = [prediction.to_dict() for prediction in result.predictions]
-    content = {"error": str(result.error)} if result.error else {"size": result.size, "faces": faces}
-    model, detector = model_name(predictor.card), predictor.detector.name
-    return {"file": name, **content, "model": model, "detector": detector}
+def _print_written(tally: Tally, outputs: Sequence[Path], copies: Path | None) -> None:
+    """Print the paths of the files that were written."""
+    for path in outputs:
+        if str(path) != STANDARD:
+            print(f"results      {path}")
+    if copies is not None and (number := tally.images - len(tally.errors)):
+        print(f"annotated    {copies}" + (f" ({number:,} images)" if number > 1 else ""))
 
 
-def _close(file: TextIO) -> None:
-    """Close a file; a failed write has been reported by `write` before."""
-    with suppress(OSError):
-        file.close()
+def _file_sink(stack: ExitStack, path: Path, as_csv: bool, predictor: Predictor) -> Sink:
+    """Return a sink that writes the result for each image to a file."""
+    file, emotions = stack.enter_context(ResultFile(path)), predictor.card.labels.names
+    if as_csv:
+        file.write(image_csv_header(emotions))
+        return lambda image, result: file.write(image_csv_lines(str(image), result, emotions))
+    return lambda image, result: file.write(json_line(str(image), result, predictor))
 
 
 def _terminal_sink(
@@ -158,8 +160,8 @@ def _print_summary(tally: Tally, total: int) -> None:
     if total > 1:
         done = f"{tally.images:,}" if tally.images == total else f"{tally.images:,} of {total:,}"
         print(
-            f"{done} images: {tally.faces:,} faces; without a face: {tally.without_face:,}, "
-            f"unreadable: {len(tally.errors):,}",
+            f"{done} images, without a face: {tally.without_face:,}, unreadable: {len(tally.errors):,}\n"
+            f"{tally.describe_faces()}",
             flush=True,
         )
     for error in tally.errors[:_MAX_ERRORS_SHOWN]:
@@ -217,13 +219,20 @@ def bar(fraction: float) -> str:
     return f"{'█' * full}{_EIGHTHS[eighths] if eighths else ''}".ljust(_BAR_WIDTH)
 
 
-def copy_writer(files: Mapping[Path, Path], folder: Path, bars: bool) -> Sink:
-    """Return a sink that writes an annotated copy of each readable image to its path by `copy_paths`."""
+def copy_writer(
+    files: Mapping[Path, Path], images: Mapping[Path, ImageSource], folder: Path, bars: bool
+) -> Sink:
+    """Return a sink that writes an annotated copy of each readable image to its path by `copy_paths`.
+
+    Several faces are numbered, as in all other outputs.
+    """
     targets = copy_paths(files, folder)
 
     def write(image: Path, result: ImageResult) -> None:
         if result.error is None:
-            write_image(targets[image], draw(read_image(image), result.predictions, bars=bars))
+            faces = result.predictions
+            names = [f"#{number}" for number in range(1, len(faces) + 1)] if len(faces) > 1 else None
+            write_image(targets[image], draw(read_image(images[image]), faces, names=names, bars=bars))
 
     return write
 
@@ -236,9 +245,15 @@ def copy_paths(files: Mapping[Path, Path], folder: Path) -> dict[Path, Path]:
         folder: Output folder. For a single image it may be a file with an image suffix.
 
     Raises:
-        FerError: A copy would overwrite an input image, or its format cannot be written.
+        FerError: A copy would overwrite an input image, its format cannot be written, or a file is named for
+            several images.
     """
-    is_file_name = len(files) == 1 and folder.suffix.lower() in SUFFIXES and not folder.is_dir()
+    is_file_name = folder.suffix.lower() in SUFFIXES and not folder.is_dir()
+    if is_file_name and len(files) > 1:
+        raise FerError(
+            f"{folder}: expected a folder for the copies of {len(files):,} images, got the name of a file. "
+            f"Write --annotate {folder.with_suffix('')}"
+        )
     if is_file_name and folder.suffix.lower() not in _WRITABLE_SUFFIXES:
         raise FerError(
             f"{folder}: expected a file name ending in {', '.join(_WRITABLE_SUFFIXES)}, got {folder.suffix}. "

@@ -20,7 +20,7 @@ from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError
 from fer.core.image_io import ImageSource, read_image
 from fer.core.threads import available_cores
-from fer.faces.base import Detector, Face
+from fer.faces.base import Detector, Face, in_reading_order
 from fer.faces.crop import crop_faces
 from fer.faces.detectors import choose_detector
 
@@ -81,7 +81,7 @@ class ImageResult:
 
     Attributes:
         size: Width and height of the image in pixels; None if it could not be read.
-        predictions: One per face, largest face first.
+        predictions: One per face, in the order of `fer.faces.base.in_reading_order`.
         error: Why the image could not be read; None if it could.
     """
 
@@ -134,7 +134,7 @@ class Predictor:
         )
 
     def __call__(self, image: ImageSource) -> list[Prediction]:
-        """Return the predictions for all faces of an image, largest face first; empty if it has none.
+        """Return the predictions for all faces of an image, by rows from left to right; empty without a face.
 
         Args:
             image: A path, the bytes of an image file, an RGB array, or a Pillow image.
@@ -143,7 +143,7 @@ class Predictor:
             FerError: The image cannot be read.
         """
         pixels = read_image(image)
-        return self.classify(pixels, self.detect(pixels))
+        return self.classify(pixels, in_reading_order(self.detect(pixels)))
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return the faces of an RGB image, uint8 ``(H, W, 3)``, largest first."""
@@ -194,7 +194,7 @@ class Predictor:
     def _read_and_detect(self, source: ImageSource) -> _DetectedFaces:
         try:
             image = read_image(source)
-            faces = self.detect(image)
+            faces = in_reading_order(self.detect(image))
             return _DetectedFaces((image.shape[1], image.shape[0]), faces, self.crop(image, faces))
         except FerError as error:
             side = self.card.image_size

@@ -2,8 +2,10 @@
 
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import cv2
@@ -14,6 +16,7 @@ from fer.core.paths import expand_user, list_names
 from fer.core.threads import available_cores
 from fer.predict.images import NO_FACE, header_line, predict_images
 from fer.predict.predictor import Predictor
+from fer.predict.result_file import STANDARD
 from fer.predict.video.stream import is_stream_address
 
 VIDEO_SUFFIXES = frozenset(
@@ -35,7 +38,8 @@ def predict_sources(
     model: str | None = None,
     detector: str = "auto",
     detector_model: str | None = None,
-    output: str | None = None,
+    json: str | None = None,
+    csv: str | None = None,
     annotate: str | None = None,
     strict: bool = False,
     show_all: bool = False,
@@ -45,11 +49,13 @@ def predict_sources(
     """Predict on images and folders, or on one video or webcam; return the exit status of fer-predict.
 
     Args:
-        sources: Files, folders, the address of a video (``rtsp://``, ``http://``), or the number of a webcam.
+        sources: Files, folders, the address of a video (``rtsp://``, ``http://``), the number of a webcam, or
+            ``-``: an image on standard input.
         model: Folder of a bundle or name of a model; None: the model of the package.
         detector: Name of the face detector.
         detector_model: Model file of the detector.
-        output: JSONL file; for a video or webcam JSONL or CSV.
+        json: JSONL file to write; ``-``: standard output, and all other text goes to standard error.
+        csv: CSV file to write; likewise.
         annotate: Folder of annotated copies; for one image or a video a file.
         strict: Return 3 if an image has no face.
         show_all: Show the probabilities of all emotions.
@@ -59,6 +65,11 @@ def predict_sources(
     Raises:
         FerError: A source, model or output is missing or invalid.
     """
+    if json and json.lower().endswith(".csv") and csv is None:
+        json, csv = None, json
+    if json == csv == STANDARD:
+        raise FerError("--json -, --csv -: expected one of them on standard output, got both. Name a file.")
+    text = sys.stderr if STANDARD in (json, csv) else sys.stdout
     for source in sources:
         _check_exists(source)
     videos = [source for source in sources if is_video_source(source)]
@@ -76,12 +87,13 @@ def predict_sources(
         # Imported late, because images do not need it.
         from fer.predict.video.run import run_video
 
-        print(header_line(predictor), flush=True)
+        print(header_line(predictor), flush=True, file=text)
         summary = run_video(
             Path(videos[0]) if Path(videos[0]).is_file() else videos[0],
             predictor,
             annotate=annotate,
-            timeline=output,
+            json=json,
+            csv=csv,
             smooth=smooth,
             bars=show_all,
             threads=threads or available_cores(),
@@ -93,14 +105,16 @@ def predict_sources(
     status = predict_images(
         files,
         predictor,
-        output=Path(output) if output else None,
+        json=Path(json) if json else None,
+        csv=Path(csv) if csv else None,
         copies=copies,
         strict=strict,
         show_all=show_all,
     )
-    for folder in filter(Path.is_dir, map(Path, sources)):
-        _print_skipped(folder)
-    print_animations(files)
+    with redirect_stdout(text):
+        for folder in filter(Path.is_dir, map(Path, sources)):
+            _print_skipped(folder)
+        print_animations(files)
     return status
 
 
@@ -124,7 +138,7 @@ def print_animations(files: Iterable[Path]) -> None:
 
 def _check_exists(source: str) -> None:
     """Raise FerError unless a source is a file, a folder, the number of a webcam or a video stream."""
-    if is_stream_address(source):
+    if is_stream_address(source) or source == STANDARD:
         return
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source):
         raise FerError(

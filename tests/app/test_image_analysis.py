@@ -115,7 +115,7 @@ def test_json_has_the_format_of_fer_predict(predictor):
     assert entry["file"] == "a.png"
     assert entry["size"] == [32, 32]
     assert entry["model"] == "colours:3"
-    assert entry["faces"] == [analysis.predictions[0].to_dict()]
+    assert entry["faces"] == [{"face": 1, **analysis.predictions[0].to_dict()}]
 
 
 def test_zip_entries_have_unique_names_without_folders(predictor):

@@ -48,9 +48,9 @@ def test_rows_equal_those_of_fer_predict(crossing, tmp_path):
     analysis = job(lambda done, total: progress.append((done, total))).run(
         "crossing.mp4", file_content(crossing)
     )
-    run_video(crossing, SquarePredictor(), timeline=tmp_path / "rows.jsonl", show=False)
+    run_video(crossing, SquarePredictor(), json=tmp_path / "rows.jsonl", show=False)
     assert analysis.jsonl.decode() == (tmp_path / "rows.jsonl").read_text()
-    run_video(crossing, SquarePredictor(), timeline=tmp_path / "rows.csv", show=False)
+    run_video(crossing, SquarePredictor(), csv=tmp_path / "rows.csv", show=False)
     assert analysis.csv.decode() == (tmp_path / "rows.csv").read_text()
     assert progress == [(done, 20) for done in range(1, 21)]
     assert analysis.warning is None
@@ -65,6 +65,16 @@ def test_charts_have_a_bounded_number_of_points(crossing):
     # 0.8 s in steps of 0.1 s.
     assert len(times) == 8
     assert np.nanmin(probabilities.sum(1)) == pytest.approx(1)
+
+
+def test_more_faces_than_the_limit_are_told(crossing, monkeypatch):
+    assert job().run("crossing.mp4", file_content(crossing)).warning is None
+    monkeypatch.setattr(video, "MAX_FACES_PER_FRAME", 1)
+    analysis = job().run("crossing.mp4", file_content(crossing))
+    assert analysis.warning == (
+        "Only the 1 largest faces of a frame were analysed; a frame has up to 2. "
+        "fer-predict has no such limit."
+    )
 
 
 def test_an_exception_in_the_progress_callback_ends_the_job(crossing):
@@ -118,7 +128,7 @@ def test_a_long_video_is_rejected_before_the_analysis(tmp_path):
     frames = int(MAX_VIDEO_SECONDS) + 10
     path = write_video(tmp_path / "long.mp4", [render_frame(0)] * frames, rate=1.0)
     progress = []
-    with pytest.raises(FerError, match=r"^long\.mp4: .* at most 2:00 minutes .* got 2:10"):
+    with pytest.raises(FerError, match=r"^long\.mp4: .* at most 120 seconds .* got 130"):
         job(lambda done, total: progress.append(done)).run("long.mp4", file_content(path))
     assert progress == []
 

@@ -1,6 +1,5 @@
 """The video page, tested without a browser."""
 
-from collections import Counter
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -11,7 +10,6 @@ from video_files import SquarePredictor, render_frame, write_video
 
 pytest.importorskip("av", reason="the video page needs the extra app")
 from fer.app.pages import video
-from fer.predict.video.progress import Summary
 
 
 def script():
@@ -46,8 +44,8 @@ def test_a_video_is_analysed_shown_and_offered_for_download(page, crossing):
     analyse(page, "crossing.mp4", crossing)
     assert not page.exception
     assert not page.error
-    assert "20 frames, 0:01 minutes, 2 faces" in page_text(page)
-    assert r"**Face 1**: happy in 100 % of 20 frames" in page_text(page)
+    assert "20 frames, 0.8 s, 2 faces" in page_text(page)
+    assert "**Face 1**: happy 100 % of 0.8 s" in page_text(page)
     downloads = [button.label for button in page.get("download_button")]
     assert downloads == ["Annotated video (MP4)", "Table (CSV)", "Table (JSONL)"]
     assert len(page.get("vega_lite_chart")) == 2
@@ -91,7 +89,7 @@ def test_another_video_replaces_the_first(page, crossing, tmp_path):
     page.file_uploader[0].set_value(("two.mp4", other, "video/mp4")).run()
     assert not page.get("download_button")
     page.button[0].click().run()
-    assert "5 frames, 0:00 minutes, 1 face" in page_text(page)
+    assert "5 frames, 0.2 s, 1 face" in page_text(page)
 
 
 def test_a_video_without_faces(page, tmp_path):
@@ -124,7 +122,7 @@ def test_a_file_that_is_not_a_video_is_rejected(page, content):
 def test_a_long_video_is_rejected(page, tmp_path):
     long = write_video(tmp_path / "b.mp4", [render_frame(0)] * 130, rate=1.0).read_bytes()
     analyse(page, "long.mp4", long)
-    assert "2:00 minutes" in page.error[0].value.replace("\\", "")
+    assert "120 seconds" in page.error[0].value.replace("\\", "")
 
 
 @pytest.mark.parametrize(
@@ -141,11 +139,6 @@ def test_progress_shows_the_time_left(done, total, elapsed, text):
 
 
 def test_faces_dropped_from_the_summary_are_not_shown():
-    summary = Summary("video", faces={7: Counter(happy=3), 9: Counter(sad=2)}, forgotten=1000)
+    summary = SimpleNamespace(faces={7: {"happy": 3.0}, 9: {"sad": 2.0}}, forgotten=1000)
     analysis = SimpleNamespace(summary=summary, history=SimpleNamespace(faces=lambda: [1, 7, 2, 9]))
     assert video._shown_faces(analysis) == [7, 9]
-
-
-def test_emotion_frequencies_of_a_face():
-    counts = Counter(happy=80, neutral=15, sad=4, fear=1)
-    assert video.emotion_frequencies(counts) == "happy in 80 % of 100 frames, neutral in 15 %, sad in 4 %"

@@ -1,5 +1,7 @@
 """fer-predict, called through its main function, with a model of colours."""
 
+import csv
+import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -94,9 +96,73 @@ def test_a_folder_with_unreadable_files_is_processed(fer_predict, photos, tmp_pa
     assert "cut.jpg" in rows[2]["error"]
     assert "faces" not in rows[2]
     assert rows[3]["faces"] == []
-    assert "4 images: 3 faces; without a face: 1, unreadable: 1" in output
+    assert "4 images, without a face: 1, unreadable: 1\n3 faces: 1 angry, 1 sad, 1 uncertain\n" in output
     assert len(errors.splitlines()) == 1
     assert "cut.jpg" in errors
+
+
+def test_csv_has_a_row_for_each_face_and_for_each_image_without(fer_predict, photos, tmp_path):
+    _, output, _ = fer_predict(photos, "--csv", tmp_path / "out.csv", "--json", tmp_path / "out.jsonl")
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(Path(row["file"]).name, row["face"], row["label"]) for row in rows] == [
+        ("b.png", "1", "angry"),
+        ("b.png", "2", "sad"),
+        ("a.webp", "1", rows[2]["label"]),
+        ("cut.jpg", "", ""),
+        ("none.png", "", ""),
+    ]
+    assert "cut.jpg" in rows[3]["error"]
+    assert rows[2]["uncertain"] == "true"
+    entries = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    face = entries[0]["faces"][1]
+    assert face["face"] == 2
+    assert [float(rows[1][name]) for name in FER7.names] == list(face["probabilities"].values())
+    assert [float(rows[1][name]) for name in ("left", "top", "width", "height")] == face["box"]
+    assert f"results      {tmp_path / 'out.csv'}" in output
+
+
+def test_results_on_standard_output_are_not_mixed_with_text(fer_predict, photos):
+    _, output, errors = fer_predict(photos, "--json", "-")
+    assert [Path(json.loads(line)["file"]).name for line in output.splitlines()] == [
+        "b.png",
+        "a.webp",
+        "cut.jpg",
+        "none.png",
+    ]
+    assert "3 faces: 1 angry, 1 sad, 1 uncertain" in errors
+    _, output, _ = fer_predict(photos / "b.png", "--csv", "-")
+    assert [line.split(",")[1] for line in output.splitlines()] == ["face", "1", "2"]
+
+
+def test_an_image_from_standard_input(fer_predict, tmp_path, monkeypatch):
+    content = io.BytesIO()
+    Image.fromarray(patches(RED, BLUE)).save(content, "PNG")
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content.getvalue())))
+    status, output, _ = fer_predict("-", "--json", "-", "--annotate", tmp_path / "copy.png")
+    assert status == 0
+    assert [face["label"] for face in json.loads(output)["faces"]] == ["angry", "sad"]
+    assert Image.open(tmp_path / "copy.png").size == (64, 32)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"no image")))
+    assert fer_predict("-")[0] == 2
+
+
+def test_faces_are_numbered_by_rows_from_left_to_right(fer_predict, photos, tmp_path, monkeypatch):
+    """The largest face is found first; the numbers of all outputs are by position."""
+    boxes = [(34, 2, 28, 28), (2, 1, 20, 20), (20, 34, 24, 24), (48, 31, 12, 14)]
+    monkeypatch.setattr(PatchDetector, "__call__", lambda self, image: [Face(box, 0.9) for box in boxes])
+    drawn = []
+    monkeypatch.setattr(
+        "fer.predict.images.draw",
+        lambda image, faces, names, bars: drawn.append((names, [face.face.box for face in faces])) or image,
+    )
+    Image.new("RGB", (64, 64)).save(tmp_path / "four.png")
+    arguments = ["--json", tmp_path / "out.jsonl", "--annotate", tmp_path / "copies"]
+    assert fer_predict(tmp_path / "four.png", *arguments)[0] == 0
+    ordered = [boxes[1], boxes[0], boxes[2], boxes[3]]
+    assert drawn == [(["#1", "#2", "#3", "#4"], ordered)]
+    faces = json.loads((tmp_path / "out.jsonl").read_text())["faces"]
+    assert [(face["face"], tuple(face["box"])) for face in faces] == list(enumerate(ordered, 1))
 
 
 def test_status_2_if_no_image_can_be_read(fer_predict, photos):
@@ -194,7 +260,12 @@ def test_an_input_folder_that_is_the_folder_of_copies_is_an_error(photos, tmp_pa
         (["{}/b.png", "--model", "colors"], "expected the folder of a bundle"),
         (["7"], "webcam"),
         (["{}/b.png", "--annotate", "{}/out.gif"], "got .gif"),
-        (["{}/b.png", "--json", "{}/out.csv"], "Name it .jsonl"),
+        (
+            ["{}/b.png", "{}/none.png", "--annotate", "{}/one.jpg"],
+            "images, got the name of a file",
+        ),
+        (["{}/b.png", "--json", "-", "--csv", "-"], "expected one of them on standard output"),
+        (["{}/float.tiff"], "float.tiff: expected an image (PNG, "),
         (["{}/" + 300 * "a"], "cannot be opened (File name too long)"),
         (["{}/children", "--annotate", "{}"], "Name another folder with --annotate"),
     ],
@@ -202,6 +273,7 @@ def test_an_input_folder_that_is_the_folder_of_copies_is_an_error(photos, tmp_pa
 def test_errors_are_one_line(fer_predict, photos, arguments, message):
     (photos / "empty").mkdir()
     (photos / "video.mp4").write_bytes(b"not a video")
+    Image.fromarray(np.zeros((8, 8), np.float32)).save(photos / "float.tiff")
     status, _, errors = fer_predict(*(argument.format(photos) for argument in arguments))
     assert status == 2
     assert message in errors
@@ -244,7 +316,9 @@ def test_options_are_passed_on_for_a_video(fer_predict, tmp_path, monkeypatch):
     arguments = ["--json=t.csv", "--annotate=o.mp4", "--smooth=0.2", "--all", "--strict", "--threads=1"]
     assert fer_predict(tmp_path / "a.mp4", *arguments)[0] == 3
     assert options.pop("source") == (tmp_path / "a.mp4")
-    assert options == {"annotate": "o.mp4", "timeline": "t.csv", "smooth": 0.2, "bars": True, "threads": 1}
+    # A CSV file named by --json, as in earlier versions, is CSV.
+    expected_options = {"annotate": "o.mp4", "json": None, "csv": "t.csv", "smooth": 0.2, "bars": True}
+    assert options == expected_options | {"threads": 1}
 
 
 def test_a_video_is_processed_frame_by_frame(fer_predict, tmp_path):

@@ -12,8 +12,8 @@ import streamlit as st
 
 from fer.app.components.images import annotated_image, to_jpeg
 from fer.app.image import ImageAnalysis
-from fer.predict.images import json_entry
 from fer.predict.predictor import ImageResult, Predictor
+from fer.predict.result_file import json_entry
 
 Rows = list[dict[str, Any]]
 # A cell that starts with one of these would be run as a formula by spreadsheet programs.

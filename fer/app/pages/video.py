@@ -1,7 +1,6 @@
 """Video page: emotions over time in an uploaded video, its annotated copy, and downloads."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from fer.app.settings import MAX_VIDEO_SECONDS, settings
 from fer.app.uploads import display_name, escape_markdown, show_error
 from fer.app.video import VIDEO_SUFFIXES, VideoAnalysis, VideoJob
 from fer.core.errors import FerError
+from fer.core.text import counted
 from fer.predict.video.progress import format_duration
+from fer.predict.video.summary import describe_durations
 
 # Seconds between two updates of the progress bar.
 _UPDATE_SECONDS = 0.2
@@ -28,7 +29,7 @@ def page() -> None:
     """Upload a video, analyse it, and show the emotions of its faces."""
     st.title("How do emotions change during a video?")
     st.markdown(
-        f"Videos of up to {format_duration(MAX_VIDEO_SECONDS)} minutes and {settings().max_upload_mb} MB. "
+        f"Videos of up to {MAX_VIDEO_SECONDS:.0f} seconds and {settings().max_upload_mb} MB. "
         "A temporary copy on disk is deleted after the analysis. The video and its annotated copy stay in "
         "memory until you remove the video, or until 30 seconds after you close this tab."
     )
@@ -124,33 +125,25 @@ def _show_result(analysis: VideoAnalysis, stem: str) -> None:
     for face in faces[:_MAX_FACES_SHOWN]:
         _show_chart(analysis, face)
     if len(faces) > _MAX_FACES_SHOWN:
-        more = len(faces) - _MAX_FACES_SHOWN
-        st.caption(f"{more:,} more faces were visible for a shorter time; the downloads contain all faces.")
+        more = counted(len(faces) - _MAX_FACES_SHOWN, "more face")
+        st.caption(f"and {more}, not visible for longer than these; the downloads contain all of them.")
 
 
 def _show_summary(analysis: VideoAnalysis) -> None:
-    """Show the number of frames and faces, and the most frequent emotions of each face."""
-    faces, summary = _shown_faces(analysis), analysis.summary
-    number = len(summary.faces) + summary.forgotten
-    count = "1 face" if number == 1 else f"{number:,} faces"
-    st.caption(f"{summary.frames:,} frames, {format_duration(summary.seconds)} minutes, {count}")
+    """Show the number of frames and faces, and for how long each face showed each emotion."""
+    faces, summary, durations = _shown_faces(analysis), analysis.summary, analysis.summary.faces
+    count = counted(len(durations) + summary.forgotten, "face")
+    st.caption(f"{counted(summary.frames, 'frame')}, {summary.seconds:.1f} s, {count}")
     if not faces:
         st.info("No face was detected in this video. Detection works best on large frontal faces.")
     for face in faces[:_MAX_FACES_SHOWN]:
-        st.markdown(f"**Face {face}**: {escape_markdown(emotion_frequencies(summary.faces[face]))}")
+        st.markdown(f"**Face {face}**: {escape_markdown(describe_durations(durations[face]))}")
 
 
 def _shown_faces(analysis: VideoAnalysis) -> list[int]:
     """Return the faces seen longest first; of very many, the summary forgets those seen only briefly."""
-    return [face for face in analysis.history.faces() if face in analysis.summary.faces]
-
-
-def emotion_frequencies(emotions: Counter[str]) -> str:
-    """Return the most frequent emotions, e.g. ``happy in 80 % of 120 frames, neutral in 20 %``."""
-    total = emotions.total()
-    (first, count), *others = emotions.most_common(3)
-    rest = "".join(f", {name} in {100 * number / total:.0f} %" for name, number in others)
-    return f"{first} in {100 * count / total:.0f} % of {total:,} frames{rest}"
+    known = analysis.summary.faces
+    return [face for face in analysis.history.faces() if face in known]
 
 
 def _show_chart(analysis: VideoAnalysis, face: int) -> None:

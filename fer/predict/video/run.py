@@ -6,16 +6,19 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from fer.core.errors import FerError
 from fer.predict.annotate import draw
 from fer.predict.predictor import Prediction, Predictor, map_in_threads
-from fer.predict.video.progress import LiveFaces, Progress, Summary
+from fer.predict.result_file import STANDARD
+from fer.predict.video.progress import LiveFaces, Progress
 from fer.predict.video.reader import Frame, FramePrefetcher, VideoFile, Webcam, open_source
 from fer.predict.video.stream import Stream, is_stream_address
-from fer.predict.video.timeline import Timeline, check_timeline_suffix, to_row
+from fer.predict.video.summary import Summary
+from fer.predict.video.timeline import Timeline, to_row
 from fer.predict.video.tracking import CutDetector, FaceTracker
 from fer.predict.video.writer import VideoFileWriter, check_video_suffix, partial_path
 
@@ -34,23 +37,28 @@ class Outputs:
     """The requested outputs; see `run_video`."""
 
     annotate: Path | None
-    timeline: Path | None
+    json: str | Path | None
+    csv: str | Path | None
     points: bool
     bars: bool
     show: bool
+
+    @property
+    def text(self) -> TextIO:
+        """The stream of all other text: standard error if standard output gets a timeline."""
+        return sys.stderr if STANDARD in map(str, (self.json, self.csv)) else sys.stdout
 
     def check(self, source: Path) -> None:
         """Check, before anything is opened, that the outputs can be written and do not overwrite the source.
 
         Raises:
-            FerError: A suffix is not supported, an output is the source or a folder, or its folder cannot be
-                created.
+            FerError: The suffix of the copy is not supported, an output is the source or a folder, or its
+                folder cannot be created.
         """
         if self.annotate:
             check_video_suffix(self.annotate)
-        if self.timeline:
-            check_timeline_suffix(self.timeline)
-        for path in filter(None, (self.annotate, self.timeline)):
+        timelines = [Path(path) for path in (self.json, self.csv) if path and str(path) != STANDARD]
+        for path in [*filter(None, [self.annotate]), *timelines]:
             if path.is_dir():
                 raise FerError(f"{path}: expected a file to write, got a folder. Name a file in it.")
             for target in (path, partial_path(path)) if path == self.annotate else (path,):
@@ -66,13 +74,14 @@ class Outputs:
     def open(self, stack: ExitStack, video: Video, emotions: Sequence[str]) -> list[Sink]:
         """Return the sinks that receive the faces of each frame; the stack closes them."""
         sinks: list[Sink] = []
-        if self.timeline:
-            sinks.append(to_timelines(stack.enter_context(Timeline(self.timeline, emotions))))
+        for path, as_csv in ((self.json, False), (self.csv, True)):
+            if path:
+                sinks.append(to_timelines(stack.enter_context(Timeline(path, emotions, as_csv))))
         if self.annotate:
             writer = stack.enter_context(VideoFileWriter(self.annotate, video.fps))
             sinks.append(to_video(writer.write, self.points, self.bars))
         if self.show:
-            sinks.append(_to_terminal(stack, video))
+            sinks.append(_to_terminal(stack, video, self.text))
         return sinks
 
 
@@ -81,7 +90,8 @@ def run_video(
     predictor: Predictor,
     *,
     annotate: str | Path | None = None,
-    timeline: str | Path | None = None,
+    json: str | Path | None = None,
+    csv: str | Path | None = None,
     smooth: float = 0.5,
     threads: int | None = None,
     points: bool = True,
@@ -100,7 +110,9 @@ def run_video(
             (``"0"``); a `Path` is always a video.
         predictor: Detects and classifies the faces.
         annotate: Video file to write with the predictions drawn in, without sound; None: no annotated video.
-        timeline: JSONL or CSV file to write, one row per face and frame; None: no timeline.
+        json: JSONL file to write, one line per face and frame; None: none. ``-``: standard output, and all
+            other text goes to standard error.
+        csv: CSV file to write; likewise.
         smooth: Time constant in seconds of the smoothing of each face's probabilities; 0: no smoothing.
         threads: Frames processed in parallel, at most 8; None: the predictor's threads. A predictor with one
             thread and several frames in parallel is fastest: 18 ms of CPU time per frame, against 24 ms with
@@ -116,8 +128,7 @@ def run_video(
         FerError: The source cannot be opened, or an output cannot be written.
         KeyboardInterrupt: Ctrl-C stopped a video; its outputs are closed.
     """
-    video_path, timeline_path = (None if name is None else Path(name) for name in (annotate, timeline))
-    outputs = Outputs(video_path, timeline_path, points, bars, show)
+    outputs = Outputs(None if annotate is None else Path(annotate), json, csv, points, bars, show)
     outputs.check(Path(source))
     is_stream = isinstance(source, str) and is_stream_address(source)
     video = Stream(str(source)) if is_stream else open_source(source)
@@ -126,9 +137,12 @@ def run_video(
         _process(video, predictor, smooth, outputs, summary, threads or predictor.threads)
     finally:
         if show and summary.frames:
-            print(summary)
+            print(summary, file=outputs.text)
+            for title, path in (("timeline", json), ("timeline", csv), ("annotated", annotate)):
+                if path and str(path) != STANDARD:
+                    print(f"{title:<11}{path}", file=outputs.text)
             if summary.warning:
-                print(f"warning: {summary.warning}", file=sys.stderr)
+                print(f"WARNING: {summary.warning}", file=sys.stderr)
     return summary
 
 
@@ -217,9 +231,9 @@ def to_timelines(*timelines: Timeline) -> Sink:
     return write
 
 
-def _to_terminal(stack: ExitStack, video: Video) -> Sink:
+def _to_terminal(stack: ExitStack, video: Video, text: TextIO) -> Sink:
     if video.live:
-        display = LiveFaces()
+        display = LiveFaces(text)
         return lambda frame, faces: display.show(faces)
     progress = Progress(video.name, video.frame_count)
     stack.callback(progress.clear)

@@ -1,7 +1,6 @@
 """Terminal output of videos: progress line, current faces, summary."""
 
 import io
-from collections import Counter
 
 import pytest
 from video_files import SquarePredictor, render_frame
@@ -10,7 +9,6 @@ from fer.predict.video import progress as progress_module
 from fer.predict.video.progress import (
     LiveFaces,
     Progress,
-    Summary,
     face_line,
     format_duration,
     progress_line,
@@ -119,14 +117,3 @@ def test_faces_are_written_once_a_second_to_a_pipe(now):
         faces.show(tracked_faces())
     assert "\x1b" not in pipe.getvalue()
     assert 4 <= pipe.getvalue().count("face 1") <= 5
-
-
-def test_the_summary_names_the_faces_seen_longest():
-    summary = Summary("clip.mp4", elapsed=2.0, dropped=1)
-    for index in range(8):
-        summary.faces[index + 1] = Counter(happy=3 * (index + 1), sad=index + 1)
-    summary.frames = 100
-    text = str(summary)
-    first = "clip.mp4: 100 frames in 2.0 s (50.0 frames/s), 1 more dropped to keep up, 8 faces"
-    assert text.splitlines()[:2] == [first, "  face 8: happy 75 %, sad 25 % of 32 frames"]
-    assert text.endswith("and 3 more, seen for a shorter time")

@@ -69,8 +69,8 @@ def test_a_file_has_the_frames_of_the_local_one(address, tmp_path):
 
 
 def test_run_video(address, tmp_path):
-    summary = run_video(address, SquarePredictor(), timeline=tmp_path / "a.csv", show=False)
-    local = run_video(tmp_path / "a.mp4", SquarePredictor(), timeline=tmp_path / "b.csv", show=False)
+    summary = run_video(address, SquarePredictor(), csv=tmp_path / "a.csv", show=False)
+    local = run_video(tmp_path / "a.mp4", SquarePredictor(), csv=tmp_path / "b.csv", show=False)
     assert summary.frames == local.frames == 20
     assert len(summary.faces) == len(local.faces) == 2
 

@@ -32,7 +32,7 @@ def test_jsonl_is_read_by_any_json_reader(tmp_path):
 
 
 def test_csv_is_read_by_any_csv_reader(tmp_path):
-    with Timeline(tmp_path / "out.CSV", EMOTIONS) as timeline:
+    with Timeline(tmp_path / "out.CSV", EMOTIONS, as_csv=True) as timeline:
         timeline.write([row(uncertain=True)])
     with (tmp_path / "out.CSV").open(newline="") as file:
         (cells,) = csv.DictReader(file)
@@ -47,17 +47,11 @@ def test_csv_is_read_by_any_csv_reader(tmp_path):
 
 @ALL_SUFFIXES
 def test_a_frame_is_on_disk_before_the_next(tmp_path, suffix):
-    timeline = Timeline(tmp_path / f"out{suffix}", EMOTIONS)
+    path = tmp_path / f"out{suffix}"
+    timeline = Timeline(path, EMOTIONS, as_csv=suffix == ".csv")
     for frame in range(3):
         timeline.write([row(frame)])
-        assert len(timeline.path.read_text().splitlines()) == frame + 1 + (suffix == ".csv")
-
-
-def test_the_suffix_must_be_known(tmp_path):
-    with pytest.raises(
-        FerError, match=r"out\.txt: expected a timeline ending in \.jsonl or \.csv, got '\.txt'"
-    ):
-        Timeline(tmp_path / "out.txt", EMOTIONS)
+        assert len(path.read_text().splitlines()) == frame + 1 + (suffix == ".csv")
 
 
 def test_a_folder_as_path_is_an_error(tmp_path):

@@ -49,7 +49,7 @@ class NoFacePredictor(SquarePredictor):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_each_face_keeps_its_number_and_emotion(video, tmp_path, threads):
-    summary = run_video(video, SquarePredictor(threads), timeline=tmp_path / "out.jsonl", show=False)
+    summary = run_video(video, SquarePredictor(threads), json=tmp_path / "out.jsonl", show=False)
     rows = read_timeline(tmp_path / "out.jsonl")
     assert Counter((row.face, row.label) for row in rows) == {(1, "happy"): FRAMES - 4, (2, "sad"): FRAMES}
     assert [row.frame for row in rows] == sorted(row.frame for row in rows)
@@ -59,7 +59,8 @@ def test_each_face_keeps_its_number_and_emotion(video, tmp_path, threads):
         assert row.box[2] == pytest.approx(SIDE, abs=3)
         assert row.seconds == pytest.approx(row.frame / 25, abs=1e-3)
     assert (summary.frames, summary.dropped, summary.warning) == (FRAMES, 0, None)
-    assert summary.faces == {1: {"happy": FRAMES - 4}, 2: {"sad": FRAMES}}
+    expected_seconds = {1: {"happy": (FRAMES - 4) / 25}, 2: {"sad": FRAMES / 25}}
+    assert summary.faces == {number: pytest.approx(face) for number, face in expected_seconds.items()}
 
 
 def test_the_annotated_video_is_the_video_with_drawings(video, tmp_path):
@@ -78,7 +79,7 @@ def test_smoothing_uses_the_time_of_the_video(tmp_path):
     images += [np.where(images[0] > 200, np.uint8(150), images[0])] * 25
     video = write_video(tmp_path / "a.mp4", images, rate=25)
     for smooth, expected in ((0.5, 0.9 - 0.7 * (1 - np.exp(-0.04 / 0.5))), (0, 0.2)):
-        run_video(video, SquarePredictor(), timeline=tmp_path / "a.csv", smooth=smooth, show=False)
+        run_video(video, SquarePredictor(), csv=tmp_path / "a.csv", smooth=smooth, show=False)
         rows = read_timeline(tmp_path / "a.csv")
         assert rows[24].probabilities["happy"] == pytest.approx(0.9)
         assert rows[25].probabilities["happy"] == pytest.approx(expected, abs=1e-4)
@@ -86,7 +87,7 @@ def test_smoothing_uses_the_time_of_the_video(tmp_path):
 
 
 def test_a_smoothed_prediction_is_uncertain_by_the_card(video, tmp_path):
-    run_video(video, SquarePredictor(abstain_below=0.85), timeline=tmp_path / "a.jsonl", show=False)
+    run_video(video, SquarePredictor(abstain_below=0.85), json=tmp_path / "a.jsonl", show=False)
     assert {(row.face, row.uncertain) for row in read_timeline(tmp_path / "a.jsonl")} == {
         (1, False),
         (2, True),
@@ -95,7 +96,7 @@ def test_a_smoothed_prediction_is_uncertain_by_the_card(video, tmp_path):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_ctrl_c_keeps_what_was_done(video, tmp_path, capsys, threads):
-    outputs = {"annotate": tmp_path / "out.mp4", "timeline": tmp_path / "out.csv"}
+    outputs = {"annotate": tmp_path / "out.mp4", "csv": tmp_path / "out.csv"}
     with pytest.raises(KeyboardInterrupt):
         run_video(video, InterruptedPredictor(threads), **outputs)
     frames = {row.frame for row in read_timeline(tmp_path / "out.csv")}
@@ -130,7 +131,7 @@ def test_a_video_file_named_by_a_number(video, tmp_path, monkeypatch):
 
 def test_a_video_without_faces_gives_a_copy_and_an_empty_timeline(tmp_path, capsys):
     video = write_video(tmp_path / "a.mp4", [render_frame(0, False, False)] * 5)
-    outputs = {"annotate": tmp_path / "out.mp4", "timeline": tmp_path / "out.jsonl"}
+    outputs = {"annotate": tmp_path / "out.mp4", "json": tmp_path / "out.jsonl"}
     assert run_video(video, SquarePredictor(), **outputs).faces == {}
     assert len(read_video(tmp_path / "out.mp4")[0]) == 5
     assert read_timeline(tmp_path / "out.jsonl") == []
@@ -158,7 +159,7 @@ def test_ctrl_c_ends_a_webcam_normally(monkeypatch, tmp_path, capsys):
     assert "webcam 0: 10 frames" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("option", ["annotate", "timeline"])
+@pytest.mark.parametrize("option", ["annotate", "csv", "json"])
 def test_the_input_video_is_never_overwritten(video, option):
     content = video.read_bytes()
     named = video if option == "annotate" else video.rename(video.with_suffix(".csv"))
@@ -184,5 +185,5 @@ def test_a_folder_as_output_is_an_error(video, tmp_path):
 def test_a_missing_input_keeps_existing_outputs(tmp_path):
     (tmp_path / "out.csv").write_text("existing")
     with pytest.raises(FerError, match="got a path that does not exist"):
-        run_video(tmp_path / "none.mp4", SquarePredictor(), timeline=tmp_path / "out.csv", show=False)
+        run_video(tmp_path / "none.mp4", SquarePredictor(), csv=tmp_path / "out.csv", show=False)
     assert (tmp_path / "out.csv").read_text() == "existing"

@@ -1,14 +1,18 @@
 """fer-models: list, show, compare and promote the versions of exported models."""
 
 import argparse
+import statistics
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from fer.bundle.card import Card, read_card, same_images, validation_metrics
-from fer.bundle.files import CARD
+from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.readme import readme
-from fer.bundle.registry import BEST, Registry, model_folder
+from fer.bundle.registry import BEST, ZOO, Registry, model_folder, packaged_models
 from fer.core.command_line import run_command
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
@@ -23,6 +27,9 @@ _EXAMPLES = """examples:
 Name a model as NAME (its latest version), NAME:N, NAME:ALIAS, or by the folder of its bundle. fer-export RUN
 --register adds a version. fer-compare RUN RUN tests whether the difference of two models is significant."""
 _HEADER = ("model", "network", "px", "precision", "MB", "images", "accuracy", "95 %", "macro-F1")
+_SPEED = "ms per face"
+# Calls that are timed, after one that is not.
+_TIMED_CALLS = 30
 # Marks metrics that were measured on other images.
 _MARK = "*"
 Rows = list[tuple[str, ...]]
@@ -44,7 +51,8 @@ def parser() -> argparse.ArgumentParser:
         help="folder of the registry (default: models/)",
     )
     actions = command.add_subparsers(dest="action", required=True, metavar="list|show|compare|promote")
-    actions.add_parser("list", help="list every model and version")
+    listing = actions.add_parser("list", help="list every model and version")
+    listing.add_argument("--speed", action="store_true", help="measure the speed of each on this machine")
     show = actions.add_parser("show", help="show the card of a model")
     show.add_argument(
         "models", nargs=1, metavar="MODEL", help="NAME, NAME:N, NAME:ALIAS or the folder of a bundle"
@@ -65,11 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _list(request: argparse.Namespace, registry: Registry) -> None:
+    rows, errors = list_rows(registry)
+    # A model of the registry hides one of this installation that has the same name.
+    packaged = [name for name in packaged_models() if name not in registry.names()]
+    rows += [(*_row(name, read_card(ZOO / name / CARD)), "installed", "") for name in packaged]
+    if request.speed:
+        rows = _with_speed(rows, registry)
+    print_table(rows)
     if not registry.names():
         print(f"{registry.folder}: no models yet. fer-export RUN --register adds one.")
-        return
-    rows, errors = list_rows(registry)
-    print_table(rows)
     if errors:
         raise FerError("; ".join(errors))
 
@@ -86,7 +98,8 @@ def _compare(request: argparse.Namespace, registry: Registry) -> None:
     rows, notes = compare_rows(
         [(model, read_card(_folder(model, registry) / CARD)) for model in request.models]
     )
-    print_table(rows)
+    print_table(_with_speed(rows, registry))
+    print(f"{_SPEED}: from uint8 pixels to probabilities, one CPU thread of this machine, median")
     for note in notes:
         print(note)
 
@@ -96,6 +109,25 @@ def _promote(request: argparse.Namespace, registry: Registry) -> None:
     folder = registry.resolve(request.model)
     previous = f"previously version {before}" if before is not None else "a new alias"
     print(f"{folder.parent.name}:{request.alias} is now version {folder.name} ({previous})")
+
+
+def _with_speed(rows: Rows, registry: Registry) -> Rows:
+    """Return rows with another column: the milliseconds of a call with one face."""
+    times = [f"{_time_call(read_bundle(_folder(row[0], registry))):.2f}" for row in rows[1:]]
+    return [(*row, cell) for row, cell in zip(rows, [_SPEED, *times], strict=True)]
+
+
+def _time_call(bundle: Bundle) -> float:
+    from fer.bundle.runtime import OnnxClassifier
+
+    classifier, side = OnnxClassifier(bundle, threads=1), bundle.card.image_size
+    face = np.zeros((1, side, side, 3), np.uint8)
+    times = []
+    for _ in range(1 + _TIMED_CALLS):
+        start = time.perf_counter()
+        classifier(face)
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times[1:])
 
 
 def _folder(model: str, registry: Registry) -> Path:
@@ -168,9 +200,14 @@ def _row(name: str, card: Card) -> tuple[str, ...]:
     values = [figures.get(key, {}).get("value") for key in ("accuracy", "macro_f1")]
     percentages = ["-" if value is None else percent(value) for value in values]
     return (
-        name, str(card.model["architecture"]), str(card.image_size), card.precision,
+        name, str(card.model["architecture"]), str(network_side(card)), card.precision,
         f"{card.model['bytes'] / 1e6:.2f}", images, percentages[0], interval, percentages[1],
     )  # fmt: skip
+
+
+def network_side(card: Card) -> int:
+    """Return the side in pixels at which the network computes; its file resizes the faces it is given."""
+    return int(card.training.get("recipe", {}).get("model", {}).get("image_size", card.image_size))
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

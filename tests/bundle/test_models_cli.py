@@ -33,11 +33,24 @@ def fer_models(folder, capsys):
 def test_list_shows_versions_newest_first(fer_models):
     fer_models("promote", "tiny:1")
     status, output, _ = fer_models("list")
-    head, second, first = output.splitlines()
+    head, second, first, *packaged = output.splitlines()
     assert status == 0
     assert head.split()[:2] == ["model", "network"]
     assert all(word in first for word in ("tiny:1", "61.2 %", "59.2 to 63.2", "3,589", "best", "fp32"))
     assert all(word in second for word in ("tiny:2", "65.5 %", "latest", "int8"))
+    assert [line.split()[0] for line in packaged] == ["fer2013", "fer2013_48px"]
+    # The network computes at this size; the faces that its file takes have 48 px.
+    assert packaged[0].split()[2] == "96"
+    assert all("installed" in line for line in packaged)
+
+
+def test_speed_is_measured_on_request(fer_models):
+    _, output, _ = fer_models("list", "--speed")
+    head, *rows = output.splitlines()
+    assert head.endswith("ms per face")
+    assert all(float(row.split()[-1]) > 0 for row in rows)
+    _, output, _ = fer_models("compare", "tiny:1", "fer2013")
+    assert "ms per face: from uint8 pixels to probabilities" in output
 
 
 def test_an_empty_registry_names_the_export_command(tmp_path, capsys):
@@ -62,8 +75,8 @@ def test_an_unreadable_card_does_not_hide_others(fer_models, folder):
     status, out, err = fer_models("list")
     assert status == 2
     assert "schema_version: expected 1 or older, got 99" in err
-    # A header, and all versions but one.
-    assert len(out.splitlines()) == len(list(folder.glob("*/*/card.json")))
+    # A header, all versions but one, and two models of the package.
+    assert len(out.splitlines()) == len(list(folder.glob("*/*/card.json"))) + 2
 
 
 def test_the_model_of_the_package_is_shown_by_name(fer_models):

@@ -8,12 +8,12 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from fer.core.errors import FerError
-from fer.sweep.arguments import resume_command
 from fer.sweep.compose import trial_folder
 from fer.sweep.leaderboard import Recipe, failures, have_seeds, is_measured, ranked, recipes, words_of
 from fer.sweep.plan import Plan
 from fer.sweep.study import SweepStudy, repeat
 from fer.sweep.wandb import tag_best
+from fer.training.multirun import resume_command
 
 # Interval at which the storage is polled for trials that have ended.
 POLL_SECONDS = 1.0

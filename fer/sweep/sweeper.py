@@ -16,7 +16,6 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from fer.core.command_line import without_password
 from fer.core.errors import FerError
 from fer.core.names import artifact_name
-from fer.sweep.arguments import is_moved, moved_lines, resume_command, save_overrides
 from fer.sweep.compose import (
     Composer,
     full_overrides,
@@ -25,13 +24,14 @@ from fer.sweep.compose import (
     without_sweep_options,
 )
 from fer.sweep.create import create_or_open
-from fer.sweep.grid import Grid, parse_grid
 from fer.sweep.launch import count_workers, run_workers, runs_locally
 from fer.sweep.outcome import print_summary
 from fer.sweep.plan import Plan, SweepConfig, align_first_rung, make_plan
 from fer.sweep.trials import GridTrial, check_trials, check_trials_data, plan_trials
 from fer.sweep.validate import check_base, check_data, check_space, max_steps_per_epoch
+from fer.training.grid import Grid, parse_grid
 from fer.training.metrics import monitor_mode
+from fer.training.multirun import is_moved, moved_lines, resume_command, save_overrides
 from fer.training.overrides import check_additions, flatten, to_run_config
 
 # Keys that may differ between the sessions of one sweep: paths and logging.
@@ -93,7 +93,7 @@ def _with_grid_options(context: HydraContext, config: DictConfig, overrides: lis
 def _read_grid(config: DictConfig, overrides: list[str]) -> Grid:
     """Return the overrides that trials share and those with several values.
 
-    The latter are on the command line, where `fer.sweep.arguments` moves them to ``sweep.grid``, or in
+    The latter are on the command line, where `fer.training.multirun` moves them to ``sweep.grid``, or in
     ``hydra.sweeper.params``, whose keys the command line overrides.
     """
     rest = [item for item in overrides if not is_moved(item)]

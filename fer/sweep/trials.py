@@ -10,10 +10,10 @@ from fer.core.errors import FerError
 from fer.core.names import file_name
 from fer.data.readers.factory import read_dataset
 from fer.sweep.compose import Composer
-from fer.sweep.grid import Grid, common_error, short_words
 from fer.sweep.plan import Plan
 from fer.sweep.validate import check_base
 from fer.training.config import RunConfig
+from fer.training.grid import Grid, common_error, short_words
 from fer.training.metrics import check_monitor_emotion
 from fer.training.overrides import check_additions, to_run_config
 

@@ -7,9 +7,9 @@ from typing import Any
 from optuna.trial import BaseTrial, FrozenTrial
 
 from fer.sweep.compose import trial_folder
-from fer.sweep.grid import short_words
 from fer.sweep.study import SweepStudy
 from fer.training.config import WandbConfig
+from fer.training.grid import short_words
 from fer.training.loggers import finish_wandb, start_wandb, wandb_settings, warn_on_failure
 from fer.training.metrics import best_name
 from fer.training.run_folder import read_config

@@ -25,7 +25,6 @@ from fer.core.threads import available_cores
 from fer.data.config import DataConfig
 from fer.data.datamodule import RunData, read_data
 from fer.sweep.compose import Composer, can_resume, format_override, trial_folder
-from fer.sweep.grid import override_values
 from fer.sweep.plan import SCHEDULE_STEPS, Plan, step_at
 from fer.sweep.space import Value
 from fer.sweep.storage import storage_errors, with_retries
@@ -33,6 +32,7 @@ from fer.sweep.study import HEARTBEAT_SECONDS, SweepStudy, repeat
 from fer.sweep.wandb import trial_wandb_config
 from fer.training import run as training
 from fer.training.config import RunConfig
+from fer.training.grid import override_values
 from fer.training.overrides import to_run_config
 from fer.training.run_record import read_record
 

@@ -77,7 +77,7 @@ def _run_app() -> None:
     arguments = list(sys.argv[1:])
     # Only sweeps have values that Hydra cannot compose.
     if any(item in ("-m", "--multirun") or "sweep" in item or "MULTIRUN" in item for item in arguments):
-        from fer.sweep.arguments import rewritten
+        from fer.training.multirun import rewritten
 
         sys.argv[1:] = rewritten(arguments)
     _compose_and_call(task, arguments)
@@ -94,7 +94,7 @@ def _compose_and_call(task: Callable[[DictConfig], dict[str, float]], arguments:
             raise
         overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
         if sys.argv[1:] != arguments:
-            from fer.sweep.arguments import grid_error
+            from fer.training.multirun import grid_error
 
             raise grid_error(arguments) or explain_hydra_error(error, overrides) from error
         raise explain_hydra_error(error, overrides) from error

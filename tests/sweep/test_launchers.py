@@ -1,4 +1,4 @@
-"""Each launcher starts the workers of a sweep, and runs Hydra's own grid."""
+"""Each launcher starts the workers of a sweep."""
 
 import optuna
 import pytest
@@ -26,15 +26,6 @@ def test_workers_of_a_launcher_share_the_trials(launcher, jobs, fer_train, tmp_p
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
     assert len({trial.system_attrs["fer:owner"]["pid"] for trial in study.trials}) == 2
     assert all((folder / str(number) / "run.json").is_file() for number in range(4))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_grid_without_a_sweep_is_run_by_hydra(launcher, fer_train, tmp_path):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    overrides = (*SMALL, "trainer.max_epochs=1", "optimizer=adamw,sgd", f"hydra/launcher={launcher}")
-    assert fer_train(*overrides, "-m").status == 0
-    assert len(list(tmp_path.glob("outputs/multirun/*/*/run.json"))) == 2
 
 
 def test_workers_of_a_machine_share_its_cores_and_gpus(monkeypatch):

@@ -239,10 +239,18 @@ def test_trials_can_be_added_later(plan, tmp_path):
 
 def test_no_trial_is_claimed_after_too_many_failures(tmp_path):
     sweep_study = start(plan_for(tmp_path, f"sqlite:///{tmp_path}/s.db", max_failed_share=0.25))
-    for _ in range(2):
+    for _ in range(3):
         sweep_study.tell(sweep_study.claim()[0], TrialState.FAIL)
     assert sweep_study.claim() is None
-    assert (sweep_study.counts().failed, sweep_study.counts().waiting) == (2, 2)
+    assert (sweep_study.counts().failed, sweep_study.counts().waiting) == (3, 1)
+
+
+def test_a_small_sweep_continues_after_one_failure(tmp_path):
+    sweep_study = start(plan_for(tmp_path, f"sqlite:///{tmp_path}/s.db", n_trials=3, max_failed_share=0.25))
+    sweep_study.tell(sweep_study.claim()[0], TrialState.FAIL)
+    assert sweep_study.claim() is not None
+    eager = SweepStudy(sweep_study.plan.replace(min_failed=1))
+    assert eager.claim() is None
 
 
 def test_another_search_of_the_same_name_is_rejected(plan, tmp_path):

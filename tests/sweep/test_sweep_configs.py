@@ -15,6 +15,7 @@ from fer.training.overrides import choices
 
 ONE_EPOCH = ("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1")
 ONE_BATCH = (*ONE_EPOCH, *FACES)
+SEARCHES = [choice for choice in choices("sweep") if choice != "grid"]
 # Sweeps that need other overrides than NET, because they search its keys.
 OVERRIDES = {
     "architecture": ("sweep.space.model=[fast_cnn,baseline_cnn]",),
@@ -24,7 +25,7 @@ OVERRIDES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("choice", choices("sweep"))
+@pytest.mark.parametrize("choice", SEARCHES)
 def test_every_sweep_runs(choice, fer_train, tmp_path):
     overrides = OVERRIDES.get(choice, NET)
     assert fer_train(*ONE_BATCH, f"sweep={choice}", "sweep.n_trials=2", *overrides).status == 0
@@ -34,7 +35,7 @@ def test_every_sweep_runs(choice, fer_train, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("choice", [choice for choice in choices("sweep") if choice != "custom"])
+@pytest.mark.parametrize("choice", [choice for choice in SEARCHES if choice != "custom"])
 def test_every_space_fits_the_default_config(choice, fer_train, tmp_path, capsys):
     # Opening the storage is the last check, so the space has passed.
     assert fer_train(f"sweep={choice}", "sweep.storage=postgresql://me@127.0.0.1:1/none").status == 2

@@ -75,11 +75,12 @@ def test_trials_are_grouped_with_parameters_and_status(study, sweep_root):
 
 def test_group_and_tags_of_the_environment_are_those_of_the_trials(monkeypatch):
     sweep_study = SimpleNamespace(plan=SimpleNamespace(name="mine"), study=SimpleNamespace(user_attrs={}))
+    number_3 = SimpleNamespace(number=3, user_attrs={})
     settings = wandb.Settings(run_group="group", run_tags=("first",))
     monkeypatch.setattr("fer.sweep.wandb.wandb_settings", lambda: settings)
-    trial = trial_wandb_config(sweep_study, 3, {}, WandbConfig())
+    trial = trial_wandb_config(sweep_study, number_3, {}, WandbConfig())
     assert (trial.group, trial.tags, trial.name) == ("group", ["first", "sweep"], "mine_3")
-    chosen = trial_wandb_config(sweep_study, 3, {}, WandbConfig(group="chosen", tags=["own"]))
+    chosen = trial_wandb_config(sweep_study, number_3, {}, WandbConfig(group="chosen", tags=["own"]))
     assert (chosen.group, chosen.tags) == ("chosen", ["own", "sweep"])
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial
 
-from fer.sweep.grid import override_values
 from fer.sweep.leaderboard import words_of
+from fer.training.grid import override_values
 
 # Ratio of the largest to the smallest value from which an axis is logarithmic.
 _LOG_RATIO = 20

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer.core.errors import FerError
 from fer.core.names import override, quoted
 from fer.core.paths import CONFIG_DIR, atomic_write, expand_user
-from fer.sweep.grid import Grid, common_error, parse_grid
+from fer.training.grid import Grid, common_error, parse_grid
 from fer.training.overrides import explain_hydra_error
 
 # File in a sweep's folder with the overrides that started it.

@@ -24,7 +24,7 @@ TERTILE_NAMES = {
     "turn": ("ahead", "middle", "turned"),
     "tilt": ("upright", "middle", "tilted"),
 }
-COPY_FACTOR = "copy in train"
+COPY_FACTOR, EMOTION_FACTOR = "copy in train", "emotion"
 # (factor, name) -> images of the slice, bool (N,)
 SliceMasks = dict[tuple[str, str], np.ndarray]
 # Number of images that are converted to float at a time
@@ -41,8 +41,8 @@ class Slice:
         factor: The property that defines it, e.g. ``"brightness"``.
         name: Its name within the factor, e.g. ``"dark"``.
         accuracy: With Wilson's interval.
-        expected: Accuracy expected from its mix of emotions and the recall of each on the whole split; None
-            without images.
+        expected: Accuracy expected from its mix of emotions and the recall of each on the whole split; for an
+            emotion, the accuracy on the whole split. None without images.
         p_holm: Two-sided p-value against all other images, corrected by Holm; None for too few images.
     """
 
@@ -51,6 +51,15 @@ class Slice:
     accuracy: Estimate
     expected: float | None
     p_holm: float | None
+
+    @property
+    def excess(self) -> float | None:
+        """Accuracy minus `expected`, whose sign is that of the tested statistic; None without images."""
+        return (
+            None
+            if self.accuracy.value is None or self.expected is None
+            else self.accuracy.value - self.expected
+        )
 
     @property
     def differs(self) -> bool:
@@ -75,26 +84,33 @@ def slice_scores(target: np.ndarray, preds: np.ndarray, masks: SliceMasks) -> li
     Args:
         target: int ``(N,)``.
         preds: int ``(N,)``.
-        masks: (factor, name) -> bool ``(N,)``. Slices of the factor ``"emotion"`` are compared without
+        masks: (factor, name) -> bool ``(N,)``. Slices of `EMOTION_FACTOR` are compared without
             stratification, all others within each emotion.
     """
     correct = preds == target
-    recall = np.bincount(target, weights=correct) / np.maximum(np.bincount(target), 1)
     single_stratum = np.zeros(len(target), np.int64)
+    strata = [single_stratum if factor == EMOTION_FACTOR else target for factor, _ in masks]
     p_values = [
-        mantel_haenszel(mask, correct, single_stratum if factor == "emotion" else target)
-        for (factor, _), mask in masks.items()
+        mantel_haenszel(mask, correct, stratum) for mask, stratum in zip(masks.values(), strata, strict=True)
     ]
     corrected = iter(holm([p for p in p_values if p is not None]).tolist())
     return [
         Slice(
             *key,
             proportion(int(correct[mask].sum()), int(mask.sum())),
-            float(recall[target[mask]].mean()) if mask.any() else None,
+            _expected_accuracy(correct, stratum, mask),
             None if p is None else next(corrected),
         )
-        for (key, mask), p in zip(masks.items(), p_values, strict=True)
+        for (key, mask), stratum, p in zip(masks.items(), strata, p_values, strict=True)
     ]
+
+
+def _expected_accuracy(correct: np.ndarray, strata: np.ndarray, mask: np.ndarray) -> float | None:
+    """Return the mean over a slice of the accuracy in the stratum of each image; None without images."""
+    if not mask.any():
+        return None
+    accuracy = np.bincount(strata, weights=correct) / np.maximum(np.bincount(strata), 1)
+    return float(accuracy[strata[mask]].mean())
 
 
 def measure_images(images: Images) -> dict[str, np.ndarray]:

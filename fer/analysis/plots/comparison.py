@@ -123,7 +123,7 @@ def plot_slices(slices: Sequence[Slice], overall: Estimate) -> Figure:
     """
     positions = _row_positions([one.factor for one in slices])
     height = 1.6 + _SLICE_HEIGHT * (positions[-1] + 1 if positions else 1)
-    legend = "filled dots: significant difference  ·  ticks: expected from its emotions"
+    legend = "filled dots: significant difference  ·  ticks: expected from the emotions of the slice"
     fig = new_figure(7, height, "Accuracy by slice", legend)
     ax = fig.add_subplot()
     style_axes(ax, grid="x")

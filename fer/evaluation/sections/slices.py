@@ -5,6 +5,7 @@ import numpy as np
 from fer.analysis.metrics.estimate import format_proportion, proportion
 from fer.analysis.metrics.slices import (
     COPY_FACTOR,
+    EMOTION_FACTOR,
     Slice,
     SliceMasks,
     measure_images,
@@ -53,7 +54,7 @@ def slices_section(
         "Accuracy of each slice with its interval",
         f"95 % intervals. The dashed line is the accuracy on all {len(predictions):,} images.",
     )
-    names = ("factor", "name", "accuracy", "expected", "p_holm", "differs")
+    names = ("factor", "name", "accuracy", "expected", "excess", "p_holm", "differs")
     numbers = {"slices": [{name: getattr(one, name) for name in names} for one in slices]}
     return Section("slices", "Accuracy by slice", paragraphs, [_table(slices)], [plot], numbers)
 
@@ -62,7 +63,7 @@ def _slice_masks(
     predictions: Predictions, images: Images, has_copy: np.ndarray | None, landmarks: np.ndarray | None
 ) -> SliceMasks:
     emotions = enumerate(predictions.labels.names)
-    masks: SliceMasks = {("emotion", name): predictions.target == number for number, name in emotions}
+    masks: SliceMasks = {(EMOTION_FACTOR, name): predictions.target == number for number, name in emotions}
     for factor, values in measure_images(images).items():
         masks |= tertiles(factor, values)
     if landmarks is not None:
@@ -90,14 +91,30 @@ def _factor_names(slices: list[Slice]) -> str:
 
 
 def _summary(slices: list[Slice]) -> str:
-    differing = [one for one in slices if one.differs and one.factor not in ("emotion", COPY_FACTOR)]
-    if not differing:
+    """Return which slices are weaker and stronger than other images of the same emotions."""
+    tested = [one for one in slices if one.differs and one.factor not in (EMOTION_FACTOR, COPY_FACTOR)]
+    ranked = sorted(tested, key=lambda one: one.excess or 0.0)
+    if not ranked:
         return f"No slice by {_factor_names(slices)} differs significantly from the other images."
-    ranked = sorted(differing, key=lambda one: (one.accuracy.value or 0) - (one.expected or 0))
-    parts = [f"{one.factor} {one.name}: {format_proportion(one.accuracy)}" for one in ranked]
+    sentences = []
+    for direction, members in (
+        ("weaker", [one for one in ranked if (one.excess or 0.0) < 0]),
+        ("stronger", [one for one in reversed(ranked) if (one.excess or 0.0) > 0]),
+    ):
+        if members:
+            parts = "; ".join(f"{one.factor} {one.name}: {_describe(one)}" for one in members)
+            sentences.append(f"Significantly {direction} than other images of the same emotions: {parts}.")
+    return " ".join(sentences)
+
+
+def _describe(one: Slice) -> str:
+    """Return e.g. ``55.1 % [52.0, 58.2], 3.2 points below the 58.3 % expected from its emotions``."""
+    assert one.excess is not None
+    assert one.expected is not None
+    side = "below" if one.excess < 0 else "above"
     return (
-        "These slices differ significantly from the other images of the same emotions, the weakest first: "
-        f"{'; '.join(parts)}."
+        f"{format_proportion(one.accuracy)}, {abs(100 * one.excess):.1f} points {side} the "
+        f"{percent(one.expected)} expected from its emotions"
     )
 
 
@@ -110,11 +127,13 @@ def _copies_paragraph(slices: list[Slice], other_data: bool) -> str:
     copied, others = by_name["yes"], by_name["no"]
     if not copied.accuracy.n:
         return f"No image has {kind} in the training set."
-    significance = "a significant difference" if copied.differs else "not a significant difference"
+    tested = (
+        "significant" if copied.differs else "not significant" if copied.p_holm is not None else "not tested"
+    )
     return (
-        f"{copied.accuracy.n:,} images have {kind} in the training set. The accuracy is "
-        f"{format_proportion(copied.accuracy)} on these and {format_proportion(others.accuracy)} on the "
-        f"others, {significance}."
+        f"{copied.accuracy.n:,} images have {kind} in the training set. The accuracy on these is "
+        f"{_describe(copied)} (the difference within emotions is {tested}); on the others it is "
+        f"{format_proportion(others.accuracy)}."
     )
 
 
@@ -125,14 +144,16 @@ def _table(slices: list[Slice]) -> Table:
             one.accuracy.n,
             format_proportion(one.accuracy),
             None if one.expected is None else percent(one.expected),
+            None if one.excess is None else f"{100 * one.excess:+.1f}".replace("-0.0", "+0.0"),
             None if one.p_holm is None else ("< 0.001" if one.p_holm < 0.001 else f"{one.p_holm:.3f}"),
             "yes" if one.differs else "no" if one.p_holm is not None else "too few",
         )
         for one in slices
     ]
-    columns = ("slice", "images", "accuracy (95 %)", "expected from emotions", "p (Holm)", "differs")
+    columns = ("slice", "images", "accuracy (95 %)", "expected", "difference, points", "p (Holm)", "differs")
     caption = (
-        f"Slices by {_factor_names(slices)} are thirds of this split. Each slice is tested against all other "
-        "images, within emotions (Mantel-Haenszel test)."
+        f"Slices by {_factor_names(slices)} are thirds of this split. Expected is the accuracy on all images of "
+        "the same emotions, and for an emotion the accuracy on all images. Each slice is tested against all "
+        "other images, within emotions (Mantel-Haenszel test)."
     )
     return Table(columns, rows, caption, "slices")

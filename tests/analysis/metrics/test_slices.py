@@ -3,6 +3,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import binomtest, chi2, chi2_contingency, spearmanr
 
 from fer.analysis.metrics.hypothesis_tests import mantel_haenszel
@@ -131,7 +133,10 @@ def test_section_names_significant_slices_and_missing_factors():
     section = slices_section(table, images, None, None, "no facial landmarks")
     by_key = {(one["factor"], one["name"]): one for one in section.numbers["slices"]}
     assert by_key["brightness", "dark"]["differs"]
-    assert "brightness dark" in section.paragraphs[0]
+    weaker, stronger = section.paragraphs[0].split(" Significantly stronger ")
+    assert weaker.startswith("Significantly weaker than other images of the same emotions: brightness dark")
+    assert "brightness bright" in stronger
+    assert "brightness dark" not in stronger
     assert any("no facial landmarks" in text for text in section.paragraphs)
     assert "age, sex" in section.paragraphs[-1]
     assert len(section.tables[0].rows) == 7 + 9
@@ -180,7 +185,59 @@ def test_pose_is_not_mentioned_without_landmarks(points, faces):
 
 def test_section_with_copies_and_landmarks(faces):
     section = slices_section(*faces, "")
-    assert "copy in the training set. The accuracy is 100.0 %" in section.paragraphs[1]
-    assert "a significant difference" in section.paragraphs[1]
+    assert "copy in the training set. The accuracy on these is 100.0 %" in section.paragraphs[1]
+    assert "(the difference within emotions is significant)" in section.paragraphs[1]
     factors = {one["factor"] for one in section.numbers["slices"]}
     assert factors == {"emotion", "brightness", "contrast", "sharpness", "turn", "tilt", "copy in train"}
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-0.4, 0.4), st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_each_sentence_is_true_of_its_slices(seed, effect, confounding):
+    """Random recalls, a slice whose emotions differ from the others, and an effect of its own."""
+    rng = np.random.default_rng(seed)
+    n = 2000
+    target, recall = rng.integers(0, 7, n), rng.uniform(0, 1, 7)
+    light = rng.integers(0, 256, n) * (1 - confounding) + confounding * recall[target] * 255
+    chance = np.clip(recall[target] + effect * (light < np.quantile(light, 1 / 3)), 0, 1)
+    probs = np.eye(7, dtype=np.float32)[np.where(rng.random(n) < chance, target, (target + 1) % 7)]
+    images = np.repeat(light[:, None, None, None], 9, 1).astype(np.uint8).reshape(n, 3, 3, 1)
+    table = Predictions(FER7, np.arange(n), target, probs, probs, None, np.array(["x"] * n))
+    copied = light > 128
+    section = slices_section(table, images, copied, None, "")
+    correct = probs.argmax(1) == target
+    observed = {}
+    for row in section.numbers["slices"]:
+        name = f"{row['factor']} {row['name']}"
+        rows = target == FER7.names.index(row["name"]) if row["factor"] == "emotion" else None
+        if rows is not None and rows.any():
+            # An emotion is compared with all images.
+            assert row["excess"] == pytest.approx(correct[rows].mean() - correct.mean())
+        observed[name] = row
+    sentences = section.paragraphs[0].split(". ")
+    named = set()
+    for sentence in sentences:
+        sign = {"weaker": -1, "stronger": 1}.get(sentence.split()[1], 0)
+        parts = sentence.split(": ", 1)[1].split("; ") if sign else []
+        excesses = []
+        for part in parts:
+            name = part.split(":")[0]
+            row = observed[name]
+            assert row["differs"]
+            assert sign * row["excess"] > 0
+            assert ("below" if sign < 0 else "above") in part
+            excesses.append(abs(row["excess"]))
+            named.add(name)
+        assert excesses == sorted(excesses, reverse=True)
+    factors = ("brightness", "contrast", "sharpness")
+    assert named == {key for key, row in observed.items() if row["differs"] and row["factor"] in factors}
+    copies = observed["copy in train yes"]
+    if copies["accuracy"].n:
+        assert ("is significant)" in section.paragraphs[1]) == copies["differs"]
+    for cells in section.tables[0].rows:
+        accuracy, expected, difference = cells[2], cells[3], cells[4]
+        if expected is not None:
+            shown = float(accuracy.split()[0]) - float(expected.split()[0])
+            assert float(difference) == pytest.approx(shown, abs=0.11)
+            # What differs is not shown as equal.
+            assert cells[-1] != "yes" or float(difference) != 0

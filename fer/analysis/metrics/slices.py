@@ -55,11 +55,8 @@ class Slice:
     @property
     def excess(self) -> float | None:
         """Accuracy minus `expected`, whose sign is that of the tested statistic; None without images."""
-        return (
-            None
-            if self.accuracy.value is None or self.expected is None
-            else self.accuracy.value - self.expected
-        )
+        value = self.accuracy.value
+        return None if value is None or self.expected is None else value - self.expected
 
     @property
     def differs(self) -> bool:

@@ -152,8 +152,8 @@ def _table(slices: list[Slice]) -> Table:
     ]
     columns = ("slice", "images", "accuracy (95 %)", "expected", "difference, points", "p (Holm)", "differs")
     caption = (
-        f"Slices by {_factor_names(slices)} are thirds of this split. Expected is the accuracy on all images of "
-        "the same emotions, and for an emotion the accuracy on all images. Each slice is tested against all "
-        "other images, within emotions (Mantel-Haenszel test)."
+        f"Slices by {_factor_names(slices)} are thirds of this split. Expected is the accuracy on all images "
+        "of the same emotions, and for an emotion the accuracy on all images. Each slice is tested against "
+        "all other images, within emotions (Mantel-Haenszel test)."
     )
     return Table(columns, rows, caption, "slices")

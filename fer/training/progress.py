@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from torch import Tensor
 
-from fer.analysis.metrics.intervals import wilson_interval
+from fer.analysis.metrics.classification import accuracy_estimate
 from fer.analysis.plots.confusion import plot_confusion_matrix
 from fer.analysis.plots.style import save_figure
 from fer.analysis.plots.training import plot_learning_curves, plot_per_emotion
@@ -254,10 +254,10 @@ def print_summary(folder: Path, recorder: RunRecorder, labels: LabelSpace, secon
 
 def _print_scores(console: Console, best: dict[str, float], counts: np.ndarray) -> None:
     n = int(counts.sum())
-    low, high = wilson_interval(counts.trace(), n)
+    accuracy = accuracy_estimate(counts)
     console.print(
         f"\nBest epoch {int(best['epoch'])} ({SELECTION}, n = {n:,}, no test-time augmentation)\n"
-        f"accuracy {best['val/accuracy']:.1%} [{low:.1%}, {high:.1%}]   "
+        f"accuracy {best['val/accuracy']:.1%} [{accuracy.low:.1%}, {accuracy.high:.1%}]   "
         f"macro-F1 {best['val/macro_f1']:.1%}   UAR {best['val/uar']:.1%}   ECE {best['val/ece']:.1%}"
     )
 

@@ -15,8 +15,7 @@ from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from fer.analysis.metrics.intervals import wilson_interval
-from fer.analysis.plots.confusion import plot_confusion_matrix
+from fer.analysis.metrics.classification import accuracy_estimate
 from fer.core.errors import FerError
 from fer.core.names import artifact_name
 from fer.training.loggers import warn_on_failure
@@ -115,8 +114,8 @@ class RunRecorder(Callback):
         results: dict[str, Any] = {"epochs": len(self.rows), "best": self.best}
         results["images_per_second"] = float(np.median(speeds)) if speeds else None
         if self.best is not None and self.best_confusion is not None:
-            n, correct = int(self.best_confusion.sum()), int(self.best_confusion.trace())
-            results |= {"validation_images": n, "accuracy_95": wilson_interval(correct, n)}
+            accuracy = accuracy_estimate(self.best_confusion)
+            results |= {"validation_images": accuracy.n, "accuracy_95": (accuracy.low, accuracy.high)}
         return results
 
     def _write(self) -> None:

@@ -62,7 +62,7 @@ class RunRecord(BaseModel):
         best: Metrics of the best epoch, with its number from 1 as ``epoch``; None if nothing was validated.
         images_per_second: Training images per second, median over the epochs.
         validation_images: Number of validation images of the best epoch.
-        accuracy_95: 95 % interval (Wilson) of its accuracy, a fraction.
+        accuracy_95: 95 % interval of its accuracy, a fraction; as in a report (older runs: Wilson).
     """
 
     model_config = ConfigDict(extra="ignore")

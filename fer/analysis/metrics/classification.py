@@ -26,12 +26,14 @@ from fer.core.errors import FerError
 # Unweighted means over emotions: an emotion with a few images counts as much as any other
 MEANS_OVER_EMOTIONS = ("uar", "macro_f1")
 EMOTION_METRICS = ("precision", "recall", "f1")
+# Bootstrap resamples
+RESAMPLES = 2000
 # Tolerance of the sum of a row of probabilities, in float32 or half precision
 _SUM_TOLERANCE = 1e-3
 
 
 def score(
-    target: np.ndarray, probs: np.ndarray, names: Sequence[str], resamples: int = 2000, seed: int = 0
+    target: np.ndarray, probs: np.ndarray, names: Sequence[str], resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, Estimate]:
     """Return all metrics of a split.
 
@@ -67,6 +69,13 @@ def score(
         **probability_estimates(target, probs, resamples, np.random.default_rng([seed, 1])),
         **auroc_estimates(target, probs, names),
     }
+
+
+def accuracy_estimate(counts: np.ndarray) -> Estimate:
+    """Return the accuracy of a confusion matrix, int ``(K, K)``, with the interval that `score` gives it."""
+    draws = resample_counts(counts, RESAMPLES, np.random.default_rng([0, 0]))
+    hits, n = int(counts.trace()), int(counts.sum())
+    return estimate_from_resamples(hits / n, overall_scores(draws)["accuracy"], n, "", (hits, n))
 
 
 def count_estimates(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn import metrics
 
-from fer.analysis.metrics.classification import score
+from fer.analysis.metrics.classification import accuracy_estimate, confusion_counts, score
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.labels import FER7
@@ -209,3 +209,10 @@ def test_section_shows_the_scores():
     assert "no image of disgust" in result.paragraphs[1]
     assert result.numbers["accuracy"] is estimates["accuracy"]
     assert result.plots[0].png.startswith(b"\x89PNG")
+
+
+def test_training_gives_accuracy_the_interval_of_a_report():
+    rng = np.random.default_rng(7)
+    target, probs = rng.integers(0, 7, 500), rng.dirichlet(np.ones(7), 500)
+    counts = confusion_counts(target, probs.argmax(1), 7)
+    assert accuracy_estimate(counts) == score(target, probs, FER7.names)["accuracy"]

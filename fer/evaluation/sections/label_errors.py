@@ -14,6 +14,9 @@ from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report.document import Plot, Section, Table
 
+# Estimated fraction of wrong labels above which no list is made, because most candidates are errors of the
+# model. Annotators outvote 35 % of the labels of FER2013, so it cannot be much lower.
+MAX_NOISE = 0.5
 # Images and columns of the contact sheet
 _NUM_IMAGES, _COLUMNS = 25, 5
 # Candidates that a person can review, in the table, and in metrics.json
@@ -21,15 +24,21 @@ TOP_CANDIDATES, _NUM_ROWS, _NUM_LISTED = 100, 10, 100
 
 
 def label_errors_section(predictions: Predictions, images: Images) -> Section:
-    """Return the section on probable label errors; the model should not be trained on these labels."""
+    """Return the section on probable label errors; the model should not be trained on these labels.
+
+    A model that contradicts too many labels gets no list (`MAX_NOISE`).
+    """
     errors = find_label_errors(predictions.target, predictions.probs)
     numbers: dict[str, Any] = {
         "candidates": len(errors),
         "estimated_noise": estimate_label_noise(errors, predictions.target),
         "thresholds": dict(zip(predictions.labels.names, errors.thresholds.tolist(), strict=True)),
         "confident_joint": errors.joint,
-        "first": predictions.index[errors.rows[:_NUM_LISTED]],
     }
+    key, title = "label_errors", "Probable label errors"
+    if numbers["estimated_noise"] > MAX_NOISE:
+        return Section(key, title, [_too_weak(predictions, numbers)], [], [], numbers)
+    numbers["first"] = predictions.index[errors.rows[:_NUM_LISTED]]
     if predictions.votes is not None:
         target, votes = predictions.target, predictions.votes
         top = errors.rows[:TOP_CANDIDATES]
@@ -38,8 +47,15 @@ def label_errors_section(predictions: Predictions, images: Images) -> Section:
         numbers["base_rate"] = outvoted_proportion(target, votes)
     plots = [_plot(predictions, images, errors)] if len(errors) else []
     paragraphs = _paragraphs(predictions, numbers)
-    return Section(
-        "label_errors", "Probable label errors", paragraphs, [_table(predictions, errors)], plots, numbers
+    return Section(key, title, paragraphs, [_table(predictions, errors)], plots, numbers)
+
+
+def _too_weak(predictions: Predictions, numbers: dict[str, Any]) -> str:
+    return (
+        "The model is too weak for a list of probable label errors: it contradicts "
+        f"{numbers['candidates']:,} of {len(predictions):,} labels, and most of these are its own errors. A "
+        f"list is made where it estimates at most {format_percent(MAX_NOISE)} of the labels to be wrong; here it is "
+        f"{format_percent(numbers['estimated_noise'])}."
     )
 
 

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,18 @@ def test_section_with_votes_has_precision_and_base_rate():
     assert "outvoted by another emotion" in section.paragraphs[1]
     assert len(section.tables[0].rows) == 10
     assert section.plots[0].png.startswith(b"\x89PNG")
+
+
+def test_a_weak_model_gets_no_list():
+    table, images = predictions(votes=True)
+    wrong = np.roll(table.probs, 1, 1)
+    mixed = np.where(np.arange(len(table))[:, None] % 4 == 0, table.probs, wrong)
+    section = label_errors_section(replace(table, probs=mixed, logits=np.log(mixed)), images)
+    assert section.numbers["estimated_noise"] > 0.5
+    assert "too weak for a list" in section.paragraphs[0]
+    assert not section.tables
+    assert not section.plots
+    assert "first" not in section.numbers
 
 
 def test_section_without_votes_has_no_precision_and_warns_of_training_images():

@@ -54,8 +54,8 @@ def _too_weak(predictions: Predictions, numbers: dict[str, Any]) -> str:
     return (
         "The model is too weak for a list of probable label errors: it contradicts "
         f"{numbers['candidates']:,} of {len(predictions):,} labels, and most of these are its own errors. A "
-        f"list is made where it estimates at most {format_percent(MAX_NOISE)} of the labels to be wrong; here it is "
-        f"{format_percent(numbers['estimated_noise'])}."
+        f"list is made where it estimates at most {format_percent(MAX_NOISE)} of the labels to be wrong; "
+        f"here it is {format_percent(numbers['estimated_noise'])}."
     )
 
 

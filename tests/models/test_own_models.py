@@ -86,9 +86,11 @@ def test_wrong_parts_are_one_clear_line():
         build_model("wrong_features", 7, 1)
     with pytest.raises(FerError, match=r"optimizer.layer_decay: Net defines no layers"):
         Net(1).group_matcher()
-    register_model("resnet18")(Net)
+    with pytest.raises(FerError, match="timm has one of this name"):
+        register_model("resnet18")(Net)
+    register_model("resnet34")(Net)
     with pytest.raises(FerError, match="timm has a model of this name"):
-        build_model("resnet18", 7, 1)
+        build_model("resnet34", 7, 1)
     register_attention("no_module")(lambda num_channels: 3)
     with pytest.raises(FerError, match=r"attention=no_module: expected .* to return an nn.Module, got a int"):
         build_model("fast_cnn", 7, 1, "no_module")

@@ -12,18 +12,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fer.bundle.files import Bundle
     from fer.core.errors import FerError
+    from fer.data.arrays import from_arrays
     from fer.data.datamodule import EmotionDataModule
+    from fer.data.register import register_augmentation, register_reader
     from fer.evaluation.compare import compare
     from fer.evaluation.evaluate import evaluate
     from fer.evaluation.results import Comparison, Report
     from fer.evaluation.trainer_ledger import TestLedger
     from fer.export.export import export
+    from fer.models.backbone import Backbone
     from fer.models.checkpoint import load_checkpoint
+    from fer.models.register import register_attention, register_model
     from fer.predict.predictor import Predictor
     from fer.training.api import Run, train
     from fer.training.module import EmotionModule
+    from fer.training.register import (
+        register_callback,
+        register_loss,
+        register_metric,
+        register_optimizer,
+        register_scheduler,
+    )
 
 __all__ = [
+    "Backbone",
     "Bundle",
     "Comparison",
     "EmotionDataModule",
@@ -36,10 +48,21 @@ __all__ = [
     "compare",
     "evaluate",
     "export",
+    "from_arrays",
     "load_checkpoint",
+    "register_attention",
+    "register_augmentation",
+    "register_callback",
+    "register_loss",
+    "register_metric",
+    "register_model",
+    "register_optimizer",
+    "register_reader",
+    "register_scheduler",
     "train",
 ]
 _MODULES = {
+    "Backbone": "fer.models.backbone",
     "Bundle": "fer.bundle.files",
     "Comparison": "fer.evaluation.results",
     "EmotionDataModule": "fer.data.datamodule",
@@ -52,7 +75,17 @@ _MODULES = {
     "compare": "fer.evaluation.compare",
     "evaluate": "fer.evaluation.evaluate",
     "export": "fer.export.export",
+    "from_arrays": "fer.data.arrays",
     "load_checkpoint": "fer.models.checkpoint",
+    "register_attention": "fer.models.register",
+    "register_augmentation": "fer.data.register",
+    "register_callback": "fer.training.register",
+    "register_loss": "fer.training.register",
+    "register_metric": "fer.training.register",
+    "register_model": "fer.models.register",
+    "register_optimizer": "fer.training.register",
+    "register_reader": "fer.data.register",
+    "register_scheduler": "fer.training.register",
     "train": "fer.training.api",
 }
 # Names whose modules load no torch.

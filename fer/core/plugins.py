@@ -100,7 +100,7 @@ def missing(modules: Iterable[str]) -> list[str]:
     return [module for module in modules if module not in sys.modules]
 
 
-def check_loaded(modules: Iterable[str], owner: str) -> None:
+def check_loaded(modules: Sequence[str], owner: str) -> None:
     """Check that plugins which a file names have been imported; they are never imported because of it.
 
     Args:
@@ -110,6 +110,10 @@ def check_loaded(modules: Iterable[str], owner: str) -> None:
     Raises:
         FerError: One is not imported.
     """
+    if "__main__" in modules:
+        raise FerError(
+            f"{owner} was registered by a script or notebook. Move it to a module, and name that as a plugin."
+        )
     if absent := missing(modules):
         names = ",".join(absent)
         raise FerError(

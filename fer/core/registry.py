@@ -5,9 +5,11 @@ known without importing what they name, as ``"module:attribute"``, so that optio
 is loaded. `fer.register_model` and its like are the public functions.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from types import FrameType
 from typing import Any
 
 from fer.core.errors import FerError, did_you_mean
@@ -45,8 +47,8 @@ class Entry:
 
     @property
     def is_builtin(self) -> bool:
-        """Whether it is a part of this package."""
-        return self.module.partition(".")[0] == "fer"
+        """Whether it is a part of this package, which are named by text."""
+        return isinstance(self.reference, str)
 
     @property
     def origin(self) -> str:
@@ -55,6 +57,14 @@ class Entry:
             return self.reference.replace(":", ".")
         owner = getattr(self.reference, "__module__", self.module)
         return f"{owner}.{getattr(self.reference, '__qualname__', self.name)}"
+
+
+def _caller() -> str:
+    """Return the module that registers: the nearest one outside of this package."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "fer":
+        frame = frame.f_back
+    return "__main__" if frame is None else str(frame.f_globals.get("__name__"))
 
 
 class Registry:
@@ -68,6 +78,11 @@ class Registry:
     def __init__(self, kind: str, group: str) -> None:
         self.kind, self.group = kind, group
         self._entries: dict[str, Entry] = {}
+        self._reserved: dict[str, str] = {}
+
+    def reserve(self, owner: str, *names: str) -> None:
+        """Keep names of another library, for which no plugin is loaded, from being registered."""
+        self._reserved |= dict.fromkeys(names, owner)
 
     def add(self, name: str, reference: Builder | str, options: Any = None, **facts: Any) -> Entry:
         """Add a part; one that is defined again, as in a notebook, replaces itself.
@@ -84,21 +99,24 @@ class Registry:
         Raises:
             FerError: The name is in use or not a valid name.
         """
-        if isinstance(reference, str):
-            module = reference.partition(":")[0]
-        else:
-            module = current_plugin() or str(getattr(reference, "__module__", "__main__"))
+        own = isinstance(reference, str)
+        module = str(reference).partition(":")[0] if own else current_plugin() or _caller()
         entry = Entry(name, reference, module, options, facts)
         if not name[:1].isalpha() or not name.replace("_", "").replace("-", "").replace(".", "").isalnum():
             raise FerError(
                 f"{self.kind} {name!r}: expected a name of letters, digits and _-. that begins with a "
                 f"letter, such as tiny_net. Rename it in {module}."
             )
+        if name in self._reserved:
+            raise FerError(
+                f"{self.kind} {name!r}: registered by {module}, but {self._reserved[name]} has one of this "
+                "name. Choose another name."
+            )
         if (known := self._entries.get(name)) is not None and known.origin != entry.origin:
-            own = known if entry.is_builtin else entry
+            other = known if entry.is_builtin else entry
             raise FerError(
                 f"{self.kind} {name!r}: registered twice, by {known.module} ({known.origin}) and by {module} "
-                f"({entry.origin}). Choose another name in {own.module}."
+                f"({entry.origin}). Choose another name in {other.module}."
             )
         self._entries[name] = entry
         return entry
@@ -109,7 +127,7 @@ class Registry:
 
     def find(self, name: str) -> Entry | None:
         """Return a part; plugins in ``FER_PLUGINS`` and installed ones are loaded if it is not known."""
-        if name not in self._entries:
+        if name not in self._entries and name not in self._reserved:
             load_installed()
         return self._entries.get(name)
 

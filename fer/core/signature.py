@@ -63,7 +63,8 @@ def options_from(
     fields: dict[str, Any] = {"name": (Literal[name], name)} if with_name else {}
     for parameter in list(parameters(build).values())[positional:]:
         is_open = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-        if parameter.name not in given and not is_open:
+        is_inherited = parameter.name in base.model_fields and parameter.default is parameter.empty
+        if parameter.name not in given and not is_open and not is_inherited:
             where = f"{build.__module__}.{getattr(build, '__qualname__', name)}, {parameter.name}"
             fields[parameter.name] = _field(parameter, hints.get(parameter.name), base, where)
     title = "".join(part.capitalize() for part in name.replace("-", "_").replace(".", "_").split("_"))
@@ -88,7 +89,8 @@ def _field(parameter: inspect.Parameter, hint: Any, base: type[Config], where: s
         default = list(default)
     inherited = base.model_fields.get(parameter.name)
     if inherited is not None:
-        return (Annotated[(inherited.annotation, *inherited.metadata)], default)
+        metadata = inherited.metadata or [None]
+        return (Annotated[(inherited.annotation, *metadata)], default)
     if hasattr(BaseModel, parameter.name) or hasattr(base, parameter.name):
         raise FerError(f"{where}: expected another name of an option, got one of Config. Rename it.")
     if hint is None:

@@ -19,6 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the usual alias
 
 from fer.core.errors import FerError
+from fer.core.registry import AUGMENTATIONS
+from fer.core.signature import accepts, parameters
 from fer.data.config import AugmentationConfig
 
 # Uniform numbers per image: 9 for the affine map, 2 for brightness and contrast, 5 for the erased rectangle.
@@ -40,8 +42,15 @@ class BatchAugmentation:
     """
 
     def __init__(self, config: AugmentationConfig) -> None:
-        """Store the config."""
+        """Store the config, and build what a plugin has registered under its name."""
         self.config = config
+        self.own = own_augmentation(config)
+
+    @property
+    def strengths(self) -> AugmentationConfig:
+        """The strengths alone, without the name and the options of a plugin."""
+        names = AugmentationConfig.model_fields
+        return AugmentationConfig(**{name: getattr(self.config, name) for name in names})
 
     def __call__(self, images: Tensor, size: int, generator: torch.Generator | None = None) -> Tensor:
         """Return the batch augmented and resized.
@@ -60,7 +69,33 @@ class BatchAugmentation:
             pixels = adjust_brightness_contrast(pixels, self.config, draws[9:11])
         if self.config.erase:
             pixels = erase(pixels, self.config, draws[11:])
-        return pixels
+        return self.apply_own(pixels, generator)
+
+    def apply_own(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return float images ``(B, C, S, S)`` after the augmentation of a plugin, if there is one.
+
+        Raises:
+            FerError: It has changed the shape or the type.
+        """
+        if self.own is None or not len(pixels):
+            return pixels
+        result = self.own(pixels, generator=generator) if self._takes_generator else self.own(pixels)
+        if not isinstance(result, Tensor) or (result.shape, result.dtype) != (pixels.shape, pixels.dtype):
+            got = (
+                f"{result.dtype} {tuple(result.shape)}"
+                if isinstance(result, Tensor)
+                else type(result).__name__
+            )
+            raise FerError(
+                f"augmentation={getattr(self.config, 'name', '')}: expected images {pixels.dtype} "
+                f"{tuple(pixels.shape)}, as they were given, got {got}."
+            )
+        return result
+
+    @functools.cached_property
+    def _takes_generator(self) -> bool:
+        call = self.own.forward if isinstance(self.own, torch.nn.Module) else self.own
+        return call is not None and accepts(call, "generator")
 
     def _resize_and_warp(self, images: Tensor, size: int, draws: Tensor) -> Tensor:
         """Resize, and warp if the config moves pixels."""
@@ -70,6 +105,25 @@ class BatchAugmentation:
         shrinks = size < max(images.shape[-2:])
         pixels = to_float(images, size) if shrinks else images.to(torch.float32) / 255
         return warp(pixels, affine_matrices(self.config, draws), size)
+
+
+def own_augmentation(config: AugmentationConfig) -> Callable[..., Any] | None:
+    """Return the augmentation that a plugin has registered under the name of a config, if it has one.
+
+    Raises:
+        FerError: What it returns cannot be called.
+    """
+    if (name := getattr(config, "name", None)) is None:
+        return None
+    entry = AUGMENTATIONS.get(name)
+    strengths = AugmentationConfig.model_fields.keys() - parameters(entry.build).keys()
+    own = entry.build(**{key: value for key, value in config.options().items() if key not in strengths})
+    if not callable(own):
+        raise FerError(
+            f"augmentation={name}: expected {entry.origin} to return a function of a batch of images, got a "
+            f"{type(own).__name__}."
+        )
+    return own
 
 
 def to_float(images: Tensor, size: int) -> Tensor:

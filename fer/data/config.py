@@ -5,9 +5,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_serializer, model_validator
 
-from fer.core.config import Choice, Config, Count, Fraction, NotNegative, Number
+from fer.core.config import Choice, Config, Count, Fraction, NotNegative, Number, Open
 from fer.core.errors import FerError, did_you_mean
 from fer.core.labels import SPACES
+from fer.core.registry import AUGMENTATIONS, READERS, Registry
 
 NotNegativeInt = Annotated[int, Field(ge=0)]
 # Options of the combined data set, not of each of its sources.
@@ -48,7 +49,8 @@ class DataConfig(Choice):
 
 def _with_size(values: Mapping[str, Any], image_size: int) -> dict[str, Any]:
     result = dict(values)
-    if result.get("name") in _STORED_AT_MODEL_SIZE:
+    entry = READERS.find(str(result.get("name")))
+    if result.get("name") in _STORED_AT_MODEL_SIZE or (entry is not None and entry.facts.get("files")):
         result.setdefault("size", image_size)
     if isinstance(sources := result.get("sources"), list):
         result["sources"] = [
@@ -247,8 +249,22 @@ def _check_source(source: object, location: str) -> None:
         raise FerError(f"{location}: {name} needs {missing[0]}. Add {missing[0]}: … to it.")
 
 
-class AugmentationConfig(Config):
+for _config, _reader in (
+    (FER2013Config, "factory:fer2013_set"),
+    (FERPlusConfig, "factory:ferplus_set"),
+    (FolderConfig, "folder:read_folder"),
+    (RAFDBConfig, "rafdb:read_rafdb"),
+    (AffectNetConfig, "affectnet:read_affectnet"),
+    (SyntheticConfig, "factory:synthetic_set"),
+    (ConcatConfig, "factory:concat_set"),
+):
+    READERS.add(_config.model_fields["name"].default, f"fer.data.readers.{_reader}", _config)
+
+
+class AugmentationConfig(Open):
     """Augmentation strengths. All ranges are symmetric and uniform; zeros, the default, change nothing.
+
+    The config of a registered augmentation has a ``name`` and its options beside these strengths.
 
     Attributes:
         flip: Probability of a mirror image.
@@ -265,6 +281,7 @@ class AugmentationConfig(Config):
     """
 
     key: ClassVar[str] = "augmentation"
+    registry: ClassVar[Registry] = AUGMENTATIONS
     flip: Fraction = 0.0
     rotation: Annotated[Number, Field(ge=0, le=180)] = 0.0
     scale: Annotated[Number, Field(ge=0, lt=1)] = 0.0

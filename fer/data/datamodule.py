@@ -255,7 +255,7 @@ class EmotionDataModule(pl.LightningDataModule):
 
         if isinstance(images, np.ndarray):
             return resident_loader(sampler, fill)
-        augmentation = self.augment.config if is_training else AugmentationConfig()
+        augmentation = self.augment.strengths if is_training else AugmentationConfig()
         rows = self._rows_of(role)
         return file_backed_loader(images, rows, sampler, augmentation, self.seed, self.workers, fill)
 
@@ -286,6 +286,7 @@ class EmotionDataModule(pl.LightningDataModule):
             # In distributed training the other processes wait for the gradient of an empty batch.
             allow_empty = generator is None or (self.trainer is not None and self.trainer.world_size == 1)
             image = checked_images(self.data.images, batch, size, allow_empty)
+            image = image if generator is None else self.augment.apply_own(image, generator)
         elif generator is not None:
             image = self.augment(split["image"][batch["index"]], size, generator)
         else:
@@ -316,9 +317,10 @@ class EmotionDataModule(pl.LightningDataModule):
             )
         else:
             images, augmented = augmented_views(
-                self.data.images, rows, self.augment.config, num_views, self.seed
+                self.data.images, rows, self.augment.strengths, num_views, self.seed
             )
-            views = to_float(augmented, self.image_size)
+            generator = seeded_generator("example", self.seed, 0)
+            views = self.augment.apply_own(to_float(augmented, self.image_size), generator)
         views = views.unflatten(0, (-1, num_views))
         originals = to_float(images, self.image_size)[:, None]
         return torch.cat([originals, views], 1).flatten(0, 1).permute(0, 2, 3, 1).numpy()

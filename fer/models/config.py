@@ -110,6 +110,8 @@ class MultiHeadConfig(AttentionConfig):
     reduction: Count = 16
 
 
+# The models of timm in ``conf/model``.
+MODELS.reserve("timm", "resnet18", "resnet50", "efficientnet_b0", "mobilenetv2_100", "vit_tiny_patch16_224")
 # Options of the built-in models are not declared: those of stored checkpoints are taken as they are.
 MODELS.add("baseline_cnn", "fer.models.cnn:BaselineCNN")
 MODELS.add("fast_cnn", "fer.models.cnn:FastCNN")

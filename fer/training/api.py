@@ -17,6 +17,7 @@ from fer.core.errors import FerError
 from fer.core.names import is_unicode
 from fer.core.paths import CONFIG_DIR, expand_user
 from fer.training.overrides import check_additions, explain_hydra_error, overridden_keys, to_run_config
+from fer.training.plugin_sources import import_named, plugin_sources
 from fer.training.resolvers import register_resolvers
 from fer.training.resume import load_stopped_run
 from fer.training.run_folder import check_folder, read_config
@@ -142,8 +143,9 @@ def composed(overrides: Sequence[str]) -> Iterator[DictConfig]:
     """
     register_resolvers()
     before = HydraConfig.instance().cfg
+    import_named(overrides)
     try:
-        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        with plugin_sources(), hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             config = hydra.compose("train", overrides=list(overrides), return_hydra_config=True)
             if config.hydra.mode is not None and config.hydra.mode.name == "MULTIRUN":
                 raise FerError("sweep: expected a single run, got a sweep. Run it with fer-train.")

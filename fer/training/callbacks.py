@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from fer.core.errors import FerError
 from fer.core.threads import CoreWait
 from fer.data.loaders import seeded_generator
-from fer.training.metrics import monitor_mode
 
 
 class RestoreEarlyStop(Callback):
@@ -152,10 +151,10 @@ class RunCheckpoint(ModelCheckpoint):
         return str(Path(str(self.dirpath)) / Path(path).name) if path else path
 
 
-def checkpoint_callbacks(folder: Path, monitor: str) -> list[Callback]:
+def checkpoint_callbacks(folder: Path, monitor: str, mode: str) -> list[Callback]:
     """Return the callbacks that write ``best.ckpt`` (by ``monitor``) and ``last.ckpt`` (each epoch)."""
     best = RunCheckpoint(
-        folder, "best", monitor=monitor, mode=monitor_mode(monitor), auto_insert_metric_name=False,
+        folder, "best", monitor=monitor, mode=mode, auto_insert_metric_name=False,
         enable_version_counter=False,
     )  # fmt: skip
     last = RunCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)

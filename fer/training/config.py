@@ -16,7 +16,8 @@ from fer.core.errors import FerError
 from fer.core.names import MAX_WANDB_NAME, MAX_WANDB_TAG, is_wandb_project
 from fer.data.config import AugmentationConfig, DataConfig
 from fer.models.config import AttentionConfig, ModelConfig, NoAttention
-from fer.training.metrics import check_monitor, current_name
+from fer.training.metrics import check_monitor, current_name, monitor_mode
+from fer.training.plugin_use import with_plugins
 from fer.training.recipe import (
     CosineConfig,
     CrossEntropyConfig,
@@ -133,6 +134,8 @@ class RunConfig(Config):
     Attributes:
         datamodule: The data set; None where it is not known, as for a module built in Python.
         seed: Seed of weights, order and augmentation.
+        plugins: Modules that were imported for parts of one's own; a stored config never imports them.
+        monitor_mode: Whether a lower or a higher monitor is better; None: as the metric declares.
         monitor: Metric that selects the best checkpoint, stops early, and drives ``scheduler=plateau``.
         early_stopping_patience: Validations without improvement; None: no early stopping.
         ema: Exponential moving average of the weights.
@@ -159,6 +162,8 @@ class RunConfig(Config):
     trainer: TrainerConfig = Field(default_factory=TrainerConfig)
     logger: LoggerConfig = Field(default_factory=LoggerConfig)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    plugins: Annotated[list[str], Field(exclude_if=not_)] = Field(default_factory=list)
+    monitor_mode: Annotated[Literal["min", "max"] | None, Field(exclude_if=not_)] = None
     monitor: str = "val/accuracy"
     early_stopping_patience: Annotated[int, Field(ge=0)] | None = None
     ema: bool = False
@@ -173,7 +178,8 @@ class RunConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, values: dict[str, Any]) -> Any:
-        """Drop leftovers, and store images at the side of the model input unless another is given."""
+        """Drop leftovers, name plugins, and store images at the side of the model input by default."""
+        values = with_plugins(values)
         for key, field in cls.model_fields.items():
             group = field.annotation
             if isinstance(values.get(key), Mapping) and isinstance(group, type) and issubclass(group, Choice):
@@ -186,8 +192,8 @@ class RunConfig(Config):
 
     @field_validator("monitor", mode="before")
     @classmethod
-    def _check_monitor(cls, monitor: Any) -> Any:
-        check_monitor(monitor)
+    def _check_monitor(cls, monitor: Any, info: ValidationInfo) -> Any:
+        check_monitor(monitor, info.data.get("monitor_mode"))
         return current_name(monitor)
 
     @field_validator("progressive", mode="before")
@@ -209,6 +215,11 @@ class RunConfig(Config):
                 "datamodule: expected the data set of the run, got none: it was trained from Python."
             )
         return self.datamodule
+
+    @property
+    def mode(self) -> Literal["min", "max"]:
+        """Whether a lower or a higher monitor is better."""
+        return self.monitor_mode or monitor_mode(self.monitor)
 
     def with_path(self, path: str) -> Self:
         """Return the config with another path of the data."""

@@ -20,6 +20,7 @@ from fer.core.errors import FerError
 from fer.core.paths import CONFIG_DIR
 from fer.training.api import read_overrides, sets_folder
 from fer.training.overrides import explain_hydra_error
+from fer.training.plugin_sources import import_named, plugin_sources
 from fer.training.resolvers import register_resolvers
 from fer.training.run_record import claimed_folder
 
@@ -34,7 +35,8 @@ def main() -> None:
     # Passwords are removed before anything stores the arguments.
     sys.argv[1:] = map(without_password, sys.argv[1:])
     register_resolvers()
-    sys.exit(run_command(_run_app))
+    with plugin_sources():
+        sys.exit(run_command(_run_app))
 
 
 def train(config: DictConfig) -> dict[str, float]:
@@ -80,6 +82,7 @@ def _run_app() -> None:
         from fer.training.multirun import rewritten
 
         sys.argv[1:] = rewritten(arguments)
+    import_named(arguments)
     _compose_and_call(task, arguments)
     if errors:
         raise errors[0]

@@ -1,37 +1,17 @@
 """Build the loss that is named in the config, with class weights for imbalanced data."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fer.core.config import Part
 from fer.core.errors import FerError
-from fer.training.losses import (
-    CrossEntropy,
-    ExpectedLabels,
-    Focal,
-    GeneralisedCrossEntropy,
-    LogitAdjusted,
-    Loss,
-    SoftTargets,
-    SymmetricCrossEntropy,
-)
+from fer.core.registry import LOSSES, Entry
+from fer.core.signature import accepts, parameters
+from fer.training.losses import Loss, OtherLoss
 from fer.training.recipe import EffectiveNumberConfig, ImbalanceConfig, LossConfig
-
-LOSSES: dict[str, Callable[..., Loss]] = {
-    "balanced_softmax": partial(LogitAdjusted, tau=1.0),
-    "cross_entropy": CrossEntropy,
-    "expected_labels": ExpectedLabels,
-    "focal": Focal,
-    "generalised_cross_entropy": GeneralisedCrossEntropy,
-    "logit_adjustment": LogitAdjusted,
-    "soft_targets": SoftTargets,
-    "symmetric_cross_entropy": SymmetricCrossEntropy,
-}
-# Losses that already correct for class frequency, and so take counts instead of weights.
-_ADJUSTED = ("balanced_softmax", "logit_adjustment")
 
 
 def build_loss(
@@ -52,19 +32,56 @@ def build_loss(
         FerError: An option is invalid, or both the loss and ``imbalance`` correct for imbalance.
     """
     config, correction = LossConfig.of(loss), ImbalanceConfig.of(imbalance)
-    options = config.options()
-    if config.name not in _ADJUSTED:
-        options["weight"] = _weight(correction, counts)
-    elif correction.name == "none":
-        options["counts"] = counts
-    else:
+    entry = LOSSES.get(config.name)
+    _check_imbalance(entry, correction)
+    given: dict[str, Any] = {"weight": _weight(correction, counts)} if accepts(entry.build, "weight") else {}
+    facts = {"counts": counts, "label_given_vote": label_given_vote}
+    given |= {name: value for name, value in facts.items() if name in parameters(entry.build)}
+    return _checked(entry, entry.build(**given, **_options(entry, config)))
+
+
+def _check_imbalance(entry: Entry, correction: ImbalanceConfig) -> None:
+    """Raise FerError if a loss takes no class weights, but the config asks for them."""
+    if accepts(entry.build, "weight") or correction.name == "none":
+        return
+    # Losses that already correct for class frequency take counts instead of weights.
+    if "counts" in parameters(entry.build):
         raise FerError(
-            f"imbalance={correction.name}: expected none with loss={config.name}, which already corrects for "
+            f"imbalance={correction.name}: expected none with loss={entry.name}, which already corrects for "
             "class imbalance. Use imbalance=none, or another loss."
         )
-    if config.name == "expected_labels":
-        options["label_given_vote"] = label_given_vote
-    return LOSSES[config.name](**options)
+    if correction.name != "oversample":
+        raise FerError(
+            f"imbalance={correction.name}: expected none or oversample with loss={entry.name}, which takes "
+            "no class weights. Use one of these, or give the loss a parameter weight."
+        )
+
+
+def _options(entry: Entry, config: LossConfig) -> dict[str, Any]:
+    options = config.options()
+    if accepts(entry.build, "label_smoothing"):
+        return options
+    if config.label_smoothing:
+        raise FerError(
+            f"loss.label_smoothing: expected 0 with loss={entry.name}, which takes none, got "
+            f"{config.label_smoothing}. Set it to 0, or give the loss a parameter label_smoothing."
+        )
+    return {name: value for name, value in options.items() if name != "label_smoothing"}
+
+
+def _checked(entry: Entry, built: object) -> Loss:
+    """Return what a loss's function or class returned as a `Loss`."""
+    if not callable(built):
+        raise FerError(
+            f"loss={entry.name}: expected {entry.origin} to return a function or module of logits and "
+            f"targets, got a {type(built).__name__}."
+        )
+    if isinstance(built, nn.Module) and any(True for _ in built.parameters()):
+        raise FerError(
+            f"loss={entry.name}: expected a loss without weights of its own, which no optimizer would train. "
+            "Use buffers, or move the weights into the model."
+        )
+    return built if isinstance(built, Loss) else OtherLoss(built)
 
 
 def _weight(imbalance: ImbalanceConfig, counts: Sequence[int]) -> Tensor | None:

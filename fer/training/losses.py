@@ -3,7 +3,7 @@
 `SoftTargets` and `ExpectedLabels` train on the votes of several annotators.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -124,6 +124,11 @@ class LogitAdjusted(Loss):
         return -(logits + self.offsets).log_softmax(1)
 
 
+def balanced_softmax(counts: Sequence[int], label_smoothing: float = 0.0) -> LogitAdjusted:
+    """Return `LogitAdjusted` with ``tau=1``."""
+    return LogitAdjusted(counts, 1.0, label_smoothing)
+
+
 class GeneralisedCrossEntropy(Loss):
     """``(1 - p^q) / q``, for noisy labels: between cross-entropy (q to 0) and mean absolute error (q = 1).
 
@@ -229,6 +234,22 @@ class ExpectedLabels(CrossEntropy):
         # 0 for an image without votes.
         replaced = self.vote_share * votes.sum(1, keepdim=True)
         return (1 - replaced) * _to_distribution(label, votes) + self.vote_share * expected
+
+
+class OtherLoss(Loss):
+    """A registered loss that is not a `Loss`: any function or module of logits and targets.
+
+    Args:
+        function: ``(logits (B, K) float32, target (B,) int64 or (B, K) float)`` to a scalar.
+    """
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss."""
+        return self.function(_at_least_float32(logits), target)
 
 
 def _at_least_float32(logits: Tensor) -> Tensor:

@@ -5,45 +5,72 @@ takes seconds).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fer.core.errors import FerError, did_you_mean
 from fer.core.labels import LabelSpace
+from fer.core.plugins import failures, load_installed
+from fer.core.registry import METRICS, Entry
+from fer.core.signature import accepted
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torchmetrics import MetricCollection
+    from torchmetrics import Metric, MetricCollection
 
 # Metrics with one value per emotion.
 PER_EMOTION = ("f1", "precision", "recall")
 # Logged names of the metrics of a validation begin with one of these: of all images, and of each emotion.
 VALIDATION = ("val/", "val_emotion/")
-# The metrics of all images.
-OVERALL = tuple(f"val/{name}" for name in ("accuracy", "macro_f1", "uar", "worst_f1", "loss", "ece"))
+# The metrics of all images, and whether lower or higher is better. Those of torchmetrics have arguments, the
+# others are computed by the module and `scalar_metrics`. Metrics with one value per emotion have no mode.
+_CLASSES, _OTHER = "torchmetrics.classification:Multiclass", "fer.training.metrics:scalar_metrics"
+METRICS.add("accuracy", f"{_CLASSES}Accuracy", mode="max", arguments={"average": "micro"})
+METRICS.add("macro_f1", _OTHER, mode="max")
+METRICS.add("uar", _OTHER, mode="max")
+METRICS.add("worst_f1", _OTHER, mode="max")
+METRICS.add("loss", _OTHER, mode="min")
+METRICS.add("ece", f"{_CLASSES}CalibrationError", mode="min", arguments={"n_bins": 15})
+OVERALL = tuple(f"val/{name}" for name in METRICS.names())
+METRICS.add("f1", f"{_CLASSES}F1Score", arguments={"average": "none"})
+METRICS.add("precision", f"{_CLASSES}Precision", arguments={"average": "none"})
+METRICS.add("recall", f"{_CLASSES}Recall", arguments={"average": "none"})
+METRICS.add("confusion", f"{_CLASSES}ConfusionMatrix", arguments={})
 # Logged name of a mean over emotions -> the metric that is averaged.
 MACRO_MEANS = {"macro_f1": "f1", "uar": "recall"}
 
 
-def build_metrics(num_classes: int) -> "MetricCollection":
+def build_metrics(num_classes: int, emotions: Sequence[str] = ()) -> "MetricCollection":
     """Return the metrics of one split, to be updated with logits ``(B, K)`` and targets ``(B,)``.
 
     ``accuracy``; ``ece`` (expected calibration error, 15 bins of equal width, Guo et al. 2017,
     https://arxiv.org/abs/1706.04599); ``f1``, ``precision`` and ``recall`` ``(K,)`` per emotion; and
-    ``confusion`` ``(K, K)`` with true emotions in rows. `scalar_metrics` adds their means.
-    """
-    from torchmetrics import MetricCollection, classification
+    ``confusion`` ``(K, K)`` with true emotions in rows. `scalar_metrics` adds their means. Metrics that
+    plugins have registered follow.
 
-    k = num_classes
-    return MetricCollection(
-        {
-            "accuracy": classification.MulticlassAccuracy(k, average="micro", validate_args=False),
-            "ece": classification.MulticlassCalibrationError(k, n_bins=15, validate_args=False),
-            "f1": classification.MulticlassF1Score(k, average="none", validate_args=False),
-            "precision": classification.MulticlassPrecision(k, average="none", validate_args=False),
-            "recall": classification.MulticlassRecall(k, average="none", validate_args=False),
-            "confusion": classification.MulticlassConfusionMatrix(k, validate_args=False),
-        }
-    )
+    Raises:
+        FerError: What a plugin has registered returns no metric.
+    """
+    from torchmetrics import MetricCollection
+
+    load_installed()
+    built: dict[str, Metric | MetricCollection] = {}
+    for entry in METRICS:
+        if (arguments := entry.facts.get("arguments")) is not None:
+            built[entry.name] = entry.build(num_classes, validate_args=False, **arguments)
+    facts = {"num_classes": num_classes, "emotions": tuple(emotions)}
+    return MetricCollection(built | {entry.name: _registered(entry, facts) for entry in METRICS.plugins()})
+
+
+def _registered(entry: Entry, facts: "Mapping[str, Any]") -> "Metric":
+    from torchmetrics import Metric
+
+    built = entry.build(**accepted(entry.build, facts))
+    if not isinstance(built, Metric):
+        raise FerError(
+            f"metric {entry.name}: expected {entry.origin} to return a torchmetrics.Metric, got a "
+            f"{type(built).__name__}."
+        )
+    return built
 
 
 def scalar_metrics(
@@ -60,6 +87,10 @@ def scalar_metrics(
         ``{"val/accuracy": …, "val_emotion/f1/happy": …}`` for the prefix ``"val"``, without the confusion
         matrix.
     """
+    for entry in METRICS.plugins():
+        if entry.name in values and values[entry.name].ndim:
+            shape = tuple(values[entry.name].shape)
+            raise FerError(f"metric {entry.name}: expected a scalar, got the shape {shape}. Average it.")
     present = (values["confusion"].sum(1) > 0).nonzero().flatten().tolist()
     named = {f"{prefix}/{name}": value for name, value in values.items() if value.ndim == 0}
     named |= {f"{prefix}/{mean}": values[name][present].mean() for mean, name in MACRO_MEANS.items()}
@@ -81,13 +112,25 @@ def current_names(metrics: "Mapping[str, float]") -> dict[str, float]:
     return {current_name(name): value for name, value in metrics.items()}
 
 
+def best_name(metric: str) -> str:
+    """Return the name of a metric of the best epoch in W&B: ``best/accuracy``, ``best/f1/happy``."""
+    return f"best/{metric.removeprefix('val_emotion/').removeprefix('val/')}"
+
+
 def monitor_mode(monitor: str) -> Literal["min", "max"]:
     """Return ``"min"`` if lower is better (losses, calibration errors), otherwise ``"max"``."""
-    return "min" if monitor.rsplit("/", 1)[-1] in ("loss", "ece") else "max"
+    entry = METRICS.find(monitor.removeprefix("val/")) if monitor.startswith("val/") else None
+    mode: Literal["min", "max"] = entry.facts.get("mode", "max") if entry is not None else "max"
+    return mode
 
 
-def check_monitor(monitor: object) -> None:
+def check_monitor(monitor: object, mode: str | None = None) -> None:
     """Check that the monitor is a validation metric.
+
+    Args:
+        monitor: Its name: a metric of this package or of a plugin, or with ``mode`` any one that a callback
+            logs, which is checked at the first validation.
+        mode: The ``monitor_mode`` of the config.
 
     Raises:
         FerError: It is another metric, e.g. of the test split.
@@ -100,10 +143,20 @@ def check_monitor(monitor: object) -> None:
             "not select a checkpoint, stop training early or control a schedule."
         )
     prefixes = tuple(f"val_emotion/{name}/" for name in PER_EMOTION)
-    if monitor not in OVERALL and not current_name(monitor).startswith(prefixes):
-        hint = did_you_mean(monitor, OVERALL)
+    if monitor in OVERALL or current_name(monitor).startswith(prefixes):
+        return
+    if monitor.startswith("train/"):
         raise FerError(
-            f"monitor: expected one of {', '.join(OVERALL)} or val_emotion/f1/EMOTION, got {monitor!r}.{hint}"
+            f"monitor: expected a validation metric such as val/loss, got {monitor}, which is best where the "
+            "network has learned its training images by heart."
+        )
+    entry = METRICS.find(monitor.removeprefix("val/")) if monitor.startswith("val/") else None
+    if mode is None and (entry is None or entry.is_builtin):
+        known = [*OVERALL, *(f"val/{entry.name}" for entry in METRICS.plugins())]
+        hint = did_you_mean(monitor, known)
+        raise FerError(
+            f"monitor: expected one of {', '.join(known)} or val_emotion/f1/EMOTION, got {monitor!r}.{hint} "
+            f"If a callback logs it, add monitor_mode=max or min.{failures()}"
         )
 
 

@@ -128,7 +128,7 @@ class EmotionModule(pl.LightningModule):
             self.hparams["stem"] = self.model.backbone.stem
         self._build_loss()
         self.mix = Mix(self.config.mix, len(self.labels), self.config.seed)
-        self.metrics = build_metrics(len(self.labels))
+        self.metrics = build_metrics(len(self.labels), self.labels.names)
         self.sums: dict[str, Tensor] = {}
         self._takes_facts = manifest is None
         is_last = self.config.channels_last
@@ -300,7 +300,8 @@ class EmotionModule(pl.LightningModule):
         optimizer = build_optimizer(self.model, self._optimizer_config())
         total = self.trainer.estimated_stepping_batches
         per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
-        schedule = build_scheduler(optimizer, self.config.scheduler, total, per_epoch, self.config.monitor)
+        monitor, mode = self.config.monitor, self.config.mode
+        schedule = build_scheduler(optimizer, self.config.scheduler, total, per_epoch, monitor, mode)
         if "monitor" in schedule:
             # The monitored metric exists only after epochs with a validation.
             schedule["frequency"] = self.trainer.check_val_every_n_epoch or 1

@@ -1,6 +1,5 @@
-"""Optimizers by name (timm's, Muon, SAM), and learning-rate schedules by name (torch's)."""
+"""Optimizers by name: timm's, Muon, SAM, and registered ones. Schedules are in `fer.training.schedules`."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,20 +9,14 @@ from timm.optim import create_optimizer_v2, list_optimizers
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
-from torch.optim import lr_scheduler as lrs
 
 from fer.core.config import Part
 from fer.core.errors import FerError, did_you_mean
-from fer.training.metrics import monitor_mode
+from fer.core.plugins import failures
+from fer.core.registry import OPTIMIZERS, Entry
+from fer.core.signature import accepted, parameters
 from fer.training.muon import Muon
-from fer.training.recipe import (
-    CosineConfig,
-    OneCycleConfig,
-    OptimizerConfig,
-    PlateauConfig,
-    SchedulerConfig,
-    StepConfig,
-)
+from fer.training.recipe import OptimizerConfig
 
 
 def build_optimizer(model: nn.Module, optimizer: Part) -> Optimizer:
@@ -37,31 +30,73 @@ def build_optimizer(model: nn.Module, optimizer: Part) -> Optimizer:
             ``sam``, ``base`` is the name of the base optimizer (``adamw``), and ``rho`` (0.05) is for `SAM`.
 
     Raises:
-        FerError: timm has no optimizer of that name, or it does not accept one of the options.
+        FerError: There is no optimizer of that name, or it does not accept one of the options.
     """
     config = OptimizerConfig.of(optimizer)
+    entry = OPTIMIZERS.find(config.name)
+    if entry is None:
+        return build_timm(model, config.name, **config.options())
+    if next(iter(parameters(entry.build)), None) == "model":
+        return _checked(entry, entry.build(model, **config.options()))
     options = config.options()
-    if config.name == "sam":
-        base, rho = options.pop("base", "adamw"), options.pop("rho", 0.05)
-        _check_known("optimizer.base", base)
-        return SAM(build_optimizer(model, OptimizerConfig.from_dict({"name": base, **options})), model, rho)
-    _check_known("optimizer.name", config.name)
+    layer_decay = options.pop("layer_decay")
+    groups = parameter_groups(model, config.lr, config.weight_decay, layer_decay)
+    return _checked(entry, entry.build(groups, **accepted(entry.build, options)))
+
+
+def _checked(entry: Entry, built: object) -> Optimizer:
+    if not isinstance(built, Optimizer):
+        raise FerError(
+            f"optimizer={entry.name}: expected {entry.origin} to return a torch.optim.Optimizer, got a "
+            f"{type(built).__name__}."
+        )
+    return built
+
+
+def build_timm(model: nn.Module, name: str, **options: Any) -> Optimizer:
+    """Return an optimizer of timm.
+
+    Raises:
+        FerError: timm has no optimizer of that name, or it does not accept one of the options.
+    """
+    _check_known("optimizer.name", name)
     try:
-        built = create_optimizer_v2(model, opt=config.name, **options)
+        built = create_optimizer_v2(model, opt=name, **options)
     except (AssertionError, ImportError, IndexError, TypeError, ValueError) as error:
-        raise FerError(f"optimizer={config.name}: invalid options: {error}") from error
-    if config.name == "muon":
-        built = Muon(built.param_groups, **built.defaults)
+        raise FerError(f"optimizer={name}: invalid options: {error}") from error
     # timm's own schedules apply its ``lr_scale``, torch's do not.
     for group in built.param_groups:
         group["lr"] *= group.pop("lr_scale", 1.0)
     return built
 
 
+def parameter_groups(
+    model: nn.Module, lr: float, weight_decay: float, layer_decay: float | None = None
+) -> list[dict[str, Any]]:
+    """Return the trainable parameters in timm's groups, with their ``lr`` and ``weight_decay``."""
+    built = build_timm(model, "sgd", lr=lr, weight_decay=weight_decay, layer_decay=layer_decay)
+    keys = ("params", "lr", "weight_decay")
+    return [{key: group[key] for key in keys} for group in built.param_groups]
+
+
+def build_muon(model: nn.Module, **options: Any) -> Optimizer:
+    """Return Muon with the groups and options of timm's."""
+    built = build_timm(model, "muon", **options)
+    return Muon(built.param_groups, **built.defaults)
+
+
+def build_sam(model: nn.Module, base: str = "adamw", rho: float = 0.05, **options: Any) -> Optimizer:
+    """Return `SAM` around another optimizer; the options are those of the other one."""
+    if OPTIMIZERS.find(base) is None or base == "sam":
+        _check_known("optimizer.base", base)
+    return SAM(build_optimizer(model, OptimizerConfig.from_dict({"name": base, **options})), model, rho)
+
+
 def _check_known(key: str, name: str) -> None:
     known = [str(optimizer) for optimizer in list_optimizers()]
     if name not in known:
-        raise FerError(f"{key}: expected an optimizer of timm, got {name!r}.{did_you_mean(name, known)}")
+        hint = did_you_mean(name, [*known, *OPTIMIZERS.names()])
+        raise FerError(f"{key}: expected an optimizer of timm, got {name!r}.{hint}{failures()}")
     if name == "adahessian":
         raise FerError(
             f"{key}: expected an optimizer that uses first derivatives only, got adahessian, which needs "
@@ -176,68 +211,3 @@ class SAM(Optimizer):
             self.second_pass = False
             for norm in norms:
                 norm.track_running_stats = True
-
-
-def build_scheduler(
-    optimizer: Optimizer, schedule: Part, total_steps: float, steps_per_epoch: int, monitor: str
-) -> dict[str, Any]:
-    """Build a schedule in the shape that Lightning's ``configure_optimizers`` returns.
-
-    Args:
-        optimizer: Its learning rate is the peak of the schedule.
-        schedule: The `SchedulerConfig`, its plain values, or its name.
-        total_steps: Optimizer steps of the training; infinity if it is unlimited.
-        steps_per_epoch: Optimizer steps of an epoch.
-        monitor: Metric that ``plateau`` watches.
-
-    Raises:
-        FerError: An option is invalid, torch refuses a combination, or a schedule that depends on the number
-            of steps gets infinity.
-    """
-    config = SchedulerConfig.of(schedule)
-    if isinstance(config, CosineConfig | OneCycleConfig) and total_steps == math.inf:
-        raise FerError(
-            f"scheduler={config.name}: expected a Trainer with max_epochs or max_steps, which the schedule "
-            "depends on, got neither. Set one of them, or use scheduler=constant."
-        )
-    scheduler: Any
-    try:
-        match config:
-            case PlateauConfig():
-                scheduler = lrs.ReduceLROnPlateau(
-                    optimizer, monitor_mode(monitor), config.factor, config.patience, threshold=0.0
-                )
-                return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
-            case CosineConfig():
-                scheduler = _cosine(optimizer, config, int(total_steps))
-            case OneCycleConfig():
-                # Warm-up, then decay to almost zero (Smith & Topin 2018, https://arxiv.org/abs/1708.07120).
-                peaks = [group["lr"] for group in optimizer.param_groups]
-                scheduler = lrs.OneCycleLR(
-                    optimizer, peaks, max(2, int(total_steps)), pct_start=config.warmup_share,
-                    anneal_strategy=config.anneal, cycle_momentum=False, div_factor=config.div_factor,
-                    final_div_factor=config.final_div_factor,
-                )  # fmt: skip
-            case StepConfig():
-                every = max(1, round(config.every_epochs * steps_per_epoch))
-                scheduler = lrs.StepLR(optimizer, step_size=every, gamma=config.gamma)
-            case _:
-                scheduler = lrs.ConstantLR(optimizer, factor=1.0)
-    except (TypeError, ValueError, ZeroDivisionError) as error:
-        raise FerError(f"scheduler={config.name}: invalid options: {error}") from error
-    return {"scheduler": scheduler, "interval": "step"}
-
-
-def _cosine(optimizer: Optimizer, config: CosineConfig, total_steps: int) -> lrs.LRScheduler:
-    """Return a linear warm-up, then a cosine decay to ``final_share`` of the peak.
-
-    Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983.
-    """
-    warmup = max(1, round(config.warmup_share * total_steps))
-    length, floor = max(1, total_steps - warmup), config.final_share
-    up = lrs.LinearLR(optimizer, start_factor=1.0 / (warmup + 1), total_iters=warmup)
-    # A factor keeps the ratios between the rates of the layers; CosineAnnealingLR has one minimum for all.
-    down = lrs.LambdaLR(
-        optimizer, lambda step: floor + (1 - floor) * (1 + math.cos(math.pi * min(step / length, 1.0))) / 2
-    )
-    return lrs.SequentialLR(optimizer, [up, down], milestones=[warmup])

@@ -15,6 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer.core.errors import FerError, did_you_mean
 from fer.core.paths import CONFIG_DIR
+from fer.core.plugins import import_plugins
+from fer.core.registry import REGISTRIES
 from fer.training.config import RunConfig
 
 # Keys with these prefixes are passed to timm, so new ones may be added with +.
@@ -44,8 +46,10 @@ def groups() -> list[str]:
 
 
 def choices(group: str) -> list[str]:
-    """Return the choices of a config group, e.g. ``["adam", "adamw", …]`` for ``optimizer``."""
-    return sorted(file.stem for file in (CONFIG_DIR / group).glob("*.yaml"))
+    """Return the choices of a config group, e.g. ``["adam", "adamw", …]``; parts of plugins are choices."""
+    files = {file.stem for file in (CONFIG_DIR / group).glob("*.yaml")}
+    own = [entry.name for registry in REGISTRIES if registry.group == group for entry in registry.plugins()]
+    return sorted(files.union(own))
 
 
 def flatten(config: DictConfig) -> dict[str, Any]:
@@ -80,6 +84,7 @@ def to_run_config(config: DictConfig) -> RunConfig:
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise FerError(f"{missing[0]}: expected a value, got none. Add {missing[0]}=… to the command.")
     values: Any = OmegaConf.to_container(config, resolve=True)
+    import_plugins(values.get("plugins") or [])
     return RunConfig.from_dict(values).with_absolute_paths()
 
 

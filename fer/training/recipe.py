@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from fer.core.config import Choice, Config, Fraction, NotNegative, Number, Positive
+from fer.core.config import Choice, Fraction, NotNegative, Number, Open, Positive
+from fer.core.registry import LOSSES, OPTIMIZERS, SCHEDULERS, Registry
 
 
 class LossConfig(Choice):
@@ -92,11 +93,11 @@ class EffectiveNumberConfig(ImbalanceConfig):
     beta: Annotated[Number, Field(ge=0, lt=1)] = 0.999
 
 
-class OptimizerConfig(Config):
+class OptimizerConfig(Open):
     """An optimizer; further keys are passed to it.
 
     Attributes:
-        name: A name of ``timm.optim.list_optimizers()``, or ``sam``.
+        name: A name of ``timm.optim.list_optimizers()``, ``sam``, or a registered optimizer.
         lr: Peak learning rate.
         weight_decay: Not applied to norms and biases.
         layer_decay: A layer ``d`` layers below the head has the learning rate ``lr * layer_decay ** d``.
@@ -104,6 +105,7 @@ class OptimizerConfig(Config):
 
     model_config = ConfigDict(extra="allow")
     key: ClassVar[str] = "optimizer"
+    registry: ClassVar[Registry] = OPTIMIZERS
     name: str
     lr: NotNegative = 1e-3
     weight_decay: NotNegative = 0.0
@@ -112,6 +114,12 @@ class OptimizerConfig(Config):
     def without(self, key: str) -> "OptimizerConfig":
         """Return the config without a key that is passed to the optimizer."""
         return self.from_dict({name: value for name, value in self.to_dict().items() if name != key})
+
+
+class RegisteredOptimizerConfig(OptimizerConfig):
+    """Base of the options of a registered optimizer, whose keys are known."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class SchedulerConfig(Choice):
@@ -195,3 +203,28 @@ class PairMixConfig(MixConfig):
     name: Literal["mixup", "cutmix"]
     alpha: Positive = 1.0
     probability: Fraction = 1.0
+
+
+LOSSES.add("cross_entropy", "fer.training.losses:CrossEntropy", CrossEntropyConfig)
+LOSSES.add("balanced_softmax", "fer.training.losses:balanced_softmax", BalancedSoftmaxConfig)
+LOSSES.add("logit_adjustment", "fer.training.losses:LogitAdjusted", LogitAdjustmentConfig)
+LOSSES.add("focal", "fer.training.losses:Focal", FocalConfig)
+LOSSES.add(
+    "generalised_cross_entropy",
+    "fer.training.losses:GeneralisedCrossEntropy",
+    GeneralisedCrossEntropyConfig,
+)
+LOSSES.add(
+    "symmetric_cross_entropy", "fer.training.losses:SymmetricCrossEntropy", SymmetricCrossEntropyConfig
+)
+LOSSES.add("soft_targets", "fer.training.losses:SoftTargets", SoftTargetsConfig)
+LOSSES.add("expected_labels", "fer.training.losses:ExpectedLabels", ExpectedLabelsConfig)
+# Further optimizers are those of timm; these of its names are in ``conf/optimizer``.
+OPTIMIZERS.reserve("timm", "adam", "adamw", "sgd")
+OPTIMIZERS.add("muon", "fer.training.optim:build_muon")
+OPTIMIZERS.add("sam", "fer.training.optim:build_sam")
+SCHEDULERS.add("constant", "fer.training.schedules:constant", ConstantConfig)
+SCHEDULERS.add("cosine", "fer.training.schedules:cosine", CosineConfig)
+SCHEDULERS.add("onecycle", "fer.training.schedules:onecycle", OneCycleConfig)
+SCHEDULERS.add("plateau", "fer.training.schedules:plateau", PlateauConfig)
+SCHEDULERS.add("step", "fer.training.schedules:step", StepConfig)

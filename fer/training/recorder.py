@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -41,10 +41,11 @@ class RunRecorder(Callback):
     Args:
         path: The CSV file; rewritten atomically at each epoch.
         monitor: The metric that selects the best epoch; of equal epochs the first is the best.
+        mode: Whether a lower or a higher value of it is better; None: that of `monitor_mode`.
     """
 
-    def __init__(self, path: Path, monitor: str) -> None:
-        self.path, self.monitor = path, monitor
+    def __init__(self, path: Path, monitor: str, mode: Literal["min", "max"] | None = None) -> None:
+        self.path, self.monitor, self.mode = path, monitor, mode or monitor_mode(monitor)
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, float] | None = None
         self.best_confusion: np.ndarray | None = None
@@ -91,7 +92,7 @@ class RunRecorder(Callback):
         """
         if trainer.sanity_checking:
             return
-        self._val_metrics = _floats(trainer.callback_metrics, VALIDATION)
+        self._val_metrics = _floats(trainer.callback_metrics, (*VALIDATION, self.monitor))
         if self.monitor not in self._val_metrics:
             known = ", ".join(self._val_metrics)
             raise FerError(f"monitor: expected a metric that is logged ({known}), got {self.monitor}.")
@@ -130,7 +131,7 @@ class RunRecorder(Callback):
     def _is_better(self, value: float) -> bool:
         if self.best is None or math.isnan(best := self.best[self.monitor]):
             return True
-        return value < best if monitor_mode(self.monitor) == "min" else value > best
+        return value < best if self.mode == "min" else value > best
 
 
 def _floats(metrics: Mapping[str, Tensor], prefix: str | tuple[str, ...]) -> dict[str, float]:

@@ -9,13 +9,14 @@ from zipfile import is_zipfile
 from fer.core.config import flatten
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
+from fer.core.plugins import check_loaded
 from fer.data.config import with_former_groups
 from fer.training.config import RunConfig
 from fer.training.run_folder import read_config
 from fer.training.run_record import STARTING, RunRecord, read_record
 
 # Options that may differ when a run is resumed; the manifest identifies the data, wherever it is stored.
-CHANGEABLE_KEYS = ("resume", "output_dir", "name", "datamodule.path")
+CHANGEABLE_KEYS = ("resume", "output_dir", "name", "datamodule.path", "plugins")
 _MISSING = object()
 
 
@@ -40,6 +41,7 @@ def load_stopped_run(config: RunConfig, overridden: Iterable[str]) -> tuple[RunC
             "config. Delete the folder and start the run again."
         )
     stored = read_config(folder, f"resume={folder}")
+    check_loaded(stored.plugins, f"resume={folder}")
     _check_unfinished(folder)
     if differences := sorted(
         _differences(stored.to_dict(), config.to_dict(), list(overridden)), key=_nested_last

@@ -84,7 +84,7 @@ def run(
     datamodule = build_datamodule(config, data)
     checkpoint = last_checkpoint(folder) if resume else None
     module = _build_module(config, datamodule, checkpoint, before.id)
-    recorder = RunRecorder(folder / "metrics.csv", config.monitor)
+    recorder = RunRecorder(folder / "metrics.csv", config.monitor, config.mode)
     # Built without loggers first, so that options that the Trainer rejects raise before anything is written.
     dry_trainer = build_trainer(config, folder, [], recorder, module.model)
     if resume and before.status:

@@ -28,7 +28,6 @@ from fer.training.callbacks import (
     checkpoint_callbacks,
 )
 from fer.training.config import RunConfig, TrainerConfig
-from fer.training.metrics import monitor_mode
 from fer.training.module import EmotionModule
 from fer.training.progress import DurationEstimate, EpochPrinter, TrainMetricsLogger
 from fer.training.recorder import RunRecorder, WandbReport
@@ -108,11 +107,11 @@ def _callbacks(
     if config.ema:
         callbacks.append(ExponentialAverage(config.ema_decay))
     if config.early_stopping_patience is not None:
-        patience, mode = config.early_stopping_patience, monitor_mode(monitor)
+        patience, mode = config.early_stopping_patience, config.mode
         callbacks.append(EarlyStopping(monitor, patience=patience, mode=mode, check_finite=False))
         callbacks.append(RestoreEarlyStop())
     if config.trainer.enable_checkpointing is not False:
-        callbacks += checkpoint_callbacks(folder / "checkpoints", monitor)
+        callbacks += checkpoint_callbacks(folder / "checkpoints", monitor, config.mode)
     if config.trainer.enable_progress_bar is not False and not quiet:
         callbacks.append(TQDMProgressBar(leave=True) if sys.stdout.isatty() else EpochPrinter(monitor))
         callbacks += [DurationEstimate(config.model.freeze_epochs), BusyCoresWarning()]

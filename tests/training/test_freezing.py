@@ -12,7 +12,8 @@ from fer.models.checkpoint import load_checkpoint
 from fer.models.factory import build_model
 from fer.training.callbacks import FrozenBackbone
 from fer.training.module import EmotionModule
-from fer.training.optim import build_optimizer, build_scheduler
+from fer.training.optim import build_optimizer
+from fer.training.schedules import build_scheduler
 
 # Steps per epoch.
 STEPS = 2

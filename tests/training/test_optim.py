@@ -7,7 +7,8 @@ from torch import nn
 from fer.core.errors import FerError
 from fer.models.factory import build_model
 from fer.training.metrics import monitor_mode
-from fer.training.optim import build_optimizer, build_scheduler
+from fer.training.optim import build_optimizer
+from fer.training.schedules import build_scheduler
 
 
 @pytest.fixture

@@ -41,6 +41,15 @@ def compose_choice(group, choice):
     return config
 
 
+def without_unset(values, typed):
+    """Return composed values without those that a stored config leaves out because they are not set."""
+    return {
+        key: without_unset(value, typed[key]) if isinstance(value, dict) and key in typed else value
+        for key, value in values.items()
+        if key in typed or value not in (None, [], False)
+    }
+
+
 @pytest.mark.parametrize(("group", "choice"), CONFIGS)
 def test_typed_config_has_the_values_of_the_composed_one(group, choice):
     config = compose_choice(group, choice)
@@ -51,6 +60,7 @@ def test_typed_config_has_the_values_of_the_composed_one(group, choice):
     if choice == "fer2013_swept":
         # Options of another scheduler, which the experiment that it extends has set.
         del values["scheduler"]["div_factor"], values["scheduler"]["final_div_factor"]
+    values = without_unset(values, typed)
     assert json.dumps(typed, sort_keys=True) == json.dumps(values, sort_keys=True)
     assert list(typed) == list(values)
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from fer.core.errors import FerError
 from fer.models.checkpoint import load_checkpoint
-from fer.training.optim import SAM, build_optimizer, build_scheduler
+from fer.training.optim import SAM, build_optimizer
+from fer.training.schedules import build_scheduler
 
 X = torch.randn(12, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 Y = X @ torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64) + 0.1

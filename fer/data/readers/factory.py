@@ -19,27 +19,17 @@ from fer.core.config import Part
 from fer.core.errors import FerError
 from fer.core.labels import SPACES
 from fer.core.paths import expand_user
+from fer.core.registry import READERS
+from fer.core.signature import accepted
 from fer.data import synthetic
 from fer.data.cache import CacheKey, cached, file_key, generated_key, joint_key
-from fer.data.config import (
-    AffectNetConfig,
-    ConcatConfig,
-    DataConfig,
-    FER2013Config,
-    FERPlusConfig,
-    FolderConfig,
-    ImageFilesConfig,
-    RAFDBConfig,
-    SyntheticConfig,
-)
+from fer.data.arrays import checked
+from fer.data.config import ConcatConfig, DataConfig, ImageFilesConfig, SyntheticConfig
 from fer.data.dataset import EmotionData
 from fer.data.groups import Groups, find_groups, warn_of_shared_groups
 from fer.data.image_files import ImageFiles
 from fer.data.readers import fer2013, ferplus
-from fer.data.readers.affectnet import read_affectnet
 from fer.data.readers.concat import concatenate
-from fer.data.readers.folder import read_folder
-from fer.data.readers.rafdb import read_rafdb
 from fer.data.splits import carve_validation, check_training_classes, indices
 
 # Version of the output of `prepare_image_set`. Increase it to invalidate older caches.
@@ -58,44 +48,23 @@ def read_dataset(data: Part, to_train: bool = True) -> EmotionData:
         FerError: The data cannot be read.
     """
     config = DataConfig.of(data)
+    entry = READERS.get(config.name)
+    result = entry.build(**accepted(entry.build, config.options()))
+    if not entry.is_builtin:
+        result = checked(entry, result, to_train)
     # Image files are checked before they are decoded.
-    result = _list_images(config) if isinstance(config, ImageFilesConfig) else _read_complete(config)
     if to_train and not isinstance(config, ConcatConfig | SyntheticConfig):
         check_training_classes(result)
     return prepare_image_set(result, config, to_train) if isinstance(config, ImageFilesConfig) else result
 
 
-def _list_images(config: ImageFilesConfig) -> EmotionData:
-    path, size, color = config.path, config.size, config.color
-    match config:
-        case FolderConfig():
-            return read_folder(path, size, color, config.labels, config.group)
-        case RAFDBConfig():
-            return read_rafdb(path, size, color)
-        case AffectNetConfig():
-            return read_affectnet(path, size, color)
-    raise AssertionError("every data set has a reader")
-
-
-def _read_complete(config: DataConfig) -> EmotionData:
-    match config:
-        case FER2013Config():
-            return _fer2013(config)
-        case FERPlusConfig():
-            return _ferplus(config)
-        case SyntheticConfig():
-            return _synthetic(config)
-        case ConcatConfig():
-            return _concat(config)
-    raise AssertionError("every data set has a reader")
-
-
-def _fer2013(config: FER2013Config) -> EmotionData:
-    data = _read_fer2013(config.path, config.labels)
-    if not config.votes:
+def fer2013_set(path: str, votes: bool = False, labels: list[str] | None = None) -> EmotionData:
+    """Return FER2013, with the votes of FER+ on request."""
+    data = _read_fer2013(path, labels)
+    if not votes:
         return data
-    votes = ferplus.read_votes(expand_user(config.path).with_name(ferplus.FILENAME))
-    return replace(data, votes=ferplus.vote_distributions(votes, data))
+    found = ferplus.read_votes(expand_user(path).with_name(ferplus.FILENAME))
+    return replace(data, votes=ferplus.vote_distributions(found, data))
 
 
 def _read_fer2013(path: str | Path, labels: list[str] | None = None) -> EmotionData:
@@ -105,9 +74,10 @@ def _read_fer2013(path: str | Path, labels: list[str] | None = None) -> EmotionD
     return cached(key, lambda: fer2013.read_fer2013(path, labels))
 
 
-def _ferplus(config: FERPlusConfig) -> EmotionData:
-    images_path, votes_path = ferplus.find_files(config.path)
-    rules = {"contempt": config.contempt, "ambiguous": config.ambiguous}
+def ferplus_set(path: str, contempt: bool = True, ambiguous: bool = False) -> EmotionData:
+    """Return FER+."""
+    images_path, votes_path = ferplus.find_files(path)
+    rules = {"contempt": contempt, "ambiguous": ambiguous}
     keys = [
         file_key(images_path, "fer2013", fer2013.VERSION),
         file_key(votes_path, "ferplus", ferplus.VERSION),
@@ -119,9 +89,14 @@ def _ferplus(config: FERPlusConfig) -> EmotionData:
     return cached(joint_key(keys, rules), read_and_relabel)
 
 
-def _synthetic(config: SyntheticConfig) -> EmotionData:
-    names = ("num_train", "num_val", "num_test", "size", "color", "seed", "difficulty")
-    arguments = {name: getattr(config, name) for name in names}
+def synthetic_set(
+    num_train: int, num_val: int, num_test: int, size: int, color: bool, seed: int, difficulty: float
+) -> EmotionData:
+    """Return synthetic faces."""
+    arguments: dict[str, Any] = {
+        "num_train": num_train, "num_val": num_val, "num_test": num_test, "size": size, "color": color,
+        "seed": seed, "difficulty": difficulty,
+    }  # fmt: skip
     key = generated_key("synthetic", arguments, synthetic.VERSION)
 
     def render() -> EmotionData:
@@ -131,11 +106,14 @@ def _synthetic(config: SyntheticConfig) -> EmotionData:
     return cached(key, render)
 
 
-def _concat(config: ConcatConfig) -> EmotionData:
-    names = [str(source.name) for source in config.sources]
+def concat_set(
+    sources: list[DataConfig], labels: str, size: int, color: bool, val_from: str | int | None = None
+) -> EmotionData:
+    """Return several data sets together."""
+    names = [str(source.name) for source in sources]
     keys = [name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names, 1)]
-    parts = {key: read_dataset(source) for key, source in zip(keys, config.sources, strict=True)}
-    return concatenate(parts, SPACES[config.labels], config.size, config.color, config.val_from)
+    parts = {key: read_dataset(source) for key, source in zip(keys, sources, strict=True)}
+    return concatenate(parts, SPACES[labels], size, color, val_from)
 
 
 def prepare_image_set(data: EmotionData, config: ImageFilesConfig, to_train: bool = True) -> EmotionData:

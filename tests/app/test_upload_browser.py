@@ -56,6 +56,19 @@ def test_an_image_with_three_faces(app_url, browser_page, group_file, shots):
     browser_page.screenshot(path=shots / "upload.png")
 
 
+def test_results_stay_after_a_visit_of_another_page(app_url, browser_page, group_file):
+    open_images_page(browser_page, app_url)
+    browser_page.locator("input[type=file]").set_input_files(group_file)
+    assert shown_emotions(browser_page)[0] == "happy"
+    browser_page.get_by_role("link", name="Model card").click()
+    browser_page.locator(".fer-bars").wait_for(state="detached", timeout=20_000)
+    browser_page.get_by_role("link", name="Images").click()
+    assert shown_emotions(browser_page)[0] == "happy"
+    browser_page.get_by_role("button", name="Clear", exact=True).click()
+    browser_page.get_by_role("radio", name="three faces").wait_for(timeout=20_000)
+    assert not browser_page.locator(".fer-bars").count()
+
+
 def test_predictions_can_be_downloaded(app_url, browser_page, group_file):
     open_images_page(browser_page, app_url)
     browser_page.locator("input[type=file]").set_input_files(group_file)

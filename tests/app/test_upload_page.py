@@ -57,7 +57,7 @@ def choose(page, key, position):
 
 def test_a_click_on_a_sample_shows_its_emotion(page):
     assert not page.exception
-    assert "deleted 30 seconds after you close this tab" in page_text(page)
+    assert "deleted when you clear them, or 30 seconds after you close this tab" in page_text(page)
     assert not page.dataframe
     choose(page, "sample", TITLES.index("happy"))
     assert page.subheader[0].value.startswith("Happy, ")
@@ -143,6 +143,71 @@ def test_images_are_analysed_once_and_dropped_when_removed(page, monkeypatch):
     page.file_uploader[0].set_value(None)
     page.run()
     assert page.session_state["results"] == {}
+
+
+def several_pages():
+    import streamlit as st
+
+    from fer.app.pages.upload import page
+
+    if st.checkbox("another page"):
+        st.markdown("away")
+    else:
+        page()
+
+
+def pictures(page):
+    return page.dataframe[0].value["picture"].tolist() if page.dataframe else []
+
+
+def test_results_stay_after_a_visit_of_another_page():
+    page = AppTest.from_function(several_pages, default_timeout=60).run()
+    content = as_png(render_sample(SAMPLES[0]))
+    upload(page, ("a.png", content), ("b.png", content))
+    results = page.session_state["results"]
+    page.checkbox[0].check().run()
+    assert not pictures(page)
+    page.checkbox[0].uncheck().run()
+    assert pictures(page) == ["a.png", "b.png"]
+    assert page.session_state["results"] == results
+    # New files are added to those of before.
+    upload(page, ("c.png", content))
+    assert pictures(page) == ["a.png", "b.png", "c.png"]
+    page.button[0].click().run()
+    assert not pictures(page)
+    assert page.session_state["results"] == {}
+    upload(page, ("d.png", content))
+    assert pictures(page) == ["d.png"]
+
+
+def test_a_sample_stays_chosen_after_a_visit_of_another_page():
+    page = AppTest.from_function(several_pages, default_timeout=60).run()
+    choose(page, "sample", 1)
+    page.checkbox[0].check().run()
+    page.checkbox[0].uncheck().run()
+    assert pictures(page) == [f"{TITLES[1]}.png"]
+    choose(page, "sample", None)
+    assert not pictures(page)
+
+
+def test_files_stay_while_the_camera_is_shown(page):
+    upload(page, ("a.png", as_png(render_sample(SAMPLES[0]))))
+    page.button_group[0].set_value("Camera")
+    page.run()
+    assert pictures(page) == ["a.png"]
+    page.camera_input[0].set_value(("snapshot.jpg", as_png(render_sample(SAMPLES[1])), "image/jpeg"))
+    page.run()
+    assert pictures(page) == ["a.png", "snapshot.jpg"]
+    page.button_group[0].set_value("Files")
+    page.run()
+    assert pictures(page) == ["a.png", "snapshot.jpg"]
+
+
+def test_a_removed_file_takes_its_result_along(page):
+    content = as_png(render_sample(SAMPLES[0]))
+    upload(page, ("a.png", content), ("b.png", content))
+    upload(page, ("b.png", content))
+    assert pictures(page) == ["b.png"]
 
 
 def test_images_beyond_the_limit_are_ignored(page):

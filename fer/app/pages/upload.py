@@ -16,78 +16,125 @@ from fer.app.settings import MAX_IMAGE_MB, MAX_IMAGES, MAX_SESSION_MB, settings
 from fer.app.uploads import read_upload, show_error
 from fer.core.errors import FerError
 from fer.core.image_io import SUFFIXES
+from fer.core.text import counted
 
 _FILES, _CAMERA = "Files", "Camera"
+_SAMPLE = "sample"
 # Identifier, file name, and a function that returns the pixels.
 Source = tuple[str, str, Callable[[], np.ndarray]]
+# The results that a session keeps, by the identifier of the image.
+Results = dict[str, ImageAnalysis | FerError]
 
 
 def page() -> None:
     """Show the page."""
     st.title("Which emotion does this face show?", anchor=False)
-    st.markdown("Images stay in the server's memory and are deleted 30 seconds after you close this tab.")
-    results = _analyse_all(_sources())
+    st.markdown(
+        "Images stay in the server's memory. They are deleted when you clear them, or 30 seconds after you "
+        "close this tab."
+    )
+    _update_results()
+    results = [result for result in _results().values() if isinstance(result, ImageAnalysis)]
+    for result in _results().values():
+        if isinstance(result, FerError):
+            show_error(result)
     if not results:
         return
     selected = _select(results)
     if selected.num_skipped:
-        st.info(f"{selected.num_skipped:,} more faces were detected but not analysed, the smallest ones.")
+        st.info(f"{counted(selected.num_skipped, 'more face')} detected but not analysed, the smallest ones.")
     show_image_result(selected)
     _show_table(results)
 
 
-def _sources() -> list[Source]:
+def _results() -> Results:
+    return st.session_state.setdefault("results", {})
+
+
+def _update_results() -> None:
+    """Show the sources of images, and analyse the new ones.
+
+    Results stay when a source is hidden, by another page or by the other kind of source. They go when the
+    visitor removes the file or clears them.
+    """
     with st.container(key="sources"):
         source = st.segmented_control(
             "Image source", (_FILES, _CAMERA), default=_FILES, required=True, label_visibility="collapsed"
         )
-        return _snapshot() if source == _CAMERA else _files() or _samples()
+        sources, removed = (_snapshot(), set[str]()) if source == _CAMERA else _files()
+        # A sample only shows what the page does.
+        kept = [key for key in _results() if key not in removed and not key.startswith(_SAMPLE)]
+        if not sources and not kept and source == _FILES:
+            sources = _sample()
+        st.session_state["results"] = _analyse_all(kept, sources)
+        if _results():
+            st.button("Clear", icon=":material/delete:", on_click=_clear)
+
+
+def _clear() -> None:
+    """Delete the results, and show new widgets for files and photos, without files."""
+    st.session_state["results"] = {}
+    st.session_state["cleared"] = st.session_state.get("cleared", 0) + 1
+    st.session_state.pop("chosen_sample", None)
+    st.session_state.pop(_SAMPLE, None)
 
 
 def _snapshot() -> list[Source]:
-    photo = st.camera_input("Take a photo of a face", label_visibility="collapsed")
+    key = f"photo_{st.session_state.get('cleared', 0)}"
+    photo = st.camera_input("Take a photo of a face", key=key, label_visibility="collapsed")
     return [] if photo is None else [(photo.file_id, "snapshot.jpg", partial(_read, photo))]
 
 
-def _files() -> list[Source]:
+def _files() -> tuple[list[Source], set[str]]:
+    """Return the files of the uploader, and the identifiers of those that the visitor has removed from it."""
+    key = f"files_{st.session_state.get('cleared', 0)}"
+    # Streamlit forgets the files of an uploader that is not shown: then none was removed.
+    was_shown = key in st.session_state
     max_mb = min(MAX_IMAGE_MB, settings().max_upload_mb)
     files = st.file_uploader(
         f"Drop images here: up to {MAX_IMAGES} files, {max_mb} MB each, {MAX_SESSION_MB} MB in total",
         type=sorted(suffix[1:] for suffix in SUFFIXES),
         accept_multiple_files=True,
         max_upload_size=max_mb,
-        key="files",
+        key=key,
     )
-    if len(files) > MAX_IMAGES:
-        st.warning(f"Too many images: got {len(files)}, only the first {MAX_IMAGES} are shown.")
-    return [(file.file_id, file.name, partial(_read, file)) for file in files[:MAX_IMAGES]]
+    present = {file.file_id for file in files}
+    removed = st.session_state.get("uploaded", set()) - present if was_shown else set()
+    st.session_state["uploaded"] = present
+    return [(file.file_id, file.name, partial(_read, file)) for file in files], removed
 
 
 def _read(file: UploadedFile) -> np.ndarray:
     return read_upload(file.name, file.getvalue())
 
 
-def _samples() -> list[Source]:
+def _sample() -> list[Source]:
+    """Return the sample that the visitor has chosen, also before the visit of another page."""
     st.markdown("**No image at hand?** Click a synthetic face. The name is the expression that was rendered.")
-    chosen = choose_sample("sample")
+    if _SAMPLE not in st.session_state and "chosen_sample" in st.session_state:
+        st.session_state[_SAMPLE] = st.session_state["chosen_sample"]
+    chosen = st.session_state["chosen_sample"] = choose_sample(_SAMPLE)
     if chosen is None:
         return []
     sample = SAMPLES[chosen]
-    return [(f"sample {chosen}", f"{sample.title}.png", partial(render_sample, sample))]
+    return [(f"{_SAMPLE} {chosen}", f"{sample.title}.png", partial(render_sample, sample))]
 
 
-def _analyse_all(sources: Sequence[Source]) -> list[ImageAnalysis]:
-    """Analyse new images, reuse earlier results, and drop those of removed images."""
-    earlier: dict[str, ImageAnalysis | FerError] = st.session_state.get("results", {})
-    results: dict[str, ImageAnalysis | FerError] = {}
+def _analyse_all(kept: Sequence[str], sources: Sequence[Source]) -> Results:
+    """Return the kept results and those of new images, `MAX_IMAGES` at most."""
+    earlier = _results()
+    results = {identity: earlier[identity] for identity in kept}
+    new = [source for source in sources if source[0] not in results]
+    room = MAX_IMAGES - len(results)
+    if len(new) > room:
+        st.warning(
+            f"Too many images: {MAX_IMAGES} are kept, so {len(new) - room:,} of {len(new):,} new ones were "
+            "left out. Clear the others first."
+        )
     with st.spinner("Detecting faces …"):
-        for identity, name, read in sources:
+        for identity, name, read in new[:room]:
             results[identity] = earlier[identity] if identity in earlier else _analyse(name, read)
-    st.session_state["results"] = results
-    for result in results.values():
-        if isinstance(result, FerError):
-            show_error(result)
-    return [result for result in results.values() if isinstance(result, ImageAnalysis)]
+    return results
 
 
 def _analyse(name: str, read: Callable[[], np.ndarray]) -> ImageAnalysis | FerError:

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from operator import not_
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fer.core.config import Choice, Config, Count, NotNegative, Number, Positive
 from fer.core.errors import FerError
-from fer.core.names import MAX_WANDB_NAME, MAX_WANDB_TAG, is_wandb_project
 from fer.data.config import AugmentationConfig, DataConfig
 from fer.models.config import AttentionConfig, ModelConfig, NoAttention
 from fer.training.metrics import check_monitor, current_name, monitor_mode
@@ -29,6 +28,7 @@ from fer.training.recipe import (
     SchedulerConfig,
     SimpleImbalanceConfig,
 )
+from fer.training.wandb_config import WandbConfig as WandbConfig
 
 _PROGRESSIVE = (
     "[[fraction of the epochs, px], …] such as [[0, 32], [0.6, 48]], with fractions from 0 to 1 and at least "
@@ -60,7 +60,7 @@ class TrainerConfig(Config):
     val_check_interval: Number | str | None = None
     check_val_every_n_epoch: Count | None = 1
     num_sanity_val_steps: int = 0
-    log_every_n_steps: int | None = None
+    log_every_n_steps: Annotated[int, Field(ge=0)] | None = None
     enable_checkpointing: bool | None = None
     enable_progress_bar: bool | None = None
     enable_model_summary: bool | None = False
@@ -75,49 +75,6 @@ class TrainerConfig(Config):
     barebones: bool = False
     sync_batchnorm: bool = False
     reload_dataloaders_every_n_epochs: int = 0
-
-
-class WandbConfig(Config):
-    """Logging to Weights & Biases.
-
-    Attributes:
-        project, entity, group, tags: As in ``wandb.init``. None or empty: those of the environment
-            (``WANDB_PROJECT``, …), else project ``fer`` and no entity, group and tags.
-        log_model: Upload the best checkpoint.
-        id, name: Replace those derived from the run folder; set for the trials of a sweep.
-        config: Added to the config that W&B shows; set for the trials of a sweep.
-    """
-
-    key: ClassVar[str] = "logger.wandb"
-    project: str | None = None
-    entity: str | None = None
-    group: str | None = None
-    tags: list[str] = Field(default_factory=list)
-    log_model: bool = True
-    id: Annotated[str | None, Field(exclude_if=not_)] = None
-    name: Annotated[str | None, Field(exclude_if=not_)] = None
-    config: dict[str, Any] = Field(default_factory=dict, exclude_if=not_)
-
-    @field_validator("project", "entity")
-    @classmethod
-    def _check_project(cls, text: str | None, info: ValidationInfo) -> str | None:
-        if text is not None and not is_wandb_project(text):
-            raise FerError(
-                f"logger.wandb.{info.field_name}: expected 1 to {MAX_WANDB_NAME} characters without "
-                f"/ \\ # ? % :, got {text!r}. Choose another name."
-            )
-        return text
-
-    @field_validator("tags")
-    @classmethod
-    def _check_tags(cls, tags: list[str]) -> list[str]:
-        for tag in tags:
-            if not 0 < len(tag) <= MAX_WANDB_TAG:
-                raise FerError(
-                    f"logger.wandb.tags: expected tags of 1 to {MAX_WANDB_TAG} characters, got {tag!r}. "
-                    "Shorten it."
-                )
-        return tags
 
 
 class LoggerConfig(Config):

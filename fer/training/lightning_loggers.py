@@ -4,27 +4,39 @@ A logger that cannot be opened is an error before the training. If it fails late
 training continues, and its results are in the run folder.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 from PIL import Image
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from fer.core.errors import FerError
-from fer.training.config import LoggerConfig, WandbConfig
+from fer.training.config import LoggerConfig
 from fer.training.loggers import DEFAULT_PROJECT, finish_wandb, first_line, start_wandb, warn_on_failure
+from fer.training.metrics import OVERALL, PER_EMOTION, monitor_mode
+from fer.training.wandb_config import WandbConfig
+
+# Lightning's name of the number of optimizer steps.
+STEP = "trainer/global_step"
 
 
-class _WarningLogger(Logger):
-    """Logger that prints the first failure of each kind as a warning."""
+class _RunLogger(Logger):
+    """Logger of a run: a failure is a warning, and steps and epochs are counted as everywhere else.
+
+    Lightning counts epochs from 0, and its step of a metric is one less than the number of optimizer steps.
+
+    Attributes:
+        trainer: Set at the start of a fit, for the number of steps.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._printed: set[str] = set()
+        self.trainer: pl.Trainer | None = None
         super().__init__(*arguments, **options)
 
     def log_hyperparams(self, *arguments: Any, **options: Any) -> None:
@@ -32,10 +44,16 @@ class _WarningLogger(Logger):
         with self._warning("the config was not logged"):
             super().log_hyperparams(*arguments, **options)  # type: ignore[safe-super]
 
-    def log_metrics(self, *arguments: Any, **options: Any) -> None:
-        """Log metrics at a step."""
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log metrics at the current optimizer step; an ``epoch`` among them is counted from 0."""
+        shown = {**metrics, "epoch": metrics["epoch"] + 1} if "epoch" in metrics else dict(metrics)
+        step = step if self.trainer is None else self.trainer.global_step
         with self._warning("metrics were not logged"):
-            super().log_metrics(*arguments, **options)  # type: ignore[safe-super]
+            super().log_metrics(shown, step)  # type: ignore[safe-super]
+
+    def log_picture(self, name: str, pixels: np.ndarray, step: int, epoch: int, caption: str = "") -> None:
+        """Log an image, uint8 ``(H, W, 3)``, at a step; ``epoch`` is counted from 1."""
+        raise NotImplementedError
 
     def save(self) -> None:
         """Write what is buffered."""
@@ -52,12 +70,26 @@ class _WarningLogger(Logger):
         return warn_on_failure(f"{system}: {what}", self._printed)
 
 
-class RunTensorBoardLogger(_WarningLogger, TensorBoardLogger):
+class RunTensorBoardLogger(_RunLogger, TensorBoardLogger):
     """TensorBoard of a run."""
 
+    def log_picture(self, name: str, pixels: np.ndarray, step: int, epoch: int, caption: str = "") -> None:
+        """Log an image; TensorBoard has no captions."""
+        self.experiment.add_image(name, pixels, step, dataformats="HWC")
 
-class RunWandbLogger(_WarningLogger, WandbLogger):
+
+class RunWandbLogger(_RunLogger, WandbLogger):
     """W&B run of a run."""
+
+    def log_picture(self, name: str, pixels: np.ndarray, step: int, epoch: int, caption: str = "") -> None:
+        """Log an image in a row of its own, with the step and the epoch of its metrics."""
+        import wandb
+
+        self.log_row({name: wandb.Image(pixels, caption=caption or None)}, step, epoch)
+
+    def log_row(self, values: Mapping[str, Any], step: int, epoch: int) -> None:
+        """Log tables, charts and images, with the step and the epoch of their metrics."""
+        self.experiment.log({**values, STEP: step, "epoch": epoch})
 
 
 @contextmanager
@@ -86,6 +118,29 @@ def open_loggers(
             loggers.append(_open_wandb(config.wandb, folder, run_config, run_id))
             stack.push(lambda error, *_: finish_wandb(loggers[-1].experiment, failed=error is not None))
         yield loggers
+
+
+def prepare_loggers(trainer: pl.Trainer, emotions: Sequence[str]) -> None:
+    """Let the loggers count steps as the trainer does, and define axes and summary of W&B's metrics."""
+    for logger in trainer.loggers:
+        if isinstance(logger, _RunLogger):
+            logger.trainer = trainer
+        if isinstance(logger, RunWandbLogger) and trainer.is_global_zero:
+            # With several validations per epoch, the number of the epoch is no axis.
+            axis = "epoch" if trainer.val_check_interval in (None, 1.0) else STEP
+            with warn_on_failure("W&B: the axes of metrics were not defined"):
+                _define_metrics(logger.experiment, axis, emotions)
+
+
+def _define_metrics(run: Any, axis: str, emotions: Sequence[str]) -> None:
+    """Define the x-axis of charts, and the best value of each metric as its summary."""
+    for step in (STEP, "epoch"):
+        run.define_metric(step, hidden=True)
+    run.define_metric("*", step_metric=STEP)
+    # A summary is not defined by a pattern.
+    by_emotion = [f"val_emotion/{metric}/{name}" for metric in PER_EMOTION for name in emotions]
+    for name in ("train/loss", "train/accuracy", *OVERALL, *by_emotion):
+        run.define_metric(name, step_metric=axis, summary=monitor_mode(name))
 
 
 def _open_tensorboard(folder: Path) -> Logger:
@@ -134,28 +189,28 @@ def log_status(loggers: list[Logger], status: str) -> None:
                 logger.experiment.summary["status"] = status
 
 
-def log_plots(loggers: list[Logger], folder: Path, step: int) -> None:
-    """Log images from ``plots/``.
-
-    TensorBoard gets the confusion matrix and the learning curves. W&B gets only the curves, because
-    `fer.training.recorder.WandbReport` logs the other plots during training.
+def log_curves(loggers: list[Logger], folder: Path, step: int, epoch: int, with_wandb: bool) -> None:
+    """Log the learning curves at the end as ``plots/learning_curves``.
 
     Args:
         loggers: The loggers of the run.
         folder: The run folder, with its plots saved.
         step: Number of optimizer steps.
+        epoch: Number of epochs.
+        with_wandb: ``logger.wandb.plots``.
     """
-    paths = [folder / "plots" / f"{name}.png" for name in ("confusion_matrix", "learning_curves")]
-    for logger, path in product(loggers, filter(Path.exists, paths)):
+    path = folder / "plots" / "learning_curves.png"
+    for logger in picture_loggers(loggers, with_wandb):
         with warn_on_failure(f"{type(logger).__name__}: the plot {path.name} was not logged"):
-            _log_plot(logger, path, step)
+            if path.exists():
+                pixels = np.asarray(Image.open(path).convert("RGB"))
+                logger.log_picture("plots/learning_curves", pixels, step, epoch)
 
 
-def _log_plot(logger: Any, path: Path, step: int) -> None:
-    run = logger.experiment
-    if isinstance(logger, TensorBoardLogger):
-        run.add_image(path.stem, np.asarray(Image.open(path).convert("RGB")), step, dataformats="HWC")
-    elif path.stem == "learning_curves":
-        import wandb
-
-        run.log({path.stem: wandb.Image(str(path)), "trainer/global_step": step})
+def picture_loggers(loggers: list[Logger], with_wandb: bool) -> list[_RunLogger]:
+    """Return the loggers of a run that show images; W&B only ``with_wandb``."""
+    return [
+        logger
+        for logger in loggers
+        if isinstance(logger, RunTensorBoardLogger) or (with_wandb and isinstance(logger, RunWandbLogger))
+    ]

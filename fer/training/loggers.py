@@ -7,15 +7,15 @@ import os
 import secrets
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer.core.errors import FerError
 from fer.core.names import wandb_id, wandb_name
-from fer.training.config import WandbConfig
 from fer.training.run_record import read_record
+from fer.training.wandb_config import WandbConfig
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -64,9 +64,9 @@ def start_wandb(
     was logged before keeps its id, project and entity, which are in its record.
 
     Args:
-        options: Project, entity, group and tags of the run.
+        options: Project, entity, group, tags and the others.
         folder: The run folder; its name is the default name of the W&B run.
-        run_config: The config that W&B shows for the run.
+        run_config: The config that W&B shows for the run; its ``tags`` are tags in W&B as well.
         run_id: Id of the W&B run, unless the options or the environment set one; None for a random one.
 
     Raises:
@@ -75,8 +75,8 @@ def start_wandb(
     try:
         _set_data_folder(folder / "wandb")
         settings = wandb_settings()
-        arguments = _arguments(options, folder, settings, run_id)
-        return _start(arguments, {**run_config, **options.config}, settings)
+        arguments = _arguments(options, folder, settings, run_id, run_config.get("tags") or ())
+        return _start(arguments, {**run_config, **options.config}, settings, options)
     except Exception as error:
         raise FerError(
             f"logger.wandb: expected W&B to start a run, got an error: {first_line(error)}. Correct the "
@@ -99,56 +99,68 @@ def wandb_settings() -> Any:
     return wandb.setup(wandb.Settings(**silent)).settings
 
 
-def _arguments(options: WandbConfig, folder: Path, settings: Any, run_id: str | None) -> dict[str, Any]:
+def _arguments(
+    options: WandbConfig, folder: Path, settings: Any, run_id: str | None, tags: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the arguments of ``wandb.init``: chosen options, else W&B's own settings, else defaults."""
     before = read_record(folder).wandb or {}
     user_id = settings.run_id if _folder_of_id.setdefault(settings.run_id, folder) == folder else None
     name, group = options.name or settings.run_name or folder.name, options.group or settings.run_group
-    return {
+    identity = {
         "id": wandb_id(options.id or before.get("id") or user_id or run_id or secrets.token_hex(6)),
         "project": options.project or before.get("project") or settings.project or DEFAULT_PROJECT,
         "entity": options.entity or before.get("entity"),
+    }
+    return {
+        # `wandb agent` chooses them, and W&B warns about others.
+        **({} if settings.sweep_id else identity),
         "name": wandb_name(name),
         "group": wandb_name(group) if group else None,
-        "tags": options.tags or None,
+        "job_type": options.job_type,
+        "notes": options.notes,
+        # Those of the environment apply unless others were chosen.
+        "tags": [*dict.fromkeys([*(options.tags or settings.run_tags or ()), *tags])] or None,
         "resume": settings.resume or "allow",
-        "dir": None if "root_dir" in settings.model_fields_set else folder,
+        "dir": options.dir or (None if "root_dir" in settings.model_fields_set else str(folder)),
+        **options.keywords,
     }
 
 
-def _start(arguments: Mapping[str, Any], run_config: Mapping[str, Any], settings: Any) -> "Run":
+def _start(
+    arguments: Mapping[str, Any], run_config: Mapping[str, Any], settings: Any, options: WandbConfig
+) -> "Run":
     import wandb
     from wandb.errors import Error
 
-    mode = settings.mode
+    # W&B would log to a temporary folder instead of one that is missing.
+    Path(arguments["dir"] or settings.root_dir).expanduser().mkdir(parents=True, exist_ok=True)
+    arguments = {**arguments, "settings": _settings(settings, options, arguments.get("settings"))}
+    mode = options.mode or settings.mode
     if mode in ONLINE:
         try:
             if wandb.login(prompt=False, verify=True):
-                run = _init_wandb(arguments, run_config, settings, mode)
+                run = _init_wandb(arguments, run_config, mode)
                 print(f"wandb    {run.url}", flush=True)
                 return run
         except Error as error:
             print(f"W&B: login failed, logging offline. {first_line(error)}", flush=True)
         mode = "offline"
-    return _init_wandb(arguments, run_config, settings, mode)
+    return _init_wandb(arguments, run_config, mode)
 
 
-def _init_wandb(
-    arguments: Mapping[str, Any], run_config: Mapping[str, Any], user_settings: Any, mode: Any
-) -> "Run":
+def _settings(user: Any, options: WandbConfig, chosen: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return W&B's settings: those chosen with ``+logger.wandb.settings``, else the user's, else ours."""
+    defaults = {"init_timeout": INIT_TIMEOUT, "finish_timeout": FINISH_TIMEOUT}
+    settings = {name: value for name, value in defaults.items() if name not in user.model_fields_set}
+    console = {} if options.console else {"console": "off"}
+    return settings | console | {"silent": user.silent, "finish_timeout_raises": True} | dict(chosen or {})
+
+
+def _init_wandb(arguments: Mapping[str, Any], run_config: Mapping[str, Any], mode: Any) -> "Run":
     import wandb
 
-    defaults: dict[str, Any] = {
-        "console": "off",
-        "init_timeout": INIT_TIMEOUT,
-        "finish_timeout": FINISH_TIMEOUT,
-    }
-    defaults = {name: value for name, value in defaults.items() if name not in user_settings.model_fields_set}
-    settings = wandb.Settings(mode=mode, silent=user_settings.silent, finish_timeout_raises=True, **defaults)
-    run = wandb.init(**arguments, config=dict(run_config), settings=settings)
-    run.define_metric("trainer/global_step")
-    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-    return run
+    settings = wandb.Settings(**{**arguments["settings"], "mode": mode})
+    return wandb.init(**{**arguments, "settings": settings}, config=dict(run_config))
 
 
 def finish_wandb(run: Any, failed: bool) -> None:

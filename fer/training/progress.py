@@ -14,7 +14,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 from pytorch_lightning.utilities import rank_zero_only
 from rich.box import SIMPLE
 from rich.console import Console
@@ -104,6 +104,17 @@ def _now(pl_module: Any) -> float:
     if pl_module.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
+
+
+class EpochBar(TQDMProgressBar):
+    """Progress bar that counts epochs from 1, as everything else does."""
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Show the number of the epoch."""
+        super().on_train_epoch_start(trainer)
+        total = planned_epochs(trainer)
+        epochs = f"/{math.ceil(total)}" if total < math.inf else ""
+        self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}{epochs}")
 
 
 class EpochPrinter(Callback):

@@ -18,8 +18,9 @@ from fer.data.datamodule import EmotionDataModule, RunData, read_data
 from fer.data.duplicates import write_report
 from fer.models.backbone import probe
 from fer.models.checkpoint import load_checkpoint
+from fer.training.best_report import AUGMENTATION_TITLE
 from fer.training.config import LoggerConfig, RunConfig
-from fer.training.lightning_loggers import log_plots, log_status, logged_run, open_loggers
+from fer.training.lightning_loggers import log_curves, log_status, logged_run, open_loggers
 from fer.training.loggers import warn_on_failure
 from fer.training.metrics import check_monitor_emotion
 from fer.training.module import EmotionModule
@@ -32,6 +33,7 @@ from fer.training.resume import (
     check_same_stem,
     last_checkpoint,
 )
+from fer.training.run_facts import run_facts
 from fer.training.run_folder import check_folder, write_config
 from fer.training.run_record import (
     STARTING,
@@ -95,6 +97,8 @@ def run(
     _write_start(config, folder, datamodule, quiet)
     logger_config = LoggerConfig() if config.trainer.fast_dev_run else config.logger
     shown = {**config.to_dict(), "manifest": module.hparams["manifest"]}
+    if config.logger.wandb is not None:
+        shown["resolved"] = run_facts(module, dry_trainer, datamodule)
     with open_loggers(logger_config, folder, shown, module.hparams["run_id"]) as loggers:
         trainer = build_trainer(config, folder, loggers, recorder, module.model, callbacks, quiet)
         if not quiet:
@@ -214,10 +218,11 @@ def _write_start(config: RunConfig, folder: Path, datamodule: EmotionDataModule,
         write_report(folder / "duplicates.json", datamodule.duplicates)
     if quiet:
         return
-    title = "Training images and augmented views"
     images = datamodule.augmented_examples()
     with warn_on_failure("the plot augmentation.png was not saved"):
-        save_figure(plot_image_grid(images, None, 8, title), folder / "plots" / "augmentation.png")
+        save_figure(
+            plot_image_grid(images, None, 8, AUGMENTATION_TITLE), folder / "plots" / "augmentation.png"
+        )
 
 
 def _initial_record(module: EmotionModule, trainer: pl.Trainer) -> RunRecord:
@@ -247,7 +252,8 @@ def _save_and_log_plots(
     folder: Path, recorder: RunRecorder, trainer: pl.Trainer, module: EmotionModule
 ) -> None:
     save_plots(folder, recorder, module.labels)
-    log_plots(trainer.loggers, folder, trainer.global_step)
+    with_wandb = module.config.logger.wandb is not None and module.config.logger.wandb.plots
+    log_curves(trainer.loggers, folder, trainer.global_step, len(recorder.rows), with_wandb)
 
 
 def _fit(

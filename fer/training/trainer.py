@@ -10,13 +10,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ProgressBar, TQDMProgressBar
-from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ProgressBar
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from fer.core.errors import FerError
 from fer.data.datamodule import EmotionDataModule
+from fer.training.best_report import BestReport
 from fer.training.callbacks import (
     BusyCoresWarning,
     ExponentialAverage,
@@ -29,8 +30,9 @@ from fer.training.callbacks import (
 )
 from fer.training.config import RunConfig, TrainerConfig
 from fer.training.module import EmotionModule
-from fer.training.progress import DurationEstimate, EpochPrinter, TrainMetricsLogger
-from fer.training.recorder import RunRecorder, WandbReport
+from fer.training.progress import DurationEstimate, EpochBar, EpochPrinter, TrainMetricsLogger
+from fer.training.recorder import RunRecorder
+from fer.training.step_metrics import StepMetrics
 
 # Part of a message of Lightning or torch -> the option that causes it.
 _ERROR_CAUSES = {
@@ -99,9 +101,9 @@ def _callbacks(
     monitor = config.monitor
     callbacks: list[Callback] = [SeedEpoch(config.seed), FiniteLoss(), ValidateAtMaxSteps()]
     callbacks += [TrainMetricsLogger(), recorder]
-    if config.logger.wandb is not None:
-        callbacks += [WandbReport(logger, recorder, config.logger.wandb.log_model)
-                      for logger in loggers if isinstance(logger, WandbLogger)]  # fmt: skip
+    if loggers:
+        callbacks.append(StepMetrics(config.trainer.log_every_n_steps))
+        callbacks.append(BestReport(loggers, recorder, config.logger.wandb))
     if config.model.freeze_epochs:
         callbacks.append(FrozenBackbone(config.model.freeze_epochs))
     if config.ema:
@@ -113,7 +115,7 @@ def _callbacks(
     if config.trainer.enable_checkpointing is not False:
         callbacks += checkpoint_callbacks(folder / "checkpoints", monitor, config.mode)
     if config.trainer.enable_progress_bar is not False and not quiet:
-        callbacks.append(TQDMProgressBar(leave=True) if sys.stdout.isatty() else EpochPrinter(monitor))
+        callbacks.append(EpochBar(leave=True) if sys.stdout.isatty() else EpochPrinter(monitor))
         callbacks += [DurationEstimate(config.model.freeze_epochs), BusyCoresWarning()]
     return callbacks
 

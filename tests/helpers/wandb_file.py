@@ -53,7 +53,7 @@ def decode_items(items: Any) -> dict[str, Any]:
 
 @dataclass
 class OfflineRun:
-    """A W&B offline run: history rows, config, final summary, artifacts by type, exit code, files folder."""
+    """A W&B offline run: history, config, final summary, artifacts by type, exit code, files, and output."""
 
     history: list[dict[str, Any]]
     config: dict[str, Any]
@@ -61,6 +61,7 @@ class OfflineRun:
     artifacts: dict[str, Any]
     exit_code: int
     files: Path
+    output: str
 
     @classmethod
     def read(cls, folder: Path) -> "OfflineRun":
@@ -74,6 +75,7 @@ class OfflineRun:
             {r.artifact.type: r.artifact for r in records if r.HasField("artifact")},
             next(r.exit.exit_code for r in records if r.HasField("exit")),
             next(folder.glob("wandb/*run-*/files")),
+            "".join(r.output_raw.line for r in records if r.HasField("output_raw")),
         )  # fmt: skip
 
     def values(self, key: str) -> list[Any]:

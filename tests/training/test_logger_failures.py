@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
         "wandb.sdk.wandb_run.Run.log_artifact",
         "wandb.sdk.wandb_run.Run.log",
         "wandb.sdk.wandb_run.Run.finish",
-        "fer.training.recorder.plot_confusion_matrix",
+        "fer.training.best_report.plot_confusion_matrix",
         "fer.training.progress.plot_learning_curves",
         "fer.training.progress.save_figure",
     ],

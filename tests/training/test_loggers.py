@@ -24,7 +24,8 @@ from tiny import TINY, TINY_FACES
 from wandb_file import OfflineRun, read_wandb
 
 from fer.training import loggers
-from fer.training.config import WandbConfig
+from fer.training.metrics import OVERALL, best_name
+from fer.training.wandb_config import WandbConfig
 
 pytestmark = pytest.mark.slow
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -82,12 +83,63 @@ def offline(finished) -> OfflineRun:
 
 
 def test_wandb_has_every_metric_of_every_epoch(finished, offline):
-    names = set(finished.rows[0]) - {"epoch", "step"}
-    assert {"lr", "perf/images_per_second", "train/loss", "val/ece", "val_emotion/recall/fear"} <= names
-    for name in names:
-        expected = [float(row[name]) for row in finished.rows]
-        np.testing.assert_allclose(offline.values(name), expected, rtol=1e-6, err_msg=name)
-    assert {row["trainer/global_step"] for row in offline.history} <= set(range(7))
+    names = set(finished.rows[0]) - {"step", "lr"}
+    assert {"epoch", "perf/images_per_second", "train/loss", "val/ece", "val_emotion/recall/fear"} <= names
+    for name in names - {"epoch"}:
+        rows = [row for row in offline.history if name in row]
+        np.testing.assert_allclose(
+            [row[name] for row in rows], [float(row[name]) for row in finished.rows], rtol=1e-6, err_msg=name
+        )
+        for column, key in (("epoch", "epoch"), ("step", "trainer/global_step")):
+            assert [row[key] for row in rows] == [int(row[column]) for row in finished.rows]
+    assert {name for name in names if name.startswith("val/")} == set(OVERALL)
+
+
+def test_wandb_has_the_training_metrics_of_steps(finished, offline):
+    """There are two steps in an epoch, and one row for all of them: the default is at most an epoch."""
+    rows = [row for row in offline.history if "train/loss_step" in row]
+    assert [(row["epoch"], row["trainer/global_step"]) for row in rows] == [(1, 2), (2, 4), (3, 6)]
+    for row, epoch in zip(rows, finished.rows, strict=True):
+        assert row["train/loss_step"] == pytest.approx(float(epoch["train/loss"]), rel=1e-5)
+        assert row["train/accuracy_step"] == pytest.approx(float(epoch["train/accuracy"]))
+        assert row["perf/images_per_second_step"] > 0
+        assert row["lr"] == pytest.approx(float(epoch["lr"]))
+
+
+def test_wandb_summary_has_the_best_value_of_each_metric(finished, offline):
+    for name, best in (("val/macro_f1", max), ("val_emotion/recall/happy", max), ("val/loss", min)):
+        expected = best(float(row[name]) for row in finished.rows)
+        assert offline.summary[name] == {best.__name__: pytest.approx(expected)}
+    assert offline.summary["epoch"] == 3
+    assert offline.summary["best/epoch"] == finished.record["best"]["epoch"]
+
+
+def test_wandb_config_has_what_the_options_leave_open(finished, offline):
+    resolved = offline.config["resolved"]
+    assert resolved["precision"] == finished.record["precision"]
+    assert (resolved["device"], resolved["processes"]) == ("cpu", 1)
+    counts = [finished.record["manifest"]["splits"][role]["count"] for role in ("train", "val")]
+    assert [resolved["train_images"], resolved["val_images"]] == counts
+    assert resolved["parameters"] > 1000
+    assert resolved["flops"] > resolved["parameters"]
+
+
+def test_wandb_has_what_the_run_printed(finished, offline):
+    assert "epoch 3/3  train/loss" in offline.output
+    assert f"run      {finished.folder}" in offline.output
+
+
+def test_wandb_has_augmented_faces_and_errors(finished, offline):
+    (row,) = (row for row in offline.history if "samples/augmentation" in row)
+    assert (row["epoch"], row["trainer/global_step"]) == (1, 0)
+    tables = [row for row in offline.history if "samples/errors" in row]
+    assert [row["epoch"] for row in tables] == [
+        row["epoch"] for row in offline.history if "plots/scores" in row
+    ]
+    table = json.loads((offline.files / tables[-1]["samples/errors"]["path"]).read_text())
+    assert table["columns"][:4] == ["image", "true", "predicted", "confidence"]
+    assert len(table["data"]) == tables[-1]["samples/errors"]["nrows"] > 0
+    assert all(true != predicted for _, true, predicted, *_ in table["data"])
 
 
 def test_wandb_config_and_manifest(finished, offline):
@@ -97,21 +149,21 @@ def test_wandb_config_and_manifest(finished, offline):
 
 
 def test_wandb_summary_holds_the_best_epoch(finished, offline):
-    best = {f"best/{name.removeprefix('val/')}": value for name, value in finished.record["best"].items()}
+    best = {best_name(name): value for name, value in finished.record["best"].items()}
     assert {name: offline.summary[name] for name in best} == pytest.approx(best)
 
 
 def test_wandb_tables(finished, offline):
     best = finished.record["best"]
-    table = json.loads((offline.files / offline.values("val/emotions")[-1]["path"]).read_text())
-    assert table["columns"] == ["emotion", "precision", "recall", "f1", "support"]
+    table = json.loads((offline.files / offline.values("plots/scores")[-1]["path"]).read_text())
+    assert table["columns"] == ["emotion", "precision", "recall", "f1", "images"]
     for name, row in zip(EMOTIONS, table["data"], strict=True):
         scores = [best[f"val_emotion/{metric}/{name}"] for metric in ("precision", "recall", "f1")]
         assert row[0] == name
         assert row[1:4] == pytest.approx(scores, nan_ok=True)
     # supports of the 32 validation images
     assert [row[4] for row in table["data"]] == [5, 5, 5, 5, 4, 4, 4]
-    key = next(name for row in offline.history for name in row if name.startswith("val/confusion_chart"))
+    key = next(name for row in offline.history for name in row if name.startswith("plots/confusion_chart"))
     chart = json.loads((offline.files / offline.values(key)[-1]["path"]).read_text())
     assert [row[:2] for row in chart["data"]] == [[true, pred] for true in EMOTIONS for pred in EMOTIONS]
     correct = sum(count for true, predicted, count in chart["data"] if true == predicted)
@@ -121,13 +173,24 @@ def test_wandb_tables(finished, offline):
 def test_wandb_has_an_image_of_every_best_epoch_and_of_the_curves(finished, offline):
     scores = [float(row["val/macro_f1"]) for row in finished.rows]
     num_best = sum(value > max(scores[:i], default=-1) for i, value in enumerate(scores))
-    images = offline.values("val/confusion_picture")
-    assert len(images) == len(offline.values("val/emotions")) == num_best
-    for entry in images + offline.values("learning_curves"):
+    images = offline.values("plots/confusion_matrix")
+    bars, curves = offline.values("plots/per_emotion"), offline.values("plots/learning_curves")
+    assert len(images) == len(bars) == len(offline.values("plots/scores")) == num_best
+    for entry in [*images, *bars, *curves, *offline.values("samples/augmentation")]:
         with Image.open(offline.files / entry["path"]) as image:
             assert image.size == (entry["width"], entry["height"])
             assert len(np.unique(np.asarray(image.convert("L")))) > 20
-    assert len(offline.values("learning_curves")) == 1
+    assert len(curves) == 1
+
+
+def test_images_have_the_step_and_epoch_of_their_metrics(finished, offline):
+    steps = {int(row["epoch"]): int(row["step"]) for row in finished.rows}
+    rows = [row for row in offline.history if {"plots/confusion_matrix", "plots/per_emotion"} & row.keys()]
+    assert rows
+    assert all(steps[row["epoch"]] == row["trainer/global_step"] for row in rows)
+    assert all(f"Epoch {row['epoch']}," in next(
+        value["caption"] for name, value in row.items() if name.startswith("plots/")
+    ) for row in rows)  # fmt: skip
 
 
 def test_wandb_artifact_is_the_best_checkpoint(finished, offline):
@@ -153,11 +216,19 @@ def test_tensorboard(finished):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(finished.folder / "tensorboard")).Reload()
-    for name in set(finished.rows[0]) - {"epoch", "step"}:
-        values = [event.value for event in events.Scalars(name)]
-        np.testing.assert_allclose(values, [float(row[name]) for row in finished.rows], rtol=1e-6)
-    assert {"confusion_matrix", "learning_curves"} == set(events.Tags()["images"])
-    assert [(image.step, image.width > 500) for image in events.Images("learning_curves")] == [(6, True)]
+    for name in set(finished.rows[0]) - {"epoch", "step", "lr"}:
+        found = {event.step: event.value for event in events.Scalars(name)}
+        assert list(found) == [int(row["step"]) for row in finished.rows]
+        np.testing.assert_allclose(
+            [*found.values()], [float(row[name]) for row in finished.rows], rtol=1e-6, err_msg=name
+        )
+    assert {(event.step, event.value) for event in events.Scalars("epoch")} == {(2, 1), (4, 2), (6, 3)}
+    assert [event.step for event in events.Scalars("train/loss_step")] == [2, 4, 6]
+    plots = {f"plots/{name}" for name in ("confusion_matrix", "per_emotion", "learning_curves")}
+    assert plots | {"samples/augmentation", "samples/errors"} == set(events.Tags()["images"])
+    assert [(image.step, image.width > 500) for image in events.Images("plots/learning_curves")] == [
+        (6, True)
+    ]
 
 
 def start_in_pipe(folder: Path, environment: dict[str, str]) -> str:
@@ -250,7 +321,7 @@ def test_failed_run_is_marked(fer_train, fer2013_csv, monkeypatch):
     failed = read_when_finished(run.folder)
     assert failed.exit_code == 1
     assert "model" not in failed.artifacts
-    assert len(failed.values("val/confusion_picture")) == 1
+    assert len(failed.values("plots/confusion_matrix")) == 1
 
 
 @pytest.mark.parametrize("overrides", [["logger=csv"], ["logger=all", "trainer.fast_dev_run=true"]])

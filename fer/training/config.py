@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from operator import not_
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fer.core.config import Choice, Config, Count, NotNegative, Number, Positive
 from fer.core.errors import FerError

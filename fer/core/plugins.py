@@ -17,6 +17,8 @@ from fer.core.errors import FerError
 
 GROUP = "fer.plugins"
 VARIABLE = "FER_PLUGINS"
+# Of the option ``--plugins`` of all commands.
+PLUGINS_HELP = "modules with models, losses, … of your own, separated by commas; docs/extending.md"
 # Modules that the user has named, in order; plugins that are being imported; installed ones that failed.
 _named: list[str] = []
 _importing: list[str] = []

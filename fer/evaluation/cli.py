@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fer.core.command_line import positive_integer, run_command
 from fer.core.errors import FerError
+from fer.core.plugins import PLUGINS_HELP, split_names
 from fer.core.threads import share_cores
 
 _EVALUATE_EXAMPLES = """examples:
@@ -59,6 +60,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
     add("--checkpoint", choices=("best", "last"), help="checkpoint of a run folder (default: best)")
     add("--output", metavar="DIR", help="folder for the report")
     add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
+    add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
     add("--logger", choices=("wandb",), help="also log metrics, tables and plots there")
     return parser
 
@@ -100,6 +102,7 @@ def _compare_parser() -> argparse.ArgumentParser:
     add("--output", type=Path, help="folder for the report (default: OUTPUTS/compare/TIME_SPLIT)")
     no_speed = "do not measure the speed; show the speed of training"
     add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
+    add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
     add("--no-speed", dest="with_speed", action="store_false", help=no_speed)
     return parser
 

@@ -13,6 +13,7 @@ from fer.analysis.report import write_report
 from fer.analysis.report.document import Cell, Table
 from fer.core.config import flatten
 from fer.core.paths import expand_user
+from fer.core.plugins import import_plugins
 from fer.evaluation.compared_runs import (
     ComparedRun,
     drop_equal_weights,
@@ -68,6 +69,7 @@ def compare(
     metric: str = "accuracy",
     output: str | Path | None = None,
     with_speed: bool = True,
+    plugins: Sequence[str] = (),
 ) -> Comparison:
     """Score runs without stored predictions, compare all runs and write the report.
 
@@ -82,11 +84,13 @@ def compare(
         metric: One of `fer.analysis.metrics.paired.METRICS`, for the ranking and the conclusions.
         output: Folder for the report; ``None``: ``OUTPUTS/compare/TIME_SPLIT``.
         with_speed: Measure the speed; otherwise the report shows the speed of training.
+        plugins: Modules with parts of one's own that the runs use (`fer.register_model`).
 
     Raises:
         FerError: A run cannot be scored, or the runs cannot be compared.
     """
     check_metric(metric)
+    import_plugins(plugins, "--plugins")
     target = check_writable(expand_user(output)) if output else None
     compared, notes = drop_equal_weights(load_compared_runs(as_list(runs), split, path, with_speed))
     if _has_several_recipes(compared):

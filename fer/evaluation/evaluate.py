@@ -13,6 +13,7 @@ from fer.analysis.report import write_report
 from fer.analysis.report.document import Section
 from fer.analysis.report.write import to_json_values
 from fer.core.errors import FerError
+from fer.core.plugins import import_plugins
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.ledger import LEDGER_METRICS, History, Ledger, make_entry
 from fer.evaluation.output import log_report, report_prefix
@@ -43,6 +44,7 @@ def evaluate(
     checkpoint: str | None = None,
     output: str | Path | None = None,
     logger: str | None = None,
+    plugins: Sequence[str] = (),
 ) -> Report:
     """Score runs and write the report. The keywords are the options of fer-evaluate.
 
@@ -61,12 +63,14 @@ def evaluate(
         checkpoint: ``best`` or ``last``, for run folders; ``None``: best if there is one.
         output: Folder for the report; ``None``: see `report_folder`.
         logger: ``wandb`` to log the report there as well.
+        plugins: Modules with parts of one's own that the runs use (`fer.register_model`).
 
     Raises:
         FerError: An error that the user can fix.
     """
     if logger not in (None, "wandb"):
         raise FerError(f"--logger {logger}: expected wandb.")
+    import_plugins(plugins, "--plugins")
     trained = [load_run(source, checkpoint) for source in as_list(runs)]
     _check_runs(trained, ensemble)
     evaluation_data = EvaluationData(trained[0], split, path, data, labels)

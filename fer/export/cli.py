@@ -13,6 +13,7 @@ from fer.bundle.registry import Registry
 from fer.core.command_line import positive_integer, run_command
 from fer.core.names import artifact_name
 from fer.core.paths import expand_user
+from fer.core.plugins import PLUGINS_HELP, split_names
 from fer.core.threads import share_cores
 
 # Their packages are missing in an environment for prediction.
@@ -78,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help=f"add the bundle to a registry (default: {REGISTRY}/)",
     )
+    add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
     add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
     add("--wandb", action="store_true", help="with --register: log the version to W&B as an artifact")
     return command
@@ -109,6 +111,7 @@ def run(request: argparse.Namespace) -> None:
         calibration=request.calibration,
         uncalibrated=request.uncalibrated,
         crop=request.crop,
+        plugins=request.plugins,
     )
     _print_summary(bundle)
     if request.register is None:

@@ -15,6 +15,7 @@ from fer.bundle.card import SCHEMA_VERSION, Card
 from fer.bundle.files import MODEL, Bundle, read_bundle, sha256, staging_folder, write_card
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
+from fer.core.plugins import import_plugins
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.runs import RunSource, TrainedRun, as_list, load_run
 from fer.evaluation.score import ensemble_predictions, find_calibration, score_run
@@ -119,6 +120,7 @@ def export(
     calibration: str | None = None,
     uncalibrated: bool = False,
     crop: str | None = None,
+    plugins: Sequence[str] = (),
 ) -> Bundle:
     """Export runs to a bundle. The keywords are the options of fer-export.
 
@@ -136,11 +138,13 @@ def export(
         calibration: Path of the run's data, if it has moved.
         uncalibrated: Export without calibration if the data is not available.
         crop: Name of the crop rule of the training images; None: that of the data set.
+        plugins: Modules with parts of one's own that the runs use (`fer.register_model`).
 
     Raises:
         FerError: An input is invalid, or the exported model differs from the trained one. Nothing is then
             written, and a previous bundle stays.
     """
+    import_plugins(plugins, "--plugins")
     trained = tuple(load_run(source, checkpoint) for source in as_list(runs))
     check_compatible(trained)
     run = trained[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fer.core.command_line import run_command
 from fer.core.errors import FerError
+from fer.core.plugins import PLUGINS_HELP, import_plugins, split_names
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -23,6 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--name", help="sweep.name of the sweep (default: the name of its folder)")
     add("--confirm", type=int, metavar="N", help="train the best recipes again over N new seeds")
     add("--best", type=int, default=3, metavar="K", help="number of recipes to confirm (default: 3)")
+    add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
     return parser
 
 
@@ -33,6 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
         FerError: There is no such sweep, or a run of the confirmation failed.
     """
     _check(arguments)
+    import_plugins(arguments.plugins, "--plugins")
     from fer.sweep.report.confirm import confirm
     from fer.sweep.report.page import report
     from fer.sweep.report.results import load_sweep

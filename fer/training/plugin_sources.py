@@ -21,7 +21,6 @@ from omegaconf import DictConfig, OmegaConf
 from fer.core.config import Config
 from fer.core.plugins import import_plugins, load_installed, named, split_names
 from fer.core.registry import CALLBACKS, METRICS, MODELS, READERS, REGISTRIES, Entry, Registry
-from fer.training.callback_config import CallbacksConfig
 from fer.training.config import RunConfig
 
 _GROUPS: dict[str, Registry] = {
@@ -45,8 +44,8 @@ def import_named(overrides: Sequence[str]) -> None:
 
 def publish() -> None:
     """Store the parts of all plugins that are loaded in Hydra's `ConfigStore`."""
-    for group, registry in _GROUPS.items():
-        for entry in registry.plugins():
+    for group in _GROUPS.keys() & RunConfig.model_fields.keys():
+        for entry in _GROUPS[group].plugins():
             node = _defaults(group, entry.name)
             ConfigStore.instance().store(entry.name, node, group, provider=entry.module)
 
@@ -132,7 +131,9 @@ def _defaults(group: str, name: object) -> dict[str, Any]:
 
 def _callback_defaults(name: object) -> dict[str, Any]:
     """Return the group ``callbacks`` with a registered callback of this name, if there is one."""
-    values = plain_defaults(CallbacksConfig)
+    group = RunConfig.model_fields[CALLBACKS.group].annotation
+    assert isinstance(group, type)
+    values = plain_defaults(group)
     entry: Entry | None = CALLBACKS.find(name) if isinstance(name, str) else None
     if entry is not None and entry.options is not None:
         values[entry.name] = plain_defaults(entry.options)

@@ -19,3 +19,12 @@ def with_interval(
     """Return a value with its unit and interval, ``58.9 % [57.3, 60.5]``; without limits, ``58.9 %``."""
     text = f"{show(value)}{unit}"
     return text if low is None or high is None else f"{text} [{show(low)}, {show(high)}]"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration, ``4.2 s``, ``12 min 5 s`` or ``3 h 20 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"

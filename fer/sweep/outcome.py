@@ -137,8 +137,8 @@ def _check_failures(sweep_study: SweepStudy, failed: Sequence[FrozenTrial]) -> N
         )
     if plan.is_grid:
         for trial in failed:
-            print(f"failed   {describe_trial(trial, plan.objective)}", flush=True)
-            print(f"         {trial_folder(plan.folder, trial) / 'error.txt'}", flush=True)
+            error = trial.user_attrs.get("error", "no error message was saved")
+            print(f"failed   trial {trial.number}  {' '.join(words_of(trial))}: {error}", flush=True)
         numbers = ", ".join(str(trial.number) for trial in failed)
         raise FerError(
             f"sweep {plan.name}: {len(failed)} of {counts.total} trials failed: {numbers}. Fix the cause, "

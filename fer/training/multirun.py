@@ -32,7 +32,7 @@ _OF_SESSION = ("hydra.sweep.dir", "sweep.resume", "sweep.name")
 
 
 def rewritten(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments for Hydra; those of a single run, or of another sweeper, are unchanged.
+    """Return the arguments for Hydra; those of a single run are unchanged, else options are first.
 
     Raises:
         FerError: A value of the grid is wrong, or there is no sweep to resume.
@@ -46,12 +46,12 @@ def rewritten(arguments: Sequence[str]) -> list[str]:
     elif not (parsed.multirun or "hydra.mode=MULTIRUN" in overrides or _value(overrides, "sweep")):
         return list(arguments)
     if _value(overrides, "hydra/sweeper") not in (None, "fer"):
-        return list(arguments)
+        return [*flags, *overrides]
     try:
         grid = parse_grid(overrides)
     except HydraException:
         # Hydra raises it again, where it is explained.
-        return list(arguments)
+        return [*flags, *overrides]
     return [*flags, *_with_first_values(grid, overrides)]
 
 

@@ -1,7 +1,7 @@
 """Registers ``hydra/sweeper=fer`` where Hydra searches for plugins; imports `fer.sweep` only when used."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
@@ -18,7 +18,7 @@ class FerSweeperConf:
     """
 
     _target_: str = "hydra_plugins.fer_sweeper.FerSweeper"
-    params: dict[str, str] | None = None
+    params: dict[str, str] = field(default_factory=dict)
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="fer", node=FerSweeperConf, provider="fer")

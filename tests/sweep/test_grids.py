@@ -84,7 +84,7 @@ def test_a_failed_trial_does_not_stop_the_others_and_is_trained_again(grid, tmp_
     assert grid("seed=1,2,3") == 2
     captured = capsys.readouterr()
     assert "sweep    2 finished, 1 failed" in captured.out
-    assert "failed   trial 0  failed: ZeroDivisionError: division by zero" in captured.out
+    assert "failed   trial 0  seed=1: ZeroDivisionError: division by zero" in captured.out
     assert "1 of 3 trials failed: 0. Fix the cause, and train them again with: fer-train -m" in captured.err
     assert (tmp_path / "grid" / "0_seed-1" / "error.txt").is_file()
     monkeypatch.setattr(training, "run", original)
@@ -130,7 +130,8 @@ def test_folders_and_names_of_the_user(grid, fer_train, tmp_path):
 
 
 def test_values_in_a_file_and_a_grid_of_one(fer_train, tmp_path, capsys):
-    override = "hydra.sweeper.params={seed: '1,2'}"
+    # As in an experiment's file.
+    override = "+hydra.sweeper.params={seed: '1,2'}"
     assert fer_train("-m", *ONE_EPOCH, override).status == 0
     assert fer_train("-m", *ONE_EPOCH, "seed=3").status == 0
     out = capsys.readouterr().out

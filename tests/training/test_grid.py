@@ -28,7 +28,7 @@ def test_the_last_key_varies_fastest():
         ("seed=choice(4,5)", ["seed=4", "seed=5"]),
         ("seed=1,1,2", ["seed=1", "seed=2"]),
         ("optimizer=glob(adam*)", ["optimizer=adam", "optimizer=adamw"]),
-        ("+optimizer.amsgrad=true,false", ["+optimizer.amsgrad=true", "+optimizer.amsgrad=false"]),
+        ("+optimizer.amsgrad=true,false", ["+optimizer.amsgrad=True", "+optimizer.amsgrad=False"]),
         ("progressive=[],[[0,32]]", ["progressive=[]", "progressive=[[0,32]]"]),
         ("name='a,b',c", ["name='a,b'", "name=c"]),
     ],

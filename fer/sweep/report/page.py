@@ -10,7 +10,8 @@ from markupsafe import Markup
 from fer.analysis.report.html import Card, page_environment, render
 from fer.analysis.report.write import write_atomically
 from fer.core.errors import FerError
-from fer.core.text import percent
+from fer.core.text import duration, percent
+from fer.sweep.leaderboard import have_seeds, recipes
 from fer.sweep.report import sections as report_sections
 from fer.sweep.report.confirm import confirmation_section, load_confirmations, paired_comparison
 from fer.sweep.report.plots import Chart
@@ -42,7 +43,8 @@ def report(sweep: SweepResults) -> Path:
     confirmation = _confirmation(sweep)
     cost = report_sections.cost(sweep)
     sections = [
-        report_sections.best(sweep), *confirmation, report_sections.history(sweep),
+        report_sections.best(sweep), *report_sections.over_seeds(sweep), *confirmation,
+        *([] if sweep.is_grid else [report_sections.history(sweep)]),
         report_sections.importance(sweep),
         report_sections.parallel(sweep), report_sections.slices(sweep), report_sections.curves(sweep), cost,
         report_sections.trials(sweep),
@@ -94,8 +96,13 @@ def _main_results(sweep: SweepResults) -> list[Card]:
         remark = f"trial {best.number}; validation, selection split"
         cards.append(Card(f"Best {sweep.objective}", format_value(sweep.objective, best.value), remark))
     cards.append(Card("Trials", str(len(sweep.trials)), _counts(sweep)))
+    if have_seeds(found := recipes(sweep.trials, sweep.sign)):
+        mean = format_value(sweep.objective, found[0].mean)
+        cards.append(Card("Best mean over seeds", mean, " ".join(found[0].words) or "one recipe"))
     actual, unpruned = sweep_costs(sweep)
-    if actual.images is not None and unpruned.images:
+    if sweep.is_grid:
+        cards.append(Card("Time", duration(actual.seconds), "of all trials together"))
+    elif actual.images is not None and unpruned.images:
         fraction = percent(actual.images / unpruned.images, 0)
         cards.append(Card("Image passes", fraction, "of those of the same trials without pruning"))
     return cards
@@ -106,7 +113,7 @@ def _render(sweep: SweepResults, warnings: Sequence[str], sections: Sequence[Pag
     return render(
         page_environment(Path(__file__).parent),
         "sweep.html.j2",
-        title=f"Sweep {sweep.name}",
+        title=f"{'Grid' if sweep.is_grid else 'Sweep'} {sweep.name}",
         policy=POLICY,
         plotly=Markup(plotly.offline.get_plotlyjs()),
         facts=f"{sweep.objective} · {_counts(sweep)}",
@@ -114,7 +121,7 @@ def _render(sweep: SweepResults, warnings: Sequence[str], sections: Sequence[Pag
         sections=sections,
         cards_title="Main results",
         cards=_main_results(sweep),
-        about_title="Search settings",
+        about_title="Values" if sweep.is_grid else "Search settings",
         about=search_settings(sweep).items(),
         plot=lambda chart: _plot(chart, next(ids)),
     )

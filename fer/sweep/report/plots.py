@@ -115,13 +115,20 @@ def importance(sweep: SweepResults) -> tuple[Chart | None, str]:
     figure.update_yaxes(title="")
     # Leaves room for the labels.
     figure.update_xaxes(title="importance", range=[0, 1.2 * max(importances.values())])
+    method = (
+        "It is rough with fewer than about fifty trials. Method: PED-ANOVA (Watanabe et al. 2023, "
+        "arXiv:2304.10255); conditional parameters as in arXiv:2601.20800."
+    )
     paragraph = (
         f"Computed from the values of all {number} measured trials after {percent(fraction, 0)} of their "
         "schedules, a point that each of them reached. Later values exist only for good trials, and would "
-        "penalise the pruned ones. So the plot shows what matters for a good start. It is rough with fewer "
-        "than about fifty trials. Method: PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255); conditional "
-        "parameters as in arXiv:2601.20800."
+        f"penalise the pruned ones. So the plot shows what matters for a good start. {method}"
     )
+    if sweep.is_grid:
+        paragraph = (
+            f"Computed from all {number} measured trials; a key that matters less than the seed does not "
+            f"matter. {method}"
+        )
     return Chart(_styled(figure, 120 + 34 * len(importances)), "importance of each parameter"), paragraph
 
 

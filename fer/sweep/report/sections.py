@@ -1,22 +1,26 @@
 """The sections of a sweep's page: best trial, history, importance, parameters, curves, cost, all trials."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from optuna.trial import FrozenTrial, TrialState
 
 from fer.analysis.report.document import Cell, Table
-from fer.core.text import percent
+from fer.core.text import duration, percent
+from fer.sweep.leaderboard import Recipe, failures, have_seeds, recipes
 from fer.sweep.report import plots
 from fer.sweep.report.plots import Chart
 from fer.sweep.report.results import (
     STATES,
     Cost,
     SweepResults,
+    format_difference,
     format_value,
     parameters_of,
     sweep_costs,
+    unit,
 )
+from fer.training.multirun import resume_command
 
 _NO_MEASUREMENTS = "No trial has been measured yet."
 
@@ -52,9 +56,9 @@ def warnings(sweep: SweepResults) -> Iterator[str]:
     if unfinished := count.get("running", 0) + count.get("waiting", 0):
         yield (
             f"{unfinished} of {len(sweep.trials)} trials have not ended, so the best trial may change. To "
-            "resume the sweep, run its command again with sweep.resume=true."
+            f"resume the sweep: {resume_command(sweep.folder)}"
         )
-    if failed := sweep.in_state(TrialState.FAIL):
+    if failed := failures(sweep.trials):
         reason = failed[-1].user_attrs.get("error", "no error message was saved")
         yield f"{len(failed)} of {len(sweep.trials)} trials failed, trial {failed[-1].number} with: {reason}"
     if not sweep.ranking:
@@ -108,8 +112,10 @@ def parallel(sweep: SweepResults) -> PageSection:
         return PageSection("parallel", "All parameters together", [_NO_MEASUREMENTS])
     note = (
         "One line for each trial, darker for better ones; “None” if a parameter does not apply to the "
-        "trial's choice. Pruned trials are shown at their best value."
+        "trial's choice."
     )
+    if sweep.in_state(TrialState.PRUNED):
+        note += " Pruned trials are shown at their best value."
     return PageSection("parallel", "All parameters together", charts=[chart], note=note)
 
 
@@ -122,6 +128,7 @@ def slices(sweep: SweepResults) -> PageSection:
         "Filled: finished trials. Hollow: pruned trials, at their best value, which is lower than that of a "
         "full training might be."
     )
+    note = note if sweep.in_state(TrialState.PRUNED) else "One point for each trial."
     return PageSection("slices", "Each parameter separately", charts=charts, note=note, tiled=True)
 
 
@@ -129,15 +136,62 @@ def curves(sweep: SweepResults) -> PageSection:
     """Return the learning curves."""
     if not any(trial.intermediate_values for trial in sweep.trials):
         return PageSection("curves", "Learning curves", [_NO_MEASUREMENTS])
-    note = "Thick: the best trial. A cross marks where a trial was pruned."
+    note = "Thick: the best trial."
+    if sweep.in_state(TrialState.PRUNED):
+        note += " A cross marks where a trial was pruned."
     return PageSection("curves", "Learning curves", charts=[plots.curves(sweep)], note=note)
 
 
+def over_seeds(sweep: SweepResults) -> list[PageSection]:
+    """Return the table of recipes over seeds; none if no recipe was trained with several."""
+    if not have_seeds(found := recipes(sweep.trials, sweep.sign)):
+        return []
+    keys = list(dict.fromkeys(key for recipe in found for key in _parameters(recipe.words)))
+    columns = ("rank", f"mean {sweep.objective}", "sd over seeds", "seeds", *keys)
+    rows: list[tuple[Cell, ...]] = [
+        (
+            str(rank), format_value(sweep.objective, recipe.mean), _sd_text(sweep, recipe),
+            len(recipe.trials), *(_parameters(recipe.words).get(key) for key in keys),
+        )
+        for rank, recipe in enumerate(found, 1)
+    ]  # fmt: skip
+    caption = (
+        "Trials that differ in their seed only, ranked by their mean; sd is the standard deviation over "
+        "these seeds, in percentage points for a metric in per cent. All values are of the same images."
+    )
+    paragraphs = [_seeds_sentence(sweep, found)]
+    table = without_empty_columns(Table(columns, rows, caption))
+    return [PageSection("seeds", "Mean over seeds", paragraphs, tables=[table])]
+
+
+def _seeds_sentence(sweep: SweepResults, found: Sequence[Recipe]) -> str:
+    """Return a sentence on how the best mean compares with the second best, as far as seeds tell."""
+    best = found[0]
+    words = " ".join(best.words) or "the recipe"
+    mean = format_value(sweep.objective, best.mean)
+    sd = "" if best.sd is None else f" ± {_sd_text(sweep, best)}{unit(sweep.objective)}"
+    sentence = f"Best mean: {words} with {sweep.objective} {mean}{sd} over {len(best.trials)} seeds."
+    if len(found) < 2:
+        return sentence
+    gap = format_difference(sweep.objective, abs(best.mean - found[1].mean)).lstrip("+")
+    return f"{sentence} The second best is {gap}{unit(sweep.objective)} behind."
+
+
+def _sd_text(sweep: SweepResults, recipe: Recipe) -> str | None:
+    return None if recipe.sd is None else format_difference(sweep.objective, recipe.sd).lstrip("+")
+
+
+def _parameters(words: Sequence[str]) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in words)
+
+
 def cost(sweep: SweepResults) -> PageSection:
-    """Return the cost of the sweep, compared with the same trials without pruning."""
+    """Return the cost of the sweep; of a search, compared with the same trials without pruning."""
     ended = [state for state in STATES if state.is_finished() and sweep.in_state(state)]
     if not ended:
         return PageSection("cost", "Cost", ["No trial has ended yet."])
+    if sweep.is_grid:
+        return _grid_cost(sweep)
     rows = [*(_cost_row(sweep, STATES[state], state) for state in ended), _cost_row(sweep, "all", *ended)]
     columns = (
         "trials", "number", "image passes", "without pruning", "seconds", "seconds without pruning",
@@ -148,6 +202,18 @@ def cost(sweep: SweepResults) -> PageSection:
     )
     table = Table(columns, rows, caption)
     return PageSection("cost", "Cost", [savings_sentence(*sweep_costs(sweep))], tables=[table])
+
+
+def _grid_cost(sweep: SweepResults) -> PageSection:
+    """Return the cost of a grid, in which nothing is pruned."""
+    total, _ = sweep_costs(sweep)
+    ended = [trial for trial in sweep.trials if trial.state.is_finished()]
+    passes = "" if total.images is None else f" and {total.images:,.0f} image passes".replace(",", " ")
+    sentence = (
+        f"{len(ended)} trials took {duration(total.seconds)}{passes}, {total.overhead / len(ended):.1f} s of "
+        "each before and after its training. An image pass is one training image seen once."
+    )
+    return PageSection("cost", "Cost", [sentence])
 
 
 def savings_sentence(actual: Cost, unpruned: Cost) -> str:

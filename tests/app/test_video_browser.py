@@ -47,7 +47,8 @@ def analyse(page, file):
 def test_a_video_is_analysed_played_and_downloaded(page, video, shots):
     analyse(page, video)
     page.get_by_text("Emotions over time").wait_for(timeout=TIMEOUT)
-    assert page.get_by_text("happy in 100 %").count() == page.get_by_text("surprise in 100 %").count() == 1
+    assert page.get_by_text("happy 100 % of 1.5 s").count() == 1
+    assert page.get_by_text("surprise 100 % of 1.5 s").count() == 1
     page.wait_for_function("document.querySelector('video').readyState >= 2", timeout=TIMEOUT)
     seconds, width, error = page.evaluate(_PLAY)
     assert (seconds, width, error) == (pytest.approx(1.5, abs=0.1), 640, None)
@@ -72,11 +73,22 @@ def test_an_analysis_can_be_cancelled(page, tmp_path, shots):
     page.get_by_text(re.compile(r"Frame \d")).wait_for(state="hidden", timeout=TIMEOUT)
 
 
+def test_an_analysis_goes_on_while_another_page_is_shown(page, video):
+    analyse(page, video)
+    page.get_by_role("link", name="Model card").click()
+    page.get_by_role("heading", name="Model card").wait_for(timeout=TIMEOUT)
+    page.get_by_role("link", name="Video").click()
+    page.get_by_text("Emotions over time").wait_for(timeout=TIMEOUT)
+    page.get_by_role("button", name="Clear", exact=True).click()
+    page.get_by_text("Emotions over time").wait_for(state="hidden", timeout=TIMEOUT)
+
+
 def test_damaged_foreign_and_long_videos_are_rejected_with_a_message(page, video, tmp_path, shots):
+    long = write_video(tmp_path / "b.mp4", [view(0)] * 140, rate=1.0)
     rejected = {
         "cut.mp4": (video.read_bytes()[:4000], "truncated"),
         "text.mp4": (b"not a video, only text", "another file type"),
-        "long.mp4": (write_video(tmp_path / "b.mp4", [view(0)] * 140, rate=1.0).read_bytes(), "at most 2:00"),
+        "long.mp4": (long.read_bytes(), "at most 120 seconds"),
     }
     for name, (content, reason) in rejected.items():
         analyse(page, {"name": name, "mimeType": "video/mp4", "buffer": content})

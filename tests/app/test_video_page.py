@@ -1,15 +1,18 @@
 """The video page, tested without a browser."""
 
-from contextlib import contextmanager
+import gc
+import threading
+from contextlib import contextmanager, nullcontext
+from io import BytesIO
 from types import SimpleNamespace
 
 import pytest
-from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 from video_files import SquarePredictor, render_frame, write_video
 
 pytest.importorskip("av", reason="the video page needs the extra app")
 from fer.app.pages import video
+from fer.app.video_task import VideoTask
 
 
 def script():
@@ -33,7 +36,14 @@ def crossing(tmp_path):
 
 def analyse(page, name, content):
     page.file_uploader[0].set_value((name, content, "video/mp4")).run()
-    return page.button[0].click().run()
+    return start(page)
+
+
+def start(page):
+    """Start the analysis, wait for its end, and show its result."""
+    page.button[0].click().run()
+    assert page.session_state["video_task"].wait(60)
+    return page.run()
 
 
 def page_text(page):
@@ -53,16 +63,17 @@ def test_a_video_is_analysed_shown_and_offered_for_download(page, crossing):
 
 def test_the_page_says_where_the_video_is_stored(page):
     assert "copy on disk is deleted" in page_text(page)
-    assert "annotated copy stay in memory until you remove the video" in page_text(page)
+    assert "annotated copy stay in memory until you clear them" in page_text(page)
 
 
 def test_a_waiting_video_shows_a_message_and_is_analysed_within_a_slot(page, crossing, monkeypatch):
-    active, messages = [], []
+    active, messages, is_free = [], [], threading.Event()
+    monkeypatch.setattr("streamlit.progress", lambda fraction, text: messages.append(text))
 
     @contextmanager
     def video_slot(waiting):
-        monkeypatch.setattr(DeltaGenerator, "progress", lambda bar, fraction, text: messages.append(text))
-        waiting()
+        while not is_free.wait(0.01):
+            waiting()
         active.append(True)
         yield
         active.pop()
@@ -74,9 +85,13 @@ def test_a_waiting_video_shows_a_message_and_is_analysed_within_a_slot(page, cro
 
     monkeypatch.setattr(video, "video_slot", video_slot)
     monkeypatch.setattr(video, "get_predictor", CheckedPredictor)
-    analyse(page, "crossing.mp4", crossing)
+    page.file_uploader[0].set_value(("crossing.mp4", crossing, "video/mp4")).run()
+    page.button[0].click().run()
+    assert "waiting for its turn" in messages[-1]
+    is_free.set()
+    assert page.session_state["video_task"].wait(60)
+    page.run()
     assert not page.exception
-    assert "yours is waiting in the queue" in messages[0]
     assert page.get("download_button")
     assert not active
 
@@ -88,8 +103,88 @@ def test_another_video_replaces_the_first(page, crossing, tmp_path):
     ).read_bytes()
     page.file_uploader[0].set_value(("two.mp4", other, "video/mp4")).run()
     assert not page.get("download_button")
-    page.button[0].click().run()
+    start(page)
     assert "5 frames, 0.2 s, 1 face" in page_text(page)
+
+
+def several_pages():
+    import streamlit as st
+
+    from fer.app.pages.video import page
+
+    if st.checkbox("another page"):
+        st.markdown("away")
+    else:
+        page()
+
+
+class SlowPredictor(SquarePredictor):
+    """Waits before the first frame until it is released."""
+
+    released = threading.Event()
+
+    def detect(self, image):
+        assert self.released.wait(60)
+        return super().detect(image)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """A page next to another one, and a predictor that waits until it is released."""
+    SlowPredictor.released.clear()
+    monkeypatch.setattr(video, "get_predictor", SlowPredictor)
+    yield AppTest.from_function(several_pages, default_timeout=60).run()
+    SlowPredictor.released.set()
+
+
+def test_an_analysis_goes_on_while_another_page_is_shown(slow, crossing):
+    slow.file_uploader[0].set_value(("crossing.mp4", crossing, "video/mp4")).run()
+    slow.button[0].click().run()
+    slow.checkbox[0].check().run()
+    SlowPredictor.released.set()
+    assert slow.session_state["video_task"].wait(60)
+    slow.checkbox[0].uncheck().run()
+    assert "20 frames, 0.8 s, 2 faces" in page_text(slow)
+    slow.checkbox[0].check().run()
+    slow.checkbox[0].uncheck().run()
+    assert "20 frames, 0.8 s, 2 faces" in page_text(slow)
+    (clear,) = [button for button in slow.button if button.label == "Clear"]
+    clear.click().run()
+    assert "20 frames" not in page_text(slow)
+    assert "video_task" not in slow.session_state
+
+
+def test_a_removed_video_ends_its_analysis(slow, crossing):
+    slow.file_uploader[0].set_value(("crossing.mp4", crossing, "video/mp4")).run()
+    slow.button[0].click().run()
+    task = slow.session_state["video_task"]
+    slow.file_uploader[0].set_value(None)
+    slow.run()
+    SlowPredictor.released.set()
+    assert task.wait(60)
+    assert task.result is None
+    assert "video_task" not in slow.session_state
+
+
+def test_a_session_that_is_deleted_ends_its_analysis(crossing):
+    """The thread has only a weak reference to the task."""
+    SlowPredictor.released.clear()
+    task = VideoTask(
+        SlowPredictor(), nullcontext, lambda _: nullcontext(), "1", "a.mp4", BytesIO(crossing), False, False
+    )
+    thread = task._thread
+    del task
+    gc.collect()
+    SlowPredictor.released.set()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_an_internal_error_is_logged_and_shown(page, crossing, monkeypatch, caplog):
+    monkeypatch.setattr(video, "get_predictor", lambda: SimpleNamespace(card=None))
+    analyse(page, "crossing.mp4", crossing)
+    assert "An internal error occurred" in page.error[0].value
+    assert "AttributeError" in caplog.text
 
 
 def test_a_video_without_faces(page, tmp_path):

@@ -1,7 +1,6 @@
 """Video page: emotions over time in an uploaded video, its annotated copy, and downloads."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,18 @@ from fer.app.components.downloads import download_button
 from fer.app.resources import compute_slot, get_predictor, video_slot
 from fer.app.settings import MAX_VIDEO_SECONDS, settings
 from fer.app.uploads import display_name, escape_markdown, show_error
-from fer.app.video import VIDEO_SUFFIXES, VideoAnalysis, VideoJob
+from fer.app.video import VIDEO_SUFFIXES, VideoAnalysis
+from fer.app.video_task import VideoTask
 from fer.core.errors import FerError
 from fer.core.text import counted
 from fer.predict.video.progress import format_duration
 from fer.predict.video.summary import describe_durations
 
 # Seconds between two updates of the progress bar.
-_UPDATE_SECONDS = 0.2
-_WAITING = "Videos of other visitors are being analysed; yours is waiting in the queue …"
+_UPDATE_SECONDS = 0.4
+_WAITING = "Your video is waiting for its turn …"
+# Key of the analysis in the session.
+_TASK = "video_task"
 # All faces are in the downloads.
 _MAX_FACES_SHOWN = 6
 
@@ -31,66 +33,76 @@ def page() -> None:
     st.markdown(
         f"Videos of up to {MAX_VIDEO_SECONDS:.0f} seconds and {settings().max_upload_mb} MB. "
         "A temporary copy on disk is deleted after the analysis. The video and its annotated copy stay in "
-        "memory until you remove the video, or until 30 seconds after you close this tab."
+        "memory until you clear them, or until 30 seconds after you close this tab."
     )
-    upload = st.file_uploader("Choose a video", VIDEO_SUFFIXES, key="video_upload")
-    if upload is None:
-        st.session_state.pop("video", None)
-        return
-    result = st.session_state.get("video")
-    if result is None or result[0] != upload.file_id:
-        st.session_state.pop("video", None)
+    upload = _show_uploader()
+    task: VideoTask | None = st.session_state.get(_TASK)
+    if upload is not None and (task is None or task.file_id != upload.file_id):
+        _drop_task()
         _show_options(upload)
-    else:
-        _show_result(result[1], Path(display_name(upload.name)).stem)
+    elif task is not None and task.result is None:
+        _watch()
+    elif task is not None and isinstance(task.result, VideoAnalysis):
+        _show_result(task.result, Path(display_name(task.name)).stem)
+        st.button("Clear", icon=":material/delete:", on_click=_clear)
+    elif task is not None and isinstance(task.result, FerError):
+        show_error(task.result)
+
+
+def _show_uploader() -> Any:
+    """Return the chosen file; the analysis of a file that the visitor has removed is dropped.
+
+    Streamlit forgets the file when another page is visited: the analysis goes on, and its result stays.
+    """
+    key = f"video_{st.session_state.get('videos_cleared', 0)}"
+    was_shown = key in st.session_state
+    upload = st.file_uploader("Choose a video", VIDEO_SUFFIXES, key=key)
+    if was_shown and upload is None and st.session_state.get("had_video"):
+        _drop_task()
+    st.session_state["had_video"] = upload is not None
+    return upload
+
+
+def _drop_task() -> None:
+    if (task := st.session_state.pop(_TASK, None)) is not None:
+        task.cancel()
+
+
+def _clear() -> None:
+    """Delete the result, and show a new uploader, without a file."""
+    _drop_task()
+    st.session_state["videos_cleared"] = st.session_state.get("videos_cleared", 0) + 1
 
 
 def _show_options(upload: Any) -> None:
     """Show the options, and analyse the video when the button is clicked."""
-    placeholder = st.empty()
-    with placeholder.container():
-        with st.container(horizontal=True, gap="medium"):
-            bars = st.toggle("Bars", True, help="Draw the probability of every emotion next to each face")
-            points = st.toggle("Landmarks", False, help="Draw eyes, nose and mouth corners")
-        started = st.button("Analyse the video", type="primary")
-    if started:
-        placeholder.empty()
-        _analyse(upload, bars, points)
+    with st.container(horizontal=True, gap="medium"):
+        bars = st.toggle("Bars", True, help="Draw the probability of every emotion next to each face")
+        points = st.toggle("Landmarks", False, help="Draw eyes, nose and mouth corners")
+    if st.button("Analyse the video", type="primary"):
+        st.session_state[_TASK] = VideoTask(
+            get_predictor(), compute_slot, video_slot, upload.file_id, upload.name, upload, points, bars
+        )
+        st.rerun()
 
 
-def _analyse(upload: Any, bars: bool, points: bool) -> None:
-    placeholder = st.empty()
-    with placeholder.container():
-        bar = st.progress(0.0, "Opening the video …")
-        # Any click ends this run of the script, and with it the analysis.
-        st.button("Cancel", key="video_cancel")
-    job = VideoJob(get_predictor(), compute_slot, _progress_callback(bar), points=points, bars=bars)
-    try:
-        with video_slot(lambda: bar.progress(0.0, _WAITING)):
-            analysis = job.run(upload.name, upload)
-    except FerError as error:
-        placeholder.empty()
-        show_error(error)
-        return
-    st.session_state["video"] = (upload.file_id, analysis)
-    st.rerun()
-
-
-def _progress_callback(bar: Any) -> Callable[[int, int | None], None]:
-    """Return a function that updates the progress bar; Streamlit raises in it when the visitor leaves."""
-    first = updated = 0.0
-
-    def update(done: int, total: int | None) -> None:
-        nonlocal first, updated
-        now = time.monotonic()
-        # Timed from the first frame: opening the video does not count.
-        first = first or now
-        if now - updated >= _UPDATE_SECONDS:
-            updated = now
-            fraction = min(1.0, done / total) if total else 0.0
-            bar.progress(fraction, progress_text(done, total, now - first))
-
-    return update
+@st.fragment(run_every=_UPDATE_SECONDS)
+def _watch() -> None:
+    """Show the progress of the analysis until it ends."""
+    # Not an argument: a session that ends must keep no reference to the task.
+    task: VideoTask | None = st.session_state.get(_TASK)
+    if task is None or task.result is not None:
+        st.rerun()
+    elif task.first_frame is None:
+        st.progress(0.0, _WAITING)
+    else:
+        fraction = min(1.0, task.done / task.total) if task.total else 0.0
+        elapsed = time.monotonic() - task.first_frame
+        st.progress(fraction, progress_text(task.done, task.total, elapsed))
+    st.caption("You can look at other pages meanwhile.")
+    if st.button("Cancel"):
+        _drop_task()
+        st.rerun()
 
 
 def progress_text(done: int, total: int | None, elapsed: float) -> str:

@@ -22,6 +22,14 @@ The report is written to RUN/report/SPLIT: index.html, report.md, metrics.json a
 A facial expression is not an emotion: do not make decisions about people with it."""
 
 
+_COMPARE_EXAMPLES = """examples:
+  fer-compare outputs/train/DATE/RUN_A outputs/train/DATE/RUN_B    two runs, on the validation images of both
+  fer-compare A_SEED_0 A_SEED_1 B_SEED_0 B_SEED_1                  two recipes, each with two seeds
+  fer-compare outputs/multirun/GRID/*/                             the trials of a grid; seeds are grouped
+  fer-compare RUN_A RUN_B --metric macro_f1                        by the mean F1 score of the emotions
+  fer-compare RUN_A RUN_B --split test                             recorded in outputs/test_ledger.jsonl"""
+
+
 def evaluate_main(arguments: Sequence[str] | None = None) -> None:
     """Run ``fer-evaluate`` and exit with its status."""
     options = evaluate_parser().parse_args(arguments)
@@ -92,7 +100,10 @@ def compare_main(arguments: Sequence[str] | None = None) -> None:
 
 def _compare_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="fer-compare", description="Compare trained models on the same images, with paired tests."
+        prog="fer-compare",
+        description="Compare trained models on the same images, with paired tests.",
+        epilog=_COMPARE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folder or .ckpt file; seeds of one recipe count as one")

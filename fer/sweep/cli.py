@@ -9,6 +9,15 @@ from fer.core.command_line import run_command
 from fer.core.errors import FerError
 from fer.core.plugins import PLUGINS_HELP, import_plugins, split_names
 
+_EXAMPLES = """examples:
+  fer-sweep-report outputs/multirun/optimizers               of sweep=optimizers; also while it runs
+  fer-sweep-report outputs/multirun/2026-11-30_12-00-00      of a grid: fer-train -m optimizer=adam,sgd
+  fer-sweep-report FOLDER --confirm 3                        train the best 3 recipes with 3 new seeds each
+  fer-sweep-report FOLDER --confirm 5 --best 1               only the best one, with 5 seeds
+  fer-sweep-report --name lr --storage postgresql://ME@HOST/DATABASE
+
+The page is FOLDER/report.html: the best trial with its command, plots, cost, and all trials."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run ``fer-sweep-report`` and exit with its status."""
@@ -17,9 +26,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fer-sweep-report", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="fer-sweep-report",
+        description="Report the trials of a sweep or a grid, and train its best recipes with new seeds.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
-    add("folder", nargs="?", type=Path, metavar="FOLDER", help="folder of the sweep: outputs/multirun/NAME")
+    add(
+        "folder",
+        nargs="?",
+        type=Path,
+        metavar="FOLDER",
+        help="folder that fer-train -m printed: outputs/multirun/NAME",
+    )
     add("--storage", help="sweep.storage of the sweep (default: the address saved in its folder)")
     add("--name", help="sweep.name of the sweep (default: the name of its folder)")
     add("--confirm", type=int, metavar="N", help="train the best recipes again over N new seeds")

@@ -85,4 +85,4 @@ def _show_limitations(card: Card, metrics: Mapping[str, Any]) -> None:
 
 def _show_provenance(card: Card) -> None:
     with st.expander("How the model was trained"):
-        st.html(parts.facts(card_text.provenance(card)))
+        st.html(parts.terms(card_text.provenance(card)))

@@ -44,7 +44,6 @@ def page() -> None:
         _watch()
     elif task is not None and isinstance(task.result, VideoAnalysis):
         _show_result(task.result, Path(display_name(task.name)).stem)
-        st.button("Clear", icon=":material/delete:", on_click=_clear)
     elif task is not None and isinstance(task.result, FerError):
         show_error(task.result)
 
@@ -130,6 +129,7 @@ def _show_result(analysis: VideoAnalysis, stem: str) -> None:
     with right:
         _show_summary(analysis)
         _show_downloads(analysis, stem)
+        st.button("Clear", icon=":material/delete:", on_click=_clear, width="stretch")
     faces = _shown_faces(analysis)
     if not faces:
         return

@@ -91,6 +91,11 @@ def named() -> list[str]:
     return list(_named)
 
 
+def as_override() -> str:
+    """Return `` 'plugins=[…]'`` with what the user has named, to append to a command; else nothing."""
+    return f" 'plugins=[{','.join(_named)}]'" if _named else ""
+
+
 def current_plugin() -> str | None:
     """Return the plugin that is being imported, which is what registers; None outside of an import."""
     return _importing[-1] if _importing else None
@@ -114,12 +119,13 @@ def check_loaded(modules: Sequence[str], owner: str) -> None:
     """
     if "__main__" in modules:
         raise FerError(
-            f"{owner} was registered by a script or notebook. Move it to a module, and name that as a plugin."
+            f"{owner} needs what a script or notebook has registered. Move that to a module, and name the "
+            "module as a plugin."
         )
     if absent := missing(modules):
         names = ",".join(absent)
         raise FerError(
-            f"{owner} is of a plugin that is not loaded: {', '.join(absent)}. If you trust it, name it: "
+            f"{owner} needs a plugin that is not loaded: {', '.join(absent)}. If you trust it, name it: "
             f"plugins=[{names}] (fer-train), --plugins {names} (other commands), {VARIABLE}={names}, or "
             f"plugins={absent} in Python.{failures()}"
         )

@@ -77,6 +77,7 @@ def _run_app() -> None:
             return {}
 
     arguments = list(sys.argv[1:])
+    import_named(arguments)
     # Only sweeps have values that Hydra cannot compose.
     if any(item in ("-m", "--multirun") or "sweep" in item or "MULTIRUN" in item for item in arguments):
         from fer.training.multirun import rewritten

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fer.core.errors import FerError
 from fer.core.names import override, quoted
 from fer.core.paths import CONFIG_DIR, atomic_write, expand_user
+from fer.core.plugins import as_override, check_loaded, split_names
 from fer.training.grid import Grid, common_error, parse_grid
 from fer.training.overrides import explain_hydra_error
 
@@ -135,7 +136,7 @@ def save_overrides(folder: Path, config: DictConfig, name: str) -> None:
 
 def resume_command(folder: Path) -> str:
     """Return the command that resumes a sweep."""
-    return f"fer-train -m {override('sweep.resume', str(folder))}"
+    return f"fer-train -m {override('sweep.resume', str(folder))}{as_override()}"
 
 
 def _resumed_folder(overrides: Sequence[str]) -> Path | None:
@@ -161,6 +162,7 @@ def _stored_overrides(folder: Path, overrides: Sequence[str]) -> list[str]:
             "Give the folder that fer-train printed at the start of the sweep."
         ) from error
     new = [item for item in overrides if item.partition("=")[0] != "sweep.resume"]
+    check_loaded(split_names(_value(stored, "plugins") or ""), f"sweep.resume={folder}")
     keys = {item.lstrip("+").partition("=")[0] for item in new}
     kept = [str(item) for item in stored if str(item).lstrip("+").partition("=")[0] not in keys]
     return [*kept, *new, f"hydra.sweep.dir={quoted(str(folder))}", "sweep.resume=true"]

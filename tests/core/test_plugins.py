@@ -87,7 +87,7 @@ def test_a_stored_name_is_never_imported(folder, monkeypatch):
     (folder / "stored.py").write_text("raise AssertionError")
     monkeypatch.syspath_prepend(folder)
     with pytest.raises(
-        FerError, match=r"run: model=net is of a plugin .*: stored\. .*--plugins stored.*FER_PLUGINS=stored"
+        FerError, match=r"run: model=net needs a plugin .*: stored\. .*--plugins stored.*FER_PLUGINS=stored"
     ):
         plugins.check_loaded(["stored"], "run: model=net")
     assert "stored" not in sys.modules

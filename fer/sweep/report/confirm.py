@@ -150,7 +150,8 @@ def _overrides(sweep: SweepResults, trial: FrozenTrial, seed: int, folder: Path)
 def _train(overrides: Sequence[str], folder: Path) -> None:
     """Train in a separate process; resume a run that was killed."""
     if can_resume(folder):
-        overrides = [f"resume={json.dumps(str(folder), ensure_ascii=False)}"]
+        plugins = [item for item in overrides if item.startswith("plugins=")]
+        overrides = [f"resume={json.dumps(str(folder), ensure_ascii=False)}", *plugins]
     command = [sys.executable, "-m", "fer.training.cli", *overrides]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode or read_record(folder).status != "finished":

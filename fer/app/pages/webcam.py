@@ -46,6 +46,17 @@ _TRANSLATIONS: Translations = {
     "device_access_denied": "The browser denied access to the camera. Allow it for this page and try again.",
     "media_api_not_available": "The browser allows the camera only on secure pages: use https or localhost.",
 }
+# What to do about each refusal. The component shows the browser's own words.
+_REFUSALS = """
+- *NotAllowedError, Permission denied*: allow the camera for this page, in the address bar of the browser and
+  in the privacy settings of the system. Then click Start again.
+- *NotFoundError, Requested device not found*: no camera was found. Connect one.
+- *NotReadableError, Could not start video source*: another program uses the camera. Close it.
+- *navigator.mediaDevices is undefined*: browsers allow the camera on secure pages only. Use https, or
+  localhost.
+- The camera starts, but no image comes: a firewall blocks the connection. Ask the person who runs this app
+  for a TURN server (`--ice-server`).
+"""
 
 
 def page() -> None:
@@ -58,6 +69,8 @@ def page() -> None:
     with left:
         context = _show_camera(live)
         _show_options(live)
+        if not context.state.playing:
+            st.expander("The camera does not start?").markdown(_REFUSALS)
     playing = context.state.playing
     interval = _UPDATE_SECONDS if playing else None
     with right:

@@ -16,6 +16,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from fer.core.errors import FerError
+from fer.core.registry import METRICS
 from fer.training.config import LoggerConfig
 from fer.training.loggers import DEFAULT_PROJECT, finish_wandb, first_line, start_wandb, warn_on_failure
 from fer.training.metrics import OVERALL, PER_EMOTION, monitor_mode
@@ -137,10 +138,12 @@ def _define_metrics(run: Any, axis: str, emotions: Sequence[str]) -> None:
     for step in (STEP, "epoch"):
         run.define_metric(step, hidden=True)
     run.define_metric("*", step_metric=STEP)
-    # A summary is not defined by a pattern.
+    # A pattern cannot define a summary.
+    registered = [f"val/{entry.name}" for entry in METRICS.plugins()]
     by_emotion = [f"val_emotion/{metric}/{name}" for metric in PER_EMOTION for name in emotions]
-    for name in ("train/loss", "train/accuracy", *OVERALL, *by_emotion):
-        run.define_metric(name, step_metric=axis, summary=monitor_mode(name))
+    modes = {name: monitor_mode(name) for name in (*OVERALL, *registered, *by_emotion)}
+    for name, mode in {"train/loss": "min", "train/accuracy": "max", **modes}.items():
+        run.define_metric(name, step_metric=axis, summary=mode)
 
 
 def _open_tensorboard(folder: Path) -> Logger:

@@ -76,7 +76,9 @@ def start_wandb(
         _set_data_folder(folder / "wandb")
         settings = wandb_settings()
         arguments = _arguments(options, folder, settings, run_id, run_config.get("tags") or ())
-        return _start(arguments, {**run_config, **options.config}, settings, options)
+        # In a sweep of W&B, the value of a parameter such as ``optimizer`` replaces that of the same name.
+        complete = {"options": dict(run_config)} if settings.sweep_id else {}
+        return _start(arguments, {**run_config, **complete, **options.config}, settings, options)
     except Exception as error:
         raise FerError(
             f"logger.wandb: expected W&B to start a run, got an error: {first_line(error)}. Correct the "

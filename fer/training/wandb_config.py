@@ -84,8 +84,8 @@ class WandbConfig(Config):
 
             known = sorted({*type(self).model_fields, *inspect.signature(wandb.init).parameters})
             if unknown := [name for name in self.keywords if name not in known]:
+                hint = did_you_mean(unknown[0], known) or f" There are {', '.join(known)}."
                 raise FerError(
-                    f"logger.wandb.{unknown[0]}: expected a keyword of wandb.init, got another one."
-                    f"{did_you_mean(unknown[0], known)} There are {', '.join(known)}."
+                    f"logger.wandb.{unknown[0]}: expected a keyword of wandb.init, got another one.{hint}"
                 )
         return self

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from recorded_sweeps import EPOCHS, FEW_TRIALS, rising, write_sweep
 
 from fer.sweep.report.results import load_sweep
+from fer.training.metrics import OVERALL
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 
@@ -116,6 +117,26 @@ def test_dashboard_of_a_sweep_with_its_own_group(dashboard):
         )  # fmt: skip
 
 
+def test_dashboards_of_runs(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["", "--entity", "me", "--group", "thesis", "--dry-run"])
+    with pytest.raises(SystemExit):
+        load("wandb_workspace").main()
+    compare, single = json.loads(capsys.readouterr().out)
+    assert [compare["displayName"], single["displayName"]] == ["Compare runs, thesis", "One run, thesis"]
+    (runs,) = compare["spec"]["section"]["runSets"]
+    assert [one["value"] for one in runs["filters"]["filters"]] == ["thesis"]
+    assert {"summary:best/accuracy", "config:resolved.flops"} <= set(runs["runFeed"]["columnOrder"])
+    configs = [
+        panel.get("config") or {}
+        for view in (compare, single)
+        for section in view["spec"]["section"]["panelBankConfig"]["sections"]
+        for panel in section["panels"]
+    ]
+    shown = {name for config in configs for name in (config.get("metrics") or config.get("mediaKeys") or [])}
+    logged = {*OVERALL, "train/loss", "train/loss_step", "lr", "val_emotion/f1/happy", "best/uar"}
+    assert logged | {"plots/confusion_matrix", "plots/per_emotion", "samples/augmentation"} <= shown
+
+
 def test_dashboard_without_an_account(dashboard):
     every, best = dashboard()
     (runs,) = every["spec"]["section"]["runSets"]
@@ -132,4 +153,4 @@ def test_dashboard_without_an_account(dashboard):
         one["key"] for one in best_runs["filters"]["filters"]
     ]
     (section,) = best["spec"]["section"]["panelBankConfig"]["sections"]
-    assert section["panels"][0]["config"]["mediaKeys"] == ["val/confusion_picture"]
+    assert section["panels"][0]["config"]["mediaKeys"] == ["plots/confusion_matrix"]

@@ -19,7 +19,8 @@ SERVING = ("core", "bundle", "faces", "predict", "app")
 LIGHT = ("fer.data.readers.fer2013", "fer.data.synthetic", "fer.analysis.plots.training")
 HYDRA = (
     "fer.training.hydra_app", "fer.training.overrides", "fer.training.api", "fer.training.resolvers",
-    "fer.training.multirun", "fer.training.grid", "fer.training.plugin_sources", "fer.sweep",
+    "fer.training.multirun", "fer.training.grid", "fer.training.plugin_sources",
+    "fer.training.own_parts", "fer.sweep",
 )  # fmt: skip
 SLOW_IMPORTS = {"wandb", "albumentations", "tensorboard"}
 # Files under 60 lines with fewer than two importers.

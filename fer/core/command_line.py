@@ -59,8 +59,9 @@ def run_command(command: Callable[[], object]) -> int:
             raise
         _print_error(f"error: {hint}")
         return USER_ERROR
-    except KeyboardInterrupt:
-        _print_error("interrupted")
+    except KeyboardInterrupt as error:
+        # A command may say how to continue.
+        _print_error(f"interrupted. {error}" if error.args else "interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         if not _reader_is_gone(sys.stdout):

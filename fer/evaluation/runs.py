@@ -19,7 +19,7 @@ from fer.training.config import RunConfig
 # Config keys that may differ between two runs of one recipe: paths, logging, and how the work is distributed
 # on the machine. The number of devices is part of the recipe, because it multiplies the batch size.
 _NOT_IN_RECIPE = {
-    "": {"seed", "name", "output_dir", "resume", "plugins", "logger", "threads"},
+    "": {"seed", "name", "output_dir", "resume", "plugins", "logger", "threads", "tags", "test"},
     "trainer": {
         "accelerator", "strategy", "enable_progress_bar", "enable_model_summary", "enable_checkpointing",
         "log_every_n_steps", "profiler", "detect_anomaly", "barebones",

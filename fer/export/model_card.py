@@ -30,7 +30,7 @@ _PATH = re.compile(r"(\bpath\s*:\s*['\"]?)[^,}\]]*/(?=[^/,}\]\s])")
 # The folders of any other path inside a list.
 _FOLDERS = re.compile(r"(?<![^\s=:,'\"{\[(])(?:~[\w.-]*)?/(?:[^\s,'\"{}\[\]]*/)?")
 # Config keys that are local to this machine or run.
-_LOCAL_KEYS = ("output_dir", "resume", "logger", "name")
+_LOCAL_KEYS = ("output_dir", "resume", "logger", "name", "tags", "test")
 # Data sets that share the images, and so the crops, of another.
 _SAME_IMAGES = {"ferplus": "fer2013"}
 # Training data of initial weights, if it was not recorded.

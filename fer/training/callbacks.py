@@ -1,20 +1,18 @@
 """Lightning callbacks of a training run.
 
-Checkpoints, seeds of epochs, weight averaging, freezing of the backbone, and three reasons to stop: a loss
-that is not finite, ``trainer.max_steps``, and early stopping that had triggered before a run was resumed.
+Checkpoints, seeds of epochs, freezing of the backbone, and three reasons to stop: a loss that is not finite,
+``trainer.max_steps``, and early stopping that had triggered before a run was resumed.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, WeightAveraging
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.strategies import DDPStrategy
-from torch import Tensor, nn
+from torch import Tensor
 
 from fer.core.errors import FerError
 from fer.core.threads import CoreWait
@@ -195,84 +193,3 @@ class FrozenBackbone(Callback):
         pl_module.model.backbone.train(is_trainable).requires_grad_(is_trainable)
 
     on_train_epoch_start = on_train_start
-
-
-class ExponentialAverage(WeightAveraging):
-    """Exponential moving average of weights and buffers; validation and checkpoints use it.
-
-    Polyak & Juditsky 1992; Tarvainen & Valpola 2017, https://arxiv.org/abs/1703.01780. The bias towards the
-    initial weights is corrected as in Adam (Kingma & Ba 2015, section 3, https://arxiv.org/abs/1412.6980), so
-    that the average of a short run is not dominated by them.
-
-    The class name is the key of the callback's state in checkpoints.
-
-    Args:
-        decay: Factor of the previous average at each step, in (0, 1).
-
-    Raises:
-        FerError: The decay is out of range.
-    """
-
-    def __init__(self, decay: float) -> None:
-        super().__init__()
-        self.decay = decay
-        self._exact: list[Tensor] = []
-        # (average, current value); collected once, because walking over the modules at each step is slower
-        self._pairs: list[tuple[Tensor, Tensor]] = []
-
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Move the average to the model's device, which is set after the average was created.
-
-        Otherwise each step would copy all weights to the CPU and wait for the device. Half-precision weights
-        are averaged in float32, because small updates would be rounded away; float64 stays float64.
-        """
-        assert self._average_model is not None
-        self._pairs = list(zip(_tensors(self._average_model.module), _tensors(pl_module), strict=True))
-        for average, value in self._pairs:
-            is_larger = value.dtype.itemsize > average.dtype.itemsize
-            average.data = average.data.to(value.device, value.dtype if is_larger else average.dtype)
-
-    def _swap_models(self, pl_module: pl.LightningModule) -> None:
-        """Swap the model's weights and the average.
-
-        An average with a higher precision than the model is restored exactly by the second swap.
-        """
-        averages, exact = [average for average, _ in self._pairs], self._exact
-        is_finer = any(average.dtype != value.dtype for average, value in self._pairs)
-        self._exact = [value.data.clone() for value in averages] if is_finer and not exact else []
-        super()._swap_models(pl_module)
-        for average, value in zip(averages, exact, strict=False):
-            average.data.copy_(value)
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Update the average after an optimizer step.
-
-        `AveragedModel.update_parameters` is not used: it copies its step count to the device and waits.
-        """
-        if trainer.global_step > self._latest_update_step:
-            self._latest_update_step = trainer.global_step
-            assert self._average_model is not None
-            self.update_average(self._pairs, trainer.global_step)
-            self._average_model.n_averaged += 1
-
-    @torch.no_grad()
-    def update_average(self, pairs: Sequence[tuple[Tensor, Tensor]], steps: int) -> None:
-        """Move averages towards current values in place; integer tensors (counters) are copied.
-
-        Args:
-            pairs: (average, current value) for each parameter and buffer.
-            steps: Optimizer steps so far, 1 or more.
-        """
-        floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        integers = [pair for pair in pairs if not pair[0].is_floating_point()]
-        # bias-corrected weight of the current values; 1 at the first step
-        weight = (1 - self.decay) / (1 - self.decay**steps)
-        torch._foreach_lerp_([a for a, _ in floats], [value.to(a.dtype) for a, value in floats], weight)
-        if integers:
-            torch._foreach_copy_([average for average, _ in integers], [value for _, value in integers])
-
-
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    return chain(module.parameters(), module.buffers())

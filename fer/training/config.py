@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from operator import not_
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from fer.core.config import Choice, Config, Count, NotNegative, Number, Positive
 from fer.core.errors import FerError
+from fer.core.names import MAX_WANDB_TAG
 from fer.data.config import AugmentationConfig, DataConfig
 from fer.models.config import AttentionConfig, ModelConfig, NoAttention
+from fer.training.callback_config import CallbacksConfig, OwnParts
 from fer.training.metrics import check_monitor, current_name, monitor_mode
 from fer.training.plugin_use import with_plugins
 from fer.training.recipe import (
@@ -70,11 +72,21 @@ class TrainerConfig(Config):
     deterministic: bool | Literal["warn"] | None = None
     benchmark: bool | None = None
     inference_mode: bool = True
-    profiler: str | None = None
+    profiler: Literal["simple", "advanced", "pytorch"] | None = None
     detect_anomaly: bool = False
     barebones: bool = False
     sync_batchnorm: bool = False
     reload_dataloaders_every_n_epochs: int = 0
+
+
+def _check_tag(tag: str) -> str:
+    if not 0 < len(tag) <= MAX_WANDB_TAG:
+        raise FerError(f"tags: expected tags of 1 to {MAX_WANDB_TAG} characters, got {tag!r}. Shorten it.")
+    return tag
+
+
+# As W&B accepts them.
+Tags = list[Annotated[str, AfterValidator(_check_tag)]]
 
 
 class LoggerConfig(Config):
@@ -100,9 +112,13 @@ class RunConfig(Config):
         resume: Folder of a run to resume.
         progressive: ``[[fraction of the epochs done, side in pixels], …]``.
         channels_last: Memory layout of images and weights.
+        compile: Compile the network with ``torch.compile``.
+        test: Score the best checkpoint on the test split after training.
+        tags: In ``run.json`` and W&B.
         output_dir: Folder of all runs.
         name: Name of the run.
         threads: CPU threads of this process; None: all cores that it may use.
+        own_parts: Classes that the command line names by ``_target_``; in no dict, file or checkpoint.
     """
 
     datamodule: DataConfig | None = None
@@ -117,6 +133,7 @@ class RunConfig(Config):
     augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
     mix: MixConfig = Field(default_factory=NoMixConfig)
     trainer: TrainerConfig = Field(default_factory=TrainerConfig)
+    callbacks: CallbacksConfig = Field(default_factory=CallbacksConfig)
     logger: LoggerConfig = Field(default_factory=LoggerConfig)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     plugins: Annotated[list[str], Field(exclude_if=not_)] = Field(default_factory=list)
@@ -128,9 +145,13 @@ class RunConfig(Config):
     resume: str | None = None
     progressive: list[list[int | float]] = Field(default_factory=list)
     channels_last: bool = True
+    compile: bool = False
+    test: bool = False
+    tags: Tags = Field(default_factory=list)
     output_dir: str = "outputs"
     name: str = ""
     threads: Annotated[Count | None, Field(exclude_if=not_)] = None
+    own_parts: Annotated[OwnParts | None, Field(exclude=True)] = None
 
     @model_validator(mode="before")
     @classmethod

@@ -15,12 +15,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fer.core.errors import FerError, did_you_mean
 from fer.core.paths import CONFIG_DIR
-from fer.core.plugins import import_plugins
+from fer.core.plugins import failures, import_plugins
 from fer.core.registry import REGISTRIES
+from fer.training.aliases import alias_advice, timm_advice
+from fer.training.callback_config import take_own_parts
 from fer.training.config import RunConfig
 
-# Keys with these prefixes are passed to timm, so new ones may be added with +.
-OPEN_PREFIXES = ("optimizer.", "model.kwargs.")
+# Keys with these prefixes may be added with +: options of timm, and callbacks and loggers of one's own.
+OPEN_PREFIXES = ("optimizer.", "model.kwargs.", "callbacks.", "logger.", "trainer.profiler.")
+# Keys of ``conf/train.yaml`` that are no part of a run's config: what fer-train does with it.
+ACTIONS = ("print_config", "lr_find", "batch_size_find")
 # Extra of the package that installs them -> names of Hydra launchers.
 LAUNCHERS = {
     "train": ("basic",),
@@ -37,6 +41,8 @@ SWEEPER_OPTIONS = {
     "search_space": "sweep.space={…}",
     "max_batch_size": "sweep.jobs=…",
 }
+# Config groups with parts that plugins register.
+PLUGIN_GROUPS = [registry.group for registry in REGISTRIES]
 HydraError = HydraException | OmegaConfBaseException | ValueError
 
 
@@ -80,12 +86,14 @@ def to_run_config(config: DictConfig) -> RunConfig:
         FerError: A value is missing, of the wrong type or out of range, a key is unknown, or the monitor is
             not a validation metric.
     """
-    config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in ("hydra", "sweep")])
+    dropped = ("hydra", "sweep", *ACTIONS)
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in dropped])
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise FerError(f"{missing[0]}: expected a value, got none. Add {missing[0]}=… to the command.")
     values: Any = OmegaConf.to_container(config, resolve=True)
     import_plugins(values.get("plugins") or [])
-    return RunConfig.from_dict(values).with_absolute_paths()
+    own_parts = take_own_parts(values)
+    return RunConfig.from_dict({**values, "own_parts": own_parts}).with_absolute_paths()
 
 
 def check_additions(overrides: Sequence[str]) -> None:
@@ -99,9 +107,7 @@ def check_additions(overrides: Sequence[str]) -> None:
         key = item.lstrip("+").partition("=")[0]
         is_known = key in known or key.startswith(OPEN_PREFIXES) or key in groups()
         if item.startswith("+") and not is_known:
-            raise FerError(
-                f"Unknown option {key!r}.{did_you_mean(key, known)} All options: fer-train --cfg job"
-            )
+            raise _unknown_key(key, overrides)
 
 
 def explain_hydra_error(error: HydraError, overrides: Sequence[str]) -> FerError:
@@ -126,10 +132,16 @@ def explain_hydra_error(error: HydraError, overrides: Sequence[str]) -> FerError
         )
     if match := re.search(r"Could not find '([\w-]+)/([^']*)'", text):
         group, choice = match.groups()
-        return FerError(
-            f"{group}: expected one of {', '.join(choices(group)) or '(none)'}, got {choice!r}."
-            f"{did_you_mean(choice, choices(group))}"
-        )
+        # Hydra lists the options of all folders in its search path.
+        listed = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
+        known = sorted({*choices(group), *listed})
+        hint = did_you_mean(choice, known)
+        if group == "model":
+            advice = timm_advice(choice)
+            hint = advice if "write" in advice or not hint else hint
+        own = " One of your own needs plugins=[MODULE]." if group in PLUGIN_GROUPS else ""
+        expected = f"{group}: expected one of {', '.join(known) or '(none)'}, got {choice!r}."
+        return FerError(f"{expected}{hint}{own}{failures()}")
     if match := re.search(r"full_key: (\S+)", str(error.__cause__)) or re.search(
         r"not override '(\S+)'", text
     ):
@@ -194,6 +206,9 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> FerError:
             "'~sweep.space' '+sweep.space={…}' replaces the space; so does sweep=custom 'sweep.space={…}'."
         )
     known = [*flatten(_reference(overrides)), *groups()]
+    value = next((item.partition("=")[2] for item in overrides if item.lstrip("+").startswith(f"{key}=")), "")
+    if advice := alias_advice(key, value, known):
+        return FerError(f"Unknown option {key!r}. {advice}")
     parent = key.rpartition(".")[0] + "."
     siblings = [name for name in known if name.startswith(parent)] if "." in key else known
     hint = did_you_mean(key, siblings) or did_you_mean(key, known)
@@ -203,8 +218,9 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> FerError:
 
 def _reference(overrides: Sequence[str]) -> DictConfig:
     """Return the config composed of the chosen files, without the values on the command line."""
+    known = [*groups(), "hydra.searchpath"]
     group_overrides = [
-        item for item in overrides if item.lstrip("+").partition("=")[0] in groups() and "," not in item
+        item for item in overrides if item.lstrip("+").partition("=")[0] in known and "," not in item
     ]
     if GlobalHydra.instance().is_initialized():
         return hydra.compose("train", overrides=group_overrides)

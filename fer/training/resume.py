@@ -1,7 +1,8 @@
 """Resuming a stopped run: its config, its last checkpoint, and checks that data and hardware are the same."""
 
 import json
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -11,12 +12,13 @@ from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.core.plugins import check_loaded
 from fer.data.config import with_former_groups
+from fer.training.callback_config import OwnParts, format_node
 from fer.training.config import RunConfig
 from fer.training.run_folder import read_config
 from fer.training.run_record import STARTING, RunRecord, read_record
 
 # Options that may differ when a run is resumed; the manifest identifies the data, wherever it is stored.
-CHANGEABLE_KEYS = ("resume", "output_dir", "name", "datamodule.path", "plugins")
+CHANGEABLE_KEYS = ("resume", "output_dir", "name", "datamodule.path", "test", "plugins")
 _MISSING = object()
 
 
@@ -43,19 +45,39 @@ def load_stopped_run(config: RunConfig, overridden: Iterable[str]) -> tuple[RunC
     stored = read_config(folder, f"resume={folder}")
     check_loaded(stored.plugins, f"resume={folder}")
     _check_unfinished(folder)
-    if differences := sorted(
-        _differences(stored.to_dict(), config.to_dict(), list(overridden)), key=_nested_last
-    ):
+    overridden = list(overridden)
+    if differences := sorted(_differences(stored.to_dict(), config.to_dict(), overridden), key=_nested_last):
         shown = "; ".join(differences[:5])
         shown += f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
         raise FerError(
             f"resume={folder}: expected the options of the run's config.yaml, got other values: {shown}. "
             "Remove these options to resume the run, or remove resume to start a new run."
         )
+    own_parts = _own_parts(config, folder, overridden)
+    stored = stored.replace(own_parts=own_parts, test=config.test if "test" in overridden else stored.test)
     if "datamodule.path" in overridden and (path := getattr(config.data, "path", None)):
         stored = stored.with_path(path)
     data = stored.datamodule and with_former_groups(stored.datamodule)
     return stored.replace(datamodule=data), folder
+
+
+def _own_parts(config: RunConfig, folder: Path, overridden: Sequence[str]) -> OwnParts | None:
+    """Return the callbacks, loggers and profiler that the command line names by ``_target_``.
+
+    The run folder, which somebody else may have written, is not asked for them.
+
+    Raises:
+        FerError: The run was started with one that is not on the command line.
+    """
+    nodes = config.own_parts.nodes if config.own_parts else {}
+    for key, node in (read_record(folder).own_parts or {}).items():
+        if key not in nodes and key not in overridden:
+            raise FerError(
+                f"resume={folder}: expected {key} on the command line, as when the run was started: "
+                f"a run folder names no code to run. Add {shlex.quote(f'+{key}={format_node(node)}')}, or "
+                f"+{key}=null to resume without it."
+            )
+    return config.own_parts
 
 
 def _run_folder(path: Path) -> Path:

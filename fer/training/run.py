@@ -20,10 +20,12 @@ from fer.models.backbone import probe
 from fer.models.checkpoint import load_checkpoint
 from fer.training.best_report import AUGMENTATION_TITLE
 from fer.training.config import LoggerConfig, RunConfig
+from fer.training.finish import interrupted, print_average, print_profile, print_speed, score_test
 from fer.training.lightning_loggers import log_curves, log_status, logged_run, open_loggers
 from fer.training.loggers import warn_on_failure
 from fer.training.metrics import check_monitor_emotion
 from fer.training.module import EmotionModule
+from fer.training.own_parts import build_parts
 from fer.training.progress import print_header, print_summary, save_plots
 from fer.training.recorder import RunRecorder
 from fer.training.resume import (
@@ -44,7 +46,13 @@ from fer.training.run_record import (
     occupied_error,
     read_record,
 )
-from fer.training.trainer import build_trainer, check_compatibility, explain_fit_error
+from fer.training.trainer import (
+    build_trainer,
+    check_cluster,
+    check_compatibility,
+    compile_network,
+    explain_fit_error,
+)
 from fer.training.transfer import load_initial_weights
 
 
@@ -81,6 +89,8 @@ def run(
     _silence_lightning()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     share_cores(config.threads)
+    check_cluster(config.trainer)
+    parts = build_parts(config.callbacks, config.own_parts)
     before = _record_before(folder, resume)
     data = data or read_data(config.data)
     datamodule = build_datamodule(config, data)
@@ -95,12 +105,16 @@ def run(
         check_same_devices(before, dry_trainer.precision, dry_trainer.world_size, folder)
         check_same_data(before.manifest, module.hparams["manifest"], folder)
     _write_start(config, folder, datamodule, quiet)
-    logger_config = LoggerConfig() if config.trainer.fast_dev_run else config.logger
+    if config.compile:
+        compile_network(module)
     shown = {**config.to_dict(), "manifest": module.hparams["manifest"]}
     if config.logger.wandb is not None:
         shown["resolved"] = run_facts(module, dry_trainer, datamodule)
-    with open_loggers(logger_config, folder, shown, module.hparams["run_id"]) as loggers:
-        trainer = build_trainer(config, folder, loggers, recorder, module.model, callbacks, quiet)
+    with open_loggers(_logger_config(config), folder, shown, module.hparams["run_id"]) as loggers:
+        loggers, callbacks = [*loggers, *parts.loggers], [*parts.callbacks, *callbacks]
+        trainer = build_trainer(
+            config, folder, loggers, recorder, module.model, callbacks, quiet, parts.profiler
+        )
         if not quiet:
             print_header(module, datamodule, trainer, checkpoint)
         record = _initial_record(module, trainer)
@@ -108,7 +122,22 @@ def run(
         if resume and before.status:
             record.resumes, record.command = before.resumes + 1, before.command
         _train(trainer, module, datamodule, record, checkpoint, recorder, quiet)
+    if not quiet:
+        print_average(recorder)
+        if config.trainer.profiler:
+            print_profile(folder, trainer.profiler)  # type: ignore[attr-defined]
+    if config.test and record.status == "finished":
+        score_test(config, folder)
     return recorder.best or {}
+
+
+def _logger_config(config: RunConfig) -> LoggerConfig:
+    """Return the loggers of a run, with the tags of the run; none for a few batches only."""
+    loggers = LoggerConfig() if config.trainer.fast_dev_run or config.trainer.barebones else config.logger
+    if loggers.wandb is None or not config.tags:
+        return loggers
+    tags = list(dict.fromkeys([*config.tags, *loggers.wandb.tags]))
+    return loggers.replace(wandb=loggers.wandb.replace(tags=tags))
 
 
 def _record_before(folder: Path, resume: bool) -> RunRecord:
@@ -206,6 +235,8 @@ def _train(
         rank_zero_only(log_status)(trainer.loggers, record.status)
         if not quiet:
             _save_and_log_plots(folder, recorder, trainer, module)
+    if not quiet and trainer.barebones:
+        print_speed(trainer, datamodule, record.fit_seconds)
     if not quiet:
         rank_zero_only(print_summary)(folder, recorder, module.labels, record.fit_seconds)
 
@@ -239,7 +270,14 @@ def _initial_record(module: EmotionModule, trainer: pl.Trainer) -> RunRecord:
         init_from=module.hparams.get("init_from"),
         wandb=logged_run(trainer.loggers),
         resumes=0,
+        **_named_by_user(module.config),
     )
+
+
+def _named_by_user(config: RunConfig) -> dict[str, Any]:
+    """Return the tags, and the classes that the command line names, for the record."""
+    named = {"tags": config.tags, "own_parts": dict(config.own_parts.nodes) if config.own_parts else None}
+    return {name: value for name, value in named.items() if value}
 
 
 @rank_zero_only
@@ -275,7 +313,7 @@ def _fit(
     except SystemExit as error:
         # Lightning turns Ctrl-C into an exit.
         record.status = "interrupted"
-        raise KeyboardInterrupt from error
+        raise interrupted(Path(trainer.default_root_dir)) from error
     except BaseException as error:
         explained = explain_fit_error(error, trainer.world_size)
         record.status, record.error = "failed", str(explained) or type(explained).__name__

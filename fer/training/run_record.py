@@ -53,6 +53,9 @@ class RunRecord(BaseModel):
         processes: Number of processes.
         precision: Lightning's precision, such as ``bf16-mixed``.
         manifest: Counts and hashes of the data.
+        tags: Tags of the run.
+        own_parts: Key of the config -> callbacks, loggers and profiler named by ``_target_``. They are not
+            built from here: a resumed run needs them on its command line.
         init_from: Source of the initial weights (`fer.training.transfer`).
         resumes: How often the run was resumed.
         wandb: The run in W&B: ``id``, ``project`` and ``entity``; None if nothing was logged to W&B.
@@ -80,6 +83,8 @@ class RunRecord(BaseModel):
     precision: str | None = None
     manifest: dict[str, Any] = Field(default_factory=dict)
     init_from: dict[str, Any] | None = None
+    tags: list[str] | None = None
+    own_parts: dict[str, Any] | None = None
     resumes: int = 0
     wandb: dict[str, str | None] | None = None
     error: str | None = None

@@ -10,17 +10,30 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ProgressBar
+from pytorch_lightning.callbacks import (
+    Callback,
+    DeviceStatsMonitor,
+    EarlyStopping,
+    LearningRateMonitor,
+    ProgressBar,
+)
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import (
+    LSFEnvironment,
+    MPIEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from fer.core.errors import FerError
 from fer.data.datamodule import EmotionDataModule
+from fer.training.averaging import ExponentialAverage, StochasticAverage
 from fer.training.best_report import BestReport
 from fer.training.callbacks import (
     BusyCoresWarning,
-    ExponentialAverage,
     FiniteLoss,
     FrozenBackbone,
     RestoreEarlyStop,
@@ -40,6 +53,12 @@ _ERROR_CAUSES = {
     "Early stopping conditioned": "early_stopping_patience needs a validation, but none ran",
     "Expected more than 1 value": "datamodule.batch_size: batch norm needs at least two images of this size",
 }
+PROFILERS: dict[str, Any] = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+    "pytorch": PyTorchProfiler,
+}
+_CLUSTERS = (SLURMEnvironment, TorchElasticEnvironment, LSFEnvironment, MPIEnvironment)
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Messages of gloo and NCCL about a lost process.
 _LOST_PROCESS = r"[Cc]onnection (closed|reset|refused)|[Bb]roken pipe|NCCL"
@@ -53,6 +72,7 @@ def build_trainer(
     model: nn.Module,
     extra_callbacks: Sequence[Callback] = (),
     quiet: bool = False,
+    profiler: Profiler | None = None,
 ) -> pl.Trainer:
     """Build Lightning's Trainer; all of ``config.trainer`` is passed to it.
 
@@ -64,14 +84,19 @@ def build_trainer(
         model: The network; precision ``auto`` depends on it.
         extra_callbacks: Callbacks in addition to those of the config.
         quiet: Show no progress.
+        profiler: Replaces that of the config.
 
     Raises:
         FerError: The Trainer rejects an option.
     """
-    callbacks = [*_callbacks(config, folder, loggers, recorder, quiet), *extra_callbacks]
     trainer = config.trainer
+    if trainer.barebones:
+        loggers, callbacks = [], [SeedEpoch(config.seed), *extra_callbacks]
+    else:
+        callbacks = [*_callbacks(config, folder, loggers, recorder, quiet), *extra_callbacks]
     options = {
         **trainer.to_dict(),
+        "profiler": profiler or _build_profiler(trainer.profiler, folder),
         "precision": choose_precision(trainer.precision, trainer.accelerator, model),
         "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
         # The DataModule shards the data; Lightning's sampler would repeat images.
@@ -82,6 +107,28 @@ def build_trainer(
         return pl.Trainer(**options, logger=loggers or False, callbacks=callbacks, default_root_dir=folder)
     except (MisconfigurationException, AttributeError, TypeError, ValueError) as error:
         raise FerError(f"trainer: {error}") from error
+
+
+def _build_profiler(name: str | None, folder: Path) -> Profiler | None:
+    """Return a profiler that writes ``fit-profile.txt`` into the run folder, ``pytorch`` a trace as well."""
+    return PROFILERS[name](dirpath=folder, filename="profile") if name else None
+
+
+def check_cluster(config: TrainerConfig) -> None:
+    """Check that something says which of several nodes this is; otherwise Lightning would wait for minutes.
+
+    Raises:
+        FerError: Nothing does.
+    """
+    is_set = {"MASTER_ADDR", "NODE_RANK"} <= os.environ.keys()
+    if config.num_nodes > 1 and not is_set and not any(cluster.detect() for cluster in _CLUSTERS):
+        nodes = config.num_nodes
+        raise FerError(
+            f"trainer.num_nodes: expected a cluster that starts {nodes} nodes, got none. Start the same "
+            f"command on each node with torchrun --no-python --nnodes={nodes} --nproc-per-node=GPUS "
+            "--rdzv-backend=c10d --rdzv-endpoint=HOST:29500 fer-train …, with srun under Slurm, or with "
+            "MASTER_ADDR, MASTER_PORT and NODE_RANK set."
+        )
 
 
 def _check_devices(config: TrainerConfig) -> None:
@@ -108,6 +155,12 @@ def _callbacks(
         callbacks.append(FrozenBackbone(config.model.freeze_epochs))
     if config.ema:
         callbacks.append(ExponentialAverage(config.ema_decay))
+    if config.callbacks.swa is not None:
+        callbacks.append(StochasticAverage(config.callbacks.swa.start))
+    if loggers and config.callbacks.lr_monitor:
+        callbacks.append(LearningRateMonitor("step", log_momentum=True))
+    if loggers and config.callbacks.device_stats:
+        callbacks.append(DeviceStatsMonitor(cpu_stats=True))
     if config.early_stopping_patience is not None:
         patience, mode = config.early_stopping_patience, config.mode
         callbacks.append(EarlyStopping(monitor, patience=patience, mode=mode, check_finite=False))
@@ -146,6 +199,31 @@ def _is_strided_depthwise(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels and max(layer.stride) > 1
 
 
+def compile_network(module: EmotionModule) -> None:
+    """Compile the network with ``torch.compile``; the names of its weights stay the same.
+
+    Raises:
+        FerError: There is no compiler.
+    """
+    # Imported here, because the compiler takes seconds to load.
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch.utils._triton import has_triton
+
+    try:
+        get_cpp_compiler()
+    except RuntimeError as error:
+        raise FerError(
+            "compile: expected a C++ compiler, got none. Install one (apt-get install g++), or remove "
+            "compile=true."
+        ) from error
+    if torch.cuda.is_available() and not has_triton():
+        raise FerError(
+            "compile: expected Triton for a GPU, got none. Install it (pip install triton), or remove "
+            "compile=true."
+        )
+    module.model.compile()
+
+
 def check_compatibility(config: RunConfig, module: EmotionModule, datamodule: EmotionDataModule) -> None:
     """Check that the options are compatible with each other and with the data, before the first epoch.
 
@@ -166,15 +244,33 @@ def check_compatibility(config: RunConfig, module: EmotionModule, datamodule: Em
     if config.optimizer.layer_decay is not None:
         # Raises FerError for a model without layers.
         module.model.group_matcher()
+    _check_callbacks(config)
+    if config.ema and config.callbacks.swa is not None:
+        raise FerError("callbacks.swa: expected one average of the weights, got ema=true too. Remove one.")
     needs_validation = {
         "early_stopping_patience": config.early_stopping_patience is not None,
         "scheduler=plateau": config.scheduler.name == "plateau",
     }
     for option, is_set in needs_validation.items():
+        if is_set and config.trainer.barebones:
+            raise FerError(
+                f"{option}: expected a validation metric, but trainer.barebones=true logs none. Remove one "
+                "of the two options."
+            )
         if is_set and config.trainer.limit_val_batches == 0:
             raise FerError(
                 f"{option}: expected a validation of {config.monitor}, but trainer.limit_val_batches=0 "
                 "turns validation off. Remove one of the two options."
+            )
+
+
+def _check_callbacks(config: RunConfig) -> None:
+    has_logger = config.logger.wandb or config.logger.tensorboard or config.own_parts
+    for name in ("lr_monitor", "device_stats"):
+        if getattr(config.callbacks, name) and not has_logger and not config.trainer.fast_dev_run:
+            raise FerError(
+                f"callbacks.{name}: expected a logger for its values, got none. Add logger=tensorboard or "
+                "logger=wandb. The learning rate of each epoch is in metrics.csv."
             )
 
 

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from fer.core.errors import FerError
 from fer.core.paths import CONFIG_DIR
 from fer.models.checkpoint import load_checkpoint
-from fer.training.callbacks import ExponentialAverage
+from fer.training.averaging import ExponentialAverage
 from fer.training.config import RunConfig
 from fer.training.overrides import to_run_config
 from fer.training.run import run

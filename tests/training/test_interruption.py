@@ -56,7 +56,7 @@ def test_ctrl_c(started):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.strip() == "interrupted"
+    assert errors.strip() == f"interrupted. Resume with: fer-train resume={folder}"
     check_run_folder(folder, "interrupted")
     assert (folder / "plots" / "learning_curves.png").exists()
 

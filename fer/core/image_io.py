@@ -8,6 +8,7 @@ import os
 import re
 import warnings
 from contextlib import closing, nullcontext
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -21,9 +22,11 @@ from fer.core.errors import FerError, did_you_mean
 from fer.core.paths import expand_user, list_names
 
 ImageSource = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
+# HEIC, the format of many phones, needs the package pillow-heif (extra `heic`).
+_HAS_HEIC = find_spec("pillow_heif") is not None
 SUFFIXES = frozenset({
     ".png", ".jpg", ".jpeg", ".jfif", ".mpo", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm",
-    ".pbm", ".pnm", ".avif",
+    ".pbm", ".pnm", ".avif", *((".heic", ".heif") if _HAS_HEIC else ()),
 })  # fmt: skip
 MAX_PIXELS = 50_000_000
 # Formats that Pillow may try. Each one more is code that untrusted bytes run through.
@@ -32,14 +35,15 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF")
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 # Formats that Pillow decodes to 16 bits; other 32-bit images may hold 8-bit values.
 _FORMATS_WITH_16_BITS = ("PNG", "PPM")
-_EXPECTED = "an image (PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF or PPM)"
+_EXPECTED = f"an image (PNG, JPEG, WebP, AVIF, {'HEIC, ' if _HAS_HEIC else ''}BMP, TIFF, GIF or PPM)"
+_HEIC = rb"....ftyp(hei|hev|mif|msf)"
 # Files that users often pass as images: a pattern of the first bytes -> name of the format and advice.
 _UNSUPPORTED_KINDS = {
     rb"\s*(<\?xml[^>]*>\s*)?(?:(?><!--.*?-->)\s*)*+(<!DOCTYPE svg|<svg)": "an SVG drawing. Save it as PNG.",
     rb"\s*<(!doctype html|html|head|script|\?xml)": "a web page. The download failed; download it again.",
     rb"%PDF": "a PDF. Save the page as PNG or JPEG.",
     rb"PK\x03\x04": "a ZIP archive or an office document. Unpack it first.",
-    rb"....ftyp(hei|hev|mif|msf)": "a HEIC image. Save it as JPEG.",
+    _HEIC: "a HEIC image. pip install 'fer-lightning[heic]' reads it; or save it as JPEG.",
     rb"....ftypavi[fs]": "an AVIF image, which this Pillow cannot read. Save it as PNG or JPEG.",
     rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI": "a video. Give it to fer-predict with a video's suffix.",
     rb"8BPS": "a Photoshop document. Save it as PNG or JPEG.",
@@ -67,10 +71,10 @@ _open_lock = Lock()
 def read_image(source: ImageSource) -> np.ndarray:
     """Return an image as upright 8-bit RGB, the form that detectors and models take.
 
-    Files and bytes: PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF or PPM. The EXIF orientation is applied.
-    Transparent pixels become white, because the color stored beneath is arbitrary. Gray is repeated to three
-    channels, palette and CMYK are converted, the upper 8 of 16 bits are kept, and of an animation or a file
-    with several pages the first image is taken. Color profiles are not applied.
+    Files and bytes: PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF or PPM, and HEIC with the extra ``heic``. The EXIF
+    orientation is applied. Transparent pixels become white, because the color stored beneath is arbitrary.
+    Gray is repeated to three channels, palette and CMYK are converted, the upper 8 of 16 bits are kept, and
+    of an animation or a file with several pages the first image is taken. Color profiles are not applied.
 
     Arrays: uint8 or uint16 ``(H, W)`` or ``(H, W, C)`` with C 1 (gray), 3 (RGB) or 4 (RGBA). Channels are in
     the order of Pillow and Matplotlib: red first. An image from ``cv2.imread`` has blue first and must be
@@ -149,7 +153,7 @@ def _decode(file: BinaryIO, where: str) -> np.ndarray:
         # `check_size` is stricter than Pillow's warning about large images.
         with _open_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=_FORMATS)
+            image = Image.open(file, formats=_formats(start))
     except Image.DecompressionBombError as error:
         raise too_large_error(where, str(error).split("(")[-1].split(" ")[0]) from None
     except UnidentifiedImageError:
@@ -163,7 +167,19 @@ def _decode(file: BinaryIO, where: str) -> np.ndarray:
         return _from_pillow(image, where)
 
 
+def _formats(start: bytes) -> tuple[str, ...]:
+    """Return the formats that Pillow may try for a file that begins with these bytes."""
+    if not (_HAS_HEIC and re.match(_HEIC, start, re.DOTALL)):
+        return _FORMATS
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    return ("HEIF",)
+
+
 def _describe_kind(start: bytes) -> str:
+    if _HAS_HEIC and re.match(_HEIC, start, re.DOTALL):
+        return "a damaged HEIC image. Save or download it again."
     for pattern, kind in _UNSUPPORTED_KINDS.items():
         if re.match(pattern, start, re.DOTALL | re.IGNORECASE):
             return kind

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from fer.core import image_io
 from fer.core.errors import FerError
 from fer.core.image_io import count_scans, read_image
 from fer.predict.sources import list_image_files
@@ -164,7 +165,6 @@ REFUSED = {
     # The pattern must not backtrack exponentially.
     "comments without end": (b"<!---->" * 140, "unknown kind of file"),
     "document": (b"%PDF-1.7 ...", "PDF"),
-    "phone": (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
     "video": (b"\0\0\0\x18ftypmp42\0\0\0\0", "video"),
     "missing": ("no/such/face.jpg", "no such file"),
     "NUL": ("face\0.jpg", "null"),
@@ -180,6 +180,29 @@ def test_error_is_one_line(case):
         read_image(source)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_heic_is_read_and_not_turned_by_exif(tmp_path):
+    """HEIC has its own orientation, which the decoder applies; that of EXIF must not be applied again."""
+    pillow_heif = pytest.importorskip("pillow_heif", reason="HEIC needs pillow-heif")
+    pixels = np.full((64, 96, 3), 40, np.uint8)
+    pixels[:32, :48] = (220, 60, 60)
+    image = Image.fromarray(pixels)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    pillow_heif.register_heif_opener()
+    image.save(tmp_path / "phone.heic", exif=exif, quality=95)
+    read = read_image(tmp_path / "phone.heic")
+    assert read.shape == pixels.shape
+    assert np.abs(read.astype(int) - pixels).mean() < 4
+    with pytest.raises(FerError, match="damaged"):
+        read_image((tmp_path / "phone.heic").read_bytes()[:200])
+
+
+def test_heic_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(image_io, "_HAS_HEIC", False)
+    with pytest.raises(FerError, match=r"got a HEIC image\. pip install 'fer-lightning\[heic\]' reads it"):
+        read_image(b"\0\0\0\x18ftypheic\0\0\0\0")
 
 
 def with_scans(image, count):

@@ -50,11 +50,11 @@ def test_folder_is_cropped(photographs, tmp_path):
 
 def test_faces_with_the_same_name_are_all_kept(photographs, tmp_path):
     shutil.copy(photographs / "happy" / "a.jpg", photographs / "happy" / "a.jpg.png")
-    (photographs / "sad" / "c.heic").write_bytes(b"x")
+    (photographs / "sad" / "c.psd").write_bytes(b"x")
     result = crop(photographs, tmp_path / "faces", "--detector", "haar")
     assert result.returncode == 0, result.stderr
     assert len(list((tmp_path / "faces" / "happy").iterdir())) == 3
-    assert "skipped: 1 .heic" in result.stdout
+    assert "skipped: 1 .psd" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,10 @@ def test_a_file_name_may_start_with_a_tilde(tmp_path, monkeypatch):
 
 
 def test_skipped_files_are_counted_by_suffix(tmp_path):
-    for name in ("a.jpg", "b.HEIC", "c.heic", "d.mp4", ".hidden.heic", "notes.txt", "sub/e.jxl"):
+    for name in ("a.jpg", "b.PSD", "c.psd", "d.mp4", ".hidden.psd", "notes.txt", "sub/e.jxl"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert count_other_files(tmp_path) == {".heic": 2, ".mp4": 1, ".jxl": 1}
+    assert count_other_files(tmp_path) == {".psd": 2, ".mp4": 1, ".jxl": 1}
 
 
 def test_linked_folders_are_followed_once(tmp_path):

@@ -114,8 +114,8 @@ def test_a_full_disk_is_one_line(bundle, tmp_path):
 
 def test_skipped_files_of_a_folder_are_printed(bundle, tmp_path):
     Image.fromarray(patches(RED)).save(tmp_path / "a.png")
-    (tmp_path / "b.heic").write_bytes(b"x")
+    (tmp_path / "b.psd").write_bytes(b"x")
     process = run_command(bundle, str(tmp_path))
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert b"skipped 1 .heic" in output
+    assert b"skipped 1 .psd" in output

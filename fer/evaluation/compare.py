@@ -24,6 +24,7 @@ from fer.evaluation.compared_runs import (
 )
 from fer.evaluation.report_folder import check_writable
 from fer.evaluation.results import Comparison
+from fer.evaluation.rounding import accuracy_change
 from fer.evaluation.runs import RunSource, as_list, check_distinct_seeds
 from fer.evaluation.sections.comparison import comparison_section, conclusions
 
@@ -43,18 +44,17 @@ TRAINED_ON_NOTE = (
     "images."
 )
 TRAINING_IMAGES_NOTE = (
-    "The recipes were trained on different images, which may explain a difference between them."
+    "The recipes were trained on different images or labels, which may explain a difference between them."
 )
 CHANGED_IMAGES_NOTE = "The {} images have changed since the training of {}."
 CHANGED_CODE_NOTE = (
-    "{} scores {:.1%} here, but {:.1%} in its run.json: the code of its network has changed since training."
+    "{} scores {:.1%} here, but {:.1%} in its run.json: {} images differ, and rounding explains at most {}. "
+    "The code of its network has changed since training."
 )
 # The name of a run folder: TIME_NAME_sSEED_TAG
 _RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s(?P<seed>\d+)_(?P<tag>[0-9a-f]{4})")
 # Keys of a manifest that identify images in memory and on disk
 _IMAGE_HASHES = ("pixels_sha256", "files_sha256")
-# Difference of an accuracy that half precision and another batch size can cause: seven images of FER2013
-_ACCURACY_TOLERANCE = 0.002
 # Value of an option that a recipe does not have
 _MISSING = "–"
 # Maximum number of options in the sentence on recipes; the table has all of them
@@ -187,13 +187,11 @@ def _notes(runs: Sequence[ComparedRun]) -> list[str]:
     for one in runs:
         before, now = one.about.trained_on["splits"].get(role, {}), one.about.manifest
         is_changed = any(before[key] != now[key] for key in _IMAGE_HASHES if key in before and key in now)
-        best = one.record.best_metrics
-        accuracy, recorded = one.accuracy, best.get("val/accuracy", one.accuracy)
-        differs = abs(accuracy - recorded) > _ACCURACY_TOLERANCE
         if is_changed:
             notes.append(CHANGED_IMAGES_NOTE.format(role, one.about.run))
-        elif role == "val" and best.get("epoch") == one.about.epoch and differs:
-            notes.append(CHANGED_CODE_NOTE.format(one.about.run, accuracy, recorded))
+        elif (change := accuracy_change(one.predictions, one.record)) is not None:
+            facts = change.now, change.then, change.images, change.tolerance
+            notes.append(CHANGED_CODE_NOTE.format(one.about.run, *facts))
     return notes
 
 

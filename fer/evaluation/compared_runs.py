@@ -68,11 +68,6 @@ class ComparedRun:
         """Key of a recipe, equal for all its seeds: hashes of recipe, training images and labels."""
         return make_training_key(self.about.recipe_sha256, self.about.trained_on)
 
-    @property
-    def accuracy(self) -> float:
-        """Fraction of correct predictions."""
-        return float((self.predictions.preds == self.predictions.target).mean())
-
 
 def load_compared_runs(
     sources: Sequence[RunSource], split: str, path: str | None, measure: bool

@@ -20,6 +20,7 @@ from fer.evaluation.output import log_report, report_prefix
 from fer.evaluation.report import build_sections
 from fer.evaluation.report_folder import check_writable, report_folder
 from fer.evaluation.results import Report, Result
+from fer.evaluation.rounding import accuracy_change
 from fer.evaluation.runs import RunSource, TrainedRun, as_list, check_distinct_seeds, load_run
 from fer.evaluation.score import ScoredRun, ensemble_predictions, find_calibration, score_run
 from fer.evaluation.sections.scores import median_run
@@ -27,9 +28,6 @@ from fer.training.config import WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb, warn_on_failure
 from fer.training.run_folder import read_metrics
 from fer.training.run_record import read_record
-
-# Minimum difference from the recorded accuracy; a smaller one comes from rounding in half precision
-_ACCURACY_TOLERANCE = 0.005
 
 
 def evaluate(
@@ -209,12 +207,8 @@ def _add_facts(result: Result, run: TrainedRun | None, calibration: Calibration 
 
 def _recorded_accuracy(run: TrainedRun, result: Result) -> dict[str, float] | None:
     """Return the accuracy that training recorded for these weights and images, if it differs."""
-    about, best = result.without_tta.about, read_record(run.folder).best_metrics
-    is_same = about.role == "val" and not about.other_data and best.get("epoch") == about.epoch
-    recorded, measured = best.get("val/accuracy"), result.estimates_without_tta["accuracy"].value
-    if not is_same or recorded is None or measured is None:
-        return None
-    return {"then": recorded, "now": measured} if abs(recorded - measured) > _ACCURACY_TOLERANCE else None
+    change = accuracy_change(result.without_tta, read_record(run.folder))
+    return None if change is None else {"then": change.then, "now": change.now}
 
 
 def _save_each(
@@ -232,7 +226,8 @@ def _save_each(
 def _log(runs: Sequence[TrainedRun], folder: Path, sections: Sequence[Section], prefix: str) -> None:
     """Log the report to W&B: to the W&B run of the training, or for several runs to a new one."""
     config = runs[0].config
-    options = config.logger.wandb or WandbConfig()
+    # The output of the training stays as it is.
+    options = (config.logger.wandb or WandbConfig()).replace(console=False)
     run_folder = runs[0].folder if len(runs) == 1 and runs[0].folder else folder
     run = start_wandb(options, run_folder, config.to_dict(), read_record(run_folder).id)
     failed = True

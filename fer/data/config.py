@@ -1,33 +1,59 @@
 """Configs of data sets and of augmentation, the groups ``datamodule`` and ``augmentation``."""
 
 from collections.abc import Mapping
+from operator import not_
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_serializer, model_validator
 
 from fer.core.config import Choice, Config, Count, Fraction, NotNegative, Number, Open
 from fer.core.errors import FerError, did_you_mean
+from fer.core.label_choice import check_choice
 from fer.core.labels import SPACES
 from fer.core.registry import AUGMENTATIONS, READERS, Registry
 
 NotNegativeInt = Annotated[int, Field(ge=0)]
 # Options of the combined data set, not of each of its sources.
-_COMBINED = ("batch_size", "eval_batch_size", "drop_leaks")
+_COMBINED = ("batch_size", "eval_batch_size", "drop_leaks", "emotions", "merge")
 _SOURCES_EXAMPLE = "'datamodule.sources=[{name: fer2013, path: /data/fer2013.csv}, {name: synthetic}]'"
 # Kinds whose images are stored at the side of the model input unless `size` says otherwise.
 _STORED_AT_MODEL_SIZE = ("folder", "rafdb", "affectnet", "concat")
 
 
-class DataConfig(Choice):
+class _EmotionChoice(Config):
+    """A choice of emotions.
+
+    Attributes:
+        emotions: Names of the emotions to keep, in the order of the class numbers; None: all.
+        merge: Name -> the emotions that it stands for.
+    """
+
+    key: ClassVar[str] = "datamodule"
+    advice: ClassVar[Mapping[str, str]] = {
+        "emotions": "Example: datamodule.emotions=[happy,sad,neutral]",
+        "merge": "Example: 'datamodule.merge={negative: [angry, sad], positive: [happy]}'",
+    }
+    # Not stored where they are not used, so that recipes of older versions are the same.
+    emotions: list[str] | None = Field(default=None, exclude_if=not_)
+    merge: dict[str, list[str]] | None = Field(default=None, exclude_if=not_)
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> Self:
+        check_choice(self.emotions, self.merge)
+        return self
+
+
+class DataConfig(_EmotionChoice, Choice):
     """A data set and its batches; the subclass is chosen by ``name``.
 
     Attributes:
         drop_leaks: Train without exact and near copies of validation and test images.
         batch_size: Images per training batch and process.
         eval_batch_size: Images per validation batch.
+        emotions: Names of the emotions to keep, in the order of the class numbers; None: all.
+        merge: Name -> the emotions that it stands for.
     """
 
-    key: ClassVar[str] = "datamodule"
     path_fields: ClassVar[tuple[str, ...]] = ("path",)
     drop_leaks: bool = False
     batch_size: Count = 128
@@ -59,15 +85,14 @@ def _with_size(values: Mapping[str, Any], image_size: int) -> dict[str, Any]:
     return result
 
 
-class BatchConfig(Config):
+class BatchConfig(_EmotionChoice):
     """Batches of a data set that is given as arrays, which has no other options.
 
     Attributes:
-        batch_size, eval_batch_size: As for `DataConfig`.
+        batch_size, eval_batch_size, emotions, merge: As for `DataConfig`.
         workers: Processes that decode image files on disk.
     """
 
-    key: ClassVar[str] = "datamodule"
     batch_size: Count = 128
     eval_batch_size: Count = 512
     workers: NotNegativeInt = 0

@@ -16,6 +16,7 @@ from fer.data.augment import BatchAugmentation, to_float
 from fer.data.config import AugmentationConfig, BatchConfig, DataConfig
 from fer.data.dataset import EmotionData
 from fer.data.duplicates import check_duplicates
+from fer.data.emotions import choose_emotions
 from fer.data.loaders import (
     BatchLoader,
     BatchSampler,
@@ -81,7 +82,7 @@ class EmotionDataModule(pl.LightningDataModule):
             processes that decode image files on disk.
         predict_split: What ``Trainer.predict`` predicts: ``train``, ``val`` or ``test``, in their order.
         options: Options of the data set named by ``data``, as in ``conf/datamodule``: ``path``,
-            ``batch_size``, …; for arrays those of `BatchConfig`.
+            ``batch_size``, ``emotions``, …; for arrays those of `BatchConfig`.
 
     Attributes:
         data: The dataset, without the labels of the test split.
@@ -99,10 +100,8 @@ class EmotionDataModule(pl.LightningDataModule):
     Raises:
         FerError: The data cannot be read, a split is missing, or the training split is smaller than a batch.
 
-    Example:
-        >>> dm = EmotionDataModule("synthetic", num_train=140, num_val=70, num_test=70)
-        >>> dm.labels.names
-        ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')
+    >>> EmotionDataModule("synthetic", num_train=140, num_val=70, num_test=70, batch_size=20).train_counts
+    [20, 20, 20, 20, 20, 20, 20]
     """
 
     def __init__(
@@ -122,9 +121,10 @@ class EmotionDataModule(pl.LightningDataModule):
             data = DataConfig.create({"name": data, **options}, image_size)
         if isinstance(data, DataConfig):
             config, data = data, read_data(data)
-        if isinstance(data, EmotionData):
-            data = RunData(data, None, manifest(data))
         batches = config or BatchConfig.from_dict(options)
+        if isinstance(data, EmotionData):
+            chosen = choose_emotions(data, batches.emotions, batches.merge)
+            data = RunData(chosen, None, manifest(chosen))
         self.config, self.manifest, self.duplicates = config, data.manifest, data.duplicates
         self.sketches = data.sketches
         self.with_test_labels = data.dataset
@@ -231,10 +231,8 @@ class EmotionDataModule(pl.LightningDataModule):
         return self._ordered_loader(self.predict_split)
 
     def _ordered_loader(self, role: str) -> BatchLoader:
-        size = len(self._rows_of(role))
-        return self._loader(
-            role, BatchSampler(size, self.eval_batch_size, shuffle=False, shard=self._shard())
-        )
+        size, shard = len(self._rows_of(role)), self._shard()
+        return self._loader(role, BatchSampler(size, self.eval_batch_size, shuffle=False, shard=shard))
 
     def _rows_of(self, role: str) -> np.ndarray:
         if role not in self.rows:
@@ -242,10 +240,7 @@ class EmotionDataModule(pl.LightningDataModule):
         return self.rows[role]
 
     def _loader(self, role: str, sampler: BatchSampler, is_training: bool = False) -> BatchLoader:
-        """Return a loader of indices, or of decoded images if they are on disk.
-
-        Outside a Trainer, which would complete the batches, the loader completes them.
-        """
+        """Return a loader of indices, or of images on disk; outside a Trainer, of complete batches."""
         images, fill = self.data.images, None
         if not self._is_running():
             sampler.seed = self.seed

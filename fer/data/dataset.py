@@ -1,7 +1,7 @@
 """`EmotionData`, which every reader returns: images, targets and published splits as arrays."""
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class EmotionData:
             split.
         groups: str ``(N,)``, the person or video of each image where a list of images names it, ``""`` where
             it does not. None without such a list, and after a validation split was carved out.
+        choice: The emotions that were chosen: ``label_space`` of the data, ``merge`` and ``left_out``, as
+            `fer.data.emotions` records them; None if all were kept as they are.
     """
 
     images: "np.ndarray | ImageFiles"
@@ -45,6 +47,7 @@ class EmotionData:
     votes: np.ndarray | None = None
     dropped: dict[str, int] = field(default_factory=dict)
     groups: np.ndarray | None = None
+    choice: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -97,14 +97,17 @@ def manifest(
         ``split`` (the published name), ``count``, ``pixels_sha256``, and unless hidden ``class_counts`` by
         emotion, ``labels_sha256`` (over the class numbers as little-endian int64) and, for data with votes,
         ``votes_sha256`` (little-endian float32). ``dropped`` counts the images that the reader dropped, if
-        any. If val was carved out, ``carved_sha256`` identifies the images of train and val together, in any
+        any. ``emotions`` records a choice of emotions (`fer.data.emotions`), if one was made. If val was
+        carved out, ``carved_sha256`` identifies the images of train and val together, in any
         order.
     """
     carved = {"carved_sha256": _carved_hash(full_data or data)} if is_carved(data) else {}
     dropped = {"dropped": dict(data.dropped)} if data.dropped else {}
+    choice = {"emotions": data.choice} if data.choice else {}
     return {
         "label_space": to_dict(data.labels),
         "image_shape": list(data.images.shape[1:]),
+        **choice,
         **dropped,
         **carved,
         "splits": {

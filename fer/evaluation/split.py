@@ -17,6 +17,7 @@ from fer.data.config import DataConfig, FER2013Config, FolderConfig, with_former
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates import check_duplicates
 from fer.data.duplicates.hashes import perceptual_hashes
+from fer.data.emotions import choose_emotions
 from fer.data.readers.factory import read_dataset
 from fer.data.readers.ferplus import with_votes
 from fer.data.sketch import make_sketch
@@ -105,9 +106,14 @@ class EvaluationSplit:
 
 
 def read_data(config: DataConfig) -> EmotionData:
-    """Read a data set as in training: duplicates of other splits are dropped if ``drop_leaks`` was set."""
-    without_votes = config.replace(votes=False) if isinstance(config, FER2013Config) else config
+    """Read a data set as in training: duplicates of other splits are dropped if ``drop_leaks`` was set.
+
+    Of a choice of emotions, what the data lacks is ignored.
+    """
+    complete = config.replace(emotions=None, merge=None)
+    without_votes = complete.replace(votes=False) if isinstance(complete, FER2013Config) else complete
     data = with_votes(read_dataset(without_votes, to_train=False), config)
+    data = choose_emotions(data, config.emotions, config.merge, to_train=False)
     return check_duplicates(data, drop=True)[0] if config.drop_leaks else data
 
 
@@ -187,7 +193,8 @@ def data_config(
         config: Of the run.
         path: New path of its data; ``None`` if it has not moved.
         other: ``kind:path`` of another data set, with one of `KINDS`. It is read with the options of the run
-            if that was trained on the same kind, otherwise with the defaults of `fer.data.config`.
+            if that was trained on the same kind, otherwise with the defaults of `fer.data.config`. Emotions
+            that the run merges are merged in it, too.
         labels: Emotions of the numbers in ``other``, in ascending order; ``None`` if it has names.
 
     Raises:
@@ -209,9 +216,12 @@ def data_config(
             f"--data {other}: expected kind:path with one of these kinds: {', '.join(KINDS)}; for example "
             f"folder:$HOME/data/CK+.{did_you_mean(kind, KINDS)}"
         )
-    if config.datamodule is not None and config.datamodule.name == kind:
-        return _with_labels(_with_path(with_former_groups(config.datamodule), new_path), labels)
-    values = {"name": kind, "path": str(expand_user(new_path))}
+    trained_on = config.datamodule
+    if trained_on is not None and trained_on.name == kind:
+        # Images of emotions that the run left out are counted when the split is selected.
+        same_kind = _with_path(with_former_groups(trained_on), new_path).replace(emotions=None)
+        return _with_labels(same_kind, labels)
+    values = {"name": kind, "path": str(expand_user(new_path)), "merge": trained_on and trained_on.merge}
     return _with_labels(DataConfig.create(values, config.model.image_size), labels)
 
 

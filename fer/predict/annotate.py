@@ -92,7 +92,7 @@ def draw(
     layout = _Layout(image.copy(order="C"), [_corners(prediction, image) for prediction in predictions])
     line = max(1, round(min(image.shape[:2]) / 200))
     for prediction, face in zip(predictions, layout.faces, strict=True):
-        _draw_box(layout.canvas, face, emotion_rgb(prediction.label), line, prediction.uncertain)
+        _draw_box(layout.canvas, face, _color(prediction), line, prediction.uncertain)
         if points and prediction.face.points is not None:
             _draw_points(layout.canvas, prediction.face.points, face)
     _draw_labels(layout, predictions, names or [""] * len(predictions))
@@ -100,6 +100,10 @@ def draw(
         for prediction, face in zip(predictions, layout.faces, strict=True):
             _draw_bars(layout, prediction, face)
     return layout.canvas
+
+
+def _color(prediction: Prediction) -> RGB:
+    return emotion_rgb(prediction.label, prediction.probabilities)
 
 
 def _corners(prediction: Prediction, image: np.ndarray) -> np.ndarray:
@@ -150,7 +154,7 @@ def _draw_labels(layout: _Layout, predictions: Sequence[Prediction], names: Sequ
         tiles.append(tile)
         layout.labels.append(box)
     for prediction, face, box in zip(predictions, layout.faces, layout.labels, strict=True):
-        _draw_leader_line(layout.canvas, box, face, emotion_rgb(prediction.label))
+        _draw_leader_line(layout.canvas, box, face, _color(prediction))
     # Last, so that labels cover the leader lines.
     for tile, box in zip(tiles, layout.labels, strict=True):
         layout.paste(tile, box)
@@ -160,7 +164,7 @@ def _plan_label(
     layout: _Layout, prediction: Prediction, name: str, face: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the longest label that does not overlap others, else the shortest, and its position."""
-    height, color = layout.font_height(face), emotion_rgb(prediction.label)
+    height, color = layout.font_height(face), _color(prediction)
     for text in _texts(prediction, name):
         tile = label_tile(truncate(text, height, layout.canvas.shape[1]), height, color)
         box = layout.place(tile, face)
@@ -195,7 +199,7 @@ def _draw_bars(layout: _Layout, prediction: Prediction, face: np.ndarray) -> Non
     box = layout.place(tile, face, beside=True)
     on_labels, on_faces = (covered_fraction(box[None], others)[0] for others in (layout.labels, layout.faces))
     if on_labels == 0 and on_faces <= _MAX_FACE_COVERAGE:
-        _draw_leader_line(layout.canvas, box, face, emotion_rgb(prediction.label))
+        _draw_leader_line(layout.canvas, box, face, _color(prediction))
         layout.labels.append(box)
         layout.paste(tile, box)
 
@@ -259,6 +263,8 @@ def bars_tile(probabilities: Mapping[str, float], height: int) -> np.ndarray:
         middle, right = top + line / 2, names + round(bar * probability)
         pen.text((margin, middle), name, DARK_TEXT, _font(height), anchor="lm")
         pen.rectangle((names, top + line // 5, names + bar, top + line - line // 5), WHITE)
-        pen.rectangle((names, top + line // 5, right, top + line - line // 5), emotion_rgb(name))
+        pen.rectangle(
+            (names, top + line // 5, right, top + line - line // 5), emotion_rgb(name, probabilities)
+        )
         pen.text((size[0] - margin, middle), percent(probability, 0), DARK_TEXT, _font(height), anchor="rm")
     return np.asarray(image)

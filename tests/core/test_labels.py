@@ -9,15 +9,22 @@ from fer.core.errors import FerError
 from fer.core.labels import (
     AFFECTNET8,
     ALIASES,
+    EMOTION_COLORS,
     FER7,
     FERPLUS8,
+    FURTHER_COLORS,
+    OTHER_COLOR,
     RAFDB7,
     SPACES,
     LabelSpace,
     canonical_name,
     check_same_labels,
+    contrast_ratio,
+    emotion_colors,
+    emotion_rgb,
     from_dict,
     mapping,
+    text_color_on,
     to_dict,
 )
 
@@ -140,3 +147,51 @@ def test_from_dict_refuses_a_known_name_with_another_order():
 def test_from_dict_refuses_invalid_entries(entry):
     with pytest.raises(FerError, match="Expected a label space"):
         from_dict(entry)
+
+
+def test_other_labels_get_distinct_colors_that_no_emotion_of_the_space_has():
+    colors = emotion_colors(("negative", "happy", "neutral", "positive"))
+    assert colors["happy"] == EMOTION_COLORS["happy"]
+    assert {colors["negative"], colors["positive"]} < set(EMOTION_COLORS.values())
+    assert len(set(colors.values())) == 4
+    # In any order, such as by probability.
+    assert emotion_colors(("positive", "neutral", "happy", "negative")) == colors
+    assert emotion_rgb("negative", colors) == tuple(bytes.fromhex(colors["negative"][1:]))
+
+
+def test_colors_of_up_to_sixteen_labels_differ_and_carry_text():
+    names = [*EMOTION_COLORS, *(f"state {number}" for number in range(9))]
+    colors = emotion_colors(names)
+    assert len(set(colors.values())) == 17
+    assert colors["state 8"] == OTHER_COLOR
+    for name in names:
+        rgb = emotion_rgb(name, names)
+        assert contrast_ratio(rgb, text_color_on(rgb)) >= 4.5
+
+
+# Machado et al. 2009, severity 1, for linear RGB.
+DEFICIENCIES = {
+    "none": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+                   [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+                     [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+                   [0.004733, 0.691367, 0.303900]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+@pytest.mark.parametrize(("count", "distance"), [(0, 27), (1, 26), (3, 24), (8, 18)])
+def test_colors_stay_distinguishable(count, distance, deficiency):
+    """In CIELAB, with D65 white."""
+    codes = [*EMOTION_COLORS.values(), *FURTHER_COLORS[:count]]
+    values = np.array([list(bytes.fromhex(code[1:])) for code in codes]) / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(DEFICIENCIES[deficiency]).T, 0, 1)
+    to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
+              [0.0193339, 0.1191920, 0.9503041]]  # fmt: skip
+    x, y, z = np.cbrt(np.maximum((seen @ np.array(to_xyz).T) / (0.95047, 1, 1.08883), 1e-9)).T
+    lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
+    distances = np.linalg.norm(lab[:, None] - lab[None], axis=2)[~np.eye(len(codes), dtype=bool)]
+    assert distances.min() >= distance

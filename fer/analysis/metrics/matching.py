@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fer.analysis.metrics.merging import merge_alike
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace, mapping
@@ -49,11 +50,13 @@ def match_images(
     Returns:
         One item per set of labels: the images of FER2013 have two, those of FER2013 and of FER+. All items
         have the same images: those that all models were evaluated on, and all of whose labels are emotions
-        that every model can predict.
+        that every model can predict. Emotions that some models merge are merged for all.
 
     Raises:
-        FerError: The images differ, or no emotion or image is common to all.
+        FerError: The images differ, no emotion or image is common to all, or one name stands for different
+            emotions.
     """
+    tables, merge_notes = merge_alike(tables)
     rows = [np.arange(len(tables[0]))] * len(tables) if keys is None else _common_rows(tables, keys)
     labels = _common_labels(tables)
     targets = [
@@ -71,7 +74,7 @@ def match_images(
         restricted = table.probs[common[usable]][:, mapping(labels, table.labels)]
         total = restricted.sum(1, keepdims=True)
         probs.append(restricted / np.maximum(total, np.finfo(np.float32).tiny))
-    notes = _notes(tables, labels, len(rows[0]), int(usable.sum()))
+    notes = merge_notes + _notes(tables, labels, len(rows[0]), int(usable.sum()))
     matched: dict[bytes, MatchedImages] = {}
     for table, target in zip(tables, targets, strict=True):
         name = f"{Path(table.about.data).name} ({table.about.manifest['label_space']['name']})"

@@ -52,7 +52,7 @@ def plot_confusion_matrix(
     support = counts.sum(axis=0, keepdims=True) if normalize == "predicted" else counts.sum(1, keepdims=True)
     weights = counts / np.maximum(support, 1)
     support = np.broadcast_to(support, counts.shape)
-    side = max(4.6, 1.5 + 0.8 * len(names))
+    side = max(6.4, 1.5 + 0.8 * len(names))
     total = int(counts.sum())
     accuracy = f"accuracy {percent(np.trace(counts) / total)}  ·  n = {total:,}" if total else "no images"
     fig = new_figure(side, side + 0.2, title, accuracy)

@@ -19,7 +19,7 @@ from fer.analysis.plots.style import (
     spread_labels,
     style_axes,
 )
-from fer.core.labels import EMOTION_COLORS
+from fer.core.labels import emotion_colors
 from fer.core.text import percent
 
 # One row of metrics per epoch or part of an epoch
@@ -150,10 +150,11 @@ def plot_per_emotion(
     fig = new_figure(8, 1.75 + 0.45 * max(1, len(order)), title, "F1, precision and recall by emotion, in %")
     ax = fig.add_subplot()
     style_axes(ax, grid="x")
+    colors = emotion_colors(f1)
     for row, name in enumerate(order):
         metrics = {"F1": f1, "precision": precision, "recall": recall}
         scores = {metric: values.get(name, math.nan) for metric, values in metrics.items()}
-        _draw_emotion(ax, row, name, scores, support.get(name))
+        _draw_emotion(ax, row, colors[name], scores, support.get(name))
     for column, heading in HEADINGS.items() if order else ():
         _add_table_cell(ax, column, -0.75, heading, color=MUTED)
     ax.set_yticks(range(len(order)), order, color=FOREGROUND, parse_math=False)
@@ -164,14 +165,14 @@ def plot_per_emotion(
     return fig
 
 
-def _draw_emotion(ax: Axes, row: int, name: str, scores: Mapping[str, float], images: int | None) -> None:
+def _draw_emotion(ax: Axes, row: int, color: str, scores: Mapping[str, float], images: int | None) -> None:
     """Draw one row: a bar for F1, markers for precision above and recall below it, and the table cells."""
     _add_table_cell(ax, "images", row, "n/a" if images is None else f"{images:,}", color=MUTED)
     if images == 0:
         add_text(ax, 0.01, row, "no images", ha="left", color=MUTED)
         return
     if math.isfinite(scores["F1"]):
-        ax.barh(row, scores["F1"], height=0.34, color=EMOTION_COLORS.get(name, MUTED))
+        ax.barh(row, scores["F1"], height=0.34, color=color)
     for metric, marker, side in (("precision", "v", -0.29), ("recall", "^", 0.29)):
         ax.plot(scores[metric], row + side, marker, color=FOREGROUND, markersize=4.5, clip_on=False)
     for metric, score in scores.items():

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fer.app.components.html import emotion_color, parts
+from fer.app.components.html import parts
+from fer.core.labels import emotion_colors
 
 # Pixels per emotion, and for the time axis.
 _ROW_HEIGHT = 34
@@ -63,7 +64,7 @@ def emotion_chart(
         text_color: Colour of text and outlines.
     """
     time_axis = alt.Axis(grid=False, tickCount=_TIME_TICKS, labelColor=text_color, titleColor=text_color)
-    colors = alt.Scale(domain=list(emotions), range=[*map(emotion_color, emotions)])
+    colors = alt.Scale(domain=list(emotions), range=[*emotion_colors(emotions).values()])
     base = alt.Chart(_chart_data(times, probabilities, emotions)).encode(
         x=alt.X("seconds:Q", title=title, scale=alt.Scale(domain=domain, nice=False), axis=time_axis),
         color=alt.Color("emotion:N", scale=colors, legend=None),

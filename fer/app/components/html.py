@@ -3,13 +3,14 @@
 ``parts`` has the macros of `parts.html.j2`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fer.app.card_text import format_estimate
-from fer.core.labels import EMOTION_COLORS, OTHER_COLOR
+from fer.core.labels import emotion_colors
 
 
 def format_percent(fraction: float) -> str:
@@ -19,9 +20,9 @@ def format_percent(fraction: float) -> str:
     return f"{min(99, round(100 * fraction)) if fraction < 1 else 100} %"
 
 
-def emotion_color(name: str) -> str:
-    """Return the colour of an emotion as ``#rrggbb``."""
-    return EMOTION_COLORS.get(name, OTHER_COLOR)
+def _pair_colors(probabilities: Sequence[tuple[str, float]]) -> dict[str, str]:
+    """Return the colour of each emotion, ``#rrggbb``, of pairs of all emotions and their probabilities."""
+    return emotion_colors(name for name, _ in probabilities)
 
 
 _environment = Environment(
@@ -31,5 +32,5 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters |= {"estimate": format_estimate, "percent": format_percent, "color": emotion_color}
+_environment.filters |= {"estimate": format_estimate, "percent": format_percent, "colors": _pair_colors}
 parts: Any = _environment.get_template("parts.html.j2").module

@@ -22,10 +22,11 @@ from fer.core.paths import expand_user
 from fer.core.registry import READERS
 from fer.core.signature import accepted
 from fer.data import synthetic
-from fer.data.cache import CacheKey, cached, file_key, generated_key, joint_key
 from fer.data.arrays import checked
+from fer.data.cache import CacheKey, cached, file_key, generated_key, joint_key
 from fer.data.config import ConcatConfig, DataConfig, ImageFilesConfig, SyntheticConfig
 from fer.data.dataset import EmotionData
+from fer.data.emotions import choose_emotions
 from fer.data.groups import Groups, find_groups, warn_of_shared_groups
 from fer.data.image_files import ImageFiles
 from fer.data.readers import fer2013, ferplus
@@ -45,9 +46,15 @@ def read_dataset(data: Part, to_train: bool = True) -> EmotionData:
         to_train: Check that train has images of at least two emotions; False for scoring.
 
     Raises:
-        FerError: The data cannot be read.
+        FerError: The data cannot be read, or has not the emotions that the config chooses.
     """
     config = DataConfig.of(data)
+    # Chosen after the cache, so that one entry serves every choice.
+    return choose_emotions(_read(config, to_train), config.emotions, config.merge, to_train)
+
+
+def _read(config: DataConfig, to_train: bool) -> EmotionData:
+    """Return a dataset with all its emotions."""
     entry = READERS.get(config.name)
     result = entry.build(**accepted(entry.build, config.options()))
     if not entry.is_builtin:

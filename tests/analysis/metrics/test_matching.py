@@ -1,5 +1,7 @@
 """Matching of the images of two prediction tables."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,3 +66,44 @@ def test_nothing_in_common_is_an_error():
         match_images([one, two], [keys, keys])
     with pytest.raises(FerError, match="1 are in both"):
         match_images([one, one], [keys, np.array(["a", "z"])])
+
+
+def trained_with(merge, predictions):
+    return replace(predictions, about=replace(predictions.about, trained_on={"emotions": {"merge": merge}}))
+
+
+NEGATIVE = {"negative": ["angry", "disgust", "fear", "sad"]}
+MERGED = LabelSpace("fer7-merged", ("negative", "happy", "surprise", "neutral"))
+
+
+def test_single_emotions_are_added_up_where_another_model_merges_them():
+    one, _ = table(FER7, [0, 3, 4, 5, 2], "abcde", "plain")
+    two = trained_with(NEGATIVE, table(MERGED, [0, 1, 0, 2, 0], "abcde", "coarse", seed=1)[0])
+    for first, second in ((one, two), (two, one)):
+        (matched,) = match_images([first, second])
+        assert set(matched.labels.names) == set(MERGED.names)
+        assert [matched.labels.names[i] for i in matched.target] == [
+            "negative", "happy", "negative", "surprise", "negative",
+        ]  # fmt: skip
+        plain = matched.probs[0 if first is one else 1]
+        negative = one.probs[:, [0, 1, 2, 4]].sum(1)
+        np.testing.assert_allclose(plain[:, matched.labels.index("negative")], negative, rtol=1e-6)
+        np.testing.assert_allclose(plain.sum(1), 1, rtol=1e-5)
+        assert matched.notes == ["plain: negative is the sum of angry, disgust, fear, sad."]
+
+
+def test_one_name_for_different_emotions_is_an_error():
+    one = trained_with(NEGATIVE, table(MERGED, [0, 1], "ab", "one")[0])
+    other = {"negative": ["angry", "sad"]}
+    two = trained_with(other, table(MERGED, [0, 1], "ab", "two", seed=1)[0])
+    with pytest.raises(FerError, match=r"one meaning of negative, got angry \+ disgust .* in one and angry"):
+        match_images([one, two])
+
+
+def test_an_emotion_that_a_model_merges_otherwise_is_not_common():
+    space = LabelSpace("fer7-merged", ("low", "angry", "happy", "neutral"))
+    one = trained_with(NEGATIVE, table(MERGED, [0, 1, 3], "abc", "one")[0])
+    two = trained_with({"low": ["fear", "sad"]}, table(space, [0, 2, 3], "abc", "two", seed=1)[0])
+    (matched,) = match_images([one, two])
+    assert matched.labels.names == ("happy", "neutral")
+    assert len(matched.target) == 2

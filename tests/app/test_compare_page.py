@@ -1,5 +1,6 @@
 """The comparison page: without and with a registry, and with incomparable cards."""
 
+import re
 from contextlib import contextmanager
 
 import numpy as np
@@ -54,6 +55,30 @@ def test_two_versions_predict_on_the_same_face(registry):
     assert set(page.multiselect[0].options) >= {"tiny:1", "tiny:2", "tiny:3"}
     assert len(page.multiselect[0].value) == 2
     assert page_text(page).count("Probability of each emotion") == 2
+
+
+def test_all_versions_have_the_order_and_scale_of_the_first(registry):
+    page = start(models=registry)
+    versions = sorted(list_versions(), key=lambda version: version.title)[-3:]
+    page.multiselect[0].set_value([*page.multiselect[0].value[:1], *versions]).run()
+    bars = [part.proto.body for part in page.get("html") if "fer-bars" in part.proto.body]
+    orders = [re.findall(r'<th scope="row">(\w+)</th>', body) for body in bars]
+    assert len(orders) == 4
+    assert all(order == orders[0] for order in orders)
+    # The most probable emotion is in bold, and nothing says that it is correct.
+    assert all(body.count("fer-first") == 1 for body in bars)
+    assert "✓" not in page_text(page)
+
+
+def test_a_face_of_a_group_is_chosen_by_its_image(registry):
+    page = start(models=registry)
+    page.button_group(key="compare_sample").set_value(len(SAMPLES) - 1)
+    page.run()
+    first = page_text(page)
+    page.button_group(key="compare_face").set_value(1)
+    page.run()
+    assert not page.exception
+    assert page_text(page) != first
 
 
 def test_cards_of_other_images_are_marked_as_not_comparable(registry):

@@ -140,12 +140,15 @@ def _accuracy_position(field: str) -> alt.Y:
     return alt.Y(f"{field}:Q", title="accuracy in %", scale=alt.Scale(zero=False), axis=_SPEED_AXIS)
 
 
-def show_bars(probabilities: Mapping[str, float], uncertain: bool = False) -> None:
-    """Show a bar for each emotion, the most probable first.
+def show_bars(
+    probabilities: Mapping[str, float], uncertain: bool = False, order: Sequence[str] | None = None
+) -> None:
+    """Show a bar for each emotion.
 
     Args:
         probabilities: By emotion, 0 to 1.
-        uncertain: Mark the first emotion with a question mark instead of a check mark.
+        uncertain: Mark the most probable emotion with a question mark.
+        order: Emotions from top to bottom; None: the most probable first.
     """
-    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
-    st.html(parts.bars(ranked, "?" if uncertain else "✓"))
+    names = order or sorted(probabilities, key=lambda name: -probabilities[name])
+    st.html(parts.bars([(name, probabilities[name]) for name in names], "?" if uncertain else ""))

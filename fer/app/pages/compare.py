@@ -10,18 +10,21 @@ import streamlit as st
 from fer.app import comparison
 from fer.app.components.charts import show_bars, speed_chart
 from fer.app.components.html import parts
-from fer.app.components.images import choose_sample
+from fer.app.components.images import choose_by_thumbnail, choose_sample
 from fer.app.image import SAMPLES, render_sample
 from fer.app.resources import Version, compute_slot, get_predictor, list_versions
 from fer.app.settings import MAX_DISPLAY_SIDE, MAX_IMAGE_MB, settings
 from fer.app.uploads import escape_markdown, read_upload
 from fer.core.errors import FerError
 from fer.core.image_io import SUFFIXES
-from fer.faces.base import Face, downscale
+from fer.faces.base import Face, downscale, in_reading_order
+from fer.predict.predictor import Prediction
 
 _VERSIONS_PER_ROW = 3
 # Each selected version stays in memory.
 _MAX_VERSIONS = 6
+# Faces of an image that can be selected: the largest ones.
+_MAX_FACES = 24
 # Keys of the session state.
 _SPEEDS, _IMAGE = "speeds of compared versions", "compared image"
 
@@ -31,6 +34,14 @@ class _DetectedImage(NamedTuple):
 
     image: np.ndarray
     faces: list[Face]
+
+
+class _VersionPrediction(NamedTuple):
+    """A version, the face as it sees it, uint8 ``(S, S, 3)``, and its prediction."""
+
+    version: Version
+    crop: np.ndarray
+    prediction: Prediction
 
 
 def page() -> None:
@@ -77,16 +88,24 @@ def _show_predictions(selected: list[Version]) -> None:
         st.info("No face was detected in this image. Try another one.")
         return
     st.markdown("Each model crops the face as in its training data. The small image is its input.")
-    position = 0
-    if len(detected.faces) > 1:
-        position = st.selectbox(
-            "Face", range(len(detected.faces)), format_func=lambda index: f"{index + 1}, by size"
-        )
+    face = detected.faces[_select_face(detected)]
+    predictions = [_predict(version, detected.image, face) for version in selected]
     for start in range(0, len(selected), _VERSIONS_PER_ROW):
-        row = selected[start : start + _VERSIONS_PER_ROW]
-        for column, version in zip(st.columns(len(row)), row, strict=True):
+        # A row that is not full has empty columns: all bars have the same scale.
+        columns = st.columns(_VERSIONS_PER_ROW)
+        row = predictions[start : start + _VERSIONS_PER_ROW]
+        for column, prediction in zip(columns, row, strict=False):
             with column:
-                _show_prediction(version, detected.image, detected.faces[position])
+                _show_prediction(prediction, predictions[0])
+
+
+def _select_face(detected: _DetectedImage) -> int:
+    """Return the face that the visitor selects; a single one needs no selection."""
+    if len(detected.faces) == 1:
+        return 0
+    crops = list(get_predictor().crop(detected.image, detected.faces))
+    titles = [f"#{number}" for number in range(1, len(crops) + 1)]
+    return choose_by_thumbnail("Select a face", crops, titles, "compare_face", required=True) or 0
 
 
 def _detect_cached(identity: str, read: Callable[[], np.ndarray]) -> _DetectedImage:
@@ -107,7 +126,7 @@ def _detect(read: Callable[[], np.ndarray]) -> _DetectedImage | str:
             image = downscale(read(), MAX_DISPLAY_SIDE)[0]
         except FerError as error:
             return str(error)
-        return _DetectedImage(image, predictor.detect(image))
+        return _DetectedImage(image, in_reading_order(predictor.detect(image)[:_MAX_FACES]))
 
 
 def _image_source() -> tuple[str, Callable[[], np.ndarray]]:
@@ -124,14 +143,23 @@ def _image_source() -> tuple[str, Callable[[], np.ndarray]]:
     return f"sample {chosen}", partial(render_sample, SAMPLES[chosen])
 
 
-def _show_prediction(version: Version, image: np.ndarray, face: Face) -> None:
+def _predict(version: Version, image: np.ndarray, face: Face) -> _VersionPrediction:
     predictor = get_predictor(version.reference)
     with compute_slot():
         crops = predictor.crop(image, [face])
         (prediction,) = predictor.classify_crops([face], crops)
-    st.subheader(escape_markdown(version.title), anchor=False)
-    st.image(crops[0], width=120, alt=f"Input of {version.title}: the cropped face")
-    show_bars(prediction.probabilities, prediction.uncertain)
+    return _VersionPrediction(version, crops[0], prediction)
+
+
+def _show_prediction(shown: _VersionPrediction, first: _VersionPrediction) -> None:
+    """Show the prediction of a version, with the emotions in the order of the first version's."""
+    title, prediction = shown.version.title, shown.prediction
+    ranked = sorted(first.prediction.probabilities.items(), key=lambda item: -item[1])
+    order = [name for name, _ in ranked if name in prediction.probabilities]
+    order += [name for name in prediction.probabilities if name not in order]
+    st.subheader(escape_markdown(title), anchor=False)
+    st.image(shown.crop, width=120, alt=f"Input of {title}: the cropped face")
+    show_bars(prediction.probabilities, prediction.uncertain, order)
 
 
 def _show_cards(selected: list[Version]) -> None:

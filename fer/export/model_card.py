@@ -117,7 +117,8 @@ def _all_data(run: TrainedRun) -> Iterator[str]:
     yield from run.checkpoint.dataset_names
     origin = run.checkpoint.init_from
     if run.config.model.pretrained and origin is None:
-        yield TIMM_WEIGHTS
+        # What a file was trained on is not known.
+        yield TIMM_WEIGHTS if run.config.model.pretrained is True else _UNKNOWN
     while origin is not None:
         yield from origin.get("data") or [_UNKNOWN]
         origin = origin.get("init_from")

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from fer.analysis.metrics.estimate import signed_number
 from fer.analysis.metrics.hypothesis_tests import mcnemar, paired_difference_interval
 from fer.bundle.runtime import BATCH_SIZE, FACES, PROBABILITIES, open_session
 from fer.export.graph import INTERPOLATIONS
@@ -157,9 +158,9 @@ def _summary(is_accepted: bool, speed: dict[str, Any], paired: dict[str, Any], n
         f"{entry['times_faster']:.2f} times as fast at batch size {name.removeprefix('batch_')}"
         for name, entry in speed.items()
     )
+    value, low, high = (signed_number(-100 * paired[key], 2) for key in ("loss", "high", "low"))
     change = (
-        f"{0.0 - 100 * paired['loss']:+.2f} points of accuracy on validation (95 % interval "
-        f"{-100 * paired['high']:+.2f} to {-100 * paired['low']:+.2f}), the same answer on "
+        f"{value} points of accuracy on validation (95 % interval {low} to {high}), the same answer on "
         f"{paired['same']:,} of {n:,} images"
     )
     rule = (

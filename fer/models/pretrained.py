@@ -89,7 +89,7 @@ def hub_is_reachable() -> bool:
     return True
 
 
-def load_weights_file(model: nn.Module, path: str, in_channels: int, key: str = "model.pretrained") -> None:
+def load_weights_file(model: nn.Module, path: str, in_channels: int, key: str = "model.pretrained") -> bool:
     """Load a state dict in timm's format into a timm model without a classifier, in place.
 
     The first convolution is adapted to ``in_channels`` and position embeddings to the model's grid.
@@ -101,10 +101,15 @@ def load_weights_file(model: nn.Module, path: str, in_channels: int, key: str = 
         in_channels: Input channels of the model.
         key: Config key of the file, for messages.
 
+    Returns:
+        Whether the file has the classifier of timm's weights: that number of classes under its name.
+
     Raises:
         FerError: No such file, not a state dict, or another architecture.
     """
     state = fit_names(read_state_dict(path, key), model.state_dict())
+    # timm removes the classifier from the state dict.
+    is_timms = _has_classifier(state, pretrained_config(model))
     incompatible: list[Any] = []
     handle = model.register_load_state_dict_post_hook(lambda _, keys: incompatible.append(keys))
     try:
@@ -122,6 +127,13 @@ def load_weights_file(model: nn.Module, path: str, in_channels: int, key: str = 
         handle.remove()
     if incompatible[0].missing_keys:
         raise FerError(f"{key}: {_mismatch_message(model, path, state, incompatible[0].missing_keys)}")
+    return is_timms
+
+
+def _has_classifier(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> bool:
+    names = config.get("classifier") or ()
+    weights = [state.get(f"{name}.weight") for name in ([names] if isinstance(names, str) else names)]
+    return bool(weights) and all(w is not None and len(w) == config["num_classes"] for w in weights)
 
 
 def checkpoint_filter(model: nn.Module) -> Callable[..., dict[str, Tensor]] | None:

@@ -20,6 +20,8 @@ from fer.training.run_record import STARTING, RunRecord, read_record
 # Options that may differ when a run is resumed; the manifest identifies the data, wherever it is stored.
 CHANGEABLE_KEYS = ("resume", "output_dir", "name", "datamodule.path", "test", "plugins")
 _MISSING = object()
+# Defaults of earlier versions, for which null stands now.
+_FORMER_DEFAULTS = {"logger.wandb.project": "fer"}
 
 
 def load_stopped_run(config: RunConfig, overridden: Iterable[str]) -> tuple[RunConfig, Path]:
@@ -226,8 +228,13 @@ def _differences(
     for key in before.keys() | now.keys():
         is_overridden = any(name in ("", key) or key.startswith(f"{name}.") for name in overridden)
         old, new = before.get(key, _MISSING), now.get(key, _MISSING)
-        if is_overridden and key not in CHANGEABLE_KEYS and old != new:
+        is_changed = _without_default(key, old) != _without_default(key, new)
+        if is_overridden and key not in CHANGEABLE_KEYS and is_changed:
             yield f"{key} {_format_value(old)} -> {_format_value(new)}"
+
+
+def _without_default(key: str, value: Any) -> Any:
+    return None if _FORMER_DEFAULTS.get(key) == value else value
 
 
 def _nested_last(difference: str) -> tuple[int, str]:

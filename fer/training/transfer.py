@@ -193,11 +193,13 @@ def _find_weights(source: str) -> Path:
 def _load_timm_weights(model: EmotionClassifier, name: str, path: Path) -> InitialWeights:
     if not isinstance(model.backbone, TimmBackbone):
         return _load_state_dict(model, name, path)
-    load_weights_file(model.backbone.model, str(path), model.preprocess.in_channels, _KEY)
+    is_timms = load_weights_file(model.backbone.model, str(path), model.preprocess.in_channels, _KEY)
     config = pretrained_config(model.backbone.model)
     model.preprocess.set_statistics(config["mean"], config["std"])
-    record = {"path": str(path), "epoch": None, "manifest": None, "data": [TIMM_WEIGHTS], "init_from": None}
-    return InitialWeights(record, [f"{_KEY}: {path}, timm weights; the head is newly initialised"])
+    record: dict[str, Any] = {"path": str(path), "epoch": None, "manifest": None}
+    record |= {"data": [TIMM_WEIGHTS] if is_timms else [], "init_from": None}
+    kind = "timm weights" if is_timms else "weights of unknown training data"
+    return InitialWeights(record, [f"{_KEY}: {path}, {kind}; the head is newly initialised"])
 
 
 def _load_state_dict(model: EmotionClassifier, name: str, path: Path) -> InitialWeights:

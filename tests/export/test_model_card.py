@@ -101,6 +101,7 @@ SYNTHETIC = {"name": "synthetic"}
         ({"init_from": {"data": ["timm"], "init_from": None}}, "ImageNet"),
         ({"init_from": {"path": "older", "init_from": None}}, "unknown"),
         ({"pretrained": True}, "ImageNet"),
+        ({"pretrained": "/data/weights.pth"}, "unknown"),
     ],
 )
 def test_the_licence_includes_the_initial_weights(initial, word):

@@ -53,6 +53,11 @@ def test_timm_weights(tmp_path, layout, suffix):
     model = build("test_resnet")
     initial = load_initial_weights(model, settings("test_resnet", path), FER7, NO_SPLITS)
     assert initial is not None
+    # Eight classes are not those of timm's weights.
+    assert initial.record["data"] == []
+    assert initial.messages == [
+        f"model.init_from: {path}, weights of unknown training data; the head is newly initialised"
+    ]
     loaded = model.backbone.model.state_dict()
     assert all(torch.equal(loaded[name], source.state_dict()[name]) for name in loaded)
 

@@ -14,6 +14,7 @@ import torch
 import yaml
 
 from fer.core.errors import FerError
+from fer.training.config import LoggerConfig, WandbConfig
 from fer.training.recorder import RunRecorder
 from fer.training.resume import check_same_data, load_stopped_run
 from fer.training.run_folder import read_config
@@ -196,6 +197,23 @@ def test_data_path_may_change(stopped, tmp_path):
     overridden = read_config(stopped).replace(resume=str(stopped)).with_path("elsewhere")
     config, folder = load_stopped_run(overridden, ["resume", "datamodule.path"])
     assert (config.data.path, folder) == ("elsewhere", stopped.resolve())
+
+
+def test_default_projects_of_two_versions_are_the_same(stopped):
+    config = read_config(stopped)
+    wandb = WandbConfig(project="fer")
+    (stopped / "config.yaml").write_text(
+        yaml.safe_dump(config.replace(logger=LoggerConfig(wandb=wandb)).to_dict())
+    )
+
+    def resume(project):
+        now = LoggerConfig(wandb=WandbConfig(project=project))
+        return load_stopped_run(config.replace(resume=str(stopped), logger=now), ["logger"])
+
+    for same in (None, "fer"):
+        assert resume(same)[0].logger.wandb == wandb
+    with pytest.raises(FerError, match=r'logger\.wandb\.project "fer" -> "mine"'):
+        resume("mine")
 
 
 def test_carve_out_hash_is_not_compared(stopped):

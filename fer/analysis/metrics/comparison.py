@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from fer.analysis.metrics.classification import MEANS_OVER_EMOTIONS
-from fer.analysis.metrics.estimate import Estimate, rare_emotions_note
+from fer.analysis.metrics.estimate import Estimate, rare_emotions_note, signed_number
 from fer.analysis.metrics.hypothesis_tests import holm, mcnemar
 from fer.analysis.metrics.matching import MatchedImages
 from fer.analysis.metrics.paired import (
@@ -179,8 +179,8 @@ def is_significant(difference: Difference, p: float) -> bool:
 
 def format_difference(metric: str, value: float, signed: bool = False) -> str:
     """Return a difference in percentage points, or in nats for the log loss, without the unit."""
-    sign = "+" if signed else ""
-    return f"{value:{sign}.3f}" if metric in LOWER_IS_BETTER else f"{100 * value:{sign}.1f}"
+    scaled, digits = (value, 3) if metric in LOWER_IS_BETTER else (100 * value, 1)
+    return signed_number(scaled, digits) if signed else f"{scaled:z.{digits}f}"
 
 
 def format_signed(metric: str, difference: Difference, unit: str = "") -> str:

@@ -104,6 +104,12 @@ def points(fraction: float) -> str:
     return f"{100 * fraction:.1f}"
 
 
+def signed_number(value: float, digits: int) -> str:
+    """Return a number with its sign, ``+2.1``; what is rounded to zero has none."""
+    text = f"{value:+z.{digits}f}"
+    return text if float(text) else text[1:]
+
+
 def format_with_interval(estimate: Estimate) -> str | None:
     """Return ``"58.9 [57.3, 60.5]"``, in percent, or None where the estimate has no value."""
     if estimate.value is None:

@@ -10,7 +10,14 @@ import math
 from collections.abc import Mapping, Sequence
 
 from fer.analysis.about import About
-from fer.analysis.metrics.estimate import Estimate, format_cells, format_with_interval, join_notes, points
+from fer.analysis.metrics.estimate import (
+    Estimate,
+    format_cells,
+    format_with_interval,
+    join_notes,
+    points,
+    signed_number,
+)
 from fer.analysis.metrics.human import MAX_VOTES, METRIC_LABELS, human_estimates
 from fer.analysis.metrics.paired import summarize_seeds
 from fer.analysis.plots.style import png_bytes
@@ -170,7 +177,7 @@ def _annotator_paragraphs(estimates: dict[str, Estimate]) -> list[str]:
     gap = estimates["gap_majority"]
     if gap.value is None or gap.low is None or gap.high is None:
         return [ceiling]
-    interval = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
+    interval = f"{signed_number(100 * gap.low, 1)} to {signed_number(100 * gap.high, 1)}"
     size = f"{points(abs(gap.value))} points (95 % interval of the difference: {interval})"
     often = "more" if gap.low > 0 else "less"
     text = f"The model agrees with the majority {often} often than one annotator with the others, by {size}."

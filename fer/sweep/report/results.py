@@ -12,6 +12,7 @@ import optuna
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from fer.analysis.metrics.estimate import signed_number
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.core.text import percent
@@ -285,7 +286,7 @@ def format_value(objective: str, value: float | None) -> str:
 
 def format_difference(objective: str, value: float) -> str:
     """Return a difference as text: ``+1.2`` percentage points, or ``+0.0432`` for a loss."""
-    return f"{100 * value:+.1f}" if _is_percent(objective) else f"{value:+.4f}"
+    return signed_number(100 * value, 1) if _is_percent(objective) else signed_number(value, 4)
 
 
 def unit(objective: str) -> str:

@@ -10,7 +10,7 @@ from fer.analysis.metrics.comparison import (
     conclusion,
     is_significant,
 )
-from fer.analysis.metrics.estimate import Estimate
+from fer.analysis.metrics.estimate import Estimate, signed_number
 from fer.analysis.metrics.hypothesis_tests import holm, mcnemar, paired_difference_interval
 from fer.analysis.metrics.intervals import metric_range
 from fer.analysis.metrics.matching import MatchedImages
@@ -280,7 +280,12 @@ def test_identical_models_have_no_detectable_difference():
     target, models = simulate_models(np.random.default_rng(7), 200, (1.0,))
     difference = paired_difference(score_models(target, models * 2, 100)["accuracy"], [0], [1], 0)
     text = conclusion(("a", "b"), "accuracy", difference, difference.p, 200)
-    assert text == "No significant difference between a and b on 200 images: +0.0 points [+0.0, +0.0]."
+    assert text == "No significant difference between a and b on 200 images: 0.0 points [0.0, 0.0]."
+
+
+def test_numbers_that_are_rounded_to_zero_have_no_sign():
+    values = (-0.04, 0.04, 0.0, -0.06, 2.06)
+    assert [signed_number(x, 1) for x in values] == ["0.0", "0.0", "0.0", "-0.1", "+2.1"]
 
 
 def test_lower_log_loss_is_better():

@@ -88,13 +88,21 @@ def _set_scales(ax: Axes, points: Sequence[SpeedPoint], axes: tuple[str, str], l
     speeds = [point.speed for point in points]
     ax.set_xscale("log")
     ax.set_xlim(min(speeds) / 1.5, max(speeds) * 1.5)
-    ticks = [n * 10**k for k in range(-2, 7) for n in (1, 2, 5)]
-    ax.set_xticks([tick for tick in ticks if min(speeds) / 1.5 <= tick <= max(speeds) * 1.5])
+    ax.set_xticks(_speed_ticks(min(speeds) / 1.5, max(speeds) * 1.5))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda speed, _: f"{speed:,g}"))
     ax.xaxis.set_minor_locator(NullLocator())
     label_axes(ax, *axes, labelpad=8)
     if lower_is_better:
         ax.invert_yaxis()
+
+
+def _speed_ticks(low: float, high: float) -> list[float]:
+    """Return three ticks or more of a logarithmic axis, with one or two significant digits."""
+    for numbers in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        ticks = [n * 10.0**k for k in range(-3, 7) for n in numbers if low <= n * 10.0**k <= high]
+        if len(ticks) >= 3:
+            break
+    return ticks
 
 
 def _write_names(

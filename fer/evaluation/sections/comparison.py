@@ -12,6 +12,7 @@ from fer.analysis.metrics.comparison import (
     format_difference,
     format_signed,
 )
+from fer.analysis.metrics.emotion_recall import EmotionRecall, compare_emotions
 from fer.analysis.metrics.estimate import Estimate
 from fer.analysis.metrics.matching import MatchedImages
 from fer.analysis.metrics.paired import METRICS
@@ -24,6 +25,8 @@ from fer.core.text import with_interval
 TITLES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR", "log_loss": "log loss"}
 # Maximum number of conclusions as text; the table of pairs has all of them
 _NUM_CONCLUSIONS = 6
+# Maximum number of candidates that the best one is compared with by emotion
+_NUM_BY_EMOTION = 3
 # Remark on candidates with a single run: if all have one, and if some have
 _ALL_SINGLE = " Each was trained once, so the conclusions hold for these runs, not for their recipes."
 _SOME_SINGLE = " Recipes that were trained once are assumed to vary over seeds as much as the others."
@@ -37,13 +40,17 @@ def comparison_section(
     ``speed`` names the speed column and axis: what `Candidate.images_per_second` measures. ``notes`` are
     shown as paragraphs.
     """
+    best, *others = comparison.candidates
+    by_emotion = {other.name: compare_emotions(images, best, other) for other in others[:_NUM_BY_EMOTION]}
+    tables = [_score_table(comparison, images, speed), _pair_table(comparison)]
+    tables += [_emotion_table(best.name, name, recalls) for name, recalls in by_emotion.items()]
     return Section(
         key,
         f"Comparison under the labels of {images.name}",
         [*conclusions(comparison), *images.notes, *notes, _method(comparison)],
-        [_score_table(comparison, images, speed), _pair_table(comparison)],
+        tables,
         _plots(key, comparison, speed),
-        _numbers(comparison, images, speed),
+        _numbers(comparison, images, speed) | {"by_emotion": by_emotion},
     )
 
 
@@ -93,10 +100,15 @@ def _score_table(comparison: RankedCandidates, images: MatchedImages, speed: str
 def _pair_table(comparison: RankedCandidates) -> Table:
     others = tuple(name for name in ("accuracy", "macro_f1") if name != comparison.metric)
     metrics = (comparison.metric, *others)
-    tests = ("only A correct", "only B correct", "McNemar p", "p", "p (Holm)", "conclusion")
-    columns = ("A", "B", *(f"{TITLES[name]}, A - B" for name in metrics), *tests)
+    tests = ("only A correct", "only B correct", "McNemar p", "p", "p (Holm)")
+    columns = ("A", "B", "conclusion", *(f"{TITLES[name]}, A - B" for name in metrics), *tests)
     rows = [
-        (*pair.names, *(format_signed(name, pair.differences[name]) for name in metrics), *_tests(pair))
+        (
+            *pair.names,
+            f"{pair.names[0]} is better" if pair.shown else "no significant difference",
+            *(format_signed(name, pair.differences[name]) for name in metrics),
+            *_tests(pair),
+        )
         for pair in comparison.pairs
     ]
     caption = (
@@ -109,8 +121,27 @@ def _pair_table(comparison: RankedCandidates) -> Table:
 def _tests(pair: Pair) -> list[Cell]:
     only = pair.only or (None, None)
     exact = None if pair.mcnemar_p is None else _format_p(pair.mcnemar_p)
-    conclusion = f"{pair.names[0]} is better" if pair.shown else "no significant difference"
-    return [*only, exact, _format_p(pair.p), _format_p(pair.p_holm), conclusion]
+    return [*only, exact, _format_p(pair.p), _format_p(pair.p_holm)]
+
+
+def _emotion_table(a: str, b: str, recalls: Sequence[EmotionRecall]) -> Table:
+    """Return a table of the recall of each emotion, and its paired difference."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            one.emotion,
+            one.images,
+            *(format_score("accuracy", recall) for recall in one.recalls),
+            "too few images" if one.difference is None else format_signed("accuracy", one.difference),
+            None if one.p_holm is None else _format_p(one.p_holm),
+        )
+        for one in recalls
+    ]
+    columns = ("emotion", "images", f"recall of {a}", f"recall of {b}", "difference", "p (Holm)")
+    caption = (
+        f"Recall by emotion: {a} (A) and {b} (B); A - B in percentage points, on the same images. Intervals "
+        f"are for each emotion alone; p is corrected for {len(recalls)} emotions."
+    )
+    return Table(columns, rows, caption)
 
 
 def _format_p(value: float) -> str:

@@ -226,8 +226,7 @@ def _save_each(
 def _log(runs: Sequence[TrainedRun], folder: Path, sections: Sequence[Section], prefix: str) -> None:
     """Log the report to W&B: to the W&B run of the training, or for several runs to a new one."""
     config = runs[0].config
-    # The output of the training stays as it is.
-    options = (config.logger.wandb or WandbConfig()).replace(console=False)
+    options = config.logger.wandb or WandbConfig()
     run_folder = runs[0].folder if len(runs) == 1 and runs[0].folder else folder
     run = start_wandb(options, run_folder, config.to_dict(), read_record(run_folder).id)
     failed = True

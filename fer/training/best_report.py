@@ -114,10 +114,14 @@ class BestReport(Callback):
         self, best: dict[str, float], counts: np.ndarray, names: Sequence[str], trainer: pl.Trainer
     ) -> None:
         step, epoch = trainer.global_step, int(best["epoch"])
+        for logger in self.wandb:
+            logger.experiment.summary.update({best_name(name): value for name, value in best.items()})
+        if epoch != trainer.current_epoch + 1:
+            # The best epoch was before the run was resumed, and its images have been logged.
+            return
         title = f"Epoch {epoch}, {int(counts.sum()):,} images ({SELECTION})"
         errors = self.errors.find(_datamodule(trainer).data.images, names) if self.samples else []
         for logger in self.wandb:
-            logger.experiment.summary.update({best_name(name): value for name, value in best.items()})
             tables: dict[str, Any] = {}
             if self.options.plots:
                 tables["plots/confusion_chart"] = confusion_chart(counts, names, SELECTION)

@@ -169,7 +169,7 @@ def _open_wandb(
 ) -> Logger:
     # Of several processes only the first has a W&B run; Lightning gives the others a dummy.
     is_first = getattr(rank_zero_only, "rank", 0) == 0
-    run: Any = start_wandb(options, folder, run_config, run_id) if is_first else None
+    run: Any = start_wandb(options, folder, run_config, run_id, options.console) if is_first else None
     return RunWandbLogger(save_dir=str(folder), project=DEFAULT_PROJECT, experiment=run)
 
 

@@ -55,7 +55,11 @@ def first_line(error: BaseException) -> str:
 
 
 def start_wandb(
-    options: WandbConfig, folder: Path, run_config: Mapping[str, Any], run_id: str | None
+    options: WandbConfig,
+    folder: Path,
+    run_config: Mapping[str, Any],
+    run_id: str | None,
+    console: bool = False,
 ) -> "Run":
     """Start a W&B run: online if logged in and the server answers, else offline. Never prompts.
 
@@ -68,6 +72,7 @@ def start_wandb(
         folder: The run folder; its name is the default name of the W&B run.
         run_config: The config that W&B shows for the run; its ``tags`` are tags in W&B as well.
         run_id: Id of the W&B run, unless the options or the environment set one; None for a random one.
+        console: Log what the process prints.
 
     Raises:
         FerError: W&B refuses an option or a variable.
@@ -78,7 +83,10 @@ def start_wandb(
         arguments = _arguments(options, folder, settings, run_id, run_config.get("tags") or ())
         # In a sweep of W&B, the value of a parameter such as ``optimizer`` replaces that of the same name.
         complete = {"options": dict(run_config)} if settings.sweep_id else {}
-        return _start(arguments, {**run_config, **complete, **options.config}, settings, options)
+        mode = options.mode or settings.mode
+        is_resumed = bool(read_record(folder).wandb)
+        arguments["settings"] = _settings(settings, console, is_resumed, arguments.get("settings"))
+        return _start(arguments, {**run_config, **complete, **options.config}, settings, mode)
     except Exception as error:
         raise FerError(
             f"logger.wandb: expected W&B to start a run, got an error: {first_line(error)}. Correct the "
@@ -128,16 +136,12 @@ def _arguments(
     }
 
 
-def _start(
-    arguments: Mapping[str, Any], run_config: Mapping[str, Any], settings: Any, options: WandbConfig
-) -> "Run":
+def _start(arguments: Mapping[str, Any], run_config: Mapping[str, Any], settings: Any, mode: Any) -> "Run":
     import wandb
     from wandb.errors import Error
 
     # W&B would log to a temporary folder instead of one that is missing.
     Path(arguments["dir"] or settings.root_dir).expanduser().mkdir(parents=True, exist_ok=True)
-    arguments = {**arguments, "settings": _settings(settings, options, arguments.get("settings"))}
-    mode = options.mode or settings.mode
     if mode in ONLINE:
         try:
             if wandb.login(prompt=False, verify=True):
@@ -150,12 +154,14 @@ def _start(
     return _init_wandb(arguments, run_config, mode)
 
 
-def _settings(user: Any, options: WandbConfig, chosen: Mapping[str, Any] | None) -> dict[str, Any]:
+def _settings(user: Any, console: bool, is_resumed: bool, chosen: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return W&B's settings: those chosen with ``+logger.wandb.settings``, else the user's, else ours."""
     defaults = {"init_timeout": INIT_TIMEOUT, "finish_timeout": FINISH_TIMEOUT}
     settings = {name: value for name, value in defaults.items() if name not in user.model_fields_set}
-    console = {} if options.console else {"console": "off"}
-    return settings | console | {"silent": user.silent, "finish_timeout_raises": True} | dict(chosen or {})
+    settings |= {} if console else {"console": "off"}
+    # The output of a resumed run is added to that of its first part, in a file of its own.
+    settings |= {"console_multipart": True} if console and is_resumed else {}
+    return settings | {"silent": user.silent, "finish_timeout_raises": True} | dict(chosen or {})
 
 
 def _init_wandb(arguments: Mapping[str, Any], run_config: Mapping[str, Any], mode: Any) -> "Run":

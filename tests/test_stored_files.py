@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 import pytest
 import torch
+import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -17,8 +18,10 @@ from optuna.trial import TrialState
 from fer import Predictor
 from fer.bundle.registry import Registry
 from fer.data.synthetic import read_synthetic
+from fer.evaluation.runs import hash_recipe
 from fer.models.checkpoint import load_checkpoint
 from fer.sweep.report.results import load_sweep
+from fer.training.config import RunConfig
 
 STORED = Path(__file__).parent / "stored"
 SMALL = (
@@ -135,3 +138,11 @@ def test_an_interrupted_sweep_is_resumed(stored, tmp_path, monkeypatch, no_plots
 def trials(log):
     storage = JournalStorage(JournalFileBackend(str(log)))
     return optuna.load_study(study_name="interrupted", storage=storage).trials
+
+
+def test_a_recipe_has_the_hash_of_before():
+    """Options that have been added since do not change it, so old and new seeds are seeds of one recipe."""
+    stored = yaml.safe_load((STORED / "run/config.yaml").read_text())
+    expected = json.loads((STORED / "run/bundle/card.json").read_text())["training"]["recipe_sha256"]
+    assert hash_recipe(stored) == expected
+    assert hash_recipe(RunConfig.from_dict(stored).to_dict()) == expected

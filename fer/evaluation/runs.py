@@ -19,11 +19,12 @@ from fer.training.config import RunConfig
 # Config keys that may differ between two runs of one recipe: paths, logging, and how the work is distributed
 # on the machine. The number of devices is part of the recipe, because it multiplies the batch size.
 _NOT_IN_RECIPE = {
-    "": {"seed", "name", "output_dir", "resume", "plugins", "logger", "threads", "tags", "test"},
+    "": {"seed", "name", "output_dir", "resume", "plugins", "logger", "threads", "tags", "test", "compile"},
     "trainer": {
         "accelerator", "strategy", "enable_progress_bar", "enable_model_summary", "enable_checkpointing",
         "log_every_n_steps", "profiler", "detect_anomaly", "barebones",
     },
+    "callbacks": {"lr_monitor", "device_stats"},
     # Groups change the training images, whose hash is compared as well.
     "datamodule": {"path", "workers", "memory_gb", "eval_batch_size", "group"},
 }  # fmt: skip
@@ -166,6 +167,10 @@ def make_training_key(recipe_sha256: str, manifest: Mapping[str, Any]) -> tuple[
 def recipe_from_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a config that defines the training: without the seed and `_NOT_IN_RECIPE`."""
     recipe = {key: value for key, value in config.items() if key not in _NOT_IN_RECIPE[""]}
+    callbacks = _without(recipe.pop("callbacks", {}), _NOT_IN_RECIPE["callbacks"])
+    if used := {name: options for name, options in callbacks.items() if options is not None}:
+        # Without any, the recipe is that of a run from before there were callbacks.
+        recipe["callbacks"] = used
     return recipe | {
         group: _without(recipe.get(group, {}), _NOT_IN_RECIPE[group]) for group in ("trainer", "datamodule")
     }

@@ -228,6 +228,9 @@ def _log(runs: Sequence[TrainedRun], folder: Path, sections: Sequence[Section], 
     config = runs[0].config
     options = config.logger.wandb or WandbConfig()
     run_folder = runs[0].folder if len(runs) == 1 and runs[0].folder else folder
+    if run_folder is folder:
+        # The others belong to the W&B run of a training.
+        options = options.replace(id=None, name=None, config={}, job_type="evaluation")
     run = start_wandb(options, run_folder, config.to_dict(), read_record(run_folder).id)
     failed = True
     try:

@@ -3,7 +3,9 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from wandb_file import OfflineRun
@@ -11,6 +13,10 @@ from wandb_file import OfflineRun
 from fer.analysis.about import About
 from fer.data.config import FER2013Config
 from fer.evaluation.output import report_prefix
+from fer.training.config import RunConfig
+
+# The package exports the function of the same name.
+evaluate = import_module("fer.evaluation.evaluate")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = """
@@ -89,3 +95,22 @@ def test_scores_of_other_images_have_other_names():
     assert all(re.fullmatch(r"report/folder-CK--v1-[0-9a-f]{4}/all", name) for name in other)
     assert len(set(other)) == 2
     assert report_prefix(scored(members=(About(),)), None, None) == "report/data/val_ensemble"
+
+
+def test_a_report_on_several_runs_is_a_run_of_its_own(monkeypatch, tmp_path):
+    """The id and the name that were chosen for the training are those of one training."""
+    started = []
+    monkeypatch.setattr(
+        evaluate, "start_wandb", lambda options, folder, *_: started.append((options, folder))
+    )
+    monkeypatch.setattr(evaluate, "finish_wandb", lambda *_: None)
+    monkeypatch.setattr(evaluate, "log_report", lambda *_: None)
+    chosen = {"id": "mine", "name": "mine", "group": "thesis"}
+    config = RunConfig(model={"name": "fast_cnn"}, logger={"wandb": chosen})
+    run = SimpleNamespace(config=config, folder=tmp_path / "run")
+    evaluate._log([run], tmp_path / "run" / "report", [], "report/fer2013/val")
+    evaluate._log([run, run], tmp_path / "seeds", [], "report/fer2013/val")
+    (own, _), (several, folder) = started
+    assert (own.id, own.name, own.job_type, started[0][1]) == ("mine", "mine", None, tmp_path / "run")
+    assert (several.id, several.name, several.job_type, several.group) == (None, None, "evaluation", "thesis")
+    assert folder == tmp_path / "seeds"

@@ -132,12 +132,8 @@ def run(
 
 
 def _logger_config(config: RunConfig) -> LoggerConfig:
-    """Return the loggers of a run, with the tags of the run; none for a few batches only."""
-    loggers = LoggerConfig() if config.trainer.fast_dev_run or config.trainer.barebones else config.logger
-    if loggers.wandb is None or not config.tags:
-        return loggers
-    tags = list(dict.fromkeys([*config.tags, *loggers.wandb.tags]))
-    return loggers.replace(wandb=loggers.wandb.replace(tags=tags))
+    """Return the loggers of a run; none for a few batches only."""
+    return LoggerConfig() if config.trainer.fast_dev_run or config.trainer.barebones else config.logger
 
 
 def _record_before(folder: Path, resume: bool) -> RunRecord:

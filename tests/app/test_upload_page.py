@@ -85,7 +85,8 @@ def test_one_of_several_faces_can_be_selected_and_an_uncertain_one_is_marked(pag
     assert page.subheader[0].value.startswith("Happy, ")
     assert not page.warning
     choose(page, "face", 2)
-    assert page.subheader[0].value.startswith("Neutral, ")
+    assert page.subheader[0].value.startswith("Uncertain: neutral ")
+    assert ", or " in page.subheader[0].value
     below = round(100 * find_bundle().card.abstain_below)
     assert f"Uncertain: the confidence is below {below} %" in page.warning[0].value
     assert page.dataframe[0].value["uncertain"].tolist() == [False, False, True]
@@ -97,6 +98,20 @@ def test_the_saliency_map_is_shown_on_demand(page):
     page.toggle(key="explain").set_value(True).run()
     assert "Occlusion map: each part of the face is covered in turn" in page_text(page)
     assert "With the most salient 10 % of the face covered" in page_text(page)
+
+
+def test_the_code_gives_the_answer_of_the_page(page, tmp_path, monkeypatch, capsys):
+    content = as_png(render_sample(SAMPLES[0]))
+    upload(page, ("my face.png", content))
+    command, code = (block.value for block in page.code)
+    assert command == "fer-predict 'my face.png' --detector haar"
+    (tmp_path / "my face.png").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    exec(code)
+    shown = page.dataframe[0].value.iloc[0]
+    printed = capsys.readouterr().out.split(" ")
+    assert printed[0] == shown["emotion"] == "happy"
+    assert float(printed[1]) == pytest.approx(shown["confidence"], abs=1e-5)
 
 
 def test_landmarks_are_offered_only_if_the_detector_provides_them(page):

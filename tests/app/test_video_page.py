@@ -61,6 +61,17 @@ def test_a_video_is_analysed_shown_and_offered_for_download(page, crossing):
     assert len(page.get("vega_lite_chart")) == 2
 
 
+def test_the_code_of_the_page_runs(page, crossing, tmp_path, monkeypatch, capsys):
+    analyse(page, "crossing.mp4", crossing)
+    command, code = (block.value for block in page.code)
+    assert command == "fer-predict crossing.mp4 --annotate annotated.mp4 --csv timeline.csv"
+    (tmp_path / "crossing.mp4").write_bytes(crossing)
+    monkeypatch.chdir(tmp_path)
+    exec(code)
+    assert "crossing.mp4: 20 frames" in capsys.readouterr().out
+    assert (tmp_path / "annotated.mp4").stat().st_size > 0
+
+
 def test_the_page_says_where_the_video_is_stored(page):
     assert "copy on disk is deleted" in page_text(page)
     assert "annotated copy stay in memory until you clear them" in page_text(page)

@@ -11,6 +11,7 @@ from fer.app.image import ImageAnalysis
 from fer.app.resources import compute_slot, get_predictor
 from fer.app.uploads import escape_markdown
 from fer.bundle.card import Card
+from fer.core.text import counted
 from fer.predict.explain import Explanation, explain
 from fer.predict.predictor import TINY_FACE, Prediction
 
@@ -54,7 +55,7 @@ def _landmarks_toggle(analysis: ImageAnalysis) -> bool:
 
 
 def _image_caption(analysis: ImageAnalysis) -> str:
-    count = f"{len(analysis.predictions)} faces" if len(analysis.predictions) != 1 else "1 face"
+    count = counted(len(analysis.predictions), "face")
     width, height = analysis.size
     milliseconds = max(1, round(1000 * analysis.seconds))
     name = escape_markdown(analysis.name)
@@ -85,7 +86,7 @@ def _face_title(number: int, prediction: Prediction) -> str:
 
 def _show_prediction(prediction: Prediction) -> None:
     confidence = format_percent(prediction.confidence)
-    st.subheader(f"{escape_markdown(prediction.label.capitalize())}, {confidence}", anchor=False)
+    st.subheader(escape_markdown(_headline(prediction)), anchor=False)
     card = get_predictor().card
     if prediction.uncertain:
         below = f"the confidence is below {format_percent(card.abstain_below)}" if card.abstain_below else ""
@@ -97,6 +98,15 @@ def _show_prediction(prediction: Prediction) -> None:
         st.warning(f"The face is smaller than {TINY_FACE} pixels: the prediction is unreliable.")
     show_bars(prediction.probabilities, prediction.uncertain)
     st.caption(_calibration_note(card, confidence))
+
+
+def _headline(prediction: Prediction) -> str:
+    """Return e.g. ``Happy, 93 %``, or ``Uncertain: fear 46 %, or neutral 22 %``."""
+    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    if not prediction.uncertain or len(ranked) < 2:
+        return f"{prediction.label.capitalize()}, {format_percent(prediction.confidence)}"
+    (first, likely), (second, less) = ranked[:2]
+    return f"Uncertain: {first} {format_percent(likely)}, or {second} {format_percent(less)}"
 
 
 def _calibration_note(card: Card, confidence: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from fer.app.components.code import show_code
 from fer.app.components.downloads import download_button, result_rows, to_csv, to_json, to_zip
 from fer.app.components.face import show_image_result
 from fer.app.components.images import choose_sample
@@ -45,6 +46,7 @@ def page() -> None:
         st.info(f"{counted(selected.num_skipped, 'more face')} detected but not analysed, the smallest ones.")
     show_image_result(selected)
     _show_table(results)
+    show_code([result.name for result in results])
 
 
 def _results() -> Results:

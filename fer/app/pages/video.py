@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from fer.app.components.charts import show_emotion_chart
+from fer.app.components.code import show_code
 from fer.app.components.downloads import download_button
 from fer.app.resources import compute_slot, get_predictor, video_slot
 from fer.app.settings import MAX_VIDEO_SECONDS, settings
@@ -43,7 +44,12 @@ def page() -> None:
     elif task is not None and task.result is None:
         _watch()
     elif task is not None and isinstance(task.result, VideoAnalysis):
-        _show_result(task.result, Path(display_name(task.name)).stem)
+        name = display_name(task.name)
+        _show_result(task.result, Path(name).stem)
+        options = "--annotate annotated.mp4 --csv timeline.csv"
+        outputs = 'annotate="annotated.mp4", csv="timeline.csv"'
+        body = f"print(run_video({name!r}, predictor, {outputs}))"
+        show_code([name], options, body, "from fer.predict.video.run import run_video\n")
     elif task is not None and isinstance(task.result, FerError):
         show_error(task.result)
 

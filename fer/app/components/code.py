@@ -1,0 +1,36 @@
+"""The command line and the Python code that give the same answer as a page."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from fer.app.settings import settings
+
+
+def show_code(sources: Sequence[str], options: str = "", body: str = "", imports: str = "") -> None:
+    """Show the command of fer-predict, and the code with `fer.Predictor`, that predict on these files.
+
+    Args:
+        sources: File names.
+        options: Further options of the command.
+        body: Code after the line that makes the ``predictor``; empty: print each face of the first file.
+        imports: Further lines of imports.
+    """
+    current = settings()
+    # Only its name: paths of the server are not shown.
+    model = Path(str(current.model)).name if current.model is not None else None
+    named = {"model": model, "detector": current.detector if current.detector != "auto" else None}
+    used = {name: value for name, value in named.items() if value is not None}
+    flags = " ".join(f"--{name} {shlex.quote(value)}" for name, value in used.items())
+    arguments = ", ".join(f"{name}={value!r}" for name, value in used.items())
+    command = " ".join(filter(None, ("fer-predict", shlex.join(sources), flags, options)))
+    body = body or (
+        f"for face in predictor({sources[0]!r}):\n"
+        "    print(face.label, face.confidence, face.uncertain, face.probabilities)"
+    )
+    with st.expander("Do this in code", icon=":material/code:"):
+        st.code(command, language="bash")
+        code = f"from fer import Predictor\n{imports}\npredictor = Predictor({arguments})\n{body}"
+        st.code(code, language="python")

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fer.app.settings import MAX_UPLOAD_MB, Settings, set_settings
-from fer.core.command_line import run_command
+from fer.core.command_line import add_version, run_command
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
 
@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(parser)
     parser.add_argument(
         "--model", metavar="BUNDLE", help="bundle folder or model name (default: the model of the package)"
     )

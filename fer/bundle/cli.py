@@ -13,7 +13,7 @@ from fer.bundle.card import Card, read_card, same_images, validation_metrics
 from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.readme import readme
 from fer.bundle.registry import BEST, ZOO, Registry, model_folder, packaged_models
-from fer.core.command_line import run_command
+from fer.core.command_line import add_version, run_command
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.core.text import percent
@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(command)
     command.add_argument(
         "--registry",
         type=Path,

@@ -13,6 +13,7 @@ import select
 import sys
 import warnings
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import unquote
@@ -70,6 +71,19 @@ def run_command(command: Callable[[], object]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     return 0
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Add ``--version``, which prints the version of this package."""
+    parser.add_argument("--version", action="version", version=f"%(prog)s {package_version()}")
+
+
+def package_version() -> str:
+    """Return the version of this package; ``unknown`` if it is not installed."""
+    try:
+        return metadata.version("fer-lightning")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _format_warning(

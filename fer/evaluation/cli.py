@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer.core.command_line import positive_integer, run_command
+from fer.core.command_line import add_version, positive_integer, run_command
 from fer.core.errors import FerError
 from fer.core.plugins import PLUGINS_HELP, split_names
 from fer.core.threads import share_cores
@@ -54,6 +54,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
         epilog=_EVALUATE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(parser)
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folder, or a .ckpt file of a run")
     splits = ("train", "val", "test", "all")
@@ -105,6 +106,7 @@ def _compare_parser() -> argparse.ArgumentParser:
         epilog=_COMPARE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(parser)
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folder or .ckpt file; seeds of one recipe count as one")
     add("--split", default="val", help="train, val, test or all (default: val)")

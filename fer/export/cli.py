@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fer.bundle.card import CROP_RULES, UNMEASURED, to_json
 from fer.bundle.files import Bundle
 from fer.bundle.registry import Registry
-from fer.core.command_line import positive_integer, run_command
+from fer.core.command_line import add_version, positive_integer, run_command
 from fer.core.names import artifact_name
 from fer.core.paths import expand_user
 from fer.core.plugins import PLUGINS_HELP, split_names
@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(command)
     add = command.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folder or .ckpt file; several form an ensemble")
     add("--checkpoint", choices=("best", "last"), help="checkpoint of a run folder (default: best)")

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from fer.core.command_line import positive_integer, run_command
+from fer.core.command_line import add_version, positive_integer, run_command
 
 _EXAMPLES = """examples:
   fer-predict photo.jpg                                       with the model that comes with the package
@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(command)
     command.add_argument(
         "sources",
         nargs="+",

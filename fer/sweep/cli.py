@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer.core.command_line import run_command
+from fer.core.command_line import add_version, run_command
 from fer.core.errors import FerError
 from fer.core.plugins import PLUGINS_HELP, import_plugins, split_names
 
@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_version(parser)
     add = parser.add_argument
     add(
         "folder",

@@ -7,11 +7,14 @@ Hydra is imported inside `run_command`, which reports a missing package in one l
 
 import sys
 
-from fer.core.command_line import run_command
+from fer.core.command_line import package_version, run_command
 
 
 def main() -> None:
     """Run ``fer-train`` and exit with its status."""
+    if "--version" in sys.argv[1:]:
+        print(f"fer-train {package_version()}")
+        sys.exit(0)
     sys.exit(run_command(_train))
 
 

@@ -19,7 +19,8 @@ from fer.core.command_line import run_command, without_password
 from fer.core.errors import FerError
 from fer.core.paths import CONFIG_DIR
 from fer.training.api import read_overrides, sets_folder
-from fer.training.overrides import explain_hydra_error
+from fer.training.config import RunConfig
+from fer.training.overrides import check_no_action, chosen_action, explain_hydra_error, print_config
 from fer.training.plugin_sources import import_named, plugin_sources
 from fer.training.resolvers import register_resolvers
 from fer.training.run_record import claimed_folder
@@ -49,17 +50,37 @@ def train(config: DictConfig) -> dict[str, float]:
     try:
         overrides = list(HydraConfig.get().overrides.task)
         run_config, folder, resume = read_overrides(config, overrides, hydra_folder)
-        # Imports torch, so only after the options have been checked.
-        from fer.training.run import run
-
+        if config.print_config:
+            print_config(config)
         is_single = HydraConfig.get().mode is not RunMode.MULTIRUN
         beside = not (is_single and sets_folder(HydraConfig.get().overrides.hydra))
         with claimed_folder(folder, resume, beside) as folder:
-            return run(run_config, folder, resume)
+            return _act(config, run_config, folder, resume)
     finally:
         # Hydra creates the folder before the options are checked.
         if hydra_folder.is_dir() and not any(hydra_folder.iterdir()):
             hydra_folder.rmdir()
+
+
+def _act(config: DictConfig, run_config: RunConfig, folder: Path, resume: bool) -> dict[str, float]:
+    """Train, or find a learning rate or a batch size instead."""
+    # Each imports torch, so only after the options have been checked.
+    action = chosen_action(config)
+    if action is None:
+        from fer.training.run import run
+
+        return run(run_config, folder, resume)
+    if resume:
+        raise FerError(f"{action}: expected a new run, got resume={folder}. Remove one of the two options.")
+    if action == "lr_find":
+        from fer.training.lr_find import lr_find
+
+        lr_find(run_config, folder)
+    else:
+        from fer.training.batch_size_find import batch_size_find
+
+        batch_size_find(run_config, folder)
+    return {}
 
 
 def _run_app() -> None:
@@ -80,10 +101,10 @@ def _run_app() -> None:
     import_named(arguments)
     # Only sweeps have values that Hydra cannot compose.
     if any(item in ("-m", "--multirun") or "sweep" in item or "MULTIRUN" in item for item in arguments):
+        check_no_action(arguments)
         from fer.training.multirun import rewritten
 
         sys.argv[1:] = rewritten(arguments)
-    import_named(arguments)
     _compose_and_call(task, arguments)
     if errors:
         raise errors[0]

@@ -3,6 +3,7 @@
 Imports Hydra but not torch, so that a mistyped option is reported at once.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -94,6 +95,53 @@ def to_run_config(config: DictConfig) -> RunConfig:
     import_plugins(values.get("plugins") or [])
     own_parts = take_own_parts(values)
     return RunConfig.from_dict({**values, "own_parts": own_parts}).with_absolute_paths()
+
+
+def chosen_action(config: DictConfig) -> str | None:
+    """Return ``lr_find`` or ``batch_size_find`` if one is chosen, else None.
+
+    Raises:
+        FerError: Both are, or a value is not true or false.
+    """
+    for key in ACTIONS:
+        if not isinstance(config[key], bool):
+            raise FerError(f"{key}: expected true or false, got {config[key]!r}.")
+    chosen = [key for key in ACTIONS[1:] if config[key]]
+    if len(chosen) > 1:
+        raise FerError(
+            "lr_find: expected one search, got batch_size_find=true too. Find the batch size first."
+        )
+    return chosen[0] if chosen else None
+
+
+def check_no_action(arguments: Sequence[str]) -> None:
+    """Check that a multirun has no ``lr_find`` or ``batch_size_find``.
+
+    Raises:
+        FerError: It has.
+    """
+    for key in ACTIONS[1:]:
+        if f"{key}=true" in arguments:
+            raise FerError(f"{key}: expected a single run, got a multirun. Remove {key}=true or -m.")
+
+
+def print_config(config: DictConfig) -> None:
+    """Print the resolved config as a tree, a branch per group and one line for each value."""
+    # Imported here, because --help does not need it.
+    from rich.console import Console
+    from rich.tree import Tree
+
+    def add(branch: Tree, values: Mapping[Any, Any]) -> None:
+        for key, value in values.items():
+            if isinstance(value, Mapping) and value:
+                add(branch.add(str(key)), value)
+            else:
+                branch.add(f"{key}: {json.dumps(value, ensure_ascii=False)}")
+
+    tree = Tree("config", guide_style="dim")
+    values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    add(tree, values)
+    Console(highlight=False, markup=False, soft_wrap=True).print(tree)
 
 
 def check_additions(overrides: Sequence[str]) -> None:

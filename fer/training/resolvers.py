@@ -4,6 +4,8 @@
 outside fer-train.
 """
 
+from typing import Any
+
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,7 +27,8 @@ def _choice(group: str, *, _root_: DictConfig) -> str | None:
     In a config that was composed outside a Hydra application, without its ``hydra`` node, the choices are not
     known; the ``name`` in the group is returned instead, None without one.
     """
-    for config in (_root_, HydraConfig.instance().cfg):
+    configs: tuple[Any, ...] = (_root_, HydraConfig.instance().cfg)
+    for config in configs:
         if config is not None and "hydra" in config:
             return config.hydra.runtime.choices.get(group)
     return _root_[group].name if group in _root_ else None

@@ -86,7 +86,7 @@ def run(
         FerError: The data or an option is wrong, or the loss became NaN.
     """
     check_folder(folder)
-    _silence_lightning()
+    silence_lightning()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     share_cores(config.threads)
     check_cluster(config.trainer)
@@ -95,7 +95,7 @@ def run(
     data = data or read_data(config.data)
     datamodule = build_datamodule(config, data)
     checkpoint = last_checkpoint(folder) if resume else None
-    module = _build_module(config, datamodule, checkpoint, before.id)
+    module = build_module(config, datamodule, checkpoint, before.id)
     recorder = RunRecorder(folder / "metrics.csv", config.monitor, config.mode)
     # Built without loggers first, so that options that the Trainer rejects raise before anything is written.
     dry_trainer = build_trainer(config, folder, [], recorder, module.model)
@@ -164,9 +164,17 @@ def build_datamodule(config: RunConfig, data: RunData) -> EmotionDataModule:
     )
 
 
-def _build_module(
-    config: RunConfig, datamodule: EmotionDataModule, checkpoint: Path | None, run_id: str | None
+def build_module(
+    config: RunConfig,
+    datamodule: EmotionDataModule,
+    checkpoint: Path | None = None,
+    run_id: str | None = None,
 ) -> EmotionModule:
+    """Build the module of a config, with its initial weights or those of a checkpoint.
+
+    Raises:
+        FerError: Options exclude each other, or do not fit the data.
+    """
     # A resumed run loads its weights from the checkpoint, so pretrained ones are not needed.
     build_config = (
         config if checkpoint is None else config.replace(model=config.model.replace(pretrained=False))
@@ -318,7 +326,7 @@ def _fit(
         raise explained from error
 
 
-def _silence_lightning() -> None:
+def silence_lightning() -> None:
     """Turn off Lightning's hints and warnings, which are for developers."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)

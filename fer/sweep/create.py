@@ -8,10 +8,10 @@ from itertools import count
 from typing import Any
 
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from fer.core.errors import FerError
+from fer.sweep.objectives import directions
 from fer.sweep.plan import Plan
 from fer.sweep.space import Value, grid
 from fer.sweep.storage import lock, open_storage, save_address, storage_file
@@ -31,7 +31,6 @@ def create_or_open(
     plan: Plan,
     base: Mapping[str, Any],
     commands: Mapping[str, list[str] | None],
-    direction: str,
     may_exist: bool,
     grid_trials: Sequence[GridTrial] = (),
 ) -> tuple[SweepStudy, bool]:
@@ -43,7 +42,6 @@ def create_or_open(
             cannot be compared.
         commands: ``command``, the fer-train overrides that give the base config without a sweep;
             ``full_command``, the same without the proxy, None if there is no proxy.
-        direction: ``min`` or ``max``.
         may_exist: Whether an existing sweep of that name is resumed.
         grid_trials: The trials of a grid.
 
@@ -61,6 +59,8 @@ def create_or_open(
     search: dict[str, Any] = {"objective": plan.objective, "space": space}
     search |= {} if points is None else {"sampler": "grid"}
     search |= {"kind": GRID_KIND} if plan.is_grid else {}
+    search |= {"objectives": plan.objectives} if plan.objectives else {}
+    search |= {"constraints": plan.constraints.limits()} if plan.constraints.limits() else {}
     # Opening may create tables, which all studies of a database share.
     with lock(plan.address, ""):
         storage = open_storage(plan.address)
@@ -68,8 +68,7 @@ def create_or_open(
         exists = _exists(storage, plan.name)
         if not exists:
             _check_empty(plan)
-            study_direction = StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE
-            study_id = storage.create_new_study([study_direction], plan.name)
+            study_id = storage.create_new_study(directions(plan.all_objectives), plan.name)
             attributes = {_FIRST_ATTRIBUTE: dict(base), "search": search, **commands}
             # The random key marks a complete study.
             for attribute, value in (attributes | {_LAST_ATTRIBUTE: secrets.token_hex(2)}).items():

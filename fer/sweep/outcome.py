@@ -4,15 +4,15 @@ import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
 
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from fer.core.errors import FerError
 from fer.sweep.compose import trial_folder
 from fer.sweep.leaderboard import Recipe, failures, have_seeds, is_measured, ranked, recipes, words_of
+from fer.sweep.objectives import beyond_limits, front, is_feasible, objectives_of, values_text
 from fer.sweep.plan import Plan
 from fer.sweep.study import SweepStudy, repeat
-from fer.sweep.wandb import tag_best
+from fer.sweep.wandb import tag_best, tag_front
 from fer.training.multirun import resume_command
 
 # Interval at which the storage is polled for trials that have ended.
@@ -46,9 +46,11 @@ def describe_trial(trial: FrozenTrial, objective: str) -> str:
     """Return a line with the outcome, duration and overrides of a trial that has ended."""
     notes = trial.user_attrs
     finished = f"{objective} {trial.value or 0.0:.4f}" if is_measured(trial) else f"finished, no {objective}"
+    others = values_text({name: value for name, value in objectives_of(trial).items() if name != objective})
+    pruned = f"pruned at {notes.get('share', 0.0):.0%}, {objective} {trial.value or 0.0:.4f}"
     outcome = {
-        TrialState.COMPLETE: finished,
-        TrialState.PRUNED: f"pruned at {notes.get('share', 0.0):.0%}, {objective} {trial.value or 0.0:.4f}",
+        TrialState.COMPLETE: f"{finished}  {others}" if others else finished,
+        TrialState.PRUNED: beyond_limits(trial) or pruned,
     }.get(trial.state, f"failed: {notes.get('error', 'no error message was saved')}")
     seconds = f"  {seconds_text(notes['seconds'])} s" if "seconds" in notes else ""
     return f"trial {trial.number}  {outcome}{seconds}  {' '.join(words_of(trial))}"
@@ -61,17 +63,37 @@ def print_summary(sweep_study: SweepStudy) -> None:
         FerError: Too many trials have failed, or all, or any of a grid.
     """
     counts, plan, trials = sweep_study.counts(), sweep_study.plan, sweep_study.trials()
-    sign = 1 if sweep_study.study.direction == StudyDirection.MAXIMIZE else -1
+    sign = sweep_study.sign
     failed = failures(trials)
     again = f" ({counts.failed - len(failed)} trained again)" if len(failed) < counts.failed else ""
-    pruned = "" if plan.is_grid else f"{counts.pruned} pruned, "
+    beyond = sum(not is_feasible(trial) for trial in trials)
+    pruned = f"{counts.pruned - beyond} pruned, " if not plan.is_grid else ""
+    pruned += f"{beyond} beyond the limits, " if plan.constraints.limits() else ""
     print(f"sweep    {counts.finished} finished, {pruned}{counts.failed} failed{again}", flush=True)
     if plan.is_grid:
         print_leaderboard(trials, sign, plan.objective)
         print(flush=True)
+    if len(plan.all_objectives) > 1:
+        _print_front(sweep_study, trials)
     if best := ranked(trials, sign)[:1]:
         _print_best(sweep_study, best[0])
+        if len(plan.all_objectives) > 1:
+            tag_front(sweep_study, front(sweep_study.study))
     _check_failures(sweep_study, failed)
+
+
+def _print_front(sweep_study: SweepStudy, trials: Sequence[FrozenTrial]) -> None:
+    """Print the trials that no other one beats in every objective."""
+    names = sweep_study.plan.all_objectives
+    numbers = front(sweep_study.study)
+    rows = []
+    for trial in (trials[number] for number in numbers[:TOP]):
+        values = [f"{objectives_of(trial)[name]:.4g}" for name in names]
+        rows.append((str(trial.number), *values, " ".join(words_of(trial))))
+    if rows:
+        print("\nPareto front: no other trial is better in every objective", end="")
+        _print_table(("trial", *names, "overrides"), rows, len(numbers))
+        print(flush=True)
 
 
 def _print_best(sweep_study: SweepStudy, best: FrozenTrial) -> None:

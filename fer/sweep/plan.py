@@ -11,13 +11,14 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import Field, field_validator
 
 from fer.core.config import Config, Count, Fraction, Number, Part
 from fer.core.errors import FerError
+from fer.sweep.objectives import Constraints, check_objectives
 from fer.sweep.space import Parameter, parse_space
 from fer.sweep.storage import ADDRESS_FORMS, full_address
 from fer.training.config import TrainerConfig
@@ -51,6 +52,8 @@ class SweepConfig(Config):
     """The ``sweep`` node of the config; see ``conf/sweep/custom.yaml``.
 
     Attributes:
+        objective: The metric that is optimised, and that selects the checkpoint of each trial.
+        objectives: Several, of which the first replaces `objective`; None for that one alone.
         n_trials: Number of trials; None for all points of a grid.
     """
 
@@ -61,7 +64,9 @@ class SweepConfig(Config):
     resume: bool = False
     objective: str
     n_trials: Count | None = None
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    objectives: list[str] | None = None
+    constraints: Constraints = Field(default_factory=Constraints)
+    sampler: Literal["tpe", "gp", "random", "grid"] = "tpe"
     pruner: PrunerConfig = Field(default_factory=PrunerConfig)
     seed: Annotated[int, Field(ge=0)] = 0
     jobs: Count | None = None
@@ -98,6 +103,11 @@ class Plan(SweepConfig):
         session: Random ID of this start of the sweep, to recognise its workers.
     """
 
+    @property
+    def all_objectives(self) -> list[str]:
+        """Return the names of the objectives, at least one."""
+        return self.objectives or [self.objective]
+
     name: str
     is_grid: bool = False
     space: list[Parameter]
@@ -133,6 +143,10 @@ def make_plan(
         "launch_overrides": overrides, "workers": workers, "workers_per_machine": workers_per_machine,
         "session": secrets.token_hex(4),
     }  # fmt: skip
+    if config.objectives is not None:
+        check_objectives(config.objectives)
+        # Optuna cannot prune by several objectives.
+        values |= {"objective": config.objectives[0], "pruner": {"name": "none"}}
     if is_grid:
         # A grid asks for complete trainings of all its combinations.
         values |= {"pruner": {"name": "none"}, "sampler": "random"}
@@ -176,12 +190,15 @@ def build_sampler(name: str, seed: int, number: int) -> BaseSampler:
     values, and a resumed sweep draws the values that it would have drawn without the interruption.
 
     Args:
-        name: ``tpe`` (Watanabe 2023, https://arxiv.org/abs/2304.11127), ``random``, or ``grid``, whose values
-            are enqueued with its trials.
+        name: ``tpe`` (Watanabe 2023, https://arxiv.org/abs/2304.11127), ``gp`` (a Gaussian process, for few
+            trials of few parameters), ``random``, or ``grid``, whose values are enqueued with its trials.
         seed: Seed of the sweep.
         number: Number of the trial.
     """
     trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    if name == "gp":
+        # Conditional parameters are outside its model, and drawn independently.
+        return GPSampler(seed=trial_seed, warn_independent_sampling=False)
     if name != "tpe":
         return RandomSampler(trial_seed)
     # multivariate models learning rate and weight decay jointly. group is for parameters that only some

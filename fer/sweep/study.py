@@ -21,6 +21,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from fer.sweep.objectives import with_first_value
 from fer.sweep.plan import Plan, build_pruner, build_sampler
 from fer.sweep.space import Value, suggest
 from fer.sweep.storage import lock, open_storage
@@ -77,8 +78,8 @@ class SweepStudy:
         self._heartbeats: dict[int, tuple[Any, float]] = {}
 
     def trials(self) -> list[FrozenTrial]:
-        """Return all trials, by number."""
-        return self.study.get_trials(deepcopy=False)
+        """Return all trials, by number; the value of each is that of the first objective."""
+        return [with_first_value(trial) for trial in self.study.get_trials(deepcopy=False)]
 
     def counts(self) -> TrialCounts:
         """Return the number of trials in each state."""
@@ -95,7 +96,12 @@ class SweepStudy:
 
     def worst_value(self) -> float:
         """Return the value of a finished trial whose objective was never measured."""
-        return -math.inf if self.study.direction == StudyDirection.MAXIMIZE else math.inf
+        return -math.inf * self.sign
+
+    @property
+    def sign(self) -> int:
+        """Return 1 if a higher value of the first objective is better, else -1."""
+        return 1 if self.study.directions[0] == StudyDirection.MAXIMIZE else -1
 
     def busy_workers(self) -> int:
         """Return how many workers of this session are training a trial."""
@@ -137,7 +143,7 @@ class SweepStudy:
         self,
         trial: Trial,
         state: TrialState,
-        value: float | None = None,
+        value: float | list[float] | None = None,
         notes: Mapping[str, Any] | None = None,
     ) -> bool:
         """Store how a trial ended, unless the trial now belongs to another process.
@@ -145,7 +151,7 @@ class SweepStudy:
         Args:
             trial: The trial.
             state: Complete, pruned or failed; waiting to requeue it.
-            value: The objective of a complete trial.
+            value: The objective of a complete trial, or all objectives.
             notes: User attributes to set.
 
         Returns:

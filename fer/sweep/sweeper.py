@@ -30,7 +30,6 @@ from fer.sweep.plan import Plan, SweepConfig, align_first_rung, make_plan
 from fer.sweep.trials import GridTrial, check_trials, check_trials_data, plan_trials
 from fer.sweep.validate import check_base, check_data, check_space, max_steps_per_epoch
 from fer.training.grid import Grid, parse_grid
-from fer.training.metrics import monitor_mode
 from fer.training.multirun import is_moved, moved_lines, resume_command, save_overrides
 from fer.training.overrides import check_additions, flatten, to_run_config
 
@@ -200,9 +199,7 @@ def _open_study(sweep: CheckedSweep, config: DictConfig) -> None:
     may_exist = bool(plan.resume) or plan.storage is not None
     plan.folder.mkdir(parents=True, exist_ok=True)
     try:
-        sweep_study, exists = create_or_open(
-            plan, sweep.base, sweep.commands, monitor_mode(plan.objective), may_exist, sweep.trials
-        )
+        sweep_study, exists = create_or_open(plan, sweep.base, sweep.commands, may_exist, sweep.trials)
     except FerError:
         if not any(plan.folder.iterdir()):
             plan.folder.rmdir()

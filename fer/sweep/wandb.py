@@ -1,6 +1,6 @@
 """A sweep in W&B: trials in one group with their parameters, and a tag on the best one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from fer.training.run_record import read_record
 
 # Study attribute: number of the trial that is tagged as the best.
 BEST_ATTRIBUTE = "wandb_best"
+# Study attribute: numbers of the trials that are tagged as on the Pareto front, without the best one.
+FRONT_ATTRIBUTE = "wandb_front"
 # Tag of every trial. W&B removes a run's tag only by replacing the list with a non-empty one, so there must
 # be another tag besides "best".
 TAG = "sweep"
@@ -27,6 +29,7 @@ def trial_wandb_config(
     trial: BaseTrial | FrozenTrial,
     parameters: Mapping[str, Any],
     config: WandbConfig,
+    costs: Mapping[str, float] | None = None,
 ) -> WandbConfig:
     """Return a trial's W&B config: its id, name, group and tags, and its parameters.
 
@@ -39,17 +42,19 @@ def trial_wandb_config(
         parameters: Its value for each key of the config.
         config: ``logger.wandb`` of the run config, with the user's group and tags; without them, those of
             ``WANDB_RUN_GROUP`` and ``WANDB_TAGS`` are used.
+        costs: What the network costs in use, for the config, as ``perf.export_ms``.
     """
     settings, number, name = wandb_settings(), trial.number, f"{sweep_study.plan.name}_{trial.number}"
     # Part of the run ID, so that two sweeps of the same name do not share runs.
     study_key = sweep_study.study.user_attrs.get("key", "")
+    perf = {name.removeprefix("perf/"): value for name, value in (costs or {}).items()}
     logged = {key.replace(".", "/"): value for key, value in parameters.items()}
     return config.replace(
         id=f"{sweep_study.plan.name}_{study_key}_{number}" if study_key else name,
         name=_grid_name(trial, config) or name,
         group=config.group or settings.run_group or sweep_study.plan.name,
         tags=[*(config.tags or settings.run_tags or ()), TAG],
-        config={"trial": {"number": number, **logged}},
+        config={"trial": {"number": number, **logged}} | ({"perf": perf} if perf else {}),
     )
 
 
@@ -72,21 +77,40 @@ def tag_best(sweep_study: SweepStudy, number: int) -> None:
         root = sweep_study.plan.folder
         folder_of = {trial.number: trial_folder(root, trial) for trial in sweep_study.trials()}
         if before is not None:
-            _set_best_tag(folder_of[before], is_best=False)
-        if _set_best_tag(folder_of[number], is_best=True):
+            _set_tag(folder_of[before], None)
+        if _set_tag(folder_of[number], "best"):
             sweep_study.study.set_user_attr(BEST_ATTRIBUTE, number)
 
 
-def _set_best_tag(folder: Path, is_best: bool) -> bool:
-    """Resume a trial's W&B run to set its tags; return whether the trial has such a run."""
+def tag_front(sweep_study: SweepStudy, numbers: Sequence[int]) -> None:
+    """Tag the W&B runs of the trials on the Pareto front, beside the best one, and untag those that left it.
+
+    Args:
+        sweep_study: A sweep with several objectives, whose best trial was tagged.
+        numbers: Numbers of the trials on the front.
+    """
+    attrs = sweep_study.study.user_attrs
+    others = [number for number in numbers if number != attrs.get(BEST_ATTRIBUTE)]
+    before = [number for number in attrs.get(FRONT_ATTRIBUTE, []) if number != attrs.get(BEST_ATTRIBUTE)]
+    with warn_on_failure("W&B: the trials on the Pareto front were not tagged"):
+        root = sweep_study.plan.folder
+        folder_of = {trial.number: trial_folder(root, trial) for trial in sweep_study.trials()}
+        for number in sorted({*before, *others}):
+            if (number in before) != (number in others):
+                _set_tag(folder_of[number], "pareto" if number in others else None)
+        sweep_study.study.set_user_attr(FRONT_ATTRIBUTE, others)
+
+
+def _set_tag(folder: Path, tag: str | None) -> bool:
+    """Resume a trial's W&B run to set its tag beside `TAG`; return whether the trial has such a run."""
     if not (folder / "config.yaml").is_file():
         return False
     config = read_config(folder)
     if (wandb := config.logger.wandb) is None:
         return False
-    tags = [*wandb.tags, *(["best"] if is_best else [])]
+    tags = [*wandb.tags, *([tag] if tag else [])]
     run = start_wandb(wandb.replace(tags=tags), folder, config.to_dict(), read_record(folder).id)
-    run.summary.update(_summary(folder) | {"sweep/best": is_best})
+    run.summary.update(_summary(folder) | {"sweep/best": tag == "best"})
     finish_wandb(run, failed=False)
     return True
 

@@ -25,6 +25,7 @@ from fer.core.threads import available_cores
 from fer.data.config import DataConfig
 from fer.data.datamodule import RunData, read_data
 from fer.sweep.compose import Composer, can_resume, format_override, trial_folder
+from fer.sweep.cost import network_costs
 from fer.sweep.plan import SCHEDULE_STEPS, Plan, step_at
 from fer.sweep.space import Value
 from fer.sweep.storage import storage_errors, with_retries
@@ -45,7 +46,7 @@ class TrialResult:
     """How a trial ended: its state, its objective if it is complete, and user attributes for the study."""
 
     state: TrialState
-    value: float | None
+    value: float | list[float] | None
     notes: dict[str, Any]
 
 
@@ -79,11 +80,11 @@ class DatasetCache:
         self._key = ""
         self._data: RunData | None = None
 
-    def get(self, config: DataConfig) -> RunData | None:
+    def get(self, config: DataConfig) -> RunData:
         """Return what `fer.data.datamodule.read_data` returns for a config."""
         node = {key: value for key, value in config.to_dict().items() if not key.endswith("batch_size")}
         key = json.dumps(node, sort_keys=True)
-        if key != self._key:
+        if self._data is None or key != self._key:
             # The old data is freed before the next is read.
             self._data = None
             self._data, self._key = read_data(config), key
@@ -131,15 +132,18 @@ class TrialRun:
             shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
     def _train(self, compose: Composer, cache: DatasetCache) -> TrialResult:
-        plan = self.sweep_study.plan
-        config = self._config(compose)
-        if (wandb := config.logger.wandb) is not None:
-            wandb = trial_wandb_config(self.sweep_study, self.trial, self.parameters, wandb)
-            config = config.replace(logger=config.logger.replace(wandb=wandb))
+        plan, config = self.sweep_study.plan, self._config(compose)
         # The trial was pruned, but its process died before it could store that in the study.
         if read_record(self.folder).status == "pruned":
             return TrialResult(TrialState.PRUNED, None, {})
-        data = cache.get(config.data)
+        data, costs = cache.get(config.data), dict[str, float]()
+        if plan.objectives or plan.constraints.limits():
+            costs = self._costs(config, data)
+            if any(value > 0 for value in plan.constraints.excess(costs).values()):
+                return TrialResult(TrialState.PRUNED, None, {})
+        if (wandb := config.logger.wandb) is not None:
+            wandb = trial_wandb_config(self.sweep_study, self.trial, self.parameters, wandb, costs)
+            config = config.replace(logger=config.logger.replace(wandb=wandb))
         if resumes := can_resume(self.folder):
             # precision=auto may select another precision on this machine.
             precision = read_record(self.folder).precision or config.trainer.precision
@@ -149,19 +153,45 @@ class TrialRun:
         notes = {key: best[key] for key in ("epoch",) if key in best}
         if self.callback.final_status == "pruned":
             return TrialResult(TrialState.PRUNED, None, notes)
+        return self._result(best, costs, notes)
+
+    def _result(
+        self, best: Mapping[str, float], costs: Mapping[str, float], notes: dict[str, Any]
+    ) -> TrialResult:
+        """Return the result of a complete training with all objectives.
+
+        Args:
+            best: Metrics of its best epoch.
+            costs: What its network costs in use, if that was measured.
+            notes: User attributes for the study.
+        """
+        plan, measured = self.sweep_study.plan, {**costs, **best}
         if plan.objective not in best and plan.is_grid:
-            notes |= {"unmeasured": True}
-            return TrialResult(TrialState.COMPLETE, self.sweep_study.worst_value(), notes)
-        if plan.objective not in best:
-            raise FerError(
-                f"{plan.objective}: expected a measured value, got none. Set trainer.limit_val_batches above "
-                "0."
+            return TrialResult(
+                TrialState.COMPLETE, self.sweep_study.worst_value(), {**notes, "unmeasured": True}
             )
-        if not math.isfinite(best[plan.objective]):
-            raise FerError(
-                f"{plan.objective}: expected a finite value at the best epoch, got {best[plan.objective]}."
-            )
-        return TrialResult(TrialState.COMPLETE, best[plan.objective], notes)
+        for name in plan.all_objectives:
+            if name not in measured:
+                raise FerError(
+                    f"{name}: expected a measured value, got none. Set trainer.limit_val_batches above 0."
+                )
+            if not math.isfinite(measured[name]):
+                raise FerError(f"{name}: expected a finite value at the best epoch, got {measured[name]}.")
+        values = {name: measured[name] for name in plan.all_objectives}
+        if len(values) == 1:
+            return TrialResult(TrialState.COMPLETE, values[plan.objective], notes)
+        return TrialResult(TrialState.COMPLETE, list(values.values()), {**notes, "objectives": values})
+
+    def _costs(self, config: RunConfig, data: RunData) -> dict[str, float]:
+        """Return what the network costs in use, and store it and its limits with the trial."""
+        costs = network_costs(self.sweep_study, config, data)
+        self.trial.set_user_attr("costs", costs)
+        known = self.sweep_study.storage.get_trial(self.trial._trial_id).constraints
+        for name, excess in self.sweep_study.plan.constraints.excess(costs).items():
+            # A resumed trial has them already.
+            if name not in known:
+                self.trial.set_constraint(name, excess)
+        return costs
 
     def _config(self, compose: Composer) -> RunConfig:
         plan = self.sweep_study.plan
@@ -229,6 +259,9 @@ class TrialCallback(Callback):
         step = step_at(self.fraction)
         stored = self.sweep_study.storage.get_trial(self.trial._trial_id)
         value = trainer.callback_metrics.get(self.sweep_study.plan.objective)
+        if self.sweep_study.plan.objectives is not None:
+            # Optuna neither stores reports nor prunes with several objectives.
+            return
         if step not in stored.intermediate_values and value is not None:
             self.trial.report(float(value), step)
         if step < SCHEDULE_STEPS and self.trial.should_prune():

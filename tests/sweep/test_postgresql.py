@@ -79,7 +79,7 @@ def test_two_launchers_at_once(server, tmp_path, monkeypatch):
 def test_trial_is_claimed_once_and_requeued(server, tmp_path, monkeypatch):
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     plan = plan_for(tmp_path, f"postgresql://{server}")
-    sweep_study, exists = create_or_open(plan, {}, {}, "max", may_exist=True)
+    sweep_study, exists = create_or_open(plan, {}, {}, may_exist=True)
     assert not exists
     trial, parameters = sweep_study.claim()
     other = SweepStudy(plan)

@@ -33,7 +33,7 @@ def plan(request, tmp_path):
 
 
 def start(plan, base=None, may_exist=True):
-    return create_or_open(plan, base or {"trainer.max_epochs": 3}, {}, "max", may_exist)[0]
+    return create_or_open(plan, base or {"trainer.max_epochs": 3}, {}, may_exist)[0]
 
 
 def dead_process():

@@ -45,7 +45,7 @@ def test_every_space_fits_the_default_config(choice, fer_train, tmp_path, capsys
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("sweep.sampler=tp",), "expected one of tpe, random, grid, got 'tp'. Did you mean 'tpe'?"),
+        (("sweep.sampler=tp",), "expected one of tpe, gp, random, grid, got 'tp'. Did you mean 'tpe'?"),
         (("sweep.sampler=grid",), "expected values for a grid"),
         (("sweep.pruner=asha",), "Set sweep.pruner.name=…"),
         (("sweep.pruner.name=ahsa",), "asha, hyperband, median, none, got 'ahsa'"),
@@ -60,7 +60,7 @@ def test_every_space_fits_the_default_config(choice, fer_train, tmp_path, capsys
         (("trainer.devices=2",), "a sweep trains each trial on one device"),
         (("trainer.limit_val_batches=0",), "val/accuracy would never be measured"),
         (("trainer.min_epochs=2",), "pruned trials would continue to train"),
-        (("resume=outputs/train/some",), "To resume a sweep, set sweep.resume=true"),
+        (("resume=outputs/train/some",), "To resume a sweep, set sweep.resume=FOLDER"),
         (("sweep.objective=val/f1/hapy",), "Did you mean 'happy'?"),
         (("sweep.storage=5",), "expected null (a SQLite file)"),
         (("sweep.space={1:[2]}",), "expected keys of the config, got 1"),

@@ -14,6 +14,7 @@ from fer.core.text import duration, percent
 from fer.sweep.leaderboard import have_seeds, recipes
 from fer.sweep.report import sections as report_sections
 from fer.sweep.report.confirm import confirmation_section, load_confirmations, paired_comparison
+from fer.sweep.report.pareto import pareto_section
 from fer.sweep.report.plots import Chart
 from fer.sweep.report.results import (
     SweepResults,
@@ -43,10 +44,12 @@ def report(sweep: SweepResults) -> Path:
     confirmation = _confirmation(sweep)
     cost = report_sections.cost(sweep)
     sections = [
-        report_sections.best(sweep), *report_sections.over_seeds(sweep), *confirmation,
+        report_sections.best(sweep), *pareto_section(sweep), *report_sections.over_seeds(sweep),
+        *confirmation,
         *([] if sweep.is_grid else [report_sections.history(sweep)]),
         report_sections.importance(sweep),
-        report_sections.parallel(sweep), report_sections.slices(sweep), report_sections.curves(sweep), cost,
+        report_sections.parallel(sweep), report_sections.slices(sweep),
+        *([report_sections.curves(sweep)] if len(sweep.objectives) == 1 else []), cost,
         report_sections.trials(sweep),
     ]  # fmt: skip
     warnings = list(report_sections.warnings(sweep))

@@ -54,7 +54,7 @@ def history(sweep: SweepResults) -> Chart:
     )  # fmt: skip
     figure.for_each_trace(_name_and_color)
     figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
-    return Chart(_styled(figure, 380), f"{sweep.objective} of each trial in turn")
+    return Chart(styled(figure, 380), f"{sweep.objective} of each trial in turn")
 
 
 def _name_and_color(trace: Any) -> None:
@@ -77,7 +77,7 @@ def curves(sweep: SweepResults) -> Chart:
     figure.data = sorted(figure.data, key=lambda trace: trace.line.width)
     figure.update_xaxes(title="schedule, %", range=[0, 102])
     figure.update_yaxes(title=sweep.objective)
-    return Chart(_styled(figure, 440), f"{sweep.objective} of each trial along its schedule")
+    return Chart(styled(figure, 440), f"{sweep.objective} of each trial along its schedule")
 
 
 def _style_curve(trace: Any, trial: FrozenTrial, is_best: bool) -> None:
@@ -129,7 +129,7 @@ def importance(sweep: SweepResults) -> tuple[Chart | None, str]:
             f"Computed from all {number} measured trials; a key that matters less than the seed does not "
             f"matter. {method}"
         )
-    return Chart(_styled(figure, 120 + 34 * len(importances)), "importance of each parameter"), paragraph
+    return Chart(styled(figure, 120 + 34 * len(importances)), "importance of each parameter"), paragraph
 
 
 def parallel(sweep: SweepResults) -> Chart | None:
@@ -139,7 +139,7 @@ def parallel(sweep: SweepResults) -> Chart | None:
         return None
     figure = plot_parallel_coordinate(study, target_name=sweep.objective)
     names = [sweep.objective, *sorted({name for trial in study.trials for name in trial.params})]
-    figure = _styled(figure, 460)
+    figure = styled(figure, 460)
     figure.update_xaxes(ticktext=[_wrapped(name) for name in names], tickangle=0)
     figure.update_layout(margin={"l": 50, "b": 60})
     return Chart(figure, "each trial as a line through its parameters", 125 * len(names))
@@ -153,7 +153,7 @@ def slices(sweep: SweepResults) -> Iterator[Chart]:
         if name in used:
             figure = plot_slice(study, params=[name], target_name=sweep.objective)
             figure.for_each_trace(lambda trace: _style_points(trace, study))
-            yield Chart(_styled(figure, 300), f"{sweep.objective} against {name}")
+            yield Chart(styled(figure, 300), f"{sweep.objective} against {name}")
 
 
 def _style_points(trace: Any, study: Study) -> None:
@@ -179,7 +179,7 @@ def _wrapped(name: str) -> str:
     return name.replace(".", "<br>.").replace("[", "<br>[").replace("/", "/<br>")
 
 
-def _styled(figure: Any, height: int) -> Any:
+def styled(figure: Any, height: int) -> Any:
     """Return a figure at full width and without a title, as the page has a heading above it."""
     figure.update_layout(
         title=None, width=None, height=height, autosize=True, template="plotly_white", font=_FONT,
@@ -196,6 +196,9 @@ def early_value_study(sweep: SweepResults) -> tuple[Study, float]:
     Returns:
         The study, and that point as a fraction of the schedule.
     """
+    if len(sweep.objectives) > 1:
+        # Optuna stores no reports then.
+        return _plot_study(sweep, sweep.best_value, {}), 1.0
     step = min((max(trial.intermediate_values) for trial in sweep.measured), default=0)
     return _plot_study(sweep, lambda trial: value_at(trial, step), {}), step / SCHEDULE_STEPS
 

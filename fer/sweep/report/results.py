@@ -4,7 +4,7 @@ import csv
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from fer.core.text import percent
 from fer.sweep.compose import trial_folder
 from fer.sweep.create import GRID_KIND
 from fer.sweep.leaderboard import ranked, without_seed, words_of
+from fer.sweep.objectives import COSTS, front, objectives_of, with_first_value
 from fer.sweep.report.grid import add_grid_parameters, grid_values
 from fer.sweep.storage import full_address, open_storage, saved_address, storage_file
 from fer.training.metrics import current_name
@@ -43,13 +44,15 @@ class SweepResults:
         name: Name of the study.
         folder: The sweep's folder, with one run folder for each trial number.
         study: In-memory copy of the study at one moment, so that a page is consistent.
-        trials: All trials, by number.
+        trials: All trials, by number; the value of each is that of the first objective.
+        front: Numbers of the trials on the Pareto front; empty with one objective.
     """
 
     name: str
     folder: Path
     study: Study
     trials: list[FrozenTrial]
+    front: list[int] = field(default_factory=list)
 
     @property
     def objective(self) -> str:
@@ -60,6 +63,12 @@ class SweepResults:
     def sign(self) -> int:
         """Return 1 if higher is better, else -1."""
         return 1 if self.study.direction == StudyDirection.MAXIMIZE else -1
+
+    @property
+    def objectives(self) -> list[str]:
+        """Return the names of the objectives, at least one."""
+        names = self.study.user_attrs["search"].get("objectives") or [self.objective]
+        return [current_name(name) for name in names]
 
     def in_state(self, *states: TrialState) -> list[FrozenTrial]:
         """Return the trials in any of these states."""
@@ -87,10 +96,12 @@ class SweepResults:
     def measured(self) -> list[FrozenTrial]:
         """Return the finished and pruned trials that were measured at least once."""
         ended = self.in_state(TrialState.COMPLETE, TrialState.PRUNED)
-        return [trial for trial in ended if trial.intermediate_values]
+        return [trial for trial in ended if trial.intermediate_values or objectives_of(trial)]
 
     def best_value(self, trial: FrozenTrial) -> float | None:
         """Return the best value that a trial reported; None if it reported none."""
+        if objectives_of(trial):
+            return trial.value
         values = trial.intermediate_values.values()
         return max(values, key=lambda value: self.sign * value, default=None)
 
@@ -179,16 +190,16 @@ def load_sweep(folder: Path, storage: str | None, name: str | None) -> SweepResu
     if "search" not in study.user_attrs:
         raise FerError(f"{address}: expected a sweep of fer-train, got another Optuna study {name!r}.")
     copy = _in_memory(study)
-    return SweepResults(name, folder, copy, copy.get_trials(deepcopy=False))
+    return SweepResults(name, folder, copy, copy.get_trials(deepcopy=False), front(study))
 
 
 def _in_memory(study: Study) -> Study:
     """Return a copy of a study, to which a running sweep adds nothing."""
     storage = optuna.storages.InMemoryStorage()
-    copy = optuna.create_study(direction=study.direction, storage=storage, study_name=study.study_name)
+    copy = optuna.create_study(direction=study.directions[0], storage=storage, study_name=study.study_name)
     for key, value in study.user_attrs.items():
         copy.set_user_attr(key, value)
-    trials = [_without_nan(trial) for trial in study.get_trials()]
+    trials = [_without_nan(with_first_value(trial)) for trial in study.get_trials()]
     if study.user_attrs["search"].get("kind") == GRID_KIND:
         add_grid_parameters(trials)
     copy.add_trials(trials)
@@ -217,7 +228,8 @@ def search_settings(sweep: SweepResults) -> dict[str, Any]:
     space = {name: _domain_text(domain) for name, domain in search["space"].items()}
     if sweep.is_grid:
         space = {key: ", ".join(map(str, values)) for key, values in grid_values(sweep.trials).items()}
-    return {"objective": sweep.objective, "folder": str(sweep.folder), **space}
+    limits = {f"limit of {COSTS[name]}": str(limit) for name, limit in search.get("constraints", {}).items()}
+    return {"objective": ", ".join(sweep.objectives), "folder": str(sweep.folder), **limits, **space}
 
 
 def _domain_text(domain: dict[str, Any]) -> str:

@@ -102,6 +102,11 @@ def checked(entry: Entry, data: object, to_train: bool) -> EmotionData:
             f"{where}: expected one class number below {len(data.labels)} (int64) and one split per image, "
             f"got targets {data.targets.dtype} {data.targets.shape} up to {data.targets.max(initial=0)}."
         )
-    if to_train and isinstance(data.images, np.ndarray) and "train" in data.roles and "val" not in data.roles:
+    if not isinstance(data.images, np.ndarray) or "train" not in data.roles or "val" in data.roles:
+        return data
+    try:
         return replace(carve_validation(data, _VAL_FRACTION, 0), groups=None)
-    return data
+    except FerError:
+        if to_train:
+            raise
+        return data

@@ -95,11 +95,13 @@ def test_the_table_has_a_row_per_face(predictor):
     assert [(row["picture"], row["face"], row["emotion"]) for row in rows] == [
         ("a.png", "1", "angry"),
         ("a.png", "2", results[0].predictions[1].label),
+        ("none.png", "", ""),
     ]
     assert float(rows[0]["angry"]) == pytest.approx(results[0].predictions[0].confidence, abs=1e-6)
     assert float(rows[1]["left"]) == 32
     assert [row["uncertain"] for row in rows] == [
-        str(prediction.uncertain) for prediction in results[0].predictions
+        *(str(prediction.uncertain) for prediction in results[0].predictions),
+        "",
     ]
 
 

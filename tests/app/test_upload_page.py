@@ -144,9 +144,36 @@ def test_invalid_files_do_not_stop_valid_ones(page):
     assert page.error[0].value.startswith("script\\>.png: expected")
     assert "a web page" in page.error[0].value
     assert "damaged or cut off" in page.error[1].value
-    assert page.dataframe[0].value["picture"].tolist() == ["a.png", "b.png"]
-    page.selectbox[0].set_value(1).run()
+    assert pictures(page) == ["a.png", "none.png", "b.png"]
+    assert "3 images, 2 faces: 2 happy; without a face: 1" in page_text(page)
+    by_label(page, "Next").click().run()
     assert "No face was detected" in page.info[0].value
+    assert not page.exception
+
+
+def by_label(page, label):
+    (button,) = [button for button in page.button if button.label == label]
+    return button
+
+
+def test_many_images_are_chosen_filtered_and_stepped_through(page):
+    images = (render_sample(SAMPLES[TITLES.index(name)]) for name in ("happy", "surprise", "three faces"))
+    upload(page, *((f"{number}.png", as_png(image)) for number, image in enumerate(images)))
+    assert "0.png" in page.get("caption")[0].value
+    tiles = next(group for group in page.button_group if (group.key or "").startswith("image_"))
+    assert [option.content for option in tiles.proto.options] == ["1. happy", "2. surprise", "3. 3 faces"]
+    choose(page, tiles.key, 2)
+    assert "3 faces" in page.get("caption")[0].value
+    by_label(page, "Next").click().run()
+    assert page.get("caption")[0].value.startswith("0.png")
+    by_label(page, "Previous").click().run()
+    assert page.get("caption")[0].value.startswith("2.png")
+    shown = next(group for group in page.button_group if (group.key or "").startswith("shown_"))
+    shown.set_value(["uncertain"])
+    page.run()
+    assert page.get("caption")[0].value.startswith("2.png")
+    tiles = next(group for group in page.button_group if (group.key or "").startswith("image_"))
+    assert len(tiles.proto.options) == 1
     assert not page.exception
 
 

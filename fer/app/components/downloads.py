@@ -16,6 +16,8 @@ from fer.predict.predictor import ImageResult, Predictor
 from fer.predict.result_file import json_entry
 
 Rows = list[dict[str, Any]]
+# Types of pandas that have missing values.
+_NULLABLE = {"face": "Int64", "uncertain": "boolean"}
 # A cell that starts with one of these would be run as a formula by spreadsheet programs.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -29,20 +31,33 @@ def download_button(
 
 
 def result_rows(results: Sequence[ImageAnalysis]) -> Rows:
-    """Return a row per face: file name, face number, prediction, probabilities, and box in pixels."""
+    """Return a row per face: file name, face number, prediction, probabilities, and box in pixels.
+
+    An image without a face has a row with its name only.
+    """
+    return [row for result in results for row in _rows_of(result) or [{"picture": result.name}]]
+
+
+def _rows_of(result: ImageAnalysis) -> Rows:
     return [
         {"picture": result.name, "face": number, "emotion": values["label"]}
         | {name: values[name] for name in ("confidence", "uncertain")}
         | values["probabilities"]
         | dict(zip(("left", "top", "width", "height"), values["box"], strict=True))
-        for result in results
         for number, values in enumerate((prediction.to_dict() for prediction in result.predictions), 1)
     ]
 
 
+def to_table(rows: Rows) -> pd.DataFrame:
+    """Return the rows as a table, in which integers and truth values stay such beside missing values."""
+    columns = max(rows, key=len)
+    table = pd.DataFrame(rows, columns=["picture", *(name for name in columns if name != "picture")])
+    return table.astype({name: kind for name, kind in _NULLABLE.items() if name in table})
+
+
 def to_csv(rows: Rows) -> str:
     """Return the rows as CSV. A file name that looks like a formula is prefixed with an apostrophe."""
-    table = pd.DataFrame(rows)
+    table = to_table(rows)
     table["picture"] = [f"'{name}" if name.startswith(_FORMULA_STARTS) else name for name in table["picture"]]
     return table.to_csv(index=False, lineterminator="\n")
 

@@ -8,9 +8,17 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from fer.app.components.code import show_code
-from fer.app.components.downloads import download_button, result_rows, to_csv, to_json, to_zip
+from fer.app.components.downloads import (
+    download_button,
+    result_rows,
+    to_csv,
+    to_json,
+    to_table,
+    to_zip,
+)
 from fer.app.components.face import show_image_result
 from fer.app.components.images import choose_sample
+from fer.app.components.overview import choose_image, select_image
 from fer.app.image import SAMPLES, ImageAnalysis, analyse_image, render_sample
 from fer.app.resources import compute_slot, get_predictor
 from fer.app.settings import MAX_IMAGE_MB, MAX_IMAGES, MAX_SESSION_MB, settings
@@ -18,9 +26,11 @@ from fer.app.uploads import read_upload, show_error
 from fer.core.errors import FerError
 from fer.core.image_io import SUFFIXES
 from fer.core.text import counted
+from fer.predict.result_file import BOX_COLUMNS
 
 _FILES, _CAMERA = "Files", "Camera"
-_SAMPLE = "sample"
+# Keys of widgets.
+_SAMPLE, _TABLE = "sample", "answers"
 # Identifier, file name, and a function that returns the pixels.
 Source = tuple[str, str, Callable[[], np.ndarray]]
 # The results that a session keeps, by the identifier of the image.
@@ -41,7 +51,7 @@ def page() -> None:
             show_error(result)
     if not results:
         return
-    selected = _select(results)
+    selected = choose_image(results)
     if selected.num_skipped:
         st.info(f"{counted(selected.num_skipped, 'more face')} detected but not analysed, the smallest ones.")
     show_image_result(selected)
@@ -148,24 +158,36 @@ def _analyse(name: str, read: Callable[[], np.ndarray]) -> ImageAnalysis | FerEr
             return error
 
 
-def _select(results: Sequence[ImageAnalysis]) -> ImageAnalysis:
-    if len(results) == 1:
-        return results[0]
-    names = [f"{number}. {result.name}" for number, result in enumerate(results, 1)]
-    chosen = st.selectbox(f"Image (of {len(results)})", range(len(results)), format_func=names.__getitem__)
-    return results[chosen or 0]
+def _show_row(places: Sequence[tuple[int, int]]) -> None:
+    """Show the face of the row that the visitor has clicked."""
+    if rows := st.session_state[_TABLE].selection.rows:
+        image, face = places[rows[0]]
+        select_image(image)
+        st.session_state["face"] = face
 
 
 def _show_table(results: Sequence[ImageAnalysis]) -> None:
     rows = result_rows(results)
-    if not rows:
-        return
     st.subheader("All predictions", anchor=False)
+    emotions = get_predictor().card.labels.names
     columns = {
         "picture": st.column_config.TextColumn("image"),
-        "confidence": st.column_config.NumberColumn(format="percent"),
+        **dict.fromkeys(("confidence", *emotions), st.column_config.NumberColumn(format="%.2f")),
+        **dict.fromkeys(BOX_COLUMNS, st.column_config.NumberColumn(format="%.0f")),
     }
-    st.dataframe(rows, hide_index=True, column_config=columns, alt="One row per face with its prediction")
+    # Image and face of each row.
+    places = [
+        (image, face) for image, result in enumerate(results) for face in range(len(result.predictions) or 1)
+    ]
+    st.dataframe(
+        to_table(rows),
+        hide_index=True,
+        column_config=columns,
+        alt="One row per face with its prediction; a click on a row shows the face",
+        key=_TABLE,
+        selection_mode="single-row",
+        on_select=partial(_show_row, places),
+    )
     with st.container(horizontal=True):
         download_button("Table (CSV)", lambda: to_csv(rows), "answers.csv", "text/csv")
         content = partial(to_json, results, get_predictor())

@@ -135,7 +135,9 @@ def _environment_options() -> dict[str, Any]:
         try:
             options[key] = [convert(part) for part in text.split()] if option.multiple else convert(text)
         except click.BadParameter as error:
-            raise FerError(f"{option.env_var}: {error.message} Correct or unset the variable.") from error
+            raise FerError(
+                f"{option.env_var}: {error.message.rstrip('.')}. Correct or unset the variable."
+            ) from error
     return options
 
 

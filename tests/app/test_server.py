@@ -64,7 +64,7 @@ def test_the_options_of_the_user_are_kept(monkeypatch):
 
 def test_a_wrong_variable_is_reported(monkeypatch):
     monkeypatch.setenv("STREAMLIT_SERVER_ENABLE_CORS", "maybe")
-    with pytest.raises(FerError, match=r"STREAMLIT_SERVER_ENABLE_CORS: .*maybe"):
+    with pytest.raises(FerError, match=r"STREAMLIT_SERVER_ENABLE_CORS: .*maybe.*\w\. Correct or unset"):
         server._options("localhost", 8501, browser=True)
 
 

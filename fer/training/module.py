@@ -289,7 +289,9 @@ class EmotionModule(pl.LightningModule):
         scores = scalar_metrics(values, self.labels.names, stage)
         self.log_dict(loss_and_accuracy, prog_bar=True)
         self.log_dict({name: score for name, score in scores.items() if name not in loss_and_accuracy})
-        self.metrics.reset()
+        # Trainer.validate runs in inference mode, whose tensors a later fit could not update.
+        with torch.inference_mode(False):
+            self.metrics.reset()
 
     def configure_optimizers(self) -> Any:
         """Build optimizer and learning-rate schedule from the config and the number of training steps.

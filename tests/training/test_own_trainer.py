@@ -64,6 +64,19 @@ def test_validate_without_fit(dm, module, make_trainer):
     assert module.confusion.sum() == 22
 
 
+def test_fit_after_validation_and_prediction(dm, module, make_trainer):
+    """These run in inference mode, whose tensors cannot be changed or differentiated later."""
+    dm.predict_split = "train"
+    trainer = make_trainer()
+    trainer.validate(module, dm, verbose=False)
+    trainer.predict(module, dm)
+    trainer.fit(module, datamodule=dm)
+    trainer.validate(module, dm, verbose=False)
+    again = make_trainer()
+    again.fit(module, datamodule=dm)
+    assert again.callback_metrics["val/loss"] > 0
+
+
 def test_predict_returns_probabilities_of_the_chosen_split(dm, module, make_trainer):
     probs = torch.cat(make_trainer().predict(module, dm))
     assert probs.shape == (22, 7)

@@ -31,6 +31,7 @@ def show_code(sources: Sequence[str], options: str = "", body: str = "", imports
         "    print(face.label, face.confidence, face.uncertain, face.probabilities)"
     )
     with st.expander("Do this in code", icon=":material/code:"):
-        st.code(command, language="bash")
+        # Without colours, whose contrast is too low, and without a scroll bar, which needs a focus.
+        st.code(command, language=None, wrap_lines=True)
         code = f"from fer import Predictor\n{imports}\npredictor = Predictor({arguments})\n{body}"
-        st.code(code, language="python")
+        st.code(code, language=None, wrap_lines=True)

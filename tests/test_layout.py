@@ -20,7 +20,7 @@ LIGHT = ("fer.data.readers.fer2013", "fer.data.synthetic", "fer.analysis.plots.t
 HYDRA = (
     "fer.training.hydra_app", "fer.training.overrides", "fer.training.api", "fer.training.resolvers",
     "fer.training.multirun", "fer.training.grid", "fer.training.plugin_sources",
-    "fer.training.own_parts", "fer.sweep",
+    "fer.training.own_parts", "fer.training.rerun", "fer.sweep",
 )  # fmt: skip
 SLOW_IMPORTS = {"wandb", "albumentations", "tensorboard"}
 # Files under 60 lines with fewer than two importers.

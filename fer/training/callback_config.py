@@ -56,12 +56,12 @@ class CallbacksConfig(Config):
     @model_validator(mode="after")
     def _check_registered(self) -> Self:
         for name, options in self.registered():
+            check_no_target(options, f"callbacks.{name}")
             if not isinstance(options, Mapping) or not isinstance(options.get("name"), str):
                 raise FerError(
                     f"callbacks.{name}: expected {{name: a registered callback, …}} or, on the command line, "
                     f"{{{TARGET}: a class of Lightning's callbacks, …}}, got {options!r}."
                 )
-            check_no_target(options, f"callbacks.{name}")
         return self
 
     def registered(self) -> Iterator[tuple[str, Any]]:
@@ -108,17 +108,21 @@ def check_no_target(node: Any, key: str) -> None:
     """
     if isinstance(node, Mapping):
         if TARGET in node:
-            raise FerError(
-                f"{key}: expected options, got {TARGET}={node[TARGET]}. Only callbacks.NAME, logger.NAME and "
-                f"trainer.profiler take a {TARGET}, on the command line or in a config file of yours, never "
-                "in a checkpoint or a run folder. A model, loss, … of your own is a plugin: "
-                "docs/extending.md."
-            )
+            raise target_error(key, node[TARGET])
         for name, value in node.items():
             check_no_target(value, f"{key}.{name}")
     elif isinstance(node, list):
         for value in node:
             check_no_target(value, key)
+
+
+def target_error(key: str, target: Any) -> FerError:
+    """Return the error for a class that is named where none is allowed."""
+    return FerError(
+        f"{key}: expected options, got {TARGET}={target}. Only callbacks.NAME, logger.NAME and "
+        f"trainer.profiler take a {TARGET}, on the command line or in a config file of yours, never in a "
+        "checkpoint or a run folder. A model, loss, … of your own is a plugin: docs/extending.md."
+    )
 
 
 def format_node(node: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -19,7 +20,7 @@ from fer.core.paths import CONFIG_DIR
 from fer.core.plugins import failures, import_plugins
 from fer.core.registry import REGISTRIES
 from fer.training.aliases import alias_advice, timm_advice
-from fer.training.callback_config import take_own_parts
+from fer.training.callback_config import TARGET, take_own_parts, target_error
 from fer.training.config import RunConfig
 
 # Keys with these prefixes may be added with +: options of timm, and callbacks and loggers of one's own.
@@ -257,6 +258,8 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> FerError:
     value = next((item.partition("=")[2] for item in overrides if item.lstrip("+").startswith(f"{key}=")), "")
     if advice := alias_advice(key, value, known):
         return FerError(f"Unknown option {key!r}. {advice}")
+    if key.endswith(f".{TARGET}"):
+        return target_error(key.removesuffix(f".{TARGET}"), "…")
     parent = key.rpartition(".")[0] + "."
     siblings = [name for name in known if name.startswith(parent)] if "." in key else known
     hint = did_you_mean(key, siblings) or did_you_mean(key, known)
@@ -266,11 +269,18 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> FerError:
 
 def _reference(overrides: Sequence[str]) -> DictConfig:
     """Return the config composed of the chosen files, without the values on the command line."""
-    known = [*groups(), "hydra.searchpath"]
     group_overrides = [
-        item for item in overrides if item.lstrip("+").partition("=")[0] in known and "," not in item
+        item for item in overrides if item.lstrip("+").partition("=")[0] in groups() and "," not in item
     ]
+    group_overrides += _search_path(overrides)
     if GlobalHydra.instance().is_initialized():
         return hydra.compose("train", overrides=group_overrides)
     with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         return hydra.compose("train", overrides=group_overrides)
+
+
+def _search_path(overrides: Sequence[str]) -> list[str]:
+    """Return the override of Hydra's search path, which an application keeps apart from the others."""
+    running: Any = HydraConfig.instance().cfg
+    known = [*overrides, *(running.hydra.overrides.hydra if running is not None else ())]
+    return [item for item in known if item.startswith("hydra.searchpath=")][-1:]

@@ -10,26 +10,38 @@ from torch.utils.flop_counter import FlopCounterMode
 from fer.data.datamodule import EmotionDataModule
 from fer.models.factory import count_parameters
 from fer.training.module import EmotionModule
+from fer.training.run_record import environment
 
 
 def run_facts(module: EmotionModule, trainer: pl.Trainer, datamodule: EmotionDataModule) -> dict[str, Any]:
     """Return plain values for a logger's config.
 
-    ``precision`` as resolved; ``device`` and its name; ``processes``; ``parameters``, frozen ones included;
-    ``flops`` of a forward pass for one image, two for each multiplication with addition; ``train_images``
-    and ``val_images``.
+    ``precision`` as resolved; ``device`` and its name; ``processes`` and ``threads`` of each;
+    ``batch_size``, the images of an optimizer step; ``parameters``, frozen ones included; ``flops`` of a
+    forward pass for one image, two for each multiplication with addition; ``train_images`` and
+    ``val_images``; ``torch`` and ``commit``, the versions of torch and of this package.
     """
-    device = trainer.strategy.root_device
-    size = module.config.model.image_size
+    model = module.config.model
     counts = {f"{role}_images": len(datamodule.rows.get(role, ())) for role in ("train", "val")}
+    return {
+        **_device(trainer),
+        "batch_size": datamodule.batch_size * trainer.world_size * trainer.accumulate_grad_batches,
+        "parameters": count_parameters(module.model),
+        "flops": count_flops(module.model, module.hparams["image_channels"], model.image_size),
+        **counts,
+        "torch": torch.__version__,
+        "commit": environment()["commit"],
+    }
+
+
+def _device(trainer: pl.Trainer) -> dict[str, Any]:
+    device = trainer.strategy.root_device
     return {
         "precision": str(trainer.precision),
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "processes": trainer.world_size,
-        "parameters": count_parameters(module.model),
-        "flops": count_flops(module.model, module.hparams["image_channels"], size),
-        **counts,
+        "threads": torch.get_num_threads(),
     }
 
 

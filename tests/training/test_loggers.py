@@ -118,6 +118,9 @@ def test_wandb_config_has_what_the_options_leave_open(finished, offline):
     resolved = offline.config["resolved"]
     assert resolved["precision"] == finished.record["precision"]
     assert (resolved["device"], resolved["processes"]) == ("cpu", 1)
+    assert resolved["commit"] == finished.record["commit"]
+    config = yaml.safe_load((finished.folder / "config.yaml").read_text())
+    assert resolved["batch_size"] == config["datamodule"]["batch_size"]
     counts = [finished.record["manifest"]["splits"][role]["count"] for role in ("train", "val")]
     assert [resolved["train_images"], resolved["val_images"]] == counts
     assert resolved["parameters"] > 1000

@@ -18,7 +18,7 @@ from fer.predict.predictor import Prediction
 _MAX_BARS_AREA, _MAX_FACE_COVERAGE = 0.35, 0.05
 # Largest distance of a label from its face, in font heights.
 _MAX_LABEL_DISTANCE = 7
-# With more faces than this, labels are smaller.
+# With more faces than this, labels are smaller, and shortened rather than placed over another face.
 _MAX_FACES_LARGE_LABELS = 10
 # Beyond this coordinate in pixels, OpenCV's fixed-point coordinates overflow.
 _MAX_COORDINATE = 1e5
@@ -163,21 +163,27 @@ def _draw_labels(layout: _Layout, predictions: Sequence[Prediction], names: Sequ
 def _plan_label(
     layout: _Layout, prediction: Prediction, name: str, face: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the longest label that does not overlap others, else the shortest, and its position."""
+    """Return the longest label that covers no other label, else the shortest, and its position.
+
+    With many faces, it must cover no other face either.
+    """
     height, color = layout.font_height(face), _color(prediction)
     for text in _texts(prediction, name):
         tile = label_tile(truncate(text, height, layout.canvas.shape[1]), height, color)
         box = layout.place(tile, face)
-        if not covered_fraction(box[None], layout.labels).any():
+        crowd = layout.faces if len(layout.faces) > _MAX_FACES_LARGE_LABELS else []
+        on_faces = covered_fraction(box[None], [other for other in crowd if other is not face])
+        if not covered_fraction(box[None], layout.labels).any() and on_faces[0] <= _MAX_FACE_COVERAGE:
             break
     return tile, box
 
 
 def _texts(prediction: Prediction, name: str) -> tuple[str, ...]:
-    """Return the possible texts of a label, longest first."""
+    """Return the possible texts of a label, longest first; the shortest is the number of the face."""
     label = f"{prediction.label}?" if prediction.uncertain else prediction.label
     prefix = f"{name} " if name else ""
-    return f"{prefix}{label} {percent(prediction.confidence, 0)}", f"{prefix}{label}"
+    texts = f"{prefix}{label} {percent(prediction.confidence, 0)}", f"{prefix}{label}"
+    return (*texts, name) if name else texts
 
 
 def _draw_leader_line(canvas: np.ndarray, box: np.ndarray, face: np.ndarray, color: RGB) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fer.core.labels import (
     EMOTION_COLORS,
+    FER7,
     FERPLUS8,
     OTHER_COLOR,
     contrast_ratio,
@@ -167,3 +168,20 @@ def test_a_label_that_is_too_wide_is_truncated():
     text = truncate("surprise 100 %", 9, 40)
     assert "surprise 100 %".startswith(text)
     assert label_tile(text, 9, emotion_rgb("surprise")).shape[1] <= 40
+
+
+def test_labels_of_a_crowd_are_complete_and_shortened_before_they_cover_a_face():
+    """29 faces in rows: each has a label, down to its number."""
+    rng = np.random.default_rng(1)
+    boxes = [
+        (15 + 88 * column + 44 * (row % 2) + int(rng.integers(-6, 6)), 14 + 74 * row, 54, 56)
+        for row in range(4)
+        for column in range(8 - row % 2)
+    ][:29]
+    names = [f"#{number}" for number in range(1, 30)]
+    predictions = [prediction(box, FER7.names[i % 7], 0.4, uncertain=True) for i, box in enumerate(boxes)]
+    annotated = draw(np.full((340, 720, 3), 120, np.uint8), predictions, names=names)
+    for name, one in zip(names, predictions, strict=True):
+        texts = (f"{name} {one.label}? 40 %", f"{name} {one.label}?", name)
+        tiles = [label_tile(text, height, emotion_rgb(one.label)) for text in texts for height in (9, 10)]
+        assert any(contains(annotated, tile) for tile in tiles), name

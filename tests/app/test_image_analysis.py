@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import zipfile
 from html.parser import HTMLParser
 
@@ -15,6 +16,7 @@ from fer.app.components.downloads import result_rows, to_csv, to_json, to_zip
 from fer.app.components.html import format_percent, parts
 from fer.app.image import analyse_image
 from fer.app.settings import MAX_DISPLAY_SIDE
+from fer.core.labels import emotion_colors
 from fer.predict.predictor import Predictor
 
 RED, GREEN, GREY = (255, 0, 0), (0, 255, 0), (120, 120, 120)
@@ -55,6 +57,13 @@ def test_the_first_bar_is_marked():
         "fear",
         "<1 %",
     ]
+
+
+def test_merged_emotions_have_colors_of_their_own():
+    html = parts.bars([("positive", 0.7), ("negative", 0.2), ("neutral", 0.1)], "✓")
+    colors = re.findall(r"background:(#[0-9a-f]{6})", html)
+    assert colors == list(emotion_colors(("positive", "negative", "neutral")).values())
+    assert len(set(colors)) == 3
 
 
 def test_emotion_names_are_escaped():

@@ -2,14 +2,18 @@
 
 import numpy as np
 import pytest
+from image_layouts import write_affectnet_lists, write_folder, write_rafdb
 
 from fer.core.errors import FerError
 from fer.core.labels import FER7, FERPLUS8
+from fer.core.registry import READERS
+from fer.data.arrays import from_arrays
 from fer.data.config import ConcatConfig, DataConfig, FER2013Config, SyntheticConfig
 from fer.data.datamodule import EmotionDataModule, read_data
 from fer.data.dataset import EmotionData
 from fer.data.emotions import choose_emotions
 from fer.data.readers.factory import read_dataset
+from fer.data.register import register_reader
 from fer.data.splits import indices, manifest
 from fer.evaluation.split import read_data as read_to_score
 from fer.evaluation.split import select_split
@@ -211,3 +215,47 @@ def test_a_run_is_scored_on_data_with_the_original_labels():
     assert split.left_out == {
         f"{name}, which the model cannot say": 4 for name in ("neutral", "surprise", "contempt")
     }
+
+
+KINDS = {
+    "folder": lambda root: write_folder(root),
+    "rafdb": lambda root: write_rafdb(root),
+    "affectnet": lambda root: write_affectnet_lists(root),
+}
+
+
+@pytest.mark.parametrize("memory_gb", [2.0, 0.0])
+@pytest.mark.parametrize("kind", KINDS)
+def test_readers_of_image_files(kind, memory_gb, tmp_path):
+    KINDS[kind](tmp_path / "set")
+    options = {"name": kind, "path": str(tmp_path / "set"), "size": 24, "memory_gb": memory_gb}
+    options |= {"val_fraction": 0.4} if kind == "rafdb" else {}
+    plain = read_dataset(options)
+    chosen = read_dataset({**options, "merge": NEGATIVE, "emotions": ["negative", "happy"]})
+    assert chosen.labels.names == ("negative", "happy")
+    for role in ("train", "val"):
+        rows = indices(chosen, role)
+        old = [plain.labels.names[number] for number in plain.targets[rows]]
+        assert labels_of(chosen, role) == ["happy" if name == "happy" else "negative" for name in old]
+        assert set(rows) == {
+            row
+            for row in indices(plain, role)
+            if plain.labels.names[plain.targets[row]] in ("happy", *NEGATIVE["negative"])
+        }
+    assert manifest(chosen)["splits"]["train"]["count"] == len(indices(chosen, "train"))
+
+
+def test_a_reader_of_a_plugin_with_words_of_its_own(monkeypatch):
+    monkeypatch.setattr(READERS, "_entries", dict(READERS._entries))
+
+    @register_reader("states")
+    def states(count: int = 8):
+        images = np.random.default_rng(0).integers(0, 256, (3 * count, 16, 16), dtype=np.uint8)
+        words = ["bored", "awake", "tired"] * count
+        return from_arrays({"train": (images, words), "val": (images, words)}, ["awake", "bored", "tired"])
+
+    data = EmotionDataModule("states", 16, batch_size=4, merge={"low": ["tired", "bored"]})
+    assert data.labels.names == ("awake", "low")
+    assert data.train_counts == [8, 16]
+    with pytest.raises(FerError, match=r"expected emotions of the data .* Did you mean 'tired'"):
+        EmotionDataModule("states", 16, merge={"low": ["tird", "bored"]})

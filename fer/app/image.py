@@ -53,6 +53,7 @@ class ImageAnalysis:
         num_skipped: Number of faces beyond `MAX_FACES_PER_IMAGE`, the smallest, which were not classified.
         display_image: The reduced image, uint8 ``(h, w, 3)``.
         display_predictions: The same predictions; coordinates in pixels of ``display_image``.
+        num_frames: Number of images in the file, of which the first is used; more than 1 for an animation.
     """
 
     name: str
@@ -63,6 +64,7 @@ class ImageAnalysis:
     num_skipped: int
     display_image: np.ndarray
     display_predictions: list[Prediction]
+    num_frames: int = 1
 
 
 def analyse_image(name: str, image: np.ndarray, predictor: Predictor) -> ImageAnalysis:

@@ -105,7 +105,7 @@ def read_image(source: ImageSource) -> np.ndarray:
     )
 
 
-def count_frames(path: str | os.PathLike[str]) -> int:
+def count_frames(path: str | os.PathLike[str] | BinaryIO) -> int:
     """Return the number of images of an animated file; 1 for any other file, also if it cannot be read."""
     try:
         with Image.open(path, formats=_ANIMATED) as image:

@@ -151,6 +151,15 @@ def test_invalid_files_do_not_stop_valid_ones(page):
     assert not page.exception
 
 
+def test_an_animation_is_named(page):
+    frames = [Image.fromarray(render_sample(SAMPLES[index])) for index in (0, 1)]
+    content = io.BytesIO()
+    frames[0].save(content, "GIF", save_all=True, append_images=frames[1:])
+    upload(page, ("a.gif", content.getvalue()))
+    assert "An animation of 2 images: only the first one was analysed." in page.info[0].value
+    assert page.dataframe[0].value["emotion"].tolist() == ["happy"]
+
+
 def by_label(page, label):
     (button,) = [button for button in page.button if button.label == label]
     return button

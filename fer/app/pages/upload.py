@@ -1,11 +1,12 @@
 """Images page: emotions of the faces in uploaded images, synthetic samples, or a camera snapshot."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from io import BytesIO
 
 import numpy as np
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from fer.app.components.code import show_code
 from fer.app.components.downloads import (
@@ -24,15 +25,15 @@ from fer.app.resources import compute_slot, get_predictor
 from fer.app.settings import MAX_IMAGE_MB, MAX_IMAGES, MAX_SESSION_MB, settings
 from fer.app.uploads import read_upload, show_error
 from fer.core.errors import FerError
-from fer.core.image_io import SUFFIXES
+from fer.core.image_io import SUFFIXES, count_frames
 from fer.core.text import counted
 from fer.predict.result_file import BOX_COLUMNS
 
 _FILES, _CAMERA = "Files", "Camera"
 # Keys of widgets.
 _SAMPLE, _TABLE = "sample", "answers"
-# Identifier, file name, and a function that returns the pixels.
-Source = tuple[str, str, Callable[[], np.ndarray]]
+# Identifier, file name, and a function that returns the file or the pixels.
+Source = tuple[str, str, Callable[[], bytes | np.ndarray]]
 # The results that a session keeps, by the identifier of the image.
 Results = dict[str, ImageAnalysis | FerError]
 
@@ -54,6 +55,8 @@ def page() -> None:
     selected = choose_image(results)
     if selected.num_skipped:
         st.info(f"{counted(selected.num_skipped, 'more face')} detected but not analysed, the smallest ones.")
+    if selected.num_frames > 1:
+        st.info(f"An animation of {selected.num_frames:,} images: only the first one was analysed.")
     show_image_result(selected)
     _show_table(results)
     show_code([result.name for result in results])
@@ -94,7 +97,7 @@ def _clear() -> None:
 def _snapshot() -> list[Source]:
     key = f"photo_{st.session_state.get('cleared', 0)}"
     photo = st.camera_input("Take a photo of a face", key=key, label_visibility="collapsed")
-    return [] if photo is None else [(photo.file_id, "snapshot.jpg", partial(_read, photo))]
+    return [] if photo is None else [(photo.file_id, "snapshot.jpg", photo.getvalue)]
 
 
 def _files() -> tuple[list[Source], set[str]]:
@@ -113,11 +116,7 @@ def _files() -> tuple[list[Source], set[str]]:
     present = {file.file_id for file in files}
     removed = st.session_state.get("uploaded", set()) - present if was_shown else set()
     st.session_state["uploaded"] = present
-    return [(file.file_id, file.name, partial(_read, file)) for file in files], removed
-
-
-def _read(file: UploadedFile) -> np.ndarray:
-    return read_upload(file.name, file.getvalue())
+    return [(file.file_id, file.name, file.getvalue) for file in files], removed
 
 
 def _sample() -> list[Source]:
@@ -143,17 +142,25 @@ def _analyse_all(kept: Sequence[str], sources: Sequence[Source]) -> Results:
             f"Too many images: {MAX_IMAGES} are kept, so {len(new) - room:,} of {len(new):,} new ones were "
             "left out. Clear the others first."
         )
-    with st.spinner("Detecting faces …"):
-        for identity, name, read in new[:room]:
-            results[identity] = earlier[identity] if identity in earlier else _analyse(name, read)
+    progress = st.empty()
+    for number, (identity, name, read) in enumerate(new[:room]):
+        if identity not in earlier:
+            total = min(room, len(new))
+            progress.progress(number / total, f"Detecting faces in image {number + 1} of {total} …")
+        results[identity] = earlier[identity] if identity in earlier else _analyse(name, read)
+    progress.empty()
     return results
 
 
-def _analyse(name: str, read: Callable[[], np.ndarray]) -> ImageAnalysis | FerError:
+def _analyse(name: str, read: Callable[[], bytes | np.ndarray]) -> ImageAnalysis | FerError:
     predictor = get_predictor()
     with compute_slot():
         try:
-            return analyse_image(name, read(), predictor)
+            content = read()
+            if not isinstance(content, bytes):
+                return analyse_image(name, content, predictor)
+            analysis = analyse_image(name, read_upload(name, content), predictor)
+            return replace(analysis, num_frames=count_frames(BytesIO(content)))
         except FerError as error:
             return error
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
@@ -10,7 +12,7 @@ from fer.core.errors import FerError
 from fer.sweep.compose import trial_folder
 from fer.sweep.leaderboard import Recipe, failures, have_seeds, is_measured, ranked, recipes, words_of
 from fer.sweep.objectives import beyond_limits, front, is_feasible, objectives_of, values_text
-from fer.sweep.plan import Plan
+from fer.sweep.plan import SCHEDULE_STEPS, Plan
 from fer.sweep.study import SweepStudy, repeat
 from fer.sweep.wandb import tag_best, tag_front
 from fer.training.multirun import resume_command
@@ -23,7 +25,10 @@ TOP = 10
 
 @contextlib.contextmanager
 def progress(plan: Plan) -> Iterator[None]:
-    """Poll the storage every second, and print a line for each trial that has ended."""
+    """Poll the storage every second, and print a line for each trial that has ended.
+
+    On a terminal the last line shows how far the running trials are.
+    """
     # Used in another thread, so it is not shared with the caller.
     sweep_study = SweepStudy(plan)
     printed = {trial.number for trial in sweep_study.trials() if trial.state.is_finished()}
@@ -33,13 +38,31 @@ def progress(plan: Plan) -> Iterator[None]:
         new = [trial for trial in trials if trial.state.is_finished() and trial.number not in printed]
         for trial in sorted(new, key=_end_time):
             printed.add(trial.number)
-            print(f"[{len(printed)}/{len(trials)}] {describe_trial(trial, plan.objective)}", flush=True)
+            line = f"[{len(printed)}/{len(trials)}] {describe_trial(trial, plan.objective)}"
+            print(f"{clear}{line}", flush=True)
+        if clear:
+            print(f"{clear}{describe_running(trials, plan.objective)}", end="", flush=True)
 
+    # Returns to the start of the line and clears it.
+    clear = "\r\x1b[K" if sys.stdout.isatty() else ""
     try:
         with repeat(print_new, POLL_SECONDS):
             yield
     finally:
         print_new()
+        print(clear, end="", flush=True)
+
+
+def describe_running(trials: Sequence[FrozenTrial], objective: str) -> str:
+    """Return how far the running trials are, cut to the width of the terminal."""
+    texts = []
+    for trial in trials:
+        if trial.state == TrialState.RUNNING:
+            step = max(trial.intermediate_values, default=0)
+            value = f" {trial.intermediate_values[step]:.4f}" if step else ""
+            texts.append(f"trial {trial.number} at {step / SCHEDULE_STEPS:.0%}{value}")
+    text = f"{objective}: {', '.join(texts)}" if texts else ""
+    return text[: max(20, shutil.get_terminal_size().columns - 1)]
 
 
 def describe_trial(trial: FrozenTrial, objective: str) -> str:

@@ -14,6 +14,7 @@ from small_sweeps import plan_for
 from fer.core.errors import FerError
 from fer.sweep import study
 from fer.sweep.create import create_or_open
+from fer.sweep.outcome import describe_running
 from fer.sweep.report.results import load_sweep
 from fer.sweep.storage import open_storage, saved_address
 from fer.sweep.study import (
@@ -308,3 +309,14 @@ def test_machine_that_joins_must_have_no_runs_of_that_name(tmp_path):
     start(plan_for(there, address))
     (there / "3").mkdir()  # now it is a run of this sweep
     assert len(start(plan_for(there, address)).trials()) == 4
+
+
+def test_running_trials_are_described_with_their_progress(plan):
+    sweep_study = start(plan)
+    first, second = (sweep_study.claim()[0] for _ in range(2))
+    first.report(0.25, 334)
+    line = describe_running(sweep_study.trials(), "val/accuracy")
+    assert line == "val/accuracy: trial 0 at 33% 0.2500, trial 1 at 0%"
+    for trial in (first, second):
+        sweep_study.tell(trial, TrialState.FAIL)
+    assert describe_running(sweep_study.trials(), "val/accuracy") == ""

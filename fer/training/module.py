@@ -131,6 +131,7 @@ class EmotionModule(pl.LightningModule):
         self.metrics = build_metrics(len(self.labels), self.labels.names)
         self.sums: dict[str, Tensor] = {}
         self._takes_facts = manifest is None
+        self._loaded_epoch: int | None = None
         is_last = self.config.channels_last
         self.memory_format = torch.channels_last if is_last else torch.contiguous_format
         self.model.to(memory_format=self.memory_format)
@@ -174,10 +175,35 @@ class EmotionModule(pl.LightningModule):
         if stage == "fit" and self._takes_facts:
             self._take_facts(data)
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note that weights were loaded with ``load_from_checkpoint``, which a later fit records."""
+        # A fit that is resumed has a trainer.
+        if self._trainer is None and self.hparams["manifest"] is not None:
+            self._loaded_epoch, self._takes_facts = checkpoint["epoch"] + 1, True
+
+    def _record_origin(self) -> None:
+        """Store the training of a loaded checkpoint as the source of the initial weights."""
+        name, sketches = "a checkpoint loaded in Python", self.hparams.get("sketches") or {}
+        data = self.hparams["config"].get("datamodule")
+        self.hparams["init_from"] = {
+            "path": name,
+            "epoch": self._loaded_epoch,
+            "manifest": self.hparams["manifest"],
+            "data": [data["name"]] if data else [],
+            "init_from": self.hparams.get("init_from"),
+        }
+        origins = [{"path": name, "splits": sketches.get("splits", {})}, *sketches.get("init_from", [])]
+        self.hparams["sketches"] = {"splits": {}, "init_from": origins}
+        self._loaded_epoch = None
+
     def _take_facts(self, data: EmotionDataModule) -> None:
         """Store the facts about the training data that a checkpoint has."""
+        if self._loaded_epoch is not None:
+            self._record_origin()
         config = {**self.hparams["config"], "datamodule": data.config and data.config.to_dict()}
         found = {"config": config, "train_counts": data.train_counts, "manifest": data.manifest}
+        origins = (self.hparams.get("sketches") or {}).get("init_from", [])
+        found["sketches"] = {"splits": data.sketches, "init_from": origins}
         self.hparams.update(found | {"label_given_vote": data.label_given_vote})
         self._build_loss()
 

@@ -196,3 +196,33 @@ def test_overfit_batches(batches, dm, module, make_trainer):
     trainer = make_trainer(overfit_batches=batches, max_epochs=2)
     trainer.fit(module, datamodule=dm)
     assert trainer.num_training_batches == {2: 2, 0.5: 3, 1.0: 7}[batches]
+
+
+def test_a_loaded_checkpoint_remembers_what_it_was_trained_on(dm, module, make_trainer, tmp_path):
+    trainer = make_trainer()
+    trainer.fit(module, datamodule=dm)
+    trainer.save_checkpoint(tmp_path / "first.ckpt")
+    loaded = fer.EmotionModule.load_from_checkpoint(tmp_path / "first.ckpt", weights_only=True)
+    other = fer.EmotionDataModule(
+        "synthetic", 32, num_train=32, num_val=7, num_test=7, size=32, batch_size=16
+    )
+    trainer = make_trainer()
+    trainer.fit(loaded, datamodule=other)
+    trainer.save_checkpoint(tmp_path / "second.ckpt")
+    second = fer.load_checkpoint(tmp_path / "second.ckpt")
+    assert second.manifest == other.manifest
+    assert second.config["datamodule"]["name"] == "synthetic"
+    assert second.init_from["manifest"] == dm.manifest
+    assert second.init_from["init_from"] is None
+    assert second.sketches["splits"] == other.sketches
+
+
+def test_a_resumed_fit_is_no_new_training(dm, module, make_trainer, tmp_path):
+    trainer = make_trainer()
+    trainer.fit(module, datamodule=dm)
+    trainer.save_checkpoint(tmp_path / "first.ckpt")
+    again = fer.EmotionModule(MODEL, labels=FER7)
+    trainer = make_trainer(max_epochs=2)
+    trainer.fit(again, datamodule=dm, ckpt_path=tmp_path / "first.ckpt", weights_only=True)
+    assert trainer.current_epoch == 2
+    assert again.hparams.get("init_from") is None

@@ -5,7 +5,9 @@ Imports Hydra but not torch, so that a mistyped option is reported at once.
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -16,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fer.core.errors import FerError, did_you_mean
+from fer.core.names import quoted
 from fer.core.paths import CONFIG_DIR
 from fer.core.plugins import failures, import_plugins
 from fer.core.registry import REGISTRIES
@@ -269,9 +272,12 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> FerError:
 
 def _reference(overrides: Sequence[str]) -> DictConfig:
     """Return the config composed of the chosen files, without the values on the command line."""
-    group_overrides = [
-        item for item in overrides if item.lstrip("+").partition("=")[0] in groups() and "," not in item
-    ]
+    group_overrides = []
+    for item in overrides:
+        key, _, value = item.lstrip("+").partition("=")
+        # A choice, not options {key: value} of the group or several choices of a multirun.
+        if key in groups() and "," not in item and not value.startswith("{"):
+            group_overrides.append(item)
     group_overrides += _search_path(overrides)
     if GlobalHydra.instance().is_initialized():
         return hydra.compose("train", overrides=group_overrides)
@@ -283,4 +289,13 @@ def _search_path(overrides: Sequence[str]) -> list[str]:
     """Return the override of Hydra's search path, which an application keeps apart from the others."""
     running: Any = HydraConfig.instance().cfg
     known = [*overrides, *(running.hydra.overrides.hydra if running is not None else ())]
-    return [item for item in known if item.startswith("hydra.searchpath=")][-1:]
+    return [item for item in known if item.startswith("hydra.searchpath=")][-1:] or _config_dir(sys.argv[1:])
+
+
+def _config_dir(arguments: Sequence[str]) -> list[str]:
+    """Return ``--config-dir`` of a command line as an override of Hydra's search path."""
+    for item, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, _, value = item.partition("=")
+        if name in ("--config-dir", "-cd") and Path(folder := value or following).is_dir():
+            return [f"hydra.searchpath=[{quoted(f'file://{Path(folder).absolute()}')}]"]
+    return []

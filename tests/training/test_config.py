@@ -64,6 +64,9 @@ BAD = {
     "datamodule=fer2013": "datamodule.path: expected a value, got none. Add datamodule.path=…",
     "datamodule.size=~/x": "write $HOME for ~",
     "epochs": "Options are written key=value",
+    "loss={foo:3}": "Unknown option 'loss.foo'.",
+    "lr=0.1": "Unknown option 'lr'. Write optimizer.lr=0.1.",
+    "model=resnet34": "It is a model of timm: write model=timm model.name=resnet34.",
     "experiment=fer2013_fst": "Did you mean 'fer2013_fast'?",
     "-m --cfg=job": "Only one of --run, --multirun, --cfg,",
 }

@@ -1,6 +1,7 @@
 """A worker: claims trials from the study and trains them one after the other until none is left."""
 
 import gc
+import hashlib
 import json
 import math
 import os
@@ -24,8 +25,9 @@ from fer.core.errors import FerError
 from fer.core.threads import available_cores
 from fer.data.config import DataConfig
 from fer.data.datamodule import RunData, read_data
+from fer.export.cost import measure_cost
 from fer.sweep.compose import Composer, can_resume, format_override, trial_folder
-from fer.sweep.cost import network_costs
+from fer.sweep.objectives import COSTS
 from fer.sweep.plan import SCHEDULE_STEPS, Plan, step_at
 from fer.sweep.space import Value
 from fer.sweep.storage import storage_errors, with_retries
@@ -212,6 +214,33 @@ class TrialRun:
         (self.folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         text = " ".join(str(error).split())[:MAX_MESSAGE_LENGTH]
         return text if isinstance(error, FerError) else f"{type(error).__name__}: {text}"
+
+
+def network_costs(sweep_study: SweepStudy, config: RunConfig, data: RunData) -> dict[str, float]:
+    """Return the value of each of `COSTS` for the network of a config.
+
+    The study keeps it, so that all workers use the same value for the same architecture, also when the
+    machine is busy at the time.
+
+    Args:
+        sweep_study: The sweep.
+        config: The config of a trial.
+        data: Its data set.
+
+    Raises:
+        FerError: The network cannot be exported.
+    """
+    shape, classes = data.dataset.images.shape, len(data.dataset.labels)
+    network = [config.model.to_dict(), config.attention.to_dict(), shape[1:], classes]
+    text = json.dumps(network, sort_keys=True, default=str)
+    attribute = f"cost:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    known = with_retries(lambda: sweep_study.study.user_attrs.get(attribute))
+    if known is None:
+        cost = measure_cost(config.model, config.attention, classes, shape[-1], shape[1])
+        known = {COSTS["export_mb"]: cost.megabytes, COSTS["export_ms"]: cost.milliseconds}
+        known = {name: round(value, 4) for name, value in known.items()}
+        with_retries(lambda: sweep_study.study.set_user_attr(attribute, known))
+    return dict(known)
 
 
 def _divide_machine(workers: int, number: int) -> None:

@@ -156,7 +156,7 @@ def _start(arguments: Mapping[str, Any], run_config: Mapping[str, Any], settings
 
 def _settings(user: Any, console: bool, is_resumed: bool, chosen: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return W&B's settings: those chosen with ``+logger.wandb.settings``, else the user's, else ours."""
-    defaults = {"init_timeout": INIT_TIMEOUT, "finish_timeout": FINISH_TIMEOUT}
+    defaults: dict[str, Any] = {"init_timeout": INIT_TIMEOUT, "finish_timeout": FINISH_TIMEOUT}
     settings = {name: value for name, value in defaults.items() if name not in user.model_fields_set}
     settings |= {} if console else {"console": "off"}
     # The output of a resumed run is added to that of its first part, in a file of its own.

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins import file_config_source
+from hydra._internal.core_plugins import file_config_source, structured_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -26,7 +26,6 @@ from fer.training.config import RunConfig
 _GROUPS: dict[str, Registry] = {
     registry.group: registry for registry in REGISTRIES if registry is not METRICS
 }
-_SCHEME = "file"
 
 
 def import_named(overrides: Sequence[str]) -> None:
@@ -52,16 +51,16 @@ def publish() -> None:
 
 @contextmanager
 def plugin_sources() -> Iterator[None]:
-    """Let Hydra read files with `FileConfigSource`, until the end of the context."""
-    # Registers Hydra's own sources, which would otherwise replace this one later.
+    """Let Hydra read files and its store with the sources below, until the end of the context."""
+    # Registers Hydra's own sources, which would otherwise replace these later.
     Plugins.instance()
     types = SourcesRegistry.instance().types
-    before = types[_SCHEME]
-    types[_SCHEME] = FileConfigSource
+    before = dict(types)
+    types |= {source.scheme(): source for source in (FileConfigSource, StructuredConfigSource)}
     try:
         yield
     finally:
-        types[_SCHEME] = before
+        types |= before
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
@@ -106,6 +105,19 @@ class FileConfigSource(file_config_source.FileConfigSource):
                 defaults = _defaults(group, name.get("name") if isinstance(name, dict) else None)
                 result.config = OmegaConf.merge(defaults, result.config)
         return result
+
+
+class StructuredConfigSource(structured_config_source.StructuredConfigSource):
+    """Hydra's store as it is now; Hydra copies it before it composes, and plugins are loaded meanwhile."""
+
+    @property
+    def store(self) -> ConfigStore:
+        """The store of this process."""
+        return ConfigStore.instance()
+
+    @store.setter
+    def store(self, _: ConfigStore) -> None:
+        """Ignore the store of the time when the source was created."""
 
 
 def _defaults(group: str, name: object) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import select
 import sys
 import warnings
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import unquote
@@ -75,11 +74,22 @@ def run_command(command: Callable[[], object]) -> int:
 
 def add_version(parser: argparse.ArgumentParser) -> None:
     """Add ``--version``, which prints the version of this package."""
-    parser.add_argument("--version", action="version", version=f"%(prog)s {package_version()}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+
+
+class _Version(argparse.Action):
+    """Print program and version, and exit."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"{parser.prog} {package_version()}")
+        parser.exit()
 
 
 def package_version() -> str:
     """Return the version of this package; ``unknown`` if it is not installed."""
+    # Imported here, because it takes a tenth of the time of --help.
+    from importlib import metadata
+
     try:
         return metadata.version("fer-lightning")
     except metadata.PackageNotFoundError:

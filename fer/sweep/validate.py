@@ -38,6 +38,11 @@ def check_base(base: RunConfig, plan: Plan) -> None:
             f"resume: expected null in a sweep, got {base.resume}, which resumes a single run. To resume a "
             "sweep, set sweep.resume=FOLDER; to resume several runs in turn, hydra/sweeper=basic."
         )
+    if base.test and not plan.is_grid:
+        raise FerError(
+            "test: expected false in a search, because a score of each trial would select on the test split. "
+            "Remove test=true, and score the best run with fer-evaluate RUN --split test."
+        )
     trainer = base.trainer
     if trainer.devices != 1:
         raise FerError(

@@ -16,7 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 from fer.core.errors import FerError
 from fer.core.names import is_unicode
 from fer.core.paths import CONFIG_DIR, expand_user
-from fer.training.overrides import check_additions, explain_hydra_error, overridden_keys, to_run_config
+from fer.training.overrides import (
+    check_additions,
+    chosen_action,
+    explain_hydra_error,
+    overridden_keys,
+    to_run_config,
+)
 from fer.training.plugin_sources import import_named, plugin_sources
 from fer.training.rerun import with_run_config
 from fer.training.resolvers import register_resolvers
@@ -100,6 +106,8 @@ def train(*overrides: str, callbacks: "Sequence[Callback]" = (), quiet: bool = F
         )
     with composed(overrides) as config:
         run_config, folder, resume = read_overrides(config, overrides, Path(config.hydra.run.dir))
+        if (action := chosen_action(config)) is not None:
+            raise FerError(f"{action}: expected false in fer.train, got true. Run fer-train {action}=true.")
     # Imports torch, so only after the options have been checked.
     from fer.training.run import run
 

@@ -4,6 +4,8 @@ import csv
 
 import pytest
 
+import fer
+from fer.core.errors import FerError
 from fer.training.batch_size_find import BatchSizeTest, suggest
 from fer.training.lr_find import STEPS, rising_rate, smoothed
 
@@ -36,6 +38,11 @@ def test_batch_size_find_measures_until_the_data_are_too_few(tiny_run, capsys):
 def test_a_multirun_is_refused(action, tiny_run, capsys):
     assert tiny_run("-m", f"{action}=true", "seed=0,1").status == 2
     assert f"{action}: expected a single run, got a multirun." in capsys.readouterr().err
+
+
+def test_python_trains_only():
+    with pytest.raises(FerError, match=r"lr_find: expected false in fer\.train"):
+        fer.train("lr_find=true")
 
 
 def test_only_one_search(tiny_run, capsys):

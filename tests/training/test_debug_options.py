@@ -55,6 +55,11 @@ def test_the_test_split_is_scored_and_entered_in_the_ledger(tiny_run, capsys):
     assert "entered in the test ledger" in capsys.readouterr().out
 
 
+def test_a_search_does_not_score_the_test_split(tiny_run, capsys):
+    assert tiny_run("sweep=optimizers", "sweep.n_trials=1", "test=true").status == 2
+    assert "test: expected false in a search" in capsys.readouterr().err
+
+
 def test_a_test_needs_a_checkpoint(tiny_run, capsys):
     assert tiny_run("test=true", "trainer.enable_checkpointing=false").status == 2
     assert "test: expected a checkpoint to score" in capsys.readouterr().err

@@ -13,7 +13,11 @@ from own_parts import forget_plugins as forget_plugins
 from tiny import TINY_FACES
 
 import fer
+from fer.core import plugins
 from fer.core.errors import FerError
+from fer.core.labels import FER7
+from fer.core.plugins import import_plugins
+from fer.core.registry import REGISTRIES
 from fer.training.config import RunConfig
 from fer.training.loss_factory import build_loss
 from fer.training.metrics import build_metrics, monitor_mode, scalar_metrics
@@ -166,6 +170,28 @@ def test_a_script_registers_and_its_checkpoint_says_so(tmp_path):
     exec(compile(PARTS, "script.py", "exec"), namespace)
     config = RunConfig.from_dict({"model": {"name": "tiny_net"}, "loss": {"name": "poly"}})
     assert config.to_dict()["plugins"] == ["__main__"]
+
+
+def test_a_checkpoint_never_imports_what_it_names(parts, tmp_path):
+    module = "my_project.parts"
+    import_plugins(module)
+    network = fer.EmotionModule("tiny_net", "gate", labels=FER7, loss="poly")
+    hparams = dict(network.hparams)
+    assert hparams["config"]["plugins"] == [module]
+    torch.save(
+        {"hyper_parameters": hparams, "state_dict": network.state_dict(), "epoch": 0}, tmp_path / "net.ckpt"
+    )
+    # As in another process.
+    for registry in REGISTRIES:
+        for entry in registry.plugins():
+            del registry._entries[entry.name]
+    plugins._named.clear()
+    del sys.modules[module], sys.modules["my_project"]
+    with pytest.raises(FerError, match=rf"net\.ckpt: model=tiny_net needs a plugin .*: {module}\."):
+        fer.load_checkpoint(tmp_path / "net.ckpt")
+    assert module not in sys.modules
+    model, labels = fer.load_checkpoint(tmp_path / "net.ckpt", plugins=[module])
+    assert model(torch.rand(1, 1, 48, 48)).shape == (1, len(labels))
 
 
 @pytest.mark.slow

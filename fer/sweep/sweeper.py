@@ -75,9 +75,8 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -
     _open_study(sweep, config)
     try:
         sweep_study = run_workers(sweep.plan, context, config)
-    except KeyboardInterrupt:
-        print(f"\nresume   {resume_command(sweep.plan.folder)}", flush=True)
-        raise
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(f"Resume with: {resume_command(sweep.plan.folder)}") from error
     print_summary(sweep_study)
 
 

@@ -194,7 +194,7 @@ def test_ctrl_c_says_how_to_resume(tmp_path):
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130
-    assert f"resume   fer-train -m sweep.resume={tmp_path}/grid" in output
+    assert f"interrupted. Resume with: fer-train -m sweep.resume={tmp_path}/grid\n" in output
     assert [trial.state.name for trial in trials(tmp_path / "grid")] == ["WAITING", "WAITING"]
 
 

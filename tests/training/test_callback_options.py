@@ -4,6 +4,7 @@ import csv
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
 from fer.models.checkpoint import load_checkpoint
@@ -89,6 +90,24 @@ def test_monitors_log_every_step(name, tiny_run):
 def test_monitors_need_a_logger(tiny_run, capsys):
     assert tiny_run("callbacks=lr_monitor").status == 2
     assert "Add logger=tensorboard or logger=wandb." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ("callbacks=[swa,lr_monitor]", {"swa": {"start": 0.75}, "lr_monitor": True, "device_stats": False}),
+        (
+            "callbacks=swa callbacks.swa.start=0.5",
+            {"swa": {"start": 0.5}, "lr_monitor": False, "device_stats": False},
+        ),
+        ("callbacks=none", {"swa": None, "lr_monitor": False, "device_stats": False}),
+        ("callbacks=default", {"swa": None, "lr_monitor": False, "device_stats": False}),
+    ],
+)
+def test_choices(overrides, expected):
+    from test_run_config import compose
+
+    assert OmegaConf.to_container(compose(*overrides.split()).callbacks) == expected
 
 
 def test_none_turns_off_what_was_chosen(tiny_run):

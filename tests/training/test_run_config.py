@@ -41,12 +41,16 @@ def compose_choice(group, choice):
     return config
 
 
+# Options that are true unless they are set, and stored only if they are false.
+UNSET = {"samples": True, "plots": True, "console": True}
+
+
 def without_unset(values, typed):
     """Return composed values without those that a stored config leaves out because they are not set."""
     return {
         key: without_unset(value, typed[key]) if isinstance(value, dict) and key in typed else value
         for key, value in values.items()
-        if key in typed or value not in (None, [], False)
+        if key in typed or value != UNSET.get(key, value if value in (None, [], False) else ...)
     }
 
 

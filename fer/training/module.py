@@ -250,8 +250,11 @@ class EmotionModule(pl.LightningModule):
         return {f"{stage}/loss": loss / count, f"{stage}/accuracy": correct / count}
 
     def on_fit_start(self) -> None:
-        """Forget what Lightning's Tuner has counted."""
+        """Forget what Lightning's Tuner has counted, and store the batch size that it has found."""
         self.sums = {}
+        data = getattr(self.trainer, "datamodule", None)
+        if self._takes_facts and isinstance(data, EmotionDataModule) and data.config is not None:
+            self.hparams["config"] = {**self.hparams["config"], "datamodule": data.config.to_dict()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the loss of a batch after mixing; None or 0 if no image could be read."""

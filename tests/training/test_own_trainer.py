@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import BatchSizeFinder
 from pytorch_lightning.tuner import Tuner
 from torch.utils.data import DataLoader
 
@@ -134,6 +135,14 @@ def test_scale_batch_size_finds_the_largest_of_the_data(mode, dm, module, make_t
     options = {"init_val": 4, "steps_per_trial": 1, "margin": 0.0}
     assert Tuner(make_trainer()).scale_batch_size(module, dm, mode=mode, **options) == 100
     assert dm.batch_size == len(dm.rows["train"]) == 100
+
+
+def test_a_found_batch_size_is_stored(module, make_trainer):
+    faces = {"num_train": 64, "num_val": 7, "num_test": 7, "size": 32, "batch_size": 16}
+    dm = fer.EmotionDataModule("synthetic", 32, **faces)
+    finder = BatchSizeFinder(init_val=4, max_trials=2, steps_per_trial=1)
+    make_trainer(callbacks=[finder]).fit(module, datamodule=dm)
+    assert dm.batch_size == module.hparams["config"]["datamodule"]["batch_size"] == 8
 
 
 @pytest.mark.parametrize("oversample", [False, True])

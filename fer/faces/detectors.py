@@ -82,7 +82,8 @@ class Haar:
     def __init__(self) -> None:
         if not hasattr(cv2, "CascadeClassifier"):
             raise FerError(
-                f"--detector haar: expected OpenCV 4, got OpenCV {cv2.__version__}, which has no cascades. "
+                "--detector haar (also auto, without YuNet's model file): expected OpenCV 4, got OpenCV "
+                f"{cv2.__version__}, which has no cascades. "
                 "Use --detector yunet, which downloads its file once, or uninstall every opencv package and "
                 "install 'opencv-python-headless<5'."
             )

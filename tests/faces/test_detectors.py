@@ -52,7 +52,7 @@ except ValueError as error:
 def test_only_haar_needs_opencv_4():
     result = subprocess.run([sys.executable, "-c", WITHOUT_CASCADES], capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "--detector haar: expected OpenCV 4, got OpenCV" in result.stdout
+    assert "model file): expected OpenCV 4, got OpenCV" in result.stdout
 
 
 def test_haar_boxes_contain_the_landmarks():

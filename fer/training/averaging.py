@@ -217,12 +217,13 @@ def update_batch_norm(trainer: pl.Trainer, pl_module: Any) -> None:
         # None: the mean over all batches.
         layer.momentum = None
         layer.train()
-    with trainer.precision_plugin.forward_context():
-        for number, batch in enumerate(trainer.train_dataloader or ()):
-            if number >= trainer.num_training_batches:
-                break
-            batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
-            pl_module(batch["image"])
+    for number, batch in enumerate(trainer.train_dataloader or ()):
+        if number >= trainer.num_training_batches:
+            break
+        # Augmentation is not done in half precision, as in training.
+        image = trainer.strategy.batch_to_device(batch, dataloader_idx=0)["image"]
+        with trainer.precision_plugin.forward_context():
+            pl_module(image)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
         for statistic in (layer.running_mean, layer.running_var):

@@ -64,7 +64,7 @@ def print_average(recorder: RunRecorder) -> None:
     last = list(counts.values())[-1:]
     best = counts.get(int((recorder.best or {}).get("epoch", 0)), 0)
     if last and last[0]:
-        of_best = f"the mean of {best} epochs" if best else "of an epoch before averaging"
+        of_best = f"the mean of {best} epoch{'s' * (best > 1)}" if best else "of an epoch before averaging"
         print(f"swa      best.ckpt is {of_best}, last.ckpt the mean of {last[0]}", flush=True)
 
 

@@ -11,6 +11,9 @@ from fer.models.checkpoint import load_checkpoint
 from fer.training.averaging import update_batch_norm
 from fer.training.config import RunConfig
 
+# A network that trains in a moment.
+NET = ("model=fast_cnn_inner", "model.kwargs.widths=[8,16]", "model.kwargs.depths=[0,0]")
+
 
 def rows_of(run):
     return list(csv.DictReader((run.folder / "metrics.csv").open()))
@@ -21,7 +24,7 @@ def weights(run, name):
 
 
 def test_swa_averages_the_last_epochs_at_a_constant_rate(tiny_run):
-    run = tiny_run("callbacks=swa", "callbacks.swa.start=0.5", "trainer.max_epochs=4", "model=fast_cnn_inner")
+    run = tiny_run("callbacks=swa", "callbacks.swa.start=0.5", "trainer.max_epochs=4", *NET)
     rows = rows_of(run)
     assert [row["train/swa_epochs"] for row in rows] == ["", "1.0", "2.0", "3.0"]
     assert rows[1]["lr"] == rows[2]["lr"] == rows[3]["lr"]
@@ -34,7 +37,7 @@ def constant_swa(tiny_run):
 
     def call(steps):
         run = tiny_run(
-            "callbacks=swa", "callbacks.swa.start=0", "scheduler=constant", "model=fast_cnn_inner",
+            "callbacks=swa", "callbacks.swa.start=0", "scheduler=constant", *NET,
             "trainer.max_epochs=3", f"trainer.max_steps={steps}",
         )  # fmt: skip
         return torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
@@ -51,13 +54,28 @@ def test_the_checkpoint_of_swa_is_the_mean_of_the_epochs(constant_swa):
 
 
 def test_swa_is_resumed_exactly(tiny_run, fer_train):
-    options = ("callbacks=swa", "callbacks.swa.start=0.25", "trainer.max_epochs=4", "model=fast_cnn_inner")
+    options = ("callbacks=swa", "callbacks.swa.start=0.25", "trainer.max_epochs=4", *NET)
     whole = tiny_run(*options)
     stopped = tiny_run(*options, "+callbacks.stop._target_=own_callbacks.StopAfter")
     assert stopped.record["status"] == "failed"
     assert fer_train(f"resume={stopped.folder}", "+callbacks.stop=null").status == 0
     expected, resumed = weights(whole, "last"), weights(stopped, "last")
     assert all(torch.equal(value, resumed[name]) for name, value in expected.items())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "trainer.precision=bf16-true",
+        "trainer.precision=64-true",
+        "optimizer=sam scheduler=onecycle",
+        "progressive=[[0,32],[0.5,48]]",
+    ],
+)
+def test_swa_works_with(options, tiny_run):
+    options = [*NET, "callbacks=swa", "callbacks.swa.start=0", *options.split()]
+    run = tiny_run(*options, "trainer.max_epochs=2")
+    assert [row["train/swa_epochs"] for row in rows_of(run)] == ["1.0", "2.0"]
 
 
 def test_swa_and_ema_exclude_each_other(tiny_run, capsys):
@@ -67,7 +85,7 @@ def test_swa_and_ema_exclude_each_other(tiny_run, capsys):
 
 def test_batch_norm_statistics_are_those_of_the_averaged_network(tiny_run):
     """The statistics in the checkpoint differ from the running ones of the weights that were trained."""
-    run = tiny_run("callbacks=swa", "callbacks.swa.start=0", "trainer.max_epochs=2", "model=fast_cnn_inner")
+    run = tiny_run("callbacks=swa", "callbacks.swa.start=0", "trainer.max_epochs=2", *NET)
     content = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
     name = next(name for name in content["state_dict"] if name.endswith("running_var"))
     assert not torch.equal(content["state_dict"][name], content["current_model_state"][name])

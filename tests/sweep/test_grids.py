@@ -153,12 +153,12 @@ def test_workers_share_the_trials_of_a_grid(launcher, grid, tmp_path, capfd):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_a_killed_grid_is_resumed_and_gives_the_same_result(launcher, tmp_path):
+def test_a_killed_grid_is_resumed_and_gives_the_same_result(launcher, fer_train, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     folder = tmp_path / "grid"
-    options = ("-m", "trainer.max_epochs=6", "seed=1,2,3,4", f"hydra/launcher={launcher}")
-    options += ("sweep.jobs=2",) if launcher == "joblib" else ()
-    process = launch(tmp_path, *options, f"hydra.sweep.dir={folder}")
+    options = ("-m", "trainer.max_epochs=6", "seed=1,2,3,4")
+    parallel = ("hydra/launcher=joblib", "sweep.jobs=2") if launcher == "joblib" else ()
+    process = launch(tmp_path, *options, *parallel, f"hydra.sweep.dir={folder}")
     wait_for(lambda: folder.is_dir() and at_epoch(folder / "1_seed-2", 3), 120)
     process.send_signal(signal.SIGKILL)
     # joblib's workers finish their trials; then they close the output.
@@ -169,7 +169,7 @@ def test_a_killed_grid_is_resumed_and_gives_the_same_result(launcher, tmp_path):
     assert 0 < len(done) < 4
     resumed = launch(tmp_path, "-m", f"sweep.resume={folder}")
     assert "4 finished, 0 failed" in finish(resumed)
-    finish(launch(tmp_path, *options, f"hydra.sweep.dir={tmp_path}/whole"))
+    assert fer_train(*SMALL, *options, f"hydra.sweep.dir={tmp_path}/whole").status == 0
     found, whole = records(folder), records(tmp_path / "whole")
     assert list(found) == [f"{number}_seed-{number + 1}" for number in range(4)] == list(whole)
     assert [record["status"] for record in found.values()] == ["finished"] * 4

@@ -74,7 +74,9 @@ def run_command(command: Callable[[], object]) -> int:
 
 def add_version(parser: argparse.ArgumentParser) -> None:
     """Add ``--version``, which prints the version of this package."""
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show the version and exit"
+    )
 
 
 class _Version(argparse.Action):

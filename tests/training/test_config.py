@@ -1,5 +1,6 @@
 """Answers of fer-train to a command line before training, run as a process."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,15 @@ def test_bad_option_gives_a_one_line_error(arguments, tmp_path):
     assert BAD[arguments] in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.glob("outputs/train/*/*"))
+
+
+def test_tab_completion():
+    line = "fer-train callbacks=s"
+    environment = {**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    command = [FER_TRAIN, "-sc", "query=bash"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert result.stdout.split() == ["callbacks=swa"]
+    assert "-F hydra_bash_completion fer-train" in call("-sc", "install=bash").stdout
 
 
 def test_output_folder_that_cannot_be_created(tmp_path):

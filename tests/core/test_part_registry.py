@@ -25,9 +25,9 @@ def test_a_part_of_the_package_is_imported_when_it_is_built():
 def test_a_name_in_use_is_an_error_that_names_both_modules():
     registry = Registry("loss", "loss")
     registry.add("focal", "fer.training.losses:Focal")
-    with pytest.raises(FerError, match=r"by fer\.training\.losses .*Focal\) and by .*test_registry"):
+    with pytest.raises(FerError, match=r"by fer\.training\.losses .*Focal\) and by .*test_part_registry"):
         registry.add("focal", build_part)
-    with pytest.raises(FerError, match=r"Choose another name in .*test_registry"):
+    with pytest.raises(FerError, match=r"Choose another name in .*test_part_registry"):
         registry.add("focal", build_part)
 
 

@@ -1,7 +1,7 @@
 """CPU cores and threads: how many cores this process may use, and how long it waits for them.
 
 `share_cores` is called before torch is loaded, by every command and by ``import fer``'s functions. Why:
-docs/decisions/0019-threads.md.
+docs/decisions/0021-threads.md.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 Smith 2017, https://arxiv.org/abs/1506.01186: the rate rises exponentially over some steps, until the loss
 rises. A tenth of that rate is suggested. The steepest descent, which Lightning's Tuner suggests, was up to a
-hundred times too low (docs/decisions/0018-habits.md). The weights are discarded.
+hundred times too low (docs/decisions/0018-common-options.md). The weights are discarded.
 """
 
 import csv

@@ -132,7 +132,12 @@ def check_cluster(config: TrainerConfig) -> None:
 
 
 def _check_devices(config: TrainerConfig) -> None:
-    """Raise FerError for more CPU processes than cores; Lightning checks accelerators only."""
+    """Raise FerError for a missing GPU, and for more CPU processes than cores, which Lightning allows."""
+    if config.accelerator in ("gpu", "cuda") and not (torch.cuda.is_available() or torch.mps.is_available()):
+        raise FerError(
+            f"trainer.accelerator: expected a device of this machine, got {config.accelerator}, but torch "
+            "finds no GPU. Use trainer=cpu, or install torch for your GPU."
+        )
     cores, devices = os.cpu_count() or 1, config.devices
     on_cpu = config.accelerator == "cpu" or not torch.cuda.is_available()
     if on_cpu and isinstance(devices, int) and devices > cores:

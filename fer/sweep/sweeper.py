@@ -31,7 +31,7 @@ from fer.sweep.trials import GridTrial, check_trials, check_trials_data, plan_tr
 from fer.sweep.validate import check_base, check_data, check_space, max_steps_per_epoch
 from fer.training.grid import Grid, parse_grid
 from fer.training.multirun import is_moved, moved_lines, resume_command, save_overrides
-from fer.training.overrides import check_additions, flatten, to_run_config
+from fer.training.overrides import check_additions, flatten, hydra_overrides, to_run_config
 
 # Keys that may differ between the sessions of one sweep: paths and logging.
 SESSION_KEYS = ("sweep", "output_dir", "name", "datamodule.path", "logger", "resume")
@@ -82,7 +82,7 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: list[str]) -
 
 def _with_grid_options(context: HydraContext, config: DictConfig, overrides: list[str]) -> DictConfig:
     """Return the config with the options of a grid, for ``-m`` with neither a sweep nor several values."""
-    lines = [*config.hydra.overrides.hydra, *overrides, "sweep=grid"]
+    lines = [*hydra_overrides(config), *overrides, "sweep=grid"]
     changed = context.config_loader.load_configuration("train", lines, RunMode.MULTIRUN)
     OmegaConf.copy_cache(from_config=config, to_config=changed)
     return changed
@@ -150,7 +150,7 @@ def _check_grid(config: DictConfig, grid: Grid) -> CheckedSweep:
     """Return a grid, after each of its trials has been checked as what it composes to."""
     options, folder = _sweep_config(config), Path(config.hydra.sweep.dir).resolve()
     sets_name = any(item.startswith("sweep.name=") for item in grid.fixed)
-    sets_folder = any(item.startswith("hydra.sweep.dir=") for item in config.hydra.overrides.hydra)
+    sets_folder = any(item.startswith("hydra.sweep.dir=") for item in hydra_overrides(config))
     if options.resume and not (sets_name or sets_folder):
         raise FerError(
             "sweep.resume: expected the folder of a grid, got true. Give it: sweep.resume=FOLDER, or "

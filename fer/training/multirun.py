@@ -22,7 +22,7 @@ from fer.core.names import override, quoted
 from fer.core.paths import CONFIG_DIR, atomic_write, expand_user
 from fer.core.plugins import as_override, check_loaded, split_names
 from fer.training.grid import Grid, common_error, parse_grid
-from fer.training.overrides import explain_hydra_error
+from fer.training.overrides import explain_hydra_error, hydra_overrides
 
 # File in a sweep's folder with the overrides that started it.
 _FILE = "overrides.yaml"
@@ -126,7 +126,7 @@ def save_overrides(folder: Path, config: DictConfig, name: str) -> None:
     grid = moved_lines(task)
     swept = {line.partition("=")[0] for line in grid}
     kept = [
-        item for item in [*config.hydra.overrides.hydra, *task]
+        item for item in [*hydra_overrides(config), *task]
         if item.partition("=")[0] not in (*swept, *_OF_SESSION, f"++{_GRID_KEY}")
     ]  # fmt: skip
     text = yaml.safe_dump([*kept, *grid, f"sweep.name={name}"], allow_unicode=True)

@@ -288,8 +288,14 @@ def _reference(overrides: Sequence[str]) -> DictConfig:
 def _search_path(overrides: Sequence[str]) -> list[str]:
     """Return the override of Hydra's search path, which an application keeps apart from the others."""
     running: Any = HydraConfig.instance().cfg
-    known = [*overrides, *(running.hydra.overrides.hydra if running is not None else ())]
+    known = [*overrides, *(hydra_overrides(running) if running is not None else ())]
     return [item for item in known if item.startswith("hydra.searchpath=")][-1:] or _config_dir(sys.argv[1:])
+
+
+def hydra_overrides(config: Any) -> list[str]:
+    """Return the overrides of ``hydra.*`` as typed, with interpolations such as ``${hydra.job.num}``."""
+    items: Any = OmegaConf.to_container(config.hydra.overrides.hydra, resolve=False)
+    return list(items)
 
 
 def _config_dir(arguments: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from fer.training.recipe import ConstantConfig
 from fer.training.recorder import RunRecorder
 from fer.training.run import build_datamodule, build_module, silence_lightning
 from fer.training.trainer import build_trainer, compile_network, explain_fit_error
+from fer.training.typed import as_typed
 
 
 def fit_steps(
@@ -71,5 +72,5 @@ def _probe_config(config: RunConfig, steps: int) -> RunConfig:
 def command_with(action: str, override: str) -> str:
     """Return the command of this process without an action, and with another value of an option."""
     dropped = (f"{action}=", f"{override.partition('=')[0]}=")
-    kept = [item for item in sys.argv[1:] if not item.startswith(dropped)]
+    kept = [item for item in as_typed(sys.argv[1:]) if not item.startswith(dropped)]
     return shlex.join(["fer-train", *kept, override])

@@ -15,6 +15,7 @@ from fer.core.errors import FerError
 from fer.core.names import file_name
 from fer.core.paths import CONFIG_DIR, expand_user
 from fer.training.run_folder import read_config
+from fer.training.typed import replaced
 
 # Flags of Hydra that take a value.
 _WITH_VALUE = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--cfg", "-c",
@@ -52,7 +53,8 @@ def with_run_config(arguments: Sequence[str]) -> list[str]:
         key, _, value = item.partition("=")
         folder = expand_user(value.strip("\"'")) if key.lstrip("+") == "experiment" and value else None
         if folder is not None and (folder / "config.yaml").is_file():
-            arguments[position] = f"experiment={_store(folder, arguments)}"
+            typed = f"experiment={folder.absolute()}"
+            arguments[position] = replaced(typed, f"experiment={_store(folder, arguments)}")
     return arguments
 
 

@@ -26,6 +26,7 @@ from fer.core.errors import FerError
 from fer.core.names import override
 from fer.core.paths import atomic_write
 from fer.training.metrics import current_names
+from fer.training.typed import as_typed
 
 FILENAME = "run.json"
 # Status of a run that has reserved its folder, but not written anything else.
@@ -208,7 +209,7 @@ def claimed_folder(folder: Path, resume: bool, beside: bool) -> Iterator[Path]:
 
 def command_line() -> str:
     """Return the command that started this process, with passwords in URLs (``://user:password@``) masked."""
-    return re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", shlex.join(["fer-train", *sys.argv[1:]]))
+    return re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", shlex.join(["fer-train", *as_typed(sys.argv[1:])]))
 
 
 @cache

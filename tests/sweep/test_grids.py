@@ -129,6 +129,12 @@ def test_folders_and_names_of_the_user(grid, fer_train, tmp_path):
     assert list(records(tmp_path / "outputs" / "multirun" / "mine")) == ["same", "same-2"]
 
 
+def test_names_of_folders_in_the_words_of_hydra(fer_train, tmp_path):
+    options = ("-m", *ONE_EPOCH, "seed=1,2", "hydra.sweep.subdir=t_${hydra.job.num}")
+    assert fer_train(*options, "sweep.name=mine").status == 0
+    assert list(records(tmp_path / "outputs" / "multirun" / "mine")) == ["t_0", "t_1"]
+
+
 def test_values_in_a_file_and_a_grid_of_one(fer_train, tmp_path, capsys):
     # As in an experiment's file.
     override = "+hydra.sweeper.params={seed: '1,2'}"

@@ -27,6 +27,7 @@ def test_an_earlier_run_is_repeated(form, earlier, fer_train):
     assert without_own(config_of(again)) == without_own(config_of(earlier))
     assert again.folder.name.split("_", 1)[1].startswith("rerun_synthetic_fast_cnn_inner_s4_")
     assert again.record["best"]["val/loss"] == earlier.record["best"]["val/loss"]
+    assert f"experiment={earlier.folder}" in again.record["command"]
 
 
 def test_options_of_an_earlier_run_can_be_changed(earlier, fer_train):

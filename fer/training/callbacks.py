@@ -54,7 +54,7 @@ class BusyCoresWarning(Callback):
             (bar.print if bar else print)(
                 f"WARNING: the threads of this run waited {share:.0%} of the time for a CPU core, because "
                 "other processes use it, so the speed of this run is not that of this machine. Stop the "
-                "others, or give each its part with threads=N."
+                "others, give each its part with threads=N, or set OMP_WAIT_POLICY=PASSIVE."
             )
             self._wait = None
 

@@ -51,22 +51,33 @@ def test_cores_are_bounded_by_affinity_and_quota(monkeypatch, quota, cores):
 
 
 @pytest.mark.parametrize(
-    ("variables", "expected"),
+    ("busy", "variables", "expected"),
     [
-        ({}, "PASSIVE None 3"),
-        ({"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": "5"}, "ACTIVE 5 3"),
+        (True, {}, "PASSIVE None 3"),
+        (False, {}, "None None 3"),
+        (True, {"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": "5"}, "ACTIVE 5 3"),
     ],
 )
-def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(variables, expected):
+def test_threads_sleep_on_a_busy_machine_unless_the_user_says_otherwise(busy, variables, expected):
     code = (
-        "import os; from fer.core.threads import share_cores; share_cores();"
-        "print(os.environ['OMP_WAIT_POLICY'], os.environ.get('OMP_NUM_THREADS'), end=' ');"
-        "share_cores(3); print(os.environ['OMP_NUM_THREADS'])"
+        f"import os; from fer.core import threads; threads.is_busy = lambda: {busy}; threads.share_cores();"
+        "print(os.environ.get('OMP_WAIT_POLICY'), os.environ.get('OMP_NUM_THREADS'), end=' ');"
+        "threads.share_cores(3); print(os.environ['OMP_NUM_THREADS'])"
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")}
     command = [sys.executable, "-c", code]
     output = subprocess.run(command, env=environment | variables, capture_output=True, text=True, check=True)
     assert output.stdout.strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("load", "running", "busy"), [(0.2, 3, False), (1.2, 1, False), (1.2, 2, True), (5.0, 9, True)]
+)
+def test_a_machine_is_busy_while_others_run(monkeypatch, tmp_path, load, running, busy):
+    (tmp_path / "loadavg").write_text(f"{load} 0.80 1.54 {running}/91 27700\n")
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.8, 1.54), raising=False)
+    monkeypatch.setattr(threads, "_PROCESS", tmp_path / "self")
+    assert threads.is_busy() == busy
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux counts the waiting")

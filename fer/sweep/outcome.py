@@ -93,6 +93,12 @@ def print_summary(sweep_study: SweepStudy) -> None:
     pruned = f"{counts.pruned - beyond} pruned, " if not plan.is_grid else ""
     pruned += f"{beyond} beyond the limits, " if plan.constraints.limits() else ""
     print(f"sweep    {counts.finished} finished, {pruned}{counts.failed} failed{again}", flush=True)
+    if beyond and beyond == len(trials):
+        limits = plan.constraints.limits().items()
+        named = ", ".join(f"sweep.constraints.{name}={limit:g}" for name, limit in limits)
+        print(
+            f"WARNING: every trial is beyond {named}: none was trained. Raise it, or search smaller networks."
+        )
     if plan.is_grid:
         print_leaderboard(trials, sign, plan.objective)
         print(flush=True)

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from fer.core.command_line import without_password
 from fer.core.errors import FerError
 from fer.core.names import artifact_name
+from fer.core.text import counted
 from fer.sweep.compose import (
     Composer,
     full_overrides,
@@ -206,8 +207,8 @@ def _open_study(sweep: CheckedSweep, config: DictConfig) -> None:
     save_overrides(plan.folder, config, plan.name)
     counts = sweep_study.counts()
     done = f", {counts.ended} of them done" if exists else ""
-    workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
-    print(f"sweep {plan.name}: {counts.total} trials{done}, {workers}; {plan.folder}")
+    workers = counted(plan.workers, "worker")
+    print(f"sweep {plan.name}: {counted(counts.total, 'trial')}{done}, {workers}; {plan.folder}")
     print(f"If it is stopped: {resume_command(plan.folder)}", flush=True)
 
 

@@ -42,7 +42,7 @@ _ALIASES: dict[str, str] = {
     "callbacks.early_stopping.patience callbacks.early_stopping_patience",
     "monitor={}": "callbacks.model_checkpoint.monitor callbacks.early_stopping.monitor optimized_metric "
     "callbacks.model_checkpoint save_best metric",
-    "logger=wandb": "wandb use_wandb log_wandb report_to",
+    "logger=wandb, with options logger.wandb.NAME": "wandb use_wandb log_wandb report_to",
     "logger=tensorboard": "tensorboard use_tensorboard",
     "logger=wandb logger.wandb.project={}": "project wandb_project logger.project wandb.project",
     "logger=wandb logger.wandb.entity={}": "entity wandb_entity wandb.entity",
@@ -78,12 +78,24 @@ _EXPLAINED: dict[str, str] = {
         "Write trainer.enable_model_summary=true, or "
         "+callbacks.bar._target_=pytorch_lightning.callbacks.RichProgressBar."
     ),
+    "callbacks.model_checkpoint.save_top_k callbacks.model_checkpoint.save_last "
+    "callbacks.model_checkpoint.every_n_epochs save_top_k": (
+        "A run keeps best.ckpt and last.ckpt. For others add "
+        "+callbacks.more={_target_: pytorch_lightning.callbacks.ModelCheckpoint, save_top_k: 3, monitor: "
+        "val/accuracy}."
+    ),
     "callbacks.early_stopping.mode callbacks.model_checkpoint.mode": (
         "Losses and ece are minimised, all other metrics maximised."
     ),
 }
 _BY_NAME = {name: text for text, names in _ALIASES.items() for name in names.split()}
 _EXPLAINED_BY_NAME = {name: text for names, text in _EXPLAINED.items() for name in names.split()}
+
+
+def choice_advice(group: str, choice: str) -> str:
+    """Return what to write for a choice of other projects that a group does not have; "" without advice."""
+    text = _BY_NAME.get(f"{group}.{choice}", "").replace("{}", "…")
+    return f" Write {text}." if text else ""
 
 
 def alias_advice(key: str, value: str, known: Iterable[str]) -> str | None:

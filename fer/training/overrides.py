@@ -22,7 +22,7 @@ from fer.core.names import quoted
 from fer.core.paths import CONFIG_DIR
 from fer.core.plugins import failures, import_plugins
 from fer.core.registry import REGISTRIES
-from fer.training.aliases import alias_advice, timm_advice
+from fer.training.aliases import alias_advice, choice_advice, timm_advice
 from fer.training.callback_config import TARGET, take_own_parts, target_error
 from fer.training.config import RunConfig
 
@@ -192,6 +192,7 @@ def explain_hydra_error(error: HydraError, overrides: Sequence[str]) -> FerError
             advice = timm_advice(choice)
             hint = advice if "write" in advice or not hint else hint
         own = " One of your own needs plugins=[MODULE]." if group in PLUGIN_GROUPS else ""
+        own = choice_advice(group, choice) or own
         expected = f"{group}: expected one of {', '.join(known) or '(none)'}, got {choice!r}."
         return FerError(f"{expected}{hint}{own}{failures()}")
     if match := re.search(r"full_key: (\S+)", str(error.__cause__)) or re.search(

@@ -66,6 +66,12 @@ def costs(monkeypatch):
     monkeypatch.setattr(worker, "network_costs", measure)
 
 
+def test_limits_that_no_trial_meets_are_named(costs, fer_train, capsys):
+    options = ("sweep=custom", "sweep.name=none", "sweep.sampler=grid", "trainer.max_epochs=1")
+    assert fer_train(*SMALL, *options, SPACE, "sweep.constraints.export_mb=0.5").status == 0
+    assert "WARNING: every trial is beyond sweep.constraints.export_mb=0.5" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_two_objectives_with_a_limit(costs, fer_train, tmp_path, capsys):
     options = ("sweep=custom", "sweep.name=two", "sweep.sampler=grid", "trainer.max_epochs=1")

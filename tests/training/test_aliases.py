@@ -5,7 +5,7 @@ import re
 import pytest
 
 from fer.training import aliases
-from fer.training.aliases import alias_advice, timm_advice
+from fer.training.aliases import alias_advice, choice_advice, timm_advice
 from fer.training.overrides import flatten, groups
 
 ANSWERS = {
@@ -20,7 +20,7 @@ ANSWERS = {
     "max_epochs=3": "Write trainer.max_epochs=3.",
     "arch=resnet18": "Write model=resnet18.",
     "arch=resnet34": "Write model=timm model.name=resnet34.",
-    "wandb=true": "Write logger=wandb.",
+    "wandb=true": "Write logger=wandb, with options logger.wandb.NAME.",
     "precision=16-mixed": "Write trainer.precision=16-mixed.",
     "pretrained=true": "Write model.pretrained=true.",
 }
@@ -42,6 +42,12 @@ def test_aliases(item, known):
 @pytest.mark.parametrize("key", ["ckpt_path", "workers", "num_classes", "train"])
 def test_names_without_an_option_are_explained(key, known):
     assert alias_advice(key, "x", known)
+
+
+def test_choices_and_options_of_callbacks_are_explained(known):
+    assert choice_advice("callbacks", "early_stopping") == " Write early_stopping_patience=…."
+    assert choice_advice("callbacks", "swa2") == ""
+    assert "ModelCheckpoint, save_top_k" in alias_advice("callbacks.model_checkpoint.save_top_k", "3", known)
 
 
 def test_other_names_are_not_answered(known):

@@ -151,7 +151,8 @@ class TrialRun:
             precision = read_record(self.folder).precision or config.trainer.precision
             config = config.replace(trainer=config.trainer.replace(precision=precision))
         command = shlex.join(["fer-train", *plan.command, *self.overrides])
-        best = training.run(config, self.folder, resumes, data, [self.callback], quiet=True, command=command)
+        options: dict[str, Any] = {"quiet": True, "command": command, "plots": plan.is_grid}
+        best = training.run(config, self.folder, resumes, data, [self.callback], **options)
         notes = {key: best[key] for key in ("epoch",) if key in best}
         if self.callback.final_status == "pruned":
             return TrialResult(TrialState.PRUNED, None, notes)

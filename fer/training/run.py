@@ -64,6 +64,7 @@ def run(
     callbacks: Sequence[Callback] = (),
     quiet: bool = False,
     command: str | None = None,
+    plots: bool | None = None,
 ) -> dict[str, float]:
     """Train, write the run folder, and print a summary.
 
@@ -76,8 +77,9 @@ def run(
         data: The result of `read_data` for this config, if it was read before.
         callbacks: Additional Lightning callbacks. If one has a string attribute ``final_status``, that is
             the status of the run in ``run.json`` instead of ``finished``.
-        quiet: Print nothing and save no plots, e.g. for one run of many.
+        quiet: Print nothing, e.g. for one run of many.
         command: The command that trains it, for its record; None: that of this process.
+        plots: Save plots; None: unless ``quiet``.
 
     Returns:
         Metrics of the best epoch; empty if nothing was validated.
@@ -86,6 +88,7 @@ def run(
         FerError: The data or an option is wrong, or the loss became NaN.
     """
     check_folder(folder)
+    plots = not quiet if plots is None else plots
     silence_lightning()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     share_cores(config.threads)
@@ -104,7 +107,7 @@ def run(
             check_same_run(module.hparams["run_id"], before.id, checkpoint)
         check_same_devices(before, dry_trainer.precision, dry_trainer.world_size, folder)
         check_same_data(before.manifest, module.hparams["manifest"], folder)
-    _write_start(config, folder, datamodule, quiet)
+    _write_start(config, folder, datamodule, plots)
     if config.compile:
         compile_network(module)
     shown = {**config.to_dict(), "manifest": module.hparams["manifest"]}
@@ -121,7 +124,7 @@ def run(
         record.command = command or record.command
         if resume and before.status:
             record.resumes, record.command = before.resumes + 1, before.command
-        _train(trainer, module, datamodule, record, checkpoint, recorder, quiet)
+        _train(trainer, module, datamodule, record, checkpoint, recorder, quiet, plots)
     if not quiet:
         print_average(recorder)
         if config.trainer.profiler:
@@ -227,6 +230,7 @@ def _train(
     checkpoint: Path | None,
     recorder: RunRecorder,
     quiet: bool,
+    plots: bool,
 ) -> None:
     """Fit, and write the record and the plots even if the fit fails."""
     folder, start = recorder.path.parent, time.perf_counter()
@@ -237,7 +241,7 @@ def _train(
         record.fit_seconds = round(time.perf_counter() - start, 3) + recorder.previous_seconds
         _write_results(folder, record, recorder)
         rank_zero_only(log_status)(trainer.loggers, record.status)
-        if not quiet:
+        if plots:
             _save_and_log_plots(folder, recorder, trainer, module)
     if not quiet and trainer.barebones:
         print_speed(trainer, datamodule, record.fit_seconds)
@@ -246,12 +250,12 @@ def _train(
 
 
 @rank_zero_only
-def _write_start(config: RunConfig, folder: Path, datamodule: EmotionDataModule, quiet: bool) -> None:
+def _write_start(config: RunConfig, folder: Path, datamodule: EmotionDataModule, plots: bool) -> None:
     """Write the config, the duplicates report and a plot of augmented images."""
     write_config(folder, config)
     if datamodule.duplicates:
         write_report(folder / "duplicates.json", datamodule.duplicates)
-    if quiet:
+    if not plots:
         return
     images = datamodule.augmented_examples()
     with warn_on_failure("the plot augmentation.png was not saved"):

@@ -50,6 +50,10 @@ def test_trials_have_named_folders_their_own_command_and_a_leaderboard(grid, fer
     found = records(tmp_path / "grid")
     assert list(found) == FOLDERS
     assert [record["status"] for record in found.values()] == ["finished"] * 4
+    # A trial of a grid is a run like any other.
+    for name in FOLDERS:
+        plots = {path.stem for path in (tmp_path / "grid" / name / "plots").iterdir()}
+        assert plots == {"augmentation", "confusion_matrix", "learning_curves", "per_emotion"}
     command_0 = shlex.split(found[FOLDERS[0]]["command"])
     assert command_0 == ["fer-train", *ONE_EPOCH, "optimizer=adamw", "seed=1"] or command_0[1].startswith(
         "output_dir"

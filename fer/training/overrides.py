@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -301,7 +302,7 @@ def hydra_overrides(config: Any) -> list[str]:
 
 def _config_dir(arguments: Sequence[str]) -> list[str]:
     """Return ``--config-dir`` of a command line as an override of Hydra's search path."""
-    for item, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for item, following in pairwise([*arguments, ""]):
         name, _, value = item.partition("=")
         if name in ("--config-dir", "-cd") and Path(folder := value or following).is_dir():
             return [f"hydra.searchpath=[{quoted(f'file://{Path(folder).absolute()}')}]"]

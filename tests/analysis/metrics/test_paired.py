@@ -247,7 +247,7 @@ def test_an_emotion_with_few_images_gives_no_conclusion():
     )
     assert comparison.estimates[0]["uar"].low is None
     assert comparison.estimates[0]["accuracy"].low is not None
-    assert comparison_section("compare", comparison, images, "speed").tables[1].rows[0][2] == "+33.3"
+    assert comparison_section("compare", comparison, images, "speed").tables[1].rows[0][3] == "+33.3"
 
 
 def test_discordant_images_are_those_with_different_fractions_of_correct_seeds():

@@ -79,7 +79,7 @@ class VideoTask:
 
 
 def _update(reference: "weakref.ref[VideoTask]", done: int, total: int | None) -> None:
-    """Store the progress; raise `_AbandonedError` if nobody waits for the result."""
+    """Store the progress; raise `_AbandonedError` if the task was cancelled or deleted."""
     task = reference()
     if task is None or task._is_cancelled:
         raise _AbandonedError

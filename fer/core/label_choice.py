@@ -20,7 +20,7 @@ _NAME = re.compile(r"[^\W_][\w -]{0,39}")
 
 @dataclass(frozen=True)
 class LabelChoice:
-    """A label space of one's own choice.
+    """A label space that the user has chosen.
 
     Attributes:
         source: The label space of the data.

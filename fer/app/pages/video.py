@@ -57,7 +57,7 @@ def page() -> None:
 def _show_uploader() -> Any:
     """Return the chosen file; the analysis of a file that the visitor has removed is dropped.
 
-    Streamlit forgets the file when another page is visited: the analysis goes on, and its result stays.
+    Streamlit forgets the file when another page is visited: the analysis continues, and its result stays.
     """
     key = f"video_{st.session_state.get('videos_cleared', 0)}"
     was_shown = key in st.session_state

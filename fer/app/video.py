@@ -2,17 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
 
 import av
-import numpy as np
-from av.video.stream import VideoStream
 
 from fer.app.history import History
 from fer.app.resources import Slot
@@ -20,6 +17,7 @@ from fer.app.settings import MAX_FACES_PER_FRAME, MAX_VIDEO_FRAMES, MAX_VIDEO_PI
 from fer.app.uploads import display_name
 from fer.core.errors import FerError
 from fer.predict.predictor import Predictor
+from fer.predict.video.h264 import H264Writer
 from fer.predict.video.reader import VideoFile
 from fer.predict.video.run import Sink, to_timelines, to_video
 from fer.predict.video.summary import Summary
@@ -45,10 +43,6 @@ _SIGNATURES = re.compile(
 VIDEO_SUFFIXES = ("mp4", "m4v", "mov", "mkv", "webm", "avi")
 # Longer side of the annotated video in pixels; larger frames are downscaled.
 MAX_OUTPUT_SIDE = 1280
-# Time base of the annotated video, the usual one for H.264.
-_TICKS_PER_SECOND = 90_000
-# As fast as face detection, without visible loss: 3 ms of one core for a frame of 640 x 480.
-_CODEC_OPTIONS = {"preset": "veryfast", "crf": "23", "threads": "1"}
 
 
 @dataclass(frozen=True)
@@ -122,7 +116,16 @@ class VideoJob:
         summary, history = Summary("video"), History(emotions, _step_seconds(video))
         with ExitStack() as stack:
             timelines = [stack.enter_context(Timeline(path, emotions, path == csv)) for path in (csv, jsonl)]
-            writer = stack.enter_context(H264Writer(annotated))
+            writer = stack.enter_context(
+                H264Writer(
+                    annotated,
+                    video.fps,
+                    video.path,
+                    max_side=MAX_OUTPUT_SIDE,
+                    max_seconds=_MAX_SECONDS,
+                    threads=1,
+                )
+            )
             sinks = [
                 summary.add,
                 lambda frame, faces: history.add(faces, frame.seconds),
@@ -239,62 +242,3 @@ def _frame_size(path: Path) -> tuple[int, int]:
     if not sizes:
         raise FerError(f"{path}: expected a video, got a file without a video stream. Choose another file.")
     return sizes[0]
-
-
-class H264Writer(AbstractContextManager["H264Writer"]):
-    """Writes frames to an MP4 file (H.264, no audio), each with its own timestamp.
-
-    Args:
-        path: Output file; ends in ``.mp4``.
-
-    Attributes:
-        frames_written: Number of frames written so far.
-
-    Raises:
-        FerError: The installed PyAV has no H.264 encoder.
-    """
-
-    def __init__(self, path: Path) -> None:
-        # The index is moved to the start of the file, so that a browser can play before the download is done.
-        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
-        self._stream: VideoStream | None = None
-        self._last_tick = -1
-        self.frames_written = 0
-
-    def write(self, image: np.ndarray, seconds: float) -> None:
-        """Append a frame.
-
-        Args:
-            image: RGB, uint8 ``(H, W, 3)``; resized to the size of the first frame.
-            seconds: Time at which the frame is shown; moved forward slightly if it does not increase.
-        """
-        if self._stream is None:
-            self._stream = self._open_stream(image)
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
-        frame = frame.reformat(self._stream.width, self._stream.height, "yuv420p")
-        self._last_tick = max(self._last_tick + 1, round(seconds * _TICKS_PER_SECOND))
-        frame.pts, frame.time_base = self._last_tick, Fraction(1, _TICKS_PER_SECOND)
-        self._container.mux(self._stream.encode(frame))
-        self.frames_written += 1
-
-    def _open_stream(self, image: np.ndarray) -> VideoStream:
-        height, width = image.shape[:2]
-        scale = min(1.0, MAX_OUTPUT_SIDE / max(height, width))
-        try:
-            stream = self._container.add_stream("libx264", options=_CODEC_OPTIONS)
-        except ValueError as error:
-            raise FerError(
-                "PyAV: expected an H.264 encoder (libx264), but the installed build has none. Install the "
-                "wheel: pip install --force-reinstall --only-binary av av"
-            ) from error
-        # The pixel format needs even sides.
-        stream.width, stream.height = (max(2, 2 * round(scale * side / 2)) for side in (width, height))
-        stream.pix_fmt = "yuv420p"
-        stream.time_base = stream.codec_context.time_base = Fraction(1, _TICKS_PER_SECOND)
-        return stream
-
-    def __exit__(self, *error: object) -> None:
-        """Flush the encoder and close the file; after an error, close it without flushing."""
-        if error[1] is None and self._stream is not None:
-            self._container.mux(self._stream.encode())
-        self._container.close()

@@ -67,6 +67,7 @@ class SquarePredictor:
     def __init__(self, threads: int = 1, abstain_below: float | None = None) -> None:
         self.threads = threads
         self.card = SimpleNamespace(labels=LabelSpace("two", EMOTIONS), uncertain_below=abstain_below)
+        self.uncertain_below = abstain_below
         self.calls = 0
 
     def detect(self, image: np.ndarray) -> list[Face]:

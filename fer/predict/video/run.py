@@ -20,7 +20,7 @@ from fer.predict.video.stream import Stream, is_stream_address
 from fer.predict.video.summary import Summary
 from fer.predict.video.timeline import Timeline, to_row
 from fer.predict.video.tracking import CutDetector, FaceTracker
-from fer.predict.video.writer import VideoFileWriter, check_video_suffix, partial_path
+from fer.predict.video.writer import VideoFileWriter, check_video_suffix, partial_path, why_not_h264
 
 # Each thread holds a frame, 25 MB in 4K.
 _MAX_THREADS = 8
@@ -71,6 +71,13 @@ class Outputs:
             except OSError as error:
                 raise FerError(f"{path.parent}: this folder cannot be created ({error.strerror}).") from error
 
+    def print_paths(self) -> None:
+        """Print which files were written, and why the annotated copy is not H.264."""
+        for title, path in (("timeline", self.json), ("timeline", self.csv), ("annotated", self.annotate)):
+            if path and str(path) != STANDARD:
+                note = why_not_h264(self.annotate) if self.annotate is path else None
+                print(f"{title:<11}{path}{f' ({note})' if note else ''}", file=self.text)
+
     def open(self, stack: ExitStack, video: Video, emotions: Sequence[str]) -> list[Sink]:
         """Return the sinks that receive the faces of each frame; the stack closes them."""
         sinks: list[Sink] = []
@@ -78,7 +85,8 @@ class Outputs:
             if path:
                 sinks.append(to_timelines(stack.enter_context(Timeline(path, emotions, as_csv))))
         if self.annotate:
-            writer = stack.enter_context(VideoFileWriter(self.annotate, video.fps))
+            sound = video.path if isinstance(video, VideoFile) else None
+            writer = stack.enter_context(VideoFileWriter(self.annotate, video.fps, sound))
             sinks.append(to_video(writer.write, self.points, self.bars))
         if self.show:
             sinks.append(_to_terminal(stack, video, self.text))
@@ -109,7 +117,8 @@ def run_video(
         source: A video, the address of a stream (``rtsp://…``, ``http://…``), or the number of a webcam
             (``"0"``); a `Path` is always a video.
         predictor: Detects and classifies the faces.
-        annotate: Video file to write with the predictions drawn in, without sound; None: no annotated video.
+        annotate: Video file to write with the predictions drawn in; None: no annotated video. With PyAV it
+            is H.264 with the sound of the video; without, MPEG-4 Part 2 without sound.
         json: JSONL file to write, one line per face and frame; None: none. ``-``: standard output, and all
             other text goes to standard error.
         csv: CSV file to write; likewise.
@@ -138,9 +147,7 @@ def run_video(
     finally:
         if show and summary.frames:
             print(summary, file=outputs.text)
-            for title, path in (("timeline", json), ("timeline", csv), ("annotated", annotate)):
-                if path and str(path) != STANDARD:
-                    print(f"{title:<11}{path}", file=outputs.text)
+            outputs.print_paths()
             if summary.warning:
                 print(f"WARNING: {summary.warning}", file=sys.stderr)
     return summary

@@ -1,48 +1,47 @@
-"""Write a video, which gets its final name only when it is complete."""
+"""Write an annotated copy, which gets its final name only when it is complete."""
 
 import sys
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from fer.core.errors import FerError
+from fer.predict.video.mpeg4 import Mpeg4Writer
+
+if TYPE_CHECKING:
+    from fer.predict.video.h264 import H264Writer
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi")
-# MPEG-4 Part 2, because OpenCV's wheel cannot write H.264.
-_CODEC = cv2.VideoWriter.fourcc(*"mp4v")
-# Smallest side in pixels that the codec supports.
-_MIN_SIDE = 16
+_MPEG4_ONLY = ".avi"
 
 
 class VideoFileWriter(AbstractContextManager["VideoFileWriter"]):
-    """Writes images to a video at a constant frame rate, without sound.
+    """Writes images to a video: H.264 with sound if PyAV is installed, otherwise MPEG-4 Part 2.
 
-    Images are repeated or skipped so that each is shown at its time, because cameras and phones record at a
-    variable rate. The video is written to ``NAME.part.mp4`` and renamed at the end. After an error the
-    partial file is kept and can be played.
+    The video is written to ``NAME.part.mp4`` and renamed at the end. After an error the partial file is kept
+    and can be played.
 
     Args:
         path: File to write; an existing file is replaced when the new one is complete.
         fps: Frames per second.
-
-    Attributes:
-        written: Number of frames written.
+        source: Video whose sound is written; None: no sound.
 
     Raises:
         FerError: The suffix is not supported.
     """
 
-    def __init__(self, path: str | Path, fps: float) -> None:
+    def __init__(self, path: str | Path, fps: float, source: Path | None = None) -> None:
         self.path = check_video_suffix(Path(path))
         self.part = partial_path(self.path)
-        self.written = 0
-        self._fps = fps
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
-        # The last image, repeated until the time of the next one.
-        self._last = np.empty(0, np.uint8)
+        self._encoder = _open_encoder(self.part, fps, source)
+
+    @property
+    def written(self) -> int:
+        """Return the number of frames written."""
+        return self._encoder.written
 
     def write(self, image: np.ndarray, seconds: float) -> None:
         """Add an image; it is resized if its size differs from the first image.
@@ -52,46 +51,9 @@ class VideoFileWriter(AbstractContextManager["VideoFileWriter"]):
             seconds: Its time since the start.
 
         Raises:
-            FerError: The file cannot be created.
+            FerError: The file cannot be written.
         """
-        if self._writer is None:
-            self._open(image)
-        assert self._writer is not None
-        index = round(seconds * self._fps)
-        if index < self.written:
-            # The frame at this time has been written already.
-            return
-        ready = self._fit(image)
-        for shown in [*[self._last if self.written else ready] * (index - self.written), ready]:
-            self._writer.write(shown)
-        self.written, self._last = index + 1, ready
-
-    def _open(self, image: np.ndarray) -> None:
-        height, width = image.shape[:2]
-        self._size = (max(_MIN_SIDE, width + width % 2), max(_MIN_SIDE, height + height % 2))
-        # An absolute path, because FFmpeg takes the part before a colon for a protocol.
-        path = str(self.part.resolve())
-        # The codec does not support every fractional rate.
-        for fps in (self._fps, round(self._fps)):
-            self._writer = cv2.VideoWriter(path, cv2.CAP_FFMPEG, _CODEC, fps, self._size)
-            if self._writer.isOpened():
-                self._fps = fps
-                return
-        self._writer = None
-        raise FerError(
-            f"{self.part}: this video of {self._size[0]} x {self._size[1]} pixels cannot be created. "
-            "Check that the folder exists and is writable, and that the disk is not full."
-        )
-
-    def _fit(self, image: np.ndarray) -> np.ndarray:
-        """Return the image as BGR in the video's size; an odd side is padded by its last row or column."""
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        below, right = self._size[1] - image.shape[0], self._size[0] - image.shape[1]
-        if (right, below) == (0, 0):
-            return image
-        if 0 <= right < _MIN_SIDE and 0 <= below < _MIN_SIDE:
-            return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
-        return cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
+        self._encoder.write(image, seconds)
 
     def finish(self) -> None:
         """Close the video and rename it to its final name.
@@ -99,15 +61,9 @@ class VideoFileWriter(AbstractContextManager["VideoFileWriter"]):
         Raises:
             FerError: The file is incomplete, or cannot be renamed.
         """
-        if self._writer is None:
+        if not self.written:
             return
-        self._close()
-        count = _count_frames(self.part)
-        if count < self.written:
-            raise FerError(
-                f"{self.part}: expected {self.written:,} frames, got {count:,} on disk. "
-                "Check whether the disk is full; the partial video is kept."
-            )
+        self._encoder.finish()
         try:
             self.part.replace(self.path)
         except OSError as error:
@@ -116,18 +72,33 @@ class VideoFileWriter(AbstractContextManager["VideoFileWriter"]):
                 f"{self.part}."
             ) from error
 
-    def _close(self) -> None:
-        if self._writer is not None:
-            self._writer.release()
-        self._writer = None
-
     def __exit__(self, *error: object) -> None:
         """Finish the video; after an error, close the partial video and print where it is."""
         if error[1] is None:
             self.finish()
-        elif self._writer is not None:
-            self._close()
+            return
+        self._encoder.close()
+        if self.written:
             print(f"{self.part}: the {self.written:,} frames written so far are kept here.", file=sys.stderr)
+
+
+def _open_encoder(path: Path, fps: float, source: Path | None) -> "H264Writer | Mpeg4Writer":
+    if why_not_h264(path):
+        return Mpeg4Writer(path, fps)
+    # Imported late: PyAV takes a tenth of a second to load.
+    from fer.predict.video.h264 import H264Writer
+
+    return H264Writer(path, fps, source)
+
+
+def why_not_h264(path: Path) -> str | None:
+    """Return why the copy with this name is MPEG-4 Part 2 without sound; None if it is H.264 with sound."""
+    kept = "MPEG-4 Part 2 without sound, which browsers do not play"
+    if path.suffix.lower() == _MPEG4_ONLY:
+        return f"{kept}; name it .mp4 for H.264 with sound"
+    if find_spec("av") is None:
+        return f"{kept}; for H.264 with sound install PyAV: uv pip install av"
+    return None
 
 
 def partial_path(path: Path) -> Path:
@@ -148,11 +119,3 @@ def check_video_suffix(path: Path) -> Path:
             "Rename it."
         )
     return path
-
-
-def _count_frames(path: Path) -> int:
-    capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
-    try:
-        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    finally:
-        capture.release()

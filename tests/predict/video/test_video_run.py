@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from video_files import (
 )
 
 from fer.core.errors import FerError
+from fer.predict.video import writer
 from fer.predict.video.reader import VideoFile
 from fer.predict.video.run import run_video
 
@@ -109,12 +111,19 @@ def test_ctrl_c_keeps_what_was_done(video, tmp_path, capsys, threads):
     assert f"clip.mp4: {len(frames)} frames" in captured.out
 
 
-def test_the_copy_of_a_video_with_variable_frame_rate_has_the_same_timing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("pyav", [True, False])
+def test_the_copy_of_a_video_with_variable_frame_rate_has_the_same_timing(tmp_path, monkeypatch, pyav):
     """Ten frames 0.04 s apart, then ten 0.2 s apart; each is brighter than the previous one."""
     times = [0.04 * i for i in range(10)] + [0.4 + 0.2 * i for i in range(10)]
     video = write_video(tmp_path / "a.mp4", [np.full((48, 64, 3), 40 + 10 * i, np.uint8) for i in range(20)])
     monkeypatch.setattr(VideoFile, "_clock", lambda video: times[min(video.frames_read, 19)])
+    if not pyav:
+        monkeypatch.setattr(writer, "find_spec", lambda name: None)
     run_video(video, NoFacePredictor(), annotate=tmp_path / "out.mp4", show=False)
+    if pyav:
+        with av.open(str(tmp_path / "out.mp4")) as container:
+            assert [frame.time for frame in container.decode(video=0)] == pytest.approx(times, abs=1e-3)
+        return
     (copy, rate), (images, _) = read_video(tmp_path / "out.mp4"), read_video(video)
     for seconds, number in ((0.2, 5), (0.36, 9), (0.5, 10), (0.7, 11), (2.1, 18), (2.2, 19)):
         shown = copy[int(seconds * rate + 1e-6)].mean()

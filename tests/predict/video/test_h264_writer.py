@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from video_files import read_video, render_frame
 
-from fer.app.video import MAX_OUTPUT_SIDE, H264Writer
+from fer.predict.video.h264 import H264Writer
+
+MAX_OUTPUT_SIDE = 1280
 
 
 def read_stream(path):
@@ -24,7 +26,7 @@ def test_a_video_has_h264_and_its_index_first(tmp_path):
         for index in range(10):
             writer.write(render_frame(index), index / 25)
     stream, frames = read_stream(path)
-    assert writer.frames_written == len(frames) == 10
+    assert writer.written == len(frames) == 10
     assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
     content = path.read_bytes()
     # The index comes first: a browser can play before the download is done.
@@ -36,7 +38,7 @@ def test_a_video_has_h264_and_its_index_first(tmp_path):
 def test_each_frame_has_its_own_time(tmp_path):
     # Two equal times, as in damaged videos.
     times = [0.0, 0.04, 0.5, 0.5, 2.0]
-    with H264Writer(tmp_path / "video.mp4") as writer:
+    with H264Writer(tmp_path / "video.mp4", max_side=MAX_OUTPUT_SIDE) as writer:
         for index, seconds in enumerate(times):
             writer.write(render_frame(index), seconds)
     _, frames = read_stream(tmp_path / "video.mp4")
@@ -53,7 +55,7 @@ def test_each_frame_has_its_own_time(tmp_path):
     ],
 )
 def test_frames_are_resized_to_even_sides_within_the_limit(tmp_path, shape, size):
-    with H264Writer(tmp_path / "video.mp4") as writer:
+    with H264Writer(tmp_path / "video.mp4", max_side=MAX_OUTPUT_SIDE) as writer:
         writer.write(np.zeros((*shape, 3), np.uint8), 0.0)
         # Resized to the size of the first frame.
         writer.write(np.zeros((50, 50, 3), np.uint8), 0.1)

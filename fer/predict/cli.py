@@ -29,9 +29,9 @@ Lengths are in pixels; a box is left, top, width, height; points are right eye, 
 mouth corner (the person's own right). For a video, each line is one face in one frame: {"frame", "seconds",
 "face", "box", "label", "confidence", "uncertain", "probabilities"}.
 
-A prediction is uncertain if its confidence is below the threshold on the model's card. Weights trained on
-FER2013, such as those that come with the package, are for research only. An expression is not a feeling: do
-not use the predictions to make decisions about people."""
+A prediction is uncertain if its confidence is below the threshold on the model's card, or --threshold.
+Weights trained on FER2013, such as those that come with the package, are for research only. An expression is
+not a feeling: do not use the predictions to make decisions about people."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,6 +57,12 @@ def parser() -> argparse.ArgumentParser:
         help="face detector (default: yunet if its model file is found, else haar)",
     )
     command.add_argument("--detector-model", metavar="FILE", help="model file of the detector (yunet)")
+    command.add_argument(
+        "--threshold",
+        type=_fraction,
+        metavar="P",
+        help="a prediction with a confidence below P (0 to 1) is uncertain (default: the model's card)",
+    )
     command.add_argument(
         "--json",
         metavar="FILE",
@@ -93,6 +99,16 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a confidence between 0 and 1, got {text!r}")
+    return value
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``fer-predict`` and exit."""
     request = parser().parse_args(arguments)
@@ -110,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             model=request.model,
             detector=request.detector,
             detector_model=request.detector_model,
+            threshold=request.threshold,
             json=request.json,
             csv=request.csv,
             annotate=request.annotate,

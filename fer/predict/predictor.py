@@ -7,7 +7,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,7 +40,7 @@ class Prediction:
         probabilities: Probability of each emotion, in the order of the model's labels; they sum to 1.
         label: The emotion with the highest probability.
         confidence: Probability of ``label``.
-        uncertain: Whether ``confidence`` is below the card's threshold; False if the card has none.
+        uncertain: Whether ``confidence`` is below the threshold, by default the card's.
     """
 
     face: Face
@@ -113,9 +113,16 @@ class Predictor:
         detector_model: Model file of the detector, if it needs one.
         threads: CPU threads of the model; None: all cores. Face detection and resizing use OpenCV's threads,
             which are set for the whole process by ``cv2.setNumThreads``.
+        threshold: A prediction with a lower confidence is uncertain, 0 to 1; 0: none is. None: that of the
+            model's card.
+
+    Attributes:
+        card: The model's card.
+        uncertain_below: The threshold in use; None if there is none.
 
     Raises:
-        FerError: There is no such model or detector, or its files are invalid.
+        FerError: There is no such model or detector, its files are invalid, or the threshold is not between 0
+            and 1.
     """
 
     def __init__(
@@ -124,9 +131,13 @@ class Predictor:
         detector: str | Detector = "auto",
         detector_model: str | Path | None = None,
         threads: int | None = None,
+        threshold: float | None = None,
     ) -> None:
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise FerError(f"threshold: expected a confidence between 0 and 1, got {threshold}. Correct it.")
         bundle = find_bundle(model)
         self.card: Card = bundle.card
+        self.uncertain_below = self.card.uncertain_below if threshold is None else threshold
         self.threads = threads or available_cores()
         self.classifier = OnnxClassifier(bundle, threads)
         self.detector: Detector = (
@@ -160,7 +171,7 @@ class Predictor:
     def classify_crops(self, faces: Sequence[Face], crops: np.ndarray) -> list[Prediction]:
         """Return the predictions for faces that `crop` has cropped, from one image or several."""
         probs = self.classifier(crops)
-        names, threshold = self.card.labels.names, self.card.uncertain_below
+        names, threshold = self.card.labels.names, self.uncertain_below
         return [make_prediction(face, names, row, threshold) for face, row in zip(faces, probs, strict=True)]
 
     def predict_many(
@@ -223,8 +234,16 @@ def make_prediction(
     probabilities = dict(zip(names, probs.tolist(), strict=True))
     label = max(probabilities, key=probabilities.__getitem__)
     confidence = probabilities[label]
-    uncertain = abstain_below is not None and confidence < abstain_below
-    return Prediction(face, probabilities, label, confidence, uncertain)
+    return Prediction(face, probabilities, label, confidence, _is_below(confidence, abstain_below))
+
+
+def with_threshold(predictions: Iterable[Prediction], threshold: float | None) -> list[Prediction]:
+    """Return the predictions, uncertain below another confidence (None: none is), without running a model."""
+    return [replace(old, uncertain=_is_below(old.confidence, threshold)) for old in predictions]
+
+
+def _is_below(confidence: float, threshold: float | None) -> bool:
+    return threshold is not None and confidence < threshold
 
 
 def map_in_threads(

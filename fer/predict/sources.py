@@ -38,6 +38,7 @@ def predict_sources(
     model: str | None = None,
     detector: str = "auto",
     detector_model: str | None = None,
+    threshold: float | None = None,
     json: str | None = None,
     csv: str | None = None,
     annotate: str | None = None,
@@ -54,6 +55,7 @@ def predict_sources(
         model: Folder of a bundle or name of a model; None: the model of the package.
         detector: Name of the face detector.
         detector_model: Model file of the detector.
+        threshold: A prediction with a lower confidence is uncertain; None: that of the model's card.
         json: JSONL file to write; ``-``: standard output, and all other text goes to standard error.
         csv: CSV file to write; likewise.
         annotate: Folder of annotated copies; for one image or a video a file.
@@ -83,7 +85,7 @@ def predict_sources(
         cv2.setNumThreads(1)
     if videos:
         # Several frames in parallel with one core each are faster than one frame on all cores.
-        predictor = Predictor(model, detector, detector_model, threads=1)
+        predictor = Predictor(model, detector, detector_model, threads=1, threshold=threshold)
         # Imported late, because images do not need it.
         from fer.predict.video.run import run_video
 
@@ -101,7 +103,7 @@ def predict_sources(
         return NO_FACE if strict and not summary.faces else 0
     copies = Path(annotate) if annotate else None
     files = list_images(sources, copies)
-    predictor = Predictor(model, detector, detector_model, threads)
+    predictor = Predictor(model, detector, detector_model, threads, threshold)
     status = predict_images(
         files,
         predictor,

@@ -72,6 +72,12 @@ def test_uncertain_and_missing_faces_are_printed(fer_predict, photos):
     assert fer_predict(photos / "b.png", "--strict")[0] == 0
 
 
+def test_the_threshold_can_be_chosen(fer_predict, photos):
+    image = photos / "children" / "a.webp"
+    assert "uncertain" not in fer_predict(image, "--threshold", "0")[1]
+    assert "uncertain" in fer_predict(photos / "b.png", "--threshold", "1")[1]
+
+
 def test_a_tiny_face_is_marked(fer_predict, photos, monkeypatch):
     assert "tiny face," not in fer_predict(photos / "b.png")[1]
     monkeypatch.setattr(PatchDetector, "__call__", lambda self, image: [Face((0, 0, 20, 23), 0.9)])
@@ -281,7 +287,15 @@ def test_errors_are_one_line(fer_predict, photos, arguments, message):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--threads", "0"], ["--smooth", "-1"], ["--smooth", "nan"], ["--detector", "x"]]
+    "arguments",
+    [
+        ["--threads", "0"],
+        ["--smooth", "-1"],
+        ["--smooth", "nan"],
+        ["--detector", "x"],
+        ["--threshold", "60"],
+        ["--threshold", "x"],
+    ],
 )
 def test_invalid_option_values_are_an_error(fer_predict, arguments, photos):
     status, _, errors = fer_predict(photos, *arguments)

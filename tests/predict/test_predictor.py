@@ -23,7 +23,7 @@ from fer.bundle.files import Bundle, read_bundle
 from fer.bundle.registry import Registry
 from fer.core.errors import FerError
 from fer.core.labels import FER7
-from fer.predict.predictor import Predictor
+from fer.predict.predictor import Predictor, with_threshold
 
 RED, GREEN, BLUE, BLACK, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0), (90, 90, 90)
 
@@ -59,6 +59,23 @@ def test_uncertain_is_below_the_threshold_of_the_card(predictor, tmp_path):
     card = replace(without_threshold.card, export={"calibration": None})
     uncalibrated = Predictor(Bundle(tmp_path / "m", card), PatchDetector())
     assert not uncalibrated(patches(GREY))[0].uncertain
+
+
+def test_the_threshold_can_be_chosen(folder, predictor):
+    image = patches(RED, GREY)
+    confidences = [prediction.confidence for prediction in predictor(image)]
+    strict = Predictor(folder, PatchDetector(), threshold=1.0)
+    assert strict.uncertain_below == 1.0
+    assert strict.card.uncertain_below == predictor.card.uncertain_below
+    assert [prediction.uncertain for prediction in strict(image)] == [value < 1 for value in confidences]
+    lenient = Predictor(folder, PatchDetector(), threshold=0)
+    assert not any(prediction.uncertain for prediction in lenient(image))
+    changed = with_threshold(predictor(image), 1.0)
+    assert as_values(changed) == as_values(strict(image))
+    assert not any(prediction.uncertain for prediction in with_threshold(changed, None))
+    assert pickle.loads(pickle.dumps(strict)).uncertain_below == 1.0
+    with pytest.raises(FerError, match=r"threshold: expected a confidence between 0 and 1, got 60"):
+        Predictor(folder, PatchDetector(), threshold=60)
 
 
 def test_images_may_be_paths_bytes_arrays_or_pillow(predictor, tmp_path):

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import streamlit as st
 
+from fer.app.components.model_options import ModelOptions
 from fer.app.settings import settings
 
 
-def show_code(sources: Sequence[str], options: str = "", body: str = "", imports: str = "") -> None:
+def show_code(
+    sources: Sequence[str],
+    options: str = "",
+    body: str = "",
+    imports: str = "",
+    chosen: ModelOptions | None = None,
+) -> None:
     """Show the command of fer-predict, and the code with `fer.Predictor`, that predict on these files.
 
     Args:
@@ -17,13 +24,10 @@ def show_code(sources: Sequence[str], options: str = "", body: str = "", imports
         options: Further options of the command.
         body: Code after the line that makes the ``predictor``; empty: print each face of the first file.
         imports: Further lines of imports.
+        chosen: Model and threshold; None: the app's model, and the threshold of its card.
     """
-    current = settings()
-    # Only its name: paths of the server are not shown.
-    model = Path(str(current.model)).name if current.model is not None else None
-    named = {"model": model, "detector": current.detector if current.detector != "auto" else None}
-    used = {name: value for name, value in named.items() if value is not None}
-    flags = " ".join(f"--{name} {shlex.quote(value)}" for name, value in used.items())
+    used = _arguments(chosen)
+    flags = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in used.items())
     arguments = ", ".join(f"{name}={value!r}" for name, value in used.items())
     command = " ".join(filter(None, ("fer-predict", shlex.join(sources), flags, options)))
     body = body or (
@@ -35,3 +39,15 @@ def show_code(sources: Sequence[str], options: str = "", body: str = "", imports
         st.code(command, language=None, wrap_lines=True)
         code = f"from fer import Predictor\n{imports}\npredictor = Predictor({arguments})\n{body}"
         st.code(code, language=None, wrap_lines=True)
+
+
+def _arguments(chosen: ModelOptions | None) -> dict[str, str | float]:
+    """Return the arguments that differ from the defaults; without paths of the server."""
+    current = settings()
+    model = Path(str(current.model)).name if current.model is not None else None
+    threshold = None
+    if chosen is not None:
+        model, threshold = chosen.version.reference or model, chosen.own_threshold
+    detector = current.detector if current.detector != "auto" else None
+    arguments = {"model": model, "detector": detector, "threshold": threshold}
+    return {name: value for name, value in arguments.items() if value is not None}

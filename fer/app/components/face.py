@@ -7,13 +7,14 @@ import streamlit as st
 from fer.app.components.charts import show_bars
 from fer.app.components.html import format_percent, parts
 from fer.app.components.images import annotated_image, choose_by_thumbnail, data_url
+from fer.app.components.model_options import ModelOptions
 from fer.app.image import ImageAnalysis
-from fer.app.resources import compute_slot, get_predictor
+from fer.app.resources import compute_slot
 from fer.app.uploads import escape_markdown
 from fer.bundle.card import Card
 from fer.core.text import counted
 from fer.predict.explain import Explanation, explain
-from fer.predict.predictor import TINY_FACE, Prediction
+from fer.predict.predictor import TINY_FACE, Prediction, Predictor
 
 # At most this many faces can be selected; the table has all of them.
 _MAX_FACE_TILES = 24
@@ -31,8 +32,13 @@ _NO_SALIENCY = "No single region matters: covering any one of them does not lowe
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
 
 
-def show_image_result(analysis: ImageAnalysis) -> None:
-    """Show the annotated image, and the prediction on the face that the visitor selects."""
+def show_image_result(analysis: ImageAnalysis, options: ModelOptions) -> None:
+    """Show the annotated image, and the prediction on the face that the visitor selects.
+
+    Args:
+        analysis: The image, with the threshold of the options.
+        options: Model and threshold.
+    """
     left, right = st.columns([11, 9], gap="large")
     with left:
         placeholder = st.empty()
@@ -44,8 +50,8 @@ def show_image_result(analysis: ImageAnalysis) -> None:
             st.info("No face was detected. Detection works best on large frontal faces.")
             return
         number = _select_face(analysis)
-        _show_prediction(analysis.predictions[number])
-    show_explanation(analysis, number)
+        _show_prediction(analysis.predictions[number], options)
+    show_explanation(analysis, number, options.predictor())
 
 
 def _landmarks_toggle(analysis: ImageAnalysis) -> bool:
@@ -84,20 +90,25 @@ def _face_title(number: int, prediction: Prediction) -> str:
     return f"#{number} {escape_markdown(prediction.label)}{'?' if prediction.uncertain else ''}"
 
 
-def _show_prediction(prediction: Prediction) -> None:
+def _show_prediction(prediction: Prediction, options: ModelOptions) -> None:
     confidence = format_percent(prediction.confidence)
     st.subheader(escape_markdown(_headline(prediction)), anchor=False)
-    card = get_predictor().card
     if prediction.uncertain:
-        below = f"the confidence is below {format_percent(card.abstain_below)}" if card.abstain_below else ""
-        reason = below or "no confidence of this model reached the target accuracy"
-        st.warning(
-            f"Uncertain: {reason}. Such predictions of this model are often wrong.", icon=":material/help:"
-        )
+        st.warning(_uncertainty_note(options), icon=":material/help:")
     if prediction.tiny:
         st.warning(f"The face is smaller than {TINY_FACE} pixels: the prediction is unreliable.")
     show_bars(prediction.probabilities, prediction.uncertain)
-    st.caption(_calibration_note(card, confidence))
+    st.caption(_calibration_note(options.version.card, confidence))
+
+
+def _uncertainty_note(options: ModelOptions) -> str:
+    """Return why a prediction is uncertain."""
+    card, own = options.version.card, options.own_threshold
+    if own is not None:
+        return f"Uncertain: the confidence is below your threshold of {format_percent(own)}."
+    below = f"the confidence is below {format_percent(card.abstain_below)}" if card.abstain_below else ""
+    reason = below or "no confidence of this model reached the target accuracy"
+    return f"Uncertain: {reason}. Such predictions of this model are often wrong."
 
 
 def _headline(prediction: Prediction) -> str:
@@ -119,13 +130,12 @@ def _calibration_note(card: Card, confidence: str) -> str:
     )
 
 
-def show_explanation(analysis: ImageAnalysis, number: int) -> None:
-    """Show a toggle and, if it is on, the saliency map of the prediction on a face."""
+def show_explanation(analysis: ImageAnalysis, number: int, predictor: Predictor) -> None:
+    """Show a toggle and, if it is on, the saliency map of the prediction on a face by this predictor."""
     prediction = analysis.predictions[number]
     label = escape_markdown(prediction.label)
     if not st.toggle(f"Explain {label}: show the saliency map of this prediction", key="explain"):
         return
-    predictor = get_predictor()
     crop = analysis.crops[number]
     with compute_slot():
         explanation = explain(predictor.classifier, crop, predictor.card.labels.index(prediction.label))

@@ -1,13 +1,11 @@
 """Images page: emotions of the faces in uploaded images, synthetic samples, or a camera snapshot."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
-from io import BytesIO
 
-import numpy as np
 import streamlit as st
 
+from fer.app.answers import Answer, Answers, Source, analyse, apply_threshold, within_limits
 from fer.app.components.code import show_code
 from fer.app.components.downloads import (
     download_button,
@@ -19,23 +17,21 @@ from fer.app.components.downloads import (
 )
 from fer.app.components.face import show_image_result
 from fer.app.components.images import choose_sample
+from fer.app.components.model_options import choose_model
 from fer.app.components.overview import choose_image, select_image
-from fer.app.image import SAMPLES, ImageAnalysis, analyse_image, render_sample
-from fer.app.resources import compute_slot, get_predictor
+from fer.app.image import SAMPLES, ImageAnalysis, render_sample
+from fer.app.resources import Version
 from fer.app.settings import MAX_IMAGE_MB, MAX_IMAGES, MAX_SESSION_MB, settings
-from fer.app.uploads import read_upload, show_error
+from fer.app.uploads import show_error
 from fer.core.errors import FerError
-from fer.core.image_io import SUFFIXES, count_frames
+from fer.core.image_io import SUFFIXES
 from fer.core.text import counted
+from fer.predict.predictor import Predictor
 from fer.predict.result_file import BOX_COLUMNS
 
 _FILES, _CAMERA = "Files", "Camera"
 # Keys of widgets.
 _SAMPLE, _TABLE = "sample", "answers"
-# Identifier, file name, and a function that returns the file or the pixels.
-Source = tuple[str, str, Callable[[], bytes | np.ndarray]]
-# The results that a session keeps, by the identifier of the image.
-Results = dict[str, ImageAnalysis | FerError]
 
 
 def page() -> None:
@@ -45,11 +41,19 @@ def page() -> None:
         "Images stay in the server's memory. They are deleted when you clear them, or 30 seconds after you "
         "close this tab."
     )
-    _update_results()
-    results = [result for result in _results().values() if isinstance(result, ImageAnalysis)]
-    for result in _results().values():
+    sources_box = st.container(key="sources")
+    options = choose_model()
+    with sources_box:
+        _update_answers(options.version)
+    answers = [answer.result for answer in _answers().values()]
+    for result in answers:
         if isinstance(result, FerError):
             show_error(result)
+    results = [
+        apply_threshold(result, options.uncertain_below)
+        for result in answers
+        if isinstance(result, ImageAnalysis)
+    ]
     if not results:
         return
     selected = choose_image(results)
@@ -57,33 +61,36 @@ def page() -> None:
         st.info(f"{counted(selected.num_skipped, 'more face')} detected but not analysed, the smallest ones.")
     if selected.num_frames > 1:
         st.info(f"An animation of {selected.num_frames:,} images: only the first one was analysed.")
-    show_image_result(selected)
-    _show_table(results)
-    show_code([result.name for result in results])
+    show_image_result(selected, options)
+    _show_table(results, options.predictor())
+    show_code([result.name for result in results], chosen=options)
 
 
-def _results() -> Results:
+def _answers() -> Answers:
     return st.session_state.setdefault("results", {})
 
 
-def _update_results() -> None:
-    """Show the sources of images, and analyse the new ones.
+def _update_answers(version: Version) -> None:
+    """Show the sources of images, and analyse the new ones, and with another model all.
 
-    Results stay when a source is hidden, by another page or by the other kind of source. They go when the
+    Answers stay when a source is hidden, by another page or by the other kind of source. They go when the
     visitor removes the file or clears them.
     """
-    with st.container(key="sources"):
-        source = st.segmented_control(
-            "Image source", (_FILES, _CAMERA), default=_FILES, required=True, label_visibility="collapsed"
-        )
-        sources, removed = (_snapshot(), set[str]()) if source == _CAMERA else _files()
-        # A sample only shows what the page does.
-        kept = [key for key in _results() if key not in removed and not key.startswith(_SAMPLE)]
-        if not sources and not kept and source == _FILES:
-            sources = _sample()
-        st.session_state["results"] = _analyse_all(kept, sources)
-        if _results():
-            st.button("Clear", icon=":material/delete:", on_click=_clear)
+    source = st.segmented_control(
+        "Image source", (_FILES, _CAMERA), default=_FILES, required=True, label_visibility="collapsed"
+    )
+    sources, removed = (_snapshot(), set[str]()) if source == _CAMERA else _files()
+    # A sample only shows what the page does.
+    kept = {
+        key: answer
+        for key, answer in _answers().items()
+        if key not in removed and not key.startswith(_SAMPLE)
+    }
+    if not sources and not kept and source == _FILES:
+        sources = _sample()
+    st.session_state["results"] = _analyse_all(kept, sources, version)
+    if _answers():
+        st.button("Clear", icon=":material/delete:", on_click=_clear)
 
 
 def _clear() -> None:
@@ -97,7 +104,7 @@ def _clear() -> None:
 def _snapshot() -> list[Source]:
     key = f"photo_{st.session_state.get('cleared', 0)}"
     photo = st.camera_input("Take a photo of a face", key=key, label_visibility="collapsed")
-    return [] if photo is None else [(photo.file_id, "snapshot.jpg", photo.getvalue)]
+    return [] if photo is None else [Source(photo.file_id, "snapshot.jpg", photo.size, photo.getvalue)]
 
 
 def _files() -> tuple[list[Source], set[str]]:
@@ -116,7 +123,7 @@ def _files() -> tuple[list[Source], set[str]]:
     present = {file.file_id for file in files}
     removed = st.session_state.get("uploaded", set()) - present if was_shown else set()
     st.session_state["uploaded"] = present
-    return [(file.file_id, file.name, file.getvalue) for file in files], removed
+    return [Source(file.file_id, file.name, file.size, file.getvalue) for file in files], removed
 
 
 def _sample() -> list[Source]:
@@ -128,41 +135,33 @@ def _sample() -> list[Source]:
     if chosen is None:
         return []
     sample = SAMPLES[chosen]
-    return [(f"{_SAMPLE} {chosen}", f"{sample.title}.png", partial(render_sample, sample))]
+    return [Source(f"{_SAMPLE} {chosen}", f"{sample.title}.png", 0, partial(render_sample, sample))]
 
 
-def _analyse_all(kept: Sequence[str], sources: Sequence[Source]) -> Results:
-    """Return the kept results and those of new images, `MAX_IMAGES` at most."""
-    earlier = _results()
-    results = {identity: earlier[identity] for identity in kept}
-    new = [source for source in sources if source[0] not in results]
-    room = MAX_IMAGES - len(results)
-    if len(new) > room:
+def _analyse_all(kept: Answers, sources: Sequence[Source], version: Version) -> Answers:
+    """Return the kept answers and those of new images, all by this model."""
+    new = [source for source in sources if source.identity not in kept]
+    accepted = within_limits(kept, new)
+    if len(accepted) < len(new):
         st.warning(
-            f"Too many images: {MAX_IMAGES} are kept, so {len(new) - room:,} of {len(new):,} new ones were "
-            "left out. Clear the others first."
+            f"Too many images: up to {MAX_IMAGES} with {MAX_SESSION_MB} MB in total are kept, so "
+            f"{len(new) - len(accepted):,} of {len(new):,} new ones were left out. Clear the others first."
         )
+    # With that of the chosen sample, which is not kept.
+    answers = {**_answers(), **kept}
+    wanted = [*(answer.source for answer in kept.values()), *accepted]
+    missing = [source for source in wanted if not _is_by(version, answers.get(source.identity))]
     progress = st.empty()
-    for number, (identity, name, read) in enumerate(new[:room]):
-        if identity not in earlier:
-            total = min(room, len(new))
-            progress.progress(number / total, f"Detecting faces in image {number + 1} of {total} …")
-        results[identity] = earlier[identity] if identity in earlier else _analyse(name, read)
+    for number, source in enumerate(missing):
+        text = f"Detecting faces in image {number + 1} of {len(missing)} …"
+        progress.progress(number / len(missing), text)
+        answers[source.identity] = analyse(source, version)
     progress.empty()
-    return results
+    return {source.identity: answers[source.identity] for source in wanted}
 
 
-def _analyse(name: str, read: Callable[[], bytes | np.ndarray]) -> ImageAnalysis | FerError:
-    predictor = get_predictor()
-    with compute_slot():
-        try:
-            content = read()
-            if not isinstance(content, bytes):
-                return analyse_image(name, content, predictor)
-            analysis = analyse_image(name, read_upload(name, content), predictor)
-            return replace(analysis, num_frames=count_frames(BytesIO(content)))
-        except FerError as error:
-            return error
+def _is_by(version: Version, answer: Answer | None) -> bool:
+    return answer is not None and answer.model == version.reference
 
 
 def _show_row(places: Sequence[tuple[int, int]]) -> None:
@@ -173,10 +172,10 @@ def _show_row(places: Sequence[tuple[int, int]]) -> None:
         st.session_state["face"] = face
 
 
-def _show_table(results: Sequence[ImageAnalysis]) -> None:
+def _show_table(results: Sequence[ImageAnalysis], predictor: Predictor) -> None:
     rows = result_rows(results)
     st.subheader("All predictions", anchor=False)
-    emotions = get_predictor().card.labels.names
+    emotions = predictor.card.labels.names
     columns = {
         "picture": st.column_config.TextColumn("image"),
         **dict.fromkeys(("confidence", *emotions), st.column_config.NumberColumn(format="%.2f")),
@@ -197,6 +196,6 @@ def _show_table(results: Sequence[ImageAnalysis]) -> None:
     )
     with st.container(horizontal=True):
         download_button("Table (CSV)", lambda: to_csv(rows), "answers.csv", "text/csv")
-        content = partial(to_json, results, get_predictor())
+        content = partial(to_json, results, predictor)
         download_button("Predictions (JSON)", content, "answers.json", "application/json")
         download_button("Annotated images (ZIP)", lambda: to_zip(results), "pictures.zip", "application/zip")

@@ -162,7 +162,7 @@ def _process(
     threads: int,
 ) -> None:
     start = time.monotonic()
-    tracker, is_cut = FaceTracker(smooth, predictor.card.uncertain_below), CutDetector()
+    tracker, is_cut = FaceTracker(smooth, predictor.uncertain_below), CutDetector()
     with ExitStack() as stack:
         frames = stack.enter_context(_prefetch(video))
         sinks = [summary.add, *outputs.open(stack, video, predictor.card.labels.names)]

@@ -18,7 +18,7 @@ from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates import check_duplicates
 from fer.data.duplicates.hashes import perceptual_hashes
 from fer.data.emotions import choose_emotions
-from fer.data.readers.factory import read_dataset
+from fer.data.readers.factory import read_all_emotions
 from fer.data.readers.ferplus import with_votes
 from fer.data.sketch import make_sketch
 from fer.data.splits import indices, is_carved, manifest
@@ -110,9 +110,8 @@ def read_data(config: DataConfig) -> EmotionData:
 
     Of a choice of emotions, what the data lacks is ignored.
     """
-    complete = config.replace(emotions=None, merge=None)
-    without_votes = complete.replace(votes=False) if isinstance(complete, FER2013Config) else complete
-    data = with_votes(read_dataset(without_votes, to_train=False), config)
+    without_votes = config.replace(votes=False) if isinstance(config, FER2013Config) else config
+    data = with_votes(read_all_emotions(without_votes, to_train=False), config)
     data = choose_emotions(data, config.emotions, config.merge, to_train=False)
     return check_duplicates(data, drop=True)[0] if config.drop_leaks else data
 

@@ -50,11 +50,15 @@ def read_dataset(data: Part, to_train: bool = True) -> EmotionData:
     """
     config = DataConfig.of(data)
     # Chosen after the cache, so that one entry serves every choice.
-    return choose_emotions(_read(config, to_train), config.emotions, config.merge, to_train)
+    return choose_emotions(read_all_emotions(config, to_train), config.emotions, config.merge, to_train)
 
 
-def _read(config: DataConfig, to_train: bool) -> EmotionData:
-    """Return a dataset with all its emotions."""
+def read_all_emotions(config: DataConfig, to_train: bool = True) -> EmotionData:
+    """Return a dataset before a choice of emotions is applied; FER+ decides its labels by merged votes.
+
+    Raises:
+        FerError: The data cannot be read.
+    """
     entry = READERS.get(config.name)
     result = entry.build(**accepted(entry.build, config.options()))
     if not entry.is_builtin:
@@ -65,13 +69,18 @@ def _read(config: DataConfig, to_train: bool) -> EmotionData:
     return prepare_image_set(result, config, to_train) if isinstance(config, ImageFilesConfig) else result
 
 
-def fer2013_set(path: str, votes: bool = False, labels: list[str] | None = None) -> EmotionData:
-    """Return FER2013, with the votes of FER+ on request."""
+def fer2013_set(
+    path: str,
+    votes: bool = False,
+    labels: list[str] | None = None,
+    merge: ferplus.Merge | None = None,
+) -> EmotionData:
+    """Return FER2013, with the votes of FER+ on request; ``merge`` is for the votes."""
     data = _read_fer2013(path, labels)
     if not votes:
         return data
     found = ferplus.read_votes(expand_user(path).with_name(ferplus.FILENAME))
-    return replace(data, votes=ferplus.vote_distributions(found, data))
+    return replace(data, votes=ferplus.vote_distributions(found, data, merge))
 
 
 def _read_fer2013(path: str | Path, labels: list[str] | None = None) -> EmotionData:
@@ -81,18 +90,24 @@ def _read_fer2013(path: str | Path, labels: list[str] | None = None) -> EmotionD
     return cached(key, lambda: fer2013.read_fer2013(path, labels))
 
 
-def ferplus_set(path: str, contempt: bool = True, ambiguous: bool = False) -> EmotionData:
-    """Return FER+."""
+def ferplus_set(
+    path: str, contempt: bool = True, ambiguous: bool = False, merge: ferplus.Merge | None = None
+) -> EmotionData:
+    """Return FER+; the votes of merged emotions are added up before labels are decided."""
     images_path, votes_path = ferplus.find_files(path)
     rules = {"contempt": contempt, "ambiguous": ambiguous}
+
+    def read_and_relabel() -> EmotionData:
+        votes, images = ferplus.read_votes(votes_path), _read_fer2013(images_path)
+        return ferplus.relabel(votes, images, merge=merge, **rules)
+
+    if merge:
+        # Each choice has other images. Reading takes a second, because those of FER2013 are cached.
+        return read_and_relabel()
     keys = [
         file_key(images_path, "fer2013", fer2013.VERSION),
         file_key(votes_path, "ferplus", ferplus.VERSION),
     ]
-
-    def read_and_relabel() -> EmotionData:
-        return ferplus.relabel(ferplus.read_votes(votes_path), _read_fer2013(images_path), **rules)
-
     return cached(joint_key(keys, rules), read_and_relabel)
 
 
@@ -114,12 +129,19 @@ def synthetic_set(
 
 
 def concat_set(
-    sources: list[DataConfig], labels: str, size: int, color: bool, val_from: str | int | None = None
+    sources: list[DataConfig],
+    labels: str,
+    size: int,
+    color: bool,
+    val_from: str | int | None = None,
+    merge: ferplus.Merge | None = None,
 ) -> EmotionData:
-    """Return several data sets together."""
+    """Return several data sets together; ``merge`` is for the votes of FER+."""
     names = [str(source.name) for source in sources]
     keys = [name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names, 1)]
-    parts = {key: read_dataset(source) for key, source in zip(keys, sources, strict=True)}
+    parts = {
+        key: read_all_emotions(source.replace(merge=merge)) for key, source in zip(keys, sources, strict=True)
+    }
     return concatenate(parts, SPACES[labels], size, color, val_from)
 
 

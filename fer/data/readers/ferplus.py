@@ -14,6 +14,8 @@ authors' released code (https://github.com/microsoft/FERPlus):
 4. ``votes`` are the remaining votes for the emotions of the label space, without unknown and NF, divided by
    their sum.
 
+Emotions that are merged (``datamodule.merge``) are one option: their votes are added up before rule 1.
+
 When the authors train on distributions, their code also keeps images without a majority, and of each image
 only the strongest options, up to three quarters of its votes. Here all losses train on the same images, so
 that they can be compared, and on all votes that rule 1 leaves. ``ambiguous`` adds the training images
@@ -22,6 +24,7 @@ which the emotions come before unknown and NF. Validation and test images always
 authors' code.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
@@ -30,6 +33,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fer.core.errors import FerError
+from fer.core.label_choice import choose_labels
 from fer.core.labels import FER7, FERPLUS8, LabelSpace, mapping
 from fer.core.paths import expand_user
 from fer.data.config import DataConfig, FER2013Config
@@ -44,6 +48,8 @@ OPTIONS = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "nf"
 )  # fmt: skip
 _UNKNOWN, _NO_FACE = OPTIONS.index("unknown"), OPTIONS.index("nf")
+# Name of a merged emotion -> the emotions that it stands for.
+Merge = Mapping[str, Sequence[str]]
 _USAGE_NUMBERS = {usage.encode(): number for number, usage in enumerate(USAGES)}
 _EXPECTED = f"FER+'s votes ({FILENAME}: columns Usage, Image name, neutral, …, unknown, NF)"
 
@@ -116,7 +122,9 @@ def _format_error(path: Path, number: int, expected: str, got: str) -> FerError:
     return FerError(f"{path}, line {number}: expected {expected}, got {got}. Download the file again.")
 
 
-def relabel(votes: Votes, images: EmotionData, contempt: bool, ambiguous: bool) -> EmotionData:
+def relabel(
+    votes: Votes, images: EmotionData, contempt: bool, ambiguous: bool, merge: Merge | None = None
+) -> EmotionData:
     """Return FER2013's images with FER+'s labels, by the rules in the module docstring.
 
     Rows are matched by their order, and their Usage must agree. Rows of a Usage that ``images`` does not have
@@ -127,6 +135,8 @@ def relabel(votes: Votes, images: EmotionData, contempt: bool, ambiguous: bool) 
         images: Output of `fer.data.readers.fer2013.read_fer2013`.
         contempt: Use eight emotions in FER+'s order; otherwise seven in FER2013's order, without contempt.
         ambiguous: Also train on images without a majority.
+        merge: Name -> emotions whose votes are added up first. The first of them, in the order of the label
+            space, stands for all, in labels and ``votes``.
 
     Returns:
         The images whose label is an emotion, with ``votes`` over the label space; ``dropped`` counts the
@@ -135,11 +145,11 @@ def relabel(votes: Votes, images: EmotionData, contempt: bool, ambiguous: bool) 
     Raises:
         FerError: The two files do not match; the message names the first mismatch.
     """
-    counts = _match_rows(votes, images)
+    space = FERPLUS8 if contempt else FER7
+    counts = _add_up(_match_rows(votes, images), space, merge)
     counts = np.where(counts > 1, counts, 0)
     is_train, is_test = (images.split == USAGES.index(usage) for usage in ("Training", "PrivateTest"))
     exclusions = _exclusions(counts, contempt, majority_optional=is_train & ambiguous)
-    space = FERPLUS8 if contempt else FER7
     return replace(
         images,
         targets=mapping(FERPLUS8, space)[np.minimum(counts.argmax(1), len(FERPLUS8) - 1)],
@@ -150,12 +160,13 @@ def relabel(votes: Votes, images: EmotionData, contempt: bool, ambiguous: bool) 
     ).take(~np.logical_or.reduce(list(exclusions.values())))
 
 
-def vote_distributions(votes: Votes, images: EmotionData) -> np.ndarray:
+def vote_distributions(votes: Votes, images: EmotionData, merge: Merge | None = None) -> np.ndarray:
     """Return the fraction of votes for each emotion of the images' label space, with single votes removed.
 
     Args:
         votes: Output of `read_votes`.
         images: All of FER2013's images, in their published order.
+        merge: As for `relabel`.
 
     Returns:
         float32 ``(N, K)``; a row is 0 if no vote for an emotion remains.
@@ -163,7 +174,7 @@ def vote_distributions(votes: Votes, images: EmotionData) -> np.ndarray:
     Raises:
         FerError: The two do not match; the message names the first mismatch.
     """
-    counts = _match_rows(votes, images)
+    counts = _add_up(_match_rows(votes, images), images.labels, merge)
     return _distributions(np.where(counts > 1, counts, 0), images.labels)
 
 
@@ -183,7 +194,7 @@ def with_votes(data: EmotionData, config: DataConfig) -> EmotionData:
     if not path.is_file():
         return data
     try:
-        return replace(data, votes=vote_distributions(read_votes(path), data))
+        return replace(data, votes=vote_distributions(read_votes(path), data, config.merge))
     except FerError as error:
         print(f"votes    not used: {error}", flush=True)
         return data
@@ -205,6 +216,17 @@ def _match_rows(votes: Votes, images: EmotionData) -> np.ndarray:
             f"{votes.path}, line {lines[row]}: expected Usage {USAGES[images.split[row]]}, as for image "
             f"{row + 1} of {images.source}, got {USAGES[usage[row]]}. {advice}"
         )
+    return counts
+
+
+def _add_up(counts: np.ndarray, space: LabelSpace, merge: Merge | None) -> np.ndarray:
+    """Return votes ``(N, 10)`` in which the first of each group of merged emotions has the votes of all."""
+    counts = counts.copy()
+    for members in choose_labels(space, None, merge, is_complete=False).merged.values():
+        columns = [FERPLUS8.index(name) for name in members if name in FERPLUS8.names]
+        if columns:
+            counts[:, columns[0]] = counts[:, columns].sum(1)
+            counts[:, columns[1:]] = 0
     return counts
 
 

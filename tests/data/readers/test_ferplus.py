@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from hypothesis import strategies as st
 
 from fer.core.errors import FerError
 from fer.core.labels import FER7, FERPLUS8
+from fer.data.config import DataConfig
 from fer.data.dataset import EmotionData
+from fer.data.emotions import choose_emotions
 from fer.data.readers import ferplus
 from fer.data.readers.factory import read_dataset
 from fer.data.readers.fer2013 import read_fer2013
 from fer.data.readers.ferplus import Votes, find_files, read_votes, relabel
 from fer.data.splits import check_training_classes, hide_test_labels, manifest
+from fer.evaluation.split import read_data
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
@@ -293,3 +297,67 @@ def test_real_file():
     assert data.targets.tolist() == [option for option in expected if option is not None and option < 8]
     counts = {role: entry["count"] for role, entry in manifest(data)["splits"].items()}
     assert (counts["train"], counts["val"]) == (25060, 3199)
+
+
+NEGATIVE = {"negative": ["angry", "disgust", "fear", "sad"]}
+
+
+def test_votes_of_merged_emotions_are_added_up_before_the_majority():
+    divided = vote_counts(anger=3, disgust=1, fear=1, sadness=1, neutral=4)
+    tie = vote_counts(anger=3, sadness=2, happiness=5)
+    counts, usages = [HAPPY, SAD, divided, tie], ["Training"] * 4
+    single = relabel(make_votes(counts, usages), make_images(usages), contempt=True, ambiguous=False)
+    assert [single.labels.names[target] for target in single.targets] == ["happy", "sad", "neutral"]
+    merged = relabel(make_votes(counts, usages), make_images(usages), True, False, NEGATIVE)
+    assert merged.dropped == {"no majority": 1}
+    chosen = choose_emotions(merged, None, NEGATIVE)
+    assert [chosen.labels.names[target] for target in chosen.targets] == ["happy", "negative", "negative"]
+    assert chosen.votes[2].tolist() == pytest.approx(
+        [{"neutral": 0.4, "negative": 0.6}.get(name, 0) for name in chosen.labels.names]
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=ROWS, contempt=st.booleans())
+def test_merging_equals_a_vote_on_the_merged_options(rows, contempt):
+    counts, usages = [HAPPY, SAD, *rows], ["Training"] * (2 + len(rows))
+    arguments = make_votes(counts, usages), make_images(usages), contempt, False
+    chosen = choose_emotions(relabel(*arguments, NEGATIVE), None, NEGATIVE)
+    table = np.array(counts)
+    members = [EMOTIONS.index(name) for name in ("anger", "disgust", "fear", "sadness")]
+    options = ["negative", *(name for name in HEADER[2:] if name not in np.array(EMOTIONS)[members])]
+    table = np.column_stack([table[:, members].sum(1), np.delete(table, members, 1)])
+    majorities = [official_majority(row) for row in table.tolist()]
+    names = [None if majority is None else options[majority] for majority in majorities]
+    spelled = {
+        "happiness": "happy",
+        "unknown": None,
+        "NF": None,
+        "contempt": "contempt" if contempt else None,
+    }
+    expected = [spelled.get(name, name) for name in names]
+    assert [chosen.labels.names[i] for i in chosen.targets] == [name for name in expected if name]
+
+
+def test_readers_pass_on_the_merged_emotions(fer2013_csv, tmp_path):
+    header, first, *lines = fer2013_csv.with_name("fer2013new.csv").read_text().splitlines()
+    divided = vote_counts(anger=3, disgust=1, fear=1, sadness=1, neutral=4)
+    first = ",".join([*first.split(",")[:2], *map(str, divided)])
+    (tmp_path / "fer2013new.csv").write_text("\n".join([header, first, *lines]))
+    path = Path(shutil.copy(fer2013_csv, tmp_path / "fer2013.csv"))
+    plus = {"name": "ferplus", "path": str(tmp_path)}
+    labelled = {"name": "fer2013", "path": str(path), "votes": True}
+    joint = {"name": "concat", "sources": [{"name": "synthetic", "num_train": 14}, plus], "labels": "fer7"}
+    for config, rows, merged in ((plus, 0, (0.4, 0.6)), (labelled, 0, (0.4, 0.6)), (joint, None, None)):
+        before = read_dataset(config)
+        after = read_dataset({**config, "merge": NEGATIVE})
+        assert len(after) == len(before)
+        if rows is None:
+            changed = before.targets == before.labels.index("neutral")
+            assert (after.targets[changed] == after.labels.index("negative")).sum() == 1
+            continue
+        votes = dict(zip(after.labels.names, after.votes[rows].tolist(), strict=True))
+        assert (votes["neutral"], votes["negative"]) == pytest.approx(merged)
+        scored = read_data(DataConfig.of({**config, "merge": NEGATIVE}))
+        np.testing.assert_array_equal(scored.targets, after.targets)
+        np.testing.assert_array_equal(scored.votes, after.votes)

@@ -1,24 +1,23 @@
-"""Live prediction on a visitor's camera: WebRTC, face tracking, classification, annotation, recording."""
+"""Live prediction on a visitor's camera: face tracking, classification, annotation, summary, recording."""
 
-import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import unquote
+from statistics import median
+from time import perf_counter
 
-import av
 import numpy as np
-from streamlit_webrtc import VideoProcessorBase
 
 from fer.app.history import History
+from fer.app.recording import Recording
 from fer.app.resources import BusyError, Slot
 from fer.app.settings import MAX_FACES_PER_FRAME
 from fer.predict.annotate import draw
 from fer.predict.predictor import Prediction, Predictor
-from fer.predict.video.timeline import csv_header, csv_lines, to_row
+from fer.predict.video.reader import Frame
+from fer.predict.video.summary import Summary
 from fer.predict.video.tracking import FaceTracker
 
 # Length and step of the rolling chart.
@@ -27,47 +26,52 @@ HISTORY_SECONDS, STEP_SECONDS = 30.0, 0.5
 _MAX_GAP_SECONDS = 2.0
 # The frame rate is averaged over this time.
 _RATE_SECONDS = 3.0
-# Requested from the browser. Larger frames do not improve detection at webcam distance, and take longer to
-# send.
-MEDIA_CONSTRAINTS: dict[str, Any] = {
-    "video": {
-        "width": {"ideal": 640},
-        "height": {"ideal": 480},
-        "frameRate": {"ideal": 20, "max": 30},
-        "facingMode": "user",
-    },
-    "audio": False,
-}
-_LOG = logging.getLogger("fer.app")
-# Limit of a recording, with one row per face and frame: 20 minutes of one face at 30 frames per second, 5 MB.
-MAX_ROWS = 36_000
+# The latency is the median over this number of frames.
+_LATENCY_FRAMES = 30
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class SavedFrame:
+    """A frame that the visitor saved.
+
+    Attributes:
+        image: The annotated frame, RGB, uint8 ``(H, W, 3)``.
+        faces: Number and smoothed prediction of each of its faces.
+    """
+
+    image: np.ndarray
+    faces: tuple[tuple[int, Prediction], ...]
+
+
+@dataclass(frozen=True)
+class LiveState:
     """State of a live session at one moment.
 
     Attributes:
         processed: Frames that were processed.
         dropped: Frames that were not processed, because the server was busy or newer frames had arrived.
         rate: Processed frames per second, over the last three seconds.
+        latency: Milliseconds from the arrival of a frame until it is annotated: median of the last 30 frames.
         seconds: Time of the newest frame.
         faces: Number and smoothed prediction of each face in the newest frame.
         recent_faces: Numbers of the faces of the last 30 seconds, those seen longest first.
         recording: Whether predictions are being recorded.
         recorded_rows: Rows in the recording: one per face and frame.
         recording_full: Whether the recording has reached its maximal length.
+        saved: The frame that the visitor saved, if any.
     """
 
     processed: int
     dropped: int
     rate: float
+    latency: float
     seconds: float
     faces: tuple[tuple[int, Prediction], ...]
     recent_faces: tuple[int, ...]
     recording: bool
     recorded_rows: int
     recording_full: bool
+    saved: SavedFrame | None
 
 
 class LiveSession:
@@ -103,8 +107,19 @@ class LiveSession:
         self._state_lock = threading.Lock()
         self._faces: tuple[tuple[int, Prediction], ...] = ()
         self._times: deque[float] = deque()
-        self._processed = self._dropped = 0
+        self._dropped = 0
         self._seconds = 0.0
+        self._latencies: deque[float] = deque(maxlen=_LATENCY_FRAMES)
+        self._shown: SavedFrame | None = None
+        self._saved: SavedFrame | None = None
+        self._started_at: float | None = None
+        self._summary = Summary("webcam", max_gap=_MAX_GAP_SECONDS)
+
+    def start(self) -> None:
+        """Start a new summary, e.g. when the camera starts. Recording, chart and saved frame are kept."""
+        with self._state_lock:
+            self._dropped, self._started_at = 0, None
+            self._summary = Summary("webcam", max_gap=_MAX_GAP_SECONDS)
 
     def process(self, frame: np.ndarray, seconds: float) -> np.ndarray:
         """Predict on a frame, unless another frame is being processed, and return it annotated.
@@ -116,31 +131,42 @@ class LiveSession:
         Returns:
             The frame with the latest known boxes, uint8 ``(H, W, 3)``.
         """
+        start = perf_counter()
         if self.mirror:
             frame = np.ascontiguousarray(frame[:, ::-1])
-        if self._predict_lock.acquire(blocking=False):
-            try:
-                self._predict(frame, seconds)
-            finally:
-                self._predict_lock.release()
-        else:
+        if not self._predict_lock.acquire(blocking=False):
             self.count_dropped(1)
-        return self._annotate(frame)
+            return self._annotate(frame)
+        try:
+            predicted = self._predict(frame, seconds)
+        finally:
+            self._predict_lock.release()
+        shown = self._annotate(frame)
+        if predicted:
+            self._latencies.append(1000 * (perf_counter() - start))
+        return shown
 
-    def _predict(self, frame: np.ndarray, seconds: float) -> None:
+    def _predict(self, frame: np.ndarray, seconds: float) -> bool:
+        """Predict on a frame and update the state; return False if the server is busy."""
         try:
             with self._compute_slot():
                 faces = self._predictor.detect(frame)[:MAX_FACES_PER_FRAME]
                 predictions = self._predictor.classify(frame, faces)
         except BusyError:
-            return self.count_dropped(1)
+            self.count_dropped(1)
+            return False
         tracked = self._tracker.update(predictions, seconds)
         with self._state_lock:
-            self._update_state(tracked, seconds)
+            self._update_state(tracked, frame, seconds)
+        return True
 
-    def _update_state(self, faces: Sequence[tuple[int, Prediction]], seconds: float) -> None:
+    def _update_state(
+        self, faces: Sequence[tuple[int, Prediction]], frame: np.ndarray, seconds: float
+    ) -> None:
         self._faces, self._seconds = tuple(faces), seconds
-        self._processed += 1
+        if self._started_at is None:
+            self._started_at = seconds
+        self._summary.add(Frame(self._summary.frames, seconds - self._started_at, frame), faces)
         self._times.append(seconds)
         while seconds - self._times[0] > _RATE_SECONDS:
             self._times.popleft()
@@ -153,28 +179,48 @@ class LiveSession:
         with self._state_lock:
             faces = self._faces
         names = [f"#{number}" for number, _ in faces]
-        return draw(frame, [prediction for _, prediction in faces], self.points, names, self.bars)
+        image = draw(frame, [prediction for _, prediction in faces], self.points, names, self.bars)
+        with self._state_lock:
+            self._shown = SavedFrame(image, faces)
+        return image
 
     def count_dropped(self, frames: int) -> None:
         """Count frames that are not processed."""
         with self._state_lock:
             self._dropped += frames
 
-    def snapshot(self) -> Snapshot:
+    def state(self) -> LiveState:
         """Return the current state."""
         with self._state_lock:
             span = self._seconds - self._times[0] if self._times else 0.0
-            return Snapshot(
-                processed=self._processed,
+            return LiveState(
+                processed=self._summary.frames,
                 dropped=self._dropped,
                 rate=(len(self._times) - 1) / span if span > 0 else 0.0,
+                latency=median(self._latencies) if self._latencies else 0.0,
                 seconds=self._seconds,
                 faces=self._faces,
                 recent_faces=tuple(self._history.faces()),
                 recording=self._recording_on,
                 recorded_rows=self._recording.rows if self._recording else 0,
                 recording_full=self._recording is not None and self._recording.full,
+                saved=self._saved,
             )
+
+    def summary(self) -> Summary:
+        """Return the summary since the camera was started last."""
+        with self._state_lock:
+            return deepcopy(self._summary)
+
+    def save_frame(self) -> None:
+        """Keep the annotated frame that is shown now; it replaces the one saved before."""
+        with self._state_lock:
+            self._saved = self._shown or self._saved
+
+    def delete_saved_frame(self) -> None:
+        """Delete the saved frame."""
+        with self._state_lock:
+            self._saved = None
 
     def recent_probabilities(self, face: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean probabilities of a face in the last 30 seconds.
@@ -204,99 +250,3 @@ class LiveSession:
         """Return the recording as CSV, a row per face and frame; empty if there is none."""
         with self._state_lock:
             return self._recording.to_csv() if self._recording else ""
-
-
-class Recording:
-    """A timeline as CSV in memory, with a maximal number of rows.
-
-    Args:
-        emotions: In the order of the columns.
-        max_rows: Rows after which the recording is full.
-
-    Attributes:
-        rows: Number of rows so far.
-    """
-
-    def __init__(self, emotions: Sequence[str], max_rows: int = MAX_ROWS) -> None:
-        self._max_rows = max_rows
-        self._parts = [csv_header(emotions)]
-        self._start: float | None = None
-        self._frames = self.rows = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether the maximal number of rows is reached."""
-        return self.rows >= self._max_rows
-
-    def add(self, faces: Sequence[tuple[int, Prediction]], seconds: float) -> None:
-        """Add a frame; times in the CSV are relative to the first frame.
-
-        Args:
-            faces: Number and prediction of each face.
-            seconds: Time of the frame.
-        """
-        if self.full:
-            return
-        if self._start is None:
-            self._start = seconds
-        elapsed = seconds - self._start
-        rows = [to_row(self._frames, elapsed, number, prediction) for number, prediction in faces]
-        rows = rows[: self._max_rows - self.rows]
-        self._frames, self.rows = self._frames + 1, self.rows + len(rows)
-        self._parts.append(csv_lines(rows))
-
-    def to_csv(self) -> str:
-        """Return the recording; see `fer.predict.video.timeline` for the columns."""
-        self._parts = ["".join(self._parts)]
-        return self._parts[0]
-
-
-class CameraProcessor(VideoProcessorBase):
-    """Passes the newest camera frame to a `LiveSession`.
-
-    Attributes:
-        failed: Whether prediction failed on the last frame; that frame is shown unchanged.
-    """
-
-    def __init__(self, live: LiveSession) -> None:
-        self._live = live
-        self.failed = False
-
-    async def recv_queued(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
-        """Process the newest of the frames received since the last call; drop the others."""
-        self._live.count_dropped(len(frames) - 1)
-        return [self.recv(frames[-1])]
-
-    def recv(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """Return the frame with its faces annotated."""
-        # Every exception is caught: an uncaught one would end the stream without a message.
-        try:
-            image = self._live.process(frame.to_ndarray(format="rgb24"), time.monotonic())
-        except Exception:
-            if not self.failed:
-                _LOG.exception("A camera frame could not be processed")
-            self.failed = True
-            return frame
-        self.failed = False
-        return av.VideoFrame.from_ndarray(image, format="rgb24")
-
-
-def ice_servers(addresses: Sequence[str]) -> list[dict[str, Any]]:
-    """Return STUN and TURN servers as ``RTCIceServer`` dictionaries.
-
-    None are needed if the browser reaches the server directly, e.g. on the same computer.
-
-    Args:
-        addresses: ``stun:HOST:PORT``, ``turn:USER:PASSWORD@HOST:PORT`` or ``turns:…``. Special characters in
-            the user name and password may be percent-encoded.
-    """
-    return [_ice_server(address) for address in addresses]
-
-
-def _ice_server(address: str) -> dict[str, Any]:
-    scheme, _, rest = address.partition(":")
-    credentials, separator, host = rest.rpartition("@")
-    if not separator:
-        return {"urls": [address]}
-    user, _, password = credentials.partition(":")
-    return {"urls": [f"{scheme}:{host}"], "username": unquote(user), "credential": unquote(password)}

@@ -11,7 +11,8 @@ from video_files import SquarePredictor, render_frame
 pytest.importorskip("streamlit_webrtc", reason="the webcam page needs the extra app")
 from aiortc import RTCConfiguration, RTCIceServer
 
-from fer.app.live import CameraProcessor, LiveSession, ice_servers
+from fer.app.camera import CameraProcessor, ice_servers
+from fer.app.live import LiveSession
 
 
 def frames(count):
@@ -24,8 +25,8 @@ def test_only_the_newest_queued_frame_is_processed():
     live.mirror = False
     shown = asyncio.run(CameraProcessor(live).recv_queued(frames(5)))
     assert (len(shown), predictor.calls) == (1, 1)
-    assert (live.snapshot().processed, live.snapshot().dropped) == (1, 4)
-    left = min(prediction.face.box[0] for _, prediction in live.snapshot().faces)
+    assert (live.state().processed, live.state().dropped) == (1, 4)
+    left = min(prediction.face.box[0] for _, prediction in live.state().faces)
     # Position of the happy square in the fifth frame.
     assert left == pytest.approx(10 + 3 * 4, abs=2)
     assert (shown[0].width, shown[0].height) == (160, 120)
@@ -58,3 +59,10 @@ def test_ice_servers_are_accepted_by_aiortc():
     assert kwargs["turn_password"] == "p@ss:word"
     assert np.array_equal(kwargs["stun_server"], ("stun.example", 3478))
     assert ice_servers([]) == []
+
+
+def test_a_camera_that_starts_begins_a_new_summary():
+    live = LiveSession(SquarePredictor(), nullcontext)
+    live.process(render_frame(0), 0.0)
+    CameraProcessor(live)
+    assert live.summary().frames == 0

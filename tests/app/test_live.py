@@ -3,6 +3,7 @@
 import csv
 import io
 import threading
+import time
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from video_files import SquarePredictor, render_frame
 
 from fer.app import resources
-from fer.app.live import LiveSession, Recording
+from fer.app.live import LiveSession
+from fer.app.recording import Recording
 from fer.predict.annotate import draw
 from fer.predict.video.tracking import FaceTracker
 
@@ -33,10 +35,10 @@ def test_frames_are_classified_tracked_and_annotated():
         np.testing.assert_array_equal(
             shown, draw(render_frame(index), [prediction for _, prediction in tracked], False, names, True)
         )
-    snapshot = live.snapshot()
-    assert [(number, prediction.label) for number, prediction in snapshot.faces] == [(1, "happy"), (2, "sad")]
-    assert (snapshot.processed, snapshot.dropped) == (5, 0)
-    assert snapshot.rate == pytest.approx(10)
+    state = live.state()
+    assert [(number, prediction.label) for number, prediction in state.faces] == [(1, "happy"), (2, "sad")]
+    assert (state.processed, state.dropped) == (5, 0)
+    assert state.rate == pytest.approx(10)
 
 
 def test_the_annotated_frame_is_a_copy():
@@ -49,7 +51,7 @@ def test_frames_are_mirrored_before_prediction():
     live = session()
     live.mirror, live.bars = True, False
     live.process(render_frame(0, sad=False), 0.0)
-    ((_, prediction),) = live.snapshot().faces
+    ((_, prediction),) = live.state().faces
     # In `render_frame`: 10 pixels from the left, 24 wide, in a frame of 160.
     assert prediction.face.box[0] == 160 - 10 - 24
 
@@ -75,12 +77,12 @@ def test_a_frame_that_arrives_during_prediction_is_dropped():
     assert predictor.started.wait(10)
     # The second frame is returned at once, without boxes, as no face is known yet.
     np.testing.assert_array_equal(live.process(render_frame(1), 0.1), render_frame(1))
-    # A snapshot does not wait either.
-    assert live.snapshot().processed == 0
+    # Reading the state does not wait either.
+    assert live.state().processed == 0
     predictor.release.set()
     thread.join(10)
-    snapshot = live.snapshot()
-    assert (snapshot.processed, snapshot.dropped, snapshot.seconds) == (1, 1, 0.0)
+    state = live.state()
+    assert (state.processed, state.dropped, state.seconds) == (1, 1, 0.0)
 
 
 def test_counts_are_consistent_with_many_threads():
@@ -98,9 +100,9 @@ def test_counts_are_consistent_with_many_threads():
         thread.start()
     for thread in threads:
         thread.join(60)
-    snapshot = live.snapshot()
-    assert snapshot.processed + snapshot.dropped == 200
-    assert snapshot.recorded_rows == 2 * snapshot.processed
+    state = live.state()
+    assert state.processed + state.dropped == 200
+    assert state.recorded_rows == 2 * state.processed
 
 
 def test_prediction_runs_within_a_compute_slot():
@@ -129,9 +131,9 @@ def test_a_frame_without_a_free_compute_slot_is_dropped(monkeypatch):
     live.mirror = False
     with resources.compute_slot():
         np.testing.assert_array_equal(live.process(render_frame(1), 0.0), render_frame(1))
-    assert (live.snapshot().processed, live.snapshot().dropped) == (0, 1)
+    assert (live.state().processed, live.state().dropped) == (0, 1)
     live.process(render_frame(1), 0.1)
-    assert live.snapshot().processed == 1
+    assert live.state().processed == 1
 
 
 def test_probabilities_cover_the_last_30_seconds():
@@ -174,7 +176,7 @@ def test_recording_starts_and_stops():
     assert all(float(row["happy"]) + float(row["sad"]) == pytest.approx(1) for row in rows)
     live.start_recording()
     # The new recording replaces the old one.
-    assert live.snapshot().recorded_rows == 0
+    assert live.state().recorded_rows == 0
 
 
 def test_a_recording_has_a_maximal_length():
@@ -187,3 +189,58 @@ def test_a_recording_has_a_maximal_length():
     assert recording.rows == 3
     assert len(recording.to_csv().splitlines()) == 1 + 3
     assert recording.to_csv() == recording.to_csv()
+
+
+def test_the_summary_counts_seconds_since_the_start_without_pauses():
+    live = session()
+    # A pause of 97 seconds, longer than the gap that counts.
+    for index, seconds in enumerate((1.0, 1.5, 2.0, 2.5, 100.0, 100.5)):
+        live.process(render_frame(index), seconds)
+    summary = live.summary()
+    assert summary.frames == 6
+    # The frame before the pause counts a moment, the last frame as long as the one before.
+    assert summary.faces[1] == pytest.approx({"happy": 2.54})
+    assert summary.faces[2] == pytest.approx({"sad": 2.54})
+    live.start()
+    assert live.summary().frames == 0
+    assert live.state().processed == 0
+    live.process(render_frame(7), 200.0)
+    assert live.summary().seconds == 0.0
+
+
+def test_a_summary_is_a_copy():
+    live = session()
+    live.process(render_frame(0), 0.0)
+    summary = live.summary()
+    live.process(render_frame(1), 0.1)
+    assert (summary.frames, live.summary().frames) == (1, 2)
+
+
+class SlowPredictor(SquarePredictor):
+    def detect(self, image):
+        time.sleep(0.05)
+        return super().detect(image)
+
+
+def test_latency_is_measured_until_the_frame_is_annotated():
+    live = session(SlowPredictor())
+    assert live.state().latency == 0.0
+    for index in range(3):
+        live.process(render_frame(index), index / 10)
+    assert live.state().latency >= 50
+
+
+def test_the_shown_frame_is_saved_until_it_is_deleted():
+    live = session()
+    live.save_frame()
+    assert live.state().saved is None
+    shown = live.process(render_frame(0), 0.0)
+    live.save_frame()
+    live.process(render_frame(5), 0.1)
+    saved = live.state().saved
+    np.testing.assert_array_equal(saved.image, shown)
+    assert [(number, prediction.label) for number, prediction in saved.faces] == [(1, "happy"), (2, "sad")]
+    live.start()
+    assert live.state().saved is not None
+    live.delete_saved_frame()
+    assert live.state().saved is None

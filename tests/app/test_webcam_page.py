@@ -1,5 +1,6 @@
 """The webcam page, tested without a browser or a camera."""
 
+import re
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from video_files import SquarePredictor, render_frame
 
 pytest.importorskip("streamlit_webrtc", reason="the webcam page needs the extra app")
+from fer.app.components import camera as camera_component
 from fer.app.live import LiveSession
 from fer.app.pages import webcam
 from fer.app.settings import Settings, set_settings
@@ -43,7 +45,7 @@ def live():
 
 
 def open_page(monkeypatch, camera, live=None):
-    monkeypatch.setattr(webcam, "webrtc_streamer", camera)
+    monkeypatch.setattr(camera_component, "webrtc_streamer", camera)
     monkeypatch.setattr(webcam, "get_predictor", SquarePredictor)
     test = AppTest.from_function(script, default_timeout=60)
     if live is not None:
@@ -62,7 +64,7 @@ def button(page, label):
 def test_without_camera(monkeypatch):
     page = open_page(monkeypatch, FakeStreamer(playing=False))
     assert not page.exception
-    assert "Start the camera" in page_text(page)
+    assert "asks for access to the camera" in page_text(page)
     assert [button.label for button in page.button] == []
 
 
@@ -83,7 +85,7 @@ def test_faces_frame_rate_and_chart_are_shown(monkeypatch, live):
     assert "4 frames analysed" in page_text(page)
     assert "**Face 1**" in page_text(page)
     assert "**Face 2**" in page_text(page)
-    assert page.subheader[0].value == "Last 30 seconds"
+    assert page.header[0].value == "Last 30 seconds"
 
 
 def test_recording_from_start_to_download(monkeypatch, live):
@@ -125,7 +127,7 @@ def test_a_camera_that_fails_later_is_reported_by_the_fragment(monkeypatch, live
     # No frames have arrived when the page is built.
     camera.context.video_processor = None
 
-    def fragment(show, run_every):
+    def fragment(show, run_every=None):
         return lambda *arguments: fragments.update({(show.__name__, run_every): (show, *arguments)})
 
     monkeypatch.setattr(webcam.st, "fragment", fragment)
@@ -146,11 +148,9 @@ def test_the_chart_is_alone_in_a_container(monkeypatch, live):
     """If Streamlit removes the fragment for a moment, no element moves up into its place."""
     page = open_page(monkeypatch, FakeStreamer(playing=True), live)
     blocks = [block for block in page.main.children.values() if hasattr(block, "children")]
-    (container,) = (
-        block for block in blocks if "Last 30 seconds" in [x.value for x in block.get("subheader")]
-    )
+    (container,) = (block for block in blocks if "Last 30 seconds" in [x.value for x in block.get("header")])
     (fragment,) = container.children.values()
-    assert [element.value for element in fragment.get("subheader")] == ["Last 30 seconds"]
+    assert [element.value for element in fragment.get("header")] == ["Last 30 seconds"]
     assert len(fragment.children) > 1
 
 
@@ -159,14 +159,52 @@ def test_no_face_in_front_of_the_camera(monkeypatch):
     live.process(render_frame(0, happy=False, sad=False), 0.0)
     page = open_page(monkeypatch, FakeStreamer(playing=True), live)
     assert "No face detected" in page_text(page)
-    # The section for recordings only: there is no chart.
-    assert len(page.subheader) == 1
+    # There is no chart.
+    assert [header.value for header in page.header] == ["Record", "Save a frame"]
 
 
 def test_an_empty_recording_is_hidden_while_the_camera_is_stopped(monkeypatch):
     live = LiveSession(SquarePredictor(), nullcontext)
     live.start_recording()
     page = open_page(monkeypatch, FakeStreamer(playing=False), live)
-    assert "Record" not in [subheader.value for subheader in page.subheader]
+    assert "Record" not in [header.value for header in page.header]
     assert not page.button
     assert not page.caption
+
+
+def test_the_page_without_a_camera_says_what_will_happen(monkeypatch):
+    text = page_text(open_page(monkeypatch, FakeStreamer(playing=False)))
+    assert "What happens when you start the camera" in text
+    assert "Nothing is stored unless" in text
+
+
+def test_a_summary_is_shown_when_the_camera_stops(monkeypatch, live):
+    page = open_page(monkeypatch, FakeStreamer(playing=False), live)
+    assert page.header[0].value == "Summary"
+    assert "0.3 s, 4 frames analysed, 2 faces" in page_text(page)
+    assert "**Face 1**: happy 100 % of 0.4 s" in page_text(page)
+
+
+def test_the_latency_is_shown(monkeypatch, live):
+    assert re.search(r"\d+ ms per frame", page_text(open_page(monkeypatch, FakeStreamer(playing=True), live)))
+
+
+def test_a_camera_without_frames_names_the_firewall(monkeypatch):
+    live = LiveSession(SquarePredictor(), nullcontext)
+    assert "TURN server" in page_text(open_page(monkeypatch, FakeStreamer(playing=True), live))
+
+
+def test_a_frame_is_saved_downloaded_and_deleted(monkeypatch, live):
+    page = open_page(monkeypatch, FakeStreamer(playing=True), live)
+    button(page, "Save this frame").click().run()
+    assert not page.exception
+    assert [button.label for button in page.get("download_button")] == ["Download JPEG"]
+    button(page, "Delete").click().run()
+    assert not page.get("download_button")
+
+
+def test_a_saved_frame_stays_after_the_camera_stops(monkeypatch, live):
+    live.save_frame()
+    page = open_page(monkeypatch, FakeStreamer(playing=False), live)
+    assert button(page, "Save this frame").disabled
+    assert [button.label for button in page.get("download_button")] == ["Download JPEG"]

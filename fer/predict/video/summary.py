@@ -1,5 +1,6 @@
 """The summary of a video: what was processed, and for how long each face showed each emotion."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +33,7 @@ class Summary:
         seconds: Time of the last processed frame.
         elapsed: Processing time in seconds.
         forgotten: Number of faces that were seen only briefly and are no longer in `faces`.
+        max_gap: Longest time between two frames that counts, in seconds; a camera may pause for longer.
         warning: Message if the video ends early (truncated or damaged); None if it is complete.
     """
 
@@ -41,6 +43,7 @@ class Summary:
     seconds: float = 0.0
     elapsed: float = 0.0
     forgotten: int = 0
+    max_gap: float = math.inf
     warning: str | None = None
     _durations: dict[int, Durations] = field(default_factory=dict)
     # Emotion of each face in the last frame, whose duration is not known yet.
@@ -51,6 +54,8 @@ class Summary:
         """Add a frame and its faces."""
         if self.frames:
             self._interval = max(0.0, frame.seconds - self.seconds)
+            if self._interval > self.max_gap:
+                self._interval = 0.0
             self._count(self._durations)
         self._last = {number: emotion_text(prediction) for number, prediction in faces}
         self.frames, self.seconds = self.frames + 1, frame.seconds

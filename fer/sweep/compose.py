@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
 
+from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -84,16 +85,24 @@ class Composer:
         except (HydraException, OmegaConfBaseException) as error:
             raise explain_hydra_error(error, [*self.overrides, *words]) from error
 
-    def run_folder(self, config: DictConfig) -> Callable[[int], str]:
+    def run_folder(self, config: DictConfig, words: Sequence[str]) -> Callable[[int], str]:
         """Return a function from a trial's number to the name of its folder, ``hydra.sweep.subdir``.
 
         Args:
             config: The config that `trial_config` has returned last.
+            words: The overrides of the trial.
         """
         complete: Any = config.copy()
         with open_dict(complete):
             complete.hydra = HydraConfig.get().copy()  # type: ignore[attr-defined]
+        OmegaConf.set_readonly(complete.hydra, False)
+        complete.hydra.job.override_dirname = self._override_dirname(words, complete.hydra)
         return partial(_run_folder, complete)
+
+    def _override_dirname(self, words: Sequence[str], hydra: Any) -> str:
+        """Return ``hydra.job.override_dirname`` of a trial, without the options of the sweep."""
+        items = OverridesParser.create().parse_overrides([*without_sweep_options(self.overrides), *words])
+        return get_overrides_dirname(items, **hydra.job.config.override_dirname)
 
     def _copy(self, *extra: str) -> DictConfig:
         """Return a copy of a config; cached because composing takes a fifth of a second."""
@@ -106,7 +115,6 @@ class Composer:
 def _run_folder(config: DictConfig, number: int) -> str:
     """Return the name of a trial's folder; its number if that would be the folder of the sweep."""
     before = HydraConfig.instance().cfg
-    OmegaConf.set_readonly(config.hydra, False)
     config.hydra.job.num, config.hydra.job.id = number, str(number)
     try:
         HydraConfig.instance().set_config(config)

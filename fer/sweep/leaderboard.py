@@ -5,7 +5,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+
+from fer.sweep.objectives import directions, objectives_of
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,24 @@ def is_measured(trial: FrozenTrial) -> bool:
 
 
 def ranked(trials: Sequence[FrozenTrial], sign: int) -> list[FrozenTrial]:
-    """Return the measured trials, best first; of equal ones the earlier first.
+    """Return the measured trials, best first.
+
+    Equal ones are ordered by the further objectives of the sweep, if it has any, and then by number.
 
     Args:
         trials: Trials of a sweep.
         sign: 1 if a higher objective is better, else -1.
     """
-    return sorted(filter(is_measured, trials), key=lambda trial: -sign * (trial.value or 0.0))
+    return sorted(
+        filter(is_measured, trials), key=lambda trial: (-sign * (trial.value or 0.0), *_further(trial))
+    )
+
+
+def _further(trial: FrozenTrial) -> list[float]:
+    """Return the objectives of a trial after the first one, signed so that lower is better."""
+    names, values = [*objectives_of(trial)][1:], [*objectives_of(trial).values()][1:]
+    signs = [1 if item == StudyDirection.MINIMIZE else -1 for item in directions(names)]
+    return [sign * value for sign, value in zip(signs, values, strict=True)]
 
 
 def recipes(trials: Sequence[FrozenTrial], sign: int) -> list[Recipe]:

@@ -4,8 +4,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from omegaconf import OmegaConf
-
 from fer.core.errors import FerError
 from fer.core.names import file_name
 from fer.data.readers.factory import read_dataset
@@ -15,7 +13,7 @@ from fer.sweep.validate import check_base
 from fer.training.config import RunConfig
 from fer.training.grid import Grid, common_error, short_words
 from fer.training.metrics import check_monitor_emotion
-from fer.training.overrides import check_additions, to_run_config
+from fer.training.overrides import check_additions, has_default_name, to_run_config
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,10 @@ def plan_trials(grid: Grid, compose: Composer) -> list[GridTrial]:
 
 def _plan_trial(words: list[str], compose: Composer) -> GridTrial:
     config = compose.trial_config(words)
-    name = OmegaConf.to_container(config, resolve=False)["name"]  # type: ignore[index,call-overload]
-    if words and str(name).startswith("${run_name:"):
+    if words and has_default_name(config):
         config.name = file_name("_".join(short_words(words)))
     run_config = to_run_config(config)
-    return GridTrial(words, run_config, run_config.name, compose.run_folder(config))
+    return GridTrial(words, run_config, run_config.name, compose.run_folder(config, words))
 
 
 def check_trials(trials: Sequence[GridTrial], plan: Plan) -> None:

@@ -20,6 +20,7 @@ from fer.training.overrides import (
     check_additions,
     chosen_action,
     explain_hydra_error,
+    has_default_name,
     overridden_keys,
     to_run_config,
 )
@@ -134,7 +135,11 @@ def read_overrides(
     run_config = to_run_config(config)
     if run_config.resume is None:
         check_folder(folder)
-        return run_config, folder.resolve(), False
+        folder = folder.resolve()
+        if has_default_name(config) and run_config.name not in folder.name:
+            # The user has chosen the folder, with hydra.run.dir.
+            run_config = run_config.replace(name=folder.name)
+        return run_config, folder, False
     return *load_stopped_run(run_config, overridden_keys(overrides)), True
 
 

@@ -69,8 +69,9 @@ def start_wandb(
 
     Args:
         options: Project, entity, group, tags and the others.
-        folder: The run folder; its name is the default name of the W&B run.
-        run_config: The config that W&B shows for the run; its ``tags`` are tags in W&B as well.
+        folder: The run folder.
+        run_config: The config that W&B shows for the run; its ``name`` is the default name of the W&B run,
+            and its ``tags`` are tags in W&B as well.
         run_id: Id of the W&B run, unless the options or the environment set one; None for a random one.
         console: Log what the process prints.
 
@@ -80,7 +81,8 @@ def start_wandb(
     try:
         _set_data_folder(folder / "wandb")
         settings = wandb_settings()
-        arguments = _arguments(options, folder, settings, run_id, run_config.get("tags") or ())
+        name = run_config.get("name") or folder.name
+        arguments = _arguments(options, folder, settings, run_id, run_config.get("tags") or (), name)
         # In a sweep of W&B, the value of a parameter such as ``optimizer`` replaces that of the same name.
         complete = {"options": dict(run_config)} if settings.sweep_id else {}
         mode = options.mode or settings.mode
@@ -110,12 +112,18 @@ def wandb_settings() -> Any:
 
 
 def _arguments(
-    options: WandbConfig, folder: Path, settings: Any, run_id: str | None, tags: Sequence[str] = ()
+    options: WandbConfig,
+    folder: Path,
+    settings: Any,
+    run_id: str | None,
+    tags: Sequence[str] = (),
+    default_name: str = "",
 ) -> dict[str, Any]:
     """Return the arguments of ``wandb.init``: chosen options, else W&B's own settings, else defaults."""
     before = read_record(folder).wandb or {}
     user_id = settings.run_id if _folder_of_id.setdefault(settings.run_id, folder) == folder else None
-    name, group = options.name or settings.run_name or folder.name, options.group or settings.run_group
+    name = options.name or settings.run_name or default_name or folder.name
+    group = options.group or settings.run_group
     identity = {
         "id": wandb_id(options.id or before.get("id") or user_id or run_id or secrets.token_hex(6)),
         "project": options.project or before.get("project") or settings.project or DEFAULT_PROJECT,

@@ -93,13 +93,22 @@ def to_run_config(config: DictConfig) -> RunConfig:
             not a validation metric.
     """
     dropped = ("hydra", "sweep", *ACTIONS)
-    config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in dropped])
+    kept = OmegaConf.masked_copy(config, [str(key) for key in config if key not in dropped])
+    # With the random part of the name that the run folder has.
+    OmegaConf.copy_cache(from_config=config, to_config=kept)
+    config = kept
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise FerError(f"{missing[0]}: expected a value, got none. Add {missing[0]}=… to the command.")
     values: Any = OmegaConf.to_container(config, resolve=True)
     import_plugins(values.get("plugins") or [])
     own_parts = take_own_parts(values)
     return RunConfig.from_dict({**values, "own_parts": own_parts}).with_absolute_paths()
+
+
+def has_default_name(config: DictConfig) -> bool:
+    """Return whether ``name`` of a composed config is that of ``conf/train.yaml``."""
+    name = OmegaConf.to_container(config, resolve=False)["name"]  # type: ignore[index,call-overload]
+    return str(name).startswith("${run_name:")
 
 
 def chosen_action(config: DictConfig) -> str | None:

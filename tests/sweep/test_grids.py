@@ -141,6 +141,19 @@ def test_names_of_folders_in_the_words_of_hydra(fer_train, tmp_path):
     assert list(records(tmp_path / "outputs" / "multirun" / "mine")) == ["t_0", "t_1"]
 
 
+def test_override_dirname_has_the_values_of_the_trial(fer_train, tmp_path):
+    keys = ",".join(item.partition("=")[0] for item in ("output_dir=", *SMALL))
+    options = (
+        f"hydra.job.config.override_dirname.exclude_keys=[{keys}]",
+        "hydra.sweep.subdir=${hydra.job.override_dirname}",
+    )
+    grid = f"hydra.sweep.dir={tmp_path}/grid"
+    assert fer_train("-m", *ONE_EPOCH, "seed=1,2", *options, grid).status == 0
+    assert fer_train("-m", f"sweep.resume={tmp_path}/grid", "seed=1,2,3").status == 0
+    expected = [f"seed={seed},trainer.max_epochs=1" for seed in (1, 2, 3)]
+    assert list(records(tmp_path / "grid")) == expected
+
+
 def test_values_in_a_file_and_a_grid_of_one(fer_train, tmp_path, capsys):
     # As in an experiment's file.
     override = "+hydra.sweeper.params={seed: '1,2'}"

@@ -8,6 +8,7 @@ from small_sweeps import SMALL
 
 from fer.core.errors import FerError
 from fer.sweep import worker
+from fer.sweep.leaderboard import ranked
 from fer.sweep.objectives import Constraints, beyond_limits, check_objectives, front, with_first_value
 from fer.sweep.plan import build_sampler
 from fer.sweep.report.page import report
@@ -47,6 +48,19 @@ def test_front_is_ordered_by_the_first_objective():
     assert front(study) == [1, 0, 3]
     assert [with_first_value(trial).value for trial in study.trials] == [0.5, 0.6, 0.4, 0.3]
     assert front(optuna.create_study()) == []
+
+
+def test_equal_trials_are_ranked_by_the_further_objectives():
+    values = [(0.5, 1.0, 0.9), (0.6, 3.0, 0.9), (0.6, 2.0, 0.9), (0.6, 2.0, 0.8)]
+    names = ("val/accuracy", "perf/export_ms", "val/loss")
+    trials = [
+        optuna.trial.create_trial(
+            value=first, user_attrs={"objectives": dict(zip(names, (first, *rest), strict=True))}
+        )
+        for first, *rest in values
+    ]
+    ranking = [tuple(trial.user_attrs["objectives"].values()) for trial in ranked(trials, 1)]
+    assert ranking == [values[3], values[2], values[1], values[0]]
 
 
 def test_sampler_gp():

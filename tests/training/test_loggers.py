@@ -381,7 +381,7 @@ def test_an_id_of_the_environment_is_that_of_one_run(tmp_path):
 def test_defaults_of_a_run_in_wandb(finished):
     run = run_record(finished.folder)
     assert (run.project, run.run_group, list(run.tags)) == ("fer", "", [])
-    assert run.display_name == finished.folder.name
+    assert run.display_name == yaml.safe_load((finished.folder / "config.yaml").read_text())["name"]
     assert run.run_id == finished.record["id"] == finished.record["wandb"]["id"]
 
 

@@ -54,6 +54,18 @@ def test_a_used_folder_is_refused(tiny_run, capsys, tmp_path):
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_the_name_of_a_run_is_that_of_its_folder(tiny_run, tmp_path):
+    def name(folder):
+        return yaml.safe_load((folder / "config.yaml").read_text())["name"]
+
+    folder = tiny_run().folder
+    assert folder.name.partition("_")[2] == name(folder)
+    assert tiny_run(f"hydra.run.dir={tmp_path}/job").status == 0
+    assert name(tmp_path / "job") == "job"
+    assert tiny_run(f"hydra.run.dir={tmp_path}/other", "name=mine").status == 0
+    assert name(tmp_path / "other") == "mine"
+
+
 def test_runs_of_a_grid_in_one_folder_get_folders_beside_it(tiny_run, tmp_path):
     grid = (f"hydra.sweep.dir={tmp_path}/grid", "hydra.sweep.subdir=same", "seed=1,2", "-m")
     assert tiny_run(*grid).status == 0

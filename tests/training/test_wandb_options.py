@@ -25,6 +25,8 @@ def test_without_options_the_environment_applies(tmp_path):
     user = wandb.Settings(project="faces", run_tags=("first",), root_dir=str(tmp_path), run_name="a name")
     arguments = _arguments(WandbConfig(), tmp_path / "run", user, "random", [])
     assert (arguments["project"], arguments["name"], arguments["tags"]) == ("faces", "a name", ["first"])
+    own = _arguments(WandbConfig(), tmp_path / "run", wandb.Settings(), "random", [], "mine")
+    assert own["name"] == "mine"
     # W&B reads these itself.
     assert [arguments[name] for name in ("notes", "job_type", "entity", "dir")] == [None] * 4
     with_tags = _arguments(WandbConfig(), tmp_path / "run", user, "random", ["of the run"])

@@ -76,7 +76,7 @@ class SweepResults:
 
     @property
     def ranking(self) -> list[FrozenTrial]:
-        """Return the finished trials, best first; of equal ones the earlier first."""
+        """Return the finished trials, best first, as `fer.sweep.leaderboard.ranked` orders them."""
         return ranked(self.trials, self.sign)
 
     @property

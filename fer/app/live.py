@@ -96,24 +96,49 @@ class LiveSession:
 
     def __init__(self, predictor: Predictor, compute_slot: Slot, smooth: float = 0.5) -> None:
         self.bars, self.points, self.mirror = True, False, True
-        self._predictor, self._compute_slot = predictor, compute_slot
-        self._tracker = FaceTracker(smooth, predictor.card.uncertain_below)
-        self._history = History(predictor.card.labels.names, STEP_SECONDS, HISTORY_SECONDS, _MAX_GAP_SECONDS)
+        self._compute_slot = compute_slot
         self._recording: Recording | None = None
-        self._recording_on = False
         # Held while a frame is predicted.
         self._predict_lock = threading.Lock()
         # Guards the attributes below, the history and the recording; held only briefly.
         self._state_lock = threading.Lock()
-        self._faces: tuple[tuple[int, Prediction], ...] = ()
         self._times: deque[float] = deque()
         self._dropped = 0
         self._seconds = 0.0
         self._latencies: deque[float] = deque(maxlen=_LATENCY_FRAMES)
         self._shown: SavedFrame | None = None
         self._saved: SavedFrame | None = None
+        self._set_model(predictor)
+        self._tracker.configure(smooth, predictor.card.uncertain_below)
+
+    def _set_model(self, predictor: Predictor) -> None:
+        self._predictor, self._tracker = predictor, FaceTracker()
+        self._history = History(predictor.card.labels.names, STEP_SECONDS, HISTORY_SECONDS, _MAX_GAP_SECONDS)
+        self._faces: tuple[tuple[int, Prediction], ...] = ()
         self._started_at: float | None = None
         self._summary = Summary("webcam", max_gap=_MAX_GAP_SECONDS)
+        self._recording_on = False
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """The emotions of the model, in order."""
+        return self._history.emotions
+
+    def configure(self, predictor: Predictor, uncertain_below: float | None, smooth: float) -> None:
+        """Set model, threshold and smoothing of the next frames; may be called at any time.
+
+        Another model begins a new summary and chart and stops the recording, whose rows are kept.
+
+        Args:
+            predictor: Detects and classifies the faces.
+            uncertain_below: A prediction with a lower confidence is uncertain; None: none is.
+            smooth: Seconds over which the probabilities of a face are averaged.
+        """
+        with self._predict_lock:
+            if predictor is not self._predictor:
+                with self._state_lock:
+                    self._set_model(predictor)
+            self._tracker.configure(smooth, uncertain_below)
 
     def start(self) -> None:
         """Start a new summary, e.g. when the camera starts. Recording, chart and saved frame are kept."""

@@ -244,3 +244,29 @@ def test_the_shown_frame_is_saved_until_it_is_deleted():
     assert live.state().saved is not None
     live.delete_saved_frame()
     assert live.state().saved is None
+
+
+def test_threshold_and_smoothing_change_while_the_camera_runs():
+    predictor = SquarePredictor()
+    live = session(predictor)
+    live.configure(predictor, None, 0.0)
+    live.process(render_frame(0), 0.0)
+    confidences = [prediction.confidence for _, prediction in live.state().faces]
+    assert not any(prediction.uncertain for _, prediction in live.state().faces)
+    live.configure(predictor, max(confidences) + 0.001, 0.0)
+    live.process(render_frame(1), 0.1)
+    assert all(prediction.uncertain for _, prediction in live.state().faces)
+    # The same faces, the same session.
+    assert [number for number, _ in live.state().faces] == [1, 2]
+    assert live.summary().frames == 2
+
+
+def test_another_model_begins_a_new_summary_and_keeps_the_recorded_rows():
+    live = session()
+    live.start_recording()
+    live.process(render_frame(0), 0.0)
+    live.configure(SquarePredictor(), 0.5, 0.5)
+    state = live.state()
+    assert (state.processed, state.faces, state.recording, state.recorded_rows) == (0, (), False, 2)
+    live.process(render_frame(1), 0.1)
+    assert live.summary().frames == 1

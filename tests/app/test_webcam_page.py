@@ -14,6 +14,9 @@ from fer.app.live import LiveSession
 from fer.app.pages import webcam
 from fer.app.settings import Settings, set_settings
 
+PREDICTOR = SquarePredictor()
+OPTIONS = SimpleNamespace(predictor=lambda: PREDICTOR, uncertain_below=None, smooth=0.5)
+
 
 def script():
     from fer.app.pages.webcam import page
@@ -38,7 +41,7 @@ class FakeStreamer:
 @pytest.fixture
 def live():
     """A session with two faces."""
-    session = LiveSession(SquarePredictor(), nullcontext)
+    session = LiveSession(PREDICTOR, nullcontext)
     for index in range(4):
         session.process(render_frame(index), index / 10)
     return session
@@ -46,7 +49,8 @@ def live():
 
 def open_page(monkeypatch, camera, live=None):
     monkeypatch.setattr(camera_component, "webrtc_streamer", camera)
-    monkeypatch.setattr(webcam, "get_predictor", SquarePredictor)
+    monkeypatch.setattr(webcam, "get_predictor", lambda: PREDICTOR)
+    monkeypatch.setattr(webcam, "choose_model", lambda smoothing: OPTIONS)
     test = AppTest.from_function(script, default_timeout=60)
     if live is not None:
         test.session_state["live"] = live
@@ -155,7 +159,7 @@ def test_the_chart_is_alone_in_a_container(monkeypatch, live):
 
 
 def test_no_face_in_front_of_the_camera(monkeypatch):
-    live = LiveSession(SquarePredictor(), nullcontext)
+    live = LiveSession(PREDICTOR, nullcontext)
     live.process(render_frame(0, happy=False, sad=False), 0.0)
     page = open_page(monkeypatch, FakeStreamer(playing=True), live)
     assert "No face detected" in page_text(page)
@@ -164,7 +168,7 @@ def test_no_face_in_front_of_the_camera(monkeypatch):
 
 
 def test_an_empty_recording_is_hidden_while_the_camera_is_stopped(monkeypatch):
-    live = LiveSession(SquarePredictor(), nullcontext)
+    live = LiveSession(PREDICTOR, nullcontext)
     live.start_recording()
     page = open_page(monkeypatch, FakeStreamer(playing=False), live)
     assert "Record" not in [header.value for header in page.header]
@@ -190,7 +194,7 @@ def test_the_latency_is_shown(monkeypatch, live):
 
 
 def test_a_camera_without_frames_names_the_firewall(monkeypatch):
-    live = LiveSession(SquarePredictor(), nullcontext)
+    live = LiveSession(PREDICTOR, nullcontext)
     assert "TURN server" in page_text(open_page(monkeypatch, FakeStreamer(playing=True), live))
 
 
@@ -208,3 +212,16 @@ def test_a_saved_frame_stays_after_the_camera_stops(monkeypatch, live):
     page = open_page(monkeypatch, FakeStreamer(playing=False), live)
     assert button(page, "Save this frame").disabled
     assert [button.label for button in page.get("download_button")] == ["Download JPEG"]
+
+
+def test_threshold_and_smoothing_of_the_sliders_are_applied(monkeypatch):
+    monkeypatch.setattr(camera_component, "webrtc_streamer", FakeStreamer(playing=True))
+    page = AppTest.from_function(script, default_timeout=60).run()
+    threshold, smoothing = page.slider
+    configured = []
+    monkeypatch.setattr(LiveSession, "configure", lambda self, *arguments: configured.append(arguments[1:]))
+    threshold.set_value(90)
+    smoothing.set_value(2.0)
+    page.run()
+    assert not page.exception
+    assert configured == [(0.9, 2.0)]

@@ -7,6 +7,7 @@ import streamlit as st
 from fer.app.components.camera import show_camera
 from fer.app.components.charts import show_bars, show_emotion_chart
 from fer.app.components.images import to_jpeg
+from fer.app.components.model_options import choose_model
 from fer.app.live import HISTORY_SECONDS, LiveSession, LiveState
 from fer.app.recording import MAX_ROWS
 from fer.app.resources import get_predictor, try_compute_slot
@@ -52,6 +53,7 @@ def page() -> None:
     with left:
         context = show_camera(live)
         st.fragment(_show_options)(live)
+        st.fragment(_choose_model)(live)
     playing = context.state.playing
     interval = _UPDATE_SECONDS if playing else None
     with right:
@@ -70,6 +72,12 @@ def _session() -> LiveSession:
     if "live" not in st.session_state:
         st.session_state["live"] = LiveSession(get_predictor(), try_compute_slot)
     return st.session_state["live"]
+
+
+def _choose_model(live: LiveSession) -> None:
+    """Show the choice of model, threshold and smoothing, and apply it."""
+    options = choose_model(smoothing=True)
+    live.configure(options.predictor(), options.uncertain_below, options.smooth)
 
 
 def _show_options(live: LiveSession) -> None:
@@ -135,8 +143,7 @@ def _show_chart(live: LiveSession) -> None:
         return
     st.header(f"Last {HISTORY_SECONDS:.0f} seconds")
     times, probabilities = live.recent_probabilities(_select_face(faces))
-    emotions = get_predictor().card.labels.names
-    show_emotion_chart(times, probabilities, emotions, (-HISTORY_SECONDS, 0.0), "seconds ago")
+    show_emotion_chart(times, probabilities, live.emotions, (-HISTORY_SECONDS, 0.0), "seconds ago")
 
 
 def _select_face(faces: tuple[int, ...]) -> int:

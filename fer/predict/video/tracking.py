@@ -137,6 +137,10 @@ class FaceTracker:
         self._smoother = Smoother(smooth)
         self._abstain_below = abstain_below
 
+    def configure(self, smooth: float, abstain_below: float | None) -> None:
+        """Set the smoothing and the threshold of the next frames; faces keep their numbers."""
+        self._smoother.constant, self._abstain_below = smooth, abstain_below
+
     def update(
         self, predictions: Sequence[Prediction], seconds: float, cut: bool = False
     ) -> list[tuple[int, Prediction]]:

@@ -1,10 +1,13 @@
 """Resources shared by all visitors of a process: detector, models, model versions, compute slots."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
+import cv2
 import streamlit as st
 
 from fer.app.settings import Settings, settings
@@ -13,7 +16,9 @@ from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.registry import ZOO, Registry, find_bundle, packaged_models
 from fer.core.errors import FerError
 from fer.core.threads import available_cores
-from fer.faces.detectors import choose_detector
+from fer.faces.base import Detector
+from fer.faces.detectors import YUNET_ENV_VAR, choose_detector
+from fer.faces.yunet import yunet_in_cache
 from fer.predict.predictor import Predictor
 
 _MAX_LOADED_MODELS = 8
@@ -82,16 +87,36 @@ def video_slot(waiting: Callable[[], object]) -> Iterator[None]:
         _VIDEO_SLOTS.release()
 
 
-def get_predictor(model: str | None = None) -> Predictor:
+def get_predictor(model: str | None = None, detector: str | None = None) -> Predictor:
     """Return the predictor of a model; loaded on first use and shared by all visitors.
 
     Args:
         model: Reference of a `Version`; None is the model that the app was started with.
+        detector: Name of another face detector than the app's.
 
     Raises:
         FerError: The model or detector does not exist, or its files do not match.
     """
-    return _load(model, settings())
+    current = settings()
+    if detector not in (None, current.detector):
+        # The model file of the app's detector is of no use to another one.
+        current = replace(current, detector=detector, detector_model=None)
+    return _load(model, current)
+
+
+def available_detectors(current: Detector) -> list[str]:
+    """Return the names of the face detectors that work here without a download, the app's first.
+
+    Args:
+        current: The app's detector.
+    """
+    installed = {
+        "yunet": settings().detector_model or os.environ.get(YUNET_ENV_VAR) or yunet_in_cache(),
+        "haar": hasattr(cv2, "CascadeClassifier"),
+        "mtcnn": find_spec("facenet_pytorch"),
+    }
+    name = getattr(current, "name", "")
+    return [name, *(other for other, works in installed.items() if works and other != name)]
 
 
 def list_versions() -> list[Version]:

@@ -1,68 +1,65 @@
-"""Prediction on an uploaded video: annotated H.264 copy, timeline, summary; temporary files are deleted."""
+"""Prediction on an uploaded video: faces of each frame, annotated H.264 copy; temporary files are deleted."""
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from io import BytesIO
+from dataclasses import dataclass, replace
 from pathlib import Path
-from shutil import copyfileobj
 from tempfile import TemporaryDirectory
 
-import av
-
-from fer.app.history import History
 from fer.app.resources import Slot
-from fer.app.settings import MAX_FACES_PER_FRAME, MAX_VIDEO_FRAMES, MAX_VIDEO_PIXELS, MAX_VIDEO_SECONDS
+from fer.app.settings import MAX_FACES_PER_FRAME, MAX_VIDEO_FRAMES, MAX_VIDEO_SECONDS
 from fer.app.uploads import display_name
+from fer.app.video_file import check_video, plays_in_browser
+from fer.app.video_frames import VideoFrames
 from fer.core.errors import FerError
+from fer.core.text import counted
 from fer.predict.predictor import Predictor
 from fer.predict.video.h264 import H264Writer
-from fer.predict.video.reader import VideoFile
-from fer.predict.video.run import Sink, to_timelines, to_video
-from fer.predict.video.summary import Summary
-from fer.predict.video.timeline import Timeline
+from fer.predict.video.reader import Frame, VideoFile
+from fer.predict.video.run import TrackedFaces, to_video
 from fer.predict.video.tracking import CutDetector, FaceTracker
 
-# A chart is about 700 pixels wide: more points would not be visible.
-_MAX_CHART_POINTS = 240
-_MIN_STEP_SECONDS = 0.1
 # Tolerance: a two-minute video may end slightly after the limit.
 _MAX_SECONDS = MAX_VIDEO_SECONDS + 1
 # Called with the numbers of frames done and expected.
 Progress = Callable[[int, int | None], None]
-# First bytes of a video. Other files are not opened: FFmpeg also reads playlists, which can make the server
-# open further files and URLs.
-_SIGNATURES = re.compile(
-    rb"....(ftyp|moov|mdat|wide|free|skip|pnot)"  # MP4, MOV
-    rb"|\x1a\x45\xdf\xa3"  # MKV, WebM
-    rb"|RIFF....AVI ",
-    re.DOTALL,
-)
-# Without dots, as Streamlit's file uploader takes them.
-VIDEO_SUFFIXES = ("mp4", "m4v", "mov", "mkv", "webm", "avi")
-# Longer side of the annotated video in pixels; larger frames are downscaled.
+# Longer side of the videos that are shown, in pixels; larger frames are downscaled.
 MAX_OUTPUT_SIDE = 1280
 
 
 @dataclass(frozen=True)
+class Look:
+    """Settings that need neither detection nor the model again.
+
+    Attributes:
+        smooth: Time constant of the smoothing in seconds; 0: none.
+        uncertain_below: A prediction is uncertain below this probability; None: never.
+        points: Draw the landmarks: eyes, nose and mouth corners.
+        bars: Draw the probability of every emotion.
+    """
+
+    smooth: float = 0.5
+    uncertain_below: float | None = None
+    points: bool = False
+    bars: bool = True
+
+
+@dataclass(frozen=True, eq=False)
 class VideoAnalysis:
     """Predictions on a video.
 
     Attributes:
+        frames: The faces of each frame.
         video: The annotated copy, an MP4 file.
-        csv: The timeline as CSV, see `fer.predict.video.timeline`.
-        jsonl: The timeline as JSONL.
-        history: Mean probabilities of each face over time.
-        summary: Frames and faces.
-        warning: Says which part was not analysed, e.g. of a truncated file; None if all of it was.
+        original: The video as a browser plays it: the uploaded file, or a copy as H.264.
+        look: The settings of the annotated copy.
+        warning: Says what was not analysed, e.g. of a truncated file; None if all of it was.
     """
 
+    frames: VideoFrames
     video: bytes
-    csv: bytes
-    jsonl: bytes
-    history: History
-    summary: Summary
+    original: bytes
+    look: Look
     warning: str | None
 
 
@@ -75,22 +72,22 @@ class VideoJob:
         compute_slot: Returns a context manager within which one frame may be computed.
         progress: Called with the frames done and the frames expected, the latter None if unknown. An
             exception that it raises ends the job; temporary files are deleted.
-        points: Draw the landmarks: eyes, nose and mouth corners.
-        bars: Draw the probability of every emotion.
+        look: Settings of the annotated copy.
     """
 
     predictor: Predictor
     compute_slot: Slot
     progress: Progress
-    points: bool = False
-    bars: bool = True
+    look: Look = Look()
 
-    def run(self, name: str, content: BytesIO) -> VideoAnalysis:
-        """Analyse a video. Beyond the returned video and rows, memory does not grow with its length.
+    def run(self, name: str, content: bytes, earlier: VideoAnalysis | None = None) -> VideoAnalysis:
+        """Analyse a video. Beyond the returned videos and faces, memory does not grow with its length.
 
         Args:
             name: File name given by the sender; only displayed, never used as a path.
             content: The file. It is copied to a temporary folder for the duration of this call.
+            earlier: An analysis of the same video with this predictor: its copy is written again with another
+                look, without detection and without the model.
 
         Raises:
             FerError: The file is not a video, damaged, too long or too large. The message names no folder.
@@ -99,78 +96,65 @@ class VideoJob:
             TemporaryDirectory(prefix="fer-video-") as temporary,
             _renamed_in_errors(Path(temporary) / "video", name) as path,
         ):
-            content.seek(0)
-            with path.open("wb") as file:
-                copyfileobj(content, file)
+            path.write_bytes(content)
             check_video(path)
             video = VideoFile(path)
             try:
-                return self._analyse(video, Path(temporary), display_name(name))
+                if earlier is not None:
+                    return self._redraw(video, Path(temporary), earlier)
+                return self._analyse(video, Path(temporary), display_name(name), content)
             finally:
                 video.close()
 
-    def _analyse(self, video: VideoFile, folder: Path, name: str) -> VideoAnalysis:
+    def _redraw(self, video: VideoFile, folder: Path, earlier: VideoAnalysis) -> VideoAnalysis:
+        tracks = earlier.frames.track(self.look.smooth, self.look.uncertain_below)
+        with self._writer(folder / "annotated.mp4", video) as writer:
+            write = to_video(writer.write, self.look.points, self.look.bars)
+            for frame, (_, faces) in zip(video, tracks, strict=False):
+                write(frame, faces)
+                self.progress(frame.index + 1, len(earlier.frames))
+        return replace(earlier, video=writer.path.read_bytes(), look=self.look)
+
+    def _analyse(self, video: VideoFile, folder: Path, name: str, content: bytes) -> VideoAnalysis:
         _check_length(video)
-        emotions = self.predictor.card.labels.names
-        annotated, csv, jsonl = (folder / file for file in ("annotated.mp4", "rows.csv", "rows.jsonl"))
-        summary, history = Summary("video"), History(emotions, _step_seconds(video))
+        frames = VideoFrames(self.predictor.card.labels.names, 1 / video.fps)
         with ExitStack() as stack:
-            timelines = [stack.enter_context(Timeline(path, emotions, path == csv)) for path in (csv, jsonl)]
-            writer = stack.enter_context(
-                H264Writer(
-                    annotated,
-                    video.fps,
-                    video.path,
-                    max_side=MAX_OUTPUT_SIDE,
-                    max_seconds=_MAX_SECONDS,
-                    threads=1,
-                )
-            )
-            sinks = [
-                summary.add,
-                lambda frame, faces: history.add(faces, frame.seconds),
-                to_timelines(*timelines),
-                to_video(writer.write, self.points, self.bars),
-                lambda frame, faces: self.progress(frame.index + 1, video.frame_count),
-            ]
-            complete, most_faces = self._process_frames(video, sinks)
-        warnings = [video.truncation_message() if complete else _longer_than_declared(video.path)]
-        if most_faces > MAX_FACES_PER_FRAME:
-            warnings.append(
-                f"Only the {MAX_FACES_PER_FRAME} largest faces of a frame were analysed; a frame has up to "
-                f"{most_faces}. fer-predict has no such limit."
-            )
-        warning = " ".join(filter(None, warnings)) or None
+            annotated = stack.enter_context(self._writer(folder / "annotated.mp4", video))
+            write, plain = to_video(annotated.write, self.look.points, self.look.bars), None
+            if not plays_in_browser(video.path):
+                plain = stack.enter_context(self._writer(folder / "plain.mp4", video))
+            for frame, faces in self._detected(video, frames):
+                write(frame, faces)
+                if plain is not None:
+                    plain.write(frame.image, frame.seconds)
+                self.progress(frame.index + 1, video.frame_count)
         return VideoAnalysis(
-            annotated.read_bytes(),
-            csv.read_bytes(),
-            jsonl.read_bytes(),
-            history,
-            summary,
-            warning and warning.replace(str(video.path), name),
+            frames,
+            annotated.path.read_bytes(),
+            content if plain is None else plain.path.read_bytes(),
+            self.look,
+            _warning(video, frames, name),
         )
 
-    def _process_frames(self, video: VideoFile, sinks: list[Sink]) -> tuple[bool, int]:
-        """Predict frame by frame.
+    def _writer(self, path: Path, video: VideoFile) -> H264Writer:
+        return H264Writer(
+            path, video.fps, video.path, max_side=MAX_OUTPUT_SIDE, max_seconds=_MAX_SECONDS, threads=1
+        )
 
-        Returns:
-            False if the limit of length was reached before the end, and the largest number of faces that were
-            detected in a frame.
-        """
-        most_faces = 0
-        tracker, is_cut = FaceTracker(abstain_below=self.predictor.card.uncertain_below), CutDetector()
+    def _detected(self, video: VideoFile, frames: VideoFrames) -> Iterator[tuple[Frame, TrackedFaces]]:
+        """Yield the frames with their faces, up to the limit of length, and store the faces."""
+        tracker, is_cut = FaceTracker(self.look.smooth, self.look.uncertain_below), CutDetector()
         for frame in video:
             if frame.seconds > _MAX_SECONDS or frame.index >= MAX_VIDEO_FRAMES:
-                return False, most_faces
+                frames.is_complete = False
+                return
             with self.compute_slot():
                 detected = self.predictor.detect(frame.image)
-                most_faces = max(most_faces, len(detected))
-                faces = detected[:MAX_FACES_PER_FRAME]
-                predictions = self.predictor.classify(frame.image, faces)
+                predictions = self.predictor.classify(frame.image, detected[:MAX_FACES_PER_FRAME])
+            frames.most_faces = max(frames.most_faces, len(detected))
             tracked = tracker.update(predictions, frame.seconds, is_cut(frame.image))
-            for sink in sinks:
-                sink(frame, tracked)
-        return True, most_faces
+            frames.add(frame, predictions, [number for number, _ in tracked])
+            yield frame, tracked
 
 
 @contextmanager
@@ -194,51 +178,21 @@ def _check_length(video: VideoFile) -> None:
         )
 
 
+def _warning(video: VideoFile, frames: VideoFrames, name: str) -> str | None:
+    """Return what was not analysed; None if all of it was."""
+    warnings = [video.truncation_message() if frames.is_complete else _longer_than_declared(video.path)]
+    if frames.most_faces > MAX_FACES_PER_FRAME:
+        largest = f"{counted(MAX_FACES_PER_FRAME, 'largest face')} of a frame"
+        was = "was" if MAX_FACES_PER_FRAME == 1 else "were"
+        warnings.append(
+            f"Only the {largest} {was} analysed; a frame has up to {frames.most_faces}. fer-predict has no "
+            "such limit."
+        )
+    return " ".join(filter(None, warnings)).replace(str(video.path), name) or None
+
+
 def _longer_than_declared(path: Path) -> str:
     return (
         f"{path}: expected the length that the file header declares, got more frames. Only the first "
         f"{MAX_VIDEO_SECONDS:.0f} seconds or {MAX_VIDEO_FRAMES:,} frames were analysed."
     )
-
-
-def _step_seconds(video: VideoFile) -> float:
-    """Return the time between two points of the chart."""
-    declared = MAX_VIDEO_SECONDS if video.frame_count is None else video.frame_count / video.fps
-    seconds = min(MAX_VIDEO_SECONDS, declared)
-    return max(_MIN_STEP_SECONDS, seconds / _MAX_CHART_POINTS)
-
-
-def check_video(path: Path) -> None:
-    """Check that a file is a video in a supported container, with frames within the size limit.
-
-    Raises:
-        FerError: The file is not a video, it is damaged, or its frames are too large.
-    """
-    with path.open("rb") as file:
-        head = file.read(16)
-    if not _SIGNATURES.match(head):
-        actual = "another file type" if head else "an empty file"
-        raise FerError(
-            f"{path}: expected a video (MP4, MOV, MKV, WebM or AVI), got {actual}. Choose another file."
-        )
-    width, height = _frame_size(path)
-    if width * height > MAX_VIDEO_PIXELS:
-        raise FerError(
-            f"{path}: expected frames of at most {MAX_VIDEO_PIXELS / 1e6:.0f} megapixels, got {width:,} x "
-            f"{height:,} pixels. Reduce the resolution of the video."
-        )
-
-
-def _frame_size(path: Path) -> tuple[int, int]:
-    """Return the declared width and height, without decoding a frame."""
-    try:
-        with av.open(str(path)) as container:
-            sizes = [(stream.width or 0, stream.height or 0) for stream in container.streams.video]
-    except (av.FFmpegError, ValueError) as error:
-        raise FerError(
-            f"{path}: expected a readable video, but it cannot be opened. The file is probably damaged or "
-            "truncated. Try it in a video player, and export it again as MP4."
-        ) from error
-    if not sizes:
-        raise FerError(f"{path}: expected a video, got a file without a video stream. Choose another file.")
-    return sizes[0]

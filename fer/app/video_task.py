@@ -6,9 +6,11 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from io import BytesIO
+from dataclasses import dataclass, replace
+from functools import partial
 
-from fer.app.video import Slot, VideoAnalysis, VideoJob
+from fer.app.resources import Slot
+from fer.app.video import Look, VideoAnalysis, VideoJob
 from fer.core.errors import FerError
 from fer.predict.predictor import Predictor
 
@@ -20,6 +22,27 @@ class _AbandonedError(Exception):
     """The visitor has cancelled the analysis, or is gone."""
 
 
+@dataclass(frozen=True)
+class VideoSettings:
+    """A video and what is computed of it.
+
+    Attributes:
+        file_id: Identifier of the file.
+        model: Reference of the model's `Version`.
+        detector: Name of the face detector; None: the app's.
+        look: Settings that need neither detection nor the model again.
+    """
+
+    file_id: str
+    model: str | None
+    detector: str | None
+    look: Look
+
+    def has_same_faces(self, other: "VideoSettings | None") -> bool:
+        """Return whether the faces and the probabilities of each frame are those of other settings."""
+        return other is not None and replace(other, look=self.look) == self
+
+
 class VideoTask:
     """The analysis of a video in a thread.
 
@@ -28,12 +51,14 @@ class VideoTask:
     Args:
         predictor: Detects and classifies the faces.
         compute_slot, video_slot: As in `fer.app.resources`.
-        file_id: Identifier of the uploaded file.
-        name: Its name; only displayed.
+        settings: The video, and what to compute.
+        name: Name of the file; only displayed.
         content: The file.
-        points, bars: As for `VideoJob`.
+        earlier: An analysis with the same faces, whose copy is written again with the look of the settings.
 
     Attributes:
+        settings: As given.
+        is_copy: Whether only the annotated copy is written again.
         done: Number of frames done.
         total: Number of frames expected; None if unknown.
         first_frame: Time of the first frame (``time.monotonic``); None while the video waits for its turn.
@@ -45,13 +70,12 @@ class VideoTask:
         predictor: Predictor,
         compute_slot: Slot,
         video_slot: VideoSlot,
-        file_id: str,
+        settings: VideoSettings,
         name: str,
-        content: BytesIO,
-        points: bool,
-        bars: bool,
+        content: bytes,
+        earlier: VideoAnalysis | None = None,
     ) -> None:
-        self.file_id, self.name = file_id, name
+        self.settings, self.is_copy = settings, earlier is not None
         self.done = 0
         self.total: int | None = None
         self.first_frame: float | None = None
@@ -62,9 +86,10 @@ class VideoTask:
         def progress(done: int = 0, total: int | None = None) -> None:
             _update(reference, done, total)
 
-        job = VideoJob(predictor, compute_slot, progress, points=points, bars=bars)
+        job = VideoJob(predictor, compute_slot, progress, settings.look)
+        run = partial(job.run, name, content, earlier)
         self._thread = threading.Thread(
-            target=_work, args=(reference, job, video_slot, progress, name, content), daemon=True
+            target=_work, args=(reference, run, video_slot, progress), daemon=True
         )
         self._thread.start()
 
@@ -90,17 +115,15 @@ def _update(reference: "weakref.ref[VideoTask]", done: int, total: int | None) -
 
 def _work(
     reference: "weakref.ref[VideoTask]",
-    job: VideoJob,
+    run: Callable[[], VideoAnalysis],
     video_slot: VideoSlot,
     progress: Callable[[], None],
-    name: str,
-    content: BytesIO,
 ) -> None:
     result: VideoAnalysis | FerError
     try:
         with video_slot(progress):
             progress()
-            result = job.run(name, content)
+            result = run()
     except _AbandonedError:
         return
     except FerError as error:

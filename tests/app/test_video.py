@@ -1,8 +1,6 @@
 """The analysis of an uploaded video, and files that are rejected."""
 
-import csv
 import io
-import json
 import tempfile
 from contextlib import nullcontext
 
@@ -11,9 +9,9 @@ import numpy as np
 import pytest
 from video_files import SquarePredictor, render_frame, write_video
 
-from fer.app import video
+from fer.app import video, video_file
 from fer.app.settings import MAX_VIDEO_SECONDS
-from fer.app.video import VideoJob
+from fer.app.video import Look, VideoJob
 from fer.core.errors import FerError
 from fer.predict.video.run import run_video
 
@@ -33,7 +31,13 @@ def job(progress=lambda done, total: None, **options):
 
 
 def file_content(path):
-    return io.BytesIO(path.read_bytes())
+    return path.read_bytes()
+
+
+def decoded(content):
+    """Return the images of a video, ``(T, H, W, 3)``."""
+    with av.open(io.BytesIO(content)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]).astype(int)
 
 
 @pytest.fixture(scope="module")
@@ -43,28 +47,50 @@ def crossing(tmp_path_factory):
     )
 
 
-def test_rows_equal_those_of_fer_predict(crossing, tmp_path):
+@pytest.mark.parametrize("smooth", [0.0, 0.5, 2.0])
+def test_rows_equal_those_of_fer_predict(crossing, tmp_path, smooth):
     progress = []
+    # The settings of the analysis do not matter: those of the table are applied to stored probabilities.
     analysis = job(lambda done, total: progress.append((done, total))).run(
         "crossing.mp4", file_content(crossing)
     )
-    run_video(crossing, SquarePredictor(), json=tmp_path / "rows.jsonl", show=False)
-    assert analysis.jsonl.decode() == (tmp_path / "rows.jsonl").read_text()
-    run_video(crossing, SquarePredictor(), csv=tmp_path / "rows.csv", show=False)
-    assert analysis.csv.decode() == (tmp_path / "rows.csv").read_text()
+    options = {"smooth": smooth, "show": False}
+    run_video(crossing, SquarePredictor(abstain_below=0.85), json=tmp_path / "rows.jsonl", **options)
+    assert analysis.frames.to_jsonl(smooth, 0.85) == (tmp_path / "rows.jsonl").read_text()
+    run_video(crossing, SquarePredictor(abstain_below=0.85), csv=tmp_path / "rows.csv", **options)
+    assert analysis.frames.to_csv(smooth, 0.85) == (tmp_path / "rows.csv").read_text()
     assert progress == [(done, 20) for done in range(1, 21)]
     assert analysis.warning is None
-    assert (analysis.summary.frames, analysis.history.faces()) == (20, [1, 2])
     with av.open(io.BytesIO(analysis.video)) as copy:
         assert len(list(copy.decode(video=0))) == 20
 
 
-def test_charts_have_a_bounded_number_of_points(crossing):
-    analysis = job().run("crossing.mp4", file_content(crossing))
-    times, probabilities = analysis.history.probabilities(1)
-    # 0.8 s in steps of 0.1 s.
-    assert len(times) == 8
-    assert np.nanmin(probabilities.sum(1)) == pytest.approx(1)
+def test_another_look_needs_neither_detection_nor_the_model(crossing):
+    predictor = SquarePredictor(abstain_below=0.5)
+    content = file_content(crossing)
+    first = VideoJob(predictor, nullcontext, lambda *_: None, Look(0.5, 0.5)).run("a.mp4", content)
+    assert predictor.calls == 20
+    look = Look(0.0, 0.95, points=True, bars=False)
+    second = VideoJob(predictor, nullcontext, lambda *_: None, look).run("a.mp4", content, first)
+    assert predictor.calls == 20
+    assert second.frames is first.frames
+    assert second.look == look
+    # Its copy is that of an analysis with these settings from the start.
+    direct = VideoJob(predictor, nullcontext, lambda *_: None, look).run("a.mp4", content)
+    copies = [decoded(analysis.video) for analysis in (second, direct, first)]
+    assert copies[0].shape == copies[1].shape == (20, 120, 160, 3)
+    assert np.abs(copies[0] - copies[1]).mean() < 0.5
+    assert np.abs(copies[0] - copies[2]).mean() > 2
+
+
+def test_a_video_that_browsers_play_is_shown_as_it_is(crossing):
+    analysis = job().run("a.mp4", file_content(crossing))
+    # MPEG-4 Part 2 is converted.
+    with av.open(io.BytesIO(analysis.original)) as copy:
+        assert copy.streams.video[0].codec_context.name == "h264"
+        assert len(list(copy.decode(video=0))) == 20
+    again = job().run("b.mp4", analysis.original)
+    assert again.original == analysis.original
 
 
 def test_more_faces_than_the_limit_are_told(crossing, monkeypatch):
@@ -72,8 +98,7 @@ def test_more_faces_than_the_limit_are_told(crossing, monkeypatch):
     monkeypatch.setattr(video, "MAX_FACES_PER_FRAME", 1)
     analysis = job().run("crossing.mp4", file_content(crossing))
     assert analysis.warning == (
-        "Only the 1 largest faces of a frame were analysed; a frame has up to 2. "
-        "fer-predict has no such limit."
+        "Only the 1 largest face of a frame was analysed; a frame has up to 2. fer-predict has no such limit."
     )
 
 
@@ -104,7 +129,7 @@ REJECTED = {
 def test_files_that_are_not_videos_are_rejected(kind):
     content, reason = REJECTED[kind]
     with pytest.raises(FerError, match=reason) as error:
-        job().run("../../etc/<b>clip.mp4", io.BytesIO(content))
+        job().run("../../etc/<b>clip.mp4", content)
     assert str(error.value).startswith("<b>clip.mp4: ")
     assert tempfile.gettempdir() not in str(error.value)
 
@@ -112,16 +137,16 @@ def test_files_that_are_not_videos_are_rejected(kind):
 def test_a_truncated_video_without_index_is_rejected(crossing):
     content = crossing.read_bytes()
     with pytest.raises(FerError, match=r"^clip\.mp4: .*truncated"):
-        job().run("clip.mp4", io.BytesIO(content[: len(content) // 2]))
+        job().run("clip.mp4", content[: len(content) // 2])
 
 
 def test_a_truncated_video_is_analysed_up_to_its_end(crossing):
     # The writer puts the index at the start, so that a truncated file can be opened.
     complete = job().run("clip.mp4", file_content(crossing)).video
-    analysis = job().run("clip.mp4", io.BytesIO(complete[: len(complete) * 3 // 4]))
-    assert 0 < analysis.summary.frames < 20
+    analysis = job().run("clip.mp4", complete[: len(complete) * 3 // 4])
+    assert 0 < len(analysis.frames) < 20
     assert analysis.warning.startswith("clip.mp4: expected about 0.8 s")
-    assert len(analysis.jsonl.splitlines()) > 0
+    assert len(analysis.frames.to_jsonl(0.5, None).splitlines()) > 0
 
 
 def test_a_long_video_is_rejected_before_the_analysis(tmp_path):
@@ -137,12 +162,12 @@ def test_a_video_longer_than_declared_is_analysed_up_to_the_limit(crossing, monk
     monkeypatch.setattr(video, "_MAX_SECONDS", 0.41)
     monkeypatch.setattr(video, "_check_length", lambda _: None)
     analysis = job().run("crossing.mp4", file_content(crossing))
-    assert analysis.summary.frames == 11
+    assert len(analysis.frames) == 11
     assert analysis.warning.startswith("crossing.mp4: expected the length that the file header declares")
 
 
 def test_huge_frames_are_rejected(monkeypatch, crossing):
-    monkeypatch.setattr(video, "MAX_VIDEO_PIXELS", 160 * 120 - 1)
+    monkeypatch.setattr(video_file, "MAX_VIDEO_PIXELS", 160 * 120 - 1)
     with pytest.raises(FerError, match=r"got 160 x 120"):
         job().run("crossing.mp4", file_content(crossing))
 
@@ -157,10 +182,3 @@ def test_a_file_without_video_stream_is_rejected(tmp_path):
         container.mux(stream.encode())
     with pytest.raises(FerError, match="without a video stream"):
         job().run("sound.mp4", file_content(path))
-
-
-def test_csv_and_jsonl_have_the_same_labels(crossing):
-    analysis = job().run("crossing.mp4", file_content(crossing))
-    rows = list(csv.DictReader(io.StringIO(analysis.csv.decode())))
-    parsed = [json.loads(line) for line in analysis.jsonl.splitlines()]
-    assert [row["label"] for row in rows] == [row["label"] for row in parsed]

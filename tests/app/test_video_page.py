@@ -1,18 +1,20 @@
 """The video page, tested without a browser."""
 
 import gc
+import json
 import threading
 from contextlib import contextmanager, nullcontext
-from io import BytesIO
 from types import SimpleNamespace
 
+import av
 import pytest
 from streamlit.testing.v1 import AppTest
 from video_files import SquarePredictor, render_frame, write_video
 
 pytest.importorskip("av", reason="the video page needs the extra app")
 from fer.app.pages import video
-from fer.app.video_task import VideoTask
+from fer.app.video import Look
+from fer.app.video_task import VideoSettings, VideoTask
 
 
 def script():
@@ -23,9 +25,14 @@ def script():
         page()
 
 
+def fake(predictor):
+    """Return a replacement of `get_predictor`."""
+    return lambda model=None, detector=None: predictor()
+
+
 @pytest.fixture
 def page(monkeypatch):
-    monkeypatch.setattr(video, "get_predictor", SquarePredictor)
+    monkeypatch.setattr(video, "get_predictor", fake(SquarePredictor))
     return AppTest.from_function(script, default_timeout=60).run()
 
 
@@ -36,14 +43,24 @@ def crossing(tmp_path):
 
 def analyse(page, name, content):
     page.file_uploader[0].set_value((name, content, "video/mp4")).run()
-    return start(page)
+    return finish(page)
 
 
-def start(page):
-    """Start the analysis, wait for its end, and show its result."""
-    page.button[0].click().run()
+def finish(page):
+    """Wait for the end of the running task, and show its result."""
     assert page.session_state["video_task"].wait(60)
     return page.run()
+
+
+def click(page, label):
+    (button,) = [button for button in page.button if button.label == label]
+    return button.click().run()
+
+
+def strips(page):
+    """Return what the component of the strips was given."""
+    (component,) = page.get("bidi_component")
+    return json.loads(component.proto.json)
 
 
 def page_text(page):
@@ -55,16 +72,23 @@ def test_a_video_is_analysed_shown_and_offered_for_download(page, crossing):
     assert not page.exception
     assert not page.error
     assert "20 frames, 0.8 s, 2 faces" in page_text(page)
-    assert "**Face 1**: happy 100 % of 0.8 s" in page_text(page)
+    faces = strips(page)["faces"]
+    assert [(face["name"], face["summary"]) for face in faces] == [
+        ("Face 1", "happy 100 % of 0.8 s"),
+        ("Face 2", "sad 100 % of 0.8 s"),
+    ]
+    assert faces[0]["segments"] == [[0.0, 0.8, "happy", False]]
+    assert faces[0]["thumbnail"].startswith("data:image/jpeg")
+    assert len(page.get("video")) == 2
     downloads = [button.label for button in page.get("download_button")]
     assert downloads == ["Annotated video (MP4)", "Table (CSV)", "Table (JSONL)"]
-    assert len(page.get("vega_lite_chart")) == 2
+    assert len(page.get("vega_lite_chart")) == 1
 
 
 def test_the_code_of_the_page_runs(page, crossing, tmp_path, monkeypatch, capsys):
     analyse(page, "crossing.mp4", crossing)
     command, code = (block.value for block in page.code)
-    assert command == "fer-predict crossing.mp4 --annotate annotated.mp4 --csv timeline.csv"
+    assert command == "fer-predict crossing.mp4 --annotate annotated.mp4 --csv timeline.csv --all"
     (tmp_path / "crossing.mp4").write_bytes(crossing)
     monkeypatch.chdir(tmp_path)
     exec(code)
@@ -95,13 +119,11 @@ def test_a_waiting_video_shows_a_message_and_is_analysed_within_a_slot(page, cro
             return super().detect(image)
 
     monkeypatch.setattr(video, "video_slot", video_slot)
-    monkeypatch.setattr(video, "get_predictor", CheckedPredictor)
+    monkeypatch.setattr(video, "get_predictor", fake(CheckedPredictor))
     page.file_uploader[0].set_value(("crossing.mp4", crossing, "video/mp4")).run()
-    page.button[0].click().run()
     assert "waiting for its turn" in messages[-1]
     is_free.set()
-    assert page.session_state["video_task"].wait(60)
-    page.run()
+    finish(page)
     assert not page.exception
     assert page.get("download_button")
     assert not active
@@ -114,8 +136,97 @@ def test_another_video_replaces_the_first(page, crossing, tmp_path):
     ).read_bytes()
     page.file_uploader[0].set_value(("two.mp4", other, "video/mp4")).run()
     assert not page.get("download_button")
-    start(page)
+    finish(page)
     assert "5 frames, 0.2 s, 1 face" in page_text(page)
+
+
+def test_the_sample_video_is_analysed_with_one_click(page, crossing, tmp_path, monkeypatch):
+    (tmp_path / "sample.mp4").write_bytes(crossing)
+    monkeypatch.setattr(video, "SAMPLE", tmp_path / "sample.mp4")
+    click(page, "Try the sample video")
+    finish(page)
+    assert not page.exception
+    assert "20 frames, 0.8 s, 2 faces" in page_text(page)
+    click(page, "Clear")
+    assert "20 frames" not in page_text(page)
+    assert "video_source" not in page.session_state
+
+
+def test_the_sample_video_is_small_and_has_sound():
+    assert video.SAMPLE.stat().st_size < 300_000
+    with av.open(str(video.SAMPLE)) as container:
+        assert [stream.codec_context.name for stream in container.streams] == ["h264", "aac"]
+
+
+class CountingPredictor(SquarePredictor):
+    """Counts the frames of all predictors."""
+
+    frames = 0
+
+    def detect(self, image):
+        type(self).frames += 1
+        return super().detect(image)
+
+
+def slider(page, label):
+    (found,) = [slider for slider in page.slider if slider.label == label]
+    return found
+
+
+def test_smoothing_and_threshold_apply_at_once_without_the_model(page, crossing, monkeypatch):
+    CountingPredictor.frames = 0
+    monkeypatch.setattr(video, "get_predictor", fake(CountingPredictor))
+    analyse(page, "crossing.mp4", crossing)
+    first = page.session_state["video_analysis"].analysis
+    slider(page, "Confidence threshold").set_value(95).run()
+    # Before the annotated copy is written again.
+    assert strips(page)["faces"][0]["segments"] == [[0.0, 0.8, "happy", True]]
+    assert strips(page)["faces"][0]["summary"] == "happy? (uncertain) 100 % of 0.8 s"
+    finish(page)
+    second = page.session_state["video_analysis"].analysis
+    assert second.video != first.video
+    assert second.frames is first.frames
+    assert CountingPredictor.frames == 20
+    slider(page, "Smoothing").set_value(0.0).run()
+    finish(page)
+    assert page.session_state["video_analysis"].analysis.look.smooth == 0.0
+    assert CountingPredictor.frames == 20
+    command, _ = (block.value for block in page.code)
+    assert "--threshold 0.95" in command
+    assert "--smooth 0" in command
+
+
+def test_another_detector_analyses_the_video_again_without_an_upload(page, crossing, monkeypatch):
+    CountingPredictor.frames = 0
+    chosen = []
+
+    def get_predictor(model=None, detector=None):
+        chosen.append(detector)
+        return CountingPredictor()
+
+    monkeypatch.setattr(video, "get_predictor", get_predictor)
+    monkeypatch.setattr(video, "available_detectors", lambda current: ["yunet", "haar"])
+    analyse(page, "crossing.mp4", crossing)
+    page.segmented_control[0].set_value("haar").run()
+    finish(page)
+    assert not page.exception
+    assert CountingPredictor.frames == 40
+    assert chosen[-1] == "haar"
+    assert page.get("download_button")
+    assert "--detector haar" in page.code[0].value
+
+
+def test_a_cancelled_analysis_is_started_again_by_a_button(slow, crossing):
+    slow.file_uploader[0].set_value(("crossing.mp4", crossing, "video/mp4")).run()
+    task = slow.session_state["video_task"]
+    click(slow, "Cancel")
+    SlowPredictor.released.set()
+    assert task.wait(60)
+    slow.run()
+    assert "video_task" not in slow.session_state
+    click(slow, "Analyse the video")
+    finish(slow)
+    assert "20 frames, 0.8 s, 2 faces" in page_text(slow)
 
 
 def several_pages():
@@ -143,14 +254,13 @@ class SlowPredictor(SquarePredictor):
 def slow(monkeypatch):
     """A page next to another one, and a predictor that waits until it is released."""
     SlowPredictor.released.clear()
-    monkeypatch.setattr(video, "get_predictor", SlowPredictor)
+    monkeypatch.setattr(video, "get_predictor", fake(SlowPredictor))
     yield AppTest.from_function(several_pages, default_timeout=60).run()
     SlowPredictor.released.set()
 
 
 def test_an_analysis_goes_on_while_another_page_is_shown(slow, crossing):
     slow.file_uploader[0].set_value(("crossing.mp4", crossing, "video/mp4")).run()
-    slow.button[0].click().run()
     slow.checkbox[0].check().run()
     SlowPredictor.released.set()
     assert slow.session_state["video_task"].wait(60)
@@ -159,15 +269,13 @@ def test_an_analysis_goes_on_while_another_page_is_shown(slow, crossing):
     slow.checkbox[0].check().run()
     slow.checkbox[0].uncheck().run()
     assert "20 frames, 0.8 s, 2 faces" in page_text(slow)
-    (clear,) = [button for button in slow.button if button.label == "Clear"]
-    clear.click().run()
+    click(slow, "Clear")
     assert "20 frames" not in page_text(slow)
     assert "video_task" not in slow.session_state
 
 
 def test_a_removed_video_ends_its_analysis(slow, crossing):
     slow.file_uploader[0].set_value(("crossing.mp4", crossing, "video/mp4")).run()
-    slow.button[0].click().run()
     task = slow.session_state["video_task"]
     slow.file_uploader[0].set_value(None)
     slow.run()
@@ -180,9 +288,8 @@ def test_a_removed_video_ends_its_analysis(slow, crossing):
 def test_a_session_that_is_deleted_ends_its_analysis(crossing):
     """The thread has only a weak reference to the task."""
     SlowPredictor.released.clear()
-    task = VideoTask(
-        SlowPredictor(), nullcontext, lambda _: nullcontext(), "1", "a.mp4", BytesIO(crossing), False, False
-    )
+    settings = VideoSettings("1", None, None, Look())
+    task = VideoTask(SlowPredictor(), nullcontext, lambda _: nullcontext(), settings, "a.mp4", crossing)
     thread = task._thread
     del task
     gc.collect()
@@ -192,7 +299,7 @@ def test_a_session_that_is_deleted_ends_its_analysis(crossing):
 
 
 def test_an_internal_error_is_logged_and_shown(page, crossing, monkeypatch, caplog):
-    monkeypatch.setattr(video, "get_predictor", lambda: SimpleNamespace(card=None))
+    monkeypatch.setattr(video, "get_predictor", lambda *_: SimpleNamespace(card=None, detector=None))
     analyse(page, "crossing.mp4", crossing)
     assert "An internal error occurred" in page.error[0].value
     assert "AttributeError" in caplog.text
@@ -242,9 +349,3 @@ def test_a_long_video_is_rejected(page, tmp_path):
 )
 def test_progress_shows_the_time_left(done, total, elapsed, text):
     assert video.progress_text(done, total, elapsed) == text
-
-
-def test_faces_dropped_from_the_summary_are_not_shown():
-    summary = SimpleNamespace(faces={7: {"happy": 3.0}, 9: {"sad": 2.0}}, forgotten=1000)
-    analysis = SimpleNamespace(summary=summary, history=SimpleNamespace(faces=lambda: [1, 7, 2, 9]))
-    assert video._shown_faces(analysis) == [7, 9]

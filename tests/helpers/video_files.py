@@ -68,6 +68,7 @@ class SquarePredictor:
         self.threads = threads
         self.card = SimpleNamespace(labels=LabelSpace("two", EMOTIONS), uncertain_below=abstain_below)
         self.uncertain_below = abstain_below
+        self.detector = None
         self.calls = 0
 
     def detect(self, image: np.ndarray) -> list[Face]:

@@ -16,6 +16,7 @@ def show_code(
     body: str = "",
     imports: str = "",
     chosen: ModelOptions | None = None,
+    detector: str | None = None,
 ) -> None:
     """Show the command of fer-predict, and the code with `fer.Predictor`, that predict on these files.
 
@@ -25,8 +26,9 @@ def show_code(
         body: Code after the line that makes the ``predictor``; empty: print each face of the first file.
         imports: Further lines of imports.
         chosen: Model and threshold; None: the app's model, and the threshold of its card.
+        detector: Name of the face detector; None: the app's.
     """
-    used = _arguments(chosen)
+    used = _arguments(chosen, detector)
     flags = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in used.items())
     arguments = ", ".join(f"{name}={value!r}" for name, value in used.items())
     command = " ".join(filter(None, ("fer-predict", shlex.join(sources), flags, options)))
@@ -41,13 +43,13 @@ def show_code(
         st.code(code, language=None, wrap_lines=True)
 
 
-def _arguments(chosen: ModelOptions | None) -> dict[str, str | float]:
+def _arguments(chosen: ModelOptions | None, detector: str | None) -> dict[str, str | float]:
     """Return the arguments that differ from the defaults; without paths of the server."""
     current = settings()
     model = Path(str(current.model)).name if current.model is not None else None
     threshold = None
     if chosen is not None:
         model, threshold = chosen.version.reference or model, chosen.own_threshold
-    detector = current.detector if current.detector != "auto" else None
+    detector = detector or (current.detector if current.detector != "auto" else None)
     arguments = {"model": model, "detector": detector, "threshold": threshold}
     return {name: value for name, value in arguments.items() if value is not None}

@@ -57,14 +57,16 @@ class Timeline(AbstractContextManager["Timeline"]):
         Raises:
             FerError: Writing failed, e.g. because the disk is full; earlier rows are kept.
         """
-        if self._csv:
-            self._file.write(csv_lines(rows))
-        else:
-            self._file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        self._file.write(csv_lines(rows) if self._csv else json_lines(rows))
 
     def __exit__(self, *error: object) -> None:
         """Close the file."""
         self._file.__exit__(*error)
+
+
+def json_lines(rows: Sequence[Row]) -> str:
+    """Return one line of JSON per row."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def csv_header(emotions: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from fer.app.settings import MAX_DISPLAY_SIDE, MAX_FACES_PER_IMAGE
 from fer.app.uploads import display_name
 from fer.data.synthetic import face_at, render_face
-from fer.faces.base import Face, downscale, in_reading_order
+from fer.faces.base import downscale, in_reading_order, scale_face
 from fer.predict.predictor import Prediction, Predictor
 
 # Side of a face in an image of the gallery, and of a thumbnail, in pixels.
@@ -76,7 +76,7 @@ def analyse_image(name: str, image: np.ndarray, predictor: Predictor) -> ImageAn
         predictor: Detector and model.
     """
     start = time.perf_counter()
-    detected = predictor.detect(image)
+    detected = predictor.find_faces(image)
     faces = in_reading_order(detected[:MAX_FACES_PER_IMAGE])
     crops = predictor.crop(image, faces)
     predictions = predictor.classify_crops(faces, crops)
@@ -91,15 +91,9 @@ def analyse_image(name: str, image: np.ndarray, predictor: Predictor) -> ImageAn
         num_skipped=len(detected) - len(faces),
         display_image=reduced.copy(),
         display_predictions=[
-            replace(prediction, face=_scaled(prediction.face, factor)) for prediction in predictions
+            replace(prediction, face=scale_face(prediction.face, 1 / factor)) for prediction in predictions
         ],
     )
-
-
-def _scaled(face: Face, factor: np.ndarray) -> Face:
-    left, top, width, height = (np.array(face.box) / np.tile(factor, 2)).tolist()
-    points = None if face.points is None else (face.points / factor).astype(np.float32)
-    return replace(face, box=(left, top, width, height), points=points)
 
 
 @cache

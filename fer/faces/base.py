@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 import cv2
@@ -25,11 +25,21 @@ class Face:
         score: Confidence of the detector, 0 to 1.
         points: Five landmarks, float32 ``(5, 2)``, x and y in pixels: right eye, left eye, nose tip, right
             and left mouth corner (right is the person's right); None if the detector has no landmarks.
+        rotation: Degrees by which the image has to be turned clockwise so that the face is upright: 0, 90,
+            180 or 270. Box and points are in the image as it is.
     """
 
     box: tuple[float, float, float, float]
     score: float
     points: np.ndarray | None = None
+    rotation: int = 0
+
+
+def scale_face(face: Face, factor: np.ndarray) -> Face:
+    """Return a face in an image that is larger by these factors of x and y, ``(2,)``."""
+    left, top, width, height = (np.array(face.box) * np.tile(factor, 2)).tolist()
+    points = None if face.points is None else (face.points * factor).astype(np.float32)
+    return replace(face, box=(left, top, width, height), points=points)
 
 
 def in_reading_order(faces: Sequence[Face]) -> list[Face]:

@@ -5,17 +5,21 @@ Includes the similarity transform that aligns detected landmarks with those of t
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from fer.bundle.card import REFERENCE_LANDMARKS, CropRule
 from fer.faces.base import Face
+from fer.faces.rotation import turn_face
 
 # Pixels to keep around the part of an image that is needed.
 _MARGIN = 2
 # Points count as coincident if their extent is a smaller fraction of their distance from the origin.
 _MIN_EXTENT = 1e-6
+# By degrees.
+_SINE_COSINE = {90: (1, 0), 180: (0, -1), 270: (-1, 0)}
 
 
 def crop_faces(image: np.ndarray, faces: Sequence[Face], rule: CropRule, size: int) -> np.ndarray:
@@ -24,7 +28,8 @@ def crop_faces(image: np.ndarray, faces: Sequence[Face], rule: CropRule, size: i
     If both the rule and the face have landmarks, the face is translated, scaled and, for an upright rule,
     rotated so that its landmarks best match the rule's. Otherwise the crop is a square around the face's box;
     an upright rule rotates it if the face has landmarks. A box that covers the entire image marks an image
-    that is already cropped: its largest central square is taken, as in training.
+    that is already cropped: its largest central square is taken, as in training. A face with a ``rotation``
+    is cropped as if the image had been turned by it.
 
     Downscaling averages over areas. Pixels beyond the image's border repeat the border.
 
@@ -40,7 +45,7 @@ def crop_faces(image: np.ndarray, faces: Sequence[Face], rule: CropRule, size: i
     crops = np.empty((len(faces), size, size, 3), np.uint8)
     for face, crop in zip(faces, crops, strict=True):
         if _covers_image(face, image):
-            crop[:] = _resize(_center_square(image), size)
+            crop[:] = np.rot90(_resize(_center_square(image), size), -face.rotation // 90)
         else:
             crop[:] = _warp_face(image, crop_matrix(face, rule), size)
     return crops
@@ -51,6 +56,12 @@ def crop_matrix(face: Face, rule: CropRule) -> np.ndarray:
 
     Both are measured from the top left corner of the top left pixel.
     """
+    if face.rotation:
+        # About the origin: where the turned image lies does not matter.
+        upright = replace(turn_face(face, face.rotation, (0, 0)), rotation=0)
+        sine, cosine = _SINE_COSINE[face.rotation]
+        turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]], np.float64)
+        return crop_matrix(upright, rule) @ turn
     if face.points is not None and rule.points:
         matrix = similarity_transform(face.points, np.array(rule.points), rotate=rule.upright)
         if matrix is not None:

@@ -23,8 +23,9 @@ exit status:
   3  with --strict: an image has no face
 
 Each line of out.jsonl is {"file", "size", "faces", "model", "detector"} or, if the image could not be read,
-{"file", "error", "model", "detector"}. A face is {"face", "box", "score", "points", "label", "confidence",
-"uncertain", "probabilities"}. "face" is its number, the same in all outputs: by rows, from left to right.
+{"file", "error", "model", "detector"}. A face is {"face", "box", "rotation", "score", "points", "label",
+"confidence", "uncertain", "probabilities"}. "face" is its number, the same in all outputs: by rows, from left
+to right. "rotation" is not 0 if the face was found only after turning the image by these degrees, clockwise.
 Lengths are in pixels; a box is left, top, width, height; points are right eye, left eye, nose, right and left
 mouth corner (the person's own right). For a video, each line is one face in one frame: {"frame", "seconds",
 "face", "box", "label", "confidence", "uncertain", "probabilities"}.

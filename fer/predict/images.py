@@ -16,7 +16,7 @@ from fer.core.errors import FerError
 from fer.core.image_io import SUFFIXES, ImageSource, read_image
 from fer.core.text import counted
 from fer.predict.annotate import draw
-from fer.predict.predictor import ImageResult, Prediction, Predictor
+from fer.predict.predictor import ImageResult, Prediction, Predictor, turned_note
 from fer.predict.result_file import STANDARD, ResultFile, image_csv_header, image_csv_lines, json_line
 from fer.predict.video.progress import Progress
 
@@ -206,6 +206,8 @@ def _face_text(prediction: Prediction, label_width: int) -> str:
     line = _probability_text(prediction.label, prediction.confidence, label_width)
     side = round(min(prediction.face.box[2:]))
     notes = ["uncertain"] * prediction.uncertain + [f"tiny face, {side} pixels"] * prediction.tiny
+    if prediction.face.rotation:
+        notes.append(turned_note(prediction.face))
     return f"{line}  {', '.join(notes)}"
 
 

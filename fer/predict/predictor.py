@@ -23,6 +23,7 @@ from fer.core.threads import available_cores
 from fer.faces.base import Detector, Face, in_reading_order
 from fer.faces.crop import crop_faces
 from fer.faces.detectors import choose_detector
+from fer.faces.rotation import find_faces
 
 # Shorter side of a face box in pixels below which most of the model's input is interpolated: half of
 # FER2013's 48.
@@ -59,6 +60,7 @@ class Prediction:
         points = self.face.points
         return {
             "box": [round(float(value), 2) for value in self.face.box],
+            "rotation": self.face.rotation,
             "score": round(float(self.face.score), 4),
             "points": None if points is None else np.asarray(points, float).round(2).tolist(),
             "label": self.label,
@@ -72,7 +74,13 @@ class Prediction:
         left, top, width, height = (round(value) for value in self.face.box)
         uncertain = ", uncertain" if self.uncertain else ""
         position = f"face of {width} x {height} pixels at ({left}, {top})"
-        return f"<{self.label} {100 * self.confidence:.0f} %{uncertain}, {position}>"
+        turned = f", {turned_note(self.face)}" if self.face.rotation else ""
+        return f"<{self.label} {100 * self.confidence:.0f} %{uncertain}, {position}{turned}>"
+
+
+def turned_note(face: Face) -> str:
+    """Return how a face was found that is not upright."""
+    return f"found after turning the image by {face.rotation} degrees"
 
 
 @dataclass(frozen=True)
@@ -154,11 +162,18 @@ class Predictor:
             FerError: The image cannot be read.
         """
         pixels = read_image(image)
-        return self.classify(pixels, in_reading_order(self.detect(pixels)))
+        return self.classify(pixels, in_reading_order(self.find_faces(pixels)))
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return the faces of an RGB image, uint8 ``(H, W, 3)``, largest first."""
         return self.detector(image)
+
+    def find_faces(self, image: np.ndarray) -> list[Face]:
+        """Return the faces of an RGB image as `detect` does, also sideways and upside-down ones.
+
+        See `fer.faces.rotation.find_faces`. Frames of videos and cameras are not turned.
+        """
+        return find_faces(self.detector, image)
 
     def classify(self, image: np.ndarray, faces: Sequence[Face]) -> list[Prediction]:
         """Return the predictions for these faces of an RGB image, uint8 ``(H, W, 3)``, in their order."""
@@ -205,7 +220,7 @@ class Predictor:
     def _read_and_detect(self, source: ImageSource) -> _DetectedFaces:
         try:
             image = read_image(source)
-            faces = in_reading_order(self.detect(image))
+            faces = in_reading_order(self.find_faces(image))
             return _DetectedFaces((image.shape[1], image.shape[0]), faces, self.crop(image, faces))
         except FerError as error:
             side = self.card.image_size

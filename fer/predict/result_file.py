@@ -16,7 +16,7 @@ from fer.predict.predictor import ImageResult, Predictor
 # The name of standard output, and of standard input.
 STANDARD = "-"
 BOX_COLUMNS = ("left", "top", "width", "height")
-_COLUMNS = ("file", "face", *BOX_COLUMNS, "score", "label", "confidence", "uncertain")
+_COLUMNS = ("file", "face", *BOX_COLUMNS, "rotation", "score", "label", "confidence", "uncertain")
 
 
 class ResultFile(AbstractContextManager["ResultFile"]):
@@ -101,7 +101,7 @@ def image_csv_lines(name: str, result: ImageResult, emotions: Sequence[str]) -> 
     rows = []
     for number, prediction in enumerate(result.predictions, 1):
         face = prediction.to_dict()
-        values = (face[key] for key in ("score", "label", "confidence", "uncertain"))
+        values = (face[key] for key in ("rotation", "score", "label", "confidence", "uncertain"))
         rows.append([name, number, *face["box"], *values, *face["probabilities"].values(), ""])
     empty = [""] * (len(_COLUMNS) - 1 + len(emotions))
     return to_csv(rows or [[name, *empty, str(result.error or "")]])

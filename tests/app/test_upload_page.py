@@ -160,6 +160,19 @@ def test_an_animation_is_named(page):
     assert page.dataframe[0].value["emotion"].tolist() == ["happy"]
 
 
+def test_a_face_that_is_upside_down_is_found(page):
+    sample = render_sample(SAMPLES[TITLES.index("happy")])
+    upload(page, ("a.png", as_png(sample[::-1, ::-1])), ("b.png", as_png(sample)))
+    assert page.info[0].value == "1 face found after turning the image by 180 degrees."
+    table = page.dataframe[0].value
+    assert table["emotion"].tolist() == ["happy", "happy"]
+    assert table["rotation"].tolist() == [180, 0]
+    # In the image as it is.
+    assert table["top"][0] == pytest.approx(400 - table["top"][1] - table["height"][1], abs=20)
+    by_label(page, "Next").click().run()
+    assert not page.info
+
+
 def by_label(page, label):
     (button,) = [button for button in page.button if button.label == label]
     return button

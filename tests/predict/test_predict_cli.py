@@ -13,9 +13,11 @@ from PIL import Image
 from video_files import read_video, write_video
 
 import fer.predict.predictor
+from fer.app.image import SAMPLES, render_sample
 from fer.core.errors import FerError
 from fer.core.labels import FER7
 from fer.faces.base import Face
+from fer.faces.detectors import choose_detector
 from fer.predict.cli import main
 from fer.predict.images import bar, copy_paths, write_image
 from fer.predict.sources import is_video_source, list_images
@@ -82,6 +84,29 @@ def test_a_tiny_face_is_marked(fer_predict, photos, monkeypatch):
     assert "tiny face," not in fer_predict(photos / "b.png")[1]
     monkeypatch.setattr(PatchDetector, "__call__", lambda self, image: [Face((0, 0, 20, 23), 0.9)])
     assert "tiny face, 20 pixels" in fer_predict(photos / "b.png")[1]
+
+
+def test_a_face_that_is_sideways_is_found_and_drawn_where_it_is(fer_predict, tmp_path, monkeypatch):
+    monkeypatch.setattr(fer.predict.predictor, "choose_detector", choose_detector)
+    image = np.rot90(render_sample(SAMPLES[0]))
+    Image.fromarray(image).save(tmp_path / "a.png")
+    outputs = {name: tmp_path / f"out.{name}" for name in ("jsonl", "csv", "png")}
+    arguments = ["--json", outputs["jsonl"], "--csv", outputs["csv"], "--annotate", outputs["png"]]
+    status, output, _ = fer_predict(tmp_path / "a.png", "--detector", "haar", *arguments)
+    assert status == 0
+    assert "found after turning the image by 90 degrees" in output
+    (face,) = json.loads(outputs["jsonl"].read_text())["faces"]
+    assert face["rotation"] == 90
+    (row,) = csv.DictReader(outputs["csv"].open())
+    assert row["rotation"] == "90"
+    left, top, width, height = (round(value) for value in face["box"])
+    drawn = np.asarray(Image.open(outputs["png"]).convert("RGB")).astype(int)
+    changed = np.abs(drawn - image).sum(2) > 30
+    rows = slice(top + height // 4, top + height * 3 // 4)
+    # The sides of the box, also if they are dashed, and nothing between them.
+    for side in (left, left + width):
+        assert changed[rows, side - 3 : side + 3].any(1).mean() > 0.3
+    assert not changed[rows, left + 10 : left + width - 10].any()
 
 
 def test_all_emotions_are_listed_on_request(fer_predict, photos):

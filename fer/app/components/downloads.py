@@ -13,11 +13,11 @@ import streamlit as st
 from fer.app.components.images import annotated_image, to_jpeg
 from fer.app.image import ImageAnalysis
 from fer.predict.predictor import ImageResult, Predictor
-from fer.predict.result_file import json_entry
+from fer.predict.result_file import BOX_COLUMNS, json_entry
 
 Rows = list[dict[str, Any]]
 # Types of pandas that have missing values.
-_NULLABLE = {"face": "Int64", "uncertain": "boolean"}
+_NULLABLE = {"face": "Int64", "uncertain": "boolean", "rotation": "Int64"}
 # A cell that starts with one of these would be run as a formula by spreadsheet programs.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -43,7 +43,8 @@ def _rows_of(result: ImageAnalysis) -> Rows:
         {"picture": result.name, "face": number, "emotion": values["label"]}
         | {name: values[name] for name in ("confidence", "uncertain")}
         | values["probabilities"]
-        | dict(zip(("left", "top", "width", "height"), values["box"], strict=True))
+        | dict(zip(BOX_COLUMNS, values["box"], strict=True))
+        | {"rotation": values["rotation"]}
         for number, values in enumerate((prediction.to_dict() for prediction in result.predictions), 1)
     ]
 

@@ -1,6 +1,6 @@
 """Images page: emotions of the faces in uploaded images, synthetic samples, or a camera snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import streamlit as st
@@ -26,7 +26,7 @@ from fer.app.uploads import show_error
 from fer.core.errors import FerError
 from fer.core.image_io import SUFFIXES
 from fer.core.text import counted
-from fer.predict.predictor import Predictor
+from fer.predict.predictor import Predictor, turned_note
 from fer.predict.result_file import BOX_COLUMNS
 
 _FILES, _CAMERA = "Files", "Camera"
@@ -57,13 +57,21 @@ def page() -> None:
     if not results:
         return
     selected = choose_image(results)
-    if selected.num_skipped:
-        st.info(f"{counted(selected.num_skipped, 'more face')} detected but not analysed, the smallest ones.")
-    if selected.num_frames > 1:
-        st.info(f"An animation of {selected.num_frames:,} images: only the first one was analysed.")
+    for note in _notes(selected):
+        st.info(note)
     show_image_result(selected, options)
     _show_table(results, options.predictor())
     show_code([result.name for result in results], chosen=options)
+
+
+def _notes(analysis: ImageAnalysis) -> Iterator[str]:
+    """Yield what was special about the analysis of an image."""
+    if analysis.num_skipped:
+        yield f"{counted(analysis.num_skipped, 'more face')} detected but not analysed, the smallest ones."
+    if analysis.num_frames > 1:
+        yield f"An animation of {analysis.num_frames:,} images: only the first one was analysed."
+    if analysis.predictions and (face := analysis.predictions[0].face).rotation:
+        yield f"{counted(len(analysis.predictions), 'face')} {turned_note(face)}."
 
 
 def _answers() -> Answers:

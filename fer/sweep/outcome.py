@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from fer.core.errors import FerError
+from fer.sweep.comparable import comparability_warning
 from fer.sweep.compose import trial_folder
 from fer.sweep.leaderboard import Recipe, failures, have_seeds, is_measured, ranked, recipes, words_of
 from fer.sweep.objectives import beyond_limits, front, is_feasible, objectives_of, values_text
@@ -104,6 +105,8 @@ def print_summary(sweep_study: SweepStudy) -> None:
         print(flush=True)
     if len(plan.all_objectives) > 1:
         _print_front(sweep_study, trials)
+    if warning := comparability_warning(plan.folder, trials, plan.objective):
+        print(f"WARNING: {warning}", flush=True)
     if best := ranked(trials, sign)[:1]:
         _print_best(sweep_study, best[0])
         if len(plan.all_objectives) > 1:

@@ -4,7 +4,8 @@ A logger that cannot be opened is an error before the training. If it fails late
 training continues, and its results are in the run folder.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,12 +139,19 @@ def _define_metrics(run: Any, axis: str, emotions: Sequence[str]) -> None:
     for step in (STEP, "epoch"):
         run.define_metric(step, hidden=True)
     run.define_metric("*", step_metric=STEP)
+    # W&B plans a sweep by the value that has the name of the metric itself; `log_best_values` sets it.
+    has_summary = run.sweep_id is None
     # A pattern cannot define a summary.
+    for name, mode in _best_modes(emotions).items():
+        run.define_metric(name, step_metric=axis, summary=mode if has_summary else None)
+
+
+def _best_modes(emotions: Sequence[str]) -> dict[str, str]:
+    """Return metric -> ``min`` or ``max``, of all metrics with a best value in W&B's summary."""
     registered = [f"val/{entry.name}" for entry in METRICS.plugins()]
     by_emotion = [f"val_emotion/{metric}/{name}" for metric in PER_EMOTION for name in emotions]
     modes = {name: monitor_mode(name) for name in (*OVERALL, *registered, *by_emotion)}
-    for name, mode in {"train/loss": "min", "train/accuracy": "max", **modes}.items():
-        run.define_metric(name, step_metric=axis, summary=mode)
+    return {"train/loss": "min", "train/accuracy": "max", **modes}
 
 
 def _open_tensorboard(folder: Path) -> Logger:
@@ -190,6 +198,43 @@ def log_status(loggers: list[Logger], status: str) -> None:
         if isinstance(logger, WandbLogger):
             with warn_on_failure("W&B: the status was not logged"):
                 logger.experiment.summary["status"] = status
+
+
+def log_writers(loggers: list[Logger], options: WandbConfig | None) -> list[Callable[[str], None]]:
+    """Return functions that write a line to the log of a W&B run, if it records what the run prints."""
+    is_on = options is not None and options.console
+    return [
+        logger.experiment.write_logs
+        for logger in loggers
+        if is_on and isinstance(logger, RunWandbLogger) and getattr(rank_zero_only, "rank", 0) == 0
+    ]
+
+
+def log_best_values(
+    loggers: list[Logger], rows: Sequence[Mapping[str, float]], emotions: Sequence[str]
+) -> None:
+    """Log the best value of each metric to W&B's summary at the end of a run.
+
+    W&B knows neither the epochs before an offline run was resumed, nor, in a sweep that it plans, the best.
+
+    Args:
+        loggers: The loggers of the run.
+        rows: Metrics of all epochs.
+        emotions: The emotions.
+    """
+    for logger in loggers:
+        if isinstance(logger, RunWandbLogger):
+            with warn_on_failure("W&B: the best values were not logged"):
+                run, found = logger.experiment, {}
+                for name, mode in _best_modes(emotions).items():
+                    logged = run.summary.get(name)
+                    values = [row[name] for row in rows if name in row]
+                    # With several validations per epoch, the rows have the last one only.
+                    values += [logged[mode]] if isinstance(logged, Mapping) and mode in logged else []
+                    if values := [value for value in values if math.isfinite(value)]:
+                        best = min(values) if mode == "min" else max(values)
+                        found[name] = best if run.sweep_id else {mode: best}
+                run.summary.update(found)
 
 
 def log_curves(loggers: list[Logger], folder: Path, step: int, epoch: int, with_wandb: bool) -> None:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from fer.core.errors import FerError
 from fer.core.names import wandb_id, wandb_name
 from fer.training.run_record import read_record
@@ -51,6 +53,9 @@ def warn_on_failure(what: str, printed: set[str] | None = None) -> Iterator[None
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's message, or its type without one."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

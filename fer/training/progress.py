@@ -7,6 +7,7 @@ start, and the summary at the end.
 import math
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +119,15 @@ class EpochBar(TQDMProgressBar):
 
 
 class EpochPrinter(Callback):
-    """Print losses, monitor and speed of each epoch; used instead of a progress bar without a terminal."""
+    """Print losses, monitor and speed of each epoch; used instead of a progress bar without a terminal.
 
-    def __init__(self, monitor: str) -> None:
+    Args:
+        monitor: The metric that selects the best epoch.
+        write: Writes a line; None: to standard output.
+    """
+
+    def __init__(self, monitor: str, write: Callable[[str], Any] | None = None) -> None:
+        self.write = write or partial(print, flush=True)
         self.names = ("train/loss", "val/loss", monitor, "perf/images_per_second")
         self._is_validated = False
 
@@ -136,7 +143,7 @@ class EpochPrinter(Callback):
             values = [f"{name} {float(metrics[name]):.4g}" for name in names if name in metrics]
             total = planned_epochs(trainer)
             epochs = f"/{math.ceil(total)}" if total < math.inf else ""
-            print(f"epoch {trainer.current_epoch + 1}{epochs}  {'  '.join(values)}", flush=True)
+            self.write(f"epoch {trainer.current_epoch + 1}{epochs}  {'  '.join(values)}")
         self._is_validated = False
 
 

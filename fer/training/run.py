@@ -21,7 +21,7 @@ from fer.models.checkpoint import load_checkpoint
 from fer.training.best_report import AUGMENTATION_TITLE
 from fer.training.config import LoggerConfig, RunConfig
 from fer.training.finish import interrupted, print_average, print_profile, print_speed, score_test
-from fer.training.lightning_loggers import log_curves, log_status, logged_run, open_loggers
+from fer.training.lightning_loggers import log_best_values, log_curves, log_status, logged_run, open_loggers
 from fer.training.loggers import warn_on_failure
 from fer.training.metrics import check_monitor_emotion
 from fer.training.module import EmotionModule
@@ -241,6 +241,7 @@ def _train(
         record.fit_seconds = round(time.perf_counter() - start, 3) + recorder.previous_seconds
         _write_results(folder, record, recorder)
         rank_zero_only(log_status)(trainer.loggers, record.status)
+        rank_zero_only(log_best_values)(trainer.loggers, recorder.rows, module.labels.names)
         if plots:
             _save_and_log_plots(folder, recorder, trainer, module)
     if not quiet and trainer.barebones:

@@ -42,6 +42,7 @@ from fer.training.callbacks import (
     checkpoint_callbacks,
 )
 from fer.training.config import RunConfig, TrainerConfig
+from fer.training.lightning_loggers import log_writers
 from fer.training.module import EmotionModule
 from fer.training.progress import DurationEstimate, EpochBar, EpochPrinter, TrainMetricsLogger
 from fer.training.recorder import RunRecorder
@@ -175,6 +176,9 @@ def _callbacks(
     if config.trainer.enable_progress_bar is not False and not quiet:
         callbacks.append(EpochBar(leave=True) if sys.stdout.isatty() else EpochPrinter(monitor))
         callbacks += [DurationEstimate(config.model.freeze_epochs), BusyCoresWarning()]
+    if quiet:
+        # A trial of a sweep prints nothing that W&B could capture.
+        callbacks += [EpochPrinter(monitor, write) for write in log_writers(loggers, config.logger.wandb)]
     return callbacks
 
 

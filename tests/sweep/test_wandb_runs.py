@@ -19,17 +19,22 @@ pytestmark = pytest.mark.slow
 OVERRIDES = ("sweep=custom", "trainer.max_epochs=1", "logger=wandb", "logger.wandb.log_model=false")
 
 
-def read(path):
-    """Return a file's run record, config, summary and exit code."""
+def records(path):
+    """Return the records of a file."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    records = [Record.FromString(content) for content in split_records(path.read_bytes())]
-    run = next(record.run for record in records if record.HasField("run"))
+    return [Record.FromString(content) for content in split_records(path.read_bytes())]
+
+
+def read(path):
+    """Return a file's run record, config, summary and exit code."""
+    found = records(path)
+    run = next(record.run for record in found if record.HasField("run"))
     config, summary = {}, {}
-    for record in records:
+    for record in found:
         config |= decode_items(record.run.config.update) | decode_items(record.config.update)
         summary |= decode_items(record.summary.update)
-    exit_code = next(record.exit.exit_code for record in records if record.HasField("exit"))
+    exit_code = next(record.exit.exit_code for record in found if record.HasField("exit"))
     return run, config, summary, exit_code
 
 
@@ -66,6 +71,8 @@ def test_trials_are_grouped_with_parameters_and_status(study, sweep_root):
         assert run.run_group == "custom"
         assert run.display_name == f"custom_{trial.number}"
         assert config["trial"] == {"number": trial.number, "optimizer/lr": trial.params["optimizer.lr"]}
+        lines = [record.output_logger.line for record in records(files(sweep_root, trial.number)[0])]
+        assert [line[:22] for line in lines if line] == ["epoch 1/1  train/loss "] * (trial.number < 2)
         status = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}[trial.state.name]
         assert summary["status"] == status
         assert exit_code == (status == "failed")

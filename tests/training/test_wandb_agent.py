@@ -70,5 +70,5 @@ def test_a_run_of_an_agent_has_the_id_and_the_parameters_of_the_sweep(tmp_path):
     offline = OfflineRun.read(tmp_path / "run")
     assert {name: offline.config[name] for name in VALUES} == VALUES
     assert offline.config["options"]["optimizer"]["name"] == "muon"
-    assert len(offline.values("val/accuracy")) == 1
+    assert offline.values("val/accuracy") == [offline.summary["val/accuracy"]]
     assert json.loads((tmp_path / "run" / "run.json").read_text())["wandb"]["id"] == "run42"

@@ -1,12 +1,16 @@
 """Options of ``logger.wandb``: keywords of ``wandb.init``, and switches for parts of what is logged."""
 
+from types import SimpleNamespace
+
 import pytest
 import wandb
+from pydantic import ValidationError
 from tiny import TINY, TINY_FACES
 from wandb_file import OfflineRun, read_wandb
 
 from fer.core.errors import FerError
-from fer.training.loggers import _arguments, _settings
+from fer.training.lightning_loggers import RunWandbLogger, log_best_values
+from fer.training.loggers import _arguments, _settings, first_line
 from fer.training.wandb_config import WandbConfig
 
 TEXTS = {"project": "faces", "entity": "team", "group": "a group", "job_type": "search", "name": "a name, é",
@@ -93,3 +97,24 @@ def test_each_part_is_switched_off_by_an_option(fer_train, tmp_path):
     assert (offline.output, offline.artifacts) == ("", {})
     run_record = next(record.run for record in read_wandb(tmp_path / "runs") if record.HasField("run"))
     assert (run_record.notes, list(run_record.tags)) == ("some notes", ["x"])
+
+
+@pytest.mark.parametrize(("sweep_id", "wrap"), [(None, True), ("abcd1234", False)])
+def test_the_summary_has_the_best_values_of_all_epochs(sweep_id, wrap):
+    """Of an offline run that was resumed, W&B has seen the last epochs only."""
+    # With several validations per epoch, the rows have the last one only.
+    logged = {"train/loss": {"min": 1.5}, "val/ece": {"min": 0.01}} if wrap else {}
+    logger = RunWandbLogger.__new__(RunWandbLogger)
+    logger._experiment = SimpleNamespace(summary=dict(logged), sweep_id=sweep_id)
+    rows = [{"val/accuracy": 0.6, "val/ece": 0.1}, {"val/accuracy": 0.5, "val/ece": 0.02}]
+    log_best_values([logger], rows, ["sad"])
+    summary = logger._experiment.summary
+    assert summary["val/accuracy"] == ({"max": 0.6} if wrap else 0.6)
+    assert summary["val/ece"] == ({"min": 0.01} if wrap else 0.02)
+    assert "val_emotion/f1/sad" not in summary
+
+
+def test_a_wrong_variable_is_named():
+    with pytest.raises(ValidationError) as error:
+        wandb.Settings(mode="bogus")
+    assert first_line(error.value).startswith("mode: Input should be 'online'")

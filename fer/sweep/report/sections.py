@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from fer.analysis.report.document import Cell, Table
 from fer.core.text import duration, percent
+from fer.sweep.comparable import comparability_warning
 from fer.sweep.leaderboard import Recipe, failures, have_seeds, recipes
 from fer.sweep.report import plots
 from fer.sweep.report.plots import Chart
@@ -51,7 +52,7 @@ class PageSection:
 
 
 def warnings(sweep: SweepResults) -> Iterator[str]:
-    """Yield warnings to read before the results: trials that have not ended or failed, no finished trial."""
+    """Yield warnings to read first: trials have not ended, have failed, or cannot be compared."""
     count = sweep.count()
     if unfinished := count.get("running", 0) + count.get("waiting", 0):
         yield (
@@ -61,6 +62,8 @@ def warnings(sweep: SweepResults) -> Iterator[str]:
     if failed := failures(sweep.trials):
         reason = failed[-1].user_attrs.get("error", "no error message was saved")
         yield f"{len(failed)} of {len(sweep.trials)} trials failed, trial {failed[-1].number} with: {reason}"
+    if warning := comparability_warning(sweep.folder, sweep.trials, sweep.objective):
+        yield warning[0].upper() + warning[1:]
     if not sweep.ranking:
         yield "No trial has finished, so there is no best trial."
 

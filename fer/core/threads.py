@@ -115,6 +115,17 @@ class CoreWait:
         return waited / (ran + waited) if ran + waited > 0 else None
 
 
+def busy_warning(share: float | None, max_share: float = 0.25) -> str:
+    """Return the warning that threads waited for cores; empty if they waited for less than ``max_share``."""
+    if share is None or share <= max_share:
+        return ""
+    return (
+        f"WARNING: the threads of this run waited {share:.0%} of the time for a CPU core, because other "
+        "processes use it, so the speed of this run is not that of this machine. Stop the others, give each "
+        "its part with threads=N, or set OMP_WAIT_POLICY=PASSIVE."
+    )
+
+
 def _scheduled_seconds() -> dict[str, tuple[float, float]]:
     """Return thread id -> seconds on a core and seconds of waiting for one."""
     seconds = {}

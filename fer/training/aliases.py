@@ -15,7 +15,7 @@ _ALIASES: dict[str, str] = {
     "optimizer=sgd optimizer.momentum={}": "momentum",
     "optimizer={}": "optim opt optimizer_name model.optimizer",
     "scheduler={}": "sched lr_scheduler schedule model.scheduler",
-    "scheduler.warmup_share={}  (a fraction of all steps)": "warmup warmup_epochs warmup_steps",
+    "scheduler.warmup_share={} (a fraction of all steps)": "warmup warmup_epochs warmup_steps",
     "trainer.max_epochs={}": "epochs max_epochs num_epochs n_epochs trainer.epochs num_train_epochs",
     "trainer.accelerator=gpu trainer.devices={}": "gpus trainer.gpus num_gpus gpu",
     "trainer.accelerator={}": "device",
@@ -27,7 +27,7 @@ _ALIASES: dict[str, str] = {
     "datamodule.path={}": "data.path data_dir data_path data.data_dir paths.data_dir dataset_path csv "
     "datamodule.data_dir",
     "model={}": "arch backbone net network model_name architecture",
-    "model.name={}  with model=timm": "model.arch model.backbone model.net model.architecture",
+    "model=timm model.name={}": "model.arch model.backbone model.net model.architecture",
     "model.image_size={}": "imgsz img_size image_size input_size resolution datamodule.image_size",
     "model.dropout={}": "drop drop_rate model.drop_rate",
     "+model.kwargs.drop_path_rate={}": "drop_path drop_path_rate model.drop_path",
@@ -38,7 +38,7 @@ _ALIASES: dict[str, str] = {
     "augmentation={}": "aug augment augmentations transform transforms aa auto_augment",
     "imbalance=class_weights": "class_weights class_weight weighted_loss",
     "imbalance=oversample": "oversample weighted_sampler",
-    "early_stopping_patience={}": "patience early_stopping callbacks.early_stopping "
+    "early_stopping_patience={}": "patience early_stopping trainer.patience callbacks.early_stopping "
     "callbacks.early_stopping.patience callbacks.early_stopping_patience",
     "monitor={}": "callbacks.model_checkpoint.monitor callbacks.early_stopping.monitor optimized_metric "
     "callbacks.model_checkpoint save_best metric",
@@ -58,6 +58,15 @@ _ALIASES: dict[str, str] = {
     "trainer.auto_scale_batch_size",
     "trainer.enable_checkpointing={}": "checkpointing save_checkpoint save",
     "threads={}": "num_threads cpu_threads",
+    # Choices: GROUP.CHOICE.
+    "loss=cross_entropy": "loss.ce loss.crossentropy loss.nll",
+    "debug=fast": "debug.fdr debug.fast_dev_run",
+    "logger=all": "logger.many_loggers",
+    "trainer.accelerator=mps": "trainer.mps",
+    "trainer=ddp trainer.accelerator=cpu trainer.devices=2": "trainer.ddp_sim",
+    "'+logger.comet={_target_: pytorch_lightning.loggers.CometLogger}'": "logger.comet",
+    "'+logger.mlflow={_target_: pytorch_lightning.loggers.MLFlowLogger}'": "logger.mlflow",
+    "'+logger.neptune={_target_: pytorch_lightning.loggers.NeptuneLogger}'": "logger.neptune",
 }
 # Names that are no option here -> why, and what to do.
 _EXPLAINED: dict[str, str] = {
@@ -74,9 +83,9 @@ _EXPLAINED: dict[str, str] = {
     "train": "fer-evaluate RUN scores a run without training it; test=true does so after training.",
     "eval evaluate val predict": "Write fer-evaluate RUN, or fer-predict --model BUNDLE IMAGES.",
     "config cfg conf": "Write experiment=NAME, or --config-dir FOLDER for config files of your own.",
-    "callbacks.model_summary callbacks.rich_progress_bar": (
+    "callbacks.model_summary callbacks.rich_model_summary callbacks.rich_progress_bar": (
         "Write trainer.enable_model_summary=true, or "
-        "+callbacks.bar._target_=pytorch_lightning.callbacks.RichProgressBar."
+        "+callbacks.bar._target_=pytorch_lightning.callbacks.RichProgressBar (RichModelSummary)."
     ),
     "callbacks.model_checkpoint.save_top_k callbacks.model_checkpoint.save_last "
     "callbacks.model_checkpoint.every_n_epochs save_top_k": (
@@ -94,7 +103,10 @@ _EXPLAINED_BY_NAME = {name: text for names, text in _EXPLAINED.items() for name 
 
 def choice_advice(group: str, choice: str) -> str:
     """Return what to write for a choice of other projects that a group does not have; "" without advice."""
-    text = _BY_NAME.get(f"{group}.{choice}", "").replace("{}", "…")
+    key = f"{group}.{choice}"
+    if key in _EXPLAINED_BY_NAME:
+        return f" {_EXPLAINED_BY_NAME[key]}"
+    text = _BY_NAME.get(key, "").replace("{}", "…")
     return f" Write {text}." if text else ""
 
 

@@ -4,6 +4,7 @@ A search for the largest batch that fits, as in Lightning's Tuner, says nothing 
 speed stops rising long before memory is full. Nothing is trained for keeps.
 """
 
+import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from rich.table import Column, Table
 from fer.analysis.plots.style import save_figure
 from fer.analysis.plots.tuning import plot_batch_sizes
 from fer.core.errors import FerError
+from fer.core.threads import CoreWait, busy_warning
 from fer.data.datamodule import read_data
 from fer.training.config import RunConfig
 from fer.training.probe import command_with, fit_steps
@@ -63,6 +65,7 @@ def batch_size_find(config: RunConfig, folder: Path) -> list[BatchSizeTest]:
     """
     data = read_data(config.data)
     tests: list[BatchSizeTest] = []
+    wait = CoreWait()
     size = SMALLEST
     while size <= LARGEST and _would_fit(tests):
         callback = _Stopwatch(size)
@@ -76,11 +79,13 @@ def batch_size_find(config: RunConfig, folder: Path) -> list[BatchSizeTest]:
             break
         if not callback.seconds:
             break
-        tests.append(BatchSizeTest(size, size * callback.steps / callback.seconds, callback.memory))
+        tests.append(BatchSizeTest(size, size / callback.step_seconds, callback.memory))
         size *= 2
     if not tests:
         raise FerError(f"batch_size_find: expected more than {3 * SMALLEST} training images. Use more data.")
     _report(config, folder, tests)
+    if text := busy_warning(wait.share()):
+        print(text, flush=True)
     return tests
 
 
@@ -122,13 +127,23 @@ def _would_fit(tests: list[BatchSizeTest]) -> bool:
 class _Stopwatch(Callback):
     """Measure the seconds of the steps after the first ones, and the peak memory.
 
+    Attributes:
+        seconds: Duration of each step on a CPU; on a GPU one mean of all, because steps are queued there.
+        memory: Peak memory in GB.
+
     Args:
         size: Expected images per batch; smaller batches are not measured.
     """
 
     def __init__(self, size: int) -> None:
-        self.size, self.steps, self.seconds, self.memory = size, 0, 0.0, 0.0
+        self.size, self.memory = size, 0.0
+        self.seconds: list[float] = []
         self._start = 0.0
+
+    @property
+    def step_seconds(self) -> float:
+        """The median, which another process that took the cores for some steps does not change."""
+        return statistics.median(self.seconds)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Reset the peak of the device's memory."""
@@ -146,13 +161,20 @@ class _Stopwatch(Callback):
         if step <= _WARM_UP:
             self._start = time.perf_counter()
             return
-        self.steps += 1
-        self.seconds = time.perf_counter() - self._start
+        self._measure(step - _WARM_UP, is_gpu)
         peak = (
             torch.cuda.max_memory_allocated(pl_module.device)
             if is_gpu
             else psutil.Process().memory_info().rss
         )
         self.memory = max(self.memory, peak / _GB)
-        if self.seconds > _SECONDS and not is_gpu:
+        if sum(self.seconds) > _SECONDS and not is_gpu:
             trainer.should_stop = True
+
+    def _measure(self, steps: int, is_gpu: bool) -> None:
+        now = time.perf_counter()
+        if is_gpu:
+            self.seconds = [(now - self._start) / steps]
+            return
+        self.seconds.append(now - self._start)
+        self._start = now

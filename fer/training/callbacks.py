@@ -15,7 +15,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
 from fer.core.errors import FerError
-from fer.core.threads import CoreWait
+from fer.core.threads import CoreWait, busy_warning
 from fer.data.loaders import seeded_generator
 
 
@@ -49,13 +49,9 @@ class BusyCoresWarning(Callback):
         """Print the warning."""
         if self._wait is None or time.perf_counter() - self._start < self.after:
             return
-        if (share := self._wait.share()) is not None and share > self.max_share:
+        if text := busy_warning(self._wait.share(), self.max_share):
             bar = trainer.progress_bar_callback
-            (bar.print if bar else print)(
-                f"WARNING: the threads of this run waited {share:.0%} of the time for a CPU core, because "
-                "other processes use it, so the speed of this run is not that of this machine. Stop the "
-                "others, give each its part with threads=N, or set OMP_WAIT_POLICY=PASSIVE."
-            )
+            (bar.print if bar else print)(text)
             self._wait = None
 
 

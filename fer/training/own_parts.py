@@ -59,7 +59,8 @@ def _instantiate(key: str, node: Any) -> Any:
     try:
         return instantiate(node, _convert_="all")
     except InstantiationException as error:
-        reason = first_line(error.__cause__ or error)
+        # Hydra's own message is broken into several lines.
+        reason = first_line(error.__cause__) if error.__cause__ else " ".join(str(error).split())
         advice = f"Correct {key}.{TARGET} or its options."
         if target.startswith("lightning."):
             advice = f"Write {key}.{TARGET}={target.replace('lightning.pytorch', 'pytorch_lightning', 1)}."

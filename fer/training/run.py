@@ -20,12 +20,13 @@ from fer.models.backbone import probe
 from fer.models.checkpoint import load_checkpoint
 from fer.training.best_report import AUGMENTATION_TITLE
 from fer.training.config import LoggerConfig, RunConfig
-from fer.training.finish import interrupted, print_average, print_profile, print_speed, score_test
+from fer.training.finish import interrupted, print_average, print_speed, score_test
 from fer.training.lightning_loggers import log_best_values, log_curves, log_status, logged_run, open_loggers
 from fer.training.loggers import warn_on_failure
 from fer.training.metrics import check_monitor_emotion
 from fer.training.module import EmotionModule
 from fer.training.own_parts import build_parts
+from fer.training.profile import print_profile
 from fer.training.progress import print_header, print_summary, save_plots
 from fer.training.recorder import RunRecorder
 from fer.training.resume import (
@@ -127,8 +128,8 @@ def run(
         _train(trainer, module, datamodule, record, checkpoint, recorder, quiet, plots)
     if not quiet:
         print_average(recorder)
-        if config.trainer.profiler:
-            print_profile(folder, trainer.profiler)  # type: ignore[attr-defined]
+        if config.trainer.profiler or parts.profiler:
+            print_profile(trainer.profiler)  # type: ignore[attr-defined]
     if config.test and record.status == "finished":
         score_test(config, folder)
     return recorder.best or {}

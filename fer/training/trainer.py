@@ -24,7 +24,7 @@ from pytorch_lightning.plugins.environments import (
     SLURMEnvironment,
     TorchElasticEnvironment,
 )
-from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
+from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
@@ -42,8 +42,10 @@ from fer.training.callbacks import (
     checkpoint_callbacks,
 )
 from fer.training.config import RunConfig, TrainerConfig
+from fer.training.finish import check_test
 from fer.training.lightning_loggers import log_writers
 from fer.training.module import EmotionModule
+from fer.training.profile import build_profiler
 from fer.training.progress import DurationEstimate, EpochBar, EpochPrinter, TrainMetricsLogger
 from fer.training.recorder import RunRecorder
 from fer.training.step_metrics import StepMetrics
@@ -53,11 +55,6 @@ _ERROR_CAUSES = {
     "val_check_interval": "trainer",
     "Early stopping conditioned": "early_stopping_patience needs a validation, but none ran",
     "Expected more than 1 value": "datamodule.batch_size: batch norm needs at least two images of this size",
-}
-PROFILERS: dict[str, Any] = {
-    "simple": SimpleProfiler,
-    "advanced": AdvancedProfiler,
-    "pytorch": PyTorchProfiler,
 }
 _CLUSTERS = (SLURMEnvironment, TorchElasticEnvironment, LSFEnvironment, MPIEnvironment)
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -97,7 +94,7 @@ def build_trainer(
         callbacks = [*_callbacks(config, folder, loggers, recorder, quiet), *extra_callbacks]
     options = {
         **trainer.to_dict(),
-        "profiler": profiler or _build_profiler(trainer.profiler, folder),
+        "profiler": build_profiler(trainer.profiler, profiler, folder),
         "precision": choose_precision(trainer.precision, trainer.accelerator, model),
         "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
         # The DataModule shards the data; Lightning's sampler would repeat images.
@@ -108,11 +105,6 @@ def build_trainer(
         return pl.Trainer(**options, logger=loggers or False, callbacks=callbacks, default_root_dir=folder)
     except (MisconfigurationException, AttributeError, TypeError, ValueError) as error:
         raise FerError(f"trainer: {error}") from error
-
-
-def _build_profiler(name: str | None, folder: Path) -> Profiler | None:
-    """Return a profiler that writes ``fit-profile.txt`` into the run folder, ``pytorch`` a trace as well."""
-    return PROFILERS[name](dirpath=folder, filename="profile") if name else None
 
 
 def check_cluster(config: TrainerConfig) -> None:
@@ -254,6 +246,7 @@ def check_compatibility(config: RunConfig, module: EmotionModule, datamodule: Em
         # Raises FerError for a model without layers.
         module.model.group_matcher()
     _check_callbacks(config)
+    check_test(config, datamodule.data)
     if config.ema and config.callbacks.swa is not None:
         raise FerError("callbacks.swa: expected one average of the weights, got ema=true too. Remove one.")
     needs_validation = {
@@ -275,11 +268,14 @@ def check_compatibility(config: RunConfig, module: EmotionModule, datamodule: Em
 
 def _check_callbacks(config: RunConfig) -> None:
     has_logger = config.logger.wandb or config.logger.tensorboard or config.own_parts
-    for name in ("lr_monitor", "device_stats"):
+    for name, note in {
+        "lr_monitor": " The learning rate of each epoch is in metrics.csv.",
+        "device_stats": "",
+    }.items():
         if getattr(config.callbacks, name) and not has_logger and not config.trainer.fast_dev_run:
             raise FerError(
                 f"callbacks.{name}: expected a logger for its values, got none. Add logger=tensorboard or "
-                "logger=wandb. The learning rate of each epoch is in metrics.csv."
+                f"logger=wandb.{note}"
             )
 
 

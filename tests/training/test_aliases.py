@@ -47,6 +47,9 @@ def test_names_without_an_option_are_explained(key, known):
 def test_choices_and_options_of_callbacks_are_explained(known):
     assert choice_advice("callbacks", "early_stopping") == " Write early_stopping_patience=…."
     assert choice_advice("callbacks", "swa2") == ""
+    assert "RichProgressBar" in choice_advice("callbacks", "rich_progress_bar")
+    assert choice_advice("loss", "ce") == " Write loss=cross_entropy."
+    assert "MLFlowLogger" in choice_advice("logger", "mlflow")
     assert "ModelCheckpoint, save_top_k" in alias_advice("callbacks.model_checkpoint.save_top_k", "3", known)
 
 
@@ -58,7 +61,8 @@ def test_every_alias_is_an_option(known):
     """With the choice that has it, where it is not in the default config."""
     words = re.findall(r"([\w.]+)=", " ".join(aliases._ALIASES))
     chosen = {"optimizer.momentum", "mix.alpha", "sweep", "logger.wandb.project", "logger.wandb.entity",
-              "logger.wandb.group", "model.kwargs.drop_path_rate", "datamodule.path"}  # fmt: skip
+              "logger.wandb.group", "model.kwargs.drop_path_rate", "datamodule.path", "logger.comet",
+              "logger.mlflow", "logger.neptune"}  # fmt: skip
     assert set(words) - chosen - set(known) - set(groups()) == set()
     assert not set(aliases._BY_NAME) & {*known, *groups()}
 

@@ -134,15 +134,27 @@ def test_none_turns_off_what_was_chosen(tiny_run):
     assert RunConfig.of({"model": {"name": "fast_cnn"}}).callbacks.swa is None
 
 
-@pytest.mark.parametrize(
-    ("profiler", "shown"), [("simple", "run_training_batch"), ("advanced", "Profile stats")]
-)
-def test_profiler_prints_and_leaves_its_file(profiler, shown, tiny_run, capsys):
+PROFILES = {"simple": "run_training_batch", "advanced": "Profile stats", "pytorch": "Optimizer.step"}
+
+
+@pytest.mark.parametrize("profiler", PROFILES)
+def test_profiler_prints_and_leaves_its_file(profiler, tiny_run, capfd):
     run = tiny_run(f"trainer.profiler={profiler}")
     assert "Profiler Report" in (run.folder / "fit-profile.txt").read_text()
-    output = capsys.readouterr().out
-    assert shown in output
+    output, error = capfd.readouterr()
+    assert PROFILES[profiler] in output
     assert f"profile  {run.folder}/fit-profile.txt" in output
+    assert "USDT" not in error
+    if profiler == "advanced":
+        # Of the functions of the longest action, not of the first one.
+        first = output[output.index("Profile stats") :].splitlines()
+        assert float(first[1].split(" in ")[1].split()[0]) > 0.01
+
+
+def test_a_profiler_by_target_prints_and_leaves_its_file(tiny_run, capsys):
+    run = tiny_run("trainer.profiler={_target_: pytorch_lightning.profilers.SimpleProfiler}")
+    assert (run.folder / "fit-profile.txt").is_file()
+    assert "run_training_batch" in capsys.readouterr().out
 
 
 def test_barebones_trains_without_metrics(tiny_run, capsys):

@@ -65,6 +65,13 @@ def test_a_test_needs_a_checkpoint(tiny_run, capsys):
     assert "test: expected a checkpoint to score" in capsys.readouterr().err
 
 
+def test_a_test_without_a_test_split_is_refused_before_training(tiny_run, capsys):
+    run = tiny_run("test=true", "datamodule.num_test=0")
+    assert run.status == 2
+    assert "test: expected data with a test split, got train, val of synthetic" in capsys.readouterr().err
+    assert run.folder is None
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_a_compiled_network_has_the_same_weights_and_keys(tiny_run):

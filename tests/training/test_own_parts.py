@@ -33,6 +33,7 @@ BAD = {
     "+callbacks.x={_target_: pytorch_lightning.callbacks.Timr}": "callbacks.x: expected to build",
     "+callbacks.x={_target_: pytorch_lightning.callbacks.Timer, durtion: 3}": "callbacks.x: expected to",
     "+callbacks.x={_target_: torch.nn.ReLU}": "callbacks.x: expected a Callback, got ReLU",
+    "+callbacks.x={_target_: os.system, command: ls}": "behavior or belongs to an execution-capable",
     "+callbacks.x={name: unheard_of}": "unheard_of",
     "+callbacks.x=3": "callbacks.x: expected {name: a registered callback",
     "loss={_target_: torch.nn.MSELoss}": "loss: expected options, got _target_=",

@@ -29,7 +29,7 @@ def plot_lr_find(
     """
     about = "the loss did not fall, so there is no suggestion"
     if suggestion and rising:
-        about = f"suggestion {suggestion:.1e}: a tenth of {rising:.1e}, from which the loss rises"
+        about = f"suggestion {suggestion:.2g}: a tenth of {rising:.2g}, from which the loss rises"
     fig = new_figure(7.5, 4.4, title, about)
     ax = fig.add_subplot()
     style_axes(ax, "", "both")
@@ -37,6 +37,9 @@ def plot_lr_find(
     ax.plot(rates, losses, color=MUTED, alpha=0.35, linewidth=1)
     ax.plot(rates, smooth, color=ACCENT, linewidth=2)
     low, high = float(np.min(smooth)), float(smooth[0])
+    # The curve starts high, so the lower left corner is free.
+    for height, name, color in ((0.11, "smoothed", ACCENT), (0.04, "each step", MUTED)):
+        add_text(ax, 0.02, height, name, color=color, ha="left", transform=ax.transAxes)
     # A diverging loss would flatten the part that matters.
     ax.set_ylim(low - 0.15 * (high - low + 0.1), high + 0.6 * (high - low + 0.1))
     ax.xaxis.set_minor_locator(NullLocator())
@@ -46,7 +49,7 @@ def plot_lr_find(
             ax.axvline(rate, color=FOREGROUND, linewidth=1, linestyle=(0, (4, 3)))
             ax.plot([rate], [height], "o", color=FOREGROUND, markersize=6)
             top = ax.get_ylim()[1]
-            add_text(ax, rate / 1.15, top, f"{name} {rate:.1e}", ha="right", va="top", rotation=90)
+            add_text(ax, rate / 1.15, top, f"{name} {rate:.2g}", ha="right", va="top", rotation=90)
     label_axes(ax, "learning rate", "training loss")
     return fig
 

@@ -117,7 +117,7 @@ class VideoJob:
 
     def _analyse(self, video: VideoFile, folder: Path, name: str, content: bytes) -> VideoAnalysis:
         _check_length(video)
-        frames = VideoFrames(self.predictor.card.labels.names, 1 / video.fps)
+        frames = VideoFrames(self.predictor.card.labels.names)
         with ExitStack() as stack:
             annotated = stack.enter_context(self._writer(folder / "annotated.mp4", video))
             write, plain = to_video(annotated.write, self.look.points, self.look.bars), None
@@ -147,7 +147,7 @@ class VideoJob:
         for frame in video:
             if frame.seconds > _MAX_SECONDS or frame.index >= MAX_VIDEO_FRAMES:
                 frames.is_complete = False
-                return
+                break
             with self.compute_slot():
                 detected = self.predictor.detect(frame.image)
                 predictions = self.predictor.classify(frame.image, detected[:MAX_FACES_PER_FRAME])
@@ -155,6 +155,7 @@ class VideoJob:
             tracked = tracker.update(predictions, frame.seconds, is_cut(frame.image))
             frames.add(frame, predictions, [number for number, _ in tracked])
             yield frame, tracked
+        frames.last_duration = video.last_duration()
 
 
 @contextmanager

@@ -53,16 +53,16 @@ class VideoFrames:
 
     Args:
         emotions: The ``K`` emotions of the model.
-        interval: Usual time between two frames in seconds; the last frame is shown that long.
 
     Attributes:
-        emotions, interval: As given.
+        emotions: As given.
+        last_duration: Duration of the last frame in seconds.
         is_complete: Whether all frames of the video are here; False beyond the limit of length.
         most_faces: Largest number of faces detected in a frame, including those that were not classified.
     """
 
-    def __init__(self, emotions: Sequence[str], interval: float) -> None:
-        self.emotions, self.interval = tuple(emotions), interval
+    def __init__(self, emotions: Sequence[str]) -> None:
+        self.emotions, self.last_duration = tuple(emotions), 0.0
         self.most_faces, self.is_complete = 0, True
         self._frames: list[_Faces] = []
         self._thumbnails: dict[int, _Thumbnail] = {}
@@ -74,7 +74,7 @@ class VideoFrames:
     @property
     def seconds(self) -> float:
         """The time at which the last frame ends."""
-        return self._frames[-1].seconds + self.interval if self._frames else 0.0
+        return self._frames[-1].seconds + self.last_duration if self._frames else 0.0
 
     def add(self, frame: Frame, predictions: Sequence[Prediction], numbers: Sequence[int]) -> None:
         """Add a frame: its faces with the probabilities of this frame alone, and the number of each face."""

@@ -15,7 +15,7 @@ from fer.predict.video.summary import Summary
 _MAX_CHART_POINTS = 240
 _MIN_STEP_SECONDS = 0.1
 # Steps of a strip, which is about 900 pixels wide.
-_MAX_STRIP_STEPS = 400
+_MAX_STRIP_STEPS, _MIN_STRIP_STEP = 400, 0.02
 # Times are sums of rounded numbers.
 _TINY = 1e-6
 _NO_IMAGE = np.empty((0, 0, 3), np.uint8)
@@ -62,7 +62,8 @@ def make_overview(frames: VideoFrames, smooth: float, uncertain_below: float | N
     duration = frames.seconds
     step = max(_MIN_STEP_SECONDS, duration / _MAX_CHART_POINTS)
     summary, history = Summary("video"), History(frames.emotions, step)
-    strips = _Strips(max(frames.interval, duration / _MAX_STRIP_STEPS))
+    summary.last_duration = frames.last_duration
+    strips = _Strips(max(_MIN_STRIP_STEP, duration / _MAX_STRIP_STEPS))
     for index, (seconds, faces) in enumerate(frames.track(smooth, uncertain_below)):
         summary.add(Frame(index, seconds, _NO_IMAGE), faces)
         history.add(faces, seconds)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from app_server import serving
+from fake_camera import view
 from tiny_bundle import write_bundle
+from video_files import write_video
 
 from fer.bundle.registry import Registry
 
@@ -89,5 +91,20 @@ def test_the_first_visit_of_a_server_shows_no_page_list_of_streamlit(chromium, p
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_fits_the_screen_and_has_no_axe_violations(tab, url, axe, page):
     visit(tab, url, page)
+    assert tab.evaluate("document.querySelector('.stMain').scrollWidth") <= tab.viewport_size["width"]
+    assert violations(tab, axe) == []
+
+
+@pytest.fixture(scope="module")
+def short_video(tmp_path_factory):
+    path = tmp_path_factory.mktemp("videos") / "a.mp4"
+    return write_video(path, [view(index, "happy", "surprise") for index in range(10)])
+
+
+def test_the_result_of_a_video_fits_the_screen_and_has_no_axe_violations(tab, url, axe, short_video):
+    visit(tab, url, "video")
+    tab.locator("input[type=file]").set_input_files(short_video)
+    tab.get_by_role("slider", name="Face 1: position in the video").wait_for(timeout=60_000)
+    tab.wait_for_timeout(500)
     assert tab.evaluate("document.querySelector('.stMain').scrollWidth") <= tab.viewport_size["width"]
     assert violations(tab, axe) == []

@@ -6,25 +6,30 @@ import re
 import pytest
 from app_server import WIDE, wait_until_rendered
 from fake_camera import view
+from sound_video import write_sound_video
 from video_files import write_video
 
-pytest.importorskip("av", reason="the video page needs the extra app")
 # Milliseconds.
 TIMEOUT = 60_000
+# Plays the annotated copy; the original follows.
 _PLAY = """async () => {
-    const video = document.querySelector('video');
-    video.muted = true;
-    await video.play();
-    await new Promise(done => video.addEventListener('ended', done, {once: true}));
-    return [video.duration, video.videoWidth, video.error];
+    const players = [...document.querySelectorAll('video')];
+    const annotated = players[1];
+    annotated.muted = true;
+    await annotated.play();
+    await new Promise(done => annotated.addEventListener('ended', done, {once: true}));
+    if (players[0].played.length == 0) throw new Error('the original did not follow');
+    return players.map(player =>
+        [player.duration, player.videoWidth, player.error, player.webkitAudioDecodedByteCount]);
 }"""
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    """A video of 1.5 s with a happy and a surprised face."""
+    """A video of 1.5 s with a happy and a surprised face, and sound; browsers do not play its codec."""
     path = tmp_path_factory.mktemp("videos") / "two faces.mp4"
-    return write_video(path, [view(index, "happy", "surprise") for index in range(36)], rate=24)
+    images = [view(index, "happy", "surprise") for index in range(36)]
+    return write_sound_video(path, images, codec="mpeg4", fps=24)
 
 
 @pytest.fixture
@@ -38,20 +43,38 @@ def page(browser_page, app_url):
 
 def analyse(page, file):
     page.locator("input[type=file]").set_input_files(file)
-    button = page.get_by_role("button", name="Analyse the video")
-    button.wait_for(timeout=TIMEOUT)
-    wait_until_rendered(page)
-    button.click()
+
+
+def positions(page):
+    """Return the time of each player in seconds, the original first."""
+    return page.evaluate("[...document.querySelectorAll('video')].map(player => player.currentTime)")
 
 
 def test_a_video_is_analysed_played_and_downloaded(page, video, shots):
     analyse(page, video)
-    page.get_by_text("Emotions over time").wait_for(timeout=TIMEOUT)
+    track = page.get_by_role("slider", name="Face 1: position in the video")
+    track.wait_for(timeout=TIMEOUT)
     assert page.get_by_text("happy 100 % of 1.5 s").count() == 1
     assert page.get_by_text("surprise 100 % of 1.5 s").count() == 1
-    page.wait_for_function("document.querySelector('video').readyState >= 2", timeout=TIMEOUT)
-    seconds, width, error = page.evaluate(_PLAY)
-    assert (seconds, width, error) == (pytest.approx(1.5, abs=0.1), 640, None)
+    page.wait_for_function(
+        "[...document.querySelectorAll('video')].filter(player => player.readyState >= 2).length == 2",
+        timeout=TIMEOUT,
+    )
+    # A click on a strip, and keys, move both players.
+    width = track.bounding_box()["width"]
+    track.click(position={"x": 0.6 * width, "y": 10})
+    assert positions(page) == pytest.approx([0.9, 0.9], abs=0.02)
+    assert track.get_attribute("aria-valuetext") == "0:00.9, happy"
+    track.press("Home")
+    assert positions(page) == pytest.approx([0, 0], abs=0.01)
+    track.press("ArrowRight")
+    assert positions(page) == pytest.approx([1, 1], abs=0.01)
+    # Both play, the annotated copy with sound.
+    original, annotated = page.evaluate(_PLAY)
+    for seconds, width, error, _ in (original, annotated):
+        assert (seconds, width, error) == (pytest.approx(1.5, abs=0.1), 640, None)
+    assert annotated[3] > 0
+    track.press("Home")
     page.screenshot(path=shots / "video.png")
     with page.expect_download() as download:
         page.get_by_role("button", name="Table (CSV)").click()
@@ -75,7 +98,8 @@ def test_an_analysis_can_be_cancelled(page, tmp_path, shots):
 
 def test_an_analysis_goes_on_while_another_page_is_shown(page, video):
     analyse(page, video)
-    page.get_by_role("link", name="Model card").click()
+    page.get_by_role("button", name="Clear", exact=True).wait_for(timeout=TIMEOUT)
+    page.get_by_role("link", name="Model card").first.click()
     page.get_by_role("heading", name="Model card").wait_for(timeout=TIMEOUT)
     page.get_by_role("link", name="Video").click()
     page.get_by_text("Emotions over time").wait_for(timeout=TIMEOUT)

@@ -15,6 +15,12 @@ EMOTIONS = ("happy", "sad")
 IMAGE = np.zeros((60, 80, 3), np.uint8)
 
 
+def make(last_duration):
+    frames = VideoFrames(EMOTIONS)
+    frames.last_duration = last_duration
+    return frames
+
+
 def add(frames, seconds, happy, number=1, image=IMAGE, side=20.0):
     """Add a frame with one face that is happy with this probability; none if that is None."""
     predictions = []
@@ -25,7 +31,7 @@ def add(frames, seconds, happy, number=1, image=IMAGE, side=20.0):
 
 
 def test_a_strip_has_a_segment_for_each_time_with_the_same_emotion():
-    frames = VideoFrames(EMOTIONS, 0.1)
+    frames = make(0.1)
     for index, happy in enumerate([0.9] * 10 + [0.6] * 5 + [None] * 5 + [0.1] * 10):
         add(frames, 0.1 * index, happy)
     overview = make_overview(frames, 0.0, 0.7)
@@ -38,17 +44,21 @@ def test_a_strip_has_a_segment_for_each_time_with_the_same_emotion():
 
 
 def test_frames_of_a_variable_rate_last_until_the_next():
-    frames = VideoFrames(EMOTIONS, 0.5)
+    frames = make(0.5)
     for seconds, happy in ((0.0, 0.9), (0.5, 0.1), (9.0, 0.9)):
         add(frames, seconds, happy)
-    (first, second, third) = make_overview(frames, 0.0, None).segments[1]
-    assert first == Segment(0.0, 0.5, "happy", False)
-    assert second == Segment(0.5, 9.0, "sad", False)
-    assert third == Segment(9.0, 9.5, "happy", False)
+    overview = make_overview(frames, 0.0, None)
+    segments = [Segment(round(part.start, 1), round(part.end, 1), *part[2:]) for part in overview.segments[1]]
+    assert segments == [
+        Segment(0.0, 0.5, "happy", False),
+        Segment(0.5, 9.0, "sad", False),
+        Segment(9.0, 9.5, "happy", False),
+    ]
+    assert overview.summary.faces == {1: {"happy": pytest.approx(1.0), "sad": pytest.approx(8.5)}}
 
 
 def test_strips_and_charts_of_a_long_video_have_a_bounded_number_of_steps():
-    frames = VideoFrames(EMOTIONS, 0.02)
+    frames = make(0.02)
     for index in range(3000):
         add(frames, 0.02 * index, 0.9 if index % 2 else 0.1)
     overview = make_overview(frames, 0.0, None)
@@ -59,21 +69,21 @@ def test_strips_and_charts_of_a_long_video_have_a_bounded_number_of_steps():
 
 
 def test_the_faces_seen_longest_come_first():
-    frames = VideoFrames(EMOTIONS, 0.1)
+    frames = make(0.1)
     for index in range(9):
         add(frames, 0.1 * index, 0.9, number=1 if index < 3 else 2)
     assert make_overview(frames, 0.0, None).faces() == [2, 1]
 
 
 def test_a_video_without_frames_or_faces():
-    assert make_overview(VideoFrames(EMOTIONS, 0.1), 0.5, None).segments == {}
-    frames = VideoFrames(EMOTIONS, 0.1)
+    assert make_overview(make(0.1), 0.5, None).segments == {}
+    frames = make(0.1)
     add(frames, 0.0, None)
     assert make_overview(frames, 0.5, None).faces() == []
 
 
 def test_a_thumbnail_shows_the_face_after_it_has_appeared_or_where_it_is_larger():
-    frames = VideoFrames(EMOTIONS, 0.1)
+    frames = make(0.1)
     for index, gray in enumerate(range(0, 250, 10)):
         # Becomes brighter for 2.5 s.
         add(frames, 0.1 * index, 0.9, image=np.full((60, 80, 3), gray, np.uint8))
@@ -86,14 +96,14 @@ def test_a_thumbnail_shows_the_face_after_it_has_appeared_or_where_it_is_larger(
 
 def test_the_number_of_thumbnails_is_limited(monkeypatch):
     monkeypatch.setattr(video_frames, "_MAX_THUMBNAILS", 2)
-    frames = VideoFrames(EMOTIONS, 0.1)
+    frames = make(0.1)
     for number in range(1, 5):
         add(frames, 0.1 * number, 0.9, number=number)
     assert [frames.thumbnail(number) is not None for number in range(1, 5)] == [True, True, False, False]
 
 
 def test_smoothing_uses_the_faces_of_all_frames():
-    frames, predictor = VideoFrames(EMOTIONS, 0.04), SquarePredictor()
+    frames, predictor = make(0.04), SquarePredictor()
     for index in range(10):
         image = render_frame(index)
         faces = predictor.classify(image, predictor.detect(image))

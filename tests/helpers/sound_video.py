@@ -24,12 +24,14 @@ def write_sound_video(
     sound_start: float = 0.0,
     fps: int = 25,
     pix_fmt: str = "yuv420p",
+    bit_rate: int = 2_000_000,
 ) -> Path:
     """Write RGB images, each at its time in seconds (default: at ``fps``), with sound of the same length."""
     times = times or [index / fps for index in range(len(images))]
     with av.open(str(path), "w") as container:
         video = container.add_stream(codec, rate=fps)
         video.width, video.height, video.pix_fmt = images[0].shape[1], images[0].shape[0], pix_fmt
+        video.bit_rate = bit_rate
         base = Fraction(1, 1000) if path.suffix != ".avi" else Fraction(1, fps)
         video.time_base = video.codec_context.time_base = base
         audio = None

@@ -109,7 +109,8 @@ def _choose_source() -> _Source | None:
         else:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.button("Clear", icon=":material/delete:", on_click=_clear)
-                st.markdown(escape_markdown(display_name(source.name)), width="content")
+                if upload is None:
+                    st.markdown(escape_markdown(display_name(source.name)), width="content")
     return source
 
 

@@ -16,7 +16,10 @@ from fer.predict.video.sound import Sound
 # Time base, the usual one for H.264.
 _TICKS_PER_SECOND = 90_000
 # As fast as face detection, without visible loss: 3 ms of one core for a frame of 640 x 480.
-_CODEC_OPTIONS = {"preset": "veryfast", "crf": "23"}
+# Without B-frames, a frame of a variable rate lasts exactly until the next one.
+_CODEC_OPTIONS = {"preset": "veryfast", "crf": "23", "bf": "0"}
+# Frames that may be missing, as in `fer.predict.video.reader`, before the video counts as damaged.
+_MISSING_FRAMES, _MISSING_FRACTION = 2, 0.02
 
 
 class H264Writer(AbstractContextManager["H264Writer"]):
@@ -127,9 +130,11 @@ class H264Writer(AbstractContextManager["H264Writer"]):
         if self._container is None:
             return
         try:
-            self._mux(self._stream.encode(None), self._last_duration())
+            last = self._last_duration()
+            self._mux(self._stream.encode(None), last)
             if self.sound is not None:
-                self.sound.write_until(self._max_seconds)
+                end = self._last_tick / _TICKS_PER_SECOND + last if self._is_damaged() else math.inf
+                self.sound.write_until(min(end, self._max_seconds))
             self._container.close()
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
@@ -141,7 +146,13 @@ class H264Writer(AbstractContextManager["H264Writer"]):
         usual, source = 1 / self._fps, self.sound
         if source is None or source.video_seconds is None or source.num_frames != self.written:
             return usual
-        return max(usual, source.video_seconds - self._last_tick / _TICKS_PER_SECOND)
+        declared = source.video_seconds - self._last_tick / _TICKS_PER_SECOND
+        return declared if declared > 0 else usual
+
+    def _is_damaged(self) -> bool:
+        """Return whether the source has more frames than were written: then the sound ends with them."""
+        declared = self.sound.num_frames if self.sound is not None else 0
+        return declared - self.written > max(_MISSING_FRAMES, _MISSING_FRACTION * declared)
 
     def close(self) -> None:
         """Close the file as it is, so that what was written can be played."""

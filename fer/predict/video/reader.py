@@ -128,6 +128,14 @@ class VideoFile:
     def _clock(self) -> float:
         return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
 
+    def last_duration(self) -> float:
+        """Return, after all frames were read, how long the last one lasts in seconds."""
+        usual = 1 / self.fps
+        if self.frame_count is None or self.frames_read != self.frame_count:
+            return usual
+        declared = self.frame_count / self.fps - self._last
+        return declared if declared > 0 else usual
+
     def truncation_message(self) -> str | None:
         """Return, after all frames were read, what is missing at the end; None if the video is complete.
 

@@ -182,6 +182,8 @@ def _process(
         finally:
             summary.dropped, summary.elapsed = frames.dropped, time.monotonic() - start
     summary.warning = video.truncation_message()
+    if isinstance(video, VideoFile):
+        summary.last_duration = video.last_duration()
 
 
 @contextmanager

@@ -34,6 +34,7 @@ class Summary:
         elapsed: Processing time in seconds.
         forgotten: Number of faces that were seen only briefly and are no longer in `faces`.
         max_gap: Longest time between two frames that counts, in seconds; a camera may pause for longer.
+        last_duration: Duration of the last frame in seconds; None: as long as the one before.
         warning: Message if the video ends early (truncated or damaged); None if it is complete.
     """
 
@@ -44,6 +45,7 @@ class Summary:
     elapsed: float = 0.0
     forgotten: int = 0
     max_gap: float = math.inf
+    last_duration: float | None = None
     warning: str | None = None
     _durations: dict[int, Durations] = field(default_factory=dict)
     # Emotion of each face in the last frame, whose duration is not known yet.
@@ -56,7 +58,7 @@ class Summary:
             self._interval = max(0.0, frame.seconds - self.seconds)
             if self._interval > self.max_gap:
                 self._interval = 0.0
-            self._count(self._durations)
+            self._count(self._durations, self._interval or _SINGLE_FRAME)
         self._last = {number: emotion_text(prediction) for number, prediction in faces}
         self.frames, self.seconds = self.frames + 1, frame.seconds
         if len(self._durations) > 2 * _MAX_FACES_IN_MEMORY:
@@ -66,16 +68,16 @@ class Summary:
     def faces(self) -> dict[int, Durations]:
         """Number of a face -> seconds by emotion; if there are many faces, those seen longest.
 
-        Emotions are those of `emotion_text`. The last frame counts as long as the one before.
+        Emotions are those of `emotion_text`.
         """
         faces = {number: dict(seconds) for number, seconds in self._durations.items()}
-        self._count(faces)
+        self._count(faces, self.last_duration or self._interval or _SINGLE_FRAME)
         return faces
 
-    def _count(self, faces: dict[int, Durations]) -> None:
+    def _count(self, faces: dict[int, Durations], interval: float) -> None:
         for number, emotion in self._last.items():
             seconds = faces.setdefault(number, {})
-            seconds[emotion] = seconds.get(emotion, 0.0) + (self._interval or _SINGLE_FRAME)
+            seconds[emotion] = seconds.get(emotion, 0.0) + interval
 
     def _forget(self, present: set[int]) -> None:
         """Keep the present faces and those seen longest, so that memory does not grow with the video."""

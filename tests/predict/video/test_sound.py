@@ -67,11 +67,25 @@ def test_sound_before_the_first_frame_is_left_out(tmp_path):
     assert stream_seconds(target)["video"] == pytest.approx(2.4, abs=FRAME)
 
 
-def test_the_last_frame_of_a_variable_rate_lasts_as_long_as_in_the_video(tmp_path):
-    times = [0.0, 0.04, 0.08, 1.0, 1.5]
-    source = write_sound_video(tmp_path / "a.mp4", IMAGES[:5], times, sound_seconds=1.6)
-    target = copy(source, tmp_path / "copy.mp4")
-    assert stream_seconds(target)["video"] == pytest.approx(stream_seconds(source)["video"], abs=0.01)
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
+def test_the_last_frame_of_a_variable_rate_lasts_as_long_as_in_the_video(tmp_path, name):
+    times = [0.0, 0.04, 0.08, 1.0, 2.4]
+    source = write_sound_video(tmp_path / name, IMAGES[:5], times)
+    summary = run_video(source, SquarePredictor(), annotate=tmp_path / "copy.mp4", show=False)
+    with av.open(str(tmp_path / "copy.mp4")) as container:
+        assert [frame.time for frame in container.decode(video=0)] == pytest.approx(times, abs=1e-3)
+    assert stream_seconds(source)["video"] == pytest.approx(2.44, abs=0.01)
+    assert stream_seconds(tmp_path / "copy.mp4")["video"] == pytest.approx(2.44, abs=0.01)
+    assert sum(summary.faces[1].values()) == pytest.approx(2.44, abs=0.01)
+
+
+def test_the_sound_of_a_video_with_damaged_frames_ends_with_them(tmp_path):
+    source = write_sound_video(tmp_path / "a.mp4", IMAGES)
+    with H264Writer(tmp_path / "copy.mp4", 25.0, source) as writer:
+        for frame in VideoFile(source):
+            if frame.index < 10:
+                writer.write(frame.image, frame.seconds)
+    assert stream_seconds(tmp_path / "copy.mp4") == pytest.approx({"video": 0.4, "audio": 0.4}, abs=FRAME)
 
 
 def test_sound_ends_at_the_limit(tmp_path):

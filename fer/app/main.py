@@ -21,6 +21,11 @@ PAGES = (
 )
 FOOTER = "An expression is not a feeling: do not use this app to make decisions about people."
 STYLE_SHEET = Path(__file__).with_name("theme.css")
+_CONNECTION_SCRIPT = Path(__file__).with_name("connection.js")
+_CONNECTION_LOST = (
+    "This app does not answer: it was stopped, or the network is interrupted. The page connects again by "
+    "itself as soon as it can. If you run the app yourself, start it again with fer-app in a terminal."
+)
 LOGO = Path(__file__).with_name("logo.svg").read_text(encoding="utf-8")
 
 
@@ -34,8 +39,21 @@ def main() -> None:
     ]
     st.logo(LOGO, size="large")
     with handle_errors():
-        st.navigation(pages, position="top").run()
+        chosen = st.navigation(pages, position="top")
+        # On a phone, Streamlit hides its menu behind an icon.
+        with st.container(key="phone_menu", horizontal=True):
+            for page in pages:
+                st.page_link(page)
+        chosen.run()
     st.html(f'<footer class="fer-footer">{FOOTER}</footer>')
+    _explain_lost_connection()
+
+
+def _explain_lost_connection() -> None:
+    """Show own words when the connection to the server is lost."""
+    script = _CONNECTION_SCRIPT.read_text(encoding="utf-8")
+    component = st.components.v2.component("fer_connection", js=script)
+    component(key="connection", data={"message": _CONNECTION_LOST}, height=0)
 
 
 def _page(module: str) -> Callable[[], None]:

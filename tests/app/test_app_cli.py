@@ -144,7 +144,7 @@ page = AppTest.from_string("from fer.app.pages import upload; upload.page()", de
 page.button_group(key="sample").set_value(0)
 page.run()
 page.toggle(key="explain").set_value(True).run()
-assert page.subheader[0].value.startswith("Happy"), page
+assert page.header[0].value.startswith("Happy"), page
 print(sorted({"torch", "pytorch_lightning", "hydra", "matplotlib", "wandb"} & set(sys.modules)))
 """
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -124,13 +124,13 @@ def test_the_code_names_the_choice(registry):
 
 def test_a_threshold_changes_what_is_uncertain_without_a_new_analysis(registry, monkeypatch):
     page = choose_sample(run(images_script), 0)
-    assert page.subheader[0].value.startswith("Happy, ")
+    assert page.header[0].value.startswith("Happy, ")
     confidence = page.dataframe[0].value["confidence"][0]
     monkeypatch.setattr(answers, "analyse_image", None)
     above = round(100 * confidence) + 1
     page.slider[0].set_value(above).run()
     assert not page.exception
-    assert page.subheader[0].value.startswith("Uncertain: happy ")
+    assert page.header[0].value.startswith("Uncertain: happy ")
     assert f"below your threshold of {above} %" in page.warning[0].value
     assert page.dataframe[0].value["uncertain"].tolist() == [True]
     assert f"--threshold {above / 100}" in page.code[0].value

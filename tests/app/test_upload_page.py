@@ -46,7 +46,7 @@ def upload(page, *files):
 
 def page_text(page):
     return " ".join(
-        element.value for kind in ("markdown", "caption", "subheader") for element in page.get(kind)
+        element.value for kind in ("markdown", "caption", "header") for element in page.get(kind)
     )
 
 
@@ -60,7 +60,7 @@ def test_a_click_on_a_sample_shows_its_emotion(page):
     assert "deleted when you clear them, or 30 seconds after you close this tab" in page_text(page)
     assert not page.dataframe
     choose(page, "sample", TITLES.index("happy"))
-    assert page.subheader[0].value.startswith("Happy, ")
+    assert page.header[0].value.startswith("Happy, ")
     assert "1 face" in page_text(page)
     assert page.dataframe[0].value["emotion"].tolist() == ["happy"]
     assert not page.error
@@ -68,7 +68,7 @@ def test_a_click_on_a_sample_shows_its_emotion(page):
 
 def test_calibration_is_explained(page):
     choose(page, "sample", TITLES.index("happy"))
-    confidence = page.subheader[0].value.removeprefix("Happy, ")
+    confidence = page.header[0].value.removeprefix("Happy, ")
     assert f"about {confidence} of the predictions made with {confidence} are correct" in page_text(page)
 
 
@@ -82,11 +82,11 @@ def test_an_uncalibrated_model_is_marked(tmp_path):
 def test_one_of_several_faces_can_be_selected_and_an_uncertain_one_is_marked(page):
     choose(page, "sample", GROUP)
     assert "3 faces" in page_text(page)
-    assert page.subheader[0].value.startswith("Happy, ")
+    assert page.header[0].value.startswith("Happy, ")
     assert not page.warning
     choose(page, "face", 2)
-    assert page.subheader[0].value.startswith("Uncertain: neutral ")
-    assert ", or " in page.subheader[0].value
+    assert page.header[0].value.startswith("Uncertain: neutral ")
+    assert ", or " in page.header[0].value
     below = round(100 * find_bundle().card.abstain_below)
     assert f"Uncertain: the confidence is below {below} %" in page.warning[0].value
     assert page.dataframe[0].value["uncertain"].tolist() == [False, False, True]
@@ -288,7 +288,7 @@ def test_a_snapshot_is_analysed(page):
     assert not page.file_uploader
     page.camera_input[0].set_value(("snapshot.jpg", as_png(render_sample(SAMPLES[0])), "image/jpeg"))
     page.run()
-    assert page.subheader[0].value.startswith("Happy, ")
+    assert page.header[0].value.startswith("Happy, ")
 
 
 def test_a_missing_model_is_reported_without_paths(tmp_path):

@@ -57,7 +57,7 @@ def show_image_result(analysis: ImageAnalysis, options: ModelOptions) -> None:
 def _landmarks_toggle(analysis: ImageAnalysis) -> bool:
     if all(prediction.face.points is None for prediction in analysis.predictions):
         return False
-    return st.toggle("Show landmarks: eyes, nose and mouth corners", key="points")
+    return st.toggle("Landmarks", key="points", help="Draw eyes, nose and mouth corners")
 
 
 def _image_caption(analysis: ImageAnalysis) -> str:
@@ -92,7 +92,7 @@ def _face_title(number: int, prediction: Prediction) -> str:
 
 def _show_prediction(prediction: Prediction, options: ModelOptions) -> None:
     confidence = format_percent(prediction.confidence)
-    st.subheader(escape_markdown(_headline(prediction)), anchor=False)
+    st.header(escape_markdown(_headline(prediction)), anchor=False)
     if prediction.uncertain:
         st.warning(_uncertainty_note(options), icon=":material/help:")
     if prediction.tiny:

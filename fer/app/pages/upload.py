@@ -182,7 +182,7 @@ def _show_row(places: Sequence[tuple[int, int]]) -> None:
 
 def _show_table(results: Sequence[ImageAnalysis], predictor: Predictor) -> None:
     rows = result_rows(results)
-    st.subheader("All predictions", anchor=False)
+    st.header("All predictions", anchor=False)
     emotions = predictor.card.labels.names
     columns = {
         "picture": st.column_config.TextColumn("image"),

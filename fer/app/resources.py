@@ -4,8 +4,8 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from copy import copy
+from dataclasses import dataclass
 
 import cv2
 import streamlit as st
@@ -97,23 +97,26 @@ def get_predictor(model: str | None = None, detector: str | None = None) -> Pred
     Raises:
         FerError: The model or detector does not exist, or its files do not match.
     """
-    current = settings()
-    if detector not in (None, current.detector):
-        # The model file of the app's detector is of no use to another one.
-        current = replace(current, detector=detector, detector_model=None)
-    return _load(model, current)
+    predictor = _load(model, settings())
+    if detector in (None, getattr(predictor.detector, "name", None)):
+        return predictor
+    # With the same classifier, which is large.
+    other = copy(predictor)
+    other.detector = _detector(detector, None)
+    return other
 
 
 def available_detectors(current: Detector) -> list[str]:
-    """Return the names of the face detectors that work here without a download, the app's first.
+    """Return the names of the face detectors to choose from, the app's first.
+
+    They need no download and little memory: MTCNN, which loads PyTorch, is only offered if the app uses it.
 
     Args:
         current: The app's detector.
     """
     installed = {
-        "yunet": settings().detector_model or os.environ.get(YUNET_ENV_VAR) or yunet_in_cache(),
+        "yunet": os.environ.get(YUNET_ENV_VAR) or yunet_in_cache(),
         "haar": hasattr(cv2, "CascadeClassifier"),
-        "mtcnn": find_spec("facenet_pytorch"),
     }
     name = getattr(current, "name", "")
     return [name, *(other for other, works in installed.items() if works and other != name)]

@@ -33,6 +33,25 @@ def test_all_visitors_share_the_model_and_the_detector(registry):
     assert resources.get_predictor("colours:2") is not predictors[0]
 
 
+def test_another_detector_shares_the_model(registry):
+    set_settings(Settings(models=registry.folder, detector="haar"))
+    predictor = resources.get_predictor("colours:1")
+    other = resources.get_predictor("colours:1", "none")
+    assert (predictor.detector.name, other.detector.name) == ("haar", "none")
+    assert other.classifier is predictor.classifier
+    assert resources.get_predictor("colours:1", "haar") is predictor
+
+
+def test_visitors_choose_among_detectors_that_need_no_download(registry, monkeypatch):
+    set_settings(Settings(models=registry.folder, detector="haar"))
+    detector = resources.get_predictor("colours:1").detector
+    monkeypatch.delenv(resources.YUNET_ENV_VAR, raising=False)
+    monkeypatch.setattr(resources, "yunet_in_cache", lambda: None)
+    assert resources.available_detectors(detector) == ["haar"]
+    monkeypatch.setenv(resources.YUNET_ENV_VAR, "yunet.onnx")
+    assert resources.available_detectors(detector) == ["haar", "yunet"]
+
+
 def test_the_apps_model_comes_first_and_its_title_has_no_path(registry, tmp_path):
     set_settings(Settings(model=str(tmp_path / "m"), models=registry.folder))
     first, *others = resources.list_versions()

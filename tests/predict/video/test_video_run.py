@@ -131,6 +131,16 @@ def test_the_copy_of_a_video_with_variable_frame_rate_has_the_same_timing(tmp_pa
     assert len(copy) == round(2.2 * rate) + 1
 
 
+def test_without_pyav_a_line_says_that_browsers_do_not_play_the_copy(video, tmp_path, monkeypatch, capsys):
+    copy = tmp_path / "out.mp4"
+    run_video(video, SquarePredictor(), annotate=copy)
+    assert f"annotated  {copy}\n" in capsys.readouterr().out
+    monkeypatch.setattr(writer, "find_spec", lambda name: None)
+    run_video(video, SquarePredictor(), annotate=copy)
+    expected = f"annotated  {copy} (MPEG-4 Part 2 without sound, which browsers do not play; for H.264 with sound"
+    assert expected in capsys.readouterr().out
+
+
 def test_a_video_file_named_by_a_number(video, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     video.rename("0")

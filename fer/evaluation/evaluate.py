@@ -98,7 +98,7 @@ def evaluate(
         history=history,
         has_copy=has_copy,
         epochs=read_metrics(metrics) if metrics and metrics.is_file() else (),
-        monitor=run.config.monitor if run else "val/accuracy",
+        monitor=run.monitor if run else "val/accuracy",
         model=run.checkpoint.model if run else None,
     )
     about = predictions.about
@@ -225,13 +225,12 @@ def _save_each(
 
 def _log(runs: Sequence[TrainedRun], folder: Path, sections: Sequence[Section], prefix: str) -> None:
     """Log the report to W&B: to the W&B run of the training, or for several runs to a new one."""
-    config = runs[0].config
-    options = config.logger.wandb or WandbConfig()
+    options = runs[0].config.logger.wandb or WandbConfig()
     run_folder = runs[0].folder if len(runs) == 1 and runs[0].folder else folder
     if run_folder is folder:
         # The others belong to the W&B run of a training.
         options = options.replace(id=None, name=None, config={}, job_type="evaluation")
-    run = start_wandb(options, run_folder, config.to_dict(), read_record(run_folder).id)
+    run = start_wandb(options, run_folder, runs[0].shown_config, read_record(run_folder).id)
     failed = True
     try:
         # The report is written already.

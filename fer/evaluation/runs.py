@@ -15,6 +15,8 @@ from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.models.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from fer.training.config import RunConfig
+from fer.training.metrics import current_name
+from fer.training.plugin_use import without_unknown_training_parts
 
 # Config keys that may differ between two runs of one recipe: paths, logging, and how the work is distributed
 # on the machine. The number of devices is part of the recipe, because it multiplies the batch size.
@@ -63,8 +65,18 @@ class TrainedRun:
 
     @cached_property
     def config(self) -> RunConfig:
-        """The config of the run."""
-        return RunConfig.from_dict(self.checkpoint.config)
+        """The config of the run, with defaults for training parts whose plugin is not loaded."""
+        return RunConfig.from_dict(without_unknown_training_parts(self.checkpoint.config))
+
+    @property
+    def shown_config(self) -> dict[str, Any]:
+        """The config as plain values, also of parts whose plugin is not loaded."""
+        return {**self.config.to_dict(), **self.checkpoint.config}
+
+    @property
+    def monitor(self) -> str:
+        """The metric that selected the checkpoint, also one of a plugin that is not loaded."""
+        return current_name(str(self.checkpoint.config.get("monitor", "val/accuracy")))
 
     @property
     def seed(self) -> int | None:

@@ -3,9 +3,9 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fer.bundle.card import CROP_RULES, UNMEASURED, to_json
 from fer.bundle.files import Bundle
@@ -18,7 +18,7 @@ from fer.core.threads import share_cores
 
 # Their packages are missing in an environment for prediction.
 if TYPE_CHECKING:
-    from fer.training.config import RunConfig
+    from fer.training.config import WandbConfig
 
 REGISTRY = "models"
 _EXAMPLES = """examples:
@@ -122,7 +122,8 @@ def run(request: argparse.Namespace) -> None:
     if request.wandb:
         trained = load_run(request.runs[0], request.checkpoint)
         aliases = ["latest", f"version-{entry.card.version}"]
-        log_artifact(entry, trained.folder or entry.folder.parent, trained.config, aliases)
+        options, folder = trained.config.logger.wandb, trained.folder or entry.folder.parent
+        log_artifact(entry, folder, options, trained.shown_config, aliases)
 
 
 def _print_summary(bundle: Bundle) -> None:
@@ -148,13 +149,20 @@ def _print_summary(bundle: Bundle) -> None:
     print(f"bundle       {bundle.folder}")
 
 
-def log_artifact(bundle: Bundle, folder: Path, config: "RunConfig", aliases: list[str]) -> None:
+def log_artifact(
+    bundle: Bundle,
+    folder: Path,
+    options: "WandbConfig | None",
+    config: Mapping[str, Any],
+    aliases: list[str],
+) -> None:
     """Log a registered bundle to W&B: online if the user is logged in, else offline, to be synced later.
 
     Args:
         bundle: The bundle in the registry.
         folder: Folder of the run that trained the model; the artifact is logged to that W&B run.
-        config: Config of that run.
+        options: Options of W&B of that run; None: the defaults.
+        config: Config of that run, as plain values.
         aliases: Aliases of the artifact version.
     """
     import wandb
@@ -163,7 +171,7 @@ def log_artifact(bundle: Bundle, folder: Path, config: "RunConfig", aliases: lis
     from fer.training.loggers import finish_wandb, start_wandb, warn_on_failure
     from fer.training.run_record import read_record
 
-    run = start_wandb(config.logger.wandb or WandbConfig(), folder, config.to_dict(), read_record(folder).id)
+    run = start_wandb(options or WandbConfig(), folder, config, read_record(folder).id)
     failed = True
     try:
         # The version is in the registry already.

@@ -61,6 +61,7 @@ _ALIASES: dict[str, str] = {
     # Choices: GROUP.CHOICE.
     "loss=cross_entropy": "loss.ce loss.crossentropy loss.nll",
     "debug=fast": "debug.fdr debug.fast_dev_run",
+    "logger=csv (metrics.csv, which every run has)": "logger.none logger.null logger.false",
     "logger=all": "logger.many_loggers",
     "trainer.accelerator=mps": "trainer.mps",
     "trainer=ddp trainer.accelerator=cpu trainer.devices=2": "trainer.ddp_sim",

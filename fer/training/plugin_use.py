@@ -4,10 +4,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fer.core.plugins import check_loaded, split_names
-from fer.core.registry import CALLBACKS, METRICS, MODELS, OPTIMIZERS, READERS, REGISTRIES, Registry
+from fer.core.registry import (
+    AUGMENTATIONS,
+    CALLBACKS,
+    LOSSES,
+    METRICS,
+    MODELS,
+    OPTIMIZERS,
+    READERS,
+    REGISTRIES,
+    SCHEDULERS,
+    Registry,
+)
 
 # Any name may be one of timm, so that an unknown one says nothing about plugins.
 _OPEN = (MODELS, OPTIMIZERS)
+# What a trained network no longer needs. An optimizer may have any name, so its config is read without it.
+_TRAINING = (LOSSES, SCHEDULERS, AUGMENTATIONS, METRICS, CALLBACKS)
 
 
 def with_plugins(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,6 +37,28 @@ def with_plugins(values: Mapping[str, Any]) -> dict[str, Any]:
         if entry is not None and not entry.is_builtin and entry.module not in modules:
             modules.append(entry.module)
     return {**values, "plugins": modules} if modules or "plugins" in values else dict(values)
+
+
+def without_unknown_training_parts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored values of a run without training parts whose plugin is not loaded.
+
+    So a run can be scored and exported with the plugins of its model, attention and data reader alone.
+
+    Args:
+        values: A run config. Without ``plugins`` it is returned as it is, because all its parts are known.
+    """
+    kept = dict(values)
+    if not values.get("plugins"):
+        return kept
+    for registry, name in _names(values):
+        if registry not in _TRAINING or registry.find(name) is not None:
+            continue
+        if registry is CALLBACKS:
+            callbacks = kept[registry.group].items()
+            kept[registry.group] = {key: node for key, node in callbacks if _get(node, "name") != name}
+        else:
+            kept.pop(registry.group)
+    return kept
 
 
 def _names(values: Mapping[str, Any]) -> Iterator[tuple[Registry, str]]:

@@ -1,7 +1,8 @@
 """``experiment=RUN``: the config of an earlier run as an experiment, for a new run that may differ from it.
 
-``--config-dir RUN --config-name config``, which Hydra's users type, means the same. A run folder is data that
-somebody else may have written: its values are checked as always, and a ``_target_`` in it is refused.
+``--config-dir RUN --config-name config``, which Hydra's users type, means the same, also with
+``--config-path``. A run folder is data that somebody else may have written: its values are checked as always,
+and a ``_target_`` in it is refused.
 """
 
 import re
@@ -61,7 +62,7 @@ def with_run_config(arguments: Sequence[str]) -> list[str]:
 def _without_config_flags(arguments: list[str]) -> list[str]:
     """Replace ``--config-dir RUN --config-name config`` by ``experiment=RUN``."""
     values = {}
-    for names in (("--config-dir", "-cd"), ("--config-name", "-cn")):
+    for names in (("--config-dir", "-cd", "--config-path", "-cp"), ("--config-name", "-cn")):
         for position, item in enumerate(arguments):
             flag, _, value = item.partition("=")
             if flag in names:

@@ -19,9 +19,8 @@ import sys
 from pathlib import Path
 from fer.bundle.files import read_bundle
 from fer.export.cli import log_artifact
-from fer.training.config import RunConfig
 bundle, folder = read_bundle(sys.argv[1]), Path(sys.argv[2])
-log_artifact(bundle, folder, RunConfig(model={"name": "fast_cnn"}), ["latest", "version-1"])
+log_artifact(bundle, folder, None, {"name": "run"}, ["latest", "version-1"])
 """
 
 

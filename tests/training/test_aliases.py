@@ -49,6 +49,7 @@ def test_choices_and_options_of_callbacks_are_explained(known):
     assert choice_advice("callbacks", "swa2") == ""
     assert "RichProgressBar" in choice_advice("callbacks", "rich_progress_bar")
     assert choice_advice("loss", "ce") == " Write loss=cross_entropy."
+    assert "logger=csv" in choice_advice("logger", "none")
     assert "MLFlowLogger" in choice_advice("logger", "mlflow")
     assert "ModelCheckpoint, save_top_k" in alias_advice("callbacks.model_checkpoint.save_top_k", "3", known)
 

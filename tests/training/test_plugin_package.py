@@ -91,6 +91,19 @@ def test_without_the_plugin_its_module_is_named_and_not_imported(trained):
     assert "--plugins fer_plugin_example.parts" in output
 
 
+def test_scores_and_exports_need_only_the_parts_of_the_network(python, tmp_path):
+    parts = ("loss=poly", "optimizer=heavy_sgd", "scheduler=poly_decay", "monitor=val/top2", "callbacks=say")
+    status, output = call(
+        python, tmp_path, "fer.training.cli", *parts, "augmentation=noise", *SHORT,
+        "model=fast_cnn_inner", "datamodule=synthetic", "datamodule.num_train=140", "datamodule.num_val=70",
+    )  # fmt: skip
+    assert status == 0, output
+    (run,) = tmp_path.glob("outputs/train/*/*")
+    for command in (("fer.evaluation.cli", run, "--split", "val"), ("fer.export.cli", run)):
+        status, output = call(sys.executable, tmp_path, *command)
+        assert status == 0, output
+
+
 def test_a_sweep_imports_it_in_each_worker(python, tmp_path):
     space = "sweep.space={model.kwargs.width: [8, 12]}"
     options = ("sweep=custom", space, "sweep.n_trials=2", "sweep.pruner.name=none", "sweep.jobs=2")

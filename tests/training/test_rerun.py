@@ -20,7 +20,8 @@ def without_own(config):
 
 
 @pytest.mark.parametrize(
-    "form", ["experiment={}", "--config-dir {} --config-name config", "-cd={} -cn=config"]
+    "form",
+    ["experiment={}", "--config-dir {} --config-name config", "-cd={} -cn=config", "-cp {} -cn config"],
 )
 def test_an_earlier_run_is_repeated(form, earlier, fer_train):
     again = fer_train(*form.format(earlier.folder).split())

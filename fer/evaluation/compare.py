@@ -1,17 +1,15 @@
 """Compare trained models on the same images: which is better, and whether the difference is significant."""
 
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fer.analysis.metrics.comparison import Candidate, check_metric, compare_candidates
-from fer.analysis.metrics.matching import images_sha256, match_images
+from fer.analysis.metrics.matching import MatchedImages, images_sha256, match_images
 from fer.analysis.report import write_report
-from fer.analysis.report.document import Cell, Table
-from fer.core.config import flatten
 from fer.core.paths import expand_user
 from fer.core.plugins import import_plugins
 from fer.evaluation.compared_runs import (
@@ -22,11 +20,13 @@ from fer.evaluation.compared_runs import (
     load_compared_runs,
     record_test_scores,
 )
+from fer.evaluation.recipes import has_several_recipes, recipe_sentence, recipe_table, unique_names
 from fer.evaluation.report_folder import check_writable
 from fer.evaluation.results import Comparison
 from fer.evaluation.rounding import accuracy_change
 from fer.evaluation.runs import RunSource, as_list, check_distinct_seeds
 from fer.evaluation.sections.comparison import comparison_section, conclusions
+from fer.evaluation.sections.disagreements import LoadImages, disagreements_section
 
 # Title of the speed column, by whether the speed was measured
 SPEED_TITLES = {True: "images/s", False: "images/s in training"}
@@ -51,14 +51,8 @@ CHANGED_CODE_NOTE = (
     "{} scores {:.1%} here, but {:.1%} in its run.json: {} images differ, and rounding explains at most {}. "
     "The code of its network has changed since training."
 )
-# The name of a run folder: TIME_NAME_sSEED_TAG
-_RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s(?P<seed>\d+)_(?P<tag>[0-9a-f]{4})")
 # Keys of a manifest that identify images in memory and on disk
 _IMAGE_HASHES = ("pixels_sha256", "files_sha256")
-# Value of an option that a recipe does not have
-_MISSING = "–"
-# Maximum number of options in the sentence on recipes; the table has all of them
-_MAX_OPTIONS = 4
 
 
 def compare(
@@ -93,7 +87,7 @@ def compare(
     import_plugins(plugins, "--plugins")
     target = check_writable(expand_user(output)) if output else None
     compared, notes = drop_equal_weights(load_compared_runs(as_list(runs), split, path, with_speed))
-    if _has_several_recipes(compared):
+    if has_several_recipes(compared):
         check_distinct_seeds((one.training_key, one.about.seed, one.about.checkpoint) for one in compared)
     name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{split}"
     folder = target or check_writable(compared[0].outputs / "compare" / name)
@@ -112,7 +106,7 @@ def write_comparison(
     matched = match_images(predictions, None if same_images else image_keys(runs))
     candidates = group_by_recipe(runs)
     recipes = {candidate.name: runs[candidate.members[0]].recipe for candidate in candidates}
-    several_recipes = _has_several_recipes(runs)
+    several_recipes = has_several_recipes(runs)
     notes = [*notes, recipe_sentence(recipes)] if several_recipes else notes
     rankings = [compare_candidates(images, candidates, metric) for images in matched]
     sections = []
@@ -121,6 +115,8 @@ def write_comparison(
         section = comparison_section(key, ranking, images, speed, notes)
         section.tables.extend([recipe_table(recipes)] if several_recipes else [])
         sections.append(section)
+    load = _image_loader(runs[0], matched[0])
+    sections.append(disagreements_section("disagreements", rankings[0], matched[0], load))
     first, names = runs[0].about, ", ".join(one.about.run for one in runs)
     about = {"data": first.data, "split": first.split, "role": first.role, "run": names}
     title = f"Comparison of {len(candidates)} {'recipes' if several_recipes else 'runs'}"
@@ -128,10 +124,22 @@ def write_comparison(
     return Comparison(rankings, conclusions(rankings[0]), page, sections)
 
 
+def _image_loader(run: ComparedRun, matched: MatchedImages) -> LoadImages:
+    """Return a function that loads matched images by their rows."""
+
+    def load(rows: np.ndarray) -> np.ndarray:
+        split = run.load_split()
+        # Images that could not be read have no prediction
+        scored = np.flatnonzero(np.isin(split.index, run.predictions.index))
+        return split.data.images[scored[matched.rows[rows]]]
+
+    return load
+
+
 def group_by_recipe(runs: Sequence[ComparedRun]) -> list[Candidate]:
     """Group the seeds of each recipe into one candidate; with a single recipe, each run is a candidate."""
     groups: dict[Any, list[int]] = {}
-    several_recipes = _has_several_recipes(runs)
+    several_recipes = has_several_recipes(runs)
     for index, one in enumerate(runs):
         groups.setdefault(one.training_key if several_recipes else index, []).append(index)
     names = unique_names([runs[members[0]] for members in groups.values()])
@@ -149,26 +157,6 @@ def group_by_recipe(runs: Sequence[ComparedRun]) -> list[Candidate]:
     ]
 
 
-def _has_several_recipes(runs: Sequence[ComparedRun]) -> bool:
-    return len({one.training_key for one in runs}) > 1
-
-
-def unique_names(runs: Sequence[ComparedRun]) -> list[str]:
-    """Return a short, unique name for each run: its experiment, if needed with seed, tag or checkpoint."""
-    matches = [_RUN_NAME.fullmatch(one.about.run) for one in runs]
-    pairs = list(zip(runs, matches, strict=True))
-    names = [match["stem"] if match else one.about.run for one, match in pairs]
-    tagged = [f"{match['stem']} {match['tag']}" if match else one.about.run for one, match in pairs]
-    paths = [one.about.checkpoint for one in runs]
-    with_checkpoint = [f"{tag} {Path(path).stem}" for tag, path in zip(tagged, paths, strict=True)]
-    seeded = [f"{name} seed {one.about.seed}" for one, name in zip(runs, names, strict=True)]
-    # Seeds tell runs of one recipe apart, but not recipes.
-    by_seed = [] if _has_several_recipes(runs) else [seeded]
-    for longer in (*by_seed, tagged, with_checkpoint, paths):
-        names = [long if names.count(name) > 1 else name for name, long in zip(names, longer, strict=True)]
-    return names
-
-
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
@@ -180,7 +168,7 @@ def _notes(runs: Sequence[ComparedRun]) -> list[str]:
     notes = [SELECTION_NOTE] if role == "val" else []
     notes += [TRAINED_ON_NOTE] if role in ("train", "all") else []
     seeds = [one.about.seed for one in runs]
-    if not _has_several_recipes(runs):
+    if not has_several_recipes(runs):
         notes.append(ONE_RECIPE_NOTE if len(set(seeds)) == len(seeds) else CHECKPOINTS_NOTE)
     elif len({one.training_key[1:] for one in runs}) > 1:
         notes.append(TRAINING_IMAGES_NOTE)
@@ -193,46 +181,3 @@ def _notes(runs: Sequence[ComparedRun]) -> list[str]:
             facts = change.now, change.then, change.images, change.tolerance
             notes.append(CHANGED_CODE_NOTE.format(one.about.run, *facts))
     return notes
-
-
-def recipe_differences(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Return the options that are not the same in all recipes.
-
-    Args:
-        recipes: Name -> nested options, as in a config.
-
-    Returns:
-        Dotted option -> its value in each recipe, in their order; ``"–"`` if a recipe has no such option.
-    """
-    flat = [flatten(recipe) for recipe in recipes.values()]
-    options = dict.fromkeys(option for recipe in flat for option in recipe)
-    values = {option: [recipe.get(option, _MISSING) for recipe in flat] for option in options}
-    return {
-        option: by_recipe
-        for option, by_recipe in values.items()
-        if any(value != by_recipe[0] for value in by_recipe)
-    }
-
-
-def recipe_table(recipes: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return a row for each option in which recipes differ, a column for each recipe."""
-    rows: list[tuple[Cell, ...]] = [
-        (option, *map(_format, values)) for option, values in recipe_differences(recipes).items()
-    ]
-    return Table(("option", *recipes), rows, "Options in which the recipes differ.")
-
-
-def recipe_sentence(recipes: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the first differences as a sentence, with their values if there are two recipes."""
-    differences = recipe_differences(recipes)
-    named = []
-    for option, values in list(differences.items())[:_MAX_OPTIONS]:
-        pairs = (f"{name}: {_format(value)}" for name, value in zip(recipes, values, strict=True))
-        named.append(f"{option} ({', '.join(pairs)})" if len(recipes) == 2 else option)
-    more = f" and {len(differences) - _MAX_OPTIONS} more" if len(differences) > _MAX_OPTIONS else ""
-    return f"The recipes differ in {', '.join(named)}{more}."
-
-
-def _format(value: Any) -> str:
-    """Format a value as on the command line."""
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

@@ -65,7 +65,7 @@ def _emotion_table(estimates: Mapping[str, Estimate]) -> RichTable:
 
 def print_comparison(comparison: Comparison) -> None:
     """Print the scores under each set of labels as a table, and below it the conclusions."""
-    for ranking, section in zip(comparison.rankings, comparison.sections, strict=True):
+    for ranking, section in zip(comparison.rankings, comparison.sections, strict=False):
         _print_ranking(ranking, section.paragraphs)
     print(f"report   {comparison.page}")
 

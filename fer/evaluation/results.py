@@ -65,7 +65,7 @@ class Comparison:
             on different labels of the same images, such as FER2013 and FER+.
         conclusions: Sentences on the best candidate against each other one, under the first set of labels.
         page: Path of the report, ``index.html``.
-        sections: Content of the page.
+        sections: Content of the page: one section for each ranking, then the others.
     """
 
     rankings: Sequence[RankedCandidates]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,7 +140,7 @@ def test_runs_with_the_same_name_get_unique_names(runs, fer_compare, tmp_path):
     status, _, numbers = fer_compare("--no-speed", *folders)
     assert status == 0
     names = [entrant["name"] for entrant in numbers["compare"]["entrants"]]
-    assert sorted(names) == [str(folder / "checkpoints" / "best.ckpt") for folder in folders]
+    assert sorted(names) == ["lr=0.001", "lr=0.01"]
 
 
 def test_earlier_scores_of_the_test_images_are_reported(runs, fer_compare):
@@ -260,3 +261,46 @@ def test_recipes_of_other_sizes_and_a_damaged_file(tmp_path, fer_compare):
     status, output, _ = fer_compare(*arguments, runs[48, 0.0], runs[48, 2.0])
     assert status == 2
     assert "expected all images in memory or all on disk, got both" in output
+
+
+def test_disagreements_are_counted_and_shown(runs, fer_compare, tmp_path):
+    _, _, numbers = fer_compare("--no-speed", runs[0], runs[2])
+    first, other = (
+        one.predictions for one in load_compared_runs([str(runs[0]), str(runs[2])], "val", None, False)
+    )
+    (pair,) = numbers["disagreements"]["pairs"]
+    right = {"tiny": first.preds == first.target, "other": other.preds == other.target}
+    a, b = (right[name] for name in pair["names"])
+    assert (pair["only_a"], pair["only_b"]) == ((a & ~b).sum(), (b & ~a).sum())
+    assert pair["neither"] == (~a & ~b & (first.preds != other.preds)).sum()
+    report = (tmp_path / "compare" / "report.md").read_text()
+    assert f"only A is correct on {pair['only_a']}, only B on {pair['only_b']}" in report
+
+
+def test_disagreements_without_the_images_say_so(fer_compare, fer2013_csv, tmp_path):
+    path = Path(shutil.copy(fer2013_csv, tmp_path / "copy.csv"))
+    data, lr = {"name": "fer2013", "path": str(path)}, {"optimizer": {"name": "adamw", "lr": 0.01}}
+    sources = [
+        str(write_run(tmp_path / "outputs", data, 0)),
+        str(write_run(tmp_path / "outputs", data, 1, **lr)),
+    ]
+    for run, scored in zip(sources, load_compared_runs(sources, "val", None, False), strict=True):
+        (Path(run) / "report" / "val").mkdir(parents=True)
+        scored.predictions.save(Path(run) / "report" / "val" / "predictions.npz")
+    path.unlink()
+    status, _, numbers = fer_compare("--no-speed", *sources)
+    assert status == 0
+    assert numbers["disagreements"]["pairs"]
+    assert "The images are not shown." in (tmp_path / "compare" / "report.md").read_text()
+
+
+def test_recipes_of_one_name_are_told_apart_by_their_option(runs, fer_compare, fer2013_csv, tmp_path):
+    data = {"name": "fer2013", "path": str(fer2013_csv)}
+    lr = {"optimizer": {"name": "adamw", "lr": 0.02}}
+    other = write_run(tmp_path / "outputs", data, 3, name="13-00-00_other_s3_b00f", **lr)
+    _, _, numbers = fer_compare("--no-speed", runs[2], other)
+    names = {entrant["name"] for entrant in numbers["compare"]["entrants"]}
+    assert names == {"lr=0.01", "lr=0.02"}
+    _, _, numbers = fer_compare("--no-speed", runs[0], runs[2], other)
+    names = {entrant["name"] for entrant in numbers["compare"]["entrants"]}
+    assert names == {"tiny", "other lr=0.01", "other lr=0.02"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fer.evaluation.compare import recipe_differences, recipe_sentence, recipe_table
+from fer.evaluation.recipes import recipe_differences, recipe_sentence, recipe_table
 from fer.evaluation.runs import hash_recipe
 from fer.training.config import RunConfig
 

@@ -22,6 +22,7 @@ class MatchedImages:
         target: int64 ``(N,)``.
         probs: For each model float32 ``(N, K)``, over these emotions and summing to 1.
         notes: Remarks for the reader on images and emotions that are left out.
+        rows: int64 ``(N,)``, the rows of these images in the predictions of the first model.
     """
 
     name: str
@@ -29,6 +30,7 @@ class MatchedImages:
     target: np.ndarray
     probs: list[np.ndarray]
     notes: list[str]
+    rows: np.ndarray
 
 
 def images_sha256(predictions: Predictions) -> str:
@@ -79,7 +81,7 @@ def match_images(
     for table, target in zip(tables, targets, strict=True):
         name = f"{Path(table.about.data).name} ({table.about.manifest['label_space']['name']})"
         usable_target = target[usable]
-        images = MatchedImages(name, labels, usable_target, probs, notes)
+        images = MatchedImages(name, labels, usable_target, probs, notes, rows[0][usable])
         matched.setdefault(usable_target.tobytes(), images)
     return list(matched.values())
 

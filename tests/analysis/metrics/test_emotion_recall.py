@@ -1,5 +1,7 @@
 """Recall by emotion of two candidates, against loops and a permutation test."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -23,7 +25,7 @@ def images(*accuracies, n=700, seed=0, emotions=7):
         chance = np.where((target == FER7.index("sad")) & (model == 0), 0.2, accuracy)
         preds = np.where(rng.random(n) < chance, target, (target + 1) % 7)
         probs.append(np.eye(7, dtype=np.float32)[preds])
-    return MatchedImages("labels", FER7, target, probs, [])
+    return MatchedImages("labels", FER7, target, probs, [], np.arange(len(target)))
 
 
 def test_recalls_are_those_of_a_loop_and_the_worse_emotion_is_found():
@@ -62,9 +64,7 @@ def test_emotions_with_few_images_are_not_tested_and_without_images_left_out():
     matched = images(0.7, 0.7, n=60, emotions=6)
     target = np.where(matched.target == 1, 0, matched.target)
     target[:3] = 1
-    rows = compare_emotions(
-        MatchedImages("x", FER7, target, matched.probs, []), candidate("a", 0), candidate("b", 1)
-    )
+    rows = compare_emotions(replace(matched, target=target), candidate("a", 0), candidate("b", 1))
     assert [row.emotion for row in rows] == list(FER7.names[:6])
     assert (rows[1].images, rows[1].difference, rows[1].p_holm) == (3, None, None)
 

@@ -237,7 +237,7 @@ def test_an_emotion_with_few_images_gives_no_conclusion():
     a, b = (np.eye(3)[np.append(preds[:-1], last)] * 0.8 + 0.1 for last in (2, 0))
     labels = LabelSpace("three", ("angry", "happy", "sad"))
     models = [Candidate(name, (i,), (name,), 1, 1.0, None, None) for i, name in enumerate("AB")]
-    images = MatchedImages("set", labels, target, [a, b], [])
+    images = MatchedImages("set", labels, target, [a, b], [], np.arange(len(target)))
     comparison = compare_candidates(images, models, "uar")
     (pair,) = comparison.pairs
     assert not pair.shown

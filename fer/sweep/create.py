@@ -17,6 +17,7 @@ from fer.sweep.space import Value, grid
 from fer.sweep.storage import lock, open_storage, save_address, storage_file
 from fer.sweep.study import SweepStudy
 from fer.sweep.trials import GridTrial
+from fer.training.grid import override_values
 from fer.training.metrics import current_name
 
 # Value of `kind` in the search settings of a grid.
@@ -186,6 +187,7 @@ def _check_same(sweep_study: SweepStudy, search: Mapping[str, Any], base: Mappin
     stored = {**stored, "objective": current_name(stored["objective"])}
     before, after = _first_difference(stored | stored["space"], search | search["space"], ("space",))
     if before is None and sweep_study.plan.is_grid:
+        _check_values(sweep_study, base)
         before, after = _first_difference(attributes["base"], base, ())
     if before is None:
         stored_base = dict(attributes["base"])
@@ -201,6 +203,17 @@ def _check_same(sweep_study: SweepStudy, search: Mapping[str, Any], base: Mappin
             "Trials of different searches cannot be compared. Choose another sweep.name, or use the same "
             "options as before."
         )
+
+
+def _check_values(sweep_study: SweepStudy, base: Mapping[str, Any]) -> None:
+    """Check that no key that varies in a grid has become one that all trials share."""
+    varied = {key for trial in sweep_study.trials() for key in override_values(trial.user_attrs["words"])}
+    for key in base:
+        if key in varied:
+            raise FerError(
+                f"{key}={base[key]}: expected several values, as at the start of the grid, got one. Leave it "
+                f"out to resume the grid, or add values to it: {key}=…,{base[key]}."
+            )
 
 
 def _first_difference(

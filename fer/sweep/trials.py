@@ -53,8 +53,9 @@ def plan_trials(grid: Grid, compose: Composer) -> list[GridTrial]:
 
 def _plan_trial(words: list[str], compose: Composer) -> GridTrial:
     config = compose.trial_config(words)
-    if words and has_default_name(config):
-        config.name = file_name("_".join(short_words(words)))
+    is_named = words and has_default_name(config)
+    # Resolved once, because the default has random digits.
+    config.name = file_name("_".join(short_words(words))) if is_named else config.name
     run_config = to_run_config(config)
     return GridTrial(words, run_config, run_config.name, compose.run_folder(config, words))
 

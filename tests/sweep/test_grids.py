@@ -115,6 +115,8 @@ def test_a_grid_is_resumed_by_its_folder_and_can_be_extended(grid, fer_train, tm
     assert "expected a new name, but a sweep of that name is in" in capsys.readouterr().err
     assert grid("seed=1,2", "sweep.resume=true", "loss=focal") == 2
     assert 'expected loss "(none)", as in the existing sweep' in capsys.readouterr().err
+    assert fer_train(f"sweep.resume={tmp_path}/grid", "seed=4").status == 2
+    assert "seed=4: expected several values, as at the start of the grid" in capsys.readouterr().err
 
 
 def test_a_trial_without_validation_has_finished(grid, tmp_path, capsys):
@@ -164,6 +166,8 @@ def test_values_in_a_file_and_a_grid_of_one(fer_train, tmp_path, capsys):
     assert "grid     one trial" in out
     folders = list((tmp_path / "outputs" / "multirun").iterdir())
     assert sorted(len(records(folder)) for folder in folders) == [1, 2]
+    (alone,) = (path for path in (tmp_path / "outputs" / "multirun").glob("*/0_synthetic*"))
+    assert yaml.safe_load((alone / "config.yaml").read_text())["name"] == alone.name.removeprefix("0_")
 
 
 @pytest.mark.slow

@@ -109,6 +109,8 @@ def test_two_objectives_with_a_limit(costs, fer_train, tmp_path, capsys):
     page = report(sweep).read_text()
     assert "Pareto front" in page
     assert "ms for one face, one thread" in page
+    # Nothing is pruned with several objectives.
+    assert "without pruning" not in page.partition("</head>")[2]
     # Another search of the same name.
     assert fer_train(*SMALL, *options, SPACE, "sweep.resume=true").status == 2
 

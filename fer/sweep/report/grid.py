@@ -10,6 +10,8 @@ from fer.training.grid import override_values
 
 # Ratio of the largest to the smallest value from which an axis is logarithmic.
 _LOG_RATIO = 20
+# More different integers are an axis.
+_MAX_TICKS = 8
 
 
 def grid_values(trials: Sequence[FrozenTrial]) -> dict[str, list[object]]:
@@ -46,8 +48,11 @@ def _plain(words: Sequence[str]) -> dict[str, object]:
 
 def _distribution(values: Sequence[object]) -> BaseDistribution:
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    # Two values are a comparison, more are an axis.
-    if len(numbers) < max(3, len(values)):
+    # Two values are a comparison, more are an axis; a few integers, such as seeds, have a tick each.
+    is_axis = len(numbers) >= max(3, len(values))
+    if is_axis and len(numbers) <= _MAX_TICKS and all(isinstance(value, int) for value in numbers):
+        return CategoricalDistribution(sorted(numbers))
+    if not is_axis:
         return CategoricalDistribution(list(values))  # type: ignore[arg-type]
     low, high = float(min(numbers)), float(max(numbers))
     return FloatDistribution(low, high, log=low > 0 and high / low >= _LOG_RATIO)

@@ -103,7 +103,9 @@ def _main_results(sweep: SweepResults) -> list[Card]:
         mean = format_value(sweep.objective, found[0].mean)
         cards.append(Card("Best mean over seeds", mean, " ".join(found[0].words) or "one recipe"))
     actual, unpruned = sweep_costs(sweep)
-    if sweep.is_grid:
+    if sweep.front:
+        cards.append(Card("Pareto front", str(len(sweep.front)), "trials that no other one beats"))
+    if not sweep.can_prune:
         cards.append(Card("Time", duration(actual.seconds), "of all trials together"))
     elif actual.images is not None and unpruned.images:
         fraction = percent(actual.images / unpruned.images, 0)
@@ -119,7 +121,7 @@ def _render(sweep: SweepResults, warnings: Sequence[str], sections: Sequence[Pag
         title=f"{'Grid' if sweep.is_grid else 'Sweep'} {sweep.name}",
         policy=POLICY,
         plotly=Markup(plotly.offline.get_plotlyjs()),
-        facts=f"{sweep.objective} · {_counts(sweep)}",
+        facts=f"{', '.join(sweep.objectives)} · {_counts(sweep)}",
         warnings=warnings,
         sections=sections,
         cards_title="Main results",

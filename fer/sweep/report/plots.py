@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +18,18 @@ from optuna.visualization import (
     plot_param_importances,
     plot_slice,
 )
+from plotly.colors import sample_colorscale
 
 from fer.core.text import percent
 from fer.sweep.plan import SCHEDULE_STEPS, value_at
 from fer.sweep.report.grid import grid_values
-from fer.sweep.report.results import SweepResults
+from fer.sweep.report.results import SweepResults, is_percent
 
 # With fewer measured trials, importances are noise.
 MIN_TRIALS = 10
 BEST, OTHER, PRUNED = "#1f5fa8", "#8fa3b8", "#c8ced6"
+# From the worst to the best.
+_SCALE = [[0, PRUNED], [1, BEST]]
 _FONT = {"family": "Inter, system-ui, Segoe UI, Roboto, Helvetica, Arial, sans-serif", "size": 13}
 
 
@@ -53,8 +57,14 @@ def history(sweep: SweepResults) -> Chart:
         mode="markers", name="pruned, at their best", marker={"symbol": "circle-open", "color": OTHER},
     )  # fmt: skip
     figure.for_each_trace(_name_and_color)
+    figure.update_yaxes(tickformat=axis_format(sweep.objective))
     figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
     return Chart(styled(figure, 380), f"{sweep.objective} of each trial in turn")
+
+
+def axis_format(objective: str) -> str:
+    """Return the format of ticks of an objective, in d3's notation; empty for Plotly's own."""
+    return "~%" if is_percent(objective) else ""
 
 
 def _name_and_color(trace: Any) -> None:
@@ -76,7 +86,7 @@ def curves(sweep: SweepResults) -> Chart:
     # The best is drawn last, on top of the others.
     figure.data = sorted(figure.data, key=lambda trace: trace.line.width)
     figure.update_xaxes(title="schedule, %", range=[0, 102])
-    figure.update_yaxes(title=sweep.objective)
+    figure.update_yaxes(title=sweep.objective, tickformat=axis_format(sweep.objective))
     return Chart(styled(figure, 440), f"{sweep.objective} of each trial along its schedule")
 
 
@@ -124,11 +134,10 @@ def importance(sweep: SweepResults) -> tuple[Chart | None, str]:
         "schedules, a point that each of them reached. Later values exist only for good trials, and would "
         f"penalise the pruned ones. So the plot shows what matters for a good start. {method}"
     )
-    if sweep.is_grid:
-        paragraph = (
-            f"Computed from all {number} measured trials; a key that matters less than the seed does not "
-            f"matter. {method}"
-        )
+    if not sweep.can_prune:
+        paragraph = f"Computed from all {number} measured trials. {method}"
+    if "seed" in figure.data[0].y:
+        paragraph += " A key that matters less than the seed does not matter."
     return Chart(styled(figure, 120 + 34 * len(importances)), "importance of each parameter"), paragraph
 
 
@@ -141,8 +150,27 @@ def parallel(sweep: SweepResults) -> Chart | None:
     names = [sweep.objective, *sorted({name for trial in study.trials for name in trial.params})]
     figure = styled(figure, 460)
     figure.update_xaxes(ticktext=[_wrapped(name) for name in names], tickangle=0)
+    _color_lines(figure, sweep)
     figure.update_layout(margin={"l": 50, "b": 60})
     return Chart(figure, "each trial as a line through its parameters", 125 * len(names))
+
+
+def _color_lines(figure: Any, sweep: SweepResults) -> None:
+    """Colour the lines of parallel coordinates; Optuna's lightest lines can hardly be seen on white."""
+    *lines, bar = figure.data
+    # The first axis has the objective.
+    shares = [line.y[0] if sweep.sign > 0 else 1 - line.y[0] for line in lines]
+    for line, color in zip(lines, sample_colorscale(_SCALE, shares), strict=True):
+        line.line.color = color
+    bar.marker.update(colorscale=_SCALE, colorbar={"tickformat": axis_format(sweep.objective)})
+    if axis_format(sweep.objective):
+        figure.for_each_annotation(_as_percent, selector={"x": 0})
+
+
+def _as_percent(annotation: Any) -> None:
+    """Show a tick of the objective's axis in per cent."""
+    with suppress(ValueError):
+        annotation.text = f"{float(annotation.text):.1%}"
 
 
 def slices(sweep: SweepResults) -> Iterator[Chart]:
@@ -153,7 +181,18 @@ def slices(sweep: SweepResults) -> Iterator[Chart]:
         if name in used:
             figure = plot_slice(study, params=[name], target_name=sweep.objective)
             figure.for_each_trace(lambda trace: _style_points(trace, study))
+            _remove_quotes(figure)
+            figure.update_yaxes(tickformat=axis_format(sweep.objective))
             yield Chart(styled(figure, 300), f"{sweep.objective} against {name}")
+
+
+def _remove_quotes(figure: Any) -> None:
+    """Remove the quotes in which Optuna shows text on an axis of categories."""
+    names = figure.layout.xaxis.categoryarray
+    if names is not None:
+        figure.update_xaxes(categoryarray=[str(name).strip("'") for name in names])
+        for trace in figure.data:
+            trace.x = [str(name).strip("'") for name in trace.x]
 
 
 def _style_points(trace: Any, study: Study) -> None:
@@ -186,7 +225,8 @@ def styled(figure: Any, height: int) -> Any:
         margin={"l": 10, "r": 10, "t": 30, "b": 10}, paper_bgcolor="#fff", plot_bgcolor="#fff",
     )  # fmt: skip
     figure.update_yaxes(automargin=True)
-    figure.update_xaxes(automargin=True)
+    # Plotly would write 0.0001 as 100µ.
+    figure.update_xaxes(automargin=True, exponentformat="power")
     return figure
 
 

@@ -93,6 +93,11 @@ class SweepResults:
         return self.study.user_attrs["search"].get("kind") == GRID_KIND
 
     @property
+    def can_prune(self) -> bool:
+        """Return whether trials may be pruned: not in a grid, nor with several objectives."""
+        return not self.is_grid and len(self.objectives) == 1
+
+    @property
     def measured(self) -> list[FrozenTrial]:
         """Return the finished and pruned trials that were measured at least once."""
         ended = self.in_state(TrialState.COMPLETE, TrialState.PRUNED)
@@ -293,18 +298,19 @@ def format_value(objective: str, value: float | None) -> str:
     """Return a value of the objective as text: ``59.1 %``, or ``1.0432`` for a loss."""
     if value is None:
         return "–"
-    return percent(value) if _is_percent(objective) else f"{value:.4f}"
+    return percent(value) if is_percent(objective) else f"{value:.4f}"
 
 
 def format_difference(objective: str, value: float) -> str:
     """Return a difference as text: ``+1.2`` percentage points, or ``+0.0432`` for a loss."""
-    return signed_number(100 * value, 1) if _is_percent(objective) else signed_number(value, 4)
+    return signed_number(100 * value, 1) if is_percent(objective) else signed_number(value, 4)
 
 
 def unit(objective: str) -> str:
     """Return the unit of differences of the objective, with a leading blank; empty for a loss."""
-    return " points" if _is_percent(objective) else ""
+    return " points" if is_percent(objective) else ""
 
 
-def _is_percent(objective: str) -> bool:
+def is_percent(objective: str) -> bool:
+    """Return whether an objective is shown in per cent."""
     return objective.rsplit("/", 1)[-1] not in _NOT_PERCENT

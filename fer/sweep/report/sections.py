@@ -98,7 +98,8 @@ def history(sweep: SweepResults) -> PageSection:
     """Return the objective of the trials in their order."""
     if not sweep.measured:
         return PageSection("history", "History", [_NO_MEASUREMENTS])
-    note = "Filled: finished trials, at their best epoch. Hollow: pruned trials. Line: best so far."
+    pruned = " Hollow: pruned trials." if sweep.can_prune else ""
+    note = f"Filled: finished trials, at their best epoch.{pruned} Line: best so far."
     return PageSection("history", "History", charts=[plots.history(sweep)], note=note)
 
 
@@ -113,10 +114,9 @@ def parallel(sweep: SweepResults) -> PageSection:
     chart = plots.parallel(sweep)
     if chart is None:
         return PageSection("parallel", "All parameters together", [_NO_MEASUREMENTS])
-    note = (
-        "One line for each trial, darker for better ones; “None” if a parameter does not apply to the "
-        "trial's choice."
-    )
+    note = "One line for each trial, darker for better ones."
+    if not sweep.is_grid:
+        note += " “None”: the parameter does not apply to the trial's choice."
     if sweep.in_state(TrialState.PRUNED):
         note += " Pruned trials are shown at their best value."
     return PageSection("parallel", "All parameters together", charts=[chart], note=note)
@@ -137,8 +137,12 @@ def slices(sweep: SweepResults) -> PageSection:
 
 def curves(sweep: SweepResults) -> PageSection:
     """Return the learning curves."""
-    if not any(trial.intermediate_values for trial in sweep.trials):
+    numbers = [len(trial.intermediate_values) for trial in sweep.trials]
+    if not any(numbers):
         return PageSection("curves", "Learning curves", [_NO_MEASUREMENTS])
+    if max(numbers) == 1:
+        text = "No trial was validated more than once, so there are no curves."
+        return PageSection("curves", "Learning curves", [text])
     note = "Thick: the best trial."
     if sweep.in_state(TrialState.PRUNED):
         note += " A cross marks where a trial was pruned."
@@ -189,12 +193,12 @@ def _parameters(words: Sequence[str]) -> dict[str, str]:
 
 
 def cost(sweep: SweepResults) -> PageSection:
-    """Return the cost of the sweep; of a search, compared with the same trials without pruning."""
+    """Return the cost of the sweep, compared with the same trials without pruning if any may be pruned."""
     ended = [state for state in STATES if state.is_finished() and sweep.in_state(state)]
     if not ended:
         return PageSection("cost", "Cost", ["No trial has ended yet."])
-    if sweep.is_grid:
-        return _grid_cost(sweep)
+    if not sweep.can_prune:
+        return _plain_cost(sweep)
     rows = [*(_cost_row(sweep, STATES[state], state) for state in ended), _cost_row(sweep, "all", *ended)]
     columns = (
         "trials", "number", "image passes", "without pruning", "seconds", "seconds without pruning",
@@ -207,11 +211,11 @@ def cost(sweep: SweepResults) -> PageSection:
     return PageSection("cost", "Cost", [savings_sentence(*sweep_costs(sweep))], tables=[table])
 
 
-def _grid_cost(sweep: SweepResults) -> PageSection:
-    """Return the cost of a grid, in which nothing is pruned."""
+def _plain_cost(sweep: SweepResults) -> PageSection:
+    """Return the cost of a sweep in which nothing is pruned."""
     total, _ = sweep_costs(sweep)
     ended = [trial for trial in sweep.trials if trial.state.is_finished()]
-    passes = "" if total.images is None else f" and {total.images:,.0f} image passes".replace(",", " ")
+    passes = "" if total.images is None else f" and {total.images:,.0f} image passes"
     sentence = (
         f"{len(ended)} trials took {duration(total.seconds)}{passes}, {total.overhead / len(ended):.1f} s of "
         "each before and after its training. An image pass is one training image seen once."
@@ -262,11 +266,11 @@ def _trial_row(sweep: SweepResults, trial: FrozenTrial, keys: list[str]) -> tupl
     seconds = round(notes["seconds"]) if "seconds" in notes else None
     return (
         str(trial.number), STATES[trial.state], format_value(sweep.objective, value), schedule, seconds,
-        *(_rounded(parameters.get(key)) for key in keys), notes.get("error"),
+        *(rounded(parameters.get(key)) for key in keys), notes.get("error"),
     )  # fmt: skip
 
 
-def _rounded(text: str | None) -> str | None:
+def rounded(text: str | None) -> str | None:
     """Return a long number with three significant digits; the command has all digits."""
     try:
         return text if text is None or len(text) < 7 else f"{float(text):.3g}"

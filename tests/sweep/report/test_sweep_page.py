@@ -9,6 +9,7 @@ from recorded_sweeps import BATCH, FEW_TRIALS, MANY_TRIALS, STEPS_PER_EPOCH, ris
 
 from fer.sweep.cli import main
 from fer.sweep.report import plots, sections
+from fer.sweep.report.grid import add_grid_parameters
 from fer.sweep.report.results import load_sweep, sweep_costs
 
 EPOCH_IMAGES = BATCH * STEPS_PER_EPOCH
@@ -117,7 +118,7 @@ def test_slices_show_every_measured_trial_and_which_were_pruned(tmp_path):
     optimizer, adamw, sgd = plots.slices(sweep)
     (points,) = optimizer.figure.data
     shown = sorted(zip(points.x, points.y, points.marker.symbol, strict=True), key=lambda point: point[1])
-    assert [(value.strip("'"), symbol) for value, _, symbol in shown] == [
+    assert [(value, symbol) for value, _, symbol in shown] == [
         ("sgd", "circle-open"), ("adamw", "circle-open"), ("sgd", "circle"), ("adamw", "circle"),
     ]  # fmt: skip
     assert sorted(adamw.figure.data[0].y) == pytest.approx([0.2, 0.6])
@@ -138,8 +139,29 @@ def test_importance_needs_trials_and_finds_the_important_parameter(tmp_path):
 
 def test_parallel_coordinates_merge_the_rates_of_all_optimizers(tmp_path):
     sweep = load_sweep(write_sweep(tmp_path / "some", FEW_TRIALS), None, None)
-    axis = plots.parallel(sweep).figure.layout.xaxis
-    assert list(axis.ticktext) == ["val/<br>accuracy", "optimizer", "optimizer<br>.lr"]
+    figure = plots.parallel(sweep).figure
+    assert list(figure.layout.xaxis.ticktext) == ["val/<br>accuracy", "optimizer", "optimizer<br>.lr"]
+    # The best trial has the darkest line.
+    best = max(figure.data[:-1], key=lambda line: line.y[0])
+    assert best.line.color == "rgb(31, 95, 168)"
+    ticks = [note.text for note in figure.layout.annotations if note.x == 0]
+    assert (ticks[0], ticks[-1]) == ("10.0%", "60.0%")
+
+
+def test_curves_need_several_validations(tmp_path):
+    folder = write_sweep(tmp_path / "some", [("finished", [0.5])] * 3)
+    section = sections.curves(load_sweep(folder, None, None))
+    assert section.charts == []
+    assert section.paragraphs == ["No trial was validated more than once, so there are no curves."]
+
+
+def test_a_few_integers_of_a_grid_are_categories():
+    words = [[f"seed={seed}", f"lr={rate}"] for seed in (3, 1, 2) for rate in (0.1, 0.2, 0.4)]
+    trials = [optuna.trial.create_trial(value=0.5, user_attrs={"words": item}) for item in words]
+    add_grid_parameters(trials)
+    seeds, rates = trials[0].distributions.values()
+    assert (seeds.choices, trials[0].params["seed"]) == ((1, 2, 3), 3)
+    assert (rates.low, rates.high, rates.log) == (0.1, 0.4, False)
 
 
 def test_mistakes_end_with_status_2(tmp_path, capsys):

@@ -72,6 +72,8 @@ def draw(
     points: bool = True,
     names: Sequence[str] | None = None,
     bars: bool = False,
+    labels: bool = True,
+    line: int | None = None,
 ) -> np.ndarray:
     """Return a copy of an image with its predictions drawn in.
 
@@ -85,17 +87,20 @@ def draw(
         points: Draw the landmarks (eyes, nose, mouth corners), if the detector gives them.
         names: Prefix of each label, one per face, e.g. ``"#3"``.
         bars: Also draw the probability of every emotion, if there is space.
+        labels: Draw the labels; without them, boxes alone.
+        line: Width of the boxes' lines in pixels; None: by the size of the image.
 
     Returns:
         uint8 ``(H, W, 3)``.
     """
     layout = _Layout(image.copy(order="C"), [_corners(prediction, image) for prediction in predictions])
-    line = max(1, round(min(image.shape[:2]) / 200))
+    line = line or max(1, round(min(image.shape[:2]) / 200))
     for prediction, face in zip(predictions, layout.faces, strict=True):
         _draw_box(layout.canvas, face, _color(prediction), line, prediction.uncertain)
         if points and prediction.face.points is not None:
             _draw_points(layout.canvas, prediction.face.points, face)
-    _draw_labels(layout, predictions, names or [""] * len(predictions))
+    if labels:
+        _draw_labels(layout, predictions, names or [""] * len(predictions))
     if bars:
         for prediction, face in zip(predictions, layout.faces, strict=True):
             _draw_bars(layout, prediction, face)

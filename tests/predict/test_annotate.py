@@ -59,6 +59,13 @@ def test_names_are_prefixes_of_labels():
     assert contains(annotated, label_tile("#7 happy 90 %", 13, emotion_rgb("happy")))
 
 
+def test_boxes_without_labels_have_lines_of_a_chosen_width():
+    annotated = draw(np.zeros((200, 200, 3), np.uint8), [prediction((50, 60, 90, 90))], labels=False, line=5)
+    rows, columns = np.nonzero((annotated == emotion_rgb("happy")).all(2))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (58, 152, 48, 142)
+    assert (annotated[100] == emotion_rgb("happy")).all(1).sum() == 10
+
+
 def test_the_input_image_is_unchanged():
     image = noise(100, 100)
     before = image.copy()

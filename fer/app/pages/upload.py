@@ -18,7 +18,7 @@ from fer.app.components.downloads import (
 from fer.app.components.face import show_image_result
 from fer.app.components.images import choose_sample
 from fer.app.components.model_options import choose_model
-from fer.app.components.overview import choose_image, select_image
+from fer.app.components.overview import choose_image, show_image
 from fer.app.image import SAMPLES, ImageAnalysis, render_sample
 from fer.app.resources import Version
 from fer.app.settings import MAX_IMAGE_MB, MAX_IMAGES, MAX_SESSION_MB, settings
@@ -176,7 +176,7 @@ def _show_row(places: Sequence[tuple[int, int]]) -> None:
     """Show the face of the row that the visitor has clicked."""
     if rows := st.session_state[_TABLE].selection.rows:
         image, face = places[rows[0]]
-        select_image(image)
+        show_image(image)
         st.session_state["face"] = face
 
 

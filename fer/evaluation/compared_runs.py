@@ -23,11 +23,11 @@ from fer.data.config import DataConfig
 from fer.data.dataset import EmotionData
 from fer.data.duplicates.hashes import pixel_digests
 from fer.data.image_files import ImageFiles
-from fer.evaluation.inference import infer
 from fer.evaluation.ledger import LEDGER_METRICS, Ledger, make_entry
 from fer.evaluation.runs import RunSource, TrainedRun, load_run, make_training_key
 from fer.evaluation.score import score_run
 from fer.evaluation.split import EvaluationSplit, data_config, read_data, select_split
+from fer.models.inference import infer
 from fer.training.run_record import RunRecord, read_record
 
 # Target duration of a timed batch: much longer than the resolution of the clock

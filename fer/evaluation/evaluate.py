@@ -55,7 +55,7 @@ def evaluate(
         path: New path of the data of the runs; ``None`` if it has not moved.
         data: ``kind:path`` of another data set to score.
         labels: Emotions of its numbered folders, or of the numbers in its CSV file, in ascending order.
-        tta: Test-time augmentation, one of `fer.evaluation.inference.TTA`.
+        tta: Test-time augmentation, one of `fer.models.inference.TTA`.
         ensemble: Score the mean of the probabilities of the runs. Otherwise several runs are seeds of one
             recipe.
         checkpoint: ``best`` or ``last``, for run folders; ``None``: best if there is one.

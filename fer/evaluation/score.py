@@ -17,10 +17,10 @@ from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.labels import check_same_labels
 from fer.evaluation.data import EvaluationData
-from fer.evaluation.inference import infer
 from fer.evaluation.provenance import find_provenance
 from fer.evaluation.runs import TrainedRun
 from fer.evaluation.split import EvaluationSplit
+from fer.models.inference import infer
 
 _DEFAULT_BATCH_SIZE = 512
 
@@ -37,7 +37,7 @@ def score_run(run: TrainedRun, split: EvaluationSplit, about: About, tta: str | 
     """Return the predictions of a run for the images of a split.
 
     ``about`` is the provenance of the images (`fer.evaluation.provenance.find_provenance`), and ``tta`` the
-    test-time augmentation (`fer.evaluation.inference.infer`).
+    test-time augmentation (`fer.models.inference.infer`).
 
     Raises:
         FerError: Images cannot be read, the augmentation is unknown, or the model returns NaN.

@@ -14,8 +14,8 @@ from fer.data.datamodule import EmotionDataModule
 from fer.data.duplicates import check_duplicates
 from fer.data.readers.factory import prepare_image_set
 from fer.data.readers.folder import read_folder
-from fer.evaluation.inference import infer
 from fer.models.factory import build_model
+from fer.models.inference import infer
 
 CONFIG = FolderConfig(path="", val_fraction=0.25, memory_gb=0)
 NET = {"name": "fast_cnn", "image_size": 32, "in_channels": None, "pretrained": False, "init_from": None,

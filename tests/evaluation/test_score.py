@@ -14,11 +14,11 @@ from fer.core.errors import FerError
 from fer.core.labels import FER7, FERPLUS8, RAFDB7, LabelSpace, map_votes
 from fer.data.readers.fer2013 import read_fer2013
 from fer.evaluation.data import EvaluationData
-from fer.evaluation.inference import infer
 from fer.evaluation.runs import hash_model, hash_recipe, load_run
 from fer.evaluation.score import ensemble_predictions, score_run
 from fer.evaluation.sections.protocol import _changes
 from fer.evaluation.split import data_config, select_split
+from fer.models.inference import infer
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from fer.core.paths import CONFIG_DIR
 from fer.data.datamodule import read_data
-from fer.evaluation.inference import infer
 from fer.models.checkpoint import load_checkpoint
 from fer.models.factory import build_model
+from fer.models.inference import infer
 from fer.training.muon import orthogonalise
 from fer.training.overrides import to_run_config
 from fer.training.run import run

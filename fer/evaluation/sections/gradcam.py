@@ -14,8 +14,8 @@ from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report.document import Plot, Section
 from fer.data.augment import to_float
 from fer.evaluation.gradcam import NUM_CHECKED, attention_maps, check_saliency, saliency_maps
-from fer.evaluation.inference import without_tf32
 from fer.models.classifier import EmotionClassifier
+from fer.models.inference import without_tf32
 
 SECTION_TITLE = "Saliency maps"
 # Plot -> title and subtitle

@@ -28,7 +28,6 @@ SHORT = {
     "fer.app.main": "Streamlit runs this script",
     "fer.training.cli": "entry point of fer-train; it must import without Hydra",
     "fer.data.register": "public functions of `fer`; models and training have such a file too",
-    "fer.training.plugin_use": "the config has no room for it",
 }
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from fer.core.config import Config, Number
 from fer.core.errors import FerError, did_you_mean
-from fer.training.metrics import check_monitor, monitor_mode
+from fer.training.metrics import check_monitor, is_known_after_validation, monitor_mode
 
 # Objectives that are known before training: size of the exported network in 10^6 bytes, and its time for one
 # face on one CPU thread in milliseconds.
@@ -68,6 +68,20 @@ def check_objectives(objectives: Sequence[str]) -> None:
             )
         if name not in COSTS.values():
             check_monitor(name)
+            check_not_training(name)
+
+
+def check_not_training(name: str) -> None:
+    """Check that the objective of a search is not a training metric.
+
+    Raises:
+        FerError: It is one.
+    """
+    if is_known_after_validation(name):
+        raise FerError(
+            f"sweep.objective: expected a validation metric such as val/loss, got {name}, which is best for "
+            "a network that has memorised its training images."
+        )
 
 
 def directions(objectives: Sequence[str]) -> list[StudyDirection]:

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 
 from fer.core.config import Config, Count, Fraction, Number, Part
 from fer.core.errors import FerError
-from fer.sweep.objectives import Constraints, check_objectives
+from fer.sweep.objectives import Constraints, check_not_training, check_objectives
 from fer.sweep.space import Parameter, parse_space
 from fer.sweep.storage import ADDRESS_FORMS, full_address
 from fer.training.config import TrainerConfig
@@ -147,6 +147,8 @@ def make_plan(
         check_objectives(config.objectives)
         # Optuna cannot prune by several objectives.
         values |= {"objective": config.objectives[0], "pruner": {"name": "none"}}
+    elif not is_grid:
+        check_not_training(config.objective)
     if is_grid:
         # A grid asks for complete trainings of all its combinations.
         values |= {"pruner": {"name": "none"}, "sampler": "random"}

@@ -36,6 +36,7 @@ from fer.sweep.wandb import trial_wandb_config
 from fer.training import run as training
 from fer.training.config import RunConfig
 from fer.training.grid import override_values
+from fer.training.metrics import is_known_after_validation
 from fer.training.overrides import to_run_config
 from fer.training.run_record import read_record
 
@@ -292,7 +293,9 @@ class TrialCallback(Callback):
         if self.sweep_study.plan.objectives is not None:
             # Optuna neither stores reports nor prunes with several objectives.
             return
-        if step not in stored.intermediate_values and value is not None:
+        # A training metric would be that of the epoch before.
+        is_late = is_known_after_validation(self.sweep_study.plan.objective)
+        if step not in stored.intermediate_values and value is not None and not is_late:
             self.trial.report(float(value), step)
         if step < SCHEDULE_STEPS and self.trial.should_prune():
             self.final_status = "pruned"

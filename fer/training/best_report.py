@@ -27,7 +27,7 @@ from fer.training.wandb_media import checkpoint_artifact, confusion_chart, emoti
 
 # Half the resolution of the images in plots/: sufficient for a dashboard.
 _DPI = 100
-AUGMENTATION_TITLE = "Training images and augmented views"
+AUGMENTATION_TITLE = "Training images (left) and augmented views"
 
 
 @dataclass
@@ -85,7 +85,16 @@ class BestReport(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Log the epoch if it is the best, and the images that have been rendered meanwhile."""
-        if not trainer.is_global_zero or trainer.sanity_checking:
+        if not self.recorder.is_late and not trainer.sanity_checking:
+            self._log_epoch(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Do so if a training metric is monitored."""
+        if self.recorder.is_late:
+            self._log_epoch(trainer, pl_module)
+
+    def _log_epoch(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        if not trainer.is_global_zero:
             return
         with warn_on_failure("tables and plots of an epoch were not logged"):
             self._log_rendered()

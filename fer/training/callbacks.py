@@ -17,6 +17,7 @@ from torch import Tensor
 from fer.core.errors import FerError
 from fer.core.threads import CoreWait, busy_warning
 from fer.data.loaders import seeded_generator
+from fer.training.metrics import is_known_after_validation
 
 
 class RestoreEarlyStop(Callback):
@@ -145,11 +146,19 @@ class RunCheckpoint(ModelCheckpoint):
         return str(Path(str(self.dirpath)) / Path(path).name) if path else path
 
 
-def checkpoint_callbacks(folder: Path, monitor: str, mode: str) -> list[Callback]:
-    """Return the callbacks that write ``best.ckpt`` (by ``monitor``) and ``last.ckpt`` (each epoch)."""
+def checkpoint_callbacks(folder: Path, monitor: str, mode: str, validation_epochs: int = 1) -> list[Callback]:
+    """Return the callbacks that write ``best.ckpt`` (by ``monitor``) and ``last.ckpt`` (each epoch).
+
+    Args:
+        folder: Folder of the checkpoints.
+        monitor, mode: The metric that selects the best one, and whether ``min`` or ``max`` is better.
+        validation_epochs: Epochs from one validation to the next; others are not compared.
+    """
+    late = is_known_after_validation(monitor)
+    timing: dict[str, Any] = {"save_on_train_epoch_end": True, "every_n_epochs": validation_epochs}
     best = RunCheckpoint(
         folder, "best", monitor=monitor, mode=mode, auto_insert_metric_name=False,
-        enable_version_counter=False,
+        enable_version_counter=False, **(timing if late else {}),
     )  # fmt: skip
     last = RunCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     return [best, last]

@@ -35,6 +35,8 @@ METRICS.add("f1", f"{_CLASSES}F1Score", arguments={"average": "none"})
 METRICS.add("precision", f"{_CLASSES}Precision", arguments={"average": "none"})
 METRICS.add("recall", f"{_CLASSES}Recall", arguments={"average": "none"})
 METRICS.add("confusion", f"{_CLASSES}ConfusionMatrix", arguments={})
+# Metrics of the training part of an epoch: known at its end only, after its validation.
+TRAINING: dict[str, Literal["min", "max"]] = {"train/loss": "min", "train/accuracy": "max"}
 # Logged name of a mean over emotions -> the metric that is averaged.
 MACRO_MEANS = {"macro_f1": "f1", "uar": "recall"}
 
@@ -119,17 +121,24 @@ def best_name(metric: str) -> str:
 
 def monitor_mode(monitor: str) -> Literal["min", "max"]:
     """Return ``"min"`` if lower is better (losses, calibration errors), otherwise ``"max"``."""
+    if monitor in TRAINING:
+        return TRAINING[monitor]
     entry = METRICS.find(monitor.removeprefix("val/")) if monitor.startswith("val/") else None
     mode: Literal["min", "max"] = entry.facts.get("mode", "max") if entry is not None else "max"
     return mode
 
 
+def is_known_after_validation(monitor: str) -> bool:
+    """Return whether a metric has its value at the end of an epoch only: ``train/…``, ``perf/…``, ``lr``."""
+    return monitor.startswith(("train/", "perf/")) or monitor == "lr"
+
+
 def check_monitor(monitor: object, mode: str | None = None) -> None:
-    """Check that the monitor is a validation metric.
+    """Check that the monitor is a metric that is logged, and not one of the test split.
 
     Args:
-        monitor: Its name: a metric of this package or of a plugin, or with ``mode`` any one that a callback
-            logs, which is checked at the first validation.
+        monitor: Its name: a metric of this package or of a plugin, or with ``mode`` any one that is logged,
+            which is checked at the first validation or at the end of the first epoch.
         mode: The ``monitor_mode`` of the config.
 
     Raises:
@@ -143,20 +152,15 @@ def check_monitor(monitor: object, mode: str | None = None) -> None:
             "not select a checkpoint, stop training early or control a schedule."
         )
     prefixes = tuple(f"val_emotion/{name}/" for name in PER_EMOTION)
-    if monitor in OVERALL or current_name(monitor).startswith(prefixes):
+    if monitor in OVERALL or monitor in TRAINING or current_name(monitor).startswith(prefixes):
         return
-    if monitor.startswith("train/"):
-        raise FerError(
-            f"monitor: expected a validation metric such as val/loss, got {monitor}, which is best where the "
-            "network has learned its training images by heart."
-        )
     entry = METRICS.find(monitor.removeprefix("val/")) if monitor.startswith("val/") else None
     if mode is None and (entry is None or entry.is_builtin):
-        known = [*OVERALL, *(f"val/{entry.name}" for entry in METRICS.plugins())]
+        known = [*OVERALL, *TRAINING, *(f"val/{entry.name}" for entry in METRICS.plugins())]
         hint = did_you_mean(monitor, known)
         raise FerError(
             f"monitor: expected one of {', '.join(known)} or val_emotion/f1/EMOTION, got {monitor!r}.{hint} "
-            f"If a callback logs it, add monitor_mode=max or min.{failures()}"
+            f"If it is logged, by a callback or as lr or perf/…, add monitor_mode=max or min.{failures()}"
         )
 
 

@@ -128,7 +128,7 @@ class EpochPrinter(Callback):
 
     def __init__(self, monitor: str, write: Callable[[str], Any] | None = None) -> None:
         self.write = write or partial(print, flush=True)
-        self.names = ("train/loss", "val/loss", monitor, "perf/images_per_second")
+        self.names = tuple(dict.fromkeys(("train/loss", "val/loss", monitor, "perf/images_per_second")))
         self._is_validated = False
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:

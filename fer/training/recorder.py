@@ -15,7 +15,13 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fer.analysis.metrics.classification import accuracy_estimate
 from fer.core.errors import FerError
-from fer.training.metrics import VALIDATION, current_name, current_names, monitor_mode
+from fer.training.metrics import (
+    VALIDATION,
+    current_name,
+    current_names,
+    is_known_after_validation,
+    monitor_mode,
+)
 
 # Shown with all metrics of the split that selected the epoch: they are biased upwards.
 SELECTION = "validation, selection split"
@@ -38,6 +44,8 @@ class RunRecorder(Callback):
 
     def __init__(self, path: Path, monitor: str, mode: Literal["min", "max"] | None = None) -> None:
         self.path, self.monitor, self.mode = path, monitor, mode or monitor_mode(monitor)
+        # Of a training metric, the best epoch is known after `on_train_epoch_end`, not after its validation.
+        self.is_late = is_known_after_validation(monitor)
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, float] | None = None
         self.best_confusion: np.ndarray | None = None
@@ -84,22 +92,38 @@ class RunRecorder(Callback):
         """
         if trainer.sanity_checking:
             return
-        self._val_metrics = _floats(trainer.callback_metrics, (*VALIDATION, self.monitor))
-        if self.monitor not in self._val_metrics:
-            known = ", ".join(self._val_metrics)
-            raise FerError(f"monitor: expected a metric that is logged ({known}), got {self.monitor}.")
-        if self._is_better(self._val_metrics[self.monitor]):
-            self.best = {"epoch": trainer.current_epoch + 1, **self._val_metrics}
-            self.best_confusion = pl_module.confusion
+        # A training metric still has the value of the epoch before.
+        names = VALIDATION if self.is_late else (*VALIDATION, self.monitor)
+        self._val_metrics = _floats(trainer.callback_metrics, names)
+        if not self.is_late:
+            self._compare(trainer, pl_module, self._val_metrics)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Append the row of the epoch and write the file."""
+        """Append the row of the epoch and write the file; compare it if a training metric is monitored.
+
+        Raises:
+            FerError: The monitor is not logged.
+        """
         row: dict[str, float] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
         row |= _floats(trainer.callback_metrics, ("lr", "perf/", "train/")) | self._val_metrics
+        # Only an epoch with a validation has the metrics of a best one.
+        if self.is_late and self._val_metrics:
+            self._compare(trainer, pl_module, row)
         self._val_metrics = {}
         self.rows.append(row)
         if trainer.is_global_zero:
             self._write()
+
+    def _compare(self, trainer: pl.Trainer, pl_module: Any, metrics: Mapping[str, float]) -> None:
+        """Store the epoch if its monitor is the best so far."""
+        if self.monitor not in metrics:
+            raise FerError(
+                f"monitor: expected a metric that is logged ({', '.join(metrics)}), got {self.monitor}."
+            )
+        if self._is_better(metrics[self.monitor]):
+            names = (*self._val_metrics, self.monitor)
+            self.best = {"epoch": trainer.current_epoch + 1, **{name: metrics[name] for name in names}}
+            self.best_confusion = pl_module.confusion
 
     def results(self) -> dict[str, Any]:
         """Return the results for ``run.json``: epochs, speed, and the best epoch with n and 95 % interval."""

@@ -44,6 +44,7 @@ from fer.training.callbacks import (
 from fer.training.config import RunConfig, TrainerConfig
 from fer.training.finish import check_test
 from fer.training.lightning_loggers import log_writers
+from fer.training.metrics import is_known_after_validation
 from fer.training.module import EmotionModule
 from fer.training.profile import build_profiler
 from fer.training.progress import DurationEstimate, EpochBar, EpochPrinter, TrainMetricsLogger
@@ -161,10 +162,12 @@ def _callbacks(
         callbacks.append(DeviceStatsMonitor(cpu_stats=True))
     if config.early_stopping_patience is not None:
         patience, mode = config.early_stopping_patience, config.mode
-        callbacks.append(EarlyStopping(monitor, patience=patience, mode=mode, check_finite=False))
+        callbacks.append(_early_stopping(monitor, patience, mode))
         callbacks.append(RestoreEarlyStop())
     if config.trainer.enable_checkpointing is not False:
-        callbacks += checkpoint_callbacks(folder / "checkpoints", monitor, config.mode)
+        callbacks += checkpoint_callbacks(
+            folder / "checkpoints", monitor, config.mode, config.trainer.check_val_every_n_epoch or 1
+        )
     if config.trainer.enable_progress_bar is not False and not quiet:
         callbacks.append(EpochBar(leave=True) if sys.stdout.isatty() else EpochPrinter(monitor))
         callbacks += [DurationEstimate(config.model.freeze_epochs), BusyCoresWarning()]
@@ -172,6 +175,13 @@ def _callbacks(
         # A trial of a sweep prints nothing that W&B could capture.
         callbacks += [EpochPrinter(monitor, write) for write in log_writers(loggers, config.logger.wandb)]
     return callbacks
+
+
+def _early_stopping(monitor: str, patience: int, mode: str) -> Callback:
+    late = True if is_known_after_validation(monitor) else None
+    return EarlyStopping(
+        monitor, patience=patience, mode=mode, check_finite=False, check_on_train_epoch_end=late
+    )
 
 
 def choose_precision(name: str | int | None, accelerator: str, model: nn.Module) -> Any:
@@ -259,7 +269,8 @@ def check_compatibility(config: RunConfig, module: EmotionModule, datamodule: Em
                 f"{option}: expected a validation metric, but trainer.barebones=true logs none. Remove one "
                 "of the two options."
             )
-        if is_set and config.trainer.limit_val_batches == 0:
+        is_late = is_known_after_validation(config.monitor)
+        if is_set and config.trainer.limit_val_batches == 0 and not is_late:
             raise FerError(
                 f"{option}: expected a validation of {config.monitor}, but trainer.limit_val_batches=0 "
                 "turns validation off. Remove one of the two options."

@@ -84,8 +84,8 @@ def test_an_experiment_of_ones_own_may_name_plugins(fer_train, parts, capsys):
             ["plugins=[my_project.parts]", "monitor=val/top3"],
             "monitor: expected one of .* Did you mean 'val/top2'",
         ),
-        (["monitor=val/top2"], "If a callback logs it, add monitor_mode=max or min"),
-        (["monitor=train/loss"], "monitor: expected a validation metric such as val/loss, got train/loss"),
+        (["monitor=val/top2"], "If it is logged, .* add monitor_mode=max or min"),
+        (["monitor=train/los"], "monitor: expected one of val/accuracy"),
         (["monitor=test/top2", "monitor_mode=max"], "The test split must not select"),
     ],
 )

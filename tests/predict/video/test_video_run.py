@@ -137,8 +137,7 @@ def test_without_pyav_a_line_says_that_browsers_do_not_play_the_copy(video, tmp_
     assert f"annotated  {copy}\n" in capsys.readouterr().out
     monkeypatch.setattr(writer, "find_spec", lambda name: None)
     run_video(video, SquarePredictor(), annotate=copy)
-    expected = f"annotated  {copy} (MPEG-4 Part 2 without sound, which browsers do not play; for H.264 with sound"
-    assert expected in capsys.readouterr().out
+    assert f"annotated  {copy} (MPEG-4 Part 2 without sound, which browsers" in capsys.readouterr().out
 
 
 def test_a_video_file_named_by_a_number(video, tmp_path, monkeypatch):

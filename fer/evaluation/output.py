@@ -73,7 +73,9 @@ def print_comparison(comparison: Comparison) -> None:
 def _print_ranking(ranking: RankedCandidates, paragraphs: Sequence[str]) -> None:
     metrics = (ranking.metric, *(name for name in ("accuracy", "macro_f1") if name != ranking.metric))
     columns = ("seeds", *(TITLES[metric] for metric in metrics), "parameters", "images/s")
-    table = RichTable("", *(Column(name, justify="right") for name in columns), box=SIMPLE)
+    # Names of trials end with what distinguishes them.
+    first = Column("", overflow="fold")
+    table = RichTable(first, *(Column(name, justify="right") for name in columns), box=SIMPLE)
     for candidate, estimates in zip(ranking.candidates, ranking.estimates, strict=True):
         speed = f"{candidate.images_per_second:,.0f}" if candidate.images_per_second else "-"
         cells = [format_score(metric, estimates[metric]) for metric in metrics]

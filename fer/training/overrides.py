@@ -192,6 +192,10 @@ def explain_hydra_error(error: HydraError, overrides: Sequence[str]) -> FerError
         return FerError(
             f"{match[1]}: expected one value, got several. To train every combination: fer-train -m …"
         )
+    if match := re.search(r"Could not append to config. An item is already at '(.+)'", text):
+        return FerError(
+            f"+{match[1]}: expected a key that the config lacks, got one that it has. Remove the plus."
+        )
     if match := re.search(r"Could not find '([\w-]+)/([^']*)'", text):
         group, choice = match.groups()
         # Hydra lists the options of all folders in its search path.

@@ -304,3 +304,12 @@ def test_recipes_of_one_name_are_told_apart_by_their_option(runs, fer_compare, f
     _, _, numbers = fer_compare("--no-speed", runs[0], runs[2], other)
     names = {entrant["name"] for entrant in numbers["compare"]["entrants"]}
     assert names == {"tiny", "other lr=0.01", "other lr=0.02"}
+
+
+def test_long_names_are_not_cut_off(runs, fer_compare, tmp_path):
+    names = [f"{number}_optimizer-adamw_scheduler-onecycle_label_smoothing-0.{number}" for number in (1, 2)]
+    for run, name in zip((runs[0], runs[2]), names, strict=True):
+        run.rename(tmp_path / "outputs" / name)
+    status, out, _ = fer_compare("--no-speed", *(tmp_path / "outputs" / name for name in names))
+    assert status == 0
+    assert "…" not in out

@@ -139,6 +139,10 @@ SEARCH = "for a search write sweep=architecture"
             "-m optimizer.lr=0.1,-1",
             "trial 1 of 2 (optimizer.lr=-1): optimizer.lr: expected a number of at least 0",
         ),
+        (
+            "-m loss=focal,cross_entropy +loss.gamma=1",
+            "trial 0 of 2 (loss=focal): +loss.gamma: expected a key that the config lacks, got one",
+        ),
         ("-m optimizer=adam,adem", "trial 1 of 2 (optimizer=adem): optimizer: expected one of adam"),
         ("-m seed=0,1 sweep.resume=true", "expected the folder of a grid, got true"),
         ("-m seed=0,1 trainer.devices=2", "a sweep trains each trial on one device"),

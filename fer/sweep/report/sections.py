@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from optuna.trial import FrozenTrial, TrialState
 
 from fer.analysis.report.document import Cell, Table
-from fer.core.text import duration, percent
+from fer.core.text import counted, duration, percent
 from fer.sweep.comparable import comparability_warning
 from fer.sweep.leaderboard import Recipe, failures, have_seeds, recipes
 from fer.sweep.report import plots
@@ -246,7 +246,8 @@ def trials(sweep: SweepResults) -> PageSection:
     keys = list(dict.fromkeys(key for trial in sweep.trials for key in parameters_of(trial)))
     columns = ("trial", "state", sweep.objective, "schedule", "seconds", *keys, "remark")
     rows = [_trial_row(sweep, trial, keys) for trial in _in_order(sweep)]
-    caption = f"{len(rows)} trials: finished ones first, best on top; then pruned ones, by their best value."
+    pruned = "; then pruned ones, by their best value" if sweep.can_prune else ""
+    caption = f"{counted(len(rows), 'trial')}: finished ones first, best on top{pruned}."
     return PageSection("trials", "All trials", tables=[without_empty_columns(Table(columns, rows, caption))])
 
 

@@ -12,7 +12,7 @@ import streamlit as st
 
 from fer.app.settings import MAX_IMAGE_MB, MIN_SIDE, Settings, settings
 from fer.core.errors import FerError
-from fer.core.image_io import read_image
+from fer.core.image_io import VIDEO_ADVICE, read_image
 
 _MAX_NAME_LENGTH = 60
 _PATH_PART = r"[^\s/\\:'\"<>|]+"
@@ -43,7 +43,7 @@ def read_upload(name: str, content: bytes) -> np.ndarray:
         image = read_image(content)
     except FerError as error:
         # Without the prefix that `read_image` has in place of a file name.
-        reason = re.sub(r"^these [\d,]+ bytes: ", "", str(error))
+        reason = re.sub(r"^these [\d,]+ bytes: ", "", str(error)).replace(VIDEO_ADVICE, "Use the page Video.")
         raise FerError(f"{display_name(name)}: {reason}") from error
     height, width = image.shape[:2]
     if min(height, width) < MIN_SIDE:

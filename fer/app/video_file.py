@@ -16,8 +16,6 @@ _SIGNATURES = re.compile(
     rb"|RIFF....AVI ",
     re.DOTALL,
 )
-# Without dots, as Streamlit's file uploader takes them.
-VIDEO_SUFFIXES = ("mp4", "m4v", "mov", "mkv", "webm", "avi")
 # What all browsers play, by the suffix of the container.
 _MP4_BRANDS = re.compile(rb"....ftyp(?!qt  )", re.DOTALL)
 _PLAYED_IN_MP4 = frozenset({"h264", "aac", "mp3", "mp3float"})

@@ -37,6 +37,7 @@ _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _FORMATS_WITH_16_BITS = ("PNG", "PPM")
 _EXPECTED = f"an image (PNG, JPEG, WebP, AVIF, {'HEIC, ' if _HAS_HEIC else ''}BMP, TIFF, GIF or PPM)"
 _HEIC = rb"....ftyp(hei|hev|mif|msf)"
+VIDEO_ADVICE = "Give it to fer-predict with a video's suffix."
 # Files that users often pass as images: a pattern of the first bytes -> name of the format and advice.
 _UNSUPPORTED_KINDS = {
     rb"\s*(<\?xml[^>]*>\s*)?(?:(?><!--.*?-->)\s*)*+(<!DOCTYPE svg|<svg)": "an SVG drawing. Save it as PNG.",
@@ -45,7 +46,7 @@ _UNSUPPORTED_KINDS = {
     rb"PK\x03\x04": "a ZIP archive or an office document. Unpack it first.",
     _HEIC: "a HEIC image. pip install 'fer-lightning[heic]' reads it; or save it as JPEG.",
     rb"....ftypavi[fs]": "an AVIF image, which this Pillow cannot read. Save it as PNG or JPEG.",
-    rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI": "a video. Give it to fer-predict with a video's suffix.",
+    rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI": f"a video. {VIDEO_ADVICE}",
     rb"8BPS": "a Photoshop document. Save it as PNG or JPEG.",
     rb"\x89HDF|\x93NUMPY": "an array file. Load it and pass the array.",
 }

@@ -71,6 +71,20 @@ def test_results_stay_after_a_visit_of_another_page(app_url, browser_page, group
     assert not browser_page.locator(".fer-bars").count()
 
 
+def test_a_file_that_is_too_large_is_refused_in_words(app_url, chromium, tmp_path):
+    (tmp_path / "a.png").write_bytes(bytes(26 << 20))
+    page = chromium.new_page(viewport=PHONE)
+    open_images_page(page, app_url)
+    page.locator("input[type=file]").set_input_files(tmp_path / "a.png")
+    error = page.get_by_text("must be 25.0MB or smaller")
+    error.wait_for(timeout=20_000)
+    box = error.bounding_box()
+    # Not a single pixel for screen readers.
+    assert box["width"] > 150
+    assert box["height"] > 12
+    page.close()
+
+
 def test_predictions_can_be_downloaded(app_url, browser_page, group_file):
     open_images_page(browser_page, app_url)
     browser_page.locator("input[type=file]").set_input_files(group_file)

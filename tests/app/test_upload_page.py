@@ -45,9 +45,7 @@ def upload(page, *files):
 
 
 def page_text(page):
-    return " ".join(
-        element.value for kind in ("markdown", "caption", "header") for element in page.get(kind)
-    )
+    return " ".join(element.value for kind in ("markdown", "caption", "header") for element in page.get(kind))
 
 
 def choose(page, key, position):
@@ -149,6 +147,15 @@ def test_invalid_files_do_not_stop_valid_ones(page):
     by_label(page, "Next").click().run()
     assert "No face was detected" in page.info[0].value
     assert not page.exception
+
+
+def test_files_that_are_no_images_are_refused_with_advice(page):
+    upload(page, ("a.mp4", b"\0\0\0\x20ftypisom"), ("b.pdf", b"%PDF-1.7"), ("c.svg", b"<svg></svg>"))
+    assert [error.value.split("got ")[1].replace("\\", "") for error in page.error] == [
+        "a video. Use the page Video.",
+        "a PDF. Save the page as PNG or JPEG.",
+        "an SVG drawing. Save it as PNG.",
+    ]
 
 
 def test_an_animation_is_named(page):

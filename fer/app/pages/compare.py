@@ -16,7 +16,6 @@ from fer.app.resources import Version, compute_slot, get_predictor, list_version
 from fer.app.settings import MAX_DISPLAY_SIDE, MAX_IMAGE_MB, settings
 from fer.app.uploads import escape_markdown, read_upload
 from fer.core.errors import FerError
-from fer.core.image_io import SUFFIXES
 from fer.faces.base import Face, downscale, in_reading_order
 from fer.predict.predictor import Prediction
 
@@ -132,10 +131,8 @@ def _detect(read: Callable[[], np.ndarray]) -> _DetectedImage | str:
 def _image_source() -> tuple[str, Callable[[], np.ndarray]]:
     """Return an identifier and a reader of the uploaded image, or of the selected synthetic face."""
     max_mb = min(MAX_IMAGE_MB, settings().max_upload_mb)
-    types = sorted(suffix[1:] for suffix in SUFFIXES)
-    file = st.file_uploader(
-        f"Your own image, up to {max_mb} MB", type=types, max_upload_size=max_mb, key="compared"
-    )
+    # Any type: Streamlit would refuse a file without saying what is expected.
+    file = st.file_uploader(f"Your own image, up to {max_mb} MB", max_upload_size=max_mb, key="compared")
     if file is not None:
         return file.file_id, lambda: read_upload(file.name, file.getvalue())
     st.markdown("Or a synthetic face. The name is the expression that was rendered:")

@@ -24,7 +24,6 @@ from fer.app.resources import Version
 from fer.app.settings import MAX_IMAGE_MB, MAX_IMAGES, MAX_SESSION_MB, settings
 from fer.app.uploads import show_error
 from fer.core.errors import FerError
-from fer.core.image_io import SUFFIXES
 from fer.core.text import counted
 from fer.predict.predictor import Predictor, turned_note
 from fer.predict.result_file import BOX_COLUMNS
@@ -121,9 +120,10 @@ def _files() -> tuple[list[Source], set[str]]:
     # Streamlit forgets the files of an uploader that is not shown: then none was removed.
     was_shown = key in st.session_state
     max_mb = min(MAX_IMAGE_MB, settings().max_upload_mb)
+    # Any type: Streamlit would refuse a file without saying what is expected.
     files = st.file_uploader(
-        f"Drop images here: up to {MAX_IMAGES} files, {max_mb} MB each, {MAX_SESSION_MB} MB in total",
-        type=sorted(suffix[1:] for suffix in SUFFIXES),
+        f"Drop images here, in any usual format: up to {MAX_IMAGES} files, {max_mb} MB each, "
+        f"{MAX_SESSION_MB} MB in total",
         accept_multiple_files=True,
         max_upload_size=max_mb,
         key=key,

@@ -17,7 +17,6 @@ from fer.app.resources import available_detectors, compute_slot, get_predictor, 
 from fer.app.settings import MAX_VIDEO_SECONDS, settings
 from fer.app.uploads import display_name, escape_markdown, show_error
 from fer.app.video import Look, VideoAnalysis
-from fer.app.video_file import VIDEO_SUFFIXES
 from fer.app.video_overview import Overview, make_overview
 from fer.app.video_task import VideoSettings, VideoTask
 from fer.core.errors import FerError
@@ -93,7 +92,8 @@ def _choose_source() -> _Source | None:
     with st.container(key="sources"):
         key = f"video_{st.session_state.get('videos_cleared', 0)}"
         was_shown = key in st.session_state
-        upload = st.file_uploader("Choose a video", VIDEO_SUFFIXES, key=key)
+        # Any type: Streamlit would refuse a file without saying what is expected.
+        upload = st.file_uploader("Choose a video (MP4, MOV, MKV, WebM or AVI)", key=key)
         if upload is None and was_shown and st.session_state.get("had_video"):
             # The visitor has removed the file.
             _drop()

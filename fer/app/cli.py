@@ -23,6 +23,7 @@ _EXAMPLES = """examples:
 
 Variables of Streamlit such as STREAMLIT_SERVER_BASE_URL_PATH apply where no option is given.
 Images stay in memory and are deleted after the page is closed. Press Ctrl-C to stop the app."""
+MAX_PORT, UPLOAD_LIMIT_MB = 65535, 2000
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -57,15 +58,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--port",
-        type=partial(_int_in_range, minimum=1, maximum=65535),
-        default=os.environ.get("STREAMLIT_SERVER_PORT", "8501"),
+        type=partial(_int_in_range, minimum=1, maximum=MAX_PORT),
         help="port to listen on (default: 8501)",
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.add_argument(
         "--max-upload-mb",
-        type=partial(_int_in_range, minimum=1, maximum=2000),
-        default=os.environ.get("STREAMLIT_SERVER_MAX_UPLOAD_SIZE", str(MAX_UPLOAD_MB)),
+        type=partial(_int_in_range, minimum=1, maximum=UPLOAD_LIMIT_MB),
         metavar="MB",
         help=f"maximum size of an uploaded file in megabytes (default: {MAX_UPLOAD_MB})",
     )
@@ -95,10 +94,31 @@ def _int_in_range(text: str, minimum: int, maximum: int) -> int:
     return int(text)
 
 
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the options; those that are not given are set by variables of Streamlit.
+
+    Raises:
+        FerError: A variable is not a number in range.
+    """
+    options = build_parser().parse_args(arguments)
+    if options.port is None:
+        options.port = _from_variable("STREAMLIT_SERVER_PORT", 8501, MAX_PORT)
+    if options.max_upload_mb is None:
+        name = "STREAMLIT_SERVER_MAX_UPLOAD_SIZE"
+        options.max_upload_mb = _from_variable(name, MAX_UPLOAD_MB, UPLOAD_LIMIT_MB)
+    return options
+
+
+def _from_variable(name: str, default: int, maximum: int) -> int:
+    try:
+        return _int_in_range(os.environ.get(name, str(default)), 1, maximum)
+    except argparse.ArgumentTypeError as error:
+        raise FerError(f"{name}: {error}. Correct the variable, or unset it.") from error
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``fer-app`` until it is interrupted, then exit with its status."""
-    options = build_parser().parse_args(arguments)
-    sys.exit(run_command(lambda: _serve(options)))
+    sys.exit(run_command(lambda: _serve(parse(arguments))))
 
 
 def _serve(options: argparse.Namespace) -> None:

@@ -66,9 +66,18 @@ def test_an_error_is_reported_without_traceback(arguments, message):
 def test_variables_of_streamlit_apply_without_an_option(monkeypatch):
     monkeypatch.setenv("STREAMLIT_SERVER_PORT", "8600")
     monkeypatch.setenv("STREAMLIT_SERVER_MAX_UPLOAD_SIZE", "7")
-    options = cli.build_parser().parse_args(["--port", "8700"])
+    options = cli.parse(["--port", "8700"])
     assert (options.port, options.max_upload_mb, options.address) == (8700, 7, "localhost")
-    assert cli.build_parser().parse_args([]).port == 8600
+    assert cli.parse([]).port == 8600
+
+
+def test_a_wrong_variable_of_streamlit_is_named(monkeypatch, capsys):
+    monkeypatch.setenv("STREAMLIT_SERVER_PORT", "abc")
+    assert cli.parse(["--port", "8700"]).port == 8700
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([])
+    message = "STREAMLIT_SERVER_PORT: expected an integer from 1 to 65535, got 'abc'. Correct the variable"
+    assert message in capsys.readouterr().err
 
 
 def test_ice_servers_are_accepted():

@@ -16,6 +16,8 @@ from fer.analysis.report.document import Cell, Plot, Section, Table
 _NUM_EXAMPLES = 5
 # Most confused pairs, most confident errors, and columns of the contact sheets
 _NUM_PAIRS, _NUM_ERRORS, _COLUMNS = 6, 25, 5
+# Not broken, because the column of examples would take the width.
+_ARROW = "\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def _pair_table(pairs: list[ConfusedPair], predictions: Predictions) -> Table:
     names = predictions.labels.names
     rows: list[tuple[Cell, ...]] = [
         (
-            f"{names[pair.true]} → {names[pair.predicted]}",
+            f"{names[pair.true]}{_ARROW}{names[pair.predicted]}",
             len(pair),
             format_proportion(proportion(len(pair), pair.support)),
             format_percent(len(pair) / pair.errors),
@@ -83,7 +85,7 @@ def _pair_table(pairs: list[ConfusedPair], predictions: Predictions) -> Table:
         for pair in pairs
     ]
     parts = ("of the true emotion (95 %)", "of all errors")
-    columns = ("true → predicted", "images", *parts, "most confident examples")
+    columns = (f"true{_ARROW}predicted", "images", *parts, "most confident examples")
     return Table(columns, rows, f"The most confused pairs of {len(predictions):,} images.", "pairs")
 
 

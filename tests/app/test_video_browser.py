@@ -69,6 +69,12 @@ def test_a_video_is_analysed_played_and_downloaded(page, video, shots):
     assert positions(page) == pytest.approx([0, 0], abs=0.01)
     track.press("ArrowRight")
     assert positions(page) == pytest.approx([1, 1], abs=0.01)
+    # They stay there while the copy is written again, without an upload and without the model.
+    before = page.evaluate("document.querySelectorAll('video')[1].src")
+    page.get_by_text("Bars", exact=True).click()
+    page.wait_for_function(f"document.querySelectorAll('video')[1].src != '{before}'", timeout=TIMEOUT)
+    page.wait_for_function("document.querySelectorAll('video')[1].currentTime == 1", timeout=TIMEOUT)
+    assert positions(page) == pytest.approx([1, 1], abs=0.01)
     # Both play, the annotated copy with sound.
     original, annotated = page.evaluate(_PLAY)
     for seconds, width, error, _ in (original, annotated):

@@ -5,6 +5,8 @@
 const STEP = 1, PAGE = 5;
 // A label is shown if the segment is at least this wide, in pixels for each letter.
 const PIXELS_PER_LETTER = 9;
+// Largest difference of the players' times in seconds: while they play, and after a seek.
+const MAX_DRIFT = 0.5, MAX_OFFSET = 0.15;
 
 function element(name, properties = {}, ...children) {
   const node = document.createElement(name);
@@ -131,17 +133,25 @@ export default function ({ data, parentElement }) {
   // The players follow each other; a change that this code makes is not followed.
   function follow(event) {
     const player = event.target;
-    if (!players().includes(player)) return;
+    // A player whose file changes says that its time is 0.
+    if (!players().includes(player) || player.readyState < HTMLMediaElement.HAVE_METADATA) return;
+    // A copy that was written again is loaded: it continues where the last one was.
+    if (event.type === "loadedmetadata") {
+      const time = now;
+      // Later, as Streamlit moves a loaded player to its start.
+      setTimeout(() => { player.currentTime = time; });
+      return;
+    }
     show(player.currentTime);
-    if (event.type === "timeupdate") return;
+    const tolerance = event.type === "timeupdate" ? MAX_DRIFT : MAX_OFFSET;
     for (const other of players().filter((one) => one !== player)) {
-      if (Math.abs(other.currentTime - player.currentTime) > 0.15) other.currentTime = player.currentTime;
+      if (Math.abs(other.currentTime - player.currentTime) > tolerance) other.currentTime = player.currentTime;
       if (event.type === "play" && other.paused) other.play().catch(() => {});
       if (event.type === "pause" && !other.paused && !player.ended) other.pause();
     }
   }
   // Events of media do not bubble, but can be captured.
-  const events = ["timeupdate", "seeked", "play", "pause"];
+  const events = ["loadedmetadata", "timeupdate", "seeked", "play", "pause"];
   for (const name of events) document.addEventListener(name, follow, true);
   show(players()[0]?.currentTime ?? 0);
 

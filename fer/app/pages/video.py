@@ -73,12 +73,14 @@ def page() -> None:
     _update_task(source, wanted, predictor)
     task: VideoTask | None = st.session_state.get(_TASK)
     finished: _Finished | None = st.session_state.get(_ANALYSIS)
-    if task is not None and isinstance(task.result, FerError):
-        show_error(task.result)
-    elif task is not None and task.result is None:
-        _watch()
-    elif st.session_state.get(_CANCELLED) == wanted:
-        st.button("Analyse the video", type="primary", on_click=_forget_cancelled)
+    # Always there, so that the players below it stay in place and do not start again.
+    with st.container(key="video_state"):
+        if task is not None and isinstance(task.result, FerError):
+            show_error(task.result)
+        elif task is not None and task.result is None:
+            _watch()
+        elif st.session_state.get(_CANCELLED) == wanted:
+            st.button("Analyse the video", type="primary", on_click=_forget_cancelled)
     if finished is not None and wanted.has_same_faces(finished.settings):
         _show_result(finished.analysis, look, Path(display_name(source.name)).stem)
         _show_code(source, options, detector, look)

@@ -71,7 +71,10 @@ def test_a_video_is_analysed_played_and_downloaded(page, video, shots):
     assert positions(page) == pytest.approx([1, 1], abs=0.01)
     # They stay there while the copy is written again, without an upload and without the model.
     before = page.evaluate("document.querySelectorAll('video')[1].src")
-    page.get_by_text("Bars", exact=True).click()
+    page.locator(".st-key-options_box summary").click()
+    threshold = page.get_by_role("slider", name="Confidence threshold")
+    threshold.press("End")
+    page.get_by_text("happy? (uncertain) 100 % of 1.5 s").wait_for(timeout=TIMEOUT)
     page.wait_for_function(f"document.querySelectorAll('video')[1].src != '{before}'", timeout=TIMEOUT)
     page.wait_for_function("document.querySelectorAll('video')[1].currentTime == 1", timeout=TIMEOUT)
     assert positions(page) == pytest.approx([1, 1], abs=0.01)

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from fer.core.errors import FerError, did_you_mean
 from fer.core.paths import expand_user, list_names
@@ -36,7 +36,7 @@ _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 # Formats that Pillow decodes to 16 bits; other 32-bit images may hold 8-bit values.
 _FORMATS_WITH_16_BITS = ("PNG", "PPM")
 _EXPECTED = f"an image (PNG, JPEG, WebP, AVIF, {'HEIC, ' if _HAS_HEIC else ''}BMP, TIFF, GIF or PPM)"
-_HEIC = rb"....ftyp(hei|hev|mif|msf)"
+_HEIC, _AVIF = rb"....ftyp(hei|hev|mif|msf)", rb"....ftypavi[fs]"
 VIDEO_ADVICE = "Give it to fer-predict with a video's suffix."
 # Files that users often pass as images: a pattern of the first bytes -> name of the format and advice.
 _UNSUPPORTED_KINDS = {
@@ -45,7 +45,7 @@ _UNSUPPORTED_KINDS = {
     rb"%PDF": "a PDF. Save the page as PNG or JPEG.",
     rb"PK\x03\x04": "a ZIP archive or an office document. Unpack it first.",
     _HEIC: "a HEIC image. pip install 'fer-lightning[heic]' reads it; or save it as JPEG.",
-    rb"....ftypavi[fs]": "an AVIF image, which this Pillow cannot read. Save it as PNG or JPEG.",
+    _AVIF: "an AVIF image, which this Pillow cannot read. Save it as PNG or JPEG.",
     rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI": f"a video. {VIDEO_ADVICE}",
     rb"8BPS": "a Photoshop document. Save it as PNG or JPEG.",
     rb"\x89HDF|\x93NUMPY": "an array file. Load it and pass the array.",
@@ -109,11 +109,18 @@ def read_image(source: ImageSource) -> np.ndarray:
 def count_frames(path: str | os.PathLike[str] | BinaryIO) -> int:
     """Return the number of images of an animated file; 1 for any other file, also if it cannot be read."""
     try:
-        with Image.open(path, formats=_ANIMATED) as image:
+        with _open(path, _ANIMATED) as image:
             return getattr(image, "n_frames", 1)
     except Exception:
         # Reading the image reports what is wrong with it.
         return 1
+
+
+def _open(file: str | os.PathLike[str] | BinaryIO, formats: tuple[str, ...]) -> Image.Image:
+    """Open an image without Pillow's warning about large ones: `check_size` is stricter."""
+    with _open_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file, formats=formats)
 
 
 def _from_path(source: str | os.PathLike[str]) -> np.ndarray:
@@ -151,12 +158,10 @@ def _decode(file: BinaryIO, where: str) -> np.ndarray:
         raise FerError(f"{where}: expected {_EXPECTED}, got an empty file. Save or download it again.")
     file.seek(0)
     try:
-        # `check_size` is stricter than Pillow's warning about large images.
-        with _open_lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=_formats(start))
+        image = _open(file, _formats(start))
     except Image.DecompressionBombError as error:
-        raise too_large_error(where, str(error).split("(")[-1].split(" ")[0]) from None
+        pixels = re.search(r"\d+", str(error))
+        raise too_large_error(where, f"{int(pixels[0]):,}" if pixels else "more") from None
     except UnidentifiedImageError:
         raise FerError(f"{where}: expected {_EXPECTED}, got {_describe_kind(start)}") from None
     except Exception as error:
@@ -179,8 +184,9 @@ def _formats(start: bytes) -> tuple[str, ...]:
 
 
 def _describe_kind(start: bytes) -> str:
-    if _HAS_HEIC and re.match(_HEIC, start, re.DOTALL):
-        return "a damaged HEIC image. Save or download it again."
+    for pattern, name, is_supported in ((_HEIC, "HEIC", _HAS_HEIC), (_AVIF, "AVIF", features.check("avif"))):
+        if is_supported and re.match(pattern, start, re.DOTALL):
+            return f"a damaged {name} image. Save or download it again."
     for pattern, kind in _UNSUPPORTED_KINDS.items():
         if re.match(pattern, start, re.DOTALL | re.IGNORECASE):
             return kind

@@ -9,10 +9,10 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from tiny_bundle import write_bundle
 
-from fer.app import resources
+from fer.app import answers, resources
 from fer.app.image import SAMPLES, render_sample
 from fer.app.settings import MAX_IMAGES, Settings, set_settings
-from fer.bundle.registry import find_bundle
+from fer.bundle.registry import Registry, find_bundle
 from fer.faces.detectors import YUNET_ENV_VAR
 
 TITLES = [sample.title for sample in SAMPLES]
@@ -286,6 +286,29 @@ def test_images_beyond_the_limit_are_ignored(page):
     upload(page, *((f"{number}.png", tiny) for number in range(MAX_IMAGES + 3)))
     assert "Too many images" in page.warning[0].value
     assert len(page.session_state["results"]) == MAX_IMAGES
+
+
+def test_images_of_too_many_megabytes_are_left_out(page, monkeypatch):
+    content = as_png(np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8))
+    monkeypatch.setattr(answers, "MAX_SESSION_MB", 1)
+    upload(page, ("a.png", content), ("b.png", content), ("c.png", content))
+    assert "so 1 of 3 new ones were left out" in page.warning[0].value
+    assert pictures(page) == ["a.png", "b.png"]
+
+
+def test_another_model_is_applied_to_images_after_a_visit_of_another_page(tmp_path):
+    bundle = write_bundle(tmp_path / "m", name="tiny")
+    Registry(tmp_path / "models").register(bundle)
+    set_settings(Settings(models=tmp_path / "models", detector="haar"))
+    page = AppTest.from_function(several_pages, default_timeout=60).run()
+    upload(page, ("a.png", as_png(render_sample(SAMPLES[0]))))
+    before = page.dataframe[0].value["happy"][0]
+    page.checkbox[0].check().run()
+    page.checkbox[0].uncheck().run()
+    page.selectbox[0].set_value("tiny:1").run()
+    assert not page.exception
+    assert pictures(page) == ["a.png"]
+    assert page.dataframe[0].value["happy"][0] != before
 
 
 def test_a_snapshot_is_analysed(page):

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from fer.core import image_io
 from fer.core.errors import FerError
-from fer.core.image_io import count_scans, read_image
+from fer.core.image_io import count_frames, count_scans, read_image
 from fer.predict.sources import list_image_files
 
 RNG = np.random.default_rng(0)
@@ -205,6 +205,12 @@ def test_heic_without_its_package_says_what_to_install(monkeypatch):
         read_image(b"\0\0\0\x18ftypheic\0\0\0\0")
 
 
+def test_a_damaged_avif_image_is_named():
+    content = encode(Image.fromarray(SMOOTH), "AVIF")
+    with pytest.raises(FerError, match=r"got a damaged AVIF image\. Save or download it again"):
+        read_image(content[: len(content) // 2])
+
+
 def with_scans(image, count):
     """Repeat the last scan of a progressive JPEG: valid, and each costs a pass over the image."""
     last = image.rindex(b"\xff\xda")
@@ -277,9 +283,11 @@ def test_threads_do_not_change_the_warning_filters():
     assert list(warnings.filters) == before
 
 
-def test_pillows_size_warning_is_suppressed(recwarn):
-    file = BytesIO()
-    Image.new("1", (10_000, 9_500)).save(file, "PNG")
-    with pytest.raises(FerError, match="megapixels"):
-        read_image(file.getvalue())
+@pytest.mark.parametrize(("side", "size"), [(9_700, "9,700 x 9,700"), (20_000, "400,000,000")])
+def test_pillows_size_warning_is_suppressed(side, size, recwarn):
+    header = side.to_bytes(4, "big") * 2 + bytes([1, 0, 0, 0, 0])
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    with pytest.raises(FerError, match=f"at most 50 megapixels, got {size} pixels"):
+        read_image(content)
+    assert count_frames(BytesIO(content)) == 1
     assert not recwarn.list

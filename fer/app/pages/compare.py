@@ -125,7 +125,7 @@ def _detect(read: Callable[[], np.ndarray]) -> _DetectedImage | str:
             image = downscale(read(), MAX_DISPLAY_SIDE)[0]
         except FerError as error:
             return str(error)
-        return _DetectedImage(image, in_reading_order(predictor.detect(image)[:_MAX_FACES]))
+        return _DetectedImage(image, in_reading_order(predictor.find_faces(image)[:_MAX_FACES]))
 
 
 def _image_source() -> tuple[str, Callable[[], np.ndarray]]:

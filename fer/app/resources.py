@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import streamlit as st
@@ -137,10 +139,17 @@ def list_versions() -> list[Version]:
             cards[f"{name}:{number}"] = registry.folder / name / str(number) / CARD
     versions = [Version(None, model_name(app_card), app_card)]
     for reference, path in cards.items():
-        with suppress(FerError):
-            if (card := read_card(path)) != app_card:
+        # OSError: the version was deleted meanwhile.
+        with suppress(FerError, OSError):
+            if (card := _read_card(path, path.stat().st_mtime_ns)) != app_card:
                 versions.append(Version(reference, reference, card))
     return versions
+
+
+@lru_cache(maxsize=1024)
+def _read_card(path: Path, modified: int) -> Card:
+    """Return a card; read once, as pages list the versions in every run, and again after a modification."""
+    return read_card(path)
 
 
 def open_bundle(model: str | None, current: Settings) -> Bundle:

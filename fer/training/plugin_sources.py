@@ -87,8 +87,10 @@ class FileConfigSource(file_config_source.FileConfigSource):
         if super().is_config(config_path):
             return True
         group, _, name = config_path.partition("/")
-        if self.provider == "main" and (registry := _GROUPS.get(group)) and name not in registry.names():
-            load_installed()
+        if self.provider == "main" and (registry := _GROUPS.get(group)):
+            # Also if it is known: a plugin may have been loaded meanwhile, for the metric of a sweep.
+            if name not in registry.names():
+                load_installed()
             publish()
         return False
 

@@ -19,7 +19,10 @@ class Wandb(RunWandbLogger):
     def __init__(self):
         self.rows, self.defined = [], {}
         self.run = SimpleNamespace(
-            summary={}, log=self.rows.append, define_metric=lambda name, **options: self.define(name, options)
+            summary={},
+            sweep_id=None,
+            log=self.rows.append,
+            define_metric=lambda name, **options: self.define(name, options),
         )
 
     def define(self, name, options):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from own_parts import forget_plugins as forget_plugins
 from tiny import TINY_FACES
 
@@ -16,12 +17,14 @@ import fer
 from fer.core import plugins
 from fer.core.errors import FerError
 from fer.core.labels import FER7
+from fer.core.paths import CONFIG_DIR
 from fer.core.plugins import import_plugins
-from fer.core.registry import REGISTRIES
+from fer.core.registry import METRICS, REGISTRIES
 from fer.training.config import RunConfig
 from fer.training.loss_factory import build_loss
 from fer.training.metrics import build_metrics, monitor_mode, scalar_metrics
 from fer.training.optim import build_optimizer
+from fer.training.plugin_sources import plugin_sources
 from fer.training.schedules import build_scheduler
 
 pytestmark = pytest.mark.usefixtures("forget_plugins")
@@ -37,6 +40,14 @@ def parts():
     Path("my_project").mkdir()
     Path("my_project/parts.py").write_text(PARTS)
     return "plugins=[my_project.parts]"
+
+
+def test_a_plugin_that_is_loaded_before_the_config_is_composed_has_its_choices(parts, monkeypatch):
+    """As in a resumed sweep, whose objective is a metric of a plugin."""
+    monkeypatch.setenv("FER_PLUGINS", "my_project.parts")
+    assert METRICS.find("top2") is not None
+    with plugin_sources(), initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        assert compose("train", ["callbacks=say", "loss=poly"]).loss.epsilon == 1.0
 
 
 def write(path, text):

@@ -110,7 +110,9 @@ export default function ({ data, parentElement }) {
     track.addEventListener("click", (event) => seek(timeOf(track, event)));
     tracks.push({ face, track, head });
     const picture = face.thumbnail ? element("img", { src: face.thumbnail, alt: "" }) : element("i");
-    const title = element("p", {}, element("b", {}, face.name), ` ${face.summary}`);
+    // No line break between a number and its unit.
+    const summary = face.summary.replace(/(\d) (?=[%s])/g, "$1\u00a0");
+    const title = element("p", {}, element("b", {}, face.name), ` ${summary}`);
     return element("div", { class: "fer-strip" }, picture, title, track);
   }
 

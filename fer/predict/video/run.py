@@ -24,6 +24,8 @@ from fer.predict.video.writer import VideoFileWriter, check_video_suffix, partia
 
 # Each thread holds a frame, 25 MB in 4K.
 _MAX_THREADS = 8
+# In a crowd, bars would cover people whose faces are not detected.
+_MAX_FACES_WITH_BARS = 8
 # Seconds without a frame after which a camera counts as disconnected.
 _CAMERA_TIMEOUT = 10.0
 # Number and prediction of each face of a frame.
@@ -218,12 +220,13 @@ def to_video(write_image: Callable[[np.ndarray, float], None], points: bool, bar
     Args:
         write_image: Adds an image, RGB, uint8 ``(H, W, 3)``, shown from a time in seconds on.
         points: Draw the landmarks.
-        bars: Draw the probabilities.
+        bars: Draw the probabilities, of up to eight faces.
     """
 
     def write(frame: Frame, faces: TrackedFaces) -> None:
         names = [f"#{number}" for number, _ in faces]
-        image = draw(frame.image, [prediction for _, prediction in faces], points, names, bars)
+        has_bars = bars and len(faces) <= _MAX_FACES_WITH_BARS
+        image = draw(frame.image, [prediction for _, prediction in faces], points, names, has_bars)
         write_image(image, frame.seconds)
 
     return write

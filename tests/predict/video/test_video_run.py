@@ -19,8 +19,8 @@ from video_files import (
 )
 
 from fer.core.errors import FerError
-from fer.predict.video import writer
-from fer.predict.video.reader import VideoFile
+from fer.predict.video import run, writer
+from fer.predict.video.reader import Frame, VideoFile
 from fer.predict.video.run import run_video
 
 FRAMES = 36
@@ -205,3 +205,13 @@ def test_a_missing_input_keeps_existing_outputs(tmp_path):
     with pytest.raises(FerError, match="got a path that does not exist"):
         run_video(tmp_path / "none.mp4", SquarePredictor(), csv=tmp_path / "out.csv", show=False)
     assert (tmp_path / "out.csv").read_text() == "existing"
+
+
+@pytest.mark.parametrize(("count", "expected"), [(8, True), (9, False)])
+def test_bars_are_not_drawn_in_a_crowd(monkeypatch, count, expected):
+    drawn = []
+    monkeypatch.setattr(run, "draw", lambda image, faces, points, names, bars: drawn.append(bars))
+    faces = [(number, None) for number in range(count)]
+    write = run.to_video(lambda image, seconds: None, points=False, bars=True)
+    write(Frame(0, 0.0, render_frame(0)), faces)
+    assert drawn == [expected]

@@ -36,6 +36,8 @@ def pareto_section(sweep: SweepResults) -> list[PageSection]:
     table = without_empty_columns(Table(columns, rows, "The Pareto front, best first objective on top."))
     charts = [_chart(sweep, name, on_front) for name in sweep.objectives[1:]]
     note = "Dark: on the front, joined by the line. Light: other finished trials."
+    if COSTS["export_ms"] in sweep.objectives:
+        note += f" {COSTS['export_ms']}: ms for one face, one thread."
     front = PageSection("pareto", "Pareto front", paragraphs, tables=[table], charts=charts, note=note)
     return [front, *_commands(sweep, [trial for trial in on_front if trial != sweep.ranking[0]])]
 
@@ -80,5 +82,5 @@ def _chart(sweep: SweepResults, name: str, on_front: Sequence[FrozenTrial]) -> C
 
 
 def _axis(name: str) -> str:
-    units = {COSTS["export_ms"]: "ms for one face, one thread", COSTS["export_mb"]: "MB"}
+    units = {COSTS["export_ms"]: "ms", COSTS["export_mb"]: "MB"}
     return f"{name}, {units[name]}" if name in units else name

@@ -1,13 +1,13 @@
 """What predictions are of: the run, the images and how they were scored. Stored with the predictions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 # Sequences, which JSON stores as lists
-_SEQUENCES = ("test_marks", "absent", "changed")
+_SEQUENCES = ("teachers", "test_marks", "absent", "changed")
 # Stored only where they have a value
-_OPTIONAL = ("member_runs", "members", "recorded")
+_OPTIONAL = ("teachers", "member_runs", "members", "recorded")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class About:
         recipe_sha256: Hash of the config without the seed.
         trained_on: Manifest of the data set that the run was trained on.
         init_from: Source of the run's initial weights; ``None`` if random.
+        teachers: Models that the run learned from, besides the labels.
         tta: Test-time augmentation; ``None`` without.
         temperature: Temperature of the calibration; ``None`` if not calibrated.
         created: Time of scoring, ISO 8601 in UTC.
@@ -59,6 +60,7 @@ class About:
     recipe_sha256: str = ""
     trained_on: Mapping[str, Any] = field(default_factory=dict)
     init_from: Mapping[str, Any] | None = None
+    teachers: Sequence[Mapping[str, Any]] = ()
     tta: str | None = None
     temperature: float | None = None
     created: str = ""

@@ -195,6 +195,9 @@ def _training_facts(training: Mapping[str, Any]) -> str:
     if origin := training.get("init_from"):
         data = ", ".join(origin.get("data") or ["unknown data"])
         rows.append(f"- initial weights: {origin['path']}, trained on {data}")
+    for teacher in training.get("teachers") or []:
+        data = ", ".join(teacher.get("data") or ["unknown data"])
+        rows.append(f"- learned from a teacher: {teacher['path']}, trained on {data}")
     return "\n".join(rows)
 
 

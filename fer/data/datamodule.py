@@ -88,6 +88,7 @@ class EmotionDataModule(pl.LightningDataModule):
         data: The dataset, without the labels of the test split.
         with_test_labels: The dataset with them, for `fer.TestLedger`.
         manifest: Counts and hashes of its splits.
+        teacher: Answers of teachers to the training images, float32 ``(N, K)``, or None. Batches have them.
         duplicates: Duplicates in it, as `fer.data.duplicates.duplicate_report` returns them, or None.
         sketches: Sketches of its splits, as `fer.data.sketch.split_sketches` returns them.
 
@@ -126,8 +127,7 @@ class EmotionDataModule(pl.LightningDataModule):
             chosen = choose_emotions(data, batches.emotions, batches.merge)
             data = RunData(chosen, None, manifest(chosen))
         self.config, self.manifest, self.duplicates = config, data.manifest, data.duplicates
-        self.sketches = data.sketches
-        self.with_test_labels = data.dataset
+        self.sketches, self.with_test_labels = data.sketches, data.dataset
         self.data = hide_test_labels(data.dataset)
         self.rows = {role: indices(self.data, role) for role in ("train", "val")}
         self._batch_size, self.eval_batch_size = batches.batch_size, batches.eval_batch_size
@@ -135,15 +135,15 @@ class EmotionDataModule(pl.LightningDataModule):
         self.image_size = image_size
         self.augment = BatchAugmentation(AugmentationConfig.of(augmentation))
         self.progressive = sorted((start, int(size)) for start, size in progressive)
-        self.seed, self.oversample = seed, oversample
-        self.workers = getattr(batches, "workers", 0)
+        self.seed, self.oversample, self.workers = seed, oversample, getattr(batches, "workers", 0)
+        self.teacher: np.ndarray | None = None
         self._device_splits = DeviceSplits()
         self._generator: tuple[int, torch.Generator] | None = None
         self._first_epoch = 0
-        if self.batch_size > len(self.rows["train"]):
+        if self.batch_size > (count := len(self.rows["train"])):
             raise FerError(
-                f"datamodule.batch_size={self.batch_size} is larger than the training split "
-                f"({len(self.rows['train'])} images). Choose a smaller batch size."
+                f"datamodule.batch_size={self.batch_size} is larger than the training split ({count} images)."
+                " Choose a smaller batch size."
             )
 
     @property
@@ -174,9 +174,9 @@ class EmotionDataModule(pl.LightningDataModule):
 
     @property
     def label_given_vote(self) -> list[list[float]] | None:
-        """Return P(label | vote) over the training images, ``(K, K)``, one row per voted emotion.
+        """P(label | vote) over the training images, ``(K, K)``, or None; a row per vote, which sums to 1.
 
-        None for data without votes. Rows sum to 1. An emotion without votes gets the label of the same name.
+        An emotion without votes gets the label of the same name.
         """
         if self.data.votes is None:
             return None
@@ -204,7 +204,7 @@ class EmotionDataModule(pl.LightningDataModule):
         return {"next_epoch": self.trainer.current_epoch + 1}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the next epoch; workers fetch the first batches before Lightning sets it on the sampler."""
+        """Restore the next epoch; workers fetch the first batches before Lightning sets it."""
         self._first_epoch = state_dict["next_epoch"]
 
     def val_dataloader(self) -> BatchLoader:
@@ -286,7 +286,7 @@ class EmotionDataModule(pl.LightningDataModule):
             image = self.augment(split["image"][batch["index"]], size, generator)
         else:
             image = to_float(split["image"][batch["index"]], size)
-        labels = {name: split[name][batch["index"]] for name in split.keys() & {"target", "votes"}}
+        labels = {name: split[name][batch["index"]] for name in split.keys() & {"target", "votes", "teacher"}}
         return {"image": image, **labels, "index": split["row"][batch["index"]]}
 
     def train_image_size(self) -> int:
@@ -327,7 +327,10 @@ class EmotionDataModule(pl.LightningDataModule):
         """
         is_tested = role == "test" and getattr(self.trainer, "testing", False)
         name, data = (f"{role} with labels", self.with_test_labels) if is_tested else (role, self.data)
-        return self._device_splits.get(name, data, self._rows_of(role), device)
+        split = self._device_splits.get(name, data, self._rows_of(role), device)
+        if role == "train" and self.teacher is not None and "teacher" not in split:
+            split["teacher"] = torch.from_numpy(self.teacher).to(device)
+        return split
 
     def _epoch_generator(self, device: torch.device) -> torch.Generator:
         assert self.trainer is not None

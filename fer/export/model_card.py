@@ -122,6 +122,8 @@ def _all_data(run: TrainedRun) -> Iterator[str]:
     while origin is not None:
         yield from origin.get("data") or [_UNKNOWN]
         origin = origin.get("init_from")
+    for teacher in run.checkpoint.teachers:
+        yield from teacher.get("data") or [_UNKNOWN]
 
 
 def training_entry(runs: Sequence[TrainedRun]) -> dict[str, Any]:
@@ -149,6 +151,7 @@ def _training(run: TrainedRun) -> dict[str, Any]:
         "data": run.config.data.name,
         "manifest": run.checkpoint.manifest,
         "init_from": strip_folders(run.checkpoint.init_from),
+        **({"teachers": strip_folders(teachers)} if (teachers := run.checkpoint.teachers) else {}),
         "weights_sha256": run.model_sha256,
         "recipe_sha256": run.recipe_sha256,
         "recipe": strip_folders(config),
@@ -177,6 +180,8 @@ def _public_command(command: str | None) -> str | None:
 
 def _public_value(key: str, value: str) -> str:
     """Return a value of the command line with paths reduced to file names."""
+    if key == "distill":
+        return ",".join(map(strip_folder, value.split(",")))
     if key.rpartition(".")[2] in PATH_KEYS:
         return strip_folder(value)
     return _FOLDERS.sub("", _PATH.sub(r"\1", strip_folders(value)))

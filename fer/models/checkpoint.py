@@ -64,6 +64,7 @@ class Checkpoint:
         run_id: Id of the run (``run.json``); ``None`` for a model trained otherwise.
         sketches: Sketches of its images (`fer.data.sketch`): ``splits`` by role, and ``init_from``, a list of
             the ``path`` and ``splits`` of the runs that its initial weights come from. Empty in older files.
+        teachers: Records of the teachers that it learned from (`fer.training.teachers`).
     """
 
     model: EmotionClassifier
@@ -74,6 +75,7 @@ class Checkpoint:
     init_from: dict[str, Any] | None = None
     run_id: str | None = None
     sketches: dict[str, Any] = field(default_factory=dict)
+    teachers: list[dict[str, Any]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the model and its labels, for ``model, labels = fer.load_checkpoint(path)``."""
@@ -125,6 +127,7 @@ def load_checkpoint(path: str | os.PathLike[str], plugins: Sequence[str] = ()) -
         return Checkpoint(
             model.eval(), labels, config, hparams["manifest"], content["epoch"] + 1,
             hparams.get("init_from"), hparams.get("run_id"), hparams.get("sketches") or {},
+            hparams.get("teachers") or [],
         )  # fmt: skip
     except (KeyError, TypeError, RuntimeError) as error:
         # Shortened, because torch lists every key that does not match.

@@ -25,7 +25,7 @@ from fer.training.overrides import (
     to_run_config,
 )
 from fer.training.plugin_sources import import_named, plugin_sources
-from fer.training.rerun import with_run_config
+from fer.training.rerun import with_run_config, with_teachers
 from fer.training.resolvers import register_resolvers
 from fer.training.resume import load_stopped_run
 from fer.training.run_folder import check_folder, read_config
@@ -158,7 +158,7 @@ def composed(overrides: Sequence[str]) -> Iterator[DictConfig]:
     register_resolvers()
     before = HydraConfig.instance().cfg
     import_named(overrides)
-    overrides = with_run_config(overrides)
+    overrides = with_teachers(with_run_config(overrides))
     try:
         with plugin_sources(), hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
             config = hydra.compose("train", overrides=list(overrides), return_hydra_config=True)

@@ -38,9 +38,12 @@ def _describe(batch: Any) -> str:
     return f"the keys {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else type(batch).__name__
 
 
-def class_numbers(target: Tensor) -> Tensor:
-    """Return class numbers ``(B,)``; the label of a distribution is its most probable class."""
-    return target if target.ndim == 1 else target.argmax(1)
+def class_numbers(target: Tensor, num_classes: int | None = None) -> Tensor:
+    """Return class numbers ``(B,)``; the label of a distribution is its most probable class.
+
+    Only the first ``num_classes`` columns count, if given: teachers' probabilities may follow.
+    """
+    return target if target.ndim == 1 else target[:, :num_classes].argmax(1)
 
 
 class Mix:

@@ -22,6 +22,7 @@ from fer.training.plugin_use import with_plugins
 from fer.training.recipe import (
     CosineConfig,
     CrossEntropyConfig,
+    DistillConfig,
     ImbalanceConfig,
     LossConfig,
     MixConfig,
@@ -36,6 +37,10 @@ _PROGRESSIVE = (
     "[[fraction of the epochs, px], …] such as [[0, 32], [0.6, 48]], with fractions from 0 to 1 and at least "
     "16 px"
 )
+
+
+# Values of ``distill`` in ``conf/train.yaml`` beside its teachers.
+_NO_DISTILL = {name: DistillConfig.model_fields[name].default for name in ("weight", "temperature")}
 
 
 class TrainerConfig(Config):
@@ -110,6 +115,7 @@ class RunConfig(Config):
         ema: Exponential moving average of the weights.
         ema_decay: Decay of the average per step.
         resume: Folder of a run to resume.
+        distill: Learn from other models as well; None: from the labels alone.
         progressive: ``[[fraction of the epochs done, side in pixels], …]``.
         channels_last: Memory layout of images and weights.
         compile: Compile the network with ``torch.compile``.
@@ -143,6 +149,7 @@ class RunConfig(Config):
     ema: bool = False
     ema_decay: Annotated[Number, Field(gt=0, lt=1)] = 0.998
     resume: str | None = None
+    distill: Annotated[DistillConfig | None, Field(exclude_if=not_)] = None
     progressive: list[list[int | float]] = Field(default_factory=list)
     channels_last: bool = True
     compile: bool = False
@@ -173,6 +180,20 @@ class RunConfig(Config):
     def _check_monitor(cls, monitor: Any, info: ValidationInfo) -> Any:
         check_monitor(monitor, info.data.get("monitor_mode"))
         return current_name(monitor)
+
+    @field_validator("distill", mode="before")
+    @classmethod
+    def _check_distill(cls, values: Any) -> Any:
+        """Return None for the values of ``conf/train.yaml``, which have no teacher."""
+        if not isinstance(values, Mapping) or values.get("teachers"):
+            return values
+        changed = [key for key, value in _NO_DISTILL.items() if values.get(key, value) != value]
+        if changed:
+            raise FerError(
+                f"distill.{changed[0]}: expected a teacher as well, got none. Add distill=RUN, the folder of "
+                "a run or of a bundle."
+            )
+        return None
 
     @field_validator("progressive", mode="before")
     @classmethod

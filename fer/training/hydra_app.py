@@ -22,7 +22,7 @@ from fer.training.api import read_overrides, sets_folder
 from fer.training.config import RunConfig
 from fer.training.overrides import check_no_action, chosen_action, explain_hydra_error, print_config
 from fer.training.plugin_sources import import_named, plugin_sources
-from fer.training.rerun import flags_first, with_run_config
+from fer.training.rerun import flags_first, with_run_config, with_teachers
 from fer.training.resolvers import register_resolvers
 from fer.training.run_record import claimed_folder
 
@@ -98,7 +98,7 @@ def _run_app() -> None:
             errors.append(error)
             return {}
 
-    arguments = sys.argv[1:] = with_run_config(flags_first(sys.argv[1:]))
+    arguments = sys.argv[1:] = with_teachers(with_run_config(flags_first(sys.argv[1:])))
     import_named(arguments)
     # Only sweeps have values that Hydra cannot compose.
     if any(item in ("-m", "--multirun") or "sweep" in item or "MULTIRUN" in item for item in arguments):

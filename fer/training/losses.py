@@ -52,8 +52,8 @@ class Loss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the weighted mean loss."""
-        losses = self.class_losses(_at_least_float32(logits))
-        distribution = _to_distribution(target, losses)
+        losses = self.class_losses(at_least_float32(logits))
+        distribution = to_distribution(target, losses)
         smoothed = self.smooth(distribution)
         if self.weight is None:
             return (smoothed * losses).sum() / distribution.sum()
@@ -189,8 +189,8 @@ class SoftTargets(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the weighted mean divergence."""
-        log_probs = _at_least_float32(logits).log_softmax(1)
-        votes = _to_distribution(target, log_probs)
+        log_probs = at_least_float32(logits).log_softmax(1)
+        votes = to_distribution(target, log_probs)
         weight = votes.sum(1) if self.weight is None else votes @ self.weight.to(votes.dtype)
         distribution = votes / votes.sum(1, keepdim=True).clamp_min(_MIN_VOTES)
         divergence = F.kl_div(log_probs, self.smooth(distribution), reduction="none").sum(1)
@@ -233,7 +233,7 @@ class ExpectedLabels(CrossEntropy):
         expected = votes if self.label_given_vote is None else votes @ self.label_given_vote
         # 0 for an image without votes.
         replaced = self.vote_share * votes.sum(1, keepdim=True)
-        return (1 - replaced) * _to_distribution(label, votes) + self.vote_share * expected
+        return (1 - replaced) * to_distribution(label, votes) + self.vote_share * expected
 
 
 class OtherLoss(Loss):
@@ -249,14 +249,14 @@ class OtherLoss(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss."""
-        return self.function(_at_least_float32(logits), target)
+        return self.function(at_least_float32(logits), target)
 
 
-def _at_least_float32(logits: Tensor) -> Tensor:
+def at_least_float32(logits: Tensor) -> Tensor:
     """Return half-precision logits, as mixed precision produces them, in float32."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-def _to_distribution(target: Tensor, like: Tensor) -> Tensor:
+def to_distribution(target: Tensor, like: Tensor) -> Tensor:
     """Return labels ``(B,)`` or distributions ``(B, K)`` as distributions with the dtype of ``like``."""
     return (target if target.ndim == 2 else F.one_hot(target, like.shape[1])).to(like.dtype)

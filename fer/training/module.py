@@ -18,6 +18,7 @@ from fer.models.config import AttentionConfig, ModelConfig
 from fer.models.factory import build_model
 from fer.training.batches import Batch, Mix, as_batch, class_numbers
 from fer.training.config import RunConfig
+from fer.training.distill import Distilled
 from fer.training.loss_factory import build_loss
 from fer.training.metrics import build_metrics, scalar_metrics
 from fer.training.optim import build_optimizer
@@ -127,7 +128,9 @@ class EmotionModule(pl.LightningModule):
             # The stem that ``auto`` resolved to; a later version may choose another.
             self.hparams["stem"] = self.model.backbone.stem
         self._build_loss()
-        self.mix = Mix(self.config.mix, len(self.labels), self.config.seed)
+        # Labels and teachers' probabilities are mixed together.
+        columns = len(self.labels) * (2 if self.config.distill else 1)
+        self.mix = Mix(self.config.mix, columns, self.config.seed)
         self.metrics = build_metrics(len(self.labels), self.labels.names)
         self.sums: dict[str, Tensor] = {}
         self._takes_facts = manifest is None
@@ -141,7 +144,8 @@ class EmotionModule(pl.LightningModule):
     def _build_loss(self) -> None:
         counts = self.hparams["train_counts"] or [1] * len(self.labels)
         votes = self.hparams["label_given_vote"]
-        self.loss = build_loss(self.config.loss, self.config.imbalance, counts, votes)
+        loss = build_loss(self.config.loss, self.config.imbalance, counts, votes)
+        self.loss = Distilled(loss, self.config.distill) if self.config.distill else loss
 
     @property
     def lr(self) -> float:
@@ -216,17 +220,16 @@ class EmotionModule(pl.LightningModule):
         logits = self(image)
         loss = (self.loss if stage == "train" else F.cross_entropy)(logits, target)
         # The second pass of SAM over a batch is not counted again.
-        if not any(getattr(optimizer, "second_pass", False) for optimizer in self.trainer.optimizers):
+        if not any(getattr(one, "second_pass", False) for one in self.trainer.optimizers):
             self._accumulate(logits.detach(), target, loss.detach(), stage)
         return loss, logits
 
     def _accumulate(self, logits: Tensor, target: Tensor, loss: Tensor, stage: str) -> None:
         """Add a batch to the epoch sums: loss, correct predictions, images.
 
-        The sums stay on the device, because ``self.log`` in each step took a tenth of the time of the fast
-        CNN. Nothing is copied to the device either, because the step would wait for the copy.
+        They stay on the device: ``self.log`` in each step took a tenth of the time of the fast CNN.
         """
-        correct = (logits.argmax(1) == class_numbers(target)).sum()
+        correct = (logits.argmax(1) == class_numbers(target, logits.shape[1])).sum()
         count = torch.full_like(correct, len(target))
         sums = torch.stack([loss.float() * count, correct, count])
         self.sums[stage] = self.sums[stage] + sums if stage in self.sums else sums
@@ -239,7 +242,7 @@ class EmotionModule(pl.LightningModule):
         Raises:
             FerError: No image could be read.
         """
-        # A process without an image has no sums.
+        # A process without an image has none.
         sums = self.sums.pop(stage, torch.zeros(3, device=self.device))
         loss, correct, count = cast(Tensor, self.trainer.strategy.reduce(sums, reduce_op="sum"))
         if not count:
@@ -251,8 +254,7 @@ class EmotionModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Forget what Lightning's Tuner has counted, and store the batch size that it has found."""
-        self.sums = {}
-        data = getattr(self.trainer, "datamodule", None)
+        self.sums, data = {}, getattr(self.trainer, "datamodule", None)
         if self._takes_facts and isinstance(data, EmotionDataModule) and data.config is not None:
             self.hparams["config"] = {**self.hparams["config"], "datamodule": data.config.to_dict()}
 
@@ -262,6 +264,8 @@ class EmotionModule(pl.LightningModule):
         if not len(batch["image"]):
             return self._empty_loss(batch_idx)
         target = self.loss.build_target(batch["target"], batch.get("votes"))
+        if isinstance(self.loss, Distilled) and "teacher" in batch:
+            target = self.loss.join(target, batch["teacher"])
         image, target = self.mix(batch["image"], target, self.current_epoch, batch_idx)
         return self._shared_step(image, target, "train")[0]
 

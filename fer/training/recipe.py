@@ -1,10 +1,11 @@
 """Configs of the training recipe: ``loss``, ``imbalance``, ``optimizer``, ``scheduler`` and ``mix``."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field
 
-from fer.core.config import Choice, Fraction, NotNegative, Number, Open, Positive
+from fer.core.config import Choice, Config, Fraction, NotNegative, Number, Open, Positive
+from fer.core.paths import expand_user
 from fer.core.registry import LOSSES, OPTIMIZERS, SCHEDULERS, Registry
 
 
@@ -203,6 +204,29 @@ class PairMixConfig(MixConfig):
     name: Literal["mixup", "cutmix"]
     alpha: Positive = 1.0
     probability: Fraction = 1.0
+
+
+class DistillConfig(Config):
+    """Knowledge distillation (Hinton et al. 2015, https://arxiv.org/abs/1503.02531).
+
+    Attributes:
+        teachers: Run folders, checkpoints, folders of bundles, or names of models; their probabilities are
+            averaged.
+        weight: Weight of the teachers' loss; the rest is that of the labels.
+        temperature: Divides the logits of teachers and student in the teachers' loss.
+    """
+
+    key: ClassVar[str] = "distill"
+    teachers: Annotated[list[str], Field(min_length=1)]
+    weight: Fraction = 0.5
+    temperature: Positive = 2.0
+
+    def with_absolute_paths(self) -> Self:
+        """Return a copy in which the paths that exist are absolute; the others are names of models."""
+        paths = [(name, expand_user(name)) for name in self.teachers]
+        return self.replace(
+            teachers=[str(path.absolute()) if path.exists() else name for name, path in paths]
+        )
 
 
 LOSSES.add("cross_entropy", "fer.training.losses:CrossEntropy", CrossEntropyConfig)

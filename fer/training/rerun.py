@@ -13,7 +13,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from fer.core.errors import FerError
-from fer.core.names import file_name
+from fer.core.names import file_name, quoted
 from fer.core.paths import CONFIG_DIR, expand_user
 from fer.training.run_folder import read_config
 from fer.training.typed import replaced
@@ -57,6 +57,21 @@ def with_run_config(arguments: Sequence[str]) -> list[str]:
             typed = f"experiment={folder.absolute()}"
             arguments[position] = replaced(typed, f"experiment={_store(folder, arguments)}")
     return arguments
+
+
+def with_teachers(arguments: Sequence[str]) -> list[str]:
+    """Return arguments in which ``distill=RUN1,RUN2`` is the list ``distill.teachers``.
+
+    In a multirun it stays one list: a sweep over teachers is ``distill.teachers=[RUN1],[RUN2]``.
+    """
+    result = list(arguments)
+    for position, item in enumerate(result):
+        key, sign, value = item.partition("=")
+        if key.lstrip("+") == "distill" and sign and not value.startswith(("{", "[")):
+            names = [name.strip("\"'") for name in value.split(",") if name.strip("\"'")]
+            listed = ",".join(quoted(name) for name in names)
+            result[position] = replaced(item, f"distill.teachers=[{listed}]")
+    return result
 
 
 def _without_config_flags(arguments: list[str]) -> list[str]:

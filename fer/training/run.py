@@ -47,6 +47,7 @@ from fer.training.run_record import (
     occupied_error,
     read_record,
 )
+from fer.training.teachers import learn_from_teachers
 from fer.training.trainer import (
     build_trainer,
     check_cluster,
@@ -220,6 +221,9 @@ def _load_weights(module: EmotionModule, datamodule: EmotionDataModule, checkpoi
     ):
         module.hparams["init_from"], origins = initial.record, initial.sketches
         rank_zero_only(print)(*initial.messages, sep="\n", flush=True)
+    if lesson := learn_from_teachers(module.config, datamodule, checkpoint):
+        module.hparams["teachers"] = lesson.records
+        rank_zero_only(print)(*lesson.messages, sep="\n", flush=True)
     module.hparams["sketches"] = {"splits": datamodule.sketches, "init_from": origins}
 
 
@@ -278,6 +282,7 @@ def _initial_record(module: EmotionModule, trainer: pl.Trainer) -> RunRecord:
         precision=trainer.precision,
         manifest=module.hparams["manifest"],
         init_from=module.hparams.get("init_from"),
+        **({"teachers": teachers} if (teachers := module.hparams.get("teachers")) else {}),
         wandb=logged_run(trainer.loggers),
         resumes=0,
         **_named_by_user(module.config),

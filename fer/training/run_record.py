@@ -58,6 +58,7 @@ class RunRecord(BaseModel):
         own_parts: Key of the config -> callbacks, loggers and profiler named by ``_target_``. They are not
             built from here: a resumed run needs them on its command line.
         init_from: Source of the initial weights (`fer.training.transfer`).
+        teachers: Records of the teachers (`fer.training.teachers`).
         resumes: How often the run was resumed.
         wandb: The run in W&B: ``id``, ``project`` and ``entity``; None if nothing was logged to W&B.
         error: Message of the error that ended a failed run.
@@ -84,6 +85,7 @@ class RunRecord(BaseModel):
     precision: str | None = None
     manifest: dict[str, Any] = Field(default_factory=dict)
     init_from: dict[str, Any] | None = None
+    teachers: list[dict[str, Any]] | None = None
     tags: list[str] | None = None
     own_parts: dict[str, Any] | None = None
     resumes: int = 0

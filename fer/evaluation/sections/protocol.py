@@ -13,7 +13,8 @@ _TITLES = {"train": "training split", "test": "test", "all": "all splits", "val"
 
 def protocol_section(about: About, history: History) -> Section:
     """Return the section on how the score was measured. Problems are in `warning_sections` instead."""
-    paragraphs = [_images(about), *_labels(about), *_duplicates(about), _test_scores(about, history)]
+    paragraphs = [_images(about), *_teachers(about), *_labels(about), *_duplicates(about)]
+    paragraphs.append(_test_scores(about, history))
     numbers = {
         "standing": split_label(about),
         "left_out": about.left_out,
@@ -103,6 +104,15 @@ def _images(about: About) -> str:
     if about.other_data:
         text += " The model was trained on another data set."
     return text
+
+
+def _teachers(about: About) -> Iterator[str]:
+    for teacher in about.teachers:
+        data = ", ".join(teacher["data"]) or "unknown data"
+        yield (
+            "The model learned from the answers of a teacher as well as from labels: "
+            f"{teacher['path']}, trained on {data}."
+        )
 
 
 def _labels(about: About) -> Iterator[str]:

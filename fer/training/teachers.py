@@ -1,0 +1,256 @@
+"""Teachers of a distillation: their answers to the training images, and what they were trained on.
+
+A teacher is a run, a checkpoint, or an exported model (a bundle). Its answers are the probabilities of each
+image and of its mirror image, averaged. They are computed once and kept in the cache folder.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fer.bundle.files import CARD, Bundle
+from fer.bundle.registry import find_bundle
+from fer.bundle.runtime import OnnxClassifier
+from fer.core.errors import FerError
+from fer.core.labels import LabelSpace
+from fer.core.paths import atomic_write, cache_folder, expand_user
+from fer.data.datamodule import EmotionDataModule
+from fer.data.dataset import EmotionData
+from fer.models.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from fer.models.inference import infer
+from fer.training.config import RunConfig
+from fer.training.transfer import find_leaks
+
+_KEY = "distill.teachers"
+# Version of the stored answers. Increase it to compute them again.
+_VERSION = 1
+_BATCH_SIZE = 256
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the teachers of a run give it.
+
+    Attributes:
+        probs: float32 ``(N, K)``, mean probabilities over the teachers for each training image, in the
+            emotions of the run; rows sum to 1.
+        records: For each teacher ``path``, ``sha256``, ``data`` (names of its data sets), ``manifest`` of its
+            data, ``init_from``, and ``teachers`` of its own, if any.
+        messages: Lines to print: each teacher, and warnings of leaks.
+    """
+
+    probs: np.ndarray
+    records: list[dict[str, Any]]
+    messages: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Teacher:
+    """A model that answers.
+
+    Attributes:
+        labels: Its emotions.
+        record: As in `Lesson`.
+        answer: Returns probabilities ``(N, K)`` for images.
+    """
+
+    labels: LabelSpace
+    record: dict[str, Any]
+    answer: Callable[[EmotionData], np.ndarray]
+
+
+def teach(
+    teachers: Sequence[str],
+    data: EmotionData,
+    manifest: Mapping[str, Any],
+    merge: Mapping[str, Sequence[str]] | None = None,
+) -> Lesson:
+    """Return the answers of the teachers to training images.
+
+    Args:
+        teachers: Run folders, checkpoints, folders of bundles, or names of models.
+        data: The training images, in the order of the result.
+        manifest: Manifest of the run's data: its hash of the training images identifies stored answers.
+        merge: Emotions that the run merges: new emotion -> emotions. A teacher's probabilities are summed.
+
+    Raises:
+        FerError: A teacher is missing or damaged, or lacks an emotion of the run.
+    """
+    probs, records, messages = [], [], []
+    for name in teachers:
+        teacher = _load(name)
+        stored = _answers(teacher, data, manifest)
+        probs.append(_translate(stored, teacher.labels, data.labels, merge or {}, name))
+        records.append(teacher.record)
+        known = ", ".join(teacher.record["data"]) or "unknown data"
+        messages.append(f"{_KEY}: {teacher.record['path']}, trained on {known}")
+        messages += [f"WARNING: {_KEY}: {leak}" for leak in find_leaks(teacher.record, manifest)]
+    return Lesson(np.stack(probs).mean(0), records, messages)
+
+
+def learn_from_teachers(
+    config: RunConfig, datamodule: EmotionDataModule, checkpoint: Path | None
+) -> Lesson | None:
+    """Give the data module the answers of the run's teachers; None without ``distill``.
+
+    Args:
+        config: The config of the run.
+        datamodule: Its data.
+        checkpoint: The checkpoint of a run that is resumed.
+
+    Raises:
+        FerError: As `teach`; or a teacher of a resumed run has other weights than at its start.
+    """
+    if config.distill is None:
+        return None
+    train = datamodule.data.take(datamodule.rows["train"])
+    lesson = teach(config.distill.teachers, train, datamodule.manifest, config.data.merge)
+    if checkpoint is not None:
+        _check_same(load_checkpoint(checkpoint).teachers, lesson.records)
+    datamodule.teacher = lesson.probs
+    return lesson
+
+
+def _check_same(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> None:
+    for old, new in zip(before, now, strict=True):
+        if old["sha256"] != new["sha256"]:
+            raise FerError(
+                f"{_KEY}: {new['path']}: expected the model that the run started with, got other weights. "
+                "Restore it, or start a new run."
+            )
+
+
+def _load(name: str) -> _Teacher:
+    path = expand_user(name)
+    if path.is_dir() and (path / CARD).is_file():
+        return _bundle_teacher(find_bundle(str(path)))
+    checkpoint = path if path.suffix == ".ckpt" else find_checkpoint(path)
+    if checkpoint is not None:
+        return _checkpoint_teacher(checkpoint, path.absolute())
+    if path.exists():
+        raise FerError(
+            f"{_KEY}: expected a run folder, a checkpoint or a bundle, but {path} is none of these. Use the "
+            "folder that fer-train or fer-export printed."
+        )
+    try:
+        return _bundle_teacher(find_bundle(name))
+    except FerError as error:
+        raise FerError(f"{_KEY}: {name}: expected a run folder, a checkpoint or a bundle. {error}") from None
+
+
+def _checkpoint_teacher(checkpoint: Path, path: Path) -> _Teacher:
+    """Return the teacher of a checkpoint; ``path`` names it: a run folder or the file."""
+    trained = load_checkpoint(checkpoint)
+    record = {
+        "path": str(path),
+        "sha256": _file_sha256(checkpoint),
+        "data": trained.dataset_names,
+        "manifest": trained.manifest,
+        "init_from": trained.init_from,
+        "teachers": trained.teachers,
+    }
+    return _Teacher(trained.labels, record, lambda data: _checkpoint_answers(trained, data))
+
+
+def _checkpoint_answers(trained: Checkpoint, data: EmotionData) -> np.ndarray:
+    outputs = infer(trained.model, data, trained.network.image_size, _BATCH_SIZE, tta="flip")
+    assert outputs.tta_probs is not None
+    # Images that cannot be read are in no batch.
+    probs = np.full((len(data), len(trained.labels)), 1 / len(trained.labels), np.float32)
+    probs[outputs.rows] = outputs.tta_probs
+    return probs
+
+
+def _bundle_teacher(bundle: Bundle) -> _Teacher:
+    card, training = bundle.card, bundle.card.training
+    record = {
+        "path": str(bundle.folder),
+        "sha256": card.model["sha256"],
+        "data": [training["data"]] if training.get("data") else [],
+        "manifest": training.get("manifest"),
+        "init_from": training.get("init_from"),
+        "teachers": training.get("teachers") or [],
+    }
+    return _Teacher(card.labels, record, lambda data: _bundle_answers(bundle, data))
+
+
+def _bundle_answers(bundle: Bundle, data: EmotionData) -> np.ndarray:
+    classifier, side = OnnxClassifier(bundle), bundle.card.image_size
+    parts = []
+    for start in range(0, len(data), _BATCH_SIZE):
+        images = data.images[start : start + _BATCH_SIZE]
+        faces = np.stack([_to_face(image, side) for image in images])
+        parts.append((classifier(faces) + classifier(faces[:, :, ::-1])) / 2)
+    return np.concatenate(parts)
+
+
+def _to_face(image: np.ndarray, side: int) -> np.ndarray:
+    """Return an image, uint8 ``(H, W, 1 or 3)``, as the input of a bundle, uint8 RGB ``(side, side, 3)``."""
+    if image.shape[:2] != (side, side):
+        shrinks = max(image.shape[:2]) > side
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        image = cv2.resize(image, (side, side), interpolation=method).reshape(side, side, -1)
+    return np.broadcast_to(image, (side, side, 3))
+
+
+def _answers(teacher: _Teacher, data: EmotionData, manifest: Mapping[str, Any]) -> np.ndarray:
+    """Return the answers of a teacher from the cache, or compute and store them."""
+    train = manifest["splits"]["train"]
+    images = train.get("pixels_sha256") or train["files_sha256"]
+    key = json.dumps([_VERSION, teacher.record["sha256"], images, len(data), data.images.shape[1:]])
+    path = cache_folder() / f"teacher-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
+    stored = _read(path, (len(data), len(teacher.labels)))
+    if stored is not None:
+        return stored
+    path_of_teacher = teacher.record["path"]
+    print(f"{_KEY}: {path_of_teacher} answers {len(data):,} images; later runs read that from the cache.")
+    probs = teacher.answer(data).astype(np.float32)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            np.save(file, probs)
+    except OSError as error:
+        print(f"WARNING: {_KEY}: the answers were not stored: {error}.")
+    return probs
+
+
+def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    """Return stored answers; None if there are none, or the file is damaged."""
+    try:
+        stored: np.ndarray = np.load(path)
+    except (OSError, ValueError, EOFError):
+        return None
+    is_valid = stored.shape == shape and stored.dtype == np.float32 and bool(np.isfinite(stored).all())
+    return stored if is_valid else None
+
+
+def _translate(
+    probs: np.ndarray, source: LabelSpace, target: LabelSpace, merge: Mapping[str, Sequence[str]], name: str
+) -> np.ndarray:
+    """Return answers in the emotions of the run: float32 ``(N, K)``, rows sum to 1."""
+    columns = []
+    for emotion in target.names:
+        members = [emotion] if emotion in source.names else [*merge.get(emotion, [])]
+        known = [source.names.index(member) for member in members if member in source.names]
+        if not known:
+            raise FerError(
+                f"{_KEY}: {name}: expected a teacher that knows {', '.join(target.names)}, got one of "
+                f"{', '.join(source.names)}. It lacks {emotion}: choose another teacher, or the emotions "
+                "with datamodule.emotions."
+            )
+        columns.append(probs[:, known].sum(1))
+    answers = np.stack(columns, 1)
+    total = answers.sum(1, keepdims=True)
+    # An image that shows none of these emotions to the teacher: it does not know.
+    return np.where(total > 1e-6, answers / np.maximum(total, 1e-6), 1 / len(target)).astype(np.float32)
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -25,7 +25,6 @@ HYDRA = (
 SLOW_IMPORTS = {"wandb", "albumentations", "tensorboard"}
 # Files under 60 lines with fewer than two importers.
 SHORT = {
-    "fer.app.main": "Streamlit runs this script",
     "fer.training.cli": "entry point of fer-train; it must import without Hydra",
     "fer.data.register": "public functions of `fer`; models and training have such a file too",
 }
@@ -92,7 +91,6 @@ def test_imported_names_exist():
 
 @pytest.mark.parametrize("name", [*SERVING, *LIGHT])
 def test_serving_imports_no_torch(name):
-    inside = [module for module in MODULES if module.startswith(f"fer.{name}") and module != "fer.app.main"]
     code = f"""
 import importlib, sys
 for module in {inside or [name]!r}:

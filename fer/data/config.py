@@ -14,7 +14,7 @@ from fer.core.registry import AUGMENTATIONS, READERS, Registry
 
 NotNegativeInt = Annotated[int, Field(ge=0)]
 # Options of the combined data set, not of each of its sources.
-_COMBINED = ("batch_size", "eval_batch_size", "drop_leaks", "emotions", "merge")
+_COMBINED = ("batch_size", "eval_batch_size", "drop_leaks", "emotions", "merge", "fold")
 _SOURCES_EXAMPLE = "'datamodule.sources=[{name: fer2013, path: /data/fer2013.csv}, {name: synthetic}]'"
 # Kinds whose images are stored at the side of the model input unless `size` says otherwise.
 _STORED_AT_MODEL_SIZE = ("folder", "rafdb", "affectnet", "concat")
@@ -52,12 +52,14 @@ class DataConfig(_EmotionChoice, Choice):
         eval_batch_size: Images per validation batch.
         emotions: Names of the emotions to keep, in the order of the class numbers; None: all.
         merge: Name -> the emotions that it stands for.
+        fold: Part of the training split that is left out, ``"0/5"`` for the first of five; None: no part.
     """
 
     path_fields: ClassVar[tuple[str, ...]] = ("path",)
     drop_leaks: bool = False
     batch_size: Count = 128
     eval_batch_size: Count = 512
+    fold: str | None = Field(default=None, exclude_if=not_)
 
     @classmethod
     def create(cls, values: Mapping[str, Any], image_size: int) -> Self:

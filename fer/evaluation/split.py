@@ -18,6 +18,7 @@ from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates import check_duplicates
 from fer.data.duplicates.hashes import perceptual_hashes
 from fer.data.emotions import choose_emotions
+from fer.data.folds import hold_out
 from fer.data.readers.factory import read_all_emotions
 from fer.data.readers.ferplus import with_votes
 from fer.data.sketch import make_sketch
@@ -112,7 +113,7 @@ def read_data(config: DataConfig) -> EmotionData:
     """
     without_votes = config.replace(votes=False) if isinstance(config, FER2013Config) else config
     data = with_votes(read_all_emotions(without_votes, to_train=False), config)
-    data = choose_emotions(data, config.emotions, config.merge, to_train=False)
+    data = hold_out(choose_emotions(data, config.emotions, config.merge, to_train=False), config.fold)
     return check_duplicates(data, drop=True)[0] if config.drop_leaks else data
 
 

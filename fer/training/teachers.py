@@ -6,7 +6,7 @@ image and of its mirror image, averaged. They are computed once and kept in the 
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from fer.core.labels import LabelSpace
 from fer.core.paths import atomic_write, cache_folder, expand_user
 from fer.data.datamodule import EmotionDataModule
 from fer.data.dataset import EmotionData
+from fer.data.folds import assign_folds, parse_fold
 from fer.models.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from fer.models.inference import infer
 from fer.training.config import RunConfig
@@ -58,11 +59,14 @@ class _Teacher:
         labels: Its emotions.
         record: As in `Lesson`.
         answer: Returns probabilities ``(N, K)`` for images.
+        fold: The part of the training split that it was not trained on (``datamodule.fold``), and the only
+            one that it answers; None: it answers all images.
     """
 
     labels: LabelSpace
     record: dict[str, Any]
     answer: Callable[[EmotionData], np.ndarray]
+    fold: str | None = None
 
 
 def teach(
@@ -73,25 +77,64 @@ def teach(
 ) -> Lesson:
     """Return the answers of the teachers to training images.
 
+    Teachers that were trained without a fold answer the images of that fold only, so that all answers are
+    out-of-fold (cross-fitting).
+
     Args:
-        teachers: Run folders, checkpoints, folders of bundles, or names of models.
+        teachers: Run folders, checkpoints, folders of bundles, names of models, or folders with several runs.
         data: The training images, in the order of the result.
         manifest: Manifest of the run's data: its hash of the training images identifies stored answers.
         merge: Emotions that the run merges: new emotion -> emotions. A teacher's probabilities are summed.
 
     Raises:
-        FerError: A teacher is missing or damaged, or lacks an emotion of the run.
+        FerError: A teacher is missing or damaged, or lacks an emotion of the run; or an image has no teacher,
+            because a fold is missing.
     """
-    probs, records, messages = [], [], []
-    for name in teachers:
+    total = np.zeros((len(data), len(data.labels)), np.float32)
+    counts = np.zeros((len(data), 1), np.float32)
+    records: list[dict[str, Any]] = []
+    messages: list[str] = []
+    for name in _expand(teachers):
         teacher = _load(name)
-        stored = _answers(teacher, data, manifest)
-        probs.append(_translate(stored, teacher.labels, data.labels, merge or {}, name))
+        rows = _unseen_rows(teacher.fold, data)
+        stored = _answers(teacher, data.take(rows), manifest)
+        total[rows] += _translate(stored, teacher.labels, data.labels, merge or {}, name)
+        counts[rows] += 1
         records.append(teacher.record)
-        known = ", ".join(teacher.record["data"]) or "unknown data"
-        messages.append(f"{_KEY}: {teacher.record['path']}, trained on {known}")
-        messages += [f"WARNING: {_KEY}: {leak}" for leak in find_leaks(teacher.record, manifest)]
-    return Lesson(np.stack(probs).mean(0), records, messages)
+        messages += _describe(teacher, manifest)
+    if missing := int((counts == 0).sum()):
+        raise FerError(
+            f"{_KEY}: expected runs of all folds, got none for {missing:,} of {len(data):,} training images. "
+            "Name the runs of all folds, or the folder of their grid."
+        )
+    return Lesson(total / counts, records, messages)
+
+
+def _expand(teachers: Sequence[str]) -> list[str]:
+    """Return the teachers; in place of a folder with several runs, such as a grid, these runs."""
+    expanded = []
+    for name in teachers:
+        path = expand_user(name)
+        is_one = not path.is_dir() or find_checkpoint(path) is not None or (path / CARD).is_file()
+        runs = [] if is_one else [str(one) for one in sorted(path.iterdir()) if find_checkpoint(one)]
+        expanded += runs or [name]
+    return expanded
+
+
+def _unseen_rows(fold: str | None, data: EmotionData) -> np.ndarray:
+    """Return the rows of the images that a teacher without this fold answers, int64 ``(n,)``."""
+    rows = np.arange(len(data))
+    if fold is None:
+        return rows
+    number, count = parse_fold(fold)
+    return rows[assign_folds(data, rows, count) == number]
+
+
+def _describe(teacher: _Teacher, manifest: Mapping[str, Any]) -> Iterator[str]:
+    known = ", ".join(teacher.record["data"]) or "unknown data"
+    part = f" without fold {teacher.fold}, which it answers" if teacher.fold else ""
+    yield f"{_KEY}: {teacher.record['path']}, trained on {known}{part}"
+    yield from (f"WARNING: {_KEY}: {leak}" for leak in find_leaks(teacher.record, manifest))
 
 
 def learn_from_teachers(
@@ -155,7 +198,8 @@ def _checkpoint_teacher(checkpoint: Path, path: Path) -> _Teacher:
         "init_from": trained.init_from,
         "teachers": trained.teachers,
     }
-    return _Teacher(trained.labels, record, lambda data: _checkpoint_answers(trained, data))
+    fold = (trained.config.get("datamodule") or {}).get("fold")
+    return _Teacher(trained.labels, record, lambda data: _checkpoint_answers(trained, data), fold)
 
 
 def _checkpoint_answers(trained: Checkpoint, data: EmotionData) -> np.ndarray:
@@ -203,7 +247,8 @@ def _answers(teacher: _Teacher, data: EmotionData, manifest: Mapping[str, Any]) 
     """Return the answers of a teacher from the cache, or compute and store them."""
     train = manifest["splits"]["train"]
     images = train.get("pixels_sha256") or train["files_sha256"]
-    key = json.dumps([_VERSION, teacher.record["sha256"], images, len(data), data.images.shape[1:]])
+    facts = [_VERSION, teacher.record["sha256"], teacher.fold, images, len(data), data.images.shape[1:]]
+    key = json.dumps(facts)
     path = cache_folder() / f"teacher-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
     stored = _read(path, (len(data), len(teacher.labels)))
     if stored is not None:

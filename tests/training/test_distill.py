@@ -13,6 +13,7 @@ from fer.core.errors import FerError
 from fer.core.labels import FER7, FERPLUS8
 from fer.data.config import DataConfig
 from fer.data.datamodule import read_data
+from fer.data.folds import assign_folds
 from fer.data.splits import indices
 from fer.models.checkpoint import load_checkpoint
 from fer.models.inference import infer
@@ -207,3 +208,20 @@ def test_teachers_are_on_the_card_and_in_the_report(teacher_run, tiny_run, fer_e
     fer_evaluate(run.folder, "--split", "val")
     report = (run.folder / "report" / "val" / "report.md").read_text()
     assert f"as well as from labels: {teacher_run.folder}, trained on synthetic." in report.replace("\\", "")
+
+
+def test_answers_of_folds_are_out_of_fold(tiny_run, faces, tmp_path):
+    data, manifest = faces
+    sizes = ("datamodule.num_train=70", "datamodule.num_val=35", "datamodule.num_test=7")
+    options = ("model=fast_cnn_inner", *sizes, "datamodule.batch_size=8")
+    runs = [tiny_run(*options, f"datamodule.fold={number}/2").folder for number in range(2)]
+    lesson = teach([str(run) for run in runs], data, manifest)
+    folds = assign_folds(data, np.arange(70), 2)
+    for number, run in enumerate(runs):
+        trained, rows = load_checkpoint(run), np.flatnonzero(folds == number)
+        expected = infer(trained.model, data.take(rows), 48, 64, tta="flip").tta_probs
+        np.testing.assert_allclose(lesson.probs[rows], expected, atol=1e-6)
+    # The folder of both runs is the same, one of them alone does not answer all images.
+    np.testing.assert_array_equal(teach([str(runs[0].parent)], data, manifest).probs, lesson.probs)
+    with pytest.raises(FerError, match="expected runs of all folds, got none for"):
+        teach([str(runs[0])], data, manifest)

@@ -27,6 +27,7 @@ from fer.data.cache import CacheKey, cached, file_key, generated_key, joint_key
 from fer.data.config import ConcatConfig, DataConfig, ImageFilesConfig, SyntheticConfig
 from fer.data.dataset import EmotionData
 from fer.data.emotions import choose_emotions
+from fer.data.folds import hold_out
 from fer.data.groups import Groups, find_groups, warn_of_shared_groups
 from fer.data.image_files import ImageFiles
 from fer.data.readers import fer2013, ferplus
@@ -50,7 +51,8 @@ def read_dataset(data: Part, to_train: bool = True) -> EmotionData:
     """
     config = DataConfig.of(data)
     # Chosen after the cache, so that one entry serves every choice.
-    return choose_emotions(read_all_emotions(config, to_train), config.emotions, config.merge, to_train)
+    chosen = choose_emotions(read_all_emotions(config, to_train), config.emotions, config.merge, to_train)
+    return hold_out(chosen, config.fold)
 
 
 def read_all_emotions(config: DataConfig, to_train: bool = True) -> EmotionData:

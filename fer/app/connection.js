@@ -15,7 +15,7 @@ export default function ({ data }) {
     }
   }
   const observer = new MutationObserver(explain);
-  observer.observe(document.body, { childList: true, subtree: true });
+  observer.observe(document.body, { childList: true, subtree: true, characterData: true });
   explain();
   return () => observer.disconnect();
 }

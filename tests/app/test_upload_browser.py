@@ -139,6 +139,9 @@ def test_the_menu_of_a_phone_has_labels(app_url, chromium):
 def test_a_lost_connection_is_explained_without_streamlits_commands(browser_page):
     with started() as (url, server):
         open_images_page(browser_page, url)
+        # The script that explains it is loaded last.
+        browser_page.locator(".st-key-connection .stBidiComponent").wait_for(state="attached", timeout=20_000)
+        browser_page.wait_for_timeout(2 * SETTLED)
         server.terminate()
         server.communicate(timeout=30)
         dialog = browser_page.get_by_role("dialog")

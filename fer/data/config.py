@@ -107,12 +107,14 @@ class FER2013Config(DataConfig):
         path: The CSV file.
         votes: Add the FER+ votes of ``fer2013new.csv`` in the same folder.
         labels: Emotions of the numbers in a file of the same columns, from 0 on; None: those of FER2013.
+        drop_not_faces: Train without the images that most taggers of FER+ call unknown or not a face.
     """
 
     name: Literal["fer2013"] = "fer2013"
     path: str
     votes: bool = False
     labels: list[str] | None = None
+    drop_not_faces: Annotated[bool, Field(exclude_if=not_)] = False
 
 
 class FERPlusConfig(DataConfig):

@@ -76,13 +76,16 @@ def fer2013_set(
     votes: bool = False,
     labels: list[str] | None = None,
     merge: ferplus.Merge | None = None,
+    drop_not_faces: bool = False,
 ) -> EmotionData:
     """Return FER2013, with the votes of FER+ on request; ``merge`` is for the votes."""
     data = _read_fer2013(path, labels)
-    if not votes:
+    if not votes and not drop_not_faces:
         return data
     found = ferplus.read_votes(expand_user(path).with_name(ferplus.FILENAME))
-    return replace(data, votes=ferplus.vote_distributions(found, data, merge))
+    if votes:
+        data = replace(data, votes=ferplus.vote_distributions(found, data, merge))
+    return ferplus.drop_not_faces(found, data) if drop_not_faces else data
 
 
 def _read_fer2013(path: str | Path, labels: list[str] | None = None) -> EmotionData:

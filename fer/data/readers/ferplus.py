@@ -178,6 +178,29 @@ def vote_distributions(votes: Votes, images: EmotionData, merge: Merge | None = 
     return _distributions(np.where(counts > 1, counts, 0), images.labels)
 
 
+def drop_not_faces(votes: Votes, images: EmotionData) -> EmotionData:
+    """Return the images without training images that most taggers call unknown or not a face.
+
+    These images are then in no split; ``dropped`` counts them. Validation and test images stay.
+
+    Args:
+        votes: Output of `read_votes`.
+        images: All of FER2013's images, in their published order.
+
+    Raises:
+        FerError: The two do not match; the message names the first mismatch.
+    """
+    counts = _match_rows(votes, images)
+    rules = _exclusions(np.where(counts > 1, counts, 0), True, np.zeros(len(images), bool))
+    is_train = images.split == USAGES.index("Training")
+    found = {rule: rules[rule] & is_train for rule in ("mostly unknown", "mostly not a face")}
+    split = images.split.copy()
+    split[np.logical_or.reduce(list(found.values()))] = len(images.split_names)
+    names = (*images.split_names, "mostly unknown or not a face")
+    dropped = {rule: count for rule, rows in found.items() if (count := int(rows.sum()))}
+    return replace(images, split=split, split_names=names, dropped={**images.dropped, **dropped})
+
+
 def with_votes(data: EmotionData, config: DataConfig) -> EmotionData:
     """Return FER2013 with the votes of ``fer2013new.csv``, if that file is in the same folder.
 
@@ -210,7 +233,9 @@ def _match_rows(votes: Votes, images: EmotionData) -> np.ndarray:
             f"{votes.path}: expected a row of votes for each of the {len(images)} images of {images.source}, "
             f"got {len(usage)} rows. {advice}"
         )
-    if len(mismatches := np.flatnonzero(usage != images.split)):
+    # Images that were left out of train have another split.
+    is_published = images.split < len(USAGES)
+    if len(mismatches := np.flatnonzero(is_published & (usage != images.split))):
         row = mismatches[0]
         raise FerError(
             f"{votes.path}, line {lines[row]}: expected Usage {USAGES[images.split[row]]}, as for image "

@@ -21,7 +21,7 @@ from fer.data.readers import ferplus
 from fer.data.readers.factory import read_dataset
 from fer.data.readers.fer2013 import read_fer2013
 from fer.data.readers.ferplus import Votes, find_files, read_votes, relabel
-from fer.data.splits import check_training_classes, hide_test_labels, manifest
+from fer.data.splits import check_training_classes, hide_test_labels, indices, manifest
 from fer.evaluation.split import read_data
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
@@ -361,3 +361,44 @@ def test_readers_pass_on_the_merged_emotions(fer2013_csv, tmp_path):
         scored = read_data(DataConfig.of({**config, "merge": NEGATIVE}))
         np.testing.assert_array_equal(scored.targets, after.targets)
         np.testing.assert_array_equal(scored.votes, after.votes)
+
+
+def test_images_that_are_no_faces_leave_the_training_split_only():
+    usages = ["Training", "Training", "Training", "PublicTest", "PrivateTest"]
+    no_face, unknown = [0, 1, 0, 0, 0, 0, 0, 0, 0, 9], [0, 0, 2, 0, 0, 0, 0, 0, 8, 0]
+    votes = make_votes([HAPPY, no_face, unknown, no_face, unknown], usages)
+    data = ferplus.drop_not_faces(votes, make_images(usages))
+    assert [indices(data, role).tolist() for role in ("train", "val", "test")] == [[0], [3], [4]]
+    assert data.dropped == {"mostly unknown": 1, "mostly not a face": 1}
+    # The votes still match the rows.
+    np.testing.assert_array_equal(
+        ferplus.vote_distributions(votes, data), ferplus.vote_distributions(votes, make_images(usages))
+    )
+
+
+def test_no_faces_are_dropped_by_option(folder):
+    path = folder / "fer2013new.csv"
+    lines = path.read_text().splitlines()
+    number = next(i for i, line in enumerate(lines) if line.startswith("Training"))
+    lines[number] = "Training,,0,1,0,0,0,0,0,0,0,9"
+    path.write_text("\n".join(lines) + "\n")
+    options = {"name": "fer2013", "path": str(folder / "fer2013.csv")}
+    plain, dropped = (read_dataset({**options, "drop_not_faces": drop}) for drop in (False, True))
+    assert len(indices(dropped, "train")) == len(indices(plain, "train")) - 1
+    assert "drop_not_faces" not in DataConfig.of(options).to_dict()
+    # Evaluation reads the same split, with votes.
+    scored = read_data(DataConfig.of({**options, "drop_not_faces": True}))
+    np.testing.assert_array_equal(indices(scored, "train"), indices(dropped, "train"))
+    assert scored.votes is not None
+
+
+def test_no_faces_of_the_real_file():
+    if "FER_DATA_DIR" not in os.environ:
+        pytest.skip("FER_DATA_DIR, the folder of fer2013.csv, is not set")
+    path = Path(os.environ["FER_DATA_DIR"]) / "fer2013.csv"
+    if not path.is_file() or not path.with_name("fer2013new.csv").is_file():
+        pytest.skip("FER_DATA_DIR holds no fer2013.csv and fer2013new.csv")
+    data = read_dataset({"name": "fer2013", "path": str(path), "drop_not_faces": True})
+    assert data.dropped == {"mostly unknown": 76, "mostly not a face": 150}
+    counts = {role: entry["count"] for role, entry in manifest(data)["splits"].items()}
+    assert (counts["train"], counts["val"]) == (28709 - 226, 3589)

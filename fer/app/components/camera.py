@@ -40,7 +40,9 @@ ERRORS = {
     "navigator.mediaDevices is undefined": _INSECURE,
 }
 _OTHER_ERROR = "The camera could not be started."
-_ERRORS_SCRIPT = Path(__file__).with_name("camera_errors.js")
+_replace_errors = st.components.v2.component(
+    "fer_camera_errors", js=Path(__file__).with_name("camera_errors.js").read_text(encoding="utf-8")
+)
 
 
 def show_camera(live: LiveSession) -> Any:
@@ -59,12 +61,5 @@ def show_camera(live: LiveSession) -> Any:
         translations=_TRANSLATIONS,
         media_toggle_controls=False,
     )
-    _replace_errors()
+    _replace_errors(key="camera_errors", data={"messages": ERRORS, "other": _OTHER_ERROR}, height=0)
     return context
-
-
-def _replace_errors() -> None:
-    """Show own sentences in place of the browser's errors."""
-    script = _ERRORS_SCRIPT.read_text(encoding="utf-8")
-    component = st.components.v2.component("fer_camera_errors", js=script)
-    component(key="camera_errors", data={"messages": ERRORS, "other": _OTHER_ERROR}, height=0)

@@ -126,6 +126,7 @@ def test_the_menu_of_a_phone_has_labels(app_url, chromium):
     context = chromium.new_context(viewport=PHONE, is_mobile=True, has_touch=True)
     page = context.new_page()
     open_images_page(page, app_url)
+    page.wait_for_timeout(2 * SETTLED)
     for label in ("Images", "Webcam", "Video", "Compare", "Model card"):
         assert page.get_by_role("link", name=label, exact=True).count() == 1
     link = page.get_by_role("link", name="Model card").bounding_box()

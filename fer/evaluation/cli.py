@@ -17,6 +17,7 @@ _EVALUATE_EXAMPLES = """examples:
   fer-evaluate RUN --data folder:DIR --labels sad,happy,…     numbered folders, from the lowest number on
   fer-evaluate RUN_SEED_0 RUN_SEED_1 RUN_SEED_2               several seeds of one recipe
   fer-evaluate RUN_A RUN_B --ensemble                         the mean of their probabilities
+  fer-evaluate RUN --corruptions --corruption-images 1000     also 35 kinds of worse images
 
 The report is written to RUN/report/SPLIT: index.html, report.md, metrics.json and predictions.npz.
 A facial expression is not an emotion: do not make decisions about people with it."""
@@ -71,6 +72,11 @@ def evaluate_parser() -> argparse.ArgumentParser:
     add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
     add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
     add("--logger", choices=("wandb",), help="also log metrics, tables and plots there")
+    corruptions = "also score darkened, blurred, compressed, noisy, … images, at five strengths each"
+    add("--corruptions", action="store_true", help=corruptions)
+    number = "largest number of images for --corruptions (default: all)"
+    add("--corruption-images", type=positive_integer, metavar="N", help=number)
+    add("--corruption-seed", type=int, metavar="SEED", help="seed for --corruptions (default: 0)")
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,16 @@ from fer.evaluation.output import log_report, report_prefix
 from fer.evaluation.report import build_sections
 from fer.evaluation.report_folder import check_writable, report_folder
 from fer.evaluation.results import Report, Result
+from fer.evaluation.robustness import CorruptionOptions, measure_robustness
 from fer.evaluation.rounding import accuracy_change
 from fer.evaluation.runs import RunSource, TrainedRun, as_list, check_distinct_seeds, load_run
-from fer.evaluation.score import ScoredRun, ensemble_predictions, find_calibration, score_run
+from fer.evaluation.score import (
+    ScoredRun,
+    ensemble_predictions,
+    find_calibration,
+    predict_images,
+    score_run,
+)
 from fer.evaluation.sections.scores import median_run
 from fer.training.config import WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb, warn_on_failure
@@ -43,6 +51,9 @@ def evaluate(
     output: str | Path | None = None,
     logger: str | None = None,
     plugins: Sequence[str] = (),
+    corruptions: bool = False,
+    corruption_images: int | None = None,
+    corruption_seed: int | None = None,
 ) -> Report:
     """Score runs and write the report. The keywords are the options of fer-evaluate.
 
@@ -62,12 +73,18 @@ def evaluate(
         output: Folder for the report; ``None``: see `report_folder`.
         logger: ``wandb`` to log the report there as well.
         plugins: Modules with parts of one's own that the runs use (`fer.register_model`).
+        corruptions: Also score corrupted images (`fer.evaluation.corruptions`): accuracy and ECE under seven
+            corruptions at five strengths, without test-time augmentation. Of several seeds, the run with the
+            median accuracy is scored.
+        corruption_images: Largest number of images for it, drawn at random; ``None``: all.
+        corruption_seed: Seed of the corruptions and of the drawn images; ``None``: 0.
 
     Raises:
         FerError: An error that the user can fix.
     """
     if logger not in (None, "wandb"):
         raise FerError(f"--logger {logger}: expected wandb.")
+    corruption_options = _corruption_options(corruptions, corruption_images, corruption_seed, ensemble)
     import_plugins(plugins, "--plugins")
     trained = [load_run(source, checkpoint) for source in as_list(runs)]
     _check_runs(trained, ensemble)
@@ -89,17 +106,25 @@ def evaluate(
     metrics = run.folder / "metrics.csv" if run and run.folder else None
     images, evaluated = evaluation_data.split.data.images, evaluation_data.split.index
     rows = np.flatnonzero(np.isin(evaluated, predictions.index))
+    # Images on disk are decoded on access
+    scored_images = images[rows] if isinstance(images, np.ndarray) else images.subset(rows)
+    robustness = None
+    if corruption_options is not None and run is not None:
+        predict = partial(predict_images, run)
+        robustness = measure_robustness(
+            results[index].without_tta, scored_images, predict, corruption_options
+        )
     sections = build_sections(
         results,
         index,
-        # Images on disk are decoded on access
-        images=images[rows] if isinstance(images, np.ndarray) else images.subset(rows),
+        images=scored_images,
         calibration=calibration,
         history=history,
         has_copy=has_copy,
         epochs=read_metrics(metrics) if metrics and metrics.is_file() else (),
         monitor=run.monitor if run else "val/accuracy",
         model=run.checkpoint.model if run else None,
+        robustness=robustness,
     )
     about = predictions.about
     title = f"{about.model}, {len(results)} seeds" if len(results) > 1 else about.run
@@ -119,7 +144,22 @@ def _metrics(sections: Sequence[Section]) -> dict[str, Estimate]:
     """Return the scores; of several seeds, with the means over seeds."""
     numbers = {section.key: section.numbers for section in sections}
     means = {key: value for key, value in numbers.get("seeds", {}).items() if isinstance(value, Estimate)}
-    return {**numbers["scores"], **means}
+    summaries = {key: value for section in sections for key, value in section.summary.items()}
+    return {**numbers["scores"], **means, **summaries}
+
+
+def _corruption_options(
+    corruptions: bool, images: int | None, seed: int | None, is_ensemble: bool
+) -> CorruptionOptions | None:
+    """Return what to measure on corrupted images; ``None`` if it was not requested."""
+    if corruptions:
+        if is_ensemble:
+            raise FerError("--corruptions: expected runs without --ensemble. Score each member by itself.")
+        return CorruptionOptions(images, seed or 0)
+    for name, value in (("--corruption-images", images), ("--corruption-seed", seed)):
+        if value is not None:
+            raise FerError(f"{name} {value}: expected --corruptions with it, got none. Add --corruptions.")
+    return None
 
 
 def _check_runs(runs: Sequence[TrainedRun], is_ensemble: bool) -> None:

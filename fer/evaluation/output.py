@@ -49,7 +49,19 @@ def print_scores(report: Report) -> None:
             "with the median accuracy"
         )
     console.print(_emotion_table(estimates))
+    if "robustness" in numbers:
+        console.print(_robustness_line(report.metrics))
     console.print(f"report   {report.page}")
+
+
+def _robustness_line(metrics: Mapping[str, Estimate]) -> str:
+    names = {
+        "mean_corruption_accuracy": "accuracy",
+        "relative_loss": "relative loss",
+        "mean_corruption_ece": "ECE",
+    }
+    parts = (f"{title} {format_with_interval(metrics[key]) or '-'}" for key, title in names.items())
+    return f"corruptions, mean   {'   '.join(parts)}   (%), n = {metrics['mean_corruption_accuracy'].n:,}"
 
 
 def _emotion_table(estimates: Mapping[str, Estimate]) -> RichTable:
@@ -121,7 +133,7 @@ def log_report(run: Any, sections: Sequence[Section], prefix: str = "report") ->
 
     The names are ``<prefix>/<section>/<table>`` and ``<prefix>/<section>/<plot>``; the metrics are
     ``<prefix>/accuracy``, with its 95 % interval ``accuracy_low`` and ``accuracy_high``, and ``accuracy_n``
-    images.
+    images, and likewise ``<prefix>/<section>/<metric>`` of `Section.summary`.
 
     Args:
         run: An open ``wandb.Run``, such as `fer.training.loggers.start_wandb` returns.
@@ -145,7 +157,10 @@ def log_report(run: Any, sections: Sequence[Section], prefix: str = "report") ->
     if content:
         run.log(content)
     numbers = {section.key: to_json_values(section.numbers) for section in sections}
-    for headline in find_headlines(numbers):
-        parts = {"": headline.value, "_low": headline.low, "_high": headline.high, "_n": headline.n or None}
+    metrics: dict[str, Estimate] = {headline.key: headline for headline in find_headlines(numbers)}
+    for section in sections:
+        metrics |= {f"{section.key}/{name}": estimate for name, estimate in section.summary.items()}
+    for key, metric in metrics.items():
+        parts = {"": metric.value, "_low": metric.low, "_high": metric.high, "_n": metric.n or None}
         known = {suffix: value for suffix, value in parts.items() if value is not None}
-        run.summary.update({f"{prefix}/{headline.key}{suffix}": value for suffix, value in known.items()})
+        run.summary.update({f"{prefix}/{key}{suffix}": value for suffix, value in known.items()})

@@ -11,11 +11,13 @@ from fer.core.errors import FerError
 from fer.evaluation.head_pose import find_landmarks
 from fer.evaluation.ledger import History
 from fer.evaluation.results import Result
+from fer.evaluation.robustness import Robustness
 from fer.evaluation.sections.calibration import calibration_section
 from fer.evaluation.sections.errors import confusions_section, gallery_section
 from fer.evaluation.sections.gradcam import SECTION_TITLE, gradcam_section
 from fer.evaluation.sections.label_errors import label_errors_section
 from fer.evaluation.sections.protocol import protocol_section, warning_sections
+from fer.evaluation.sections.robustness import robustness_section
 from fer.evaluation.sections.scores import annotators_section, scores_section, seeds_section, tta_section
 from fer.evaluation.sections.slices import slices_section
 from fer.evaluation.sections.training import training_section
@@ -33,6 +35,7 @@ def build_sections(
     epochs: Sequence[Mapping[str, float]],
     monitor: str,
     model: EmotionClassifier | None,
+    robustness: Robustness | None = None,
 ) -> list[Section]:
     """Return the sections of a report, warnings first.
 
@@ -46,6 +49,7 @@ def build_sections(
         epochs: Rows of the run's ``metrics.csv``; empty for an ensemble.
         monitor: Metric that selected the best epoch.
         model: The model of the predictions; ``None`` for an ensemble.
+        robustness: Scores on corrupted images; ``None`` if they were not measured.
     """
     result = results[index]
     predictions, about = result.predictions, result.predictions.about
@@ -58,6 +62,8 @@ def build_sections(
         sections.append(tta_section(about.tta, result.estimates_without_tta, result.estimates))
     sections.append(annotators_section(predictions))
     sections.append(calibration_section(result.without_tta, calibration))
+    if robustness is not None:
+        sections.append(robustness_section(robustness, images, about.has_test, about.tta))
     sections += _errors(predictions, images, has_copy, model)
     if epochs:
         sections.append(training_section(epochs, monitor))

@@ -16,11 +16,12 @@ from fer.analysis.metrics.calibration_file import Calibration, read_calibration,
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.labels import check_same_labels
+from fer.data.dataset import EmotionData
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.provenance import find_provenance
 from fer.evaluation.runs import TrainedRun
 from fer.evaluation.split import EvaluationSplit
-from fer.models.inference import infer
+from fer.models.inference import InferenceOutputs, infer
 
 _DEFAULT_BATCH_SIZE = 512
 
@@ -42,11 +43,8 @@ def score_run(run: TrainedRun, split: EvaluationSplit, about: About, tta: str | 
     Raises:
         FerError: Images cannot be read, the augmentation is unknown, or the model returns NaN.
     """
-    data = run.config.datamodule
-    batch_size = _DEFAULT_BATCH_SIZE if data is None else data.eval_batch_size
     start = time.perf_counter()
-    outputs = infer(run.checkpoint.model, split.data, run.config.model.image_size, batch_size, tta)
-    _check_finite(outputs.logits, run)
+    outputs = _infer(run, split.data, tta)
     about = replace(about, seconds=round(time.perf_counter() - start, 3), **_run_facts(run))
     rows = outputs.rows
     without_tta = Predictions(
@@ -62,6 +60,31 @@ def score_run(run: TrainedRun, split: EvaluationSplit, about: About, tta: str | 
     if outputs.tta_probs is None:
         return ScoredRun(without_tta, without_tta)
     return ScoredRun(average([outputs.tta_probs], without_tta, replace(about, tta=tta)), without_tta)
+
+
+def predict_images(run: TrainedRun, images: np.ndarray) -> np.ndarray:
+    """Return the probabilities of a run for images in memory, as `score_run` computes them.
+
+    Args:
+        run: The run.
+        images: uint8 ``(N, H, W, C)``, with the channels of its model.
+
+    Returns:
+        float32 ``(N, K)``.
+    """
+    unused = np.zeros(len(images), np.int64)
+    data = EmotionData(
+        images, unused, unused.astype(np.uint8), ("images",), {"val": "images"}, run.checkpoint.labels, ""
+    )
+    return softmax(_infer(run, data).logits)
+
+
+def _infer(run: TrainedRun, data: EmotionData, tta: str | None = None) -> InferenceOutputs:
+    config = run.config.datamodule
+    batch_size = _DEFAULT_BATCH_SIZE if config is None else config.eval_batch_size
+    outputs = infer(run.checkpoint.model, data, run.config.model.image_size, batch_size, tta)
+    _check_finite(outputs.logits, run)
+    return outputs
 
 
 def _check_finite(logits: np.ndarray, run: TrainedRun) -> None:

@@ -68,6 +68,8 @@ class Section:
         plots: Shown in this order.
         numbers: The results, under `key` in `metrics.json`: plain values, numpy arrays, dataclasses.
         warning: Show it in the box at the top of the report, because it affects how to read the numbers.
+        summary: Metrics that `fer.evaluate` returns beside the headline metrics, and that go to the summary
+            of the W&B run.
     """
 
     key: str
@@ -77,6 +79,7 @@ class Section:
     plots: list[Plot] = field(default_factory=list)
     numbers: dict[str, Any] = field(default_factory=dict)
     warning: bool = False
+    summary: dict[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

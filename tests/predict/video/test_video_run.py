@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -121,6 +120,7 @@ def test_the_copy_of_a_video_with_variable_frame_rate_has_the_same_timing(tmp_pa
         monkeypatch.setattr(writer, "find_spec", lambda name: None)
     run_video(video, NoFacePredictor(), annotate=tmp_path / "out.mp4", show=False)
     if pyav:
+        av = pytest.importorskip("av", reason="needs PyAV (extra app)")
         with av.open(str(tmp_path / "out.mp4")) as container:
             assert [frame.time for frame in container.decode(video=0)] == pytest.approx(times, abs=1e-3)
         return
@@ -132,6 +132,7 @@ def test_the_copy_of_a_video_with_variable_frame_rate_has_the_same_timing(tmp_pa
 
 
 def test_without_pyav_a_line_says_that_browsers_do_not_play_the_copy(video, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("av", reason="needs PyAV (extra app)")
     copy = tmp_path / "out.mp4"
     run_video(video, SquarePredictor(), annotate=copy)
     assert f"annotated  {copy}\n" in capsys.readouterr().out

@@ -107,7 +107,7 @@ def test_a_report_on_several_runs_is_a_run_of_its_own(monkeypatch, tmp_path):
     monkeypatch.setattr(evaluate, "log_report", lambda *_: None)
     chosen = {"id": "mine", "name": "mine", "group": "thesis"}
     config = RunConfig(model={"name": "fast_cnn"}, logger={"wandb": chosen})
-    run = SimpleNamespace(config=config, folder=tmp_path / "run")
+    run = SimpleNamespace(config=config, shown_config=config.to_dict(), folder=tmp_path / "run")
     evaluate._log([run], tmp_path / "run" / "report", [], "report/fer2013/val")
     evaluate._log([run, run], tmp_path / "seeds", [], "report/fer2013/val")
     (own, _), (several, folder) = started

@@ -84,12 +84,14 @@ def evaluate(
     """
     if logger not in (None, "wandb"):
         raise FerError(f"--logger {logger}: expected wandb.")
-    corruption_options = _corruption_options(corruptions, corruption_images, corruption_seed, ensemble)
+    corruption_options = _corruption_options(corruptions, corruption_images, corruption_seed)
     import_plugins(plugins, "--plugins")
     trained = [load_run(source, checkpoint) for source in as_list(runs)]
     _check_runs(trained, ensemble)
     evaluation_data = EvaluationData(trained[0], split, path, data, labels)
     split = evaluation_data.role
+    if corruptions and ensemble:
+        _check_same_format(trained, evaluation_data)
     folder = check_writable(report_folder(trained, split, data, tta, ensemble, output))
     results = _score(trained, evaluation_data, tta, ensemble)
     ledgers = [Ledger(outputs) for outputs in dict.fromkeys(run.outputs for run in trained)]
@@ -109,8 +111,8 @@ def evaluate(
     # Images on disk are decoded on access
     scored_images = images[rows] if isinstance(images, np.ndarray) else images.subset(rows)
     robustness = None
-    if corruption_options is not None and run is not None:
-        predict = partial(predict_images, run)
+    if corruption_options is not None:
+        predict = partial(predict_images, [run] if run else trained)
         robustness = measure_robustness(
             results[index].without_tta, scored_images, predict, corruption_options
         )
@@ -148,13 +150,9 @@ def _metrics(sections: Sequence[Section]) -> dict[str, Estimate]:
     return {**numbers["scores"], **means, **summaries}
 
 
-def _corruption_options(
-    corruptions: bool, images: int | None, seed: int | None, is_ensemble: bool
-) -> CorruptionOptions | None:
+def _corruption_options(corruptions: bool, images: int | None, seed: int | None) -> CorruptionOptions | None:
     """Return what to measure on corrupted images; ``None`` if it was not requested."""
     if corruptions:
-        if is_ensemble:
-            raise FerError("--corruptions: expected runs without --ensemble. Score each member by itself.")
         return CorruptionOptions(images, seed or 0)
     for name, value in (("--corruption-images", images), ("--corruption-seed", seed)):
         if value is not None:
@@ -187,6 +185,16 @@ def _check_runs(runs: Sequence[TrainedRun], is_ensemble: bool) -> None:
                 "training images. Compare them with fer-compare."
             )
     check_distinct_seeds((run.training_key, run.seed, str(run.path)) for run in runs)
+
+
+def _check_same_format(members: Sequence[TrainedRun], data: EvaluationData) -> None:
+    """Raise `FerError` if members of an ensemble do not see the same corrupted images."""
+    for run in members:
+        if data.for_run(run) is not data:
+            raise FerError(
+                "--corruptions: expected an ensemble whose members read the images in one size and color, "
+                f"got {members[0].path} and {run.path}. Omit --ensemble, and score each by itself."
+            )
 
 
 def _score(

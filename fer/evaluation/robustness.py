@@ -34,10 +34,8 @@ CONDITIONS: tuple[Condition, ...] = tuple((name, strength) for name in CORRUPTIO
 CLEAN: Condition = ("clean", 0)
 # Images that are in memory at a time, before and after a corruption
 _CHUNK = 1024
-# Images whose corruption is timed for the stated cost
-_NUM_TIMED = 32
-# Test-time augmentation -> forward passes, with that of the image itself
-_NUM_PASSES = {None: 1, "flip": 2, "ten-crop": 11}
+# Images that are timed for the stated cost
+_NUM_TIMED = 64
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ def _corrupted_probs(
 ) -> dict[Condition, np.ndarray]:
     """Return the probabilities ``(n, K)`` of the images at ``rows`` under each condition."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(_cost(predictions, images[rows[:_NUM_TIMED]], len(rows), seed))
+    console.print(_cost(images[rows[:_NUM_TIMED]], predict, len(rows)))
     columns = (TextColumn("corruptions"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     parts: dict[Condition, list[np.ndarray]] = {condition: [] for condition in CONDITIONS}
     with Progress(*columns, console=console) as progress:
@@ -147,15 +145,12 @@ def _corrupted_probs(
     return {condition: np.concatenate(part) for condition, part in parts.items()}
 
 
-def _cost(predictions: Predictions, some: np.ndarray, count: int, seed: int) -> str:
-    """Return the expected duration: forward passes as measured on the clean images, and the corruptions."""
+def _cost(some: np.ndarray, predict: Callable[[np.ndarray], np.ndarray], count: int) -> str:
+    """Return the expected duration for ``count`` images, from the time that some take, ``(n, H, W, C)``."""
     start = time.perf_counter()
     for name in CORRUPTIONS:
-        corrupt(some, name, 3, range(len(some)), seed)
-    corruption = (time.perf_counter() - start) / (len(some) * len(CORRUPTIONS))
-    about = predictions.about
-    forward = (about.seconds or 0.0) / len(predictions) / _NUM_PASSES[about.tta]
-    seconds = count * len(CONDITIONS) * (forward + corruption)
+        predict(corrupt(some, name, STRENGTHS[-1] // 2 + 1, range(len(some))))
+    seconds = (time.perf_counter() - start) * len(STRENGTHS) * count / len(some)
     return (
         f"Corruptions: {len(CORRUPTIONS)} at {len(STRENGTHS)} strengths, {len(CONDITIONS)} passes over "
         f"{counted(count, 'image')}, about {duration(seconds)}. --corruption-images N takes fewer images."

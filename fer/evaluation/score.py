@@ -62,21 +62,22 @@ def score_run(run: TrainedRun, split: EvaluationSplit, about: About, tta: str | 
     return ScoredRun(average([outputs.tta_probs], without_tta, replace(about, tta=tta)), without_tta)
 
 
-def predict_images(run: TrainedRun, images: np.ndarray) -> np.ndarray:
-    """Return the probabilities of a run for images in memory, as `score_run` computes them.
+def predict_images(runs: Sequence[TrainedRun], images: np.ndarray) -> np.ndarray:
+    """Return the mean of the probabilities of runs for images in memory, as `score_run` computes them.
 
     Args:
-        run: The run.
-        images: uint8 ``(N, H, W, C)``, with the channels of its model.
+        runs: One run, or the members of an ensemble; they have the same labels.
+        images: uint8 ``(N, H, W, C)``, with the channels of their models.
 
     Returns:
         float32 ``(N, K)``.
     """
     unused = np.zeros(len(images), np.int64)
-    data = EmotionData(
-        images, unused, unused.astype(np.uint8), ("images",), {"val": "images"}, run.checkpoint.labels, ""
-    )
-    return softmax(_infer(run, data).logits)
+    split, labels = unused.astype(np.uint8), runs[0].checkpoint.labels
+    data = EmotionData(images, unused, split, ("images",), {"val": "images"}, labels, "")
+    probs = [softmax(_infer(run, data).logits) for run in runs]
+    mean: np.ndarray = np.asarray(np.mean(probs, axis=0, dtype=np.float64))
+    return mean.astype(np.float32)
 
 
 def _infer(run: TrainedRun, data: EmotionData, tta: str | None = None) -> InferenceOutputs:

@@ -18,6 +18,8 @@ from fer.core.paths import CONFIG_DIR
 from fer.evaluation.corruptions import CORRUPTIONS, STRENGTHS
 from fer.evaluation.output import log_report
 from fer.evaluation.robustness import CLEAN, CONDITIONS, CorruptionOptions, measure_robustness
+from fer.evaluation.runs import load_run
+from fer.evaluation.score import predict_images
 
 pytestmark = pytest.mark.usefixtures("few_sections")
 
@@ -161,11 +163,23 @@ def test_wrong_options_are_one_line(fer_evaluate, outputs, data, options, messag
     assert error.count("\n") == 1
 
 
-def test_an_ensemble_is_refused_and_nothing_is_recorded(fer_evaluate, outputs, data):
-    runs = [write_run(outputs, data, seed=seed) for seed in range(2)]
+def test_of_an_ensemble_the_mean_of_the_probabilities_is_scored(outputs, data):
+    runs = [load_run(write_run(outputs, data, seed=seed)) for seed in range(2)]
+    images = np.random.default_rng(0).integers(0, 256, (4, 48, 48, 1), np.uint8)
+    mean = (predict_images(runs[:1], images) + predict_images(runs[1:], images)) / 2
+    assert predict_images(runs, images) == pytest.approx(mean, abs=1e-6)
+    report = fer.evaluate([run.folder for run in runs], ensemble=True, corruptions=True)
+    content = next(section.numbers for section in report.sections if section.key == "robustness")
+    assert content["clean"]["accuracy"].value == report.metrics["accuracy"].value
+
+
+def test_members_with_other_image_sizes_are_refused_and_nothing_is_recorded(fer_evaluate, outputs, tmp_path):
+    data = yaml.safe_load((CONFIG_DIR / "datamodule" / "folder.yaml").read_text())
+    data |= {"path": str(write_folder(tmp_path / "set"))}
+    runs = [write_run(outputs, {**data, "size": 40 + 8 * seed}, seed=seed) for seed in range(2)]
     status, _, error = fer_evaluate(*runs, "--ensemble", "--corruptions", "--split", "test")
     assert status == 2
-    assert "--corruptions: expected runs without --ensemble. Score each member by itself." in error
+    assert "--corruptions: expected an ensemble whose members read the images in one size and color" in error
     assert ledger(outputs) == []
 
 

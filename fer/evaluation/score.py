@@ -125,7 +125,7 @@ def _run_facts(run: TrainedRun) -> dict[str, Any]:
         "recipe_sha256": run.recipe_sha256,
         "trained_on": run.checkpoint.manifest,
         "init_from": run.checkpoint.init_from,
-        "teachers": run.checkpoint.teachers,
+        "teachers": tuple(run.checkpoint.teachers),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -52,8 +52,8 @@ def corrupt(
     """Return corrupted images.
 
     The random numbers of an image depend on the seed, the corruption and the row alone. So the result is the
-    same in batches of any size, and a stronger corruption of an image is that of a weaker one, intensified:
-    the same noise, the same direction, the same place.
+    same in batches of any size, and a stronger noise, rotation or occlusion of an image is the weaker one,
+    intensified: the same noise, the same direction, the same place.
 
     Args:
         images: uint8 ``(N, H, W, C)``, C 1 or 3 (RGB), of any size.

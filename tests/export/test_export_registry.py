@@ -22,9 +22,9 @@ def test_the_registered_version_is_logged_to_wandb(fer_export, run, tmp_path, mo
     logged = []
     monkeypatch.setattr("fer.export.cli.log_artifact", lambda *arguments: logged.append(arguments))
     assert fer_export(run, "--register", tmp_path / "models", "--wandb")[0] == 0
-    ((entry, folder, config, aliases),) = logged
+    ((entry, folder, _, config, aliases),) = logged
     assert entry.folder == tmp_path / "models" / "tiny" / "1"
-    assert (folder, config.seed, aliases) == (run, 0, ["latest", "version-1"])
+    assert (folder, config["seed"], aliases) == (run, 0, ["latest", "version-1"])
 
 
 def test_wandb_without_register_is_an_error(fer_export, run):

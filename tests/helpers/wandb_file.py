@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,6 +52,17 @@ def decode_items(items: Any) -> dict[str, Any]:
     return values
 
 
+def _finished_records(folder: Path) -> list[Any]:
+    """Return the records once W&B's process has written the last one."""
+    deadline = time.monotonic() + 30
+    records = read_wandb(folder)
+    while not any(record.HasField("exit") for record in records):
+        assert time.monotonic() < deadline, f"{folder}: the W&B run was not finished"
+        time.sleep(0.1)
+        records = read_wandb(folder)
+    return records
+
+
 @dataclass
 class OfflineRun:
     """A W&B offline run: history, config, final summary, artifacts by type, exit code, files, and output."""
@@ -65,7 +77,7 @@ class OfflineRun:
 
     @classmethod
     def read(cls, folder: Path) -> "OfflineRun":
-        records = read_wandb(folder)
+        records = _finished_records(folder)
         config, summary = {}, {}
         for record in records:
             config |= decode_items(record.run.config.update) | decode_items(record.config.update)

@@ -22,8 +22,19 @@ OVERRIDES = (
 )
 
 
+def _enable_sigint():
+    """Handle Ctrl-C also if the tests run in the background, whose child processes ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def launch(*arguments):
-    return subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=_enable_sigint,
+    )
 
 
 def finish(process):

@@ -43,6 +43,7 @@ class Method:
         overrides: Command-line overrides that switch it on.
         against: The method that it is compared with.
         start: The method whose run of the same seed gives the initial weights.
+        teachers: The methods whose runs of the same seed are the teachers of a distillation.
     """
 
     name: str
@@ -50,11 +51,14 @@ class Method:
     overrides: tuple[str, ...]
     against: str = "baseline"
     start: str | None = None
+    teachers: tuple[str, ...] = ()
 
     @property
     def displayed_overrides(self) -> str:
         """Return the overrides that are added to the command of the baseline."""
-        return " ".join((*self.overrides, *([f"model.init_from=RUN_OF_{self.start}"] if self.start else [])))
+        start = [f"model.init_from=RUN_OF_{self.start}"] if self.start else []
+        teachers = ["distill=RUNS_OF_" + ",".join(self.teachers)] if self.teachers else []
+        return " ".join((*self.overrides, *start, *teachers))
 
 
 def method(group: str, name: str, *overrides: str, against: str = "baseline") -> Method:
@@ -69,6 +73,7 @@ FROZEN = ("model.freeze_epochs=999",)
 FINE_TUNED = ("model.freeze_epochs=1",)
 SYNTHETIC = ("datamodule=synthetic", "datamodule.num_train=12000", "datamodule.batch_size=128")
 FERPLUS = ("datamodule=ferplus", "datamodule.contempt=false")
+FOLDS = tuple(f"fold_{number}" for number in range(5))
 METHODS = (
     Method("baseline", "baseline", ()),
     *(method("loss", name) for name in ("focal", "balanced_softmax", "logit_adjustment")),
@@ -90,6 +95,11 @@ METHODS = (
     method("weights", "no_ema", "ema=false"),
     method("data", "drop_leaks", "datamodule.drop_leaks=true"),
     method("data", "whole_image", "model.kwargs.margin=0"),
+    method("data", "drop_not_faces", "datamodule.drop_not_faces=true"),
+    method("distillation", "distill", "distill=fer2013"),
+    method("distillation", "distill_soft", "distill=fer2013", "distill.weight=0.8", "distill.temperature=4"),
+    *(method("data", name, f"datamodule.fold={name[-1]}/5") for name in FOLDS),
+    Method("distill_folds", "distillation", (), teachers=FOLDS),
     method("resolution", "64 px", "model.image_size=64"),
     method("resolution", "96 px", "model.image_size=96"),
     method("resolution", "112 px", "model.image_size=112"),
@@ -126,8 +136,9 @@ def main() -> None:
             runs = done(options)
             if row.name not in options.only or (row.name, seed) in runs:
                 continue
-            if row.start and not folder_of(runs.get((row.start, seed)), options):
-                print(f"{row.name}, seed {seed}: left out, since it starts from a run of {row.start}")
+            needed = [*row.teachers, *([row.start] if row.start else [])]
+            if missing := [name for name in needed if not folder_of(runs.get((name, seed)), options)]:
+                print(f"{row.name}, seed {seed}: left out, since it needs a run of {missing[0]}")
                 continue
             run(row, seed, options)
     table = render(list(read(options)))
@@ -151,6 +162,9 @@ def run(row: Method, seed: int, options: argparse.Namespace) -> None:
         )
     if row.start:
         overrides.append(f"model.init_from={folder_of(done(options)[row.start, seed], options)}")
+    if row.teachers:
+        folders = [str(folder_of(done(options)[name, seed], options)) for name in row.teachers]
+        overrides.append(f"distill={','.join(folders)}")
     overrides += [f"output_dir={options.output}", *row.overrides, f"seed={seed}"]
     print(f"{row.name}, seed {seed}: fer-train {' '.join(overrides)}", flush=True)
     with subprocess.Popen(

@@ -82,7 +82,7 @@ def _list(request: argparse.Namespace, registry: Registry) -> None:
         rows = _with_speed(rows, registry)
     print_table(rows)
     if not registry.names():
-        print(f"{registry.folder}: no models yet. fer-export RUN --register adds one.")
+        print(f"{registry.folder}: no registered model yet. fer-export RUN --register adds one.")
     if errors:
         raise FerError("; ".join(errors))
 

@@ -24,7 +24,11 @@ from fer.training.overrides import choices, groups
 from fer.training.trainer import choose_precision
 
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
-SMALL = {"resnet50": ["model.image_size=32"], "efficientnet_b0": ["model.image_size=32"]}
+SMALL = {
+    "resnet50": ["model.image_size=32"],
+    "efficientnet_b0": ["model.image_size=32"],
+    "multi_node": ["trainer.num_nodes=1"],
+}
 
 
 def overrides_for(group, choice, csv_path):

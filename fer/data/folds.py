@@ -2,14 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
 from fer.core.errors import FerError
 from fer.data.dataset import EmotionData
-from fer.data.splits import indices
+from fer.data.splits import image_contents, indices
 
 _KEY = "datamodule.fold"
 
@@ -40,16 +39,10 @@ def assign_folds(data: EmotionData, rows: np.ndarray, count: int) -> np.ndarray:
         rows: Rows of the images, int64 ``(n,)``.
         count: Number of folds.
     """
-    images = data.images
-    contents: Iterable[bytes] = (
-        (images[row].tobytes() for row in rows)
-        if isinstance(images, np.ndarray)
-        else images.files.content_hashes(rows)
-    )
     groups = [""] * len(rows) if data.groups is None else data.groups[rows].tolist()
     numbers = [
         int.from_bytes(hashlib.sha256(group.encode() or content).digest()[:8])
-        for group, content in zip(groups, contents, strict=True)
+        for group, content in zip(groups, image_contents(data, rows), strict=True)
     ]
     return np.array([number % count for number in numbers], np.int64)
 

@@ -185,13 +185,8 @@ def carve_validation(
     """
     if not 0.0 < fraction < 1.0:
         raise FerError(f"Expected a validation fraction between 0 and 1, got {fraction}; 0.1 is common.")
-    train, images = indices(data, "train"), data.images
-    # Image files are not decoded.
-    contents: Iterable[bytes] = (
-        (images[row].tobytes() for row in train)
-        if isinstance(images, np.ndarray)
-        else images.files.content_hashes(train)
-    )
+    train = indices(data, "train")
+    contents = image_contents(data, train)
     if groups is None:
         chosen = train[_choose_rows(contents, data.targets[train], fraction, seed)]
     else:
@@ -213,6 +208,14 @@ def carve_validation(
     split[chosen] = len(data.split_names)
     roles = {**data.roles, "val": name}
     return replace(data, split=split, split_names=(*data.split_names, name), roles=roles)
+
+
+def image_contents(data: EmotionData, rows: np.ndarray) -> Iterable[bytes]:
+    """Return bytes for each image that are equal for copies: its pixels, or a hash of its file on disk."""
+    images = data.images
+    if isinstance(images, np.ndarray):
+        return (images[row].tobytes() for row in rows)
+    return images.files.content_hashes(rows)
 
 
 def _choose_rows(contents: Iterable[bytes], targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:

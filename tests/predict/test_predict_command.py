@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from color_bundle import patches, write_bundle
+from interrupts import enable_sigint
 from PIL import Image
 
 RED = (255, 0, 0)
@@ -33,13 +33,8 @@ def run_command(bundle, *arguments, **settings):
         *arguments,
     ]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_accept_ctrl_c, **settings
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=enable_sigint, **settings
     )
-
-
-def _accept_ctrl_c():
-    """Accept Ctrl-C also if the tests run in the background, where child processes ignore it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import subprocess
 
 import optuna
 import pytest
+from interrupts import enable_sigint
 from optuna.trial import TrialState
 from small_sweeps import RATES, command, wait_for
 
@@ -22,18 +23,13 @@ OVERRIDES = (
 )
 
 
-def _enable_sigint():
-    """Handle Ctrl-C also if the tests run in the background, whose child processes ignore it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def launch(*arguments):
     return subprocess.Popen(
         command(*arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=_enable_sigint,
+        preexec_fn=enable_sigint,
     )
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from interrupts import enable_sigint
 
 from fer.models.checkpoint import load_checkpoint
 
@@ -19,17 +20,12 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def _enable_sigint():
-    """Handle Ctrl-C also if the tests run in the background, whose child processes ignore it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @pytest.fixture
 def started(tmp_path):
     """Process and folder of a long run after its third epoch."""
     command = [sys.executable, "-m", "fer.training.cli", f"output_dir={tmp_path}", *OPTIONS]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_enable_sigint
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=enable_sigint
     )
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:

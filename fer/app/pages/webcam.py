@@ -157,20 +157,25 @@ def _select_face(faces: tuple[int, ...]) -> int:
 
 
 def _show_recording(live: LiveSession, playing: bool) -> None:
-    """Show the buttons to record and download."""
+    """Show the buttons to record and download.
+
+    They are always there, disabled where they do not apply. If one replaced another, Streamlit would keep the
+    old one below the new one for a while: the row would move away under a click, which would then be lost.
+    """
     state = live.state()
     if not playing and not state.recorded_rows:
         return
     st.header("Record")
-    toggle, download, status = st.columns([1, 1, 2], vertical_alignment="center")
-    if state.recording:
-        toggle.button("Stop recording", on_click=live.stop_recording, width="stretch")
-    else:
-        toggle.button("Start recording", on_click=live.start_recording, width="stretch", disabled=not playing)
-    if state.recorded_rows and not state.recording:
-        download.download_button(
-            "Download CSV", live.to_csv(), "emotions.csv", "text/csv", on_click="ignore", width="stretch"
-        )
+    start, stop, download, status = st.columns([1, 1, 1, 2], vertical_alignment="center")
+    recording, finished = state.recording, bool(state.recorded_rows) and not state.recording
+    start.button(
+        "Start recording", on_click=live.start_recording, width="stretch", disabled=recording or not playing
+    )
+    stop.button("Stop recording", on_click=live.stop_recording, width="stretch", disabled=not recording)
+    download.download_button(
+        "Download CSV", live.to_csv() if finished else "", "emotions.csv", "text/csv", key="live_csv",
+        on_click="ignore", width="stretch", disabled=not finished,
+    )  # fmt: skip
     with status:
         interval = _UPDATE_SECONDS if state.recording else None
         st.fragment(_show_recording_status, run_every=interval)(live, state.recording)

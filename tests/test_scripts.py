@@ -46,7 +46,7 @@ def test_ablate_writes_the_table_into_a_page(fer2013_csv, tmp_path):
     page.write_text("above\n<!-- table -->\nold\n<!-- /table -->\nbelow\n")
     arguments = ("--only", "baseline", "no_ema", "synthetic_tuned", "--seeds", 0, "--epochs", 1)
     output = run("ablate.py", fer2013_csv.parent, *arguments, "--page", page, folder=tmp_path)
-    assert "synthetic_tuned, seed 0: left out, since it starts from a run of synthetic_faces" in output
+    assert "synthetic_tuned, seed 0: left out, since it needs a run of synthetic_faces" in output
     text = page.read_text()
     assert "old" not in text
     assert text.startswith("above\n")

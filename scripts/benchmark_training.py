@@ -40,9 +40,9 @@ class BareLoop:
         from fer.data.datamodule import read_data
         from fer.models.factory import build_model
         from fer.training.optim import build_optimizer
+        from fer.training.precision import choose_precision
         from fer.training.run import build_datamodule
         from fer.training.schedules import build_scheduler
-        from fer.training.trainer import choose_precision
 
         self.config, self.device = config, torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.epochs, self.batch = config.trainer.max_epochs, config.datamodule.batch_size

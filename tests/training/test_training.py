@@ -20,8 +20,9 @@ from fer.data.readers.factory import read_dataset
 from fer.models import timm_backbone
 from fer.models.checkpoint import load_checkpoint
 from fer.models.factory import build_model
+from fer.training import precision
 from fer.training.overrides import choices, groups
-from fer.training.trainer import choose_precision
+from fer.training.precision import choose_precision
 
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 SMALL = {
@@ -121,13 +122,14 @@ def test_metrics_file_has_a_row_per_epoch(tiny_run):
 @pytest.mark.parametrize(
     ("name", "expected"), [("test_resnet", "bf16-mixed"), ("test_efficientnet", "32-true")]
 )
-def test_auto_precision_is_the_fast_one_on_a_cpu(name, expected, monkeypatch):
+def test_auto_precision_is_the_fast_one_on_a_cpu(name, is_faster, expected, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     model = build_model({"name": name}, 7, 1)
     assert choose_precision("auto", "cpu", model) == expected
     assert choose_precision("bf16-mixed", "cpu", model) == "bf16-mixed"
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(precision, "_is_bf16_faster", lambda: is_faster)
     assert choose_precision("auto", "cpu", model) == "32-true"
 
 
@@ -136,6 +138,21 @@ def test_record(tiny_run):
     assert record["seed"] == 3
     assert record["images_per_second"] > 0
     assert record["precision"] == str(choose_precision("auto", "auto", nn.Linear(1, 1)))
+@pytest.mark.parametrize(("bf16", "fp32"), [(1, 2), (2, 1)])
+def test_the_faster_precision_is_measured(bf16, fp32, monkeypatch):
+    def time_convolution(images, weight):
+        convolution(images, weight)
+        return bf16 if images.dtype == torch.bfloat16 else fp32
+
+    convolution = precision._time_convolution
+    monkeypatch.setattr(precision, "_time_convolution", time_convolution)
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    assert precision._is_bf16_faster.__wrapped__() == (bf16 < fp32)
+    # Neither seeded random numbers nor the number of threads change.
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+
+
     low, high = record["accuracy_95"]
     assert 0 <= low <= record["best"]["val/accuracy"] <= high <= 1
     assert (

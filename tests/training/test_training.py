@@ -120,24 +120,24 @@ def test_metrics_file_has_a_row_per_epoch(tiny_run):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("test_resnet", "bf16-mixed"), ("test_efficientnet", "32-true")]
+    ("name", "is_faster", "expected"),
+    [
+        ("test_resnet", True, "bf16-mixed"),
+        ("test_resnet", False, "32-true"),
+        ("test_efficientnet", True, "32-true"),
+    ],
 )
 def test_auto_precision_is_the_fast_one_on_a_cpu(name, is_faster, expected, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(precision, "_is_bf16_faster", lambda: is_faster)
     model = build_model({"name": name}, 7, 1)
     assert choose_precision("auto", "cpu", model) == expected
     assert choose_precision("bf16-mixed", "cpu", model) == "bf16-mixed"
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    monkeypatch.setattr(precision, "_is_bf16_faster", lambda: is_faster)
     assert choose_precision("auto", "cpu", model) == "32-true"
 
 
-def test_record(tiny_run):
-    record = tiny_run("seed=3").record
-    assert record["seed"] == 3
-    assert record["images_per_second"] > 0
-    assert record["precision"] == str(choose_precision("auto", "auto", nn.Linear(1, 1)))
 @pytest.mark.parametrize(("bf16", "fp32"), [(1, 2), (2, 1)])
 def test_the_faster_precision_is_measured(bf16, fp32, monkeypatch):
     def time_convolution(images, weight):
@@ -153,6 +153,11 @@ def test_the_faster_precision_is_measured(bf16, fp32, monkeypatch):
     assert torch.get_num_threads() == threads
 
 
+def test_record(tiny_run):
+    record = tiny_run("seed=3").record
+    assert record["seed"] == 3
+    assert record["images_per_second"] > 0
+    assert record["precision"] == str(choose_precision("auto", "auto", nn.Linear(1, 1)))
     low, high = record["accuracy_95"]
     assert 0 <= low <= record["best"]["val/accuracy"] <= high <= 1
     assert (

@@ -64,12 +64,16 @@ class BatchAugmentation:
             float32 ``(B, C, size, size)`` in [0, 1]; the same seed gives the same result.
         """
         draws = torch.rand(_NUM_DRAWS, len(images), generator=generator, device=images.device)
+        return self.apply_own(self.transform(images, size, draws), generator)
+
+    def transform(self, images: Tensor, size: int, draws: Tensor) -> Tensor:
+        """Return the batch augmented with uniform numbers ``(16, B)``, without that of a plugin."""
         pixels = self._resize_and_warp(images, size, draws[:9])
         if self.config.brightness or self.config.contrast:
             pixels = adjust_brightness_contrast(pixels, self.config, draws[9:11])
         if self.config.erase:
             pixels = erase(pixels, self.config, draws[11:])
-        return self.apply_own(pixels, generator)
+        return pixels
 
     def apply_own(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return float images ``(B, C, S, S)`` after the augmentation of a plugin, if there is one.

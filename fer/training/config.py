@@ -118,7 +118,7 @@ class RunConfig(Config):
         distill: Learn from other models as well; None: from the labels alone.
         progressive: ``[[fraction of the epochs done, side in pixels], …]``.
         channels_last: Memory layout of images and weights.
-        compile: Compile the network with ``torch.compile``.
+        compile: Compile training steps with ``torch.compile``: true, or a mode of it.
         test: Score the best checkpoint on the test split after training.
         tags: In ``run.json`` and W&B.
         output_dir: Folder of all runs.
@@ -152,7 +152,7 @@ class RunConfig(Config):
     distill: Annotated[DistillConfig | None, Field(exclude_if=not_)] = None
     progressive: list[list[int | float]] = Field(default_factory=list)
     channels_last: bool = True
-    compile: bool = False
+    compile: bool | Literal["default", "reduce-overhead", "max-autotune"] = False
     test: bool = False
     tags: Tags = Field(default_factory=list)
     output_dir: str = "outputs"

@@ -10,11 +10,12 @@ from pytorch_lightning.callbacks import Callback
 from fer.core.threads import share_cores
 from fer.data.datamodule import RunData, read_data
 from fer.training.callback_config import CallbacksConfig
+from fer.training.compiled import compile_step
 from fer.training.config import LoggerConfig, RunConfig
 from fer.training.recipe import ConstantConfig
 from fer.training.recorder import RunRecorder
 from fer.training.run import build_datamodule, build_module, silence_lightning
-from fer.training.trainer import build_trainer, compile_network, explain_fit_error
+from fer.training.trainer import build_trainer, explain_fit_error
 from fer.training.typed import as_typed
 
 
@@ -41,8 +42,7 @@ def fit_steps(
     config = _probe_config(config, steps)
     datamodule = build_datamodule(config, data or read_data(config.data))
     module = build_module(config, datamodule)
-    if config.compile:
-        compile_network(module)
+    compile_step(module, datamodule)
     recorder = RunRecorder(folder / "metrics.csv", config.monitor)
     trainer = build_trainer(config, folder, [], recorder, module.model, [callback], quiet=True)
     try:

@@ -19,6 +19,7 @@ from fer.data.duplicates import write_report
 from fer.models.backbone import probe
 from fer.models.checkpoint import load_checkpoint
 from fer.training.best_report import AUGMENTATION_TITLE
+from fer.training.compiled import compile_step
 from fer.training.config import LoggerConfig, RunConfig
 from fer.training.finish import interrupted, print_average, print_speed, score_test
 from fer.training.lightning_loggers import log_best_values, log_curves, log_status, logged_run, open_loggers
@@ -52,7 +53,6 @@ from fer.training.trainer import (
     build_trainer,
     check_cluster,
     check_compatibility,
-    compile_network,
     explain_fit_error,
 )
 from fer.training.transfer import load_initial_weights
@@ -110,8 +110,7 @@ def run(
         check_same_devices(before, dry_trainer.precision, dry_trainer.world_size, folder)
         check_same_data(before.manifest, module.hparams["manifest"], folder)
     _write_start(config, folder, datamodule, plots)
-    if config.compile:
-        compile_network(module)
+    compile_step(module, datamodule)
     shown = {**config.to_dict(), "manifest": module.hparams["manifest"]}
     if config.logger.wandb is not None:
         shown["resolved"] = run_facts(module, dry_trainer, datamodule)

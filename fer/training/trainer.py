@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -46,6 +45,7 @@ from fer.training.finish import check_test
 from fer.training.lightning_loggers import log_writers
 from fer.training.metrics import is_known_after_validation
 from fer.training.module import EmotionModule
+from fer.training.precision import choose_precision
 from fer.training.profile import build_profiler
 from fer.training.progress import DurationEstimate, EpochBar, EpochPrinter, TrainMetricsLogger
 from fer.training.recorder import RunRecorder
@@ -182,57 +182,6 @@ def _early_stopping(monitor: str, patience: int, mode: str) -> Callback:
     return EarlyStopping(
         monitor, patience=patience, mode=mode, check_finite=False, check_on_train_epoch_end=late
     )
-
-
-def choose_precision(name: str | int | None, accelerator: str, model: nn.Module) -> Any:
-    """Return the precision for Lightning; ``auto`` is resolved to bf16 where it is faster, else fp32.
-
-    Args:
-        name: A precision of Lightning, or ``auto``.
-        accelerator: An accelerator of Lightning, or ``auto``.
-        model: The network to train.
-    """
-    if name != "auto":
-        return name
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    if accelerator not in ("auto", "cpu"):
-        return "32-true"
-    has_fast_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    if not has_fast_bf16 or any(map(_is_strided_depthwise, model.modules())):
-        # Emulated bf16 is ten times slower.
-        return "32-true"
-    return "bf16-mixed"
-
-
-def _is_strided_depthwise(layer: nn.Module) -> bool:
-    """Return whether a layer's backward pass on a CPU is 7 to 15 times slower in bf16 (MobileNets)."""
-    return isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels and max(layer.stride) > 1
-
-
-def compile_network(module: EmotionModule) -> None:
-    """Compile the network with ``torch.compile``; the names of its weights stay the same.
-
-    Raises:
-        FerError: There is no compiler.
-    """
-    # Imported here, because the compiler takes seconds to load.
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch.utils._triton import has_triton
-
-    try:
-        get_cpp_compiler()
-    except RuntimeError as error:
-        raise FerError(
-            "compile: expected a C++ compiler, got none. Install one (apt-get install g++), or remove "
-            "compile=true."
-        ) from error
-    if torch.cuda.is_available() and not has_triton():
-        raise FerError(
-            "compile: expected Triton for a GPU, got none. Install it (pip install triton), or remove "
-            "compile=true."
-        )
-    module.model.compile()
 
 
 def check_compatibility(config: RunConfig, module: EmotionModule, datamodule: EmotionDataModule) -> None:

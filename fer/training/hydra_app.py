@@ -4,11 +4,13 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -28,6 +30,8 @@ from fer.training.run_record import claimed_folder
 
 _DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENOSPC,
                 errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG, errno.EINVAL)  # fmt: skip
+# Beginnings of arguments that choose files in which ``hydra.mode`` may be set.
+_FILES = ("experiment=", "+experiment=", "hydra/", "hydra.searchpath", "-c", "--config")
 
 
 def main() -> None:
@@ -101,7 +105,7 @@ def _run_app() -> None:
     arguments = sys.argv[1:] = with_teachers(with_run_config(flags_first(sys.argv[1:])))
     import_named(arguments)
     # Only sweeps have values that Hydra cannot compose.
-    if any(item in ("-m", "--multirun") or "sweep" in item or "MULTIRUN" in item for item in arguments):
+    if _may_be_multirun(arguments):
         check_no_action(arguments)
         from fer.training.multirun import rewritten
 
@@ -111,10 +115,31 @@ def _run_app() -> None:
         raise errors[0]
 
 
+def _may_be_multirun(arguments: list[str]) -> bool:
+    return any(item in ("-m", "--multirun") or "sweep" in item or "MULTIRUN" in item for item in arguments)
+
+
+@contextmanager
+def _composed_once(arguments: list[str]) -> Iterator[None]:
+    """Let Hydra compose once in this context, if no file can turn the run into several.
+
+    Hydra composes a first time only to read ``hydra.mode``, which takes as long as the second time. The files
+    of ``sweep`` set it, and those of an experiment or of the user may.
+    """
+    before = Hydra.get_mode
+    if not _may_be_multirun(arguments) and not any(item.startswith(_FILES) for item in arguments):
+        Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = before  # type: ignore[method-assign]
+
+
 def _compose_and_call(task: Callable[[DictConfig], dict[str, float]], arguments: list[str]) -> None:
     app = hydra.main(config_path=str(CONFIG_DIR), config_name="train", version_base="1.3")(task)
     try:
-        app()
+        with _composed_once(arguments):
+            app()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if isinstance(error, ValueError) and not _is_hydra_error(error):
             raise

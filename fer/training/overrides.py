@@ -164,11 +164,12 @@ def check_additions(overrides: Sequence[str]) -> None:
     Raises:
         FerError: A key is not.
     """
-    known = set(flatten(_reference(overrides)))
-    for item in overrides:
-        key = item.lstrip("+").partition("=")[0]
-        is_known = key in known or key.startswith(OPEN_PREFIXES) or key in groups()
-        if item.startswith("+") and not is_known:
+    added = [item.lstrip("+").partition("=")[0] for item in overrides if item.startswith("+")]
+    unknown = [key for key in added if not key.startswith(OPEN_PREFIXES) and key not in groups()]
+    # To compose takes a moment, and few command lines add a key.
+    known = set(flatten(_reference(overrides))) if unknown else set()
+    for key in unknown:
+        if key not in known:
             raise _unknown_key(key, overrides)
 
 

@@ -2,6 +2,7 @@
 
 import hydra
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
@@ -29,3 +30,30 @@ def test_python_without_arguments_finds_the_config(monkeypatch):
     for arguments in ([], ["script.py"]):
         monkeypatch.setattr("sys.argv", arguments)
         check_additions(["+optimizer.amsgrad=true"])
+
+
+@pytest.fixture
+def compositions(monkeypatch):
+    """The overrides of each composition."""
+    found, original = [], ConfigLoaderImpl.load_configuration
+
+    def load(*arguments, overrides, **options):
+        found.append(list(overrides))
+        return original(*arguments, overrides=overrides, **options)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", load)
+    return found
+
+
+def test_a_run_composes_once(fer_train, compositions):
+    """It takes half of the time until a wrong option is reported."""
+    assert fer_train("model.image_size=x").status == 2
+    assert len(compositions) == 1
+
+
+def test_an_experiment_may_turn_a_run_into_several(fer_train, tmp_path, capsys):
+    lines = ("# @package _global_", "hydra: {mode: MULTIRUN, sweeper: {params: {seed: 'x,y'}}}")
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("\n".join(lines))
+    assert fer_train("experiment=mine", "hydra/sweeper=basic", "--config-dir", str(tmp_path)).status == 2
+    assert "seed: expected an integer in [0, 4294967296), got 'x'" in capsys.readouterr().err

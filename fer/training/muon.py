@@ -1,6 +1,6 @@
-"""timm's Muon optimizer with a faster step: matrices of the same shape are orthogonalised as a batch."""
+"""timm's Muon optimizer with a faster step: matrices are orthogonalised as batches."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import timm.optim
@@ -21,6 +21,9 @@ _DEFAULT_ITERATION = {
     "algo": "muon", "conv_mode": "flatten", "ns_coefficients": PRESET, "scale_eps": False,
     "ns_steps": len(COEFFICIENTS), "safety_factor": 1.0,
 }  # fmt: skip
+# Elements of the largest padded batch. fast_cnn_wide has 6.6 million, 4.5 times as many multiplications as
+# unpadded: 60 GFLOP, an estimated 0.2 ms of a large GPU, instead of starting a hundred kernels.
+_MAX_PADDED = 2**23
 # Lower bound of the norm in a division.
 _EPS = 1e-7
 
@@ -67,17 +70,12 @@ class Muon(timm.optim.Muon):
         updates = (
             torch._foreach_lerp(gradients, averages, group["momentum"]) if group["nesterov"] else averages
         )
-        by_shape: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
-        for weight, update in zip(weights, updates, strict=True):
-            channels_last = _is_channels_last(weight)
-            matrix = _as_matrix(weight, channels_last)
-            by_shape.setdefault(matrix.shape, []).append((matrix, _as_matrix(update, channels_last)))
-        for shape, pairs in by_shape.items():
-            scale = get_lr_scale(shape, group["adjust_lr_fn"]) if group["adjust_lr_fn"] else 1.0
-            rate = group["lr"] * scale
-            orthogonal = orthogonalise(torch.stack([update for _, update in pairs]))
-            for (matrix, _), update in zip(pairs, orthogonal, strict=True):
-                matrix.add_(update, alpha=-rate)
+        layouts = [_is_channels_last(weight) for weight in weights]
+        matrices = list(map(_as_matrix, weights, layouts))
+        orthogonal = orthogonalise_all(list(map(_as_matrix, updates, layouts)))
+        for matrix, update in zip(matrices, orthogonal, strict=True):
+            scale = get_lr_scale(matrix.shape, group["adjust_lr_fn"]) if group["adjust_lr_fn"] else 1.0
+            matrix.add_(update, alpha=-group["lr"] * scale)
         return weights
 
     def _is_matrix(self, weight: nn.Parameter) -> bool:
@@ -92,6 +90,47 @@ def _is_channels_last(weight: Tensor) -> bool:
 def _as_matrix(tensor: Tensor, channels_last: bool) -> Tensor:
     """Return a view ``(out, rest)`` of a weight; the order of the columns does not matter."""
     return (tensor.permute(0, 2, 3, 1) if channels_last else tensor).flatten(1)
+
+
+def orthogonalise_all(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Return each matrix with its singular values set close to 1, as `orthogonalise` does.
+
+    Matrices of one shape are a batch. On a GPU, where starting many small kernels takes longer than they
+    run, all matrices together are one batch, padded with zeros, which does not change the result.
+
+    Args:
+        matrices: ``(rows, columns)`` each, on one device.
+    """
+    if matrices[0].device.type != "cpu" and padded_size(matrices) <= _MAX_PADDED:
+        return orthogonalise_padded(matrices)
+    by_shape: dict[torch.Size, list[int]] = {}
+    for i, matrix in enumerate(matrices):
+        by_shape.setdefault(matrix.shape, []).append(i)
+    results = dict[int, Tensor]()
+    for positions in by_shape.values():
+        stack = orthogonalise(torch.stack([matrices[i] for i in positions]))
+        results.update(zip(positions, stack, strict=True))
+    return [results[i] for i in range(len(matrices))]
+
+
+def padded_size(matrices: Sequence[Tensor]) -> int:
+    """Return the number of elements of all matrices padded to the largest one."""
+    rows, columns = (max(sides) for sides in zip(*(sorted(one.shape) for one in matrices), strict=True))
+    return len(matrices) * rows * columns
+
+
+def orthogonalise_padded(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Return the results of `orthogonalise_all` from one batch."""
+    wide = [one.mT if one.shape[0] > one.shape[1] else one for one in matrices]
+    rows, columns = (max(sides) for sides in zip(*(one.shape for one in wide), strict=True))
+    stack = wide[0].new_zeros(len(wide), rows, columns)
+    for padded, one in zip(stack, wide, strict=True):
+        padded[: one.shape[0], : one.shape[1]] = one
+    results = []
+    for padded, one, matrix in zip(orthogonalise(stack), wide, matrices, strict=True):
+        result = padded[: one.shape[0], : one.shape[1]]
+        results.append(result if one is matrix else result.mT)
+    return results
 
 
 def orthogonalise(stack: Tensor) -> Tensor:

@@ -6,7 +6,14 @@ import torch
 from timm.optim.muon import zeropower_via_newtonschulz
 from torch import nn
 
-from fer.training.muon import COEFFICIENTS, Muon, orthogonalise
+from fer.training.muon import (
+    COEFFICIENTS,
+    Muon,
+    orthogonalise,
+    orthogonalise_all,
+    orthogonalise_padded,
+    padded_size,
+)
 from fer.training.optim import build_optimizer
 
 OPTIONS = {"lr": 0.02, "weight_decay": 0.1, "momentum": 0.9, "nesterov": True}
@@ -39,6 +46,16 @@ def test_iteration_agrees_with_timm_in_float64(shape):
     stack = torch.randn(shape) * torch.logspace(0, -2, shape[-1])
     expected = zeropower_via_newtonschulz(stack.double(), 5, COEFFICIENTS, dtype=torch.float64)
     torch.testing.assert_close(orthogonalise(stack).double(), expected, atol=2e-4, rtol=0)
+
+
+def test_one_padded_batch_gives_the_results_of_separate_matrices():
+    torch.manual_seed(0)
+    matrices = [torch.randn(shape) for shape in ((8, 72), (16, 144), (40, 9), (7, 16), (8, 72))]
+    padded = orthogonalise_padded(matrices)
+    for one, other, matrix in zip(padded, orthogonalise_all(matrices), matrices, strict=True):
+        assert one.shape == matrix.shape
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+    assert padded_size(matrices) == 5 * 16 * 144
 
 
 def test_singular_values_are_one():

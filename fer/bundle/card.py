@@ -13,6 +13,7 @@ from typing import Any
 
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace, from_dict, to_dict
+from fer.core.landmarks import ALIGNED
 
 SCHEMA_VERSION = 1
 # A model's name becomes a folder of the registry.
@@ -81,6 +82,8 @@ CROP_RULES = {
     # sample of 1,500 training images, enlarged, the side of the image is 1.01 times that of Haar's box, 1.00
     # times YuNet's and 0.94 times MTCNN's, and its centre is 0.003 to 0.010 above theirs.
     "fer2013": CropRule(name="fer2013", points=(), upright=True, box_scale=0.98, box_shift=-0.01),
+    # Faces that were aligned for training (`datamodule.landmarks`); without landmarks as for FER2013.
+    "aligned": CropRule(name="aligned", points=ALIGNED, upright=True, box_scale=0.98, box_shift=-0.01),
     # Synthetic faces: true landmarks of 600, Haar's boxes of 591. The median absolute roll is 5.1 degrees.
     "synthetic": CropRule(
         name="synthetic",

@@ -1,19 +1,15 @@
-"""Augmentation: of a batch of images at once on its device, or of single images in the data workers.
+"""Augmentation of a batch of images at once, on its device.
 
 `BatchAugmentation` draws the random parameters of all images as vectors, without a loop over images. Flip,
 rotation, zoom, shear, translation, crop and enlargement are one affine map, so that each pixel is
-interpolated once. `augment_image` applies the same options to one image with albumentations: the workers use
-it for image files on disk. `to_float` and `resize` are the deterministic part, also used in evaluation.
+interpolated once. `fer.data.image_augment` applies the same options to one image, for files on disk.
+`to_float` and `resize` are the deterministic part, also used in evaluation.
 """
 
 import functools
-import hashlib
-import os
 from collections.abc import Callable
 from typing import Any
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the usual alias
@@ -22,11 +18,12 @@ from fer.core.errors import FerError
 from fer.core.registry import AUGMENTATIONS
 from fer.core.signature import accepts, parameters
 from fer.data.config import AugmentationConfig
+from fer.data.landmarks import move_landmarks
 
 # Uniform numbers per image: 9 for the affine map, 2 for brightness and contrast, 5 for the erased rectangle.
 _NUM_DRAWS = 16
 # Aspect ratio of an erased rectangle; the range of Zhong et al. 2017, https://arxiv.org/abs/1708.04896.
-_MAX_ASPECT = 3.0
+MAX_ASPECT = 3.0
 
 
 class BatchAugmentation:
@@ -63,7 +60,30 @@ class BatchAugmentation:
         Returns:
             float32 ``(B, C, size, size)`` in [0, 1]; the same seed gives the same result.
         """
-        draws = torch.rand(_NUM_DRAWS, len(images), generator=generator, device=images.device)
+        return self._augment(images, size, self._draw(images, generator), generator)
+
+    def with_landmarks(
+        self, images: Tensor, landmarks: Tensor, size: int, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the same batch as a call, and where its landmarks are then.
+
+        The augmentation of a plugin must not move pixels.
+
+        Args:
+            images: uint8 ``(B, C, H, W)``.
+            landmarks: ``(B, 5, 2)``, fractions of the image, see `fer.data.landmarks`.
+            size: Side of the result, in pixels.
+            generator: As for a call.
+        """
+        draws = self._draw(images, generator)
+        if self.config.has_geometry:
+            landmarks = move_landmarks(landmarks, affine_matrices(self.config, draws[:9]))
+        return self._augment(images, size, draws, generator), landmarks
+
+    def _draw(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        return torch.rand(_NUM_DRAWS, len(images), generator=generator, device=images.device)
+
+    def _augment(self, images: Tensor, size: int, draws: Tensor, generator: torch.Generator | None) -> Tensor:
         return self.apply_own(self.transform(images, size, draws), generator)
 
     def transform(self, images: Tensor, size: int, draws: Tensor) -> Tensor:
@@ -219,7 +239,7 @@ def erase(pixels: Tensor, config: AugmentationConfig, draws: Tensor) -> Tensor:
     """
     side = pixels.shape[-1]
     area = config.erase_min + draws[1] * (config.erase_max - config.erase_min)
-    height = (area.sqrt() * _MAX_ASPECT ** (draws[2] - 0.5)).clamp(max=1.0)
+    height = (area.sqrt() * MAX_ASPECT ** (draws[2] - 0.5)).clamp(max=1.0)
     width = (area / height.clamp(min=1e-6)).clamp(max=1.0)
     width = width * (draws[0] < config.erase)
     rows, columns = _interval_mask(height, draws[3], side), _interval_mask(width, draws[4], side)
@@ -240,99 +260,3 @@ def _interval_mask(fraction: Tensor, position: Tensor, side: int) -> Tensor:
 def _image_mean(pixels: Tensor) -> Tensor:
     """Return the mean over channels and pixels, ``(B, 1, 1, 1)``."""
     return pixels.mean(dim=(1, 2, 3), keepdim=True)
-
-
-def augment_image(image: np.ndarray, augmentation: AugmentationConfig, seed: str) -> np.ndarray:
-    """Augment an image.
-
-    The options have the same meaning as for `BatchAugmentation`. The results differ slightly: each step
-    rounds to integer gray levels, and the crop is a separate step after the affine map.
-
-    Args:
-        image: uint8 ``(S, S, C)`` with C 1 or 3.
-        augmentation: How strongly to augment.
-        seed: Seed of the random numbers, any text; the same text gives the same result in any process.
-
-    Returns:
-        uint8 ``(S, S, C)``.
-
-    Raises:
-        FerError: albumentations is not installed.
-    """
-    if augmentation == AugmentationConfig():
-        return image
-    pipeline = _pipeline(augmentation, image.shape[0])
-    pipeline.set_random_seed(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4]))
-    return pipeline(image=image)["image"].reshape(image.shape)
-
-
-# Building a pipeline takes as long as augmenting a hundred images, so each process caches it.
-@functools.cache
-def _pipeline(augmentation: AugmentationConfig, size: int) -> Any:
-    # Without this variable albumentations queries the network for its latest version.
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    try:
-        import albumentations
-    except ModuleNotFoundError:
-        raise FerError(
-            "augmentation: augmenting image files on disk needs albumentations, which is not installed. "
-            "Install fer-lightning[train], keep the dataset in memory (datamodule.memory_gb=…), or use "
-            "augmentation=none."
-        ) from None
-    return albumentations.Compose(_steps(albumentations, augmentation, size))
-
-
-def _steps(A: Any, augmentation: AugmentationConfig, size: int) -> list[Any]:  # noqa: N803 - usual alias
-    """Return flip, affine map and crop, then contrast around the mean, brightness and erasing."""
-
-    class Erase(A.ImageOnlyTransform):
-        """Random erasing with the mean of the image, a fill that A.Erasing does not offer."""
-
-        def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
-            rows, columns = _rectangle(augmentation, img.shape[0], self.py_random.random)
-            erased = img.copy()
-            erased[rows, columns] = round(float(img.mean()))
-            return erased
-
-    shift = (-augmentation.translate, augmentation.translate)
-    steps = [
-        A.HorizontalFlip(p=augmentation.flip),
-        A.Affine(
-            scale=(1 - augmentation.scale, 1 + augmentation.scale),
-            keep_ratio=True,
-            translate_percent={"x": shift, "y": shift},
-            rotate=(-augmentation.rotation, augmentation.rotation),
-            shear={"x": (-augmentation.shear, augmentation.shear), "y": (0.0, 0.0)},
-            interpolation=cv2.INTER_LINEAR,
-            border_mode=cv2.BORDER_REPLICATE,
-            p=1.0,
-        ),
-    ]
-    if augmentation.crop:
-        smallest = max(1, round((1 - augmentation.crop) * size))
-        steps.append(A.RandomSizedCrop((smallest, size), (size, size), p=1.0))
-    if contrast := augmentation.contrast:
-        unchanged = {"brightness": (1.0, 1.0), "saturation": (1.0, 1.0), "hue": (0.0, 0.0)}
-        steps.append(A.ColorJitter(contrast=(1 - contrast, 1 + contrast), p=1.0, **unchanged))
-    if brightness := augmentation.brightness:
-        steps.append(A.RandomBrightnessContrast((-brightness, brightness), (0.0, 0.0), p=1.0))
-    if augmentation.erase:
-        steps.append(Erase(p=augmentation.erase))
-    return steps
-
-
-def _rectangle(
-    augmentation: AugmentationConfig, side: int, uniform: Callable[[], float]
-) -> tuple[slice, slice]:
-    """Return rows and columns of a random rectangle, distributed as in `erase`."""
-    area = augmentation.erase_min + uniform() * (augmentation.erase_max - augmentation.erase_min)
-    height = min(1.0, area**0.5 * _MAX_ASPECT ** (uniform() - 0.5))
-    width = min(1.0, area / max(height, 1e-6))
-    return _interval(height, uniform(), side), _interval(width, uniform(), side)
-
-
-def _interval(fraction: float, position: float, side: int) -> slice:
-    """Return a slice over ``fraction`` of ``side``; ``position`` in [0, 1) chooses its start."""
-    length = round(fraction * side)
-    start = int(position * (side - length + 1))
-    return slice(start, start + length)

@@ -10,8 +10,11 @@ from fer.core.config import Choice, Config, Count, Fraction, NotNegative, Number
 from fer.core.errors import FerError, did_you_mean
 from fer.core.label_choice import check_choice
 from fer.core.labels import SPACES
+from fer.core.paths import expand_user
 from fer.core.registry import AUGMENTATIONS, READERS, Registry
 
+# Value of ``landmarks`` that is no file.
+YUNET = "yunet"
 NotNegativeInt = Annotated[int, Field(ge=0)]
 # Options of the combined data set, not of each of its sources.
 _COMBINED = ("batch_size", "eval_batch_size", "drop_leaks", "emotions", "merge", "fold")
@@ -53,6 +56,7 @@ class DataConfig(_EmotionChoice, Choice):
         emotions: Names of the emotions to keep, in the order of the class numbers; None: all.
         merge: Name -> the emotions that it stands for.
         fold: Part of the training split that is left out, ``"0/5"`` for the first of five; None: no part.
+        landmarks: Align faces by five points each: ``yunet``, or a file of them; None: faces as they are.
     """
 
     path_fields: ClassVar[tuple[str, ...]] = ("path",)
@@ -60,6 +64,14 @@ class DataConfig(_EmotionChoice, Choice):
     batch_size: Count = 128
     eval_batch_size: Count = 512
     fold: str | None = Field(default=None, exclude_if=not_)
+    landmarks: str | None = Field(default=None, exclude_if=not_)
+
+    def with_absolute_paths(self) -> Self:
+        """Return a copy in which the paths are absolute; ``landmarks=yunet`` is none."""
+        config = super().with_absolute_paths()
+        if self.landmarks in (None, YUNET):
+            return config
+        return config.replace(landmarks=str(expand_user(self.landmarks).absolute()))
 
     @classmethod
     def create(cls, values: Mapping[str, Any], image_size: int) -> Self:

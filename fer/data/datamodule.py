@@ -27,11 +27,14 @@ from fer.data.loaders import (
     seeded_generator,
 )
 from fer.data.readers.factory import read_dataset
-from fer.data.resident import DeviceSplits, resident_loader
+from fer.data.resident import DeviceSplits, resident_images, resident_loader
 from fer.data.schedule import training_progress
 from fer.data.sketch import split_sketches
 from fer.data.splits import hide_test_labels, indices, manifest
 
+
+# What a batch has of each image beside its pixels, if the data have it.
+_LABELS = {"target", "votes", "teacher", "source"}
 
 class RunData(NamedTuple):
     """A data set with its duplicates and manifest, which take seconds to compute.
@@ -93,8 +96,9 @@ class EmotionDataModule(pl.LightningDataModule):
         sketches: Sketches of its splits, as `fer.data.sketch.split_sketches` returns them.
 
     Batches are ``{"image": float32 (B, C, S, S) in [0, 1], "target": int64 (B,), "index": int64 (B,)}``; the
-    index is the row of the image in the dataset. Data with votes adds ``"votes": float32 (B, K)``. Within a
-    Trainer, the loaders of a dataset in memory yield only the index, and the rest is added on the device.
+    index is the row of the image in the dataset. Data with votes adds ``"votes": float32 (B, K)``, data
+    of several sources ``"source": int64 (B,)``, data with `fer.data.landmarks` to augmented images their
+    ``"landmarks": float32 (B, 5, 2)``. Within a Trainer, loaders of data in memory yield only the index.
 
     ``Trainer.test`` scores the test split only with a callback that records the score, `fer.TestLedger`.
 
@@ -285,9 +289,9 @@ class EmotionDataModule(pl.LightningDataModule):
         elif generator is not None:
             image = self.augment(split["image"][batch["index"]], size, generator)
         else:
-            image = to_float(split["image"][batch["index"]], size)
-        labels = {name: split[name][batch["index"]] for name in split.keys() & {"target", "votes", "teacher"}}
-        return {"image": image, **labels, "index": split["row"][batch["index"]]}
+            images = resident_images(split, batch["index"], size, self.augment, generator)
+        labels = {name: split[name][batch["index"]] for name in split.keys() & _LABELS}
+        return {**images, **labels, "index": split["row"][batch["index"]]}
 
     def train_image_size(self) -> int:
         """Return the side of the training images at this step, in pixels."""

@@ -33,8 +33,13 @@ class EmotionData:
             split.
         groups: str ``(N,)``, the person or video of each image where a list of images names it, ``""`` where
             it does not. None without such a list, and after a validation split was carved out.
+        source_numbers: uint8 ``(N,)``, position in ``source_names`` for data that joins several sources; None
+            for one.
+        source_names: Names of these sources.
         choice: The emotions that were chosen: ``label_space`` of the data, ``merge`` and ``left_out``, as
             `fer.data.emotions` records them; None if all were kept as they are.
+        landmarks: float32 ``(N, 5, 2)``, see `fer.data.landmarks`, of images that were aligned by them; None
+            if they were not.
     """
 
     images: "np.ndarray | ImageFiles"
@@ -48,6 +53,9 @@ class EmotionData:
     dropped: dict[str, int] = field(default_factory=dict)
     groups: np.ndarray | None = None
     choice: dict[str, Any] | None = None
+    source_numbers: np.ndarray | None = None
+    source_names: tuple[str, ...] = ()
+    landmarks: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -64,4 +72,6 @@ class EmotionData:
             split=self.split[rows],
             votes=None if self.votes is None else self.votes[rows],
             groups=None if self.groups is None else self.groups[rows],
+            source_numbers=None if self.source_numbers is None else self.source_numbers[rows],
+            landmarks=None if self.landmarks is None else self.landmarks[rows],
         )

@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
-from fer.data.augment import AugmentationConfig, augment_image, to_float
+from fer.data.augment import to_float
+from fer.data.config import AugmentationConfig
+from fer.data.image_augment import augment_image
 from fer.data.image_files import ImageFiles
 
 # Epoch, number of the batch in the epoch, indices int64 (B,). Workers outlive an epoch and do not know it.

@@ -45,7 +45,8 @@ class DeviceSplits:
 
         Returns:
             ``target`` int64 ``(N,)`` and ``row`` int64 ``(N,)``, the row in the dataset; ``image`` uint8
-            ``(N, C, H, W)`` for a dataset in memory; ``votes`` float32 ``(N, K)`` for data with votes.
+            ``(N, C, H, W)`` for a dataset in memory; ``votes`` float32 ``(N, K)`` for data with votes;
+            ``landmarks`` float32 ``(N, 5, 2)`` for data with landmarks.
         """
         if role not in self._splits or self._splits[role]["row"].device != device:
             split = {
@@ -57,10 +58,41 @@ class DeviceSplits:
             if data.votes is not None:
                 split["votes"] = torch.from_numpy(data.votes[rows])
             self._splits[role] = {name: tensor.to(device) for name, tensor in split.items()}
+            if data.source_numbers is not None:
+                split["source"] = torch.from_numpy(data.source_numbers[rows].astype(np.int64))
+            if data.landmarks is not None:
+                split["landmarks"] = torch.from_numpy(data.landmarks[rows])
         return self._splits[role]
 
 
 def _rows_as_tensor(images: np.ndarray, rows: np.ndarray) -> Tensor:
+def resident_images(
+    split: dict[str, Tensor],
+    index: Tensor,
+    size: int,
+    augment: BatchAugmentation,
+    generator: torch.Generator | None,
+) -> dict[str, Tensor]:
+    """Return ``image`` float32 ``(B, C, size, size)`` in [0, 1], augmented if there is a generator.
+
+    Augmented images of data with landmarks also have ``landmarks`` ``(B, 5, 2)``.
+
+    Args:
+        split: As `DeviceSplits.get` returns it.
+        index: Positions in the split, int64 ``(B,)``.
+        size: Side of the result, in pixels.
+        augment: The augmentation.
+        generator: Its random numbers; None does not augment.
+    """
+    images = split["image"][index]
+    if generator is None:
+        return {"image": to_float(images, size)}
+    if "landmarks" not in split:
+        return {"image": augment(images, size, generator)}
+    image, landmarks = augment.with_landmarks(images, split["landmarks"][index], size, generator)
+    return {"image": image, "landmarks": landmarks}
+
+
     """Return uint8 ``(n, C, H, W)``; a view if the rows are contiguous.
 
     All processes of a machine then share the memory of a mapped file.

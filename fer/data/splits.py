@@ -97,17 +97,20 @@ def manifest(
         ``split`` (the published name), ``count``, ``pixels_sha256``, and unless hidden ``class_counts`` by
         emotion, ``labels_sha256`` (over the class numbers as little-endian int64) and, for data with votes,
         ``votes_sha256`` (little-endian float32). ``dropped`` counts the images that the reader dropped, if
-        any. ``emotions`` records a choice of emotions (`fer.data.emotions`), if one was made. If val was
+        any. ``landmarks`` has the number of aligned faces and the hash of their landmarks, if there are some.
+        ``emotions`` records a choice of emotions (`fer.data.emotions`), if one was made. If val was
         carved out, ``carved_sha256`` identifies the images of train and val together, in any
         order.
     """
     carved = {"carved_sha256": _carved_hash(full_data or data)} if is_carved(data) else {}
     dropped = {"dropped": dict(data.dropped)} if data.dropped else {}
     choice = {"emotions": data.choice} if data.choice else {}
+    aligned = {"landmarks": _describe_landmarks(data.landmarks)} if data.landmarks is not None else {}
     return {
         "label_space": to_dict(data.labels),
         "image_shape": list(data.images.shape[1:]),
         **choice,
+        **aligned,
         **dropped,
         **carved,
         "splits": {
@@ -116,6 +119,12 @@ def manifest(
             if role in data.roles
         },
     }
+
+
+def _describe_landmarks(landmarks: np.ndarray) -> dict[str, Any]:
+    """Return the number of faces with landmarks, and a hash of all landmarks (little-endian float32)."""
+    faces = int(np.isfinite(landmarks).all((1, 2)).sum())
+    return {"faces": faces, "sha256": hashlib.sha256(landmarks.astype("<f4").tobytes()).hexdigest()}
 
 
 def is_carved(data: EmotionData) -> bool:

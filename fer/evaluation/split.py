@@ -13,7 +13,7 @@ from fer.analysis.about import About
 from fer.core.errors import FerError, did_you_mean
 from fer.core.labels import LabelSpace, map_votes, mapping
 from fer.core.paths import expand_user
-from fer.data.config import DataConfig, FER2013Config, FolderConfig, with_former_groups
+from fer.data.config import YUNET, ConcatConfig, DataConfig, FER2013Config, FolderConfig, with_former_groups
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates import check_duplicates
 from fer.data.duplicates.hashes import perceptual_hashes
@@ -219,10 +219,18 @@ def data_config(
     trained_on = config.datamodule
     if trained_on is not None and trained_on.name == kind:
         # Images of emotions that the run left out are counted when the split is selected.
-        same_kind = _with_path(with_former_groups(trained_on), new_path).replace(emotions=None)
+        same_kind = _with_path(with_former_groups(trained_on), new_path)
+        same_kind = same_kind.replace(emotions=None, landmarks=_other_landmarks(trained_on))
         return _with_labels(same_kind, labels)
     values = {"name": kind, "path": str(expand_user(new_path)), "merge": trained_on and trained_on.merge}
+    values["landmarks"] = trained_on and _other_landmarks(trained_on)
     return _with_labels(DataConfig.create(values, config.model.image_size), labels)
+
+
+def _other_landmarks(trained_on: DataConfig) -> str | None:
+    """Return how another data set is aligned: by YuNet if that of the run was, by whatever landmarks."""
+    sources = trained_on.sources if isinstance(trained_on, ConcatConfig) else []
+    return YUNET if any(config.landmarks for config in (trained_on, *sources)) else None
 
 
 def _with_labels(config: DataConfig, labels: Sequence[str] | None) -> DataConfig:

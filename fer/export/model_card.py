@@ -89,11 +89,13 @@ def crop_rule(runs: Sequence[TrainedRun], requested: str | None = None) -> CropR
 
     Args:
         runs: One or more runs.
-        requested: A key of `CROP_RULES`; None: the rule of the data sets, or `UNMEASURED` if they have none
-            or different ones.
+        requested: A key of `CROP_RULES`; None: that of aligned faces if all runs were trained on these, or
+            else the rule of the data sets, or `UNMEASURED` if they have none or different ones.
     """
     if requested is not None:
         return CROP_RULES[requested]
+    if all("landmarks" in run.checkpoint.manifest for run in runs):
+        return CROP_RULES["aligned"]
     rules = {_rule_name(name) for run in runs for name in run.checkpoint.dataset_names}
     return CROP_RULES[rules.pop() if len(rules) == 1 else UNMEASURED]
 

@@ -1,7 +1,4 @@
-"""Crop faces with the framing of the images that a model was trained on (its `CropRule`).
-
-Includes the similarity transform that aligns detected landmarks with those of the rule.
-"""
+"""Crop faces with the framing of the images that a model was trained on (its `CropRule`)."""
 
 import math
 from collections.abc import Sequence
@@ -11,13 +8,12 @@ import cv2
 import numpy as np
 
 from fer.bundle.card import REFERENCE_LANDMARKS, CropRule
+from fer.core.landmarks import similarity_transform
 from fer.faces.base import Face
 from fer.faces.rotation import turn_face
 
 # Pixels to keep around the part of an image that is needed.
 _MARGIN = 2
-# Points count as coincident if their extent is a smaller fraction of their distance from the origin.
-_MIN_EXTENT = 1e-6
 # By degrees.
 _SINE_COSINE = {90: (1, 0), 180: (0, -1), 270: (-1, 0)}
 
@@ -67,38 +63,6 @@ def crop_matrix(face: Face, rule: CropRule) -> np.ndarray:
         if matrix is not None:
             return matrix
     return _box_matrix(face, rule)
-
-
-def similarity_transform(source: np.ndarray, target: np.ndarray, rotate: bool = True) -> np.ndarray | None:
-    """Return the similarity transform from ``source`` to ``target`` with the least squared error.
-
-    Umeyama (1991, https://doi.org/10.1109/34.88573). In the plane, with points as complex numbers, it is the
-    linear fit ``target = a * source + b`` and needs no singular value decomposition. It never reflects.
-
-    Args:
-        source: ``(n, 2)``, x and y, n of 2 or more.
-        target: ``(n, 2)``.
-        rotate: Allow rotation; without it ``a`` is real.
-
-    Returns:
-        float64 ``(2, 3)``, to be multiplied by ``(x, y, 1)``. None if there is no such transform: a point is
-        not finite, all points coincide, or the target is the source's mirror image.
-    """
-    if not (np.isfinite(source).all() and np.isfinite(target).all()):
-        return None
-    points, goals = (np.asarray(part, np.float64) @ (1, 1j) for part in (source, target))
-    center, goal = points.mean(), goals.mean()
-    centered = points - center
-    extent = np.vdot(centered, centered).real
-    if extent <= (_MIN_EXTENT * (1 + abs(center))) ** 2:
-        return None
-    factor = np.vdot(centered, goals - goal) / extent
-    if not rotate:
-        factor = complex(factor.real)
-    if abs(factor) * extent**0.5 <= _MIN_EXTENT or (not rotate and factor.real <= 0):
-        return None
-    shift = goal - factor * center
-    return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
 
 
 def _box_matrix(face: Face, rule: CropRule) -> np.ndarray:

@@ -28,7 +28,7 @@ YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4
 # At most this many bytes are downloaded; the file has 232,589.
 _MAX_BYTES = 10 << 20
 _TIMEOUT_SECONDS = 20.0
-_ADVICE = "Give the file with --detector-model FILE or FER_YUNET_MODEL=FILE, or use --detector haar."
+ADVICE = "Give the file with --detector-model FILE or FER_YUNET_MODEL=FILE, or use --detector haar."
 
 
 class YuNet:
@@ -140,7 +140,7 @@ def fetch_yunet(url: str = YUNET_URL, sha256: str = YUNET_SHA256) -> Path:
     if (actual := hashlib.sha256(content).hexdigest()) != sha256:
         raise FerError(
             f"{url}: expected the face detector YuNet with SHA-256 {sha256[:12]}…, got {actual[:12]}… "
-            f"({len(content):,} bytes). {_ADVICE}"
+            f"({len(content):,} bytes). {ADVICE}"
         )
     path = yunet_cache_path()
     try:
@@ -149,7 +149,7 @@ def fetch_yunet(url: str = YUNET_URL, sha256: str = YUNET_SHA256) -> Path:
             file.write(content)
     except OSError as error:
         raise FerError(
-            f"{path}: cannot be written ({error.strerror}). Set FER_CACHE_DIR, or: {_ADVICE}"
+            f"{path}: cannot be written ({error.strerror}). Set FER_CACHE_DIR, or: {ADVICE}"
         ) from None
     return path
 
@@ -166,4 +166,4 @@ def _download(url: str) -> bytes:
     except (OSError, HTTPException) as error:
         # URLError and timeouts are OSErrors.
         reason = getattr(error, "reason", None) or error
-        raise FerError(f"{url}: the face detector YuNet cannot be downloaded: {reason}. {_ADVICE}") from None
+        raise FerError(f"{url}: the face detector YuNet cannot be downloaded: {reason}. {ADVICE}") from None

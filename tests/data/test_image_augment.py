@@ -9,8 +9,9 @@ import torch
 from image_layouts import faces
 
 from fer.core.errors import FerError
-from fer.data.augment import BatchAugmentation, _rectangle, augment_image, erase
+from fer.data.augment import BatchAugmentation, erase
 from fer.data.config import AugmentationConfig
+from fer.data.image_augment import _rectangle, augment_image
 
 
 @pytest.fixture

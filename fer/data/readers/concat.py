@@ -15,6 +15,7 @@ import numpy as np
 
 from fer.core.errors import FerError, did_you_mean
 from fer.core.labels import LabelSpace, map_votes, mapping
+from fer.core.landmarks import NUM_POINTS
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates import find_duplicates, merge_groups
 from fer.data.splits import indices
@@ -58,8 +59,8 @@ def concatenate(
         _resize_images(_relabel(name, part, labels, validates=val_source in (None, number)), size, color)
         for number, (name, part) in enumerate(parts.items())
     ]
-    joined = _join(converted, labels)
-    source = np.repeat(np.arange(len(converted)), [len(part) for part in converted])
+    source = np.repeat(np.arange(len(converted), dtype=np.uint8), [len(part) for part in converted])
+    joined = replace(_join(converted, labels), source_numbers=source, source_names=tuple(parts))
     assert isinstance(joined.images, np.ndarray)
     duplicates = _duplicates_to_drop(joined.images, joined.split, source)
     dropped = joined.dropped | {rule: int(rows.sum()) for rule, rows in duplicates.items() if rows.any()}
@@ -135,6 +136,7 @@ def _join(parts: Sequence[EmotionData], labels: LabelSpace) -> EmotionData:
         source=" + ".join(part.source for part in parts),
         votes=np.concatenate(votes) if len(votes) == len(parts) else None,
         dropped={rule: number for part in parts for rule, number in part.dropped.items()},
+        landmarks=_join_landmarks(parts),
     )
 
 
@@ -167,6 +169,19 @@ def _duplicate_groups(images: np.ndarray, source: np.ndarray) -> np.ndarray:
         (first[left] == last[left]) & (first[right] == last[right]) & (first[left] == first[right])
     )
     return merge_groups(duplicates.exact, duplicates.pairs[~within_source])
+
+
+def _join_landmarks(parts: Sequence[EmotionData]) -> np.ndarray | None:
+    """Return the landmarks of all sources, NaN for a source without; None if no source has them."""
+    if all(part.landmarks is None for part in parts):
+        return None
+    missing = [np.full((len(part), NUM_POINTS, 2), np.nan, np.float32) for part in parts]
+    return np.concatenate(
+        [
+            none if part.landmarks is None else part.landmarks
+            for part, none in zip(parts, missing, strict=True)
+        ]
+    )
 
 
 def _name_splits(data: EmotionData, parts: Mapping[str, EmotionData], val_source: int | None) -> EmotionData:

@@ -22,6 +22,7 @@ from fer.core.paths import expand_user
 from fer.core.registry import READERS
 from fer.core.signature import accepted
 from fer.data import synthetic
+from fer.data.align import align_faces
 from fer.data.arrays import checked
 from fer.data.cache import CacheKey, cached, file_key, generated_key, joint_key
 from fer.data.config import ConcatConfig, DataConfig, ImageFilesConfig, SyntheticConfig
@@ -68,7 +69,17 @@ def read_all_emotions(config: DataConfig, to_train: bool = True) -> EmotionData:
     # Image files are checked before they are decoded.
     if to_train and not isinstance(config, ConcatConfig | SyntheticConfig):
         check_training_classes(result)
-    return prepare_image_set(result, config, to_train) if isinstance(config, ImageFilesConfig) else result
+    if not isinstance(config, ImageFilesConfig):
+        # The sources of several sets are aligned one by one.
+        return align_faces(result, None if isinstance(config, ConcatConfig) else config.landmarks)
+    prepared = prepare_image_set(result, config, to_train)
+    return align_faces(prepared, config.landmarks, _names(result) if len(prepared) == len(result) else None)
+
+
+def _names(data: EmotionData) -> list[str]:
+    """Return the paths of image files within their folder."""
+    assert isinstance(data.images, ImageFiles)
+    return [os.fsdecode(name) for name in data.images.files.names.tolist()]
 
 
 def fer2013_set(
@@ -140,12 +151,14 @@ def concat_set(
     color: bool,
     val_from: str | int | None = None,
     merge: ferplus.Merge | None = None,
+    landmarks: str | None = None,
 ) -> EmotionData:
-    """Return several data sets together; ``merge`` is for the votes of FER+."""
+    """Return several data sets together; ``merge`` is for FER+'s votes, ``landmarks`` for each source."""
     names = [str(source.name) for source in sources]
     keys = [name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names, 1)]
     parts = {
-        key: read_all_emotions(source.replace(merge=merge)) for key, source in zip(keys, sources, strict=True)
+        key: read_all_emotions(source.replace(merge=merge, landmarks=source.landmarks or landmarks))
+        for key, source in zip(keys, sources, strict=True)
     }
     return concatenate(parts, SPACES[labels], size, color, val_from)
 
@@ -179,7 +192,7 @@ def prepare_image_set(data: EmotionData, config: ImageFilesConfig, to_train: boo
 
 def _groups(data: EmotionData, group: str) -> Groups | None:
     assert isinstance(data.images, ImageFiles)
-    names = [os.fsdecode(name) for name in data.images.files.names.tolist()]
+    names = _names(data)
     train = data.split == data.split_names.index(data.roles["train"]) if "train" in data.roles else None
     return None if train is None else find_groups(data, names, train, group)
 

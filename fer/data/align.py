@@ -1,0 +1,144 @@
+"""Align faces by their landmarks: each is turned upright, scaled and moved by a similarity transform.
+
+Landmarks come from a file, or are found once and kept in the cache folder. The images change when a data set
+is read, so that training, validation and evaluation see the same ones. A face without landmarks stays as it
+is.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fer.core.errors import FerError
+from fer.core.landmarks import ALIGNED, NUM_POINTS, similarity_transform
+from fer.core.paths import atomic_write, cache_folder
+from fer.data.config import YUNET
+from fer.data.dataset import EmotionData
+from fer.data.landmarks import KEY, read_landmarks
+
+# Found landmarks that would enlarge or reduce a face more than this are those of another face, or wrong. On
+# FER2013 that is one face in a hundred.
+_MAX_SCALE = 1.7
+# Version of the stored landmarks. Increase it to find them again.
+_VERSION = 1
+
+
+def align_faces(data: EmotionData, source: str | None, names: Sequence[str] | None = None) -> EmotionData:
+    """Return data whose faces are aligned, with their landmarks in the aligned images.
+
+    Args:
+        data: Images in memory.
+        source: ``yunet``, a file as `fer.data.landmarks.read_landmarks` reads it, or None: nothing changes.
+        names: Paths of the images within the folder of the data set; None if they are in one file.
+
+    Raises:
+        FerError: The images stay on disk, the file or the detector is missing, or the file belongs to other
+            images.
+    """
+    if source is None:
+        return data
+    if not isinstance(data.images, np.ndarray):
+        raise FerError(
+            f"{KEY}: expected a data set in memory, got {len(data):,} image files that stay on disk. Raise "
+            f"datamodule.memory_gb, or remove {KEY}."
+        )
+    is_file = source != YUNET
+    points = read_landmarks(source, len(data), names) if is_file else _found_by_yunet(data.images)
+    images, landmarks = np.empty_like(data.images), np.full_like(points, np.nan)
+    for row, image in enumerate(data.images):
+        matrix = _alignment(points[row])
+        images[row] = image if matrix is None else _warp(image, matrix)
+        if matrix is not None:
+            landmarks[row] = points[row] @ matrix[:, :2].T + matrix[:, 2]
+    return replace(data, images=images, landmarks=landmarks)
+
+
+def _alignment(points: np.ndarray) -> np.ndarray | None:
+    """Return the map of fractions of an image ``(2, 3)`` that aligns a face; None if there is none."""
+    matrix = similarity_transform(points, np.array(ALIGNED))
+    if matrix is None or not 1 / _MAX_SCALE < np.hypot(*matrix[:, 0]) < _MAX_SCALE:
+        return None
+    return matrix
+
+
+def _warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Return an image ``(H, W, C)`` under a map of fractions; beyond the border, the border is repeated."""
+    height, width = image.shape[:2]
+    side = np.array([width, height])
+    pixels = np.c_[matrix[:, :2] * side[:, None] / side, matrix[:, 2] * side]
+    # OpenCV measures from the centres of pixels.
+    pixels[:, 2] += pixels[:, :2] @ (0.5, 0.5) - 0.5
+    warped = cv2.warpAffine(
+        image, pixels, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return warped.reshape(image.shape)
+
+
+def _found_by_yunet(images: np.ndarray) -> np.ndarray:
+    """Return the landmarks that YuNet finds, float32 ``(N, 5, 2)``, from the cache if it has them.
+
+    The entry is named by the content of the images and of the detector, so that it serves every copy of a
+    data set.
+
+    Raises:
+        FerError: YuNet's file is missing and cannot be downloaded.
+    """
+    # By name, because the package of detectors is above this one.
+    package: Any = import_module("fer.faces.landmarks")
+    detector = package.landmark_detector(KEY)
+    checksum = hashlib.sha256(detector.model_file.read_bytes())
+    checksum.update(json.dumps([_VERSION, images.shape]).encode())
+    checksum.update(np.ascontiguousarray(images).data)
+    path = cache_folder() / f"landmarks-{checksum.hexdigest()[:32]}.npy"
+    stored = _read(path, len(images))
+    return stored if stored is not None else _find(path, detector, images, package.find_landmarks)
+
+
+def _read(path: Path, count: int) -> np.ndarray | None:
+    """Return stored landmarks; None if there are none, or the file is damaged."""
+    try:
+        stored: np.ndarray = np.load(path)
+    except (OSError, ValueError, EOFError):
+        return None
+    return stored if stored.shape == (count, NUM_POINTS, 2) and stored.dtype == np.float32 else None
+
+
+def _find(path: Path, detector: Any, images: np.ndarray, find: Callable[..., Any]) -> np.ndarray:
+    """Return the landmarks of images, and store them."""
+    points = np.full((len(images), NUM_POINTS, 2), np.nan, np.float32)
+    for row in _with_bar(len(images)):
+        found = find(detector, images[row])
+        points[row] = np.nan if found is None else found
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            np.save(file, points)
+    except OSError as error:
+        print(f"WARNING: {KEY}: the landmarks were not stored: {error}.")
+    return points
+
+
+def _with_bar(count: int) -> Iterable[int]:
+    """Yield 0 to count - 1, with a progress bar on a terminal and one line otherwise."""
+    # Imported here, because only the search needs it.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    print(
+        f"Finding landmarks of {count:,} faces. The next run reads them from the cache.",
+        flush=True,
+    )
+    if not console.is_terminal:
+        yield from range(count)
+        return
+    columns = TextColumn("landmarks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console) as progress:
+        yield from progress.track(range(count))

@@ -32,11 +32,11 @@ from fer.data.schedule import training_progress
 from fer.data.sketch import split_sketches
 from fer.data.splits import hide_test_labels, indices, manifest
 
-
 # What a batch has of each image beside its pixels, if the data have it.
 _LABELS = {"target", "votes", "teacher", "source"}
 
 class RunData(NamedTuple):
+
     """A data set with its duplicates and manifest, which take seconds to compute.
 
     Attributes:
@@ -285,9 +285,7 @@ class EmotionDataModule(pl.LightningDataModule):
             # In distributed training the other processes wait for the gradient of an empty batch.
             allow_empty = generator is None or (self.trainer is not None and self.trainer.world_size == 1)
             image = checked_images(self.data.images, batch, size, allow_empty)
-            image = image if generator is None else self.augment.apply_own(image, generator)
-        elif generator is not None:
-            image = self.augment(split["image"][batch["index"]], size, generator)
+            images = {"image": image if generator is None else self.augment.apply_own(image, generator)}
         else:
             images = resident_images(split, batch["index"], size, self.augment, generator)
         labels = {name: split[name][batch["index"]] for name in split.keys() & _LABELS}

@@ -35,8 +35,8 @@ from fer.data.splits import hide_test_labels, indices, manifest
 # What a batch has of each image beside its pixels, if the data have it.
 _LABELS = {"target", "votes", "teacher", "source"}
 
-class RunData(NamedTuple):
 
+class RunData(NamedTuple):
     """A data set with its duplicates and manifest, which take seconds to compute.
 
     Attributes:

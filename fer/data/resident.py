@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fer.data.augment import BatchAugmentation, to_float
 from fer.data.dataset import EmotionData
 from fer.data.loaders import Batches, BatchKey, BatchLoader, BatchSampler, Fill, channels_first
 
@@ -57,15 +58,14 @@ class DeviceSplits:
                 split["image"] = _rows_as_tensor(data.images, rows)
             if data.votes is not None:
                 split["votes"] = torch.from_numpy(data.votes[rows])
-            self._splits[role] = {name: tensor.to(device) for name, tensor in split.items()}
             if data.source_numbers is not None:
                 split["source"] = torch.from_numpy(data.source_numbers[rows].astype(np.int64))
             if data.landmarks is not None:
                 split["landmarks"] = torch.from_numpy(data.landmarks[rows])
+            self._splits[role] = {name: tensor.to(device) for name, tensor in split.items()}
         return self._splits[role]
 
 
-def _rows_as_tensor(images: np.ndarray, rows: np.ndarray) -> Tensor:
 def resident_images(
     split: dict[str, Tensor],
     index: Tensor,
@@ -93,6 +93,7 @@ def resident_images(
     return {"image": image, "landmarks": landmarks}
 
 
+def _rows_as_tensor(images: np.ndarray, rows: np.ndarray) -> Tensor:
     """Return uint8 ``(n, C, H, W)``; a view if the rows are contiguous.
 
     All processes of a machine then share the memory of a mapped file.

@@ -78,17 +78,20 @@ class BareLoop:
 
     def fit(self):
         """Train and validate all epochs; return the seconds."""
+        return sum(self.run_epoch(epoch) for epoch in range(self.epochs))
+
+    def run_epoch(self, epoch):
+        """Train and validate an epoch; return the seconds."""
         import torch
 
         start = time.perf_counter()
-        for epoch in range(self.epochs):
-            self.model.train()
-            order = torch.randperm(len(self.train["image"]), device=self.device)
-            for rows in order.split(self.batch)[: self.steps]:
-                self.step(rows, epoch)
-            self.model.eval()
-            with torch.inference_mode(), self.mixed:
-                int(sum(self.count_correct(rows) for rows in torch.arange(len(self.val["image"])).split(512)))
+        self.model.train()
+        order = torch.randperm(len(self.train["image"]), device=self.device)
+        for rows in order.split(self.batch)[: self.steps]:
+            self.step(rows, epoch)
+        self.model.eval()
+        with torch.inference_mode(), self.mixed:
+            int(sum(self.count_correct(rows) for rows in torch.arange(len(self.val["image"])).split(512)))
         return time.perf_counter() - start
 
     def count_correct(self, rows):
@@ -100,6 +103,10 @@ class BareLoop:
 
 def run_bare(config):
     """Train the bare loop and print its seconds as JSON; called in a separate process."""
+    from fer.core.threads import share_cores
+
+    # The threads of fer-train, set before torch is imported.
+    share_cores(config.threads)
     import torch
 
     torch.manual_seed(config.seed)

@@ -41,6 +41,27 @@ def test_benchmark_training(fer2013_csv, tmp_path):
 
 
 @pytest.mark.slow
+def test_benchmark_gpu_runs_on_the_cpu(fer2013_csv, tmp_path):
+    small = (
+        "model=fast_cnn_inner",
+        "model.image_size=48",
+        "model.kwargs.widths=[8,16]",
+        "trainer.max_epochs=2",
+    )
+    arguments = ("--limit", 64, "--json", tmp_path / "gpu.json", *small, "model.kwargs.depths=[0,0]")
+    output = run("benchmark_gpu.py", fer2013_csv, *arguments, folder=tmp_path)
+    assert "No GPU was found" in output
+    assert "trained on the labels alone" in output
+    results = json.loads((tmp_path / "gpu.json").read_text())
+    assert results["batch_size"] == 32
+    fit = results["fits"]["uncompiled"]
+    assert fit["epochs"] == 2
+    assert fit["images/s"] > 0
+    assert fit["speed / bare loop"] > 0
+    assert {"seconds to 60%", "seconds to 73%", "GPU utilisation, %"} <= fit.keys()
+
+
+@pytest.mark.slow
 def test_ablate_writes_the_table_into_a_page(fer2013_csv, tmp_path):
     page = tmp_path / "methods.md"
     page.write_text("above\n<!-- table -->\nold\n<!-- /table -->\nbelow\n")

@@ -1,7 +1,7 @@
 """Batches of the training module: their form, and Mixup and CutMix, which mix images and labels."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -44,6 +44,20 @@ def class_numbers(target: Tensor, num_classes: int | None = None) -> Tensor:
     Only the first ``num_classes`` columns count, if given: teachers' probabilities may follow.
     """
     return target if target.ndim == 1 else target[:, :num_classes].argmax(1)
+
+
+def loss_and_sums(
+    image: Tensor, target: Tensor, network: Callable[[Tensor], Tensor], loss: Callable[..., Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return loss and logits of a batch, and what it adds to the epoch sums: loss, correct images, images.
+
+    The sums stay on the device: ``self.log`` in each step took a tenth of the time of the fast CNN.
+    """
+    logits = network(image)
+    value = loss(logits, target)
+    correct = (logits.detach().argmax(1) == class_numbers(target, logits.shape[1])).sum()
+    count = torch.full_like(correct, len(target))
+    return value, logits, torch.stack([value.detach().float() * count, correct, count])
 
 
 class Mix:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from fer.core.errors import FerError
 from fer.data.datamodule import EmotionDataModule
-from fer.training.module import EmotionModule, loss_and_sums
+from fer.training.batches import loss_and_sums
+from fer.training.module import EmotionModule
 
 # Modes of torch.compile that record CUDA graphs.
 _GRAPH_MODES = ("reduce-overhead", "max-autotune")

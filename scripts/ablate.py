@@ -96,6 +96,7 @@ METHODS = (
     method("data", "drop_leaks", "datamodule.drop_leaks=true"),
     method("data", "whole_image", "model.kwargs.margin=0"),
     method("data", "drop_not_faces", "datamodule.drop_not_faces=true"),
+    method("data", "aligned", "datamodule.landmarks=yunet"),
     method("distillation", "distill", "distill=fer2013"),
     method("distillation", "distill_soft", "distill=fer2013", "distill.weight=0.8", "distill.temperature=4"),
     *(method("data", name, f"datamodule.fold={name[-1]}/5") for name in FOLDS),

@@ -223,6 +223,8 @@ def print_header(
     )
     if "groups" in (val := datamodule.data.roles.get("val", "")):
         print(f"validation: {val}", flush=True)
+    if landmarks := datamodule.manifest.get("landmarks"):
+        print(f"aligned by landmarks: {landmarks['faces']:,} of {len(datamodule.data):,} faces", flush=True)
     print(*format_summary(datamodule.duplicates), sep="", end="", flush=True)
     for rule, count in datamodule.data.dropped.items():
         print(f"dropped {count:,} images: {rule}", flush=True)

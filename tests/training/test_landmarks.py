@@ -31,8 +31,9 @@ def aligned_run(tiny_run, landmarks):
     return tiny_run("model=fast_cnn_inner", *TINY_FACES, f"datamodule.landmarks={landmarks}")
 
 
-def test_the_record_and_the_checkpoint_name_the_landmarks(aligned_run):
+def test_the_record_and_the_checkpoint_name_the_landmarks(capsys, aligned_run):
     assert aligned_run.status == 0
+    assert f"aligned by landmarks: {NUM_FACES - 3} of {NUM_FACES} faces" in capsys.readouterr().out
     manifest = aligned_run.record["manifest"]
     assert manifest["landmarks"]["faces"] == NUM_FACES - 3
     assert load_checkpoint(aligned_run.folder / "checkpoints" / "last.ckpt").manifest == manifest

@@ -115,6 +115,8 @@ def test_a_finished_sweep_is_read(stored):
 def test_an_interrupted_sweep_is_resumed(stored, tmp_path, monkeypatch, no_plots):
     from fer.training.cli import main
 
+    # Seconds; the trial that was running has no owner any more.
+    monkeypatch.setattr("fer.sweep.study.GRACE_SECONDS", 1.0)
     folder, log = stored / "interrupted", stored / "interrupted/study.log"
     before = trials(log)
     ended = [trial for trial in before if trial.state.is_finished()]

@@ -1,7 +1,8 @@
 """Helpers for sweeps of a few seconds: a tiny network and a few synthetic faces."""
 
-import sys
 import time
+
+from forked import ForkedTrain
 
 from fer.sweep.plan import Plan
 from fer.sweep.space import parse_space
@@ -15,8 +16,16 @@ SMALL = (*NET, *FACES)
 RATES = "sweep.space={optimizer.lr:{low:1e-4,high:1e-2,log:true}}"
 
 
-def command(output, *overrides):
-    return [sys.executable, "-m", "fer.training.cli", f"output_dir={output}", *SMALL, *overrides]
+def launch(output, *overrides):
+    """Start a sweep in a process of its own."""
+    return ForkedTrain(f"output_dir={output}", *SMALL, *overrides)
+
+
+def finish(process):
+    """Wait until a process has ended well, and return its output."""
+    output = "".join(process.communicate(timeout=250))
+    assert process.returncode == 0, output
+    return output
 
 
 def plan_for(folder, address, n_trials=4, space=None, **changes):

@@ -13,7 +13,9 @@ OVERRIDES = (*SMALL, "trainer.max_epochs=1", "sweep=custom", "sweep.name=some", 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("launcher", "jobs"), [("joblib", ["sweep.jobs=2"]), ("submitit_local", []), ("ray", ["sweep.jobs=2"])]
+    # Those of joblib share the trials in test_grids.py and test_sweep_kill.py.
+    ("launcher", "jobs"),
+    [("submitit_local", []), ("ray", ["sweep.jobs=2"])],
 )
 def test_workers_of_a_launcher_share_the_trials(launcher, jobs, fer_train, tmp_path, monkeypatch, capfd):
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.removesuffix('_local')}_launcher")

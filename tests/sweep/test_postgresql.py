@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
-from small_sweeps import RATES, command, plan_for
+from small_sweeps import RATES, finish, launch, plan_for, wait_for
 
 from fer.sweep.create import create_or_open
 from fer.sweep.study import SweepStudy
@@ -55,15 +55,10 @@ def test_two_launchers_at_once(server, tmp_path, monkeypatch):
         "sweep=custom", "sweep.name=both", RATES, "sweep.n_trials=6", "trainer.max_epochs=1", "logger=wandb",
         f"sweep.storage=postgresql://{address}",
     )  # fmt: skip
-    launchers = ((), ("hydra/launcher=submitit_local", "sweep.jobs=1"))
-    both = [
-        subprocess.Popen(
-            command(tmp_path, *overrides, *more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        for more in launchers
-    ]
-    outputs = [process.communicate(timeout=250)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], outputs
+    first = launch(tmp_path, *overrides, "hydra/launcher=submitit_local", "sweep.jobs=1")
+    # Its worker starts in seconds; the second launcher at once.
+    wait_for(lambda: (tmp_path / "multirun" / "both" / "0").is_dir(), 120)
+    outputs = [finish(process) for process in (first, launch(tmp_path, *overrides))]
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     sweep_study = SweepStudy(plan_for(tmp_path, f"postgresql://{server}", name="both"))
     trials = sweep_study.trials()

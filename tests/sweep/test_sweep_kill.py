@@ -3,13 +3,11 @@
 import json
 import os
 import signal
-import subprocess
 
 import optuna
 import pytest
-from interrupts import enable_sigint
 from optuna.trial import TrialState
-from small_sweeps import RATES, command, wait_for
+from small_sweeps import RATES, finish, launch, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -21,22 +19,6 @@ OVERRIDES = (
     "sweep.pruner.name=none",
     "trainer.max_epochs=12",
 )
-
-
-def launch(*arguments):
-    return subprocess.Popen(
-        command(*arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        preexec_fn=enable_sigint,
-    )
-
-
-def finish(process):
-    output = process.communicate(timeout=250)[0]
-    assert process.returncode == 0, output
-    return output
 
 
 def open_study(storage):
@@ -55,7 +37,6 @@ def test_killed_sweep_is_resumed(tmp_path):
     wait_for(lambda: at_epoch(folder / "1", 3), 120)
     process.send_signal(signal.SIGKILL)
     assert process.wait(30) == -signal.SIGKILL
-    process.stdout.close()
     before = open_study(storage).trials
     states = [trial.state for trial in before]
     assert states[:2] == [TrialState.COMPLETE, TrialState.RUNNING]
@@ -72,7 +53,7 @@ def test_killed_sweep_is_resumed(tmp_path):
 
 
 def test_two_launchers_share_a_sweep(tmp_path):
-    overrides = (*OVERRIDES, "trainer.max_epochs=2", "sweep.n_trials=6")
+    overrides = (*OVERRIDES, "trainer.max_epochs=1", "sweep.n_trials=6")
     address = f"sqlite:///{tmp_path}/s.db"
     processes = [launch(tmp_path, *overrides, f"sweep.storage={address}") for _ in range(2)]
     outputs = [finish(process) for process in processes]

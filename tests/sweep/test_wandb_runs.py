@@ -1,14 +1,13 @@
 """A sweep in W&B: the offline files of each trial, and the tag of the best one."""
 
 import shutil
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
 import optuna
 import pytest
 import wandb
-from small_sweeps import command, plan_for
+from small_sweeps import finish, launch, plan_for
 from wandb_file import decode_items, split_records
 
 from fer.sweep.study import SweepStudy
@@ -49,11 +48,7 @@ def sweep_root(tmp_path_factory):
     """Run a sweep of three trials, of which the last fails."""
     folder = tmp_path_factory.mktemp("sweep")
     overrides = ("sweep.space={optimizer.lr:[1e-3,1e-2,1e30]}", "sweep.sampler=grid", "optimizer=sgd")
-    done = subprocess.run(
-        command(folder / "outputs", *OVERRIDES, *overrides, "sweep.max_failed_share=1"),
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    finish(launch(folder / "outputs", *OVERRIDES, *overrides, "sweep.max_failed_share=1"))
     return folder
 
 

@@ -3,12 +3,10 @@
 import json
 import resource
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
-from interrupts import enable_sigint
+from forked import ForkedTrain
 
 from fer.models.checkpoint import load_checkpoint
 
@@ -23,10 +21,7 @@ OPTIONS = (
 @pytest.fixture
 def started(tmp_path):
     """Process and folder of a long run after its third epoch."""
-    command = [sys.executable, "-m", "fer.training.cli", f"output_dir={tmp_path}", *OPTIONS]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=enable_sigint
-    )
+    process = ForkedTrain(f"output_dir={tmp_path}", *OPTIONS)
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
         files = list(tmp_path.glob("train/*/*/metrics.csv"))

@@ -2,13 +2,13 @@
 
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from forked import ForkedTrain
 from hydra import compose, initialize_config_dir
 from own_parts import forget_plugins as forget_plugins
 from tiny import TINY_FACES
@@ -207,10 +207,6 @@ def test_a_checkpoint_never_imports_what_it_names(parts, tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_run_is_resumed_with_its_plugins(parts, tmp_path):
-    def start(*arguments):
-        command = [sys.executable, "-m", "fer.training.cli", *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
     own = (
         parts,
         "model=tiny_net",
@@ -220,18 +216,18 @@ def test_a_killed_run_is_resumed_with_its_plugins(parts, tmp_path):
         "monitor=val/top2",
     )
     run = tmp_path / "run"
-    process = start(
-        *own, *TINY_FACES, "datamodule.batch_size=16", "trainer.max_epochs=400", "hydra.run.dir=run"
+    process = ForkedTrain(
+        *own, *TINY_FACES, "datamodule.batch_size=16", "trainer.max_epochs=60", "hydra.run.dir=run"
     )
     while not (run / "checkpoints" / "last.ckpt").is_file():
         assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    refused = start("resume=run")
-    assert "loss=poly needs a plugin that is not loaded: my_project.parts" in refused.communicate()[0]
+    refused = ForkedTrain("resume=run")
+    assert "loss=poly needs a plugin that is not loaded: my_project.parts" in refused.communicate()[1]
     assert refused.returncode == 2
-    resumed = start("resume=run", parts)
-    output = resumed.communicate(timeout=200)[0]
+    resumed = ForkedTrain("resume=run", parts)
+    output = "".join(resumed.communicate(timeout=200))
     assert resumed.returncode == 0, output
     assert fer.Run.load(run).record.resumes == 1

@@ -4,14 +4,13 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
+from forked import ForkedTrain
 
 from fer.core.errors import FerError
 from fer.training.config import LoggerConfig, WandbConfig
@@ -31,16 +30,13 @@ OPTIONS = (
 
 
 def start(output, *overrides):
-    command = [sys.executable, "-m", "fer.training.cli", f"output_dir={output}", *overrides]
     # A W&B service process of the test session would survive the kill and keep the run open.
     environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )
+    return ForkedTrain(f"output_dir={output}", *overrides, environment=environment)
 
 
 def finish(process):
-    output = process.communicate(timeout=300)[0]
+    output = "".join(process.communicate(timeout=250))
     assert process.returncode == 0, output
     return output
 

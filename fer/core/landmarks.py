@@ -29,18 +29,33 @@ def similarity_transform(source: np.ndarray, target: np.ndarray, rotate: bool = 
         float64 ``(2, 3)``, to be multiplied by ``(x, y, 1)``. None if there is no such transform: a point is
         not finite, all points coincide, or the target is the source's mirror image.
     """
-    if not (np.isfinite(source).all() and np.isfinite(target).all()):
-        return None
-    points, goals = (np.asarray(part, np.float64) @ (1, 1j) for part in (source, target))
-    center, goal = points.mean(), goals.mean()
-    centered = points - center
-    extent = np.vdot(centered, centered).real
-    if extent <= (_MIN_EXTENT * (1 + abs(center))) ** 2:
-        return None
-    factor = np.vdot(centered, goals - goal) / extent
-    if not rotate:
-        factor = complex(factor.real)
-    if abs(factor) * extent**0.5 <= _MIN_EXTENT or (not rotate and factor.real <= 0):
-        return None
-    shift = goal - factor * center
-    return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
+    matrix = similarity_transforms(source[None], target, rotate)[0]
+    return None if np.isnan(matrix).any() else matrix
+
+
+def similarity_transforms(sources: np.ndarray, target: np.ndarray, rotate: bool = True) -> np.ndarray:
+    """Return the transform of each of several faces, as `similarity_transform`.
+
+    Args:
+        sources: ``(N, n, 2)``.
+        target: ``(n, 2)``.
+        rotate: As for one face.
+
+    Returns:
+        float64 ``(N, 2, 3)``; NaN where there is no transform.
+    """
+    # Coincident or infinite points divide by zero or give NaN, which is what they should.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        points, goals = (np.asarray(part, np.float64) @ (1, 1j) for part in (sources, target))
+        center, goal = points.mean(1), goals.mean()
+        centered = points - center[:, None]
+        extent = (np.abs(centered) ** 2).sum(1)
+        factor = centered.conj() @ (goals - goal) / extent
+        if not rotate:
+            factor = factor.real + 0j
+        shift = goal - factor * center
+        is_valid = np.isfinite(factor) & (extent > (_MIN_EXTENT * (1 + np.abs(center))) ** 2)
+        is_valid &= np.abs(factor) * extent**0.5 > _MIN_EXTENT
+        is_valid &= rotate | (factor.real > 0)
+    rows = [factor.real, -factor.imag, shift.real, factor.imag, factor.real, shift.imag]
+    return np.where(is_valid[:, None], np.stack(rows, 1), np.nan).reshape(-1, 2, 3)

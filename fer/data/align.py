@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from fer.core.errors import FerError
-from fer.core.landmarks import ALIGNED, NUM_POINTS, similarity_transform
+from fer.core.landmarks import ALIGNED, NUM_POINTS, similarity_transforms
 from fer.core.paths import atomic_write, cache_folder
 from fer.data.config import YUNET
 from fer.data.dataset import EmotionData
@@ -51,34 +51,36 @@ def align_faces(data: EmotionData, source: str | None, names: Sequence[str] | No
         )
     is_file = source != YUNET
     points = read_landmarks(source, len(data), names) if is_file else _found_by_yunet(data.images)
-    images, landmarks = np.empty_like(data.images), np.full_like(points, np.nan)
-    for row, image in enumerate(data.images):
-        matrix = _alignment(points[row])
-        images[row] = image if matrix is None else _warp(image, matrix)
-        if matrix is not None:
-            landmarks[row] = points[row] @ matrix[:, :2].T + matrix[:, 2]
-    return replace(data, images=images, landmarks=landmarks)
+    matrices = similarity_transforms(points, np.array(ALIGNED))
+    sizes = np.hypot(matrices[:, 0, 0], matrices[:, 1, 0])
+    # False for NaN.
+    is_possible = (sizes > 1 / _MAX_SCALE) & (sizes < _MAX_SCALE)
+    matrices[~is_possible] = np.nan
+    landmarks = points @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
+    images = _warp(data.images, matrices, np.flatnonzero(is_possible))
+    return replace(data, images=images, landmarks=landmarks.astype(np.float32))
 
 
-def _alignment(points: np.ndarray) -> np.ndarray | None:
-    """Return the map of fractions of an image ``(2, 3)`` that aligns a face; None if there is none."""
-    matrix = similarity_transform(points, np.array(ALIGNED))
-    if matrix is None or not 1 / _MAX_SCALE < np.hypot(*matrix[:, 0]) < _MAX_SCALE:
-        return None
-    return matrix
+def _warp(images: np.ndarray, matrices: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return a copy of images ``(N, S, S, C)``, of which some are warped; the border is repeated beyond it.
 
-
-def _warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Return an image ``(H, W, C)`` under a map of fractions; beyond the border, the border is repeated."""
-    height, width = image.shape[:2]
-    side = np.array([width, height])
-    pixels = np.c_[matrix[:, :2] * side[:, None] / side, matrix[:, 2] * side]
-    # OpenCV measures from the centres of pixels.
-    pixels[:, 2] += pixels[:, :2] @ (0.5, 0.5) - 0.5
-    warped = cv2.warpAffine(
-        image, pixels, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
-    return warped.reshape(image.shape)
+    Args:
+        images: uint8.
+        matrices: Maps of fractions of an image, ``(N, 2, 3)``.
+        rows: Which images to warp.
+    """
+    side, warped = images.shape[1], np.array(images)
+    # In pixels, which OpenCV measures from their centres.
+    pixels = matrices * (1, 1, side)
+    pixels[:, :, 2] += pixels[:, :, :2].sum(2) / 2 - 0.5
+    for row in rows:
+        # Without its last axis, an image of one channel is returned as it was given.
+        image = images[row, ..., 0] if images.shape[-1] == 1 else images[row]
+        face = cv2.warpAffine(
+            image, pixels[row], (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        warped[row] = face.reshape(warped[row].shape)
+    return warped
 
 
 def _found_by_yunet(images: np.ndarray) -> np.ndarray:

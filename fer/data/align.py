@@ -62,22 +62,20 @@ def align_faces(data: EmotionData, source: str | None, names: Sequence[str] | No
 
 
 def _warp(images: np.ndarray, matrices: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return a copy of images ``(N, S, S, C)``, of which some are warped; the border is repeated beyond it.
+    """Return a copy of images ``(N, H, W, C)``, of which some are warped; the border is repeated beyond it.
 
     Args:
         images: uint8.
         matrices: Maps of fractions of an image, ``(N, 2, 3)``.
         rows: Which images to warp.
     """
-    side, warped = images.shape[1], np.array(images)
+    size, warped = (images.shape[2], images.shape[1]), np.array(images)
     # In pixels, which OpenCV measures from their centres.
-    pixels = matrices * (1, 1, side)
+    pixels = matrices * np.array(size)[:, None] / (*size, 1)
     pixels[:, :, 2] += pixels[:, :, :2].sum(2) / 2 - 0.5
     for row in rows:
-        # Without its last axis, an image of one channel is returned as it was given.
-        image = images[row, ..., 0] if images.shape[-1] == 1 else images[row]
         face = cv2.warpAffine(
-            image, pixels[row], (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            images[row], pixels[row], size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
         warped[row] = face.reshape(warped[row].shape)
     return warped

@@ -14,7 +14,7 @@ from fer.core.errors import FerError
 from fer.core.labels import LabelSpace
 from fer.data.augment import BatchAugmentation, to_float
 from fer.data.config import AugmentationConfig, BatchConfig, DataConfig
-from fer.data.dataset import EmotionData
+from fer.data.dataset import EmotionData, label_given_vote, source_counts
 from fer.data.duplicates import check_duplicates
 from fer.data.emotions import choose_emotions
 from fer.data.loaders import (
@@ -178,16 +178,13 @@ class EmotionDataModule(pl.LightningDataModule):
 
     @property
     def label_given_vote(self) -> list[list[float]] | None:
-        """P(label | vote) over the training images, ``(K, K)``, or None; a row per vote, which sums to 1.
+        """P(label | vote) over the training images, ``(K, K)``, or None."""
+        return label_given_vote(self.data, self.rows["train"])
 
-        An emotion without votes gets the label of the same name.
-        """
-        if self.data.votes is None:
-            return None
-        rows, identity = self.rows["train"], np.eye(len(self.data.labels))
-        pairs = self.data.votes[rows].T @ identity[self.data.targets[rows]]
-        totals = pairs.sum(1, keepdims=True)
-        return np.where(totals > 0, pairs / np.maximum(totals, 1e-9), identity).tolist()
+    @property
+    def source_counts(self) -> list[list[int]] | None:
+        """Return the training images of each emotion in each source, ``(S, K)``, or None."""
+        return source_counts(self.data, self.rows["train"])
 
     def train_dataloader(self) -> BatchLoader:
         """Return a loader of shuffled batches."""

@@ -75,3 +75,34 @@ class EmotionData:
             source_numbers=None if self.source_numbers is None else self.source_numbers[rows],
             landmarks=None if self.landmarks is None else self.landmarks[rows],
         )
+
+
+def label_given_vote(data: EmotionData, rows: np.ndarray) -> list[list[float]] | None:
+    """Return P(label | vote), ``(K, K)``, a row per vote, which sums to 1; None for data without votes.
+
+    An emotion without votes gets the label of the same name.
+
+    Args:
+        data: The data set.
+        rows: The rows to count, int ``(n,)``, such as those of the training split.
+    """
+    if data.votes is None:
+        return None
+    identity = np.eye(len(data.labels))
+    pairs = data.votes[rows].T @ identity[data.targets[rows]]
+    totals = pairs.sum(1, keepdims=True)
+    return np.where(totals > 0, pairs / np.maximum(totals, 1e-9), identity).tolist()
+
+
+def source_counts(data: EmotionData, rows: np.ndarray) -> list[list[int]] | None:
+    """Return the images of each emotion in each source, ``(S, K)``; None for data of one source.
+
+    Args:
+        data: The data set.
+        rows: As for `label_given_vote`.
+    """
+    if data.source_numbers is None:
+        return None
+    counts = np.zeros((len(data.source_names), len(data.labels)), np.int64)
+    np.add.at(counts, (data.source_numbers[rows], data.targets[rows]), 1)
+    return counts.tolist()

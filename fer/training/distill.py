@@ -6,6 +6,7 @@ from torch.nn import functional as F  # noqa: N812 - the usual alias
 
 from fer.training.losses import Loss, at_least_float32, to_distribution
 from fer.training.recipe import DistillConfig
+from fer.training.sources import SourceAdjusted
 
 # The logarithm of a smaller probability is that of this one.
 _MIN_PROBABILITY = 1e-12
@@ -19,12 +20,15 @@ class Distilled(nn.Module):
         config: Weight and temperature.
 
     Shape: logits ``(B, K)``; target as for the loss of the labels, or ``(B, 2 K)`` as `join` returns it;
-        output a scalar.
+        output a scalar. With `SourceAdjusted` the
+        target has K more columns.
     """
 
-    def __init__(self, loss: Loss, config: DistillConfig) -> None:
+    def __init__(self, loss: Loss | SourceAdjusted, config: DistillConfig) -> None:
         super().__init__()
         self.labels_loss, self.config = loss, config
+        # Of a target: labels, what sources add to the logits, teachers' probabilities.
+        self._parts = 3 if isinstance(loss, SourceAdjusted) else 2
 
     @property
     def needs_votes(self) -> bool:
@@ -36,22 +40,23 @@ class Distilled(nn.Module):
         return self.labels_loss.build_target(label, votes)
 
     def join(self, target: Tensor, teacher: Tensor) -> Tensor:
-        """Return the distribution of the labels and the teachers' softened probabilities, ``(B, 2 K)``.
+        """Return the target of the labels and the teachers' softened probabilities, ``(B, 2 K)`` or more.
 
         In this form Mixup and CutMix mix both alike.
 
         Args:
-            target: ``(B,)`` or ``(B, K)``.
+            target: ``(B,)``, ``(B, K)``, or as `SourceAdjusted` returns it.
             teacher: Probabilities ``(B, K)``.
         """
         return torch.cat([to_distribution(target, teacher), soften(teacher, self.config.temperature)], 1)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the weighted loss; that of the labels alone for a target without teachers."""
-        if target.ndim == 1 or target.shape[1] == logits.shape[1]:
+        classes = logits.shape[1]
+        if target.ndim == 1 or target.shape[1] < classes * self._parts:
             loss: Tensor = self.labels_loss(logits, target)
             return loss
-        label, teacher = target.chunk(2, 1)
+        label, teacher = target[:, :-classes], target[:, -classes:]
         share = self.config.weight
         distilled = distillation_loss(logits, teacher, self.config.temperature)
         return (1 - share) * self.labels_loss(logits, label) + share * distilled

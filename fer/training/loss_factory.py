@@ -1,6 +1,6 @@
 """Build the loss that is named in the config, with class weights for imbalanced data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,8 +10,12 @@ from fer.core.config import Part
 from fer.core.errors import FerError
 from fer.core.registry import LOSSES, Entry
 from fer.core.signature import accepts, parameters
+from fer.training.batches import Batch
+from fer.training.config import RunConfig
+from fer.training.distill import Distilled
 from fer.training.losses import Loss, OtherLoss
 from fer.training.recipe import EffectiveNumberConfig, ImbalanceConfig, LossConfig
+from fer.training.sources import SourceAdjusted
 
 
 def build_loss(
@@ -40,6 +44,42 @@ def build_loss(
     return _checked(entry, entry.build(**given, **_options(entry, config)))
 
 
+def build_training_loss(
+    config: RunConfig, facts: Mapping[str, Any], classes: int
+) -> Loss | SourceAdjusted | Distilled:
+    """Build the loss of a run: that of the labels, adjusted to their sources, and that of the teachers.
+
+    Args:
+        config: The config of the run.
+        facts: ``train_counts``, ``label_given_vote`` and ``source_counts`` of its data, each None if unknown.
+        classes: Number of emotions.
+
+    Raises:
+        FerError: As `build_loss`.
+    """
+    counts, votes = facts["train_counts"] or [1] * classes, facts["label_given_vote"]
+    labels = build_loss(config.loss, config.imbalance, counts, votes)
+    strength, sources = config.loss.source_adjustment, facts.get("source_counts")
+    loss = SourceAdjusted(labels, sources, strength) if strength and sources is not None else labels
+    return Distilled(loss, config.distill) if config.distill else loss
+
+
+def build_target(loss: Loss | SourceAdjusted | Distilled, batch: Batch) -> Tensor:
+    """Return the target of a training batch for a loss of `build_training_loss`."""
+    target = loss.build_target(batch["target"], batch.get("votes"))
+    inner = loss.labels_loss if isinstance(loss, Distilled) else loss
+    if isinstance(inner, SourceAdjusted) and "source" in batch:
+        target = inner.join(target, batch["source"])
+    if isinstance(loss, Distilled) and "teacher" in batch:
+        target = loss.join(target, batch["teacher"])
+    return target
+
+
+def target_columns(config: RunConfig, classes: int) -> int:
+    """Return the columns of a target that `build_target` returns as a distribution, to be mixed."""
+    return classes * (1 + bool(config.distill) + bool(config.loss.source_adjustment))
+
+
 def _check_imbalance(entry: Entry, correction: ImbalanceConfig) -> None:
     """Raise FerError if a loss takes no class weights, but the config asks for them."""
     if accepts(entry.build, "weight") or correction.name == "none":
@@ -58,7 +98,7 @@ def _check_imbalance(entry: Entry, correction: ImbalanceConfig) -> None:
 
 
 def _options(entry: Entry, config: LossConfig) -> dict[str, Any]:
-    options = config.options()
+    options = {name: value for name, value in config.options().items() if name != "source_adjustment"}
     if accepts(entry.build, "label_smoothing"):
         return options
     if config.label_smoothing:

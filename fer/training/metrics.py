@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 # Metrics with one value per emotion.
 PER_EMOTION = ("f1", "precision", "recall")
-# Logged names of the metrics of a validation begin with one of these: of all images, and of each emotion.
-VALIDATION = ("val/", "val_emotion/")
+# Logged names of the metrics of a validation begin with one of these: of all images, of each emotion, and of
+# each source.
+VALIDATION = ("val/", "val_emotion/", "val_source/")
 # The metrics of all images, and whether lower or higher is better. Those of torchmetrics have arguments, the
 # others are computed by the module and `scalar_metrics`. Metrics with one value per emotion have no mode.
 _CLASSES, _OTHER = "torchmetrics.classification:Multiclass", "fer.training.metrics:scalar_metrics"

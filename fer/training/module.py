@@ -18,8 +18,7 @@ from fer.models.config import AttentionConfig, ModelConfig
 from fer.models.factory import build_model
 from fer.training.batches import Batch, Mix, as_batch, class_numbers, loss_and_sums
 from fer.training.config import RunConfig
-from fer.training.distill import Distilled
-from fer.training.loss_factory import build_loss
+from fer.training.loss_factory import build_target, build_training_loss, target_columns
 from fer.training.metrics import build_metrics, scalar_metrics
 from fer.training.optim import build_optimizer
 from fer.training.recipe import (
@@ -30,6 +29,8 @@ from fer.training.recipe import (
     SchedulerConfig,
 )
 from fer.training.schedules import build_scheduler
+from fer.training.sources import SourceMetrics, check_sources
+from fer.training.transfer import loaded_origin
 
 # Names of Lightning for training in double precision.
 FLOAT64 = ("64", "64-true")
@@ -56,8 +57,10 @@ class EmotionModule(pl.LightningModule):
         train_counts: Training samples of each emotion, ``(K,)``, for class weights.
         manifest: Manifest of the data, split by split; it is stored in the checkpoint.
         label_given_vote: P(label | vote), ``(K, K)``, for ``loss=expected_labels``.
+        source_counts: Training samples of each emotion in each source, ``(S, K)``, for
+            ``loss.source_adjustment``.
 
-    The last three are taken from the `EmotionDataModule` at the start of a fit, unless they are given.
+    The last four are taken from the `EmotionDataModule` at the start of a fit, unless they are given.
 
     Fit, validate, test, predict and Lightning's Tuner work with an `EmotionDataModule`, and with any loader
     whose batches are ``{"image": float (B, C, S, S) in [0, 1], "target": int64 (B,)}``, pairs
@@ -100,6 +103,7 @@ class EmotionModule(pl.LightningModule):
         train_counts: list[int] | None = None,
         manifest: dict[str, Any] | None = None,
         label_given_vote: list[list[float]] | None = None,
+        source_counts: list[list[int]] | None = None,
     ) -> None:
         super().__init__()
         if config is None:
@@ -120,6 +124,7 @@ class EmotionModule(pl.LightningModule):
                 "image_channels": image_channels,
                 "manifest": manifest,
                 "label_given_vote": label_given_vote,
+                "source_counts": source_counts,
             },
             logger=False,
         )
@@ -128,26 +133,22 @@ class EmotionModule(pl.LightningModule):
             # The stem that ``auto`` resolved to; a later version may choose another.
             self.hparams["stem"] = self.model.backbone.stem
         self._build_loss()
-        # Labels and teachers' probabilities are mixed together.
-        columns = len(self.labels) * (2 if self.config.distill else 1)
-        self.mix = Mix(self.config.mix, columns, self.config.seed)
+        self.mix = Mix(self.config.mix, target_columns(self.config, len(self.labels)), self.config.seed)
         self.metrics = build_metrics(len(self.labels), self.labels.names)
+        self.sources: SourceMetrics | None = None
         self.sums: dict[str, Tensor] = {}
+        # Replaced by ``compile=…``.
+        self.compiled_step: Callable[..., tuple[Tensor, Tensor, Tensor]] = loss_and_sums
         self._takes_facts = manifest is None
         self._loaded_epoch: int | None = None
         is_last = self.config.channels_last
         self.memory_format = torch.channels_last if is_last else torch.contiguous_format
-        # Replaced by ``compile=…``.
-        self.compiled_step: Callable[..., tuple[Tensor, Tensor, Tensor]] = loss_and_sums
         self.model.to(memory_format=self.memory_format)
         if str(self.config.trainer.precision) in FLOAT64:
             self.double()
 
     def _build_loss(self) -> None:
-        counts = self.hparams["train_counts"] or [1] * len(self.labels)
-        votes = self.hparams["label_given_vote"]
-        loss = build_loss(self.config.loss, self.config.imbalance, counts, votes)
-        self.loss = Distilled(loss, self.config.distill) if self.config.distill else loss
+        self.loss = build_training_loss(self.config, self.hparams, len(self.labels))
 
     @property
     def lr(self) -> float:
@@ -178,8 +179,12 @@ class EmotionModule(pl.LightningModule):
         ):
             if expected != got:
                 raise FerError(f"{key}: expected {expected}, as in the data, got {got}. Set {key}=dm.{key}.")
+        if stage == "fit":
+            check_sources(self.config.loss.source_adjustment, data.source_counts)
         if stage == "fit" and self._takes_facts:
             self._take_facts(data)
+        if data.data.source_names:
+            self.sources = SourceMetrics(data.data.source_names, len(self.labels)).to(self.device)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note that weights were loaded with ``load_from_checkpoint``, which a later fit records."""
@@ -189,17 +194,7 @@ class EmotionModule(pl.LightningModule):
 
     def _record_origin(self) -> None:
         """Store the training of a loaded checkpoint as the source of the initial weights."""
-        name, sketches = "a checkpoint loaded in Python", self.hparams.get("sketches") or {}
-        data = self.hparams["config"].get("datamodule")
-        self.hparams["init_from"] = {
-            "path": name,
-            "epoch": self._loaded_epoch,
-            "manifest": self.hparams["manifest"],
-            "data": [data["name"]] if data else [],
-            "init_from": self.hparams.get("init_from"),
-        }
-        origins = [{"path": name, "splits": sketches.get("splits", {})}, *sketches.get("init_from", [])]
-        self.hparams["sketches"] = {"splits": {}, "init_from": origins}
+        self.hparams.update(loaded_origin(self.hparams, self._loaded_epoch))
         self._loaded_epoch = None
 
     def _take_facts(self, data: EmotionDataModule) -> None:
@@ -207,10 +202,15 @@ class EmotionModule(pl.LightningModule):
         if self._loaded_epoch is not None:
             self._record_origin()
         config = {**self.hparams["config"], "datamodule": data.config and data.config.to_dict()}
-        found = {"config": config, "train_counts": data.train_counts, "manifest": data.manifest}
+        found: dict[str, Any] = {
+            "config": config,
+            "train_counts": data.train_counts,
+            "manifest": data.manifest,
+        }
         origins = (self.hparams.get("sketches") or {}).get("init_from", [])
         found["sketches"] = {"splits": data.sketches, "init_from": origins}
-        self.hparams.update(found | {"label_given_vote": data.label_given_vote})
+        found |= {"label_given_vote": data.label_given_vote, "source_counts": data.source_counts}
+        self.hparams.update(found)
         self._build_loss()
 
     def forward(self, image: Tensor) -> Tensor:
@@ -256,9 +256,7 @@ class EmotionModule(pl.LightningModule):
         batch = as_batch(batch)
         if not len(batch["image"]):
             return self._empty_loss(batch_idx)
-        target = self.loss.build_target(batch["target"], batch.get("votes"))
-        if isinstance(self.loss, Distilled) and "teacher" in batch:
-            target = self.loss.join(target, batch["teacher"])
+        target = build_target(self.loss, batch)
         image, target = self.mix(batch["image"], target, self.current_epoch, batch_idx)
         return self._shared_step(image, target, "train")[0]
 
@@ -293,6 +291,8 @@ class EmotionModule(pl.LightningModule):
             return None
         _, logits = self._shared_step(batch["image"], batch["target"], stage)
         self.metrics.update(logits.float(), class_numbers(batch["target"]))
+        if self.sources is not None and "source" in batch:
+            self.sources.update(logits.argmax(1), class_numbers(batch["target"]), batch["source"])
         return {"logits": logits, "index": batch["index"]} if "index" in batch else None
 
     def on_train_epoch_end(self) -> None:
@@ -315,9 +315,13 @@ class EmotionModule(pl.LightningModule):
         scores = scalar_metrics(values, self.labels.names, stage)
         self.log_dict(loss_and_accuracy, prog_bar=True)
         self.log_dict({name: score for name, score in scores.items() if name not in loss_and_accuracy})
+        if self.sources is not None and stage == "val":
+            self.log_dict(self.sources.compute())
         # Trainer.validate runs in inference mode, whose tensors a later fit could not update.
         with torch.inference_mode(False):
             self.metrics.reset()
+            if self.sources is not None:
+                self.sources.reset()
 
     def configure_optimizers(self) -> Any:
         """Build optimizer and learning-rate schedule from the config and the number of training steps.

@@ -1,5 +1,6 @@
 """Configs of the training recipe: ``loss``, ``imbalance``, ``optimizer``, ``scheduler`` and ``mix``."""
 
+from operator import not_
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field
@@ -14,10 +15,13 @@ class LossConfig(Choice):
 
     Attributes:
         label_smoothing: Fraction of the target that is spread over all emotions.
+        source_adjustment: How far the frequency of an emotion in a source of ``datamodule=concat`` explains
+            the labels of its images; 0: not at all.
     """
 
     key: ClassVar[str] = "loss"
     label_smoothing: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    source_adjustment: Annotated[Fraction, Field(exclude_if=not_)] = 0.0
 
 
 class CrossEntropyConfig(LossConfig):

@@ -13,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from fer.analysis.plots.images import plot_image_grid
 from fer.analysis.plots.style import save_figure
+from fer.core.memory import keep_freed_memory
 from fer.core.threads import share_cores
 from fer.data.datamodule import EmotionDataModule, RunData, read_data
 from fer.data.duplicates import write_report
@@ -94,6 +95,7 @@ def run(
     silence_lightning()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     share_cores(config.threads)
+    keep_freed_memory()
     check_cluster(config.trainer)
     parts = build_parts(config.callbacks, config.own_parts)
     before = _record_before(folder, resume)
@@ -190,6 +192,7 @@ def build_module(
         train_counts=datamodule.train_counts,
         manifest=datamodule.manifest,
         label_given_vote=datamodule.label_given_vote,
+        source_counts=datamodule.source_counts,
     )
     # The stored config keeps the original value of pretrained.
     module.config = config

@@ -105,6 +105,26 @@ def load_initial_weights(
     return InitialWeights(record, messages, origins)
 
 
+def loaded_origin(hparams: Mapping[str, Any], epoch: int | None) -> dict[str, Any]:
+    """Return ``init_from`` and ``sketches`` of a training that goes on from a loaded checkpoint.
+
+    Args:
+        hparams: The hyperparameters that the checkpoint stores.
+        epoch: Its epochs.
+    """
+    path, sketches = "a checkpoint loaded in Python", hparams.get("sketches") or {}
+    data = hparams["config"].get("datamodule")
+    record = {
+        "path": path,
+        "epoch": epoch,
+        "manifest": hparams["manifest"],
+        "data": [data["name"]] if data else [],
+        "init_from": hparams.get("init_from"),
+    }
+    origins = [{"path": path, "splits": sketches.get("splits", {})}, *sketches.get("init_from", [])]
+    return {"init_from": record, "sketches": {"splits": {}, "init_from": origins}}
+
+
 def find_leaks(record: Mapping[str, Any] | None, manifest: Mapping[str, Any]) -> list[str]:
     """Return a message for each evaluation split of this run that was used to get its initial weights.
 

@@ -48,8 +48,9 @@ def concatenate(
             the others are dropped. None uses every source with a validation split.
 
     Returns:
-        Images uint8 ``(N, size, size, 3 or 1)``, source after source. ``votes`` where every source has them,
-        over the emotions of ``labels``. ``dropped`` also counts the images dropped here, by rule.
+        Images uint8 ``(N, size, size, 3 or 1)``, source after source. ``votes`` if a source has them, over
+        the emotions of ``labels``, with zeros for images of the others. ``dropped`` also counts the images
+        that are dropped here, by rule.
 
     Raises:
         FerError: There is no source ``val_from``, or the images of a source are not in memory.
@@ -125,7 +126,6 @@ def _resize_images(part: EmotionData, size: int, color: bool) -> EmotionData:
 
 
 def _join(parts: Sequence[EmotionData], labels: LabelSpace) -> EmotionData:
-    votes = [part.votes for part in parts if part.votes is not None]
     return EmotionData(
         images=np.concatenate([part.images for part in parts]),
         targets=np.concatenate([part.targets for part in parts]),
@@ -134,9 +134,18 @@ def _join(parts: Sequence[EmotionData], labels: LabelSpace) -> EmotionData:
         roles={},
         labels=labels,
         source=" + ".join(part.source for part in parts),
-        votes=np.concatenate(votes) if len(votes) == len(parts) else None,
+        votes=_join_votes(parts, len(labels)),
         dropped={rule: number for part in parts for rule, number in part.dropped.items()},
         landmarks=_join_landmarks(parts),
+    )
+
+
+def _join_votes(parts: Sequence[EmotionData], classes: int) -> np.ndarray | None:
+    """Return the votes, float32 ``(N, K)``, zeros where a source has none; None if none has any."""
+    if all(part.votes is None for part in parts):
+        return None
+    return np.concatenate(
+        [np.zeros((len(part), classes), np.float32) if part.votes is None else part.votes for part in parts]
     )
 
 

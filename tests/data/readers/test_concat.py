@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fer.core.errors import FerError
 from fer.core.labels import AFFECTNET8, FER7, FERPLUS8, RAFDB7, LabelSpace
-from fer.data.dataset import EmotionData
+from fer.data.dataset import EmotionData, source_counts
 from fer.data.readers.concat import concatenate
 from fer.data.readers.factory import read_dataset
 from fer.data.splits import carve_validation, indices
@@ -95,11 +95,24 @@ def test_votes_are_mapped_and_renormalized():
     np.testing.assert_allclose(data.votes, expected, atol=1e-6)
 
 
-def test_votes_only_if_all_sources_have_them():
+def test_images_of_a_source_without_votes_have_none():
     votes = np.full((3, 7), 1 / 7, np.float32)
     with_votes, without = make("ttv", votes=votes), make("ttv", seed=1)
-    assert concatenate_sources(with_votes, without).votes is None
-    assert concatenate_sources(with_votes, make("ttv", seed=1, votes=votes)).votes.shape == (6, 7)
+    np.testing.assert_array_equal(
+        concatenate_sources(with_votes, without).votes, np.concatenate([votes, np.zeros((3, 7))])
+    )
+    assert concatenate_sources(without, make("ttv", seed=2)).votes is None
+
+
+def test_sources_of_the_images_that_are_left():
+    one, two = make("ttv"), make("tv", seed=1)
+    data = concatenate_sources(one, two, make("t", seed=2))
+    assert data.source_names == ("a", "b", "c")
+    assert data.source_numbers.tolist() == [0, 0, 0, 1, 1, 2]
+    assert data.take(data.source_numbers > 0).source_numbers.tolist() == [1, 1, 2]
+    assert source_counts(data, np.arange(6)) == [
+        np.bincount(part.targets, minlength=7).tolist() for part in (one, two, make("t", seed=2))
+    ]
 
 
 @pytest.mark.parametrize("color", [False, True])

@@ -183,7 +183,9 @@ def _run(request: dict[str, Any]) -> None:
 
     sys.argv = [str(cli.__file__), *request["arguments"]]
     # Temporary folders of the libraries are removed by the process that has created them.
+    atexit._clear()
     weakref.finalize._registry.clear()  # type: ignore[attr-defined]
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
     cli.main()
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import wandb
 import yaml
+from forked import ForkedTrain
 from PIL import Image
 from tiny import TINY, TINY_FACES
 from wandb_file import OfflineRun, read_wandb
@@ -68,13 +69,10 @@ def finished(tmp_path_factory, fer2013_csv) -> FinishedRun:
     home = tmp_path_factory.mktemp("process")
     overrides = [f"output_dir={home}/outputs", "datamodule=fer2013", f"datamodule.path={fer2013_csv}", *TINY]
     overrides += ["trainer.max_epochs=3", "monitor=val/macro_f1", "logger=all"]
-    result = subprocess.run(
-        [sys.executable, "-m", "fer.training.cli", *overrides],
-        env=clean_environment(home) | {"WANDB_MODE": "offline"},
-        capture_output=True, text=True, timeout=2 * TIMEOUT, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    return FinishedRun(next(home.glob("outputs/train/*/*")), home, result.stdout + result.stderr)
+    process = ForkedTrain(*overrides, environment=clean_environment(home) | {"WANDB_MODE": "offline"})
+    output = "".join(process.communicate(TIMEOUT))
+    assert process.returncode == 0, output
+    return FinishedRun(next(home.glob("outputs/train/*/*")), home, output)
 
 
 @pytest.fixture(scope="module")
@@ -339,15 +337,15 @@ def run_record(folder: Path) -> Any:
     return next(record.run for record in read_wandb(folder) if record.HasField("run"))
 
 
-TRAIN = [sys.executable, "-m", "fer.training.cli", *TINY, *TINY_FACES, "model=fast_cnn_inner"]
+TRAIN = [*TINY, *TINY_FACES, "model=fast_cnn_inner"]
 
 
-def train(home: Path, *overrides: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*TRAIN, f"hydra.run.dir={home}/run", *overrides],
-        env=clean_environment(home) | {"WANDB_MODE": "offline", **variables},
-        capture_output=True, text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
+def train(home: Path, *overrides: str, **variables: str) -> tuple[int | None, str, str]:
+    """Return status, standard output and standard error of a training."""
+    environment = clean_environment(home) | {"WANDB_MODE": "offline", **variables}
+    process = ForkedTrain(*TRAIN, f"hydra.run.dir={home}/run", *overrides, environment=environment)
+    output = process.communicate(TIMEOUT)
+    return process.returncode, *output
 
 
 def test_variables_of_wandb_apply_without_an_option(tmp_path):
@@ -357,8 +355,8 @@ def test_variables_of_wandb_apply_without_an_option(tmp_path):
     }  # fmt: skip
     (tmp_path / "here").mkdir()
     environment = {f"WANDB_{name}": text for name, text in variables.items()}
-    done = train(tmp_path, "logger=wandb", "logger.wandb.group=chosen", **environment)
-    assert done.returncode == 0, done.stderr
+    status, _, error = train(tmp_path, "logger=wandb", "logger.wandb.group=chosen", **environment)
+    assert status == 0, error
     run = run_record(tmp_path / "here")
     assert (run.project, run.entity, run.run_id, run.run_group) == ("faces", "team", "my-id", "chosen")
     assert (run.display_name, run.notes, run.job_type) == ("a name, é", "some notes", "training")
@@ -403,9 +401,9 @@ def test_defaults_of_a_run_in_wandb(finished):
     ],
 )
 def test_what_wandb_refuses_is_reported_before_the_training(tmp_path, overrides, variables, message):
-    done = train(tmp_path, *overrides, **variables)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "epoch" not in done.stdout
+    status, output, error = train(tmp_path, *overrides, **variables)
+    assert status == 2
+    assert message in error
+    assert "Traceback" not in error
+    assert "epoch" not in output
     assert not (tmp_path / "run" / "checkpoints").exists()

@@ -1,6 +1,8 @@
 """Stored configs whose plugins are not loaded: what is left for scores and exports."""
 
 import pytest
+import torch
+import yaml
 
 from fer.core.errors import FerError
 from fer.training.config import RunConfig
@@ -36,3 +38,15 @@ def test_parts_of_the_network_are_not_left_out():
 def test_without_plugins_nothing_is_left_out():
     stored = {key: value for key, value in STORED.items() if key != "plugins"}
     assert without_unknown_training_parts(stored) == stored
+
+
+def test_a_run_with_such_parts_is_scored_and_exported(run, fer_evaluate, fer_export, no_plots):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config |= {key: value for key, value in STORED.items() if key not in ("model", "seed")}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    path = run / "checkpoints" / "best.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["hyper_parameters"]["config"] = config
+    torch.save(content, path)
+    assert fer_evaluate(run, "--split", "val")[0] == 0
+    assert fer_export(run)[0] == 0

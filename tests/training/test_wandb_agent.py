@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from forked import ForkedTrain
 from tiny import TINY, TINY_FACES
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 from wandb.sdk.lib.config_util import save_config_file_from_dict
@@ -56,15 +55,17 @@ def test_a_run_of_an_agent_has_the_id_and_the_parameters_of_the_sweep(tmp_path):
     save_config_file_from_dict(str(parameters), {name: {"value": value} for name, value in VALUES.items()})
     # On synthetic faces, without an installed command.
     words = [word for word in agent_command(VALUES)[2:] if not word.startswith(("datamodule", "model="))]
-    done = subprocess.run(
-        [sys.executable, "-m", "fer.training.cli", *TINY, *TINY_FACES, *words, "model=fast_cnn_inner",
-         f"hydra.run.dir={tmp_path}/run", "trainer.max_epochs=1"],
-        env=os.environ | {"WANDB_MODE": "offline", "WANDB_SWEEP_ID": "abcd1234", "WANDB_RUN_ID": "run42",
-                          "WANDB_PROJECT": "faces", "WANDB_SWEEP_PARAM_PATH": str(parameters)},
-        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+    process = ForkedTrain(
+        *TINY, *TINY_FACES, *words, "model=fast_cnn_inner", f"hydra.run.dir={tmp_path}/run",
+        "trainer.max_epochs=1", folder=tmp_path,
+        environment=os.environ | {
+            "WANDB_MODE": "offline", "WANDB_SWEEP_ID": "abcd1234", "WANDB_RUN_ID": "run42",
+            "WANDB_PROJECT": "faces", "WANDB_SWEEP_PARAM_PATH": str(parameters),
+        },
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "Ignoring" not in done.stdout + done.stderr
+    output = "".join(process.communicate(200))
+    assert process.returncode == 0, output
+    assert "Ignoring" not in output
     run = next(record.run for record in read_wandb(tmp_path / "run") if record.HasField("run"))
     assert (run.run_id, run.sweep_id, run.project) == ("run42", "abcd1234", "faces")
     offline = OfflineRun.read(tmp_path / "run")

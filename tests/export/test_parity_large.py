@@ -16,12 +16,10 @@ GRAY, COLOUR, BOTH = (1, 1), (3, 3), (1, 3)
 CASES = [
     ("fast_cnn", 64, "squeeze_excitation", COLOUR, {}),
     ("baseline_cnn", 32, "multi_head", GRAY, {}),
-    ("resnet18", 32, "none", COLOUR, {}),
     ("resnet18", 32, "cbam", BOTH, {}),  # a network for colour, trained on grayscale
     ("resnet50", 64, "spatial", BOTH, {"stem": "default"}),
     ("mobilenetv2_100", 32, "spatial", BOTH, {}),
     ("efficientnet_b0", 32, "spatial", BOTH, {}),
-    ("vit_tiny_patch16_224", 64, "none", BOTH, {}),
     ("vit_tiny_patch16_224", 64, "spatial", BOTH, {}),
 ]
 

@@ -57,7 +57,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
     )
     add_version(parser)
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="run folder, or a .ckpt file of a run")
+    add("runs", nargs="+", metavar="RUN", help="run folder, .ckpt file of a run, or with --data a bundle")
     splits = ("train", "val", "test", "all")
     add("--split", choices=splits, help="split to score (default: val, or what other data has)")
     add("--path", help="new path of the data of the run, if it has moved")

@@ -10,7 +10,7 @@ from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.data.config import DataConfig
 from fer.data.dataset import EmotionData
-from fer.evaluation.provenance import Provenance, find_provenance
+from fer.evaluation.provenance import Provenance, find_provenance, is_trained_on
 from fer.evaluation.runs import TrainedRun
 from fer.evaluation.split import EvaluationSplit, data_config, default_role, read_data, select_split
 
@@ -99,13 +99,14 @@ class EvaluationData:
     def training_dataset(self, run: TrainedRun) -> EmotionData | None:
         """Return the data set that a run was trained on.
 
-        ``None`` if another data set is scored and this one is missing.
+        ``None`` if another data set is scored and this one is missing. A bundle does not know where its data
+        are; they are recognized by its manifest.
         """
         if self._other is None:
             return self._read(data_config(run.config, self._path))
         with suppress(FerError):
             return self._read(data_config(run.config))
-        return None
+        return self.dataset if is_trained_on(self.dataset, run.checkpoint.manifest) else None
 
     def provenance(self, run: TrainedRun) -> Provenance:
         """Return how the images relate to the training of a run."""

@@ -15,6 +15,7 @@ from fer.analysis.report.document import Section
 from fer.analysis.report.write import to_json_values
 from fer.core.errors import FerError
 from fer.core.plugins import import_plugins
+from fer.evaluation.bundles import check_bundles, load_model
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.ledger import LEDGER_METRICS, History, Ledger, make_entry
 from fer.evaluation.output import log_report, report_prefix
@@ -23,7 +24,7 @@ from fer.evaluation.report_folder import check_writable, report_folder
 from fer.evaluation.results import Report, Result
 from fer.evaluation.robustness import CorruptionOptions, measure_robustness
 from fer.evaluation.rounding import accuracy_change
-from fer.evaluation.runs import RunSource, TrainedRun, as_list, check_distinct_seeds, load_run
+from fer.evaluation.runs import RunSource, TrainedRun, as_list, check_distinct_seeds
 from fer.evaluation.score import (
     ScoredRun,
     ensemble_predictions,
@@ -61,7 +62,8 @@ def evaluate(
     >>> report.metrics["accuracy"].value, report.metrics["accuracy"].low, report.page
 
     Args:
-        runs: One or several: run folders, ``.ckpt`` files, or results of `fer.train`.
+        runs: One or several: run folders, ``.ckpt`` files, results of `fer.train`, or with ``data`` bundles
+            (their folders, or names of models).
         split: ``train``, ``val``, ``test`` or ``all``; ``None``: val, or of another data set what it has.
         path: New path of the data of the runs; ``None`` if it has not moved.
         data: ``kind:path`` of another data set to score.
@@ -86,7 +88,8 @@ def evaluate(
         raise FerError(f"--logger {logger}: expected wandb.")
     corruption_options = _corruption_options(corruptions, corruption_images, corruption_seed)
     import_plugins(plugins, "--plugins")
-    trained = [load_run(source, checkpoint) for source in as_list(runs)]
+    trained = [load_model(source, checkpoint) for source in as_list(runs)]
+    check_bundles(trained, data)
     _check_runs(trained, ensemble)
     evaluation_data = EvaluationData(trained[0], split, path, data, labels)
     split = evaluation_data.role
@@ -125,7 +128,7 @@ def evaluate(
         has_copy=has_copy,
         epochs=read_metrics(metrics) if metrics and metrics.is_file() else (),
         monitor=run.monitor if run else "val/accuracy",
-        model=run.checkpoint.model if run else None,
+        model=run.network if run else None,
         robustness=robustness,
     )
     about = predictions.about

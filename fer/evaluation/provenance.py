@@ -66,6 +66,12 @@ def changed_roles(data: EmotionData, trained_on: Mapping[str, Any]) -> list[str]
     return [role for role, known in hashes.items() if not known.items() <= now.get(role, {}).items()]
 
 
+def is_trained_on(data: EmotionData, trained_on: Mapping[str, Any]) -> bool:
+    """Return whether a data set has the training and validation images of a manifest."""
+    roles = trained_on["splits"].keys() - {"test"}
+    return bool(roles) and not roles.intersection(changed_roles(data, trained_on))
+
+
 def _is_same(first: EmotionData, second: EmotionData) -> bool:
     """Return whether two data sets have the same images and labels in the same splits, at any path."""
     return first is second or not any(

@@ -23,7 +23,8 @@ def report_folder(
     """Return the folder of a report; the arguments are those of `evaluate`.
 
     ``output`` if given. Otherwise ``RUN/report/val``, ``RUN/report/test_flip`` or
-    ``RUN/report/folder-JAFFE-1f3c_all`` for one run, and ``outputs/evaluate/TIME_seeds_val`` for several.
+    ``RUN/report/folder-JAFFE-1f3c_all`` for one run, ``outputs/evaluate/NAME/folder-JAFFE-1f3c_all`` for a
+    bundle, and ``outputs/evaluate/TIME_seeds_val`` for several runs.
     """
     if output:
         return expand_user(output)
@@ -34,9 +35,7 @@ def report_folder(
         # Four hex digits distinguish data sets with the same folder name
         parts.insert(0, f"{kind}-{Path(path).name[:100]}-{hashlib.sha256(absolute).hexdigest()[:4]}")
     if len(runs) == 1:
-        stem = runs[0].path.stem
-        name = _folder_name([*parts, None if stem == "best" else stem])
-        return (runs[0].folder or runs[0].path.parent) / "report" / name
+        return runs[0].report_root / _folder_name([*parts, runs[0].variant])
     kind = "ensemble" if is_ensemble else "seeds"
     now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     return runs[0].outputs / "evaluate" / _folder_name([now, kind, *parts])

@@ -14,6 +14,7 @@ from torch import nn
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.models.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from fer.models.classifier import EmotionClassifier
 from fer.training.config import RunConfig
 from fer.training.metrics import current_name
 from fer.training.plugin_use import without_unknown_training_parts
@@ -95,6 +96,36 @@ class TrainedRun:
         return next(outputs, self.folder.parent)
 
     @property
+    def architecture(self) -> str:
+        """Name of the network."""
+        return self.config.model.name
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(weights.numel() for weights in self.checkpoint.model.parameters())
+
+    @property
+    def report_root(self) -> Path:
+        """Folder of its reports."""
+        return (self.folder or self.path.parent) / "report"
+
+    @property
+    def variant(self) -> str | None:
+        """What its reports are told apart by, beside the data: the checkpoint, if it is not the best one."""
+        return None if self.path.stem == "best" else self.path.stem
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the outputs are calibrated already."""
+        return False
+
+    @property
+    def network(self) -> EmotionClassifier | None:
+        """The network, for maps of its layers."""
+        return self.checkpoint.model
+
+    @property
     def training_key(self) -> tuple[str, ...]:
         """Key that is equal for all seeds of one recipe; see `make_training_key`."""
         return make_training_key(self.recipe_sha256, self.checkpoint.manifest)
@@ -137,8 +168,8 @@ def _find_checkpoint(path: Path, which: str | None) -> Path:
         return checkpoint
     if (path / "card.json").is_file():
         raise FerError(
-            f"{path}: expected a run, got a bundle. Its card has the metrics of the exported model. To "
-            "evaluate it, give the run that it was exported from."
+            f"{path}: expected a run, got a bundle. Give the run that it was exported from, or score the "
+            "bundle with fer-evaluate BUNDLE --data KIND:PATH."
         )
     if not path.is_dir():
         raise FerError(

@@ -112,12 +112,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def _run_facts(run: TrainedRun) -> dict[str, Any]:
     """Return the fields of `About` on a run."""
-    model = run.config.model
     return {
         "run": run.name,
-        "model": model.name,
-        "image_size": model.image_size,
-        "parameters": sum(weights.numel() for weights in run.checkpoint.model.parameters()),
+        "model": run.architecture,
+        "image_size": run.config.model.image_size,
+        "parameters": run.parameters,
         "checkpoint": str(run.path),
         "epoch": run.checkpoint.epoch,
         "seed": run.seed,
@@ -193,8 +192,11 @@ def find_calibration(
         run: The run; ``None`` for an ensemble, which is only calibrated when its validation split is scored.
 
     Returns:
-        ``None`` if the validation split that the run was trained with is not available.
+        ``None`` if the validation split that the run was trained with is not available, or the outputs are
+        calibrated already.
     """
+    if run is not None and run.is_calibrated:
+        return None
     if _is_own_validation(predictions):
         calibration = calibrate(predictions)
     elif run is None:

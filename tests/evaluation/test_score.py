@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fer2013_text import make_rows, to_text, write
 from untrained_run import write_run
 
 from fer.analysis.about import About
@@ -233,8 +234,16 @@ def test_seen_is_unknown_for_images_of_another_size_or_colour(run, fer2013_csv, 
 def test_seen_is_unknown_without_the_training_data(run, fer2013_csv, tmp_path):
     one = run()
     one.checkpoint.config["datamodule"]["path"] = str(tmp_path / "gone.csv")
-    about = scored(one, "val", other=f"fer2013:{fer2013_csv}").predictions.about
+    other = write(tmp_path, to_text(make_rows(14)), "other.csv")
+    about = scored(one, "all", other=f"fer2013:{other}").predictions.about
     assert about.seen == {"train": None, "val": None}
+
+
+def test_training_data_that_have_moved_are_recognized_by_the_manifest(run, fer2013_csv, tmp_path):
+    one = run()
+    one.checkpoint.config["datamodule"]["path"] = str(tmp_path / "gone.csv")
+    about = scored(one, "val", other=f"fer2013:{fer2013_csv}").predictions.about
+    assert (about.other_data, about.seen) == (False, {"train": 0})
 
 
 def test_another_data_set_has_its_default_options(run):

@@ -28,10 +28,10 @@ OVERRIDES = {
 @pytest.mark.parametrize("choice", SEARCHES)
 def test_every_sweep_runs(choice, fer_train, tmp_path):
     overrides = OVERRIDES.get(choice, NET)
-    assert fer_train(*ONE_BATCH, f"sweep={choice}", "sweep.n_trials=2", *overrides).status == 0
+    assert fer_train(*ONE_BATCH, f"sweep={choice}", "sweep.n_trials=1", *overrides).status == 0
     folder = tmp_path / "outputs" / "multirun" / choice
     assert {path.name for path in folder.glob("*/run.json")} == {"run.json"}
-    assert all((folder / str(number) / "metrics.csv").is_file() for number in range(2))
+    assert (folder / "0" / "metrics.csv").is_file()
 
 
 @pytest.mark.slow

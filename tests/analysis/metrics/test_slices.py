@@ -192,7 +192,7 @@ def test_section_with_copies_and_landmarks(faces):
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-0.4, 0.4), st.floats(0, 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_each_sentence_is_true_of_its_slices(seed, effect, confounding):
     """Random recalls, a slice whose emotions differ from the others, and an effect of its own."""
     rng = np.random.default_rng(seed)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
+from fer.core.memory import keep_freed_memory
 from fer.core.threads import share_cores
 from fer.data.datamodule import RunData, read_data
 from fer.training.callback_config import CallbacksConfig
@@ -39,6 +40,7 @@ def fit_steps(
     silence_lightning()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     share_cores(config.threads)
+    keep_freed_memory()
     config = _probe_config(config, steps)
     datamodule = build_datamodule(config, data or read_data(config.data))
     module = build_module(config, datamodule)

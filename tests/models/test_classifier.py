@@ -113,3 +113,20 @@ def test_upsampled_map_is_zero_in_the_margin():
     assert upsampled.shape == (2, 48, 48)
     assert bool((upsampled[:, 12:36, 12:36] == 1).all())
     assert upsampled.sum() == 2 * 24 * 24
+
+
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+def test_the_gradient_has_the_memory_format_of_the_feature_map(memory_format):
+    seen = []
+
+    class Probe(FastCNN):
+        def forward_features(self, x):
+            features = super().forward_features(x)
+            features.register_hook(lambda gradient: seen.append((features, gradient)))
+            return features
+
+    model = EmotionClassifier(Probe(1, [8, 16], [0, 0]), num_classes=7, in_channels=1)
+    model.to(memory_format=memory_format)
+    model(torch.rand(4, 1, 48, 48).to(memory_format=memory_format)).square().sum().backward()
+    ((features, gradient),) = seen
+    assert gradient.stride() == features.stride()

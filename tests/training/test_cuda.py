@@ -14,7 +14,7 @@ from fer.data.datamodule import read_data
 from fer.models.checkpoint import load_checkpoint
 from fer.models.factory import build_model
 from fer.models.inference import infer
-from fer.training.muon import orthogonalise
+from fer.training.muon import orthogonalise, orthogonalise_all
 from fer.training.overrides import to_run_config
 from fer.training.run import run
 
@@ -55,6 +55,7 @@ class ForbidSync(Callback):
 @pytest.mark.parametrize("overrides", [
     ("optimizer=adamw",), ("optimizer=muon",), ("optimizer=sgd", "mix=cutmix"), ("optimizer=sam",),
     ("mix=mixup", "loss=focal"), ("attention=cbam", "imbalance=oversample"),
+    ("optimizer=muon", "mix=mixup", "compile=true"),
 ])  # fmt: skip
 def test_no_step_synchronises_with_the_device(tmp_path, overrides):
     callback = ForbidSync()
@@ -63,6 +64,16 @@ def test_no_step_synchronises_with_the_device(tmp_path, overrides):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert callback.steps == 2 * 16
+
+
+def test_cuda_graphs_train_as_uncompiled_steps(tmp_path):
+    """In float32 with TF32, which differs in the third digit."""
+    options = ("trainer.max_epochs=2", "trainer.precision=32-true", "optimizer=muon", "optimizer.lr=1e-3")
+    plain, compiled = (
+        train(tmp_path / mode, *options, "model.dropout=0", f"compile={mode}")["val/loss"]
+        for mode in ("false", "reduce-overhead")
+    )
+    assert abs(plain - compiled) < 0.01
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +106,14 @@ def test_muon_agrees_with_the_cpu(shape):
     """timm's iteration in bfloat16 on a GPU, ours in float32 on a CPU: the same polynomials."""
     stack = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(orthogonalise(stack.cuda()).cpu(), orthogonalise(stack), rtol=0, atol=0.02)
+
+
+def test_one_padded_batch_of_muon_agrees_with_the_cpu():
+    generator = torch.Generator().manual_seed(0)
+    matrices = [torch.randn(shape, generator=generator) for shape in ((16, 144), (40, 9), (7, 32))]
+    on_gpu = orthogonalise_all([matrix.cuda() for matrix in matrices])
+    for one, other in zip(on_gpu, orthogonalise_all(matrices), strict=True):
+        torch.testing.assert_close(one.cpu(), other, rtol=0, atol=0.02)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv2", "efficientnet_b0", "vit_tiny", "fast_cnn_deep"])

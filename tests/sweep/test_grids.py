@@ -169,16 +169,6 @@ def test_values_in_a_file_and_a_grid_of_one(fer_train, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_workers_share_the_trials_of_a_grid(grid, tmp_path, capfd):
-    """As those of a search; the other launchers are in test_launchers.py."""
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    assert grid(*FOUR, "hydra/launcher=joblib", "sweep.jobs=2") == 0
-    assert "4 trials, 2 workers" in capfd.readouterr().out
-    assert list(records(tmp_path / "grid")) == FOLDERS
-    assert len({trial.system_attrs["fer:owner"]["pid"] for trial in trials(tmp_path / "grid")}) == 2
-
-
-@pytest.mark.slow
 def test_a_killed_grid_is_resumed_and_gives_the_same_result(fer_train, tmp_path):
     folder = tmp_path / "grid"
     options = ("-m", "trainer.max_epochs=8", "seed=1,2,3")

@@ -4,30 +4,37 @@ import optuna
 import pytest
 import torch
 from optuna.trial import TrialState
-from small_sweeps import RATES, SMALL
+from small_sweeps import SMALL
 
 from fer.sweep import worker
 
-OVERRIDES = (*SMALL, "trainer.max_epochs=1", "sweep=custom", "sweep.name=some", RATES, "sweep.n_trials=4")
+FOUR = ("trainer.max_epochs=1", "optimizer=adamw,sgd", "seed=1,2")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    # Those of joblib share the trials in test_grids.py and test_sweep_kill.py.
+    # Those of joblib share the trials of a search in test_sweep_kill.py.
     ("launcher", "jobs"),
     [("submitit_local", []), ("ray", ["sweep.jobs=2"])],
 )
-def test_workers_of_a_launcher_share_the_trials(launcher, jobs, fer_train, tmp_path, monkeypatch, capfd):
+def test_workers_of_a_launcher_share_the_trials_of_a_grid(
+    launcher, jobs, fer_train, tmp_path, monkeypatch, capfd
+):
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.removesuffix('_local')}_launcher")
     if not jobs:  # then one for each core
         monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
-    assert fer_train(*OVERRIDES, f"hydra/launcher={launcher}", *jobs).status == 0
+    folder = tmp_path / "grid"
+    options = (*SMALL, *FOUR, f"hydra/launcher={launcher}", *jobs, f"hydra.sweep.dir={folder}")
+    assert fer_train("-m", *options).status == 0
     assert "4 trials, 2 workers" in capfd.readouterr().out
-    folder = tmp_path / "outputs" / "multirun" / "some"
-    study = optuna.load_study(study_name="some", storage=f"sqlite:///{folder}/sweep.db")
+    storage = f"sqlite:///{folder}/sweep.db"
+    study = optuna.load_study(study_name=optuna.get_all_study_names(storage)[0], storage=storage)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
     assert len({trial.system_attrs["fer:owner"]["pid"] for trial in study.trials}) == 2
-    assert all((folder / str(number) / "run.json").is_file() for number in range(4))
+    assert sorted(path.parent.name for path in folder.glob("*/run.json")) == [
+        "0_optimizer-adamw_seed-1", "1_optimizer-adamw_seed-2", "2_optimizer-sgd_seed-1",
+        "3_optimizer-sgd_seed-2",
+    ]  # fmt: skip
 
 
 def test_workers_of_a_machine_share_its_cores_and_gpus(monkeypatch):

@@ -22,7 +22,8 @@ import numpy as np
 import yaml
 
 from fer.core.paths import CONFIG_DIR
-from fer.data.config import AugmentationConfig, FolderConfig
+from fer.data.augment_config import AugmentationConfig
+from fer.data.config import FolderConfig
 from fer.data.dataset import EmotionData
 from fer.data.image_files import ImageFiles
 from fer.data.loaders import BatchSampler, file_backed_loader

@@ -7,6 +7,7 @@ interpolated once. `fer.data.image_augment` applies the same options to one imag
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812 - the usual alias
 from fer.core.errors import FerError
 from fer.core.registry import AUGMENTATIONS
 from fer.core.signature import accepts, parameters
-from fer.data.config import AugmentationConfig
+from fer.data.augment_config import AugmentationConfig
 from fer.data.landmarks import move_landmarks
 
 # Uniform numbers per image: 9 for the affine map, 2 for brightness and contrast, 5 for the erased rectangle.
@@ -84,7 +85,10 @@ class BatchAugmentation:
         return torch.rand(_NUM_DRAWS, len(images), generator=generator, device=images.device)
 
     def _augment(self, images: Tensor, size: int, draws: Tensor, generator: torch.Generator | None) -> Tensor:
-        return self.apply_own(self.transform(images, size, draws), generator)
+        pixels = self.transform(images, size, draws)
+        if self.config.blur or self.config.noise:
+            pixels = degrade(pixels, self.config, generator)
+        return self.apply_own(pixels, generator)
 
     def transform(self, images: Tensor, size: int, draws: Tensor) -> Tensor:
         """Return the batch augmented with uniform numbers ``(16, B)``, without that of a plugin."""
@@ -246,6 +250,40 @@ def erase(pixels: Tensor, config: AugmentationConfig, draws: Tensor) -> Tensor:
     inside = rows[:, None, :, None] * columns[:, None, None, :]
     # Exact for weights 0 and 1, and faster than torch.where.
     return pixels.lerp(_image_mean(pixels), inside)
+
+
+def degrade(pixels: Tensor, config: AugmentationConfig, generator: torch.Generator | None = None) -> Tensor:
+    """Blur half of the images and add noise to half of them, each with its own strength.
+
+    Args:
+        pixels: float ``(B, C, S, S)`` in [0, 1].
+        config: Maximum strengths, ``blur`` and ``noise``.
+        generator: Random generator on the device of the images.
+
+    Returns:
+        float ``(B, C, S, S)`` in [0, 1].
+    """
+    draws = torch.rand(2, len(pixels), generator=generator, device=pixels.device)
+    strengths = (2 * draws - 1).clamp(min=0)
+    if config.blur:
+        largest = config.blur * pixels.shape[-1]
+        # The radius does not depend on the draws, for which a GPU would have to be waited for.
+        pixels = _blur(pixels, strengths[0] * largest, radius=max(1, math.ceil(2.5 * largest)))
+    if config.noise:
+        noise = torch.randn(pixels.shape, generator=generator, device=pixels.device)
+        pixels = (pixels + noise * (strengths[1] * config.noise).view(-1, 1, 1, 1)).clamp_(0, 1)
+    return pixels
+
+
+def _blur(pixels: Tensor, sigma: Tensor, radius: int) -> Tensor:
+    """Blur each image ``(B, C, S, S)`` with its own standard deviation in pixels, ``(B,)``."""
+    batch, channels, side, _ = pixels.shape
+    cells = torch.arange(-radius, radius + 1, device=pixels.device)
+    kernels = (-0.5 * (cells / sigma.clamp(min=0.1)[:, None]) ** 2).exp()
+    kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(channels, 0)
+    rows = F.pad(pixels.view(1, -1, side, side), (radius,) * 4, mode="replicate")
+    along_x = F.conv2d(rows, kernels[:, None, None, :], groups=batch * channels)
+    return F.conv2d(along_x, kernels[:, None, :, None], groups=batch * channels).view(pixels.shape)
 
 
 def _interval_mask(fraction: Tensor, position: Tensor, side: int) -> Tensor:

@@ -6,12 +6,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_serializer, model_validator
 
-from fer.core.config import Choice, Config, Count, Fraction, NotNegative, Number, Open
+from fer.core.config import Choice, Config, Count, Fraction, NotNegative, Number
 from fer.core.errors import FerError, did_you_mean
 from fer.core.label_choice import check_choice
 from fer.core.labels import SPACES
 from fer.core.paths import expand_user
-from fer.core.registry import AUGMENTATIONS, READERS, Registry
+from fer.core.registry import READERS
 
 # Value of ``landmarks`` that is no file.
 YUNET = "yunet"
@@ -300,50 +300,3 @@ for _config, _reader in (
     (ConcatConfig, "factory:concat_set"),
 ):
     READERS.add(_config.model_fields["name"].default, f"fer.data.readers.{_reader}", _config)
-
-
-class AugmentationConfig(Open):
-    """Augmentation strengths. All ranges are symmetric and uniform; zeros, the default, change nothing.
-
-    The config of a registered augmentation has a ``name`` and its options beside these strengths.
-
-    Attributes:
-        flip: Probability of a mirror image.
-        rotation: Maximum rotation in either direction, in degrees.
-        scale: Maximum relative zoom in or out: the factor is in [1 - scale, 1 + scale].
-        translate: Maximum shift along each axis, as a fraction of the side.
-        shear: Maximum horizontal shear in either direction, in degrees.
-        crop: Maximum fraction of the side that a random square crop removes.
-        brightness: Maximum shift of all pixel values, for images in [0, 1].
-        contrast: Maximum relative change of contrast around the image mean.
-        erase: Probability that one rectangle is filled with the image mean.
-        erase_min: Minimum erased fraction of the image area, at most ``erase_max``.
-        erase_max: Maximum erased fraction of the image area.
-    """
-
-    key: ClassVar[str] = "augmentation"
-    registry: ClassVar[Registry] = AUGMENTATIONS
-    flip: Fraction = 0.0
-    rotation: Annotated[Number, Field(ge=0, le=180)] = 0.0
-    scale: Annotated[Number, Field(ge=0, lt=1)] = 0.0
-    translate: Fraction = 0.0
-    shear: Annotated[Number, Field(ge=0, lt=90)] = 0.0
-    crop: Annotated[Number, Field(ge=0, lt=1)] = 0.0
-    brightness: Fraction = 0.0
-    contrast: Fraction = 0.0
-    erase: Fraction = 0.0
-    erase_min: Fraction = 0.0
-    erase_max: Fraction = 0.0
-
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
-        if self.erase_min > self.erase_max:
-            raise FerError(
-                f"augmentation.erase_min: expected a number in [0, {self.erase_max:g}], got {self.erase_min}."
-            )
-        return self
-
-    @property
-    def has_geometry(self) -> bool:
-        """Whether pixels are moved by more than a resize."""
-        return any((self.flip, self.rotation, self.scale, self.translate, self.shear, self.crop))

@@ -13,7 +13,8 @@ from fer.core.config import Part
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace
 from fer.data.augment import BatchAugmentation, to_float
-from fer.data.config import AugmentationConfig, BatchConfig, DataConfig
+from fer.data.augment_config import AugmentationConfig
+from fer.data.config import BatchConfig, DataConfig
 from fer.data.dataset import EmotionData, label_given_vote, source_counts
 from fer.data.duplicates import check_duplicates
 from fer.data.emotions import choose_emotions

@@ -11,7 +11,7 @@ import numpy as np
 
 from fer.core.errors import FerError
 from fer.data.augment import MAX_ASPECT
-from fer.data.config import AugmentationConfig
+from fer.data.augment_config import AugmentationConfig
 
 
 def augment_image(image: np.ndarray, augmentation: AugmentationConfig, seed: str) -> np.ndarray:
@@ -55,7 +55,7 @@ def _pipeline(augmentation: AugmentationConfig, size: int) -> Any:
 
 
 def _steps(A: Any, augmentation: AugmentationConfig, size: int) -> list[Any]:  # noqa: N803 - usual alias
-    """Return flip, affine map and crop, then contrast around the mean, brightness and erasing."""
+    """Return flip, affine map and crop, then contrast around the mean, brightness, erasing, blur, noise."""
 
     class Erase(A.ImageOnlyTransform):
         """Random erasing with the mean of the image, a fill that A.Erasing does not offer."""
@@ -90,6 +90,10 @@ def _steps(A: Any, augmentation: AugmentationConfig, size: int) -> list[Any]:  #
         steps.append(A.RandomBrightnessContrast((-brightness, brightness), (0.0, 0.0), p=1.0))
     if augmentation.erase:
         steps.append(Erase(p=augmentation.erase))
+    if blur := augmentation.blur * size:
+        steps.append(A.GaussianBlur(blur_limit=0, sigma_limit=(0.0, blur), p=0.5))
+    if augmentation.noise:
+        steps.append(A.GaussNoise(std_range=(0.0, augmentation.noise), p=0.5))
     return steps
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from fer.data.augment import to_float
-from fer.data.config import AugmentationConfig
+from fer.data.augment_config import AugmentationConfig
 from fer.data.image_augment import augment_image
 from fer.data.image_files import ImageFiles
 

@@ -5,7 +5,8 @@ from typing import TypeVar
 
 from fer.core.registry import AUGMENTATIONS, READERS, Builder
 from fer.core.signature import options_from
-from fer.data.config import AugmentationConfig, DataConfig, ImageFilesConfig
+from fer.data.augment_config import AugmentationConfig
+from fer.data.config import DataConfig, ImageFilesConfig
 
 _Builder = TypeVar("_Builder", bound=Builder)
 

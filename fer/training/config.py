@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from fer.core.config import Choice, Config, Count, NotNegative, Number, Positive
 from fer.core.errors import FerError
 from fer.core.names import MAX_WANDB_TAG
-from fer.data.config import AugmentationConfig, DataConfig
+from fer.data.augment_config import AugmentationConfig
+from fer.data.config import DataConfig
 from fer.models.config import AttentionConfig, ModelConfig, NoAttention
 from fer.training.callback_config import CallbacksConfig, OwnParts
 from fer.training.metrics import check_monitor, current_name, monitor_mode

@@ -14,7 +14,6 @@ from torchvision.transforms.functional import affine
 
 from fer.core.errors import FerError
 from fer.data.augment import (
-    AugmentationConfig,
     BatchAugmentation,
     adjust_brightness_contrast,
     affine_matrices,
@@ -22,6 +21,7 @@ from fer.data.augment import (
     to_float,
     warp,
 )
+from fer.data.augment_config import AugmentationConfig
 
 CONF = Path(__file__).parents[2] / "conf" / "augmentation"
 CONFIGS = {name: AugmentationConfig(**yaml.safe_load((CONF / f"{name}.yaml").read_text())) for name in
@@ -208,3 +208,24 @@ def test_no_loop_over_images():
 
     # The batch is 128 times larger.
     assert seconds(1024) < 30 * seconds(8)
+
+
+def test_blur_and_noise_change_half_of_the_images():
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (400, 1, 12, 12), dtype=np.uint8))
+    for config in (AugmentationConfig(blur=0.1), AugmentationConfig(noise=0.3)):
+        result = BatchAugmentation(config)(images, 12, torch.Generator().manual_seed(0))
+        changed = (result - images / 255).abs().amax((1, 2, 3)) > 1e-4
+        assert 0.4 < changed.float().mean() < 0.6
+        assert result.min() >= 0
+        assert result.max() <= 1
+
+
+def test_blur_keeps_flat_images_and_the_mean():
+    flat = torch.full((8, 3, 16, 16), 77, dtype=torch.uint8)
+    blurred = BatchAugmentation(AugmentationConfig(blur=0.2))(flat, 16, torch.Generator().manual_seed(0))
+    assert torch.allclose(blurred, torch.tensor(77 / 255), atol=1e-5)
+    point = torch.zeros(64, 1, 33, 33, dtype=torch.uint8)
+    point[:, :, 16, 16] = 255
+    blurred = BatchAugmentation(AugmentationConfig(blur=0.05))(point, 33, torch.Generator().manual_seed(0))
+    assert torch.allclose(blurred.sum((1, 2, 3)), torch.tensor(1.0), atol=1e-3)
+    assert blurred.amax((1, 2, 3)).min() < 0.2

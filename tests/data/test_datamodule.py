@@ -9,7 +9,7 @@ import torch
 
 from fer.core.errors import FerError
 from fer.core.labels import FER7
-from fer.data.config import AugmentationConfig
+from fer.data.augment_config import AugmentationConfig
 from fer.data.datamodule import EmotionDataModule
 from fer.data.dataset import EmotionData
 

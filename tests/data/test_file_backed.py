@@ -9,7 +9,8 @@ import torch
 from image_layouts import write_folder
 
 from fer.core.errors import FerError
-from fer.data.config import AugmentationConfig, FolderConfig
+from fer.data.augment_config import AugmentationConfig
+from fer.data.config import FolderConfig
 from fer.data.datamodule import EmotionDataModule
 from fer.data.duplicates import check_duplicates
 from fer.data.readers.factory import prepare_image_set

@@ -10,7 +10,7 @@ from image_layouts import faces
 
 from fer.core.errors import FerError
 from fer.data.augment import BatchAugmentation, erase
-from fer.data.config import AugmentationConfig
+from fer.data.augment_config import AugmentationConfig
 from fer.data.image_augment import _rectangle, augment_image
 
 
@@ -87,6 +87,8 @@ CONFIGS = {
     "brightness": AugmentationConfig(brightness=0.3),
     "contrast": AugmentationConfig(contrast=0.6),
     "erase": AugmentationConfig(erase=0.7, erase_min=0.05, erase_max=0.3),
+    "blur": AugmentationConfig(blur=0.1),
+    "noise": AugmentationConfig(noise=0.2),
 }
 
 

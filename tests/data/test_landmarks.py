@@ -6,7 +6,7 @@ import torch
 
 from fer.core.errors import FerError
 from fer.data.augment import BatchAugmentation, affine_matrices
-from fer.data.config import AugmentationConfig
+from fer.data.augment_config import AugmentationConfig
 from fer.data.landmarks import move_landmarks, read_landmarks
 
 # Left and right eye, nose, left and right corner of the mouth.

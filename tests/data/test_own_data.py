@@ -8,7 +8,8 @@ from fer.core import registry
 from fer.core.errors import FerError
 from fer.data.arrays import from_arrays
 from fer.data.augment import BatchAugmentation
-from fer.data.config import AugmentationConfig, DataConfig
+from fer.data.augment_config import AugmentationConfig
+from fer.data.config import DataConfig
 from fer.data.datamodule import EmotionDataModule
 from fer.data.readers.factory import read_dataset
 from fer.data.readers.folder import read_folder

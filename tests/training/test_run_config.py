@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from fer.core.config import Config
 from fer.core.errors import FerError
 from fer.core.paths import CONFIG_DIR
-from fer.data.config import AugmentationConfig
+from fer.data.augment_config import AugmentationConfig
 from fer.models.config import AttentionConfig, ModelConfig
 from fer.training.config import RunConfig
 from fer.training.overrides import ACTIONS, choices, groups, to_run_config

@@ -176,6 +176,13 @@ def _add_combinations(sweep_study: SweepStudy, grid_trials: Sequence[GridTrial])
         sweep_study.study.enqueue_trial({}, user_attrs=notes)
 
 
+def _without_new(value: Any, stored: Any) -> Any:
+    """Return options without those that an earlier version lacked and that are off, as by default."""
+    if not isinstance(value, Mapping) or not isinstance(stored, Mapping):
+        return value
+    return {key: one for key, one in value.items() if one or key in stored}
+
+
 def _check_same(sweep_study: SweepStudy, search: Mapping[str, Any], base: Mapping[str, Any]) -> None:
     attributes, name = sweep_study.study.user_attrs, sweep_study.plan.name
     stored = attributes.get("search")
@@ -195,7 +202,9 @@ def _check_same(sweep_study: SweepStudy, search: Mapping[str, Any], base: Mappin
             stored_base["monitor"] = current_name(stored_base["monitor"])
         shared = stored_base.keys() & base.keys()
         before, after = _first_difference(
-            {key: stored_base[key] for key in shared}, {key: base[key] for key in shared}, ()
+            {key: stored_base[key] for key in shared},
+            {key: _without_new(base[key], stored_base[key]) for key in shared},
+            (),
         )
     if before is not None:
         raise FerError(

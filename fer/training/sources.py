@@ -14,12 +14,12 @@ class SourceAdjusted(nn.Module):
     """A loss of labels, with the log-frequency of each emotion in its source added to the logits.
 
     A source of photographs may have neutral and happy faces only. A network that recognizes photographs then
-    learns to call no photograph sad. The log-frequency of each emotion in the source, relative to all
-    sources, explains that instead (logit adjustment, Menon et al. 2021, https://arxiv.org/abs/2007.07314,
+    learns to call no photograph sad. The log-frequency of each emotion in the source, relative to the
+    first source, explains that instead (logit adjustment, Menon et al. 2021, https://arxiv.org/abs/2007.07314,
     with one prior per source).
 
     With strength a, source s is assumed to have the emotion y with the probability ``a p(y | s) + (1 - a)
-    p(y)``. At 1, an image teaches nothing about emotions that its source lacks. At lower strengths it teaches
+    p(y | 1)``. The first source is not adjusted, and the network predicts as for its images. At 1, an image teaches nothing about emotions that its source lacks. At lower strengths it teaches
     that it shows none of them, as if they were rarer in its source but possible.
 
     Args:
@@ -69,7 +69,7 @@ class SourceAdjusted(nn.Module):
 
 
 def source_offsets(counts: Sequence[Sequence[int]], strength: float) -> Tensor:
-    """Return ``log((a p(y | s) + (1 - a) p(y)) / p(y))``, float32 ``(S, K)``.
+    """Return ``log((a p(y | s) + (1 - a) p(y | 1)) / p(y | 1))``, float32 ``(S, K)``.
 
     Args:
         counts: Training images of each emotion in each source, ``(S, K)``. An emotion that a source lacks
@@ -77,8 +77,8 @@ def source_offsets(counts: Sequence[Sequence[int]], strength: float) -> Tensor:
         strength: a, in [0, 1]; at 0 all offsets are 0.
     """
     samples = torch.as_tensor(counts, dtype=torch.float64).clamp(min=1)
-    overall = samples.sum(0) / samples.sum()
-    ratio = samples / samples.sum(1, keepdim=True) / overall
+    priors = samples / samples.sum(1, keepdim=True)
+    ratio = priors / priors[0]
     return (1 - strength + strength * ratio).log().float()
 
 

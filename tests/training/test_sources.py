@@ -18,9 +18,10 @@ COUNTS = [[30, 10, 60], [50, 0, 50]]
 
 def test_offsets_are_the_log_ratio_of_the_priors():
     offsets = source_offsets(COUNTS, 0.5)
-    total = 201  # a missing emotion counts as one image
-    prior, overall = 60 / 100, 110 / total
-    assert offsets[0, 2] == pytest.approx(math.log((0.5 * prior + 0.5 * overall) / overall), rel=1e-5)
+    # A missing emotion counts as one image.
+    prior, first = 50 / 101, 60 / 100
+    assert offsets[1, 2] == pytest.approx(math.log((0.5 * prior + 0.5 * first) / first), rel=1e-5)
+    assert torch.equal(offsets[0], torch.zeros(3))
     assert torch.equal(source_offsets(COUNTS, 0), torch.zeros(2, 3))
     assert source_offsets(COUNTS, 1).isfinite().all()
 

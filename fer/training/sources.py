@@ -19,8 +19,9 @@ class SourceAdjusted(nn.Module):
     with one prior per source).
 
     With strength a, source s is assumed to have the emotion y with the probability ``a p(y | s) + (1 - a)
-    p(y | 1)``. The first source is not adjusted, and the network predicts as for its images. At 1, an image teaches nothing about emotions that its source lacks. At lower strengths it teaches
-    that it shows none of them, as if they were rarer in its source but possible.
+    p(y | 1)``. The first source is not adjusted, and the network predicts as for its images. At 1, an image
+    teaches nothing about emotions that its source lacks. At lower strengths it teaches that it shows none of
+    them, as if they were rarer in its source but possible.
 
     Args:
         loss: The loss of the labels.

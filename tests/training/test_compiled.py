@@ -23,7 +23,10 @@ RECIPE = (
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_twenty_compiled_steps_equal_uncompiled_ones(tiny_run):
+    # Other tests of this process compile too.
+    torch._dynamo.reset()
     counters = torch._dynamo.utils.counters
+    counters.clear()
     runs = tiny_run(*RECIPE), tiny_run(*RECIPE, "compile=true")
     # One graph of the augmentation and one of the network with its loss, in all epochs.
     assert counters["stats"]["unique_graphs"] == 2

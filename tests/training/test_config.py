@@ -131,7 +131,7 @@ BAD_SOURCES = [
     ([{"name": "synthetic"}, {"name": "fer2013"}], "entry 2: fer2013 needs path."),
     (
         [{"name": "ferplus", "path": "x", "contemp": 1}],
-        "expected options of ferplus (name, path, contempt, ambiguous), got 'contemp'.",
+        "expected options of ferplus (name, landmarks, path, contempt, ambiguous), got 'contemp'.",
     ),
     ([{"name": "fer2013", "path": "x", "batch_size": 8}], "got 'batch_size'"),
 ]

@@ -195,7 +195,9 @@ def _check_same(sweep_study: SweepStudy, search: Mapping[str, Any], base: Mappin
     before, after = _first_difference(stored | stored["space"], search | search["space"], ("space",))
     if before is None and sweep_study.plan.is_grid:
         _check_values(sweep_study, base)
-        before, after = _first_difference(attributes["base"], base, ())
+        stored_base = attributes["base"]
+        now = {key: _without_new(value, stored_base.get(key)) for key, value in base.items()}
+        before, after = _first_difference(stored_base, now, ())
     if before is None:
         stored_base = dict(attributes["base"])
         if "monitor" in stored_base:

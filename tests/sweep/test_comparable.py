@@ -1,10 +1,14 @@
 """Trials that were validated on different images or emotions are not comparable, which is said."""
 
+from types import SimpleNamespace
+
 import pytest
 from optuna.trial import create_trial
 from small_sweeps import SMALL
 
+from fer.core.errors import FerError
 from fer.sweep import comparable
+from fer.sweep.create import _check_same
 from fer.sweep.report.page import report
 from fer.sweep.report.results import load_sweep
 from fer.training.run_record import RunRecord
@@ -53,3 +57,17 @@ def test_a_grid_over_emotions_says_so(fer_train, tmp_path, capsys):
     assert f"WARNING: the trials were {text}" in capsys.readouterr().out
     page = report(load_sweep(tmp_path / "grid", None, None))
     assert f"The trials were {text}" in page.read_text()
+
+
+@pytest.mark.parametrize("is_grid", [True, False])
+def test_an_option_that_an_earlier_version_lacked_may_be_off(is_grid):
+    search = {"objective": "val/accuracy", "space": {}}
+    stored = {"search": search, "base": {"augmentation": {"flip": 0.5}}}
+    earlier = SimpleNamespace(
+        plan=SimpleNamespace(name="old", is_grid=is_grid),
+        study=SimpleNamespace(user_attrs=stored),
+        trials=lambda: [],
+    )
+    _check_same(earlier, search, {"augmentation": {"flip": 0.5, "blur": 0.0}})
+    with pytest.raises(FerError, match=r"sweep\.name=old: expected .*, as in the existing sweep"):
+        _check_same(earlier, search, {"augmentation": {"flip": 0.5, "blur": 0.1}})

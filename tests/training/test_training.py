@@ -29,6 +29,8 @@ SMALL = {
     "resnet50": ["model.image_size=32"],
     "efficientnet_b0": ["model.image_size=32"],
     "multi_node": ["trainer.num_nodes=1"],
+    # Compiling takes half a minute, and has tests of its own.
+    "fer2013_gpu_fast": ["compile=false"],
 }
 
 

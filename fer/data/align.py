@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,7 +17,7 @@ import numpy as np
 
 from fer.core.errors import FerError
 from fer.core.landmarks import ALIGNED, NUM_POINTS, similarity_transforms
-from fer.core.paths import atomic_write, cache_folder
+from fer.data.cache import cached_array
 from fer.data.config import YUNET
 from fer.data.dataset import EmotionData
 from fer.data.landmarks import KEY, read_landmarks
@@ -96,32 +95,17 @@ def _found_by_yunet(images: np.ndarray) -> np.ndarray:
     checksum = hashlib.sha256(detector.model_file.read_bytes())
     checksum.update(json.dumps([_VERSION, images.shape]).encode())
     checksum.update(np.ascontiguousarray(images).data)
-    path = cache_folder() / f"landmarks-{checksum.hexdigest()[:32]}.npy"
-    stored = _read(path, len(images))
-    return stored if stored is not None else _find(path, detector, images, package.find_landmarks)
+    name = f"landmarks-{checksum.hexdigest()[:32]}.npy"
+    shape = (len(images), NUM_POINTS, 2)
+    return cached_array(name, shape, lambda: _find(detector, images, package.find_landmarks), KEY)
 
 
-def _read(path: Path, count: int) -> np.ndarray | None:
-    """Return stored landmarks; None if there are none, or the file is damaged."""
-    try:
-        stored: np.ndarray = np.load(path)
-    except (OSError, ValueError, EOFError):
-        return None
-    return stored if stored.shape == (count, NUM_POINTS, 2) and stored.dtype == np.float32 else None
-
-
-def _find(path: Path, detector: Any, images: np.ndarray, find: Callable[..., Any]) -> np.ndarray:
-    """Return the landmarks of images, and store them."""
+def _find(detector: Any, images: np.ndarray, find: Callable[..., Any]) -> np.ndarray:
+    """Return the landmarks of images, float32 ``(N, 5, 2)``, NaN for a face in which none are found."""
     points = np.full((len(images), NUM_POINTS, 2), np.nan, np.float32)
     for row in _with_bar(len(images)):
         found = find(detector, images[row])
         points[row] = np.nan if found is None else found
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as file:
-            np.save(file, points)
-    except OSError as error:
-        print(f"WARNING: {KEY}: the landmarks were not stored: {error}.")
     return points
 
 

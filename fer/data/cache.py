@@ -110,6 +110,36 @@ def cached(key: CacheKey, read: Callable[[], EmotionData]) -> EmotionData:
     return _load(key) or data
 
 
+def cached_array(
+    name: str, shape: tuple[int, ...], compute: Callable[[], np.ndarray], option: str, finite: bool = False
+) -> np.ndarray:
+    """Return a stored array, or compute and store it; a warning if it cannot be stored.
+
+    Args:
+        name: Name of its file, which identifies what it is computed from.
+        shape: Its shape; a stored array of another one is computed again.
+        compute: Returns the array, float32.
+        option: The option that it is for, for the warning.
+        finite: Whether a stored array with NaN or infinity is damaged.
+    """
+    path = cache_folder() / name
+    try:
+        stored: np.ndarray = np.load(path)
+        if stored.shape == shape and stored.dtype == np.float32 and (not finite or np.isfinite(stored).all()):
+            return stored
+    except (OSError, ValueError, EOFError):
+        # There is none, or it is damaged.
+        pass
+    computed = compute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            np.save(file, computed)
+    except OSError as error:
+        print(f"WARNING: {option}: the result was not stored for later runs: {error}.")
+    return computed
+
+
 def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

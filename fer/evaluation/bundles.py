@@ -35,7 +35,8 @@ class BundleNetwork(nn.Module):
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__()
-        self.classifier = OnnxClassifier(bundle)
+        # As many threads as the command was given.
+        self.classifier = OnnxClassifier(bundle, torch.get_num_threads())
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits."""

@@ -19,7 +19,8 @@ from fer.bundle.registry import find_bundle
 from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace
-from fer.core.paths import atomic_write, cache_folder, expand_user
+from fer.core.paths import expand_user
+from fer.data.cache import cached_array
 from fer.data.datamodule import EmotionDataModule
 from fer.data.dataset import EmotionData
 from fer.data.folds import assign_folds, parse_fold
@@ -249,30 +250,14 @@ def _answers(teacher: _Teacher, data: EmotionData, manifest: Mapping[str, Any]) 
     images = train.get("pixels_sha256") or train["files_sha256"]
     facts = [_VERSION, teacher.record["sha256"], teacher.fold, images, len(data), data.images.shape[1:]]
     key = json.dumps(facts)
-    path = cache_folder() / f"teacher-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
-    stored = _read(path, (len(data), len(teacher.labels)))
-    if stored is not None:
-        return stored
-    path_of_teacher = teacher.record["path"]
-    print(f"{_KEY}: {path_of_teacher} answers {len(data):,} images; later runs read that from the cache.")
-    probs = teacher.answer(data).astype(np.float32)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as file:
-            np.save(file, probs)
-    except OSError as error:
-        print(f"WARNING: {_KEY}: the answers were not stored: {error}.")
-    return probs
+    name = f"teacher-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
 
+    def answer() -> np.ndarray:
+        path = teacher.record["path"]
+        print(f"{_KEY}: {path} answers {len(data):,} images; later runs read that from the cache.")
+        return teacher.answer(data).astype(np.float32)
 
-def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
-    """Return stored answers; None if there are none, or the file is damaged."""
-    try:
-        stored: np.ndarray = np.load(path)
-    except (OSError, ValueError, EOFError):
-        return None
-    is_valid = stored.shape == shape and stored.dtype == np.float32 and bool(np.isfinite(stored).all())
-    return stored if is_valid else None
+    return cached_array(name, (len(data), len(teacher.labels)), answer, _KEY, finite=True)
 
 
 def _translate(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fer.app.settings import MAX_UPLOAD_MB, Settings, set_settings
 from fer.core.command_line import add_version, run_command
+from fer.core.device import add_device_option
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
 
@@ -54,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--address",
         default=os.environ.get("STREAMLIT_SERVER_ADDRESS", "localhost"),
+    add_device_option(parser)
         help="network address to listen on (default: localhost, reachable from this computer only)",
     )
     parser.add_argument(
@@ -131,6 +133,10 @@ def _serve(options: argparse.Namespace) -> None:
     set_settings(
         Settings(
             model=_model_reference(options.model),
+    # Imports ONNX Runtime.
+    from fer.bundle.providers import choose_device
+
+    choose_device(options.device)
             models=_registry_folder(options.models),
             detector=options.detector,
             detector_model=_absolute_path(options.detector_model),
@@ -139,6 +145,7 @@ def _serve(options: argparse.Namespace) -> None:
         )
     )
     # Imported late: this loads Streamlit, OpenCV and ONNX Runtime.
+            device=options.device,
     from fer.app.server import serve
 
     serve(options.address, options.port, browser=not options.no_browser)

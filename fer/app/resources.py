@@ -171,7 +171,7 @@ def open_bundle(model: str | None, current: Settings) -> Bundle:
 def _load(model: str | None, current: Settings) -> Predictor:
     # One thread per computation: visitors are served in parallel rather than one after another.
     detector = _detector(current.detector, current.detector_model)
-    return Predictor(open_bundle(model, current), detector, threads=1)
+    return Predictor(open_bundle(model, current), detector, threads=1, device=current.device)
 
 
 _detector = st.cache_resource(show_spinner=False)(choose_detector)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fer.core.hub import is_on_hub
+
 # Default of --max-upload-mb.
 MAX_UPLOAD_MB = 50
 # Images in one upload.
@@ -31,13 +33,14 @@ class Settings:
     """Settings from the command line.
 
     Attributes:
-        model: Bundle folder or model name; None is the model of the package.
+        model: Bundle folder, model name or ``hf:owner/name[@revision]``; None is the model of the package.
         models: Folder of a registry, see `fer.bundle.registry`.
         detector: One of `fer.faces.detectors.DETECTORS`.
         detector_model: Model file of the detector, if it needs one.
         ice_servers: STUN and TURN servers for the webcam, ``stun:HOST:PORT`` or
             ``turn:USER:PASSWORD@HOST:PORT``.
         max_upload_mb: Maximum size of an uploaded file in megabytes.
+        device: Where models run, see `fer.core.device.DEVICES`.
     """
 
     model: str | None = None
@@ -46,12 +49,13 @@ class Settings:
     detector_model: str | None = None
     ice_servers: tuple[str, ...] = ()
     max_upload_mb: int = MAX_UPLOAD_MB
+    device: str = "auto"
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files and folders in these settings."""
         names = (self.model, self.detector_model)
-        return (self.models, *(Path(name) for name in names if name is not None))
+        return (self.models, *(Path(name) for name in names if name is not None and not is_on_hub(name)))
 
 
 _settings = Settings()

@@ -2,21 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime as ort
 
 from fer.bundle.files import Bundle, read_bundle
+from fer.bundle.providers import OpenVinoSession, choose_device, create_session
 from fer.core.errors import FerError
-from fer.core.threads import available_cores, cpu_quota
 
 # Names of the graph's input and outputs.
 FACES, PROBABILITIES, ATTENTION = "faces", "probabilities", "attention"
 # Larger batches are not faster and take more memory.
 BATCH_SIZE = 64
-# ONNX Runtime's log level "error": a user can do nothing about its warnings.
-_LOG_ERRORS = 3
+Session: TypeAlias = "ort.InferenceSession | OpenVinoSession"
 
 
 class OnnxClassifier:
@@ -27,19 +26,22 @@ class OnnxClassifier:
     Args:
         bundle: From `fer.bundle.files.read_bundle`.
         threads: CPU threads per call; None: all cores.
+        device: One of `fer.core.device.DEVICES`.
 
     Attributes:
         card: The bundle's card.
+        device: The device that is used.
 
     Raises:
-        FerError: ONNX Runtime cannot run the model, or its labels or input size differ from the card.
+        FerError: ONNX Runtime cannot run the model, its labels or input size differ from the card, or the
+            device is not installed.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        self.card = bundle.card
+    def __init__(self, bundle: Bundle, threads: int | None = None, device: str | None = None) -> None:
+        self.card, self.device = bundle.card, choose_device(device)
         # Absolute now: the working folder may change before the object is pickled.
         self._bundle, self._threads = Bundle(bundle.folder.absolute(), bundle.card), threads
-        self._session = open_session(bundle.model_path, threads)
+        self._session = open_session(bundle.model_path, threads, self.device)
         _check_labels(self._session, bundle)
         _check_size(self._session, bundle)
 
@@ -69,7 +71,7 @@ class OnnxClassifier:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how to load the same model in another process."""
-        return _load_classifier, (self._bundle, self._threads)
+        return _load_classifier, (self._bundle, self._threads, self.device)
 
     def _run(self, output: str, faces: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         self._check(faces)
@@ -88,7 +90,7 @@ class OnnxClassifier:
             )
 
 
-def _load_classifier(bundle: Bundle, threads: int | None) -> OnnxClassifier:
+def _load_classifier(bundle: Bundle, threads: int | None, device: str | None = None) -> OnnxClassifier:
     """Load a pickled classifier.
 
     Raises:
@@ -100,37 +102,36 @@ def _load_classifier(bundle: Bundle, threads: int | None) -> OnnxClassifier:
             f"{bundle.model_path}: expected the model that was pickled, with SHA-256 {expected[:12]}…, got "
             f"{stored[:12]}…. Create the Predictor again."
         )
-    return OnnxClassifier(bundle, threads)
+    return OnnxClassifier(bundle, threads, device)
 
 
-def open_session(model: Path, threads: int | None = None) -> ort.InferenceSession:
-    """Load an ONNX file for inference on the CPU.
+def open_session(model: Path, threads: int | None = None, device: str = "cpu") -> Session:
+    """Load an ONNX file for inference.
 
     Args:
         model: Path of the file.
         threads: CPU threads per call; None: all cores.
+        device: One of `fer.core.device.DEVICES`.
 
     Raises:
-        FerError: ONNX Runtime cannot load the file.
+        FerError: ONNX Runtime cannot load the file, or the device is not installed.
     """
-    options = ort.SessionOptions()
-    options.log_severity_level = _LOG_ERRORS
-    # 0: one per physical core, but ONNX Runtime does not know the limits of a container.
-    options.intra_op_num_threads = threads or (0 if cpu_quota() is None else available_cores())
-    # Spinning threads would take CPU time from face detection, which runs in parallel.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    used = choose_device(device)
     try:
-        return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        return create_session(model, threads, used)
+    except FerError:
+        raise
     # ONNX Runtime's exceptions have no common base class.
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        where = "" if used == "cpu" else f" on {used}"
         raise FerError(
-            f"{model}: ONNX Runtime {ort.__version__} cannot run this model ({reason}). Export it again, or "
-            "install the version of ONNX Runtime that the card names."
+            f"{model}: ONNX Runtime {ort.__version__} cannot run this model{where} ({reason}). Export it "
+            "again, or install the version of ONNX Runtime that the card names."
         ) from error
 
 
-def _check_labels(session: ort.InferenceSession, bundle: Bundle) -> None:
+def _check_labels(session: Session, bundle: Bundle) -> None:
     """Check that graph and card have the same emotions in the same order."""
     stored = session.get_modelmeta().custom_metadata_map.get("labels", "[]")
     try:
@@ -145,7 +146,7 @@ def _check_labels(session: ort.InferenceSession, bundle: Bundle) -> None:
         )
 
 
-def _check_size(session: ort.InferenceSession, bundle: Bundle) -> None:
+def _check_size(session: Session, bundle: Bundle) -> None:
     """Check that the graph's input size is that of the card."""
     side, shape = bundle.card.image_size, session.get_inputs()[0].shape[1:]
     if shape != [side, side, 3]:

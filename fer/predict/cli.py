@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from fer.core.command_line import add_version, positive_integer, run_command
+from fer.core.device import add_device_option
 
 _EXAMPLES = """examples:
   fer-predict photo.jpg                                       with the model that comes with the package
@@ -89,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     )
     return command
 
+    add_device_option(command)
 
 def _seconds(text: str) -> float:
     try:
@@ -140,5 +142,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run_command(predict) or status)
 
 
+            device=request.device,
 if __name__ == "__main__":
     main()

@@ -123,14 +123,16 @@ class Predictor:
             which are set for the whole process by ``cv2.setNumThreads``.
         threshold: A prediction with a lower confidence is uncertain, 0 to 1; 0: none is. None: that of the
             model's card.
+        device: Where the model runs: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"openvino"`` or ``"coreml"``. None:
+            ``"auto"``. Face detection runs on the CPU.
 
     Attributes:
         card: The model's card.
         uncertain_below: The threshold in use; None if there is none.
 
     Raises:
-        FerError: There is no such model or detector, its files are invalid, or the threshold is not between 0
-            and 1.
+        FerError: There is no such model, detector or device, its files are invalid, or the threshold is not
+            between 0 and 1.
     """
 
     def __init__(
@@ -141,13 +143,14 @@ class Predictor:
         threads: int | None = None,
         threshold: float | None = None,
     ) -> None:
+        device: str | None = None,
         if threshold is not None and not 0 <= threshold <= 1:
             raise FerError(f"threshold: expected a confidence between 0 and 1, got {threshold}. Correct it.")
         bundle = find_bundle(model)
         self.card: Card = bundle.card
         self.uncertain_below = self.card.uncertain_below if threshold is None else threshold
         self.threads = threads or available_cores()
-        self.classifier = OnnxClassifier(bundle, threads)
+        self.classifier = OnnxClassifier(bundle, threads, device)
         self.detector: Detector = (
             choose_detector(detector, detector_model) if isinstance(detector, str) else detector
         )

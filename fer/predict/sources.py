@@ -46,6 +46,7 @@ def predict_sources(
     show_all: bool = False,
     smooth: float = 0.5,
     threads: int | None = None,
+    device: str | None = None,
 ) -> int:
     """Predict on images and folders, or on one video or webcam; return the exit status of fer-predict.
 
@@ -63,6 +64,7 @@ def predict_sources(
         show_all: Show the probabilities of all emotions.
         smooth: Seconds over which the probabilities in a video are smoothed.
         threads: CPU cores to use; None: all.
+        device: Where the model runs, see `fer.core.device.DEVICES`; None: ``auto``.
 
     Raises:
         FerError: A source, model or output is missing or invalid.
@@ -85,7 +87,7 @@ def predict_sources(
         cv2.setNumThreads(1)
     if videos:
         # Several frames in parallel with one core each are faster than one frame on all cores.
-        predictor = Predictor(model, detector, detector_model, threads=1, threshold=threshold)
+        predictor = Predictor(model, detector, detector_model, threads=1, threshold=threshold, device=device)
         # Imported late, because images do not need it.
         from fer.predict.video.run import run_video
 
@@ -103,7 +105,7 @@ def predict_sources(
         return NO_FACE if strict and not summary.faces else 0
     copies = Path(annotate) if annotate else None
     files = list_images(sources, copies)
-    predictor = Predictor(model, detector, detector_model, threads, threshold)
+    predictor = Predictor(model, detector, detector_model, threads, threshold, device)
     status = predict_images(
         files,
         predictor,

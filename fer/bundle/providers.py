@@ -44,7 +44,7 @@ def choose_device(device: str | None = None) -> str:
     """
     key = "device"
     if device in (None, "auto"):
-        key, device = DEVICE_VARIABLE, os.environ.get(DEVICE_VARIABLE) or "auto"
+        key, device = f"--device or {DEVICE_VARIABLE}", os.environ.get(DEVICE_VARIABLE) or "auto"
     if device not in DEVICES:
         hint = did_you_mean(str(device), DEVICES)
         raise FerError(f"{key}: expected one of {', '.join(DEVICES)}, got {device!r}.{hint}")

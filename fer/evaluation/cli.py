@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fer.core.command_line import add_version, positive_integer, run_command
+from fer.core.device import add_device_option, use_device
 from fer.core.errors import FerError
 from fer.core.plugins import PLUGINS_HELP, split_names
 from fer.core.threads import share_cores
@@ -34,10 +35,11 @@ _COMPARE_EXAMPLES = """examples:
 def evaluate_main(arguments: Sequence[str] | None = None) -> None:
     """Run ``fer-evaluate`` and exit with its status."""
     options = evaluate_parser().parse_args(arguments)
-    threads = vars(options).pop("threads")
+    threads, device = (vars(options).pop(name) for name in ("threads", "device"))
 
     def run() -> None:
         share_cores(threads)
+        use_device(device)
         # Imported here, because torch takes seconds to load and --help does not need it
         from fer.evaluation.evaluate import evaluate
         from fer.evaluation.output import print_scores
@@ -70,6 +72,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
     add("--checkpoint", choices=("best", "last"), help="checkpoint of a run folder (default: best)")
     add("--output", metavar="DIR", help="folder for the report")
     add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
+    add_device_option(parser, "where a bundle or an ONNX file runs")
     add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
     add("--logger", choices=("wandb",), help="also log metrics, tables and plots there")
     corruptions = "also score darkened, blurred, compressed, noisy, … images, at five strengths each"

@@ -11,7 +11,7 @@ from tiny_bundle import SIDE, expected_probs, write_bundle
 from fer.bundle import providers
 from fer.bundle.providers import choose_device
 from fer.bundle.runtime import OnnxClassifier
-from fer.core.device import DEVICE_VARIABLE
+from fer.core.device import DEVICE_VARIABLE, use_device
 from fer.core.errors import FerError
 
 FACES = np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE, 3), np.uint8)
@@ -105,3 +105,13 @@ def test_openvino_answers_as_onnx_runtime(monkeypatch, tmp_path, real):
     np.testing.assert_allclose(classifier(FACES), expected_probs(FACES, 7), atol=1e-5)
     np.testing.assert_allclose(classifier.attention(FACES), FACES[..., 0] / 255, atol=1e-5)
     assert classifier(FACES[:0]).shape == (0, 7)
+
+
+def test_the_option_of_a_command_holds_for_its_whole_process(monkeypatch):
+    have(monkeypatch, "CUDAExecutionProvider")
+    # So that pytest restores it.
+    monkeypatch.setenv(DEVICE_VARIABLE, "cuda")
+    use_device("auto")
+    assert choose_device() == "cuda"
+    use_device("cpu")
+    assert choose_device() == "cpu"

@@ -11,11 +11,11 @@ from tiny_bundle import HASHES, write_bundle
 from fer.app import settings as app_settings
 from fer.app import uploads
 from fer.app.components.images import to_jpeg
-from fer.app.image import SAMPLES, render_sample
 from fer.app.pages import compare
 from fer.app.resources import list_versions
 from fer.app.settings import MAX_DISPLAY_SIDE
 from fer.bundle.registry import Registry
+from fer.data.synthetic.samples import SAMPLES, render_sample
 
 OTHER_HASHES = HASHES | {"labels_sha256": "c" * 64}
 

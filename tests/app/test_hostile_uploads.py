@@ -17,8 +17,8 @@ import pytest
 from app_server import started
 from PIL import Image
 
-from fer.app.image import SAMPLES, render_sample
 from fer.app.settings import MAX_SESSION_FILES
+from fer.data.synthetic.samples import SAMPLES, render_sample
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))

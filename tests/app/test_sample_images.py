@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from fer.app.image import SAMPLES, render_sample, render_thumbnail
+from fer.data.synthetic.samples import SAMPLES, render_sample, render_thumbnail
 from fer.faces.detectors import YUNET_ENV_VAR, choose_detector
 
 DETECTORS = [

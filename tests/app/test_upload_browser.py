@@ -8,7 +8,7 @@ import pytest
 from app_server import started, wait_until_rendered
 from PIL import Image
 
-from fer.app.image import SAMPLES, render_sample
+from fer.data.synthetic.samples import SAMPLES, render_sample
 
 GROUP = SAMPLES[-1]
 PHONE = {"width": 390, "height": 844}

@@ -10,9 +10,9 @@ from streamlit.testing.v1 import AppTest
 from tiny_bundle import write_bundle
 
 from fer.app import answers, resources
-from fer.app.image import SAMPLES, render_sample
 from fer.app.settings import MAX_IMAGES, Settings, set_settings
 from fer.bundle.registry import Registry, find_bundle
+from fer.data.synthetic.samples import SAMPLES, render_sample
 from fer.faces.detectors import YUNET_ENV_VAR
 
 TITLES = [sample.title for sample in SAMPLES]

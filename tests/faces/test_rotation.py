@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.app.image import SAMPLES, render_sample
 from fer.bundle.card import CROP_RULES
+from fer.data.synthetic.samples import SAMPLES, render_sample
 from fer.faces.base import Face
 from fer.faces.crop import crop_faces
 from fer.faces.detectors import YUNET_ENV_VAR, choose_detector

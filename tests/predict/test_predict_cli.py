@@ -13,9 +13,9 @@ from PIL import Image
 from video_files import read_video, write_video
 
 import fer.predict.predictor
-from fer.app.image import SAMPLES, render_sample
 from fer.core.errors import FerError
 from fer.core.labels import FER7
+from fer.data.synthetic.samples import SAMPLES, render_sample
 from fer.faces.base import Face
 from fer.faces.detectors import choose_detector
 from fer.predict.cli import main

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import streamlit as st
 
-from fer.app.image import SAMPLES, ImageAnalysis, render_thumbnail
+from fer.app.image import ImageAnalysis
+from fer.data.synthetic.samples import SAMPLES, render_thumbnail
 from fer.predict.annotate import draw
 
 

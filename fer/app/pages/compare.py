@@ -11,11 +11,11 @@ from fer.app import comparison
 from fer.app.components.charts import show_bars, speed_chart
 from fer.app.components.html import parts
 from fer.app.components.images import choose_by_thumbnail, choose_sample
-from fer.app.image import SAMPLES, render_sample
 from fer.app.resources import Version, compute_slot, get_predictor, list_versions
 from fer.app.settings import MAX_DISPLAY_SIDE, MAX_IMAGE_MB, settings
 from fer.app.uploads import escape_markdown, read_upload
 from fer.core.errors import FerError
+from fer.data.synthetic.samples import SAMPLES, render_sample
 from fer.faces.base import Face, downscale, in_reading_order
 from fer.predict.predictor import Prediction
 

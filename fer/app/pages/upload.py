@@ -19,12 +19,13 @@ from fer.app.components.face import show_image_result
 from fer.app.components.images import choose_sample
 from fer.app.components.model_options import choose_model
 from fer.app.components.overview import choose_image, show_image
-from fer.app.image import SAMPLES, ImageAnalysis, render_sample
+from fer.app.image import ImageAnalysis
 from fer.app.resources import Version
 from fer.app.settings import MAX_IMAGE_MB, MAX_IMAGES, MAX_SESSION_MB, settings
 from fer.app.uploads import show_error
 from fer.core.errors import FerError
 from fer.core.text import counted
+from fer.data.synthetic.samples import SAMPLES, render_sample
 from fer.predict.predictor import Predictor, turned_note
 from fer.predict.result_file import BOX_COLUMNS
 

@@ -12,7 +12,8 @@ import onnxruntime as ort
 from fer.bundle.card import NAME_PATTERN, Card
 from fer.bundle.files import sha256
 from fer.bundle.foreign_spec import ForeignSpec, read_spec
-from fer.bundle.runtime import BATCH_SIZE, open_session
+from fer.bundle.providers import choose_device
+from fer.bundle.runtime import BATCH_SIZE, Session, open_session
 from fer.core.errors import FerError
 
 # Types of ONNX Runtime -> NumPy
@@ -48,10 +49,12 @@ class ForeignClassifier:
         path: The ONNX file.
         spec: How to run it: from `read_spec`, or the path of the YAML file.
         threads: CPU threads per call; None: all cores.
+        device: One of `fer.core.device.DEVICES`.
 
     Attributes:
         path: The ONNX file.
         spec: How it is run.
+        device: The device that is used.
         card: Its labels, input size and crop rule as a card, which says that the training is unknown.
         batch_size: Images in one call of ONNX Runtime; 1 if the file takes no more.
 
@@ -59,11 +62,17 @@ class ForeignClassifier:
         FerError: ONNX Runtime cannot run the file, or the spec does not fit it.
     """
 
-    def __init__(self, path: str | Path, spec: ForeignSpec | str | Path, threads: int | None = None) -> None:
-        self.path = Path(path)
+    def __init__(
+        self,
+        path: str | Path,
+        spec: ForeignSpec | str | Path,
+        threads: int | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.path, self.device = Path(path), choose_device(device)
         self.spec = spec if isinstance(spec, ForeignSpec) else read_spec(spec)
         self._threads = threads
-        self._session = _open(self.path, threads)
+        self._session = _open(self.path, threads, self.device)
         self._input, self._output = _check(self._session, self.path, self.spec)
         self._dtype = _INPUT_TYPES[self._input.type]
         self.batch_size = self._find_batch_size()
@@ -100,7 +109,7 @@ class ForeignClassifier:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how to load the same model in another process."""
-        return ForeignClassifier, (self.path.absolute(), self.spec, self._threads)
+        return ForeignClassifier, (self.path.absolute(), self.spec, self._threads, self.device)
 
     def _run(self, faces: np.ndarray) -> np.ndarray:
         """Return the answers for at most ``batch_size`` faces; a file with a fixed batch gets that many."""
@@ -205,12 +214,14 @@ def _to_emotions(answers: np.ndarray, spec: ForeignSpec) -> np.ndarray:
     return probs.astype(np.float32)
 
 
-def _open(path: Path, threads: int | None) -> ort.InferenceSession:
+def _open(path: Path, threads: int | None, device: str) -> Session:
     if not path.is_file():
         raise FerError(f"{path}: expected an ONNX file, but there is none. Correct the path.")
     try:
-        return open_session(path, threads)
+        return open_session(path, threads, device)
     except FerError as error:
+        if error.__cause__ is None:
+            raise
         text = str(error.__cause__)
         for words, reason in _REASONS.items():
             if match := re.search(words, text):
@@ -222,7 +233,7 @@ def _open(path: Path, threads: int | None) -> ort.InferenceSession:
         ) from error
 
 
-def _check(session: ort.InferenceSession, path: Path, spec: ForeignSpec) -> tuple[Any, Any]:
+def _check(session: Session, path: Path, spec: ForeignSpec) -> tuple[Any, Any]:
     """Return the input and the output of a file.
 
     Raises:

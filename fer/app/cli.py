@@ -14,6 +14,7 @@ from fer.app.settings import MAX_UPLOAD_MB, Settings, set_settings
 from fer.core.command_line import add_version, run_command
 from fer.core.device import add_device_option
 from fer.core.errors import FerError
+from fer.core.hub import is_on_hub
 from fer.core.paths import expand_user
 
 _EXAMPLES = """examples:
@@ -37,7 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_version(parser)
     parser.add_argument(
-        "--model", metavar="BUNDLE", help="bundle folder or model name (default: the model of the package)"
+        "--model",
+        metavar="BUNDLE",
+        help="bundle folder, model name or hf:owner/name[@revision] (default: the model of the package)",
     )
     parser.add_argument(
         "--models",
@@ -52,10 +55,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="face detector (default: yunet if its model file is available, otherwise haar)",
     )
     parser.add_argument("--detector-model", metavar="FILE", help="model file of the yunet detector")
+    add_device_option(parser)
     parser.add_argument(
         "--address",
         default=os.environ.get("STREAMLIT_SERVER_ADDRESS", "localhost"),
-    add_device_option(parser)
         help="network address to listen on (default: localhost, reachable from this computer only)",
     )
     parser.add_argument(
@@ -130,22 +133,22 @@ def _serve(options: argparse.Namespace) -> None:
             "pip install 'fer-lightning[app]', or use uv run in a checkout."
         )
     check_port(options.address, options.port)
-    set_settings(
-        Settings(
-            model=_model_reference(options.model),
     # Imports ONNX Runtime.
     from fer.bundle.providers import choose_device
 
     choose_device(options.device)
+    set_settings(
+        Settings(
+            model=_model_reference(options.model),
             models=_registry_folder(options.models),
             detector=options.detector,
             detector_model=_absolute_path(options.detector_model),
             ice_servers=tuple(options.ice_server),
             max_upload_mb=options.max_upload_mb,
+            device=options.device,
         )
     )
     # Imported late: this loads Streamlit, OpenCV and ONNX Runtime.
-            device=options.device,
     from fer.app.server import serve
 
     serve(options.address, options.port, browser=not options.no_browser)
@@ -157,7 +160,7 @@ def _model_reference(model: str | None) -> str | None:
     Absolute paths can be recognised and removed from the messages that visitors see.
     """
     try:
-        is_folder = model is not None and ("/" in model or Path(model).exists())
+        is_folder = model is not None and not is_on_hub(model) and ("/" in model or Path(model).exists())
     except OSError as error:
         raise FerError(
             f"--model {str(model)[:200]}: expected a bundle folder or a model name, but the path cannot be "

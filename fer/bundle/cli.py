@@ -1,4 +1,4 @@
-"""fer-models: list, show, compare and promote the versions of exported models."""
+"""fer-models: list, show, compare, promote and push the versions of exported models."""
 
 import argparse
 import statistics
@@ -6,15 +6,17 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fer.bundle.card import Card, read_card, same_images, validation_metrics
 from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.readme import readme
-from fer.bundle.registry import BEST, ZOO, Registry, model_folder, packaged_models
+from fer.bundle.registry import BEST, ZOO, Registry, find_bundle, model_folder, packaged_models
 from fer.core.command_line import add_version, run_command
 from fer.core.errors import FerError
+from fer.core.hub import is_on_hub, parse_reference
 from fer.core.paths import expand_user
 from fer.core.text import percent
 
@@ -23,9 +25,11 @@ _EXAMPLES = """examples:
   fer-models show smile:best                     its card: usage, input, output, metrics, training
   fer-models compare smile:1 smile:2 RUN/bundle  metrics in one table; marked if measured on other images
   fer-models promote smile:2                     smile:best now points to version 2
+  fer-models push smile:2 hf:owner/name          to the Hugging Face Hub; fer-predict --model hf:owner/name
 
-Name a model as NAME (its latest version), NAME:N, NAME:ALIAS, or by the folder of its bundle. fer-export RUN
---register adds a version. fer-compare RUN RUN tests whether the difference of two models is significant."""
+Name a model as NAME (its latest version), NAME:N, NAME:ALIAS, hf:owner/name[@revision], or by the folder of
+its bundle. fer-export RUN --register adds a version. fer-compare RUN RUN tests whether the difference of two
+models is significant."""
 _HEADER = ("model", "network", "px", "precision", "MB", "images", "accuracy", "95 %", "macro-F1")
 _SPEED = "ms per face"
 # Calls that are timed, after one that is not.
@@ -39,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     command = argparse.ArgumentParser(
         "fer-models",
-        description="List, show, compare and promote the versions of exported models.",
+        description="List, show, compare, promote and push the versions of exported models.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -51,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder of the registry (default: models/)",
     )
-    actions = command.add_subparsers(dest="action", required=True, metavar="list|show|compare|promote")
+    actions = command.add_subparsers(dest="action", required=True, metavar="list|show|compare|promote|push")
     listing = actions.add_parser("list", help="list every model and version")
     listing.add_argument("--speed", action="store_true", help="measure the speed of each on this machine")
     show = actions.add_parser("show", help="show the card of a model")
@@ -63,13 +67,41 @@ def parser() -> argparse.ArgumentParser:
     promote = actions.add_parser("promote", help="point an alias to a version")
     promote.add_argument("model", metavar="NAME:N", help="a version in the registry")
     promote.add_argument("--alias", default=BEST, help=f"name of the alias (default: {BEST})")
+    _add_push(actions)
     return command
+
+
+def _add_push(actions: Any) -> None:
+    push = actions.add_parser(
+        "push",
+        help="push a model to the Hugging Face Hub",
+        description="Push a model to the Hugging Face Hub in one commit: model.onnx, card.json, README.md "
+        "with the metadata of the Hub, LICENSE, config.json and, if the run is found, model.safetensors.",
+    )
+    push.add_argument(
+        "model", metavar="MODEL", help="NAME, NAME:N, NAME:ALIAS, RUN or the folder of a bundle"
+    )
+    push.add_argument("target", metavar="hf:OWNER/NAME", help="the repository; created if there is none")
+    push.add_argument(
+        "--run",
+        type=Path,
+        help="run folder that the model was exported from, for its weights (default: beside the bundle)",
+    )
+    push.add_argument("--private", action="store_true", help="make a new repository private")
+    push.add_argument(
+        "--license",
+        default="other",
+        metavar="ID",
+        help="licence as the Hub names it, e.g. mit (default: other, with the terms of the card in LICENSE)",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``fer-models`` and exit."""
     request = parser().parse_args(arguments)
-    action = {"list": _list, "show": _show, "compare": _compare, "promote": _promote}[request.action]
+    action = {"list": _list, "show": _show, "compare": _compare, "promote": _promote, "push": _push}[
+        request.action
+    ]
     sys.exit(run_command(lambda: action(request, Registry(expand_user(request.registry)))))
 
 
@@ -112,6 +144,20 @@ def _promote(request: argparse.Namespace, registry: Registry) -> None:
     print(f"{folder.parent.name}:{request.alias} is now version {folder.name} ({previous})")
 
 
+def _push(request: argparse.Namespace, registry: Registry) -> None:
+    from fer.bundle.push import RECORD, push_bundle, record_push
+
+    reference = parse_reference(request.target)
+    bundle = read_bundle(_folder(request.model, registry))
+    run = None if request.run is None else expand_user(request.run)
+    push = push_bundle(bundle, reference, run, request.private, request.license)
+    record_push(registry.folder, bundle, push.reference)
+    print(f"{push.reference}: {', '.join(push.files)}")
+    if push.weights_missing:
+        print(f"without model.safetensors: {push.weights_missing}")
+    print(f"SHA-256 of model.onnx: {bundle.card.model['sha256']}, recorded in {registry.folder / RECORD}")
+
+
 def _with_speed(rows: Rows, registry: Registry) -> Rows:
     """Return rows with another column: the milliseconds of a call with one face."""
     times = [f"{_time_call(read_bundle(_folder(row[0], registry))):.2f}" for row in rows[1:]]
@@ -133,8 +179,11 @@ def _time_call(bundle: Bundle) -> float:
 
 def _folder(model: str, registry: Registry) -> Path:
     """Return the folder of a model named on the command line; as a path or as NAME[:VERSION]."""
-    if (Path(model) / CARD).is_file():
-        return Path(model)
+    if is_on_hub(model):
+        return find_bundle(model).folder
+    for folder in (Path(model), Path(model) / "bundle"):
+        if (folder / CARD).is_file():
+            return folder
     return model_folder(model, registry) or registry.resolve(model)
 
 

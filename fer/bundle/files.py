@@ -25,10 +25,12 @@ class Bundle:
     Attributes:
         folder: Folder with the bundle's files.
         card: The content of its `card.json`.
+        origin: ``hf:owner/name@commit`` if it was loaded from the Hub, else empty.
     """
 
     folder: Path
     card: Card
+    origin: str = ""
 
     @property
     def model_path(self) -> Path:

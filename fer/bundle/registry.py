@@ -18,7 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fer.bundle.files import CARD, MODEL, Bundle, read_bundle, write_card
+from fer.bundle.hub import load_from_hub
 from fer.core.errors import FerError, did_you_mean
+from fer.core.hub import is_on_hub
 from fer.core.names import is_reserved
 from fer.core.paths import atomic_write
 
@@ -154,8 +156,9 @@ def find_bundle(model: str | Path | Bundle | None = None) -> Bundle:
 
     Args:
         model: A bundle; the folder of one; ``NAME``, ``NAME:N`` or ``NAME:ALIAS`` in the registry
-            ``models/``; or the name of a model that comes with the package, if the registry has none of that
-            name. None: the default model of the package.
+            ``models/``; the name of a model that comes with the package, if the registry has none of that
+            name; or ``hf:owner/name[@revision]`` on the Hugging Face Hub. None: the default model of the
+            package.
 
     Raises:
         FerError: There is no such bundle, or it is invalid (see `read_bundle`).
@@ -168,6 +171,8 @@ def find_bundle(model: str | Path | Bundle | None = None) -> Bundle:
                 "No model comes with this installation. Name one: --model RUN/bundle (see fer-export)."
             )
         return read_bundle(ZOO / packaged_models()[0])
+    if is_on_hub(model):
+        return load_from_hub(str(model))
     try:
         if isinstance(model, str) and "/" not in model and not (Path(model) / CARD).is_file():
             return _find_by_name(model)

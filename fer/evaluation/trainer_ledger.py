@@ -16,9 +16,10 @@ from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.data.datamodule import EmotionDataModule
 from fer.evaluation.ledger import LEDGER_METRICS, Ledger, make_entry
-from fer.evaluation.runs import hash_model, hash_recipe
+from fer.evaluation.runs import hash_recipe
 from fer.evaluation.score import softmax
 from fer.evaluation.split import EvaluationSplit, select_split
+from fer.models.checkpoint import hash_model
 
 
 class TestLedger(Callback):

@@ -1,5 +1,6 @@
 """Load a model from a checkpoint file, without Hydra, Lightning, a network connection or unpickled code."""
 
+import hashlib
 import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +11,18 @@ from zipfile import is_zipfile
 
 import torch
 from pydantic import ConfigDict, Field
+from torch import nn
 
 from fer.core.config import Config
 from fer.core.errors import FerError
+from fer.core.hub import download, is_on_hub, parse_reference
 from fer.core.labels import LabelSpace, from_dict
 from fer.core.plugins import check_loaded, import_plugins
 from fer.core.registry import ATTENTIONS, MODELS
 from fer.models.classifier import EmotionClassifier
 from fer.models.config import AttentionConfig, ModelConfig
 from fer.models.factory import build_model, is_timm_model
+from fer.models.weights_file import CONFIG, WEIGHTS, read_weights
 
 # Dataset name of the training data of timm's pretrained weights.
 TIMM_WEIGHTS = "timm"
@@ -105,7 +109,8 @@ def load_checkpoint(path: str | os.PathLike[str], plugins: Sequence[str] = ()) -
     >>> model, labels = fer.load_checkpoint("outputs/train/DATE/RUN/checkpoints/best.ckpt")
 
     Args:
-        path: The file, or the run folder: ``best.ckpt`` if there is one, otherwise ``last.ckpt``.
+        path: The file, or the run folder: ``best.ckpt`` if there is one, otherwise ``last.ckpt``. Or
+            ``hf:owner/name[@revision]``, or a folder, with the `model.safetensors` of fer-models push.
         plugins: Modules to import first, for a model or attention that they register. A module that only the
             file names is never imported.
 
@@ -114,8 +119,10 @@ def load_checkpoint(path: str | os.PathLike[str], plugins: Sequence[str] = ()) -
             loaded.
     """
     import_plugins(plugins)
+    if is_on_hub(path):
+        path = download(parse_reference(str(path)), (CONFIG, WEIGHTS))
     path = find_checkpoint(Path(path)) or Path(path)
-    content = _read(path)
+    content = read_weights(path) if (path / CONFIG).is_file() else read_content(path)
     try:
         hparams = content["hyper_parameters"]
         _check_plugins(hparams["config"], path)
@@ -160,7 +167,24 @@ def _build(hparams: Mapping[str, Any], num_classes: int) -> EmotionClassifier:
     return model
 
 
-def _read(path: Path) -> dict[str, Any]:
+def hash_model(model: nn.Module) -> str:
+    """Return the SHA-256 over the tensors of a model's state, sorted by name.
+
+    Equal weights have equal hashes, independent of the file, the device and the memory layout.
+    """
+    checksum = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        checksum.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        checksum.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return checksum.hexdigest()
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """Return what a checkpoint file holds: tensors and plain values.
+
+    Raises:
+        FerError: The file is missing or damaged.
+    """
     if not path.is_file():
         raise FerError(
             f"{path}: expected a checkpoint, but there is no such file. A run's are in RUN/checkpoints/."

@@ -12,6 +12,7 @@ _EXAMPLES = """examples:
   fer-predict ~/photos --csv out.csv --annotate annotated     all images in a folder and its subfolders
   fer-predict faces/ --detector none                          images that are cropped faces already
   fer-predict photo.jpg --model RUN/bundle --all              with your own model (from fer-export RUN)
+  fer-predict photo.jpg --model hf:owner/name@v1              from the Hugging Face Hub, then from its cache
   fer-predict clip.mp4 --annotate clip_out.mp4 --csv clip.csv
   fer-predict - --json - < photo.jpg                          from standard input to standard output
   fer-predict 0                                               the first webcam; stop with Ctrl-C
@@ -51,7 +52,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="SOURCE",
         help="images, folders, a video or its address, a webcam (0), - (an image on standard input)",
     )
-    command.add_argument("--model", metavar="BUNDLE", help="folder of a bundle, or name of a model")
+    command.add_argument(
+        "--model",
+        metavar="BUNDLE",
+        help="folder of a bundle, name of a model, or hf:owner/name[@revision] on the Hugging Face Hub",
+    )
     command.add_argument(
         "--detector",
         default="auto",
@@ -85,12 +90,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="S",
         help="videos: smooth the probabilities of a face over S seconds (default: 0.5; 0: no smoothing)",
     )
+    add_device_option(command)
     command.add_argument(
         "--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)"
     )
     return command
 
-    add_device_option(command)
 
 def _seconds(text: str) -> float:
     try:
@@ -137,11 +142,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             show_all=request.all,
             smooth=request.smooth,
             threads=request.threads,
+            device=request.device,
         )
 
     sys.exit(run_command(predict) or status)
 
 
-            device=request.device,
 if __name__ == "__main__":
     main()

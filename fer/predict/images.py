@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer.bundle.card import model_name
 from fer.core.errors import FerError
 from fer.core.image_io import SUFFIXES, ImageSource, read_image
 from fer.core.text import counted
@@ -174,7 +173,7 @@ def header_line(predictor: Predictor) -> str:
     """Return the model and detector in use, e.g. ``model fast:1 (7 emotions, fp32), faces by yunet``."""
     card = predictor.card
     return (
-        f"model {model_name(card)} ({len(card.labels)} emotions, {card.precision}), "
+        f"model {predictor.model_name} ({len(card.labels)} emotions, {card.precision}), "
         f"faces by {predictor.detector.name}"
     )
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fer.bundle.card import Card
+from fer.bundle.card import Card, model_name
 from fer.bundle.files import Bundle
 from fer.bundle.registry import find_bundle
 from fer.bundle.runtime import OnnxClassifier
@@ -115,7 +115,8 @@ class Predictor:
     process loads the model again.
 
     Args:
-        model: A bundle, its folder, or its name; None: the model that comes with the package.
+        model: A bundle, its folder, its name, or ``hf:owner/name[@revision]``; None: the model that comes
+            with the package.
         detector: ``"auto"``, ``"yunet"``, ``"haar"``, ``"mtcnn"``, ``"none"`` (each image is a cropped face),
             or a custom detector.
         detector_model: Model file of the detector, if it needs one.
@@ -128,6 +129,7 @@ class Predictor:
 
     Attributes:
         card: The model's card.
+        model_name: ``NAME``, ``NAME:N``, or ``hf:owner/name@commit`` for a model of the Hub.
         uncertain_below: The threshold in use; None if there is none.
 
     Raises:
@@ -142,12 +144,13 @@ class Predictor:
         detector_model: str | Path | None = None,
         threads: int | None = None,
         threshold: float | None = None,
-    ) -> None:
         device: str | None = None,
+    ) -> None:
         if threshold is not None and not 0 <= threshold <= 1:
             raise FerError(f"threshold: expected a confidence between 0 and 1, got {threshold}. Correct it.")
         bundle = find_bundle(model)
         self.card: Card = bundle.card
+        self.model_name = bundle.origin or model_name(bundle.card)
         self.uncertain_below = self.card.uncertain_below if threshold is None else threshold
         self.threads = threads or available_cores()
         self.classifier = OnnxClassifier(bundle, threads, device)

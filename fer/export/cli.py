@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fer.bundle.card import CROP_RULES, UNMEASURED, to_json
 from fer.bundle.files import Bundle
 from fer.bundle.registry import Registry
-from fer.core.command_line import add_version, positive_integer, run_command
+from fer.core.command_line import add_version, positive_integer, quick_imports, run_command
 from fer.core.names import artifact_name
 from fer.core.paths import expand_user
 from fer.core.plugins import PLUGINS_HELP, split_names
@@ -99,8 +99,9 @@ def run(request: argparse.Namespace) -> None:
     """Export, print a summary, and register the bundle on request."""
     share_cores(request.threads)
     # Imports torch, which takes seconds; --help and usage errors do not need it.
-    from fer.evaluation.runs import load_run
-    from fer.export.export import export
+    with quick_imports():
+        from fer.evaluation.runs import load_run
+        from fer.export.export import export
 
     bundle = export(
         request.runs,

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fer.core.command_line import run_command, without_password
+from fer.core.command_line import quick_imports, run_command, without_password
 from fer.core.errors import FerError
 from fer.core.paths import CONFIG_DIR
 from fer.training.api import read_overrides, sets_folder
@@ -72,7 +72,8 @@ def _act(config: DictConfig, run_config: RunConfig, folder: Path, resume: bool) 
     # Each imports torch, so only after the options have been checked.
     action = chosen_action(config)
     if action is None:
-        from fer.training.run import run
+        with quick_imports():
+            from fer.training.run import run
 
         return run(run_config, folder, resume)
     if resume:

@@ -13,9 +13,9 @@ FILES = sorted(FER.rglob("*.py"))
 # A package imports only packages to its left.
 ORDER = (
     "core", "data", "models", "analysis", "bundle", "faces", "predict", "app", "training", "evaluation",
-    "export", "sweep",
+    "benchmark", "export", "sweep",
 )  # fmt: skip
-SERVING = ("core", "bundle", "faces", "predict", "app")
+SERVING = ("core", "bundle", "faces", "predict", "benchmark", "app")
 LIGHT = ("fer.data.readers.fer2013", "fer.data.synthetic", "fer.analysis.plots.training")
 HYDRA = (
     "fer.training.hydra_app", "fer.training.overrides", "fer.training.api", "fer.training.resolvers",

@@ -1,0 +1,89 @@
+"""Start-up and memory: a new process that loads a model and a detector, and predicts on one frame."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from fer.benchmark.models import BenchmarkModel
+from fer.core.errors import FerError
+
+_STARTS = 3
+
+
+@dataclass(frozen=True)
+class StartUp:
+    """Start-up of a process that predicts.
+
+    Attributes:
+        seconds: From the start of Python to the first answer, median of three processes.
+        megabytes: Peak of its memory, in 10^6 bytes: Python, libraries, detector and model.
+    """
+
+    seconds: float
+    megabytes: float
+
+
+def measure_startup(
+    model: BenchmarkModel, device: str, detector: str, detector_model: str | None, threads: int
+) -> StartUp:
+    """Start processes that predict on a frame with a synthetic face, on ``threads`` CPU threads.
+
+    Raises:
+        FerError: The process failed.
+    """
+    request = json.dumps(model.to_dict() | {
+        "device": device, "detector": detector, "detector_model": detector_model, "threads": threads,
+    })  # fmt: skip
+    runs = [_run([sys.executable, "-m", "fer.benchmark.startup", request]) for _ in range(_STARTS)]
+    return StartUp(median(seconds for seconds, _ in runs), median(megabytes for _, megabytes in runs))
+
+
+def _run(command: Sequence[str]) -> tuple[float, float]:
+    start = time.perf_counter()
+    process = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
+    if process.returncode:
+        lines = process.stderr.strip().splitlines()
+        raise FerError(
+            f"start-up: expected a process that predicts, got: {lines[-1] if lines else 'no message'}."
+        )
+    answer = json.loads(process.stdout.splitlines()[-1])
+    return answer["answered"] - start, answer["megabytes"]
+
+
+def peak_megabytes() -> float:
+    """Return the peak of this process's memory, in 10^6 bytes."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Not that of the process that started this one, which the value of `resource` includes.
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # In bytes on macOS.
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def _predict(request: dict[str, str]) -> None:
+    import cv2
+
+    from fer.benchmark.frames import predict_frame, read_frames
+    from fer.faces.detectors import choose_detector
+
+    threads = int(request["threads"])
+    cv2.setNumThreads(threads)
+    classifier = BenchmarkModel.from_dict(request).load(threads, request["device"])
+    detector = choose_detector(request["detector"], request["detector_model"])
+    predict_frame(read_frames([])[0], detector, classifier)
+    # The clock of all processes of a machine.
+    print(json.dumps({"answered": time.perf_counter(), "megabytes": peak_megabytes()}))
+
+
+if __name__ == "__main__":
+    _predict(json.loads(sys.argv[1]))

@@ -1,0 +1,103 @@
+"""Time functions that take turns in one process, and the network of a bundle in torch, to be timed with them.
+
+Times of another hour or machine are not comparable.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from fer.bundle.card import Card
+from fer.core.errors import FerError
+
+ROUNDS = 15
+
+
+def time_in_turns(
+    functions: Sequence[Callable[[], object]], seconds: float = 1.0, rounds: int | None = None
+) -> np.ndarray:
+    """Return the seconds of a call of each function.
+
+    In each round every function is called for the same time, in alternating order, so that other load on the
+    machine affects all of them. A function is called at least once in a round. The first call is not timed.
+
+    Args:
+        functions: One or more.
+        seconds: Time for each function, over all rounds.
+        rounds: Number of rounds; None: `ROUNDS`.
+
+    Returns:
+        float64 ``(rounds, number of functions)``: the mean of the calls of a round.
+    """
+    repeats, rounds = [], rounds or ROUNDS
+    for function in functions:
+        function()
+        repeats.append(max(1, round(seconds / rounds / max(_time(function, 1), 1e-9))))
+    times = np.empty((rounds, len(functions)))
+    for number, row in enumerate(times):
+        order = range(len(functions))
+        for index in order if number % 2 else reversed(order):
+            row[index] = _time(functions[index], repeats[index])
+    return times
+
+
+def _time(function: Callable[[], object], repeats: int) -> float:
+    start = time.perf_counter()
+    for _ in range(repeats):
+        function()
+    return (time.perf_counter() - start) / repeats
+
+
+def summarize(times: np.ndarray) -> dict[str, float]:
+    """Return ``median`` and the quartiles ``low`` and ``high`` of the seconds of the rounds ``(rounds,)``."""
+    low, middle, high = np.percentile(times, [25, 50, 75])
+    return {"median": float(middle), "low": float(low), "high": float(high)}
+
+
+def ratio(times: np.ndarray, reference: np.ndarray) -> float:
+    """Return the median over the rounds of ``times / reference``: how many times as long."""
+    return float(np.median(times / reference))
+
+
+def torch_network(card: Card, batch_size: int, threads: int) -> Callable[[], object] | None:
+    """Return a function that computes the network of a bundle in torch, in fp32 with random weights.
+
+    It starts from floating-point images in the size of the network, so that, other than in the bundle's file,
+    gray and resizing are not part of it.
+
+    Args:
+        card: Its training recipe names the network.
+        batch_size: Images in a call.
+        threads: CPU threads.
+
+    Returns:
+        None if the card has no recipe: a foreign file, or an ensemble.
+
+    Raises:
+        FerError: Torch is not installed.
+    """
+    recipe, shape = card.training.get("recipe") or {}, card.training.get("manifest", {}).get("image_shape")
+    if "model" not in recipe or shape is None or "members" in card.training:
+        return None
+    try:
+        import torch
+
+        from fer.models.config import AttentionConfig, ModelConfig
+        from fer.models.factory import build_model
+    except ModuleNotFoundError as error:
+        raise FerError(
+            "--torch: expected torch to be installed, but it is not. Install it with "
+            "pip install 'fer-lightning[train]', or omit --torch."
+        ) from error
+    config = ModelConfig.from_dict(recipe["model"]).replace(pretrained=False, init_from=None)
+    attention = AttentionConfig.from_dict(recipe["attention"])
+    network = build_model(config, len(card.labels), shape[2], attention).eval()
+    images = torch.rand(batch_size, shape[2], config.image_size, config.image_size)
+
+    @torch.inference_mode()
+    def compute() -> object:
+        torch.set_num_threads(threads)
+        return network(images)
+
+    return compute

@@ -1,0 +1,229 @@
+"""fer-benchmark: what is measured, table, JSON, plot, foreign files, and one-line errors."""
+
+import json
+import time
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from tiny_bundle import write_bundle
+
+from fer.benchmark import benchmark as benchmark_module
+from fer.benchmark.benchmark import Settings, benchmark
+from fer.benchmark.cli import main
+from fer.benchmark.frames import read_frames
+from fer.benchmark.models import find_models
+from fer.benchmark.report import markdown_table, notes, table_rows
+from fer.benchmark.startup import StartUp, measure_startup
+from fer.benchmark.timing import ROUNDS, ratio, summarize, time_in_turns, torch_network
+from fer.core.errors import FerError
+
+QUICK = ("--seconds", "0.02", "--detector", "haar", "--threads", "1")
+SPEC = """
+labels: [angry, happy, sad]
+input: {size: 32, color: gray, layout: nchw, scale: 1/255}
+output: logits
+"""
+
+
+@pytest.fixture
+def no_processes(monkeypatch):
+    monkeypatch.setattr(benchmark_module, "measure_startup", lambda *_: StartUp(0.5, 100.0))
+    monkeypatch.setattr("fer.benchmark.timing.ROUNDS", 3)
+
+
+@pytest.fixture
+def command(no_processes, capsys):
+    """Return a function that calls fer-benchmark; returns status, standard output and standard error."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main([*map(str, arguments), *QUICK])
+        return exit_.value.code or 0, *capsys.readouterr()
+
+    return call
+
+
+def write_foreign(folder):
+    """Write an ONNX file that takes gray images of 32 px, and its spec; return the file."""
+    weights = np.random.default_rng(0).normal(size=(32 * 32, 3)).astype(np.float32)
+    nodes = [helper.make_node("Flatten", ["x"], ["row"]), helper.make_node("MatMul", ["row", "w"], ["y"])]
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 32, 32])
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3])
+    graph = helper.make_graph(nodes, "foreign", [image], [output], [numpy_helper.from_array(weights, "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    path = folder / "other.onnx"
+    onnx.save(model, path)
+    path.with_suffix(".yaml").write_text(SPEC)
+    return path
+
+
+def test_functions_take_turns():
+    calls = []
+    functions = [lambda: calls.append("a"), lambda: calls.append("b"), lambda: time.sleep(0.002)]
+    times = time_in_turns(functions, 1e-9)
+    assert times.shape == (ROUNDS, 3)
+    # Once untimed, once to find the number of repeats, and once in each round, in alternating order.
+    assert calls[:8] == ["a", "a", "b", "b", "b", "a", "a", "b"]
+    assert len(calls) == 2 * (ROUNDS + 2)
+    assert summarize(times[:, 2])["low"] >= 0.002
+
+
+def test_ratio_is_paired():
+    """The second half of the rounds ran beside another process."""
+    own, load = np.array([1.0, 1.1, 0.9, 1.0]), np.array([1, 1, 5, 5])
+    assert ratio(3 * own * load, own * load) == pytest.approx(3)
+
+
+def test_table_json_and_plot(command, tmp_path):
+    first, second = (
+        write_bundle(tmp_path / name, name=name, accuracy=a) for name, a in (("one", 0.6), ("two", 0.7))
+    )
+    target, plot = tmp_path / "speed.json", tmp_path / "speed.svg"
+    status, out, err = command(first.folder, second.folder, "--json", target, "--plot", plot)
+    assert (status, err) == (0, "")
+    assert "one face at a time, 1 thread, ms per face" in out
+    assert "640 x 480 frame" in out
+    assert "accuracy on PublicTest, n = 3,589" in out
+    assert "validation, selection split" in out
+    result = json.loads(target.read_text())
+    assert [model["name"] for model in result["models"]] == ["one", "two"]
+    model = result["models"][1]
+    assert model["file_bytes"] == second.model_path.stat().st_size
+    assert model["accuracy"]["value"] == 0.7
+    assert model["startup"] == {"seconds": 0.5, "peak_megabytes": 100.0}
+    assert [(call["threads"], call["batch_size"]) for call in model["calls"]] == [(1, 1), (1, 64)]
+    for call in model["calls"]:
+        assert 0 < call["low"] <= call["milliseconds"] <= call["high"]
+        assert call["faces_per_second"] == pytest.approx(1e3 / call["milliseconds"])
+    assert result["models"][0]["calls"][0]["times_as_long"] == 1
+    assert model["frame"]["milliseconds"] > model["frame"]["detector_milliseconds"] > 0
+    assert model["frame"]["detector"] == "haar"
+    assert "<svg" in plot.read_text()
+
+
+def test_json_on_standard_output(command, tmp_path):
+    status, out, err = command(write_bundle(tmp_path / "m").folder, "--json", "-")
+    assert status == 0
+    assert json.loads(out)["machine"]["device"] == "cpu"
+    assert "ms per face" in err
+
+
+def test_foreign_files_and_markdown(command, tmp_path):
+    path = write_foreign(tmp_path)
+    status, out, _ = command(write_bundle(tmp_path / "m").folder, "--onnx", path, "--markdown")
+    assert status == 0
+    header, line, *rows = out.splitlines()
+    assert (header, line) == ("|  | tiny | other |", "| --- | --- | --- |")
+    assert "| precision | fp32 | unknown |" in rows
+    assert any(row.startswith("| accuracy on PublicTest") and row.endswith("unknown |") for row in rows)
+
+
+def test_models_with_the_same_name_are_called_by_their_folder(tmp_path):
+    bundles = [write_bundle(tmp_path / run / "bundle") for run in ("a", "b")]
+    assert [model.name for model in find_models([str(one.folder) for one in bundles])] == ["a/tiny", "b/tiny"]
+    with pytest.raises(FerError, match="expected different models, got tiny twice"):
+        find_models([str(bundles[0].folder)] * 2)
+
+
+def test_without_names_the_models_of_the_package():
+    assert [model.name for model in find_models([])] == ["fer2013", "fer2013_48px"]
+
+
+def test_the_frame_has_a_face_and_photographs_are_not_enlarged(tmp_path):
+    import cv2
+
+    (frame,) = read_frames([])
+    assert frame.shape == (480, 640, 3)
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.full((100, 50, 3), 200, np.uint8))
+    (frame,) = read_frames([photo])
+    assert (frame == 200).all(2).sum() == 5000
+
+
+def test_waiting_for_cores_is_said():
+    frame = {"faces_per_frame": 0}
+    machine = {"processor": "P", "cores": 2, "system": "S", "device": "cpu"}
+    result = {
+        "machine": machine | {"versions": {"onnxruntime": "1"}},
+        "models": [{"accuracy": None, "frame": frame}],
+        "waited": 0.4,
+    }  # fmt: skip
+    assert "threads waited 40% of the time" in notes(result)[-1]
+    assert "found no face" in notes(result)[-2]
+    assert len(notes(result | {"waited": None})) == 2
+
+
+def test_torch_is_timed_where_the_card_has_the_recipe():
+    (model,) = find_models(["fer2013_48px"])
+    card = model.load(1, "cpu").card
+    settings = Settings(threads=(1,), detector="haar", seconds=0.001, torch=torch_network)
+    calls = [benchmark_module._time_calls([model], [card], settings, "cpu", 1, 1)[0]]
+    assert calls[0]["torch_times_as_long"] > 1
+
+
+def test_torch_needs_a_recipe(tmp_path):
+    assert torch_network(write_bundle(tmp_path / "m").card, 1, 1) is None
+
+
+def test_start_up_is_that_of_a_new_process(tmp_path, monkeypatch):
+    monkeypatch.setattr("fer.benchmark.startup._STARTS", 1)
+    (model,) = find_models([str(write_bundle(tmp_path / "m").folder)])
+    start = measure_startup(model, "cpu", "haar", None, 1)
+    assert 0.05 < start.seconds < 60
+    # Python, NumPy, OpenCV and ONNX Runtime, and no torch.
+    assert 40 < start.megabytes < 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing"], "missing: expected"),
+        (["--onnx", "missing.onnx"], "missing.onnx: expected an ONNX file, but there is none"),
+        (["--onnx", "{file}", "--spec", "a", "--spec", "b"], "--spec: expected one for each --onnx"),
+        (["--onnx", "{file}", "--spec", "no.yaml"], "no.yaml: expected the spec of other.onnx"),
+        (["--device", "coreml"], "device: expected a device that is installed"),
+        (["--json", "missing/speed.json"], "--json missing/speed.json: expected a folder that exists"),
+        (["--plot", "speed.txt"], "--plot speed.txt: expected a file that ends in .svg"),
+        (["--photos", "missing"], "--photos missing: expected a folder with images"),
+    ],
+)
+def test_errors_are_one_line(command, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    file = write_foreign(tmp_path)
+    status, out, err = command(*(argument.format(file=file) for argument in arguments))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+def test_table_of_a_result_that_was_stored(no_processes, tmp_path):
+    """The documentation's table is made of the JSON file."""
+    settings = Settings(threads=(1,), detector="haar", seconds=0.001)
+    result = benchmark(find_models([str(write_bundle(tmp_path / "m").folder)]), settings)
+    rows = table_rows(json.loads(json.dumps(result)))
+    assert markdown_table(rows).splitlines()[2] == "| precision | fp32 |"
+
+
+def test_a_folder_of_photographs(command, tmp_path, monkeypatch):
+    import cv2
+
+    monkeypatch.setattr("fer.benchmark.frames._FOLDER_ROUNDS", 1)
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos" / "a.png"), read_frames([])[0][100:340, 200:440, ::-1])
+    arguments = (
+        "--photos",
+        tmp_path / "photos",
+        "--json",
+        tmp_path / "s.json",
+        "--onnx",
+        write_foreign(tmp_path),
+    )
+    status, out, _ = command(write_bundle(tmp_path / "m").folder, *arguments)
+    assert status == 0
+    assert "photographs/s from files, 1 thread" in out
+    bundle, foreign = json.loads((tmp_path / "s.json").read_text())["models"]
+    assert bundle["photos"]["photos_per_second"] > 0
+    assert bundle["photos"]["times_as_long"] > 0
+    assert "photos" not in foreign

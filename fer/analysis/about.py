@@ -7,7 +7,7 @@ from typing import Any, Self
 # Sequences, which JSON stores as lists
 _SEQUENCES = ("teachers", "test_marks", "absent", "changed")
 # Stored only where they have a value
-_OPTIONAL = ("teachers", "member_runs", "members", "recorded")
+_OPTIONAL = ("teachers", "member_runs", "members", "recorded", "spec", "faces")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ class About:
         member_runs: Names of the members of an ensemble.
         members: Facts about each member of an ensemble.
         recorded: Accuracy recorded in training (``then``) and measured (``now``), if they differ.
+        spec: How a foreign ONNX file was run; ``None`` for a model of this package.
+        faces: What a face detector found in photographs: ``detector``, ``photographs``, ``missed``,
+            ``several``, ``turned``; ``None`` for images of faces.
     """
 
     run: str = ""
@@ -80,6 +83,13 @@ class About:
     member_runs: str | None = None
     members: tuple["About", ...] = ()
     recorded: Mapping[str, float] | None = None
+    spec: Mapping[str, str] | None = None
+    faces: Mapping[str, Any] | None = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the model, or a member of the ensemble, is a file whose training is not known."""
+        return self.spec is not None or any(member.is_foreign for member in self.members)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:

@@ -1,6 +1,7 @@
-"""Evaluate an exported model: a bundle as a run, which answers what its ONNX file answers."""
+"""Evaluate exported models, bundles and foreign ONNX files: as runs, which answer what their file answers."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,34 +10,37 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fer.bundle.card import model_name
+from fer.bundle.card import Card, CropRule, model_name
 from fer.bundle.files import CARD, Bundle
+from fer.bundle.foreign import ForeignClassifier
 from fer.bundle.registry import find_bundle
 from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
+from fer.evaluation.foreign import OnnxFile, count_parameters, describe, find_files, identify
 from fer.evaluation.runs import RunSource, TrainedRun, load_run
 from fer.models.checkpoint import Checkpoint
 from fer.models.config import ModelConfig
 from fer.training.config import RunConfig
 
+ModelSource = RunSource | OnnxFile
 
-class BundleNetwork(nn.Module):
-    """The model of a bundle as a network, for `fer.models.inference.infer`.
 
-    Its logits are the logarithms of the probabilities that the file answers: calibrated, of int8 weights if
-    the file has them.
+class ExportedNetwork(nn.Module):
+    """An exported model as a network, for `fer.models.inference.infer`.
+
+    Its logits are the logarithms of the probabilities that the file answers, of int8 weights if the file has
+    them. Those of a bundle are calibrated.
 
     Args:
-        bundle: The bundle.
+        classifier: Runs the file.
 
     Shape: float images ``(B, 1 or 3, S, S)`` in [0, 1] in, logits float32 ``(B, K)`` out.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, classifier: OnnxClassifier | ForeignClassifier) -> None:
         super().__init__()
-        # As many threads as the command was given.
-        self.classifier = OnnxClassifier(bundle, torch.get_num_threads())
+        self.classifier = classifier
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits."""
@@ -47,19 +51,21 @@ class BundleNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class BundleRun(TrainedRun):
-    """A bundle in the place of a run.
+class ExportedRun(TrainedRun):
+    """An exported model in the place of a run.
 
     Attributes:
-        bundle: The bundle.
+        card: Its card; of a foreign file what is known of it.
+        location: The folder of the bundle, or the foreign file.
     """
 
-    bundle: Bundle
+    card: Card
+    location: Path
 
     @cached_property
     def config(self) -> RunConfig:
-        """The defaults, with the size of the input: a bundle has no config."""
-        return RunConfig(model=ModelConfig.of("fast_cnn").replace(image_size=self.bundle.card.image_size))
+        """The defaults, with the size of the input: an exported model has no config."""
+        return RunConfig(model=ModelConfig.of("fast_cnn").replace(image_size=self.card.image_size))
 
     @property
     def monitor(self) -> str:
@@ -69,11 +75,11 @@ class BundleRun(TrainedRun):
     @property
     def seed(self) -> int | None:
         """Seed of the training, if the card has it."""
-        return self.bundle.card.training.get("seed")
+        return self.card.training.get("seed")
 
     @property
     def outputs(self) -> Path:
-        """``outputs`` in the working folder: nothing is written beside the bundle."""
+        """``outputs`` in the working folder: nothing is written beside the model."""
         return Path("outputs")
 
     @property
@@ -83,22 +89,22 @@ class BundleRun(TrainedRun):
 
     @property
     def variant(self) -> None:
-        """None: a bundle has one model."""
+        """None: an exported model is a single one."""
         return None
 
     @property
     def architecture(self) -> str:
         """Name of the network, as on the card."""
-        return str(self.bundle.card.model["architecture"])
+        return str(self.card.model["architecture"])
 
     @property
     def parameters(self) -> int:
         """Number of weights, as on the card."""
-        return int(self.bundle.card.model["parameters"])
+        return int(self.card.model["parameters"])
 
     @property
     def is_calibrated(self) -> bool:
-        """True: its temperature is part of the file."""
+        """True: the probabilities of the file are scored as they are."""
         return True
 
     @property
@@ -106,19 +112,87 @@ class BundleRun(TrainedRun):
         """None: an ONNX file has no layers whose maps could be shown."""
         return None
 
+    @property
+    def needs_color(self) -> bool:
+        """Whether it was trained on images in color."""
+        shape = self.checkpoint.manifest.get("image_shape", ())
+        return len(shape) == 3 and shape[2] == 3
 
-def load_model(source: RunSource, which: str | None = None) -> TrainedRun:
-    """Load a run, or a bundle as one.
+    @property
+    def own_crop(self) -> CropRule:
+        """The crop rule of the card."""
+        return self.card.crop
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is known of the file, as a row of a table."""
+        card = self.card
+        return {
+            "file": f"bundle {self.location.name}" if self.location.is_dir() else self.location.name,
+            "precision": card.precision,
+            "input": f"{card.image_size} px",
+            "crop": card.crop.name,
+            "trained on": str(card.training.get("data") or "not known"),
+        }
+
+    @property
+    def file_sha256(self) -> str:
+        """Hash of the file: in a comparison, each exported file is a candidate of its own."""
+        return str(self.card.model["sha256"])
+
+
+@dataclass(frozen=True)
+class ForeignRun(ExportedRun):
+    """A foreign ONNX file in the place of a run. What it was trained on is not known.
+
+    Attributes:
+        classifier: Runs the file as its spec says.
+    """
+
+    classifier: ForeignClassifier
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights in the file."""
+        return count_parameters(self.classifier.path)
+
+    @property
+    def needs_color(self) -> bool:
+        """Whether the spec asks for color."""
+        return self.classifier.spec.color != "gray"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is known of the file, as a row of a table."""
+        return {**super().facts, "precision": "not known", "trained on": "not known"}
+
+    @property
+    def spec(self) -> dict[str, str]:
+        """How the file is run, for the report."""
+        return describe(self.classifier)
+
+    @property
+    def file_sha256(self) -> str:
+        """Hash of the file with its spec."""
+        return self.model_sha256
+
+
+def load_model(source: ModelSource, which: str | None = None) -> TrainedRun:
+    """Load a run, or an exported model as one.
 
     Args:
         source: As for `load_run`; or the folder of a bundle, or the name of a model of the package or of the
-            registry.
+            registry; or a foreign ONNX file, which has a spec beside it if none is named.
         which: ``best`` or ``last``, for a run folder.
 
     Raises:
-        FerError: There is no such run or bundle, or it is damaged.
+        FerError: There is no such run or model, or it is damaged.
     """
+    if isinstance(source, OnnxFile):
+        return _foreign(source)
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else None
+    if name is not None and name.endswith(".onnx"):
+        return _foreign(OnnxFile(expand_user(name)))
     if name is not None and (expand_user(name) / CARD).is_file():
         return _as_run(find_bundle(expand_user(name)))
     try:
@@ -133,10 +207,12 @@ def load_model(source: RunSource, which: str | None = None) -> TrainedRun:
         raise
 
 
-def _as_run(bundle: Bundle) -> BundleRun:
+def _as_run(bundle: Bundle) -> ExportedRun:
     card, training = bundle.card, bundle.card.training
+    # As many threads as the command was given.
+    network = ExportedNetwork(OnnxClassifier(bundle, torch.get_num_threads()))
     checkpoint = Checkpoint(
-        BundleNetwork(bundle),  # type: ignore[arg-type]  # called like one, and never asked for its layers
+        network,  # type: ignore[arg-type]  # called like one, and never asked for its layers
         card.labels,
         {},
         training.get("manifest") or {"splits": {}},
@@ -146,18 +222,53 @@ def _as_run(bundle: Bundle) -> BundleRun:
     )
     weights, recipe = card.model["sha256"], training.get("recipe_sha256")
     path = bundle.folder / card.model["file"]
-    return BundleRun(model_name(card), path, None, checkpoint, weights, recipe or weights, bundle)
+    return ExportedRun(
+        model_name(card), path, None, checkpoint, weights, recipe or weights, card, bundle.folder
+    )
 
 
-def check_bundles(runs: list[TrainedRun], data: str | None) -> None:
-    """Check that bundles are scored on data that are named.
+def _foreign(file: OnnxFile) -> ForeignRun:
+    classifier = ForeignClassifier(file.path, file.spec_path, torch.get_num_threads())
+    card = classifier.card
+    checkpoint = Checkpoint(
+        ExportedNetwork(classifier),  # type: ignore[arg-type]  # as above
+        card.labels,
+        {},
+        {"splits": {}},
+        0,
+        None,
+    )
+    identity = identify(classifier)
+    return ForeignRun(card.name, file.path, None, checkpoint, identity, identity, card, file.path, classifier)
+
+
+def list_models(
+    sources: ModelSource | Sequence[ModelSource],
+    onnx: Sequence[str | Path] = (),
+    spec: Sequence[str | Path] = (),
+) -> list[ModelSource]:
+    """Return all models of a command: those that are named, then foreign files with their specs.
+
+    Raises:
+        FerError: There is no model, or there are more specs than files.
+    """
+    if isinstance(sources, str) or not isinstance(sources, Sequence):
+        sources = [sources]
+    found = [*sources, *find_files(onnx, spec)]
+    if not found:
+        raise FerError("RUN: expected a run, a bundle or --onnx FILE, got none. Name a model.")
+    return found
+
+
+def check_data(runs: Sequence[TrainedRun], data: str | None) -> None:
+    """Check that exported models are scored on data that are named.
 
     Raises:
         FerError: ``data`` is None.
     """
     for run in runs:
-        if isinstance(run, BundleRun) and data is None:
+        if isinstance(run, ExportedRun) and data is None:
             raise FerError(
-                f"{run.bundle.folder}: expected --data with a bundle, which does not know where its data "
+                f"{run.location}: expected --data with an exported model, which does not know where its data "
                 "are, got none. Example: --data fer2013:$HOME/data/fer2013.csv --split val."
             )

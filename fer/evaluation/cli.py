@@ -15,6 +15,9 @@ _EVALUATE_EXAMPLES = """examples:
   fer-evaluate outputs/train/DATE/RUN --split val             the data that the run was trained on
   fer-evaluate RUN --split test --tta flip                    recorded in outputs/test_ledger.jsonl
   fer-evaluate RUN --data folder:$HOME/data/CK+ --split all   another data set, in the model's emotions
+  fer-evaluate BUNDLE --data folder:$HOME/mine --split all    an exported model, or one of the package by name
+  fer-evaluate --onnx model.onnx --spec spec.yaml --data …    anybody's model; its spec: docs/evaluation.md
+  fer-evaluate RUN --data folder:PHOTOS --faces               photographs; the faces are detected first
   fer-evaluate RUN --data folder:DIR --labels sad,happy,…     numbered folders, from the lowest number on
   fer-evaluate RUN_SEED_0 RUN_SEED_1 RUN_SEED_2               several seeds of one recipe
   fer-evaluate RUN_A RUN_B --ensemble                         the mean of their probabilities
@@ -29,12 +32,15 @@ _COMPARE_EXAMPLES = """examples:
   fer-compare A_SEED_0 A_SEED_1 B_SEED_0 B_SEED_1                  two recipes, each with two seeds
   fer-compare outputs/multirun/GRID/*/                             the trials of a grid; seeds are grouped
   fer-compare RUN_A RUN_B --metric macro_f1                        by the mean F1 score of the emotions
+  fer-compare BUNDLE RUN                                           an exported model, on the data of the run
+  fer-compare BUNDLE --onnx a.onnx --spec a.yaml --data …          anybody's model, on data that are named
   fer-compare RUN_A RUN_B --split test                             recorded in outputs/test_ledger.jsonl"""
 
 
 def evaluate_main(arguments: Sequence[str] | None = None) -> None:
     """Run ``fer-evaluate`` and exit with its status."""
-    options = evaluate_parser().parse_args(arguments)
+    # Runs may stand between the options
+    options = evaluate_parser().parse_intermixed_args(arguments)
     threads, device = (vars(options).pop(name) for name in ("threads", "device"))
 
     def run() -> None:
@@ -60,7 +66,9 @@ def evaluate_parser() -> argparse.ArgumentParser:
     )
     add_version(parser)
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="run folder, .ckpt file of a run, or with --data a bundle")
+    runs = "run folder, .ckpt file of a run, or with --data a bundle or the name of a model"
+    add("runs", nargs="*", metavar="RUN", help=runs)
+    _add_foreign(parser)
     splits = ("train", "val", "test", "all")
     add("--split", choices=splits, help="split to score (default: val, or what other data has)")
     add("--path", help="new path of the data of the run, if it has moved")
@@ -68,6 +76,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
     add("--data", metavar="KIND:PATH", help=kinds)
     numbers = "emotions of numbered folders of --data, or of the numbers in its CSV file: angry,disgust,…"
     add("--labels", type=_names, metavar="NAMES", help=numbers)
+    _add_faces(parser)
     add("--tta", choices=("flip", "ten-crop"), help="test-time augmentation")
     add("--ensemble", action="store_true", help="score the mean of the runs' probabilities")
     add("--checkpoint", choices=("best", "last"), help="checkpoint of a run folder (default: best)")
@@ -84,13 +93,28 @@ def evaluate_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_foreign(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--onnx", action="append", default=[], metavar="FILE", help="also a foreign ONNX file; repeatable")
+    spec = "YAML file with its labels, input, output and crop rule (default: FILE with .yaml)"
+    add("--spec", action="append", default=[], metavar="FILE", help=spec)
+
+
+def _add_faces(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    faces = "the images are photographs: detect the faces; a missed face counts as wrong"
+    add("--faces", action="store_true", help=faces)
+    detectors = ("auto", "yunet", "haar", "mtcnn")
+    add("--detector", choices=detectors, help="face detector of --faces (default: auto)")
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.strip("[]").split(",")]
 
 
 def compare_main(arguments: Sequence[str] | None = None) -> None:
     """Run ``fer-compare`` and exit with its status."""
-    options = _compare_parser().parse_args(arguments)
+    options = _compare_parser().parse_intermixed_args(arguments)
     threads = vars(options).pop("threads")
 
     def run() -> None:
@@ -120,9 +144,16 @@ def _compare_parser() -> argparse.ArgumentParser:
     )
     add_version(parser)
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="run folder or .ckpt file; seeds of one recipe count as one")
-    add("--split", default="val", help="train, val, test or all (default: val)")
+    runs = "run folder, .ckpt file, bundle or name of a model; seeds of one recipe count as one"
+    add("runs", nargs="*", metavar="RUN", help=runs)
+    _add_foreign(parser)
+    add("--split", help="train, val, test or all (default: val, or what other data has)")
     add("--path", help="new path of the data of the runs, if it has moved")
+    other = "another data set to compare on: folder, fer2013, ferplus, rafdb or affectnet"
+    add("--data", metavar="KIND:PATH", help=other)
+    numbers = "emotions of numbered folders of --data, or of the numbers in its CSV file: angry,disgust,…"
+    add("--labels", type=_names, metavar="NAMES", help=numbers)
+    _add_faces(parser)
     add("--metric", default="accuracy", help="accuracy, macro_f1, uar or log_loss (default: accuracy)")
     add("--output", type=Path, help="folder for the report (default: OUTPUTS/compare/TIME_SPLIT)")
     no_speed = "do not measure the speed; show the speed of training"

@@ -6,9 +6,9 @@ Models are loaded one after the other, and each is freed before the next is load
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,17 @@ from fer.analysis.metrics.classification import count_estimates
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
-from fer.data.config import DataConfig
 from fer.data.dataset import EmotionData
 from fer.data.duplicates.hashes import pixel_digests
 from fer.data.image_files import ImageFiles
+from fer.evaluation.bundles import ModelSource, check_data, load_model
+from fer.evaluation.data import DataCache, EvaluationData
+from fer.evaluation.faces import FaceFinder
 from fer.evaluation.ledger import LEDGER_METRICS, Ledger, make_entry
-from fer.evaluation.runs import RunSource, TrainedRun, load_run, make_training_key
+from fer.evaluation.report_folder import report_folder
+from fer.evaluation.runs import TrainedRun, make_training_key
 from fer.evaluation.score import score_run
-from fer.evaluation.split import EvaluationSplit, data_config, read_data, select_split
+from fer.evaluation.split import EvaluationSplit
 from fer.models.inference import infer
 from fer.training.run_record import RunRecord, read_record
 
@@ -41,12 +44,14 @@ class ComparedRun:
     Attributes:
         predictions: Predictions for the split.
         load_split: Function that reads and returns the images.
-        megabytes: Size of its checkpoint.
+        megabytes: Size of its checkpoint or ONNX file.
         record: Content of its ``run.json``.
         recipe: Its config without the seed and without options that do not change the training.
         speed: Images per second; ``None`` if it was not measured.
         outputs: The folder of all runs.
         is_new: Whether it was scored now. If not, its stored predictions were used.
+        file_sha256: Hash of an exported file, which is a candidate of its own; ``None`` for a checkpoint.
+        facts: What is known of an exported file, as a row of a table; empty for a checkpoint.
     """
 
     predictions: Predictions
@@ -57,6 +62,8 @@ class ComparedRun:
     speed: float | None
     outputs: Path
     is_new: bool
+    file_sha256: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def about(self) -> About:
@@ -66,63 +73,119 @@ class ComparedRun:
     @property
     def training_key(self) -> tuple[str, ...]:
         """Key of a recipe, equal for all its seeds: hashes of recipe, training images and labels."""
+        if self.file_sha256 is not None:
+            return ("file", self.file_sha256)
         return make_training_key(self.about.recipe_sha256, self.about.trained_on)
+
+    @property
+    def training_images(self) -> tuple[str, ...] | None:
+        """Hashes of its training images and labels; ``None`` if they are not known."""
+        if "train" not in self.about.trained_on.get("splits", {}):
+            return None
+        return make_training_key("", self.about.trained_on)[1:]
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What models are compared on; the fields are arguments of `load_compared_runs`."""
+
+    split: str | None
+    path: str | None
+    other: str | None
+    labels: Sequence[str] | None
+    faces: FaceFinder | None
 
 
 def load_compared_runs(
-    sources: Sequence[RunSource], split: str, path: str | None, measure: bool
+    sources: Sequence[ModelSource],
+    split: str | None,
+    path: str | None,
+    measure: bool,
+    *,
+    other: str | None = None,
+    labels: Sequence[str] | None = None,
+    faces: FaceFinder | None = None,
 ) -> list[ComparedRun]:
-    """Load runs one after the other, and score those without matching stored predictions.
+    """Load models one after the other, and score those without matching stored predictions.
 
     Args:
-        sources: Run folders, checkpoints, or objects with a run folder.
-        split: ``train``, ``val``, ``test`` or ``all``.
-        path: New path of the data; ``None`` if it has not moved.
+        sources: Run folders, checkpoints, objects with a run folder, bundles, and foreign ONNX files.
+        split: ``train``, ``val``, ``test`` or ``all``; ``None``: val, or of another data set what it has.
+        path: New path of the data of the runs; ``None`` if it has not moved.
         measure: Measure the speed of each architecture once, on this machine.
+        other: ``kind:path`` of another data set; ``None``: the data of each run, and for an exported model
+            that of the first run.
+        labels: Emotions of the numbers of the other data set.
+        faces: Detects the faces in its photographs; ``None`` if its images are faces.
 
     Raises:
-        FerError: A run has no checkpoint, its data is missing, or there is no such split.
+        FerError: A model cannot be loaded, its data is missing, or there is no such split.
     """
-    read = lru_cache(lambda config: read_data(DataConfig.from_dict(json.loads(config))))
-    select = lru_cache(lambda config, labels: select_split(read(config), split, labels))
+    data = _Data(split, path, other, labels, faces)
+    cache, owner = DataCache(), None
     speeds: dict[str, float] = {}
     compared = []
     for source in sources:
-        run = load_run(source)
+        run = load_model(source)
+        if data.other is None and run.file_sha256 is not None:
+            owner = owner or _data_owner(sources)
         if measure and _architecture(run) not in speeds:
             speeds[_architecture(run)] = measure_speed(run)
-        compared.append(_score_or_reuse(run, split, path, select, speeds.get(_architecture(run))))
+        like = owner if run.file_sha256 is not None else None
+        compared.append(_score_or_reuse(run, data, like, cache, speeds.get(_architecture(run))))
     return compared
 
 
+def _data_owner(sources: Sequence[ModelSource]) -> TrainedRun:
+    """Return the first run, which knows where its data is.
+
+    Raises:
+        FerError: There are exported models only.
+    """
+    runs = []
+    for source in sources:
+        run = load_model(source)
+        if run.file_sha256 is None:
+            return run
+        runs.append(run)
+    check_data(runs, None)
+    raise AssertionError
+
+
 def _score_or_reuse(
-    run: TrainedRun,
-    split: str,
-    path: str | None,
-    select: Callable[..., EvaluationSplit],
-    speed: float | None,
+    run: TrainedRun, data: _Data, like: TrainedRun | None, cache: DataCache, speed: float | None
 ) -> ComparedRun:
-    # The closure must not reference the run, so that its model can be freed
-    config, labels = run.config, run.checkpoint.labels
-
-    def load_split() -> EvaluationSplit:
-        return select(json.dumps(data_config(config, path).to_dict(), sort_keys=True), labels)
-
-    stored = stored_predictions(run, split)
+    evaluation = EvaluationData(
+        run, data.split, data.path, data.other, data.labels, faces=data.faces, like=like, cache=cache
+    )
+    # The function must not reference the run, so that its model can be freed
+    load_split = partial(cache.select, evaluation.config, evaluation.role, run.checkpoint.labels)
+    stored = stored_predictions(run, evaluation.role, data) if like is None else None
     # With --path, predictions of the data at its old path are not reused
-    if stored and path is not None and stored.about.data != load_split().data.source:
+    if stored and data.path is not None and stored.about.data != load_split().data.source:
         stored = None
     if stored and not _is_current(stored, load_split):
         stored = None
-    if stored:
-        predictions = stored
-    else:
-        selected = load_split()
-        predictions = score_run(run, selected, selected.about(selected.in_test)).predictions
-    record = read_record(run.folder)
-    megabytes = run.path.stat().st_size / 1e6
-    is_new = stored is None
-    return ComparedRun(predictions, load_split, megabytes, record, run.recipe, speed, run.outputs, is_new)
+    predictions = stored or _score(run, evaluation, is_own=data.other is None and like is None)
+    return ComparedRun(
+        predictions,
+        load_split,
+        run.path.stat().st_size / 1e6,
+        read_record(run.folder),
+        {} if run.file_sha256 else run.recipe,
+        speed,
+        run.outputs,
+        is_new=stored is None,
+        file_sha256=run.file_sha256,
+        facts=run.facts,
+    )
+
+
+def _score(run: TrainedRun, evaluation: EvaluationData, is_own: bool) -> Predictions:
+    """Score a run; on its own data, its images need not be looked for among those of the training."""
+    split = evaluation.split_for(run)
+    about = split.about(split.in_test) if is_own else evaluation.provenance(run).about
+    return score_run(run, split, about).predictions
 
 
 def _is_current(stored: Predictions, load_split: Callable[[], EvaluationSplit]) -> bool:
@@ -135,15 +198,21 @@ def _is_current(stored: Predictions, load_split: Callable[[], EvaluationSplit]) 
     return all(before.get(key) == now.get(key) for key in ("pixels_sha256", "files_sha256", "labels_sha256"))
 
 
-def stored_predictions(run: TrainedRun, split: str) -> Predictions | None:
-    """Return the predictions of fer-evaluate, if they are of these weights and of the data of the run."""
-    path = (run.folder or run.path) / "report" / split / "predictions.npz"
+def stored_predictions(run: TrainedRun, role: str, data: _Data) -> Predictions | None:
+    """Return the predictions of fer-evaluate, if they are of these weights and of these images."""
+    if data.faces is not None:
+        return None
+    folder = (run.folder or run.path) / "report" / role
+    if data.other is not None:
+        folder = report_folder([run], role, data.other)
+    path = folder / "predictions.npz"
     if not path.is_file():
         return None
     predictions = Predictions.load(path)
     about = predictions.about
-    found = about.model_sha256, about.tta, about.role, about.other_data
-    return predictions if found == (run.model_sha256, None, split, False) else None
+    is_other = data.other is not None and about.other_data
+    found = about.model_sha256, about.tta, about.role, about.other_data, about.faces
+    return predictions if found == (run.model_sha256, None, role, is_other, None) else None
 
 
 def earlier_score_notes(runs: Sequence[ComparedRun]) -> list[str]:
@@ -174,6 +243,8 @@ def record_test_scores(runs: Sequence[ComparedRun]) -> None:
 
 def _architecture(run: TrainedRun) -> str:
     """Return a key of everything that the speed depends on."""
+    if run.file_sha256 is not None:
+        return run.file_sha256
     config = run.config
     parts = config.model.to_dict(), config.attention.to_dict(), run.checkpoint.manifest["image_shape"]
     return json.dumps(parts, default=str)
@@ -181,7 +252,8 @@ def _architecture(run: TrainedRun) -> str:
 
 def measure_speed(run: TrainedRun) -> float:
     """Return images per second on this machine, including resizing: the median of five batches."""
-    config, shape = run.config, run.checkpoint.manifest["image_shape"]
+    size = run.config.model.image_size
+    shape = (size, size, 3) if run.file_sha256 else run.checkpoint.manifest["image_shape"]
 
     def seconds(count: int) -> float:
         start = time.perf_counter()
@@ -189,7 +261,7 @@ def measure_speed(run: TrainedRun) -> float:
         images, targets = np.zeros((count, *shape), np.uint8), np.zeros(count, np.int64)
         split, roles = targets.astype(np.uint8), {"val": "all"}
         data = EmotionData(images, targets, split, ("all",), roles, run.checkpoint.labels, "speed")
-        infer(run.checkpoint.model, data, config.model.image_size, count)
+        infer(run.checkpoint.model, data, size, count)
         return time.perf_counter() - start
 
     # Warm-up: the first call includes initialization
@@ -235,6 +307,15 @@ def image_keys(runs: Sequence[ComparedRun]) -> list[np.ndarray]:
     return [key[mask] for key, mask in zip(keys, is_scored, strict=True)]
 
 
+def _have_same_rows(splits: Sequence[EvaluationSplit]) -> bool:
+    """Return whether splits of one path have the same images, by their rows and labels."""
+    first = splits[0]
+    return all(
+        np.array_equal(first.index, other.index) and np.array_equal(first.data.targets, other.data.targets)
+        for other in splits[1:]
+    )
+
+
 def _split_keys(splits: Sequence[EvaluationSplit], runs: Sequence[str]) -> list[np.ndarray]:
     images = [split.data.images for split in splits]
     in_memory = [part for part in images if isinstance(part, np.ndarray)]
@@ -242,14 +323,15 @@ def _split_keys(splits: Sequence[EvaluationSplit], runs: Sequence[str]) -> list[
     if not in_memory:
         return [np.array(list(part.files.content_hashes(np.arange(len(part))))) for part in on_disk]
     names = " and ".join(dict.fromkeys(runs))
-    if on_disk:
+    has_one_path = len({expand_user(split.data.source).resolve() for split in splits}) == 1
+    if on_disk and not (has_one_path and _have_same_rows(splits)):
         raise FerError(
             f"{names}: expected all images in memory or all on disk, got both, so they cannot be matched. "
             "Score the runs again with the same datamodule.memory_gb."
         )
-    if len({part.shape[1:] for part in in_memory}) == 1:
+    if not on_disk and len({part.shape[1:] for part in in_memory}) == 1:
         return [np.array(pixel_digests(part)) for part in in_memory]
-    if len({expand_user(split.data.source).resolve() for split in splits}) == 1:
+    if has_one_path:
         return [split.index for split in splits]
     sizes = " and ".join(dict.fromkeys("x".join(map(str, part.shape[1:])) for part in in_memory))
     raise FerError(

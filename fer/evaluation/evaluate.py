@@ -15,8 +15,9 @@ from fer.analysis.report.document import Section
 from fer.analysis.report.write import to_json_values
 from fer.core.errors import FerError
 from fer.core.plugins import import_plugins
-from fer.evaluation.bundles import check_bundles, load_model
+from fer.evaluation.bundles import ModelSource, check_data, list_models, load_model
 from fer.evaluation.data import EvaluationData
+from fer.evaluation.faces import choose_finder
 from fer.evaluation.ledger import LEDGER_METRICS, History, Ledger, make_entry
 from fer.evaluation.output import log_report, report_prefix
 from fer.evaluation.report import build_sections
@@ -24,7 +25,7 @@ from fer.evaluation.report_folder import check_writable, report_folder
 from fer.evaluation.results import Report, Result
 from fer.evaluation.robustness import CorruptionOptions, measure_robustness
 from fer.evaluation.rounding import accuracy_change
-from fer.evaluation.runs import RunSource, TrainedRun, as_list, check_distinct_seeds
+from fer.evaluation.runs import TrainedRun, check_distinct_seeds
 from fer.evaluation.score import (
     ScoredRun,
     ensemble_predictions,
@@ -40,12 +41,16 @@ from fer.training.run_record import read_record
 
 
 def evaluate(
-    runs: RunSource | Sequence[RunSource],
+    runs: ModelSource | Sequence[ModelSource] = (),
     split: str | None = None,
     *,
     path: str | None = None,
     data: str | None = None,
     labels: Sequence[str] | None = None,
+    onnx: Sequence[str | Path] = (),
+    spec: Sequence[str | Path] = (),
+    faces: bool = False,
+    detector: str | None = None,
     tta: str | None = None,
     ensemble: bool = False,
     checkpoint: str | None = None,
@@ -68,6 +73,10 @@ def evaluate(
         path: New path of the data of the runs; ``None`` if it has not moved.
         data: ``kind:path`` of another data set to score.
         labels: Emotions of its numbered folders, or of the numbers in its CSV file, in ascending order.
+        onnx: Foreign ONNX files to score, with ``data``.
+        spec: How to run each of them (`fer.bundle.foreign_spec`); none: the YAML files beside them.
+        faces: The images are photographs: detect and crop the faces; a missed face is a wrong answer.
+        detector: The face detector, one of `fer.faces.detectors.DETECTORS`; ``None``: ``auto``.
         tta: Test-time augmentation, one of `fer.models.inference.TTA`.
         ensemble: Score the mean of the probabilities of the runs. Otherwise several runs are seeds of one
             recipe.
@@ -88,14 +97,18 @@ def evaluate(
         raise FerError(f"--logger {logger}: expected wandb.")
     corruption_options = _corruption_options(corruptions, corruption_images, corruption_seed)
     import_plugins(plugins, "--plugins")
-    trained = [load_model(source, checkpoint) for source in as_list(runs)]
-    check_bundles(trained, data)
+    finder = choose_finder(faces, detector, data)
+    if faces and corruptions:
+        raise FerError("--corruptions and --faces: expected one of them, got both. Omit --corruptions.")
+    sources = list_models(runs, onnx, spec)
+    trained = [load_model(source, checkpoint) for source in sources]
+    check_data(trained, data)
     _check_runs(trained, ensemble)
-    evaluation_data = EvaluationData(trained[0], split, path, data, labels)
+    evaluation_data = EvaluationData(trained[0], split, path, data, labels, faces=finder)
     split = evaluation_data.role
     if corruptions and ensemble:
         _check_same_format(trained, evaluation_data)
-    folder = check_writable(report_folder(trained, split, data, tta, ensemble, output))
+    folder = check_writable(report_folder(trained, split, data, tta, ensemble, output, faces))
     results = _score(trained, evaluation_data, tta, ensemble)
     ledgers = [Ledger(outputs) for outputs in dict.fromkeys(run.outputs for run in trained)]
     history = _record(results, ledgers)
@@ -109,7 +122,8 @@ def evaluate(
     known = [mask for mask in masks if mask is not None]
     has_copy = np.logical_or.reduce(known) if len(known) == len(masks) else None
     metrics = run.folder / "metrics.csv" if run and run.folder else None
-    images, evaluated = evaluation_data.split.data.images, evaluation_data.split.index
+    shown = evaluation_data.split_for(trained[index] if run else trained[0])
+    images, evaluated = shown.data.images, shown.index
     rows = np.flatnonzero(np.isin(evaluated, predictions.index))
     # Images on disk are decoded on access
     scored_images = images[rows] if isinstance(images, np.ndarray) else images.subset(rows)
@@ -139,7 +153,7 @@ def evaluate(
     except OSError as error:
         raise FerError(f"{folder}: the report cannot be written: {error.strerror}.") from error
     if len(results) > 1:
-        _save_each(results, trained, split, data, tta)
+        _save_each(results, trained, split, data, tta, faces)
     if logger == "wandb":
         _log(trained, folder, sections, report_prefix(about, trained[0].config.datamodule, data))
     return Report(_metrics(sections), predictions, page, results, sections)
@@ -206,7 +220,7 @@ def _score(
     scored = []
     for run in runs:
         run_data = data.for_run(run) if is_ensemble else data
-        scored.append(score_run(run, run_data.split, run_data.provenance(run).about, tta))
+        scored.append(score_run(run, run_data.split_for(run), run_data.provenance(run).about, tta))
     if is_ensemble:
         joint = ensemble_predictions([one.predictions for one in scored])
         without_tta = joint if tta is None else ensemble_predictions([one.without_tta for one in scored])
@@ -258,16 +272,23 @@ def _add_facts(result: Result, run: TrainedRun | None, calibration: Calibration 
 
 def _recorded_accuracy(run: TrainedRun, result: Result) -> dict[str, float] | None:
     """Return the accuracy that training recorded for these weights and images, if it differs."""
+    if result.predictions.about.faces is not None:
+        return None
     change = accuracy_change(result.without_tta, read_record(run.folder))
     return None if change is None else {"then": change.then, "now": change.now}
 
 
 def _save_each(
-    results: Sequence[Result], runs: Sequence[TrainedRun], split: str, data: str | None, tta: str | None
+    results: Sequence[Result],
+    runs: Sequence[TrainedRun],
+    split: str,
+    data: str | None,
+    tta: str | None,
+    faces: bool,
 ) -> None:
     """Save the predictions of each seed in its run folder, if that is writable."""
     for run, result in zip(runs, results, strict=True):
-        folder = report_folder([run], split, data, tta)
+        folder = report_folder([run], split, data, tta, has_faces=faces)
         try:
             result.predictions.save(folder / "predictions.npz")
         except OSError as error:

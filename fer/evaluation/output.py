@@ -19,6 +19,7 @@ from fer.analysis.metrics.estimate import Estimate, format_with_interval
 from fer.analysis.report.document import Section, describe_split, find_headlines
 from fer.analysis.report.write import to_json_values
 from fer.data.config import DataConfig
+from fer.evaluation.faces import NO_FACE
 from fer.evaluation.results import Comparison, Report
 from fer.evaluation.sections.comparison import TITLES, format_score
 
@@ -66,6 +67,8 @@ def _robustness_line(metrics: Mapping[str, Estimate]) -> str:
 
 def _emotion_table(estimates: Mapping[str, Estimate]) -> RichTable:
     names = [key.removeprefix("recall/") for key in estimates if key.startswith("recall/")]
+    # Not an emotion: the answer to a photograph without a detected face
+    names = [name for name in names if name != NO_FACE]
     columns = (Column(name, justify="right") for name in ("images", *_EMOTION_METRICS))
     table = RichTable("emotion", *columns, box=SIMPLE)
     for name in names:
@@ -77,6 +80,9 @@ def _emotion_table(estimates: Mapping[str, Estimate]) -> RichTable:
 
 def print_comparison(comparison: Comparison) -> None:
     """Print the scores under each set of labels as a table, and below it the conclusions."""
+    for section in comparison.sections:
+        for warning in section.paragraphs if section.warning else ():
+            print(f"WARNING: {warning}")
     for ranking, section in zip(comparison.rankings, comparison.sections, strict=False):
         _print_ranking(ranking, section.paragraphs)
     print(f"report   {comparison.page}")

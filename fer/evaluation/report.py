@@ -14,6 +14,7 @@ from fer.evaluation.results import Result
 from fer.evaluation.robustness import Robustness
 from fer.evaluation.sections.calibration import calibration_section
 from fer.evaluation.sections.errors import confusions_section, gallery_section
+from fer.evaluation.sections.faces import faces_section
 from fer.evaluation.sections.gradcam import SECTION_TITLE, gradcam_section
 from fer.evaluation.sections.label_errors import label_errors_section
 from fer.evaluation.sections.protocol import protocol_section, warning_sections
@@ -58,6 +59,8 @@ def build_sections(
         abouts = [one.predictions.about for one in results]
         sections.append(seeds_section(abouts, [one.estimates for one in results]))
     sections.append(scores_section(predictions, dict(result.estimates)))
+    if about.faces is not None:
+        sections.append(faces_section(predictions, images))
     if about.tta is not None:
         sections.append(tta_section(about.tta, result.estimates_without_tta, result.estimates))
     sections.append(annotators_section(predictions))

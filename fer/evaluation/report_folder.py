@@ -19,8 +19,9 @@ def report_folder(
     tta: str | None = None,
     is_ensemble: bool = False,
     output: str | Path | None = None,
+    has_faces: bool = False,
 ) -> Path:
-    """Return the folder of a report; the arguments are those of `evaluate`.
+    """Return the folder of a report; the arguments are those of `evaluate`, ``has_faces`` is its ``faces``.
 
     ``output`` if given. Otherwise ``RUN/report/val``, ``RUN/report/test_flip`` or
     ``RUN/report/folder-JAFFE-1f3c_all`` for one run, ``outputs/evaluate/NAME/folder-JAFFE-1f3c_all`` for a
@@ -28,7 +29,7 @@ def report_folder(
     """
     if output:
         return expand_user(output)
-    parts = [split, tta]
+    parts = [split, tta, "faces" if has_faces else None]
     if data:
         kind, _, path = data.partition(":")
         absolute = str(expand_user(path).resolve()).encode("utf-8", "surrogateescape")

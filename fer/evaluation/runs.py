@@ -9,11 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from torch import nn
-
+from fer.bundle.card import CropRule
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
-from fer.models.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from fer.models.checkpoint import Checkpoint, find_checkpoint, hash_model, load_checkpoint
 from fer.models.classifier import EmotionClassifier
 from fer.training.config import RunConfig
 from fer.training.metrics import current_name
@@ -126,6 +125,31 @@ class TrainedRun:
         return self.checkpoint.model
 
     @property
+    def needs_color(self) -> bool:
+        """Whether other data sets have to be read in color; their default is that of the data set."""
+        return False
+
+    @property
+    def own_crop(self) -> CropRule | None:
+        """The crop rule that belongs to the model; None: that of its training data."""
+        return None
+
+    @property
+    def spec(self) -> dict[str, str] | None:
+        """How a foreign file is run, as rows of a table; None for a model of this package."""
+        return None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is known of an exported file, as a row of a table; empty for a checkpoint."""
+        return {}
+
+    @property
+    def file_sha256(self) -> str | None:
+        """Hash of an exported file; None for a checkpoint."""
+        return None
+
+    @property
     def training_key(self) -> tuple[str, ...]:
         """Key that is equal for all seeds of one recipe; see `make_training_key`."""
         return make_training_key(self.recipe_sha256, self.checkpoint.manifest)
@@ -181,18 +205,6 @@ def _find_checkpoint(path: Path, which: str | None) -> Path:
         "stopped before the end of its first epoch, or this is another folder. Give a folder that fer-train "
         "printed."
     )
-
-
-def hash_model(model: nn.Module) -> str:
-    """Return the SHA-256 over the tensors of a model's state, sorted by name.
-
-    Equal weights have equal hashes, independent of the file, the device and the memory layout.
-    """
-    checksum = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        checksum.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        checksum.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return checksum.hexdigest()
 
 
 def hash_recipe(config: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from fer.core.errors import FerError
 from fer.core.labels import check_same_labels
 from fer.data.dataset import EmotionData
 from fer.evaluation.data import EvaluationData
+from fer.evaluation.faces import Photographs, answer_no_face
 from fer.evaluation.provenance import find_provenance
 from fer.evaluation.runs import TrainedRun
 from fer.evaluation.split import EvaluationSplit
@@ -58,8 +59,19 @@ def score_run(run: TrainedRun, split: EvaluationSplit, about: About, tta: str | 
         about=about,
     )
     if outputs.tta_probs is None:
-        return ScoredRun(without_tta, without_tta)
-    return ScoredRun(average([outputs.tta_probs], without_tta, replace(about, tta=tta)), without_tta)
+        scored = ScoredRun(without_tta, without_tta)
+    else:
+        augmented = average([outputs.tta_probs], without_tta, replace(about, tta=tta))
+        scored = ScoredRun(augmented, without_tta)
+    return scored if split.faces is None else _without_missed(scored, split.faces, rows)
+
+
+def _without_missed(scored: ScoredRun, faces: Photographs, rows: np.ndarray) -> ScoredRun:
+    """Return the predictions with photographs in which no face was detected as wrong answers."""
+    plain = answer_no_face(scored.without_tta, faces, rows)
+    if scored.predictions is scored.without_tta:
+        return ScoredRun(plain, plain)
+    return ScoredRun(answer_no_face(scored.predictions, faces, rows), plain)
 
 
 def predict_images(runs: Sequence[TrainedRun], images: np.ndarray) -> np.ndarray:
@@ -125,6 +137,7 @@ def _run_facts(run: TrainedRun) -> dict[str, Any]:
         "trained_on": run.checkpoint.manifest,
         "init_from": run.checkpoint.init_from,
         "teachers": tuple(run.checkpoint.teachers),
+        "spec": run.spec,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -217,7 +230,8 @@ def find_calibration(
 
 def _is_own_validation(predictions: Predictions) -> bool:
     about = predictions.about
-    return about.role == "val" and not about.other_data and "val" not in about.changed
+    is_val = about.role == "val" and not about.other_data and "val" not in about.changed
+    return is_val and about.faces is None
 
 
 def _score_validation(run: TrainedRun, data: EvaluationData) -> Predictions | None:

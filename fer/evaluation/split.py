@@ -23,6 +23,7 @@ from fer.data.readers.factory import read_all_emotions
 from fer.data.readers.ferplus import with_votes
 from fer.data.sketch import make_sketch
 from fer.data.splits import indices, is_carved, manifest
+from fer.evaluation.faces import Photographs
 from fer.training.config import RunConfig
 
 # Roles of a split, and all of them together
@@ -45,6 +46,7 @@ class EvaluationSplit:
         in_test: bool ``(N,)``, whether each image is in the test split of the data set.
         left_out: Reason -> number of images of the split that were left out.
         absent: Emotions that the model can predict but that no image shows.
+        faces: What was detected in them if they are photographs, whose faces are then in ``data``.
     """
 
     data: EmotionData
@@ -56,6 +58,7 @@ class EvaluationSplit:
     in_test: np.ndarray
     left_out: dict[str, int]
     absent: tuple[str, ...]
+    faces: Photographs | None = None
 
     @property
     def has_test(self) -> bool:

@@ -16,6 +16,7 @@ from fer.bundle.files import MODEL, Bundle, read_bundle, sha256, staging_folder,
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.core.plugins import import_plugins
+from fer.evaluation.crop import crop_rule
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.runs import RunSource, TrainedRun, as_list, load_run
 from fer.evaluation.score import ensemble_predictions, find_calibration, score_run
@@ -33,7 +34,6 @@ from fer.export.graph import (
 from fer.export.model_card import (
     choose_name,
     copies_in_training,
-    crop_rule,
     licence,
     measure_metrics,
     recorded_metrics,

@@ -12,7 +12,7 @@ import numpy as np
 from fer.analysis.metrics.classification import confusion_counts, score
 from fer.analysis.metrics.temperature import NUM_FOLDS, cross_fitted_probs
 from fer.analysis.report.write import to_json_values
-from fer.bundle.card import CROP_RULES, NAME_PATTERN, NAME_RULE, UNMEASURED, CropRule
+from fer.bundle.card import NAME_PATTERN, NAME_RULE
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace
 from fer.core.names import MAX_MODEL_NAME, is_reserved, model_name
@@ -31,8 +31,6 @@ _PATH = re.compile(r"(\bpath\s*:\s*['\"]?)[^,}\]]*/(?=[^/,}\]\s])")
 _FOLDERS = re.compile(r"(?<![^\s=:,'\"{\[(])(?:~[\w.-]*)?/(?:[^\s,'\"{}\[\]]*/)?")
 # Config keys that are local to this machine or run.
 _LOCAL_KEYS = ("output_dir", "resume", "logger", "name", "tags", "test")
-# Data sets that share the images, and so the crops, of another.
-_SAME_IMAGES = {"ferplus": "fer2013"}
 # Training data of initial weights, if it was not recorded.
 _UNKNOWN = "unknown"
 _RESEARCH_ONLY = (
@@ -82,27 +80,6 @@ def choose_name(runs: Sequence[TrainedRun], requested: str | None) -> str:
             "Choose another name."
         )
     return requested
-
-
-def crop_rule(runs: Sequence[TrainedRun], requested: str | None = None) -> CropRule:
-    """Return the crop rule of the images that runs were trained on.
-
-    Args:
-        runs: One or more runs.
-        requested: A key of `CROP_RULES`; None: that of aligned faces if all runs were trained on these, or
-            else the rule of the data sets, or `UNMEASURED` if they have none or different ones.
-    """
-    if requested is not None:
-        return CROP_RULES[requested]
-    if all("landmarks" in run.checkpoint.manifest for run in runs):
-        return CROP_RULES["aligned"]
-    rules = {_rule_name(name) for run in runs for name in run.checkpoint.dataset_names}
-    return CROP_RULES[rules.pop() if len(rules) == 1 else UNMEASURED]
-
-
-def _rule_name(data: str) -> str:
-    name = _SAME_IMAGES.get(data, data)
-    return name if name in CROP_RULES else UNMEASURED
 
 
 def licence(runs: Sequence[TrainedRun]) -> dict[str, str]:

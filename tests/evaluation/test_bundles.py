@@ -58,7 +58,7 @@ def test_corruptions_of_a_bundle(fer2013, in_tmp_path):
 
 
 def test_a_bundle_needs_data(in_tmp_path):
-    with pytest.raises(FerError, match=r"fer2013_48px: expected --data with a bundle"):
+    with pytest.raises(FerError, match=r"fer2013_48px: expected --data with an exported model"):
         evaluate("fer2013_48px")
 
 

@@ -258,7 +258,13 @@ def test_recipes_of_other_sizes_and_a_damaged_file(tmp_path, fer_compare):
         assert status == 0, output
         assert numbers["compare"]["images"] == 13
         assert "compare_2" not in numbers
-    status, output, _ = fer_compare(*arguments, runs[48, 0.0], runs[48, 2.0])
+    # Of one path, images on disk and in memory are matched by their rows.
+    status, output, numbers = fer_compare(*arguments, runs[48, 0.0], runs[48, 2.0])
+    assert (status, numbers["compare"]["images"]) == (0, 13)
+    shutil.copytree(folder, tmp_path / "copy")
+    data |= {"path": str(tmp_path / "copy"), "size": 48, "memory_gb": 2.0}
+    copy = write_run(tmp_path / "outputs", data, seed=9, name="12-00-00_copy_s9_abcd")
+    status, output, _ = fer_compare(*arguments, runs[48, 0.0], copy)
     assert status == 2
     assert "expected all images in memory or all on disk, got both" in output
 

@@ -13,12 +13,12 @@ from fer.analysis.metrics.temperature import cross_fitted_probs, fit_temperature
 from fer.bundle.card import CROP_RULES
 from fer.core.errors import FerError
 from fer.core.labels import SPACES
+from fer.evaluation.crop import crop_rule
 from fer.export.export import calibration_entry, choose_threshold
 from fer.export.model_card import (
     _duration,
     _public_command,
     choose_name,
-    crop_rule,
     licence,
     measure_metrics,
 )

@@ -158,7 +158,9 @@ def _sums(weights: np.ndarray, groups: Sequence[tuple[np.ndarray, np.ndarray]]) 
         weights: float32 ``(r, N)``, how often each image is in each resample.
         groups: For each true emotion its rows, int64 ``(n,)``, and their values, float32 ``(n, M, K + 1)``.
     """
-    sums = [weights[:, rows] @ values.reshape(len(rows), -1) for rows, values in groups]
+    # An emotion without images has no row, so the number of columns is given
+    columns = math.prod(groups[0][1].shape[1:])
+    sums = [weights[:, rows] @ values.reshape(len(rows), columns) for rows, values in groups]
     shape = (len(weights), *groups[0][1].shape[1:])
     return np.stack([group_sum.reshape(shape) for group_sum in sums], 2).astype(np.float64)
 

@@ -1,6 +1,8 @@
 """The report sections on the protocol: warnings, which images were scored, and their role in training."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from fer.analysis.about import About
 from fer.analysis.report.document import Cell, Section, Table
@@ -23,7 +25,8 @@ def protocol_section(about: About, history: History) -> Section:
         "seen": about.seen,
         "earlier_scores": vars(history),
     }
-    return Section("protocol", "How this was measured", paragraphs, [_manifest(about)], [], numbers)
+    tables = [_manifest(about), *specs(about)]
+    return Section("protocol", "How this was measured", paragraphs, tables, [], numbers)
 
 
 def warning_sections(about: About, history: History) -> list[Section]:
@@ -33,6 +36,8 @@ def warning_sections(about: About, history: History) -> list[Section]:
 
 
 def _warnings(about: About, history: History) -> Iterator[str]:
+    yield from map(unknown_training, _foreign(about))
+    yield from missed_faces(about)
     yield from _changes(about)
     yield from _seen_images(about)
     if about.has_test and history.same_recipe:
@@ -40,6 +45,29 @@ def _warnings(about: About, history: History) -> Iterator[str]:
         yield f"This recipe had {scores} on these test images before this one: {by_model}."
     if history.damaged:
         yield f"Unreadable lines in the ledger of test scores: {history.damaged}. There may be more scores."
+
+
+def unknown_training(about: About) -> str:
+    """Return the warning on a foreign file: its score may be on images that it was trained on."""
+    return (
+        f"What {about.run} ({Path(about.checkpoint).name}) was trained on is not known: it is a foreign "
+        "file. If these images, or others of the same people, were among its training images, the scores are "
+        "too high, and nothing here can show it."
+    )
+
+
+def _foreign(about: About) -> list[About]:
+    """Return the models whose training is not known."""
+    return [model for model in (about, *about.members) if model.spec is not None]
+
+
+def missed_faces(about: About) -> Iterator[str]:
+    """Yield the warning on photographs without a detected face, if there are any."""
+    if about.faces and about.faces["missed"]:
+        yield (
+            f"No face was detected in {about.faces['missed']:,} of {about.faces['photographs']:,} "
+            "photographs; they count as wrong answers."
+        )
 
 
 def _changes(about: About) -> Iterator[str]:
@@ -90,7 +118,8 @@ def split_label(about: About) -> str:
     is_same = any(key in selection and selection[key] == about.manifest.get(key) for key in keys)
     if is_same or (about.role == "val" and not about.other_data):
         return SELECTION
-    return f"{_TITLES[about.role]}{' of another data set' if about.other_data else ''}"
+    is_other = about.other_data and about.spec is None
+    return f"{_TITLES[about.role]}{' of another data set' if is_other else ''}"
 
 
 def _images(about: About) -> str:
@@ -101,7 +130,7 @@ def _images(about: About) -> str:
             " Early stopping and checkpoint selection used these images, so scores on them are too high: "
             "they have a selection bias."
         )
-    if about.other_data:
+    if about.other_data and not about.is_foreign:
         text += " The model was trained on another data set."
     return text
 
@@ -133,7 +162,9 @@ def _duplicates(about: About) -> Iterator[str]:
     if clean:
         splits = " or ".join(f"the model's {role} split" for role in clean)
         yield f"No image has the same pixels as an image in {splits}."
-    if unknown:
+    if unknown and about.is_foreign:
+        yield "Whether these images are among the training images was not checked: those are not known."
+    elif unknown:
         yield (
             f"Overlap with the model's {' or '.join(unknown)} split was not checked: the training data is "
             "not available, or is not held in memory in the same format."
@@ -151,6 +182,14 @@ def _test_scores(about: About, history: History) -> str:
         f"it, this recipe had {scores} on them ({by_model}). Recipes with any score on them: "
         f"{history.recipes}."
     )
+
+
+def specs(about: About) -> Iterator[Table]:
+    """Yield how each foreign file was run."""
+    for model in _foreign(about):
+        rows: list[tuple[Cell, ...]] = list((model.spec or {}).items())
+        name = re.sub(r"\W", "_", f"spec_{model.run}")
+        yield Table(("foreign file", "value"), rows, f"How {model.run} was run, as its spec says.", name)
 
 
 def _manifest(about: About) -> Table:

@@ -1,0 +1,175 @@
+"""Photographs as they are: faces are detected, cropped for a model, and a missed face is a wrong answer."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fer.analysis.predictions import Predictions
+from fer.core.errors import FerError
+from fer.core.image_io import read_image
+from fer.core.labels import LabelSpace
+from fer.data.dataset import EmotionData
+from fer.data.image_files import ImageFiles
+from fer.evaluation.crop import crop_rule
+from fer.evaluation.runs import TrainedRun
+from fer.faces.base import Detector, Face
+from fer.faces.crop import crop_faces
+from fer.faces.detectors import WholeImage, choose_detector
+from fer.faces.rotation import find_faces
+
+# The answer to a photograph in which no face was detected.
+NO_FACE = "no face"
+# By how much the logit of `NO_FACE` is above the others, which are equal: an answer without confidence.
+_MARGIN = 1e-3
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """The faces that were detected in N photographs.
+
+    Attributes:
+        detector: Name of the detector.
+        counts: int64 ``(N,)``, number of faces in each. The largest is the one that is scored.
+        turned: Number of faces that were found after turning the photograph.
+    """
+
+    detector: str
+    counts: np.ndarray
+    turned: int
+
+    @property
+    def missed(self) -> np.ndarray:
+        """Whether no face was detected, bool ``(N,)``."""
+        return self.counts == 0
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts for the report, as plain values."""
+        return {
+            "detector": self.detector,
+            "photographs": len(self.counts),
+            "missed": int(self.missed.sum()),
+            "several": int((self.counts > 1).sum()),
+            "turned": self.turned,
+        }
+
+
+class FaceFinder:
+    """Detects the faces in photographs, each once for all models.
+
+    Args:
+        detector: As for `fer.faces.detectors.choose_detector`.
+
+    Raises:
+        FerError: There is no such detector, or it is ``none``.
+    """
+
+    def __init__(self, detector: str = "auto") -> None:
+        self._detector: Detector = choose_detector(detector)
+        if isinstance(self._detector, WholeImage):
+            raise FerError("--detector none: expected a face detector with --faces. Omit --faces.")
+        self._faces: dict[str, list[Face]] = {}
+
+    def crop(self, data: EmotionData, run: TrainedRun) -> tuple[EmotionData, Photographs]:
+        """Crop the largest face of each photograph as a model needs it.
+
+        Args:
+            data: Photographs on disk.
+            run: The model: its crop rule, input size and color.
+
+        Returns:
+            The data with crops in memory, uint8 ``(N, S, S, C)``; the central square of a photograph without
+            a face. And what was detected.
+
+        Raises:
+            FerError: The images are not photographs on disk, or one cannot be read.
+        """
+        if not isinstance(data.images, ImageFiles):
+            raise FerError(
+                f"{data.source}: expected photographs with --faces, got pixels of faces. Omit --faces."
+            )
+        rule, (size, channels) = run.own_crop or crop_rule([run]), _image_format(run)
+        crops, found = [], []
+        for row in range(len(data)):
+            path = data.images.files.path(row)
+            image = read_image(Path(path))
+            faces = self._find(path, image)
+            found.append(faces)
+            height, width = image.shape[:2]
+            crops.append(crop_faces(image, faces[:1] or [Face((0, 0, width, height), 1.0)], rule, size)[0])
+        counts = np.array([len(faces) for faces in found], np.int64)
+        turned = sum(bool(faces and faces[0].rotation) for faces in found)
+        pixels = np.stack(crops) if channels == 3 else _to_gray(crops)
+        return replace(data, images=pixels), Photographs(self._detector.name, counts, turned)
+
+    def _find(self, path: str, image: np.ndarray) -> list[Face]:
+        if path not in self._faces:
+            self._faces[path] = find_faces(self._detector, image)
+        return self._faces[path]
+
+
+def _image_format(run: TrainedRun) -> tuple[int, int]:
+    """Return the side and the channels of the images that a model takes."""
+    if run.file_sha256 is not None:
+        return run.config.model.image_size, 3
+    side, _, channels = run.checkpoint.manifest["image_shape"]
+    return int(side), int(channels)
+
+
+def _to_gray(crops: Sequence[np.ndarray]) -> np.ndarray:
+    return np.stack([cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in crops])[..., None]
+
+
+def choose_finder(faces: bool, detector: str | None, data: str | None) -> FaceFinder | None:
+    """Return what detects the faces, as the options of a command say; ``None`` if the images are faces.
+
+    Raises:
+        FerError: The options do not fit, or there is no such detector.
+    """
+    if not faces:
+        if detector is not None:
+            raise FerError(f"--detector {detector}: expected --faces with it, got none. Add --faces.")
+        return None
+    if data is None:
+        raise FerError("--faces: expected --data with photographs, got none. Add --data folder:DIR.")
+    return FaceFinder(detector or "auto")
+
+
+def answer_no_face(predictions: Predictions, photographs: Photographs, rows: np.ndarray) -> Predictions:
+    """Return the predictions with `NO_FACE` as the answer to photographs without a detected face.
+
+    It is an emotion of its own in the label space, which no image shows, so it is always wrong; and its
+    confidence is that of guessing.
+
+    Args:
+        predictions: For the crops.
+        photographs: What was detected.
+        rows: int64 ``(N,)``, the row in ``photographs`` of each prediction.
+    """
+    labels, missed = predictions.labels, photographs.missed[rows]
+    lowest = np.log(np.finfo(np.float32).tiny)
+    logits = np.column_stack([predictions.logits, np.full(len(rows), lowest)])
+    probs = np.column_stack([predictions.probs, np.zeros(len(rows))])
+    logits[missed], logits[missed, -1] = 0, _MARGIN
+    powers = np.exp(logits[missed])
+    probs[missed] = powers / powers.sum(1, keepdims=True)
+    votes = predictions.votes
+    return replace(
+        predictions,
+        labels=LabelSpace(f"{labels.name}-or-{NO_FACE.replace(' ', '-')}", (*labels.names, NO_FACE)),
+        logits=logits.astype(np.float32),
+        probs=probs.astype(np.float32),
+        votes=None if votes is None else np.column_stack([votes, np.zeros(len(rows), votes.dtype)]),
+        about=replace(predictions.about, faces=photographs.facts()),
+    )
+
+
+def count_missed(predictions: Predictions) -> Counter[str]:
+    """Return emotion -> number of its photographs in which no face was detected."""
+    names = predictions.labels.names
+    missed = predictions.preds == names.index(NO_FACE)
+    return Counter(names[target] for target in predictions.target[missed])

@@ -1,0 +1,118 @@
+"""Foreign ONNX files in an evaluation: pairs of file and spec, their identity, and how they are run."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import onnx
+from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+from fer.bundle.files import sha256
+from fer.bundle.foreign import ForeignClassifier
+from fer.core.errors import FerError
+from fer.core.paths import expand_user
+
+# Parts of a spec that do not change what the file answers.
+_NAMES = ("path", "name")
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """A foreign ONNX file to evaluate.
+
+    Attributes:
+        path: The file.
+        spec: Its spec; None: the YAML file of the same name beside it.
+    """
+
+    path: Path
+    spec: Path | None = None
+
+    @property
+    def spec_path(self) -> Path:
+        """The path of the spec.
+
+        Raises:
+            FerError: None was named, and there is none beside the file.
+        """
+        if self.spec is not None:
+            return self.spec
+        beside = self.path.with_suffix(".yaml")
+        if self.path.is_file() and not beside.is_file():
+            raise FerError(
+                f"{self.path}: expected a spec with a foreign ONNX file, got none. Name it with --spec, or "
+                f"write {beside.name} beside it; docs/evaluation.md has an example."
+            )
+        return beside
+
+
+def find_files(files: Sequence[str | Path], specs: Sequence[str | Path]) -> list[OnnxFile]:
+    """Return each file with its spec, in their order.
+
+    Raises:
+        FerError: There are specs, but not one for each file.
+    """
+    if len(specs) not in (0, len(files)):
+        raise FerError(
+            f"--spec: expected one for each --onnx, in the same order, got {len(specs)} for {len(files)}. "
+            "Name a spec for each file, or none to use the YAML files beside them."
+        )
+    paths = [expand_user(file) for file in files]
+    if not specs:
+        return [OnnxFile(path) for path in paths]
+    return [OnnxFile(path, expand_user(spec)) for path, spec in zip(paths, specs, strict=True)]
+
+
+def identify(classifier: ForeignClassifier) -> str:
+    """Return the SHA-256 over the file, its external data, and the parts of the spec that matter."""
+    facts = {key: value for key, value in asdict(classifier.spec).items() if key not in _NAMES}
+    checksum = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for file in (classifier.path, *_external_files(classifier.path)):
+        checksum.update(sha256(file).encode())
+    return checksum.hexdigest()
+
+
+def _external_files(path: Path) -> list[Path]:
+    tensors = onnx.load(path, load_external_data=False).graph.initializer
+    names = {ExternalDataInfo(tensor).location for tensor in tensors if uses_external_data(tensor)}
+    return [path.parent / name for name in sorted(names)]
+
+
+def count_parameters(path: Path) -> int:
+    """Return the number of values in the tensors that the file stores, without single numbers."""
+    graph = onnx.load(path, load_external_data=False).graph
+    stored = [tensor.dims for tensor in graph.initializer]
+    stored += [
+        attribute.t.dims for node in graph.node if node.op_type == "Constant" for attribute in node.attribute
+        if attribute.name == "value"
+    ]  # fmt: skip
+    total = 0
+    for dims in stored:
+        number = 1
+        for side in dims:
+            number *= side
+        total += number if len(dims) else 0
+    return total
+
+
+def describe(classifier: ForeignClassifier) -> dict[str, str]:
+    """Return how the file is run, as rows of a table."""
+    spec = classifier.spec
+    mean, std = (", ".join(f"{one:g}" for one in dict.fromkeys(values)) for values in (spec.mean, spec.std))
+    names = [
+        label if number >= 0 and label.lower() == spec.labels.names[number]
+        else f"{label} ({spec.labels.names[number] if number >= 0 else 'left out'})"
+        for label, number in zip(spec.outputs, spec.classes, strict=True)
+    ]  # fmt: skip
+    return {
+        "file": classifier.path.name,
+        "spec": spec.path.name,
+        "outputs": ", ".join(names),
+        "answers": spec.output,
+        "input": f"{spec.size} x {spec.size} pixels, {spec.color}, {spec.layout.upper()}",
+        "pixels": f"(pixel * {spec.scale:.6g} - {mean}) / {std}, pixel 0 to 255",
+        "crop of faces": spec.crop.name,
+        "images per call": str(classifier.batch_size),
+    }

@@ -12,10 +12,10 @@ FER = ROOT / "fer"
 FILES = sorted(FER.rglob("*.py"))
 # A package imports only packages to its left.
 ORDER = (
-    "core", "data", "models", "analysis", "bundle", "faces", "predict", "app", "training", "evaluation",
-    "benchmark", "export", "sweep",
+    "core", "data", "models", "analysis", "bundle", "faces", "predict", "web", "app", "training",
+    "evaluation", "benchmark", "export", "sweep",
 )  # fmt: skip
-SERVING = ("core", "bundle", "faces", "predict", "benchmark", "app")
+SERVING = ("core", "bundle", "faces", "predict", "web", "benchmark", "app")
 LIGHT = ("fer.data.readers.fer2013", "fer.data.synthetic", "fer.analysis.plots.training")
 HYDRA = (
     "fer.training.hydra_app", "fer.training.overrides", "fer.training.api", "fer.training.resolvers",

@@ -1,4 +1,4 @@
-"""fer-models: list, show, compare, promote and push the versions of exported models."""
+"""fer-models: list, show, compare, promote and push versions of exported models, or put one on a web page."""
 
 import argparse
 import statistics
@@ -15,7 +15,7 @@ from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.readme import readme
 from fer.bundle.registry import BEST, ZOO, Registry, find_bundle, model_folder, packaged_models
 from fer.core.command_line import add_version, run_command
-from fer.core.errors import FerError
+from fer.core.errors import FerError, import_with_hint
 from fer.core.hub import is_on_hub, parse_reference
 from fer.core.paths import expand_user
 from fer.core.text import percent
@@ -26,6 +26,7 @@ _EXAMPLES = """examples:
   fer-models compare smile:1 smile:2 RUN/bundle  metrics in one table; marked if measured on other images
   fer-models promote smile:2                     smile:best now points to version 2
   fer-models push smile:2 hf:owner/name          to the Hugging Face Hub; fer-predict --model hf:owner/name
+  fer-models web smile:best page/                a web page that runs it in the browser
 
 Name a model as NAME (its latest version), NAME:N, NAME:ALIAS, hf:owner/name[@revision], or by the folder of
 its bundle. fer-export RUN --register adds a version. fer-compare RUN RUN tests whether the difference of two
@@ -43,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     command = argparse.ArgumentParser(
         "fer-models",
-        description="List, show, compare, promote and push the versions of exported models.",
+        description="List, show, compare, promote and push versions of models, or put one on a web page.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -55,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder of the registry (default: models/)",
     )
-    actions = command.add_subparsers(dest="action", required=True, metavar="list|show|compare|promote|push")
+    names = "list|show|compare|promote|push|web"
+    actions = command.add_subparsers(dest="action", required=True, metavar=names)
     listing = actions.add_parser("list", help="list every model and version")
     listing.add_argument("--speed", action="store_true", help="measure the speed of each on this machine")
     show = actions.add_parser("show", help="show the card of a model")
@@ -68,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     promote.add_argument("model", metavar="NAME:N", help="a version in the registry")
     promote.add_argument("--alias", default=BEST, help=f"name of the alias (default: {BEST})")
     _add_push(actions)
+    _add_web(actions)
     return command
 
 
@@ -96,12 +99,31 @@ def _add_push(actions: Any) -> None:
     )
 
 
+def _add_web(actions: Any) -> None:
+    web = actions.add_parser(
+        "web",
+        help="write a web page that runs a model in the browser",
+        description="Write a static web page that finds and classifies faces in the browser. Any web server "
+        "can serve the folder, below any path; no picture leaves the visitor's device.",
+    )
+    web.add_argument("model", metavar="MODEL", help="NAME, NAME:N, NAME:ALIAS or the folder of a bundle")
+    web.add_argument("folder", type=Path, metavar="DIR", help="a new or empty folder")
+    web.add_argument(
+        "--runtime",
+        type=Path,
+        metavar="DIR",
+        help="folder or archive of the npm package onnxruntime-web, to copy (default: load it from a CDN)",
+    )
+    web.add_argument("--detector-model", type=Path, metavar="FILE", help="YuNet's file, as for fer-predict")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``fer-models`` and exit."""
     request = parser().parse_args(arguments)
-    action = {"list": _list, "show": _show, "compare": _compare, "promote": _promote, "push": _push}[
-        request.action
-    ]
+    actions = {
+        "list": _list, "show": _show, "compare": _compare, "promote": _promote, "push": _push, "web": _web,
+    }  # fmt: skip
+    action = actions[request.action]
     sys.exit(run_command(lambda: action(request, Registry(expand_user(request.registry)))))
 
 
@@ -156,6 +178,15 @@ def _push(request: argparse.Namespace, registry: Registry) -> None:
     if push.weights_missing:
         print(f"without model.safetensors: {push.weights_missing}")
     print(f"SHA-256 of model.onnx: {bundle.card.model['sha256']}, recorded in {registry.folder / RECORD}")
+
+
+def _web(request: argparse.Namespace, registry: Registry) -> None:
+    # The page also needs the face detector, a package above this one.
+    site = import_with_hint("fer.web.site")
+    paths = (request.folder, request.runtime, request.detector_model)
+    folder, runtime, detector = (path and expand_user(path) for path in paths)
+    site.write_page(read_bundle(_folder(request.model, registry)), folder, runtime, detector)
+    print(site.describe(folder))
 
 
 def _with_speed(rows: Rows, registry: Registry) -> Rows:

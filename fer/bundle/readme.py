@@ -8,7 +8,7 @@ from fer.core.text import percent
 
 _METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR (balanced accuracy)",
             "ece_mass": "calibration error (ECE)"}  # fmt: skip
-_INTENDED_USE = (
+INTENDED_USE = (
     "An expression is not a feeling. The model predicts which emotion people would most likely name when "
     "they see this face; it does not know what the person feels. Do not use it to make decisions about "
     "people: not in hiring, school, policing, insurance or medicine."
@@ -35,7 +35,7 @@ def _title(card: Card) -> str:
         f"# {card.name}{version}\n\n"
         f"A classifier for facial expressions: {card.model['architecture']}, {size}, {card.precision}. "
         "`model.onnx` is the complete model, `card.json` its machine-readable "
-        f"description.\n\n{_INTENDED_USE}"
+        f"description.\n\n{INTENDED_USE}"
     )
 
 
@@ -115,6 +115,8 @@ def _output(card: Card) -> str:
         f"## Output\n\n`probabilities`: float32 (N, {len(card.labels)}), the probability of each emotion; "
         f"rows sum to 1. The order, counted from 0:\n\n{names}\n\n{_calibration(card)}"
     )
+    if card.export.get("tta") == "flip":
+        text += " Each is the mean over the face and its mirror image, which the model makes itself."
     if card.abstain_below is not None:
         text += (
             f" Treat a prediction as uncertain if its highest probability is below {card.abstain_below:.2f}."

@@ -26,6 +26,7 @@ _EXAMPLES = """examples:
   fer-export RUN --int8 --calibration $HOME/data/fer2013.csv      quantise to int8, if faster and as accurate
   fer-export RUN --name smile --register                          also register it as models/smile/1/
   fer-export RUN --register --wandb                               also log it to W&B as an artifact
+  fer-export RUN --web page/                                      also write a web page that runs it
   fer-export RUN OTHER_RUN --name pair                            an ensemble: mean probabilities of both
 
 A bundle is a folder of three files: model.onnx, face images in and emotion probabilities out; card.json, its
@@ -80,6 +81,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help=f"add the bundle to a registry (default: {REGISTRY}/)",
     )
+    add("--web", metavar="DIR", help="also write a web page that runs the model in the browser")
+    add(
+        "--runtime",
+        metavar="DIR",
+        help="with --web: folder or archive of the npm package onnxruntime-web, to copy (default: the page "
+        "loads it from a CDN)",
+    )
     add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
     add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
     add("--wandb", action="store_true", help="with --register: log the version to W&B as an artifact")
@@ -92,12 +100,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     request = command.parse_args(arguments)
     if request.wandb and request.register is None:
         command.error("--wandb: expected --register, which makes the version to log. Add --register.")
+    if request.runtime is not None and request.web is None:
+        command.error("--runtime: expected --web, for which it is. Add --web DIR.")
     sys.exit(run_command(lambda: run(request)))
 
 
 def run(request: argparse.Namespace) -> None:
     """Export, print a summary, and register the bundle on request."""
     share_cores(request.threads)
+    web, runtime = (path and expand_user(path) for path in (request.web, request.runtime))
+    if web is not None:
+        from fer.web.site import check_inputs, describe, write_page
+
+        # Before minutes of work.
+        check_inputs(web, runtime)
     # Imports torch, which takes seconds; --help and usage errors do not need it.
     with quick_imports():
         from fer.evaluation.runs import load_run
@@ -116,6 +132,9 @@ def run(request: argparse.Namespace) -> None:
         plugins=request.plugins,
     )
     _print_summary(bundle)
+    if web is not None:
+        write_page(bundle, web, runtime)
+        print(f"web page     {describe(web)}")
     if request.register is None:
         return
     entry = Registry(expand_user(request.register)).register(bundle)

@@ -1,0 +1,1 @@
+"""A static web page that runs a bundle in the browser. No torch."""

@@ -47,7 +47,10 @@ class EmotionModule(pl.LightningModule):
         model: The network; its name, or `fer.models.config.ModelConfig`.
         attention: The attention on its feature map.
         labels: Label space of the data, such as ``EmotionDataModule.labels``.
-        loss, imbalance, mix, scheduler: As in the config of fer-train.
+        loss: As in the config of fer-train.
+        imbalance: Likewise.
+        mix: Likewise.
+        scheduler: Likewise.
         optimizer: Likewise; ``lr`` and ``weight_decay`` replace its values.
         monitor: Metric that ``scheduler=plateau`` watches.
         seed: Seed of `Mix`.

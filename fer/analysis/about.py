@@ -7,7 +7,7 @@ from typing import Any, Self
 # Sequences, which JSON stores as lists
 _SEQUENCES = ("teachers", "test_marks", "absent", "changed")
 # Stored only where they have a value
-_OPTIONAL = ("teachers", "member_runs", "members", "recorded", "spec", "faces")
+_OPTIONAL = ("teachers", "member_runs", "members", "recorded", "exported", "spec", "faces")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class About:
         member_runs: Names of the members of an ensemble.
         members: Facts about each member of an ensemble.
         recorded: Accuracy recorded in training (``then``) and measured (``now``), if they differ.
+        exported: What is known of an exported file; ``None`` for a checkpoint.
         spec: How a foreign ONNX file was run; ``None`` for a model of this package.
         faces: What a face detector found in photographs: ``detector``, ``photographs``, ``missed``,
             ``several``, ``turned``; ``None`` for images of faces.
@@ -83,6 +84,7 @@ class About:
     member_runs: str | None = None
     members: tuple["About", ...] = ()
     recorded: Mapping[str, float] | None = None
+    exported: Mapping[str, str] | None = None
     spec: Mapping[str, str] | None = None
     faces: Mapping[str, Any] | None = None
 

@@ -31,7 +31,6 @@ UNKNOWN_TRAINING = "unknown: a foreign file does not say what it was trained on"
 _REASONS = {
     r'External data path does not exist: "?([^"\n]+)': "expected its external data {0}, got no such file. "
     "Put it beside the model",
-    r"[Ee]xternal data": "expected its external data beside it, but that is missing or damaged",
     r"Opset (\d+) is under development": "expected an opset that ONNX Runtime {version} knows, got {0}. "
     "Convert the model to an older opset, or update ONNX Runtime",
     r"Unsupported model IR version: (\d+), max supported IR version: (\d+)": "expected IR version {1} or "

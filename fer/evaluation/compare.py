@@ -148,7 +148,7 @@ def write_comparison(
     load = _image_loader(runs[0], matched[0])
     sections.append(disagreements_section("disagreements", rankings[0], matched[0], load))
     abouts = [one.about for one in runs]
-    more = exported_section(abouts, [one.facts for one in runs]), comparison_warnings(abouts)
+    more = exported_section(abouts), comparison_warnings(abouts)
     sections += [section for section in more if section is not None]
     first, names = runs[0].about, ", ".join(one.about.run for one in runs)
     about = {"data": first.data, "split": first.split, "role": first.role, "run": names}
@@ -209,7 +209,7 @@ def _seen_notes(runs: Sequence[ComparedRun]) -> list[str]:
     return [
         SEEN_NOTE.format(one.about.run, f"{count:,}", f"{len(one.predictions):,}")
         for one in runs
-        if (count := one.about.seen.get("train"))
+        if one.about.other_data and (count := one.about.seen.get("train"))
     ]
 
 

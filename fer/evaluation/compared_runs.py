@@ -6,8 +6,8 @@ Models are loaded one after the other, and each is freed before the next is load
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,6 @@ class ComparedRun:
         outputs: The folder of all runs.
         is_new: Whether it was scored now. If not, its stored predictions were used.
         file_sha256: Hash of an exported file, which is a candidate of its own; ``None`` for a checkpoint.
-        facts: What is known of an exported file, as a row of a table; empty for a checkpoint.
     """
 
     predictions: Predictions
@@ -63,7 +62,6 @@ class ComparedRun:
     outputs: Path
     is_new: bool
     file_sha256: str | None = None
-    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def about(self) -> About:
@@ -177,7 +175,6 @@ def _score_or_reuse(
         run.outputs,
         is_new=stored is None,
         file_sha256=run.file_sha256,
-        facts=run.facts,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from fer.analysis.metrics.calibration_file import Calibration
 from fer.analysis.metrics.classification import score
 from fer.analysis.metrics.estimate import Estimate
+from fer.analysis.predictions import Predictions
 from fer.analysis.report import write_report
 from fer.analysis.report.document import Section
 from fer.analysis.report.write import to_json_values
@@ -17,7 +18,7 @@ from fer.core.errors import FerError
 from fer.core.plugins import import_plugins
 from fer.evaluation.bundles import ModelSource, check_data, list_models, load_model
 from fer.evaluation.data import EvaluationData
-from fer.evaluation.faces import choose_finder
+from fer.evaluation.faces import choose_finder, without_no_face
 from fer.evaluation.ledger import LEDGER_METRICS, History, Ledger, make_entry
 from fer.evaluation.output import log_report, report_prefix
 from fer.evaluation.report import build_sections
@@ -231,10 +232,15 @@ def _score(
 def _measure(scored: ScoredRun) -> Result:
     """Compute the estimates of the predictions with and without test-time augmentation."""
     augmented, plain = scored.predictions, scored.without_tta
-    estimates = without_tta = score(plain.target, plain.probs, plain.labels.names)
+    estimates = without_tta = _estimates(plain)
     if augmented is not plain:
-        estimates = score(augmented.target, augmented.probs, augmented.labels.names)
+        estimates = _estimates(augmented)
     return Result(augmented, plain, estimates, without_tta)
+
+
+def _estimates(predictions: Predictions) -> dict[str, Estimate]:
+    estimates = score(predictions.target, predictions.probs, predictions.labels.names)
+    return estimates if predictions.about.faces is None else without_no_face(estimates)
 
 
 def _record(results: Sequence[Result], ledgers: Sequence[Ledger]) -> History:

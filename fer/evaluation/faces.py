@@ -1,7 +1,7 @@
 """Photographs as they are: faces are detected, cropped for a model, and a missed face is a wrong answer."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from fer.analysis.metrics.estimate import Estimate, join_notes
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.image_io import read_image
@@ -36,11 +37,13 @@ class Photographs:
         detector: Name of the detector.
         counts: int64 ``(N,)``, number of faces in each. The largest is the one that is scored.
         turned: Number of faces that were found after turning the photograph.
+        files: str ``(N,)``, the file of each photograph.
     """
 
     detector: str
     counts: np.ndarray
     turned: int
+    files: np.ndarray
 
     @property
     def missed(self) -> np.ndarray:
@@ -104,7 +107,8 @@ class FaceFinder:
         counts = np.array([len(faces) for faces in found], np.int64)
         turned = sum(bool(faces and faces[0].rotation) for faces in found)
         pixels = np.stack(crops) if channels == 3 else _to_gray(crops)
-        return replace(data, images=pixels), Photographs(self._detector.name, counts, turned)
+        files = np.array([data.images.files.name(row) for row in range(len(data))])
+        return replace(data, images=pixels), Photographs(self._detector.name, counts, turned, files)
 
     def _find(self, path: str, image: np.ndarray) -> list[Face]:
         if path not in self._faces:
@@ -166,6 +170,21 @@ def answer_no_face(predictions: Predictions, photographs: Photographs, rows: np.
         votes=None if votes is None else np.column_stack([votes, np.zeros(len(rows), votes.dtype)]),
         about=replace(predictions.about, faces=photographs.facts()),
     )
+
+
+def without_no_face(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Return scores without those of `NO_FACE`, which is an answer, but no emotion that an image can show."""
+    return {
+        key: replace(estimate, note=_without_no_face(estimate.note))
+        for key, estimate in estimates.items()
+        if not key.endswith(f"/{NO_FACE}")
+    }
+
+
+def _without_no_face(note: str) -> str:
+    """Return a note without the remark that no image shows `NO_FACE`."""
+    parts = [part.replace(f", {NO_FACE}", "") for part in note.split("; ")]
+    return join_notes(*(part for part in parts if not part.endswith(f"no image of {NO_FACE}")))
 
 
 def count_missed(predictions: Predictions) -> Counter[str]:

@@ -19,7 +19,6 @@ from fer.analysis.metrics.estimate import Estimate, format_with_interval
 from fer.analysis.report.document import Section, describe_split, find_headlines
 from fer.analysis.report.write import to_json_values
 from fer.data.config import DataConfig
-from fer.evaluation.faces import NO_FACE
 from fer.evaluation.results import Comparison, Report
 from fer.evaluation.sections.comparison import TITLES, format_score
 
@@ -49,6 +48,9 @@ def print_scores(report: Report) -> None:
             f"mean of {len(seeds['runs'])} seeds, intervals over seeds and images; the table is of the run "
             "with the median accuracy"
         )
+    if "faces" in numbers:
+        found = report.metrics["accuracy_of_found"]
+        console.print(f"accuracy on found faces {format_with_interval(found)}   (%), n = {found.n:,}")
     console.print(_emotion_table(estimates))
     if "robustness" in numbers:
         console.print(_robustness_line(report.metrics))
@@ -67,8 +69,6 @@ def _robustness_line(metrics: Mapping[str, Estimate]) -> str:
 
 def _emotion_table(estimates: Mapping[str, Estimate]) -> RichTable:
     names = [key.removeprefix("recall/") for key in estimates if key.startswith("recall/")]
-    # Not an emotion: the answer to a photograph without a detected face
-    names = [name for name in names if name != NO_FACE]
     columns = (Column(name, justify="right") for name in ("images", *_EMOTION_METRICS))
     table = RichTable("emotion", *columns, box=SIMPLE)
     for name in names:

@@ -137,6 +137,7 @@ def _run_facts(run: TrainedRun) -> dict[str, Any]:
         "trained_on": run.checkpoint.manifest,
         "init_from": run.checkpoint.init_from,
         "teachers": tuple(run.checkpoint.teachers),
+        "exported": run.facts or None,
         "spec": run.spec,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }

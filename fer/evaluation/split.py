@@ -103,6 +103,8 @@ class EvaluationSplit:
 
     def sources(self) -> np.ndarray:
         """Return the file of each image, or ``row N``, str ``(N,)``."""
+        if self.faces is not None:
+            return self.faces.files
         files = getattr(self.data.images, "files", None)
         if files is not None:
             return np.array([files.name(row) for row in range(len(self.index))])

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from fer.analysis.about import About
 from fer.analysis.metrics.calibration import (
     calibrated_probs,
     calibration_estimates,
@@ -84,15 +85,7 @@ def _paragraphs(
         "value as the upper end is above it, or 0 if chance alone gives errors as large."
     )
     if calibration is None:
-        advice = (
-            "An ensemble has a temperature only on its validation split, where it is fitted (--split val). "
-            "Here its probabilities are the plain mean over its members."
-            if predictions.about.members
-            else "There is no temperature for these weights. Fitting one on this split would bias the "
-            "result, so none is fitted. Evaluate the validation split first (--split val) to fit and store "
-            "one."
-        )
-        return [advice, intervals]
+        return [_without_temperature(predictions.about), intervals]
     paragraphs = [_temperature_text(predictions, calibration), _effect_text(estimates), intervals]
     if not MIN_TEMPERATURE < calibration.temperature < MAX_TEMPERATURE:
         paragraphs.append(
@@ -100,6 +93,24 @@ def _paragraphs(
             "reliability diagram."
         )
     return paragraphs
+
+
+def _without_temperature(about: About) -> str:
+    """Return why no temperature is applied."""
+    if about.members:
+        return (
+            "An ensemble has a temperature only on its validation split, where it is fitted (--split val). "
+            "Here its probabilities are the plain mean over its members."
+        )
+    if about.exported:
+        return (
+            "The probabilities of the file are scored as they are. A bundle has its temperature in the file; "
+            "whether a foreign file is calibrated is what this section shows."
+        )
+    return (
+        "There is no temperature for these weights. Fitting one on this split would bias the result, so none "
+        "is fitted. Evaluate the validation split first (--split val) to fit and store one."
+    )
 
 
 def _temperature_text(predictions: Predictions, calibration: Calibration) -> str:

@@ -92,7 +92,7 @@ def _score_table(comparison: RankedCandidates, images: MatchedImages, speed: str
     ]
     caption = (
         f"n = {comparison.images:,} images, labels of {images.name}; 95 % intervals; MB is the size of one "
-        "checkpoint."
+        "checkpoint or ONNX file."
     )
     return Table(columns, rows, caption)
 

@@ -1,24 +1,19 @@
 """What a comparison says about exported models: what they are, and whose training images are not known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from fer.analysis.about import About
 from fer.analysis.report.document import Cell, Section, Table
 from fer.evaluation.sections.protocol import missed_faces, specs, unknown_training
 
 
-def exported_section(abouts: Sequence[About], facts: Sequence[Mapping[str, str]]) -> Section | None:
-    """Return the section on exported models; ``None`` without any.
-
-    Args:
-        abouts: Of all models.
-        facts: What is known of each as an exported file, in their order; empty for a checkpoint.
-    """
-    exported = [(about, known) for about, known in zip(abouts, facts, strict=True) if known]
+def exported_section(abouts: Sequence[About]) -> Section | None:
+    """Return the section on exported models, from the facts about all models; ``None`` without any."""
+    exported = [(about, about.exported) for about in abouts if about.exported]
     if not exported:
         return None
     columns = ("model", *exported[0][1])
-    rows: list[tuple[Cell, ...]] = [(about.run, *known.values()) for about, known in exported]
+    rows: list[tuple[Cell, ...]] = [(about.run, *facts.values()) for about, facts in exported]
     table = Table(columns, rows, "The file is scored as it is: int8 as int8.", "exported_models")
     tables = [table, *(one for about, _ in exported for one in specs(about))]
     return Section("exported", "Exported models", [], tables, numbers={"models": [row[0] for row in rows]})

@@ -1,5 +1,7 @@
 """The report section on photographs: how many faces the detector missed, and the score on the others."""
 
+from pathlib import Path
+
 import numpy as np
 
 from fer.analysis.metrics.estimate import format_with_interval, proportion
@@ -47,9 +49,9 @@ def _others(facts: dict[str, object]) -> list[str]:
     several, turned = facts.get("several"), facts.get("turned")
     sentences = []
     if several:
-        sentences.append(f"In {several:,} photographs it found several faces; the largest one was scored.")
+        sentences.append(f"Photographs with several faces: {several:,}. The largest face was scored.")
     if turned:
-        sentences.append(f"{turned:,} faces were found after turning the photograph.")
+        sentences.append(f"Faces that were found after turning the photograph: {turned:,}.")
     return sentences
 
 
@@ -76,11 +78,18 @@ def _plots(predictions: Predictions, images: Images, missed: np.ndarray) -> list
         return []
     rows = missed[:_MAX_SHOWN]
     names = predictions.labels.names
-    captions = [(names[predictions.target[row]], str(predictions.source[row])[-24:]) for row in rows]
+    captions = [
+        (names[predictions.target[row]], Path(str(predictions.source[row])).name[-24:]) for row in rows
+    ]
     strip = ImageStrip("", images[rows], captions)
     number = f"{len(rows):,} of {len(missed):,}" if len(rows) < len(missed) else f"{len(missed):,}"
-    figure = plot_contact_sheet(
-        [strip], _COLUMNS, "Photographs without a detected face", f"{number} photographs: label and file"
-    )
+    figure = plot_contact_sheet([strip], _COLUMNS, f"Missed faces: {number}", "Label and file")
     alt = f"Photographs in which no face was detected: {', '.join(' '.join(one) for one in captions)}."
-    return [Plot("missed_faces", png_bytes(figure), alt, f"The central square of {number} photographs.")]
+    return [
+        Plot(
+            "missed_faces",
+            png_bytes(figure),
+            alt,
+            f"Photographs without a detected face, their central square: {number}.",
+        )
+    ]

@@ -52,7 +52,8 @@ def scores_section(predictions: Predictions, estimates: dict[str, Estimate]) -> 
 
     ``estimates`` are of `fer.analysis.metrics.classification.score`, for these predictions.
     """
-    support = {name: estimates[f"recall/{name}"].n for name in predictions.labels.names}
+    prefix = "recall/"
+    support = {key.removeprefix(prefix): one.n for key, one in estimates.items() if key.startswith(prefix)}
     notes = [f"{name}: {estimate.note}" for name, estimate in estimates.items() if estimate.note]
     paragraphs = [
         f"Each score is computed from {len(predictions):,} images unless its n says otherwise, and has a "

@@ -18,6 +18,7 @@ from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report.document import Cell, Plot, Section, Table
 from fer.core.text import percent
+from fer.evaluation.faces import NO_FACE
 
 # Factor of the slice of faces without landmarks
 LANDMARK_FACTOR = "five points"
@@ -62,7 +63,7 @@ def slices_section(
 def _slice_masks(
     predictions: Predictions, images: Images, has_copy: np.ndarray | None, landmarks: np.ndarray | None
 ) -> SliceMasks:
-    emotions = enumerate(predictions.labels.names)
+    emotions = [item for item in enumerate(predictions.labels.names) if item[1] != NO_FACE]
     masks: SliceMasks = {(EMOTION_FACTOR, name): predictions.target == number for number, name in emotions}
     for factor, values in measure_images(images).items():
         masks |= tertiles(factor, values)

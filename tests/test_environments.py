@@ -192,6 +192,29 @@ def photo(tmp_path_factory):
     return path
 
 
+def test_a_release_is_valid_and_predicts_with_its_own_dependencies(photo, tmp_path):
+    """As the checklist of docs/release.md: build, check, install, predict."""
+    install("uv", "build", "--quiet", "--out-dir", tmp_path / "dist", ROOT, cwd=tmp_path)
+    (wheel,), (source,) = (tuple((tmp_path / "dist").glob(pattern)) for pattern in ("*.whl", "*.tar.gz"))
+    tools = Environment(tmp_path / "tools")
+    tools.install("twine")
+    result = tools.run("twine", "check", "--strict", wheel, source)
+    assert (result.returncode, result.stdout.count("PASSED")) == (0, 2), result.stdout + result.stderr
+
+    environment = Environment(tmp_path / "release")
+    environment.install(wheel)
+    result = environment.run("fer-predict", "--version")
+    assert result.stdout == f"fer-predict {wheel.name.split('-')[1]}\n"
+    result = environment.run("fer-predict", photo, "--detector", "none", "--json", "-")
+    assert result.returncode == 0, result.stderr
+    (face,) = json.loads(result.stdout)["faces"]
+    (expected,) = fer.Predictor(detector="none")(photo)
+    assert face["label"] == expected.label
+    assert face["probabilities"] == pytest.approx(expected.probabilities, abs=INT8)
+    for module in ("torch", "hydra", "streamlit"):
+        assert environment.run("python", "-c", f"import {module}").returncode, f"{module} is installed"
+
+
 def test_prediction_with_opencv_5(models, wheel, photo, tmp_path):
     """OpenCV 5 has no cascades, and crops that differ by one gray level."""
     environment = Environment(tmp_path / "opencv5")

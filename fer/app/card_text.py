@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fer.bundle.card import Card
+from fer.bundle.card import CALIBRATION, Card
 from fer.core.text import with_interval
 
 WARNING = (
@@ -23,7 +23,7 @@ _FEW_IMAGES = 100
 # Shown in place of a value that the card does not have.
 MISSING = "–"
 # The test split comes first: no model was selected on it.
-_SPLITS = ("test", "val")
+_SPLITS = ("test", "val", CALIBRATION)
 # Keys of the metrics of one emotion.
 _PER_EMOTION = ("precision", "recall", "f1")
 
@@ -172,7 +172,7 @@ def provenance(card: Card) -> list[tuple[str, str]]:
 
 
 def primary_metrics(card: Card) -> Mapping[str, Any]:
-    """Return the metrics of the test split, else of the validation split, else an empty mapping."""
+    """Return the metrics of the test split, else of validation or a calibration, else an empty mapping."""
     return next((card.metrics[split] for split in _SPLITS if split in card.metrics), {})
 
 

@@ -48,6 +48,10 @@ _NESTED_TYPES: dict[str, dict[str, type]] = {
     "licence": {"data": str, "weights": str},
 }
 _SPLIT_TYPES: dict[str, type] = {"split": str, "n": int, "selection_split": bool, "figures": dict}
+# Key of the metrics on the images of a later calibration (fer-models calibrate), and of those before it.
+CALIBRATION, BEFORE_CALIBRATION = "calibration", "before_calibration"
+# Key of a split's metrics: the mean of the probabilities on its images, ``(K,)``.
+MEAN_PROBS = "mean_probs"
 # Hashes in a split's manifest; two splits with equal hashes have the same images and labels.
 _MANIFEST_HASHES = ("pixels_sha256", "files_sha256", "labels_sha256")
 
@@ -153,8 +157,8 @@ def model_name(card: Card) -> str:
 
 
 def validation_metrics(card: Card) -> Mapping[str, Any]:
-    """Return the metrics of the validation split; empty if there are none."""
-    return card.metrics.get("val", {})
+    """Return the metrics of the validation split, or else of a later calibration; empty without any."""
+    return card.metrics.get("val") or card.metrics.get(CALIBRATION, {})
 
 
 def same_images(first: Card, second: Card) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fer.bundle.calibrate_options import add_calibrate, run_calibrate
 from fer.bundle.card import Card, read_card, same_images, validation_metrics
 from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.readme import readme
@@ -25,6 +26,7 @@ _EXAMPLES = """examples:
   fer-models show smile:best                     its card: usage, input, output, metrics, training
   fer-models compare smile:1 smile:2 RUN/bundle  metrics in one table; marked if measured on other images
   fer-models promote smile:2                     smile:best now points to version 2
+  fer-models calibrate smile:2 --data folder:$HOME/mine --name mine   fit to images of your own
   fer-models push smile:2 hf:owner/name          to the Hugging Face Hub; fer-predict --model hf:owner/name
   fer-models web smile:best page/                a web page that runs it in the browser
 
@@ -56,8 +58,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder of the registry (default: models/)",
     )
-    names = "list|show|compare|promote|push|web"
-    actions = command.add_subparsers(dest="action", required=True, metavar=names)
+    actions = command.add_subparsers(
+        dest="action", required=True, metavar="list|show|compare|promote|calibrate|push|web"
+    )
     listing = actions.add_parser("list", help="list every model and version")
     listing.add_argument("--speed", action="store_true", help="measure the speed of each on this machine")
     show = actions.add_parser("show", help="show the card of a model")
@@ -69,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     promote = actions.add_parser("promote", help="point an alias to a version")
     promote.add_argument("model", metavar="NAME:N", help="a version in the registry")
     promote.add_argument("--alias", default=BEST, help=f"name of the alias (default: {BEST})")
+    add_calibrate(actions)
     _add_push(actions)
     _add_web(actions)
     return command
@@ -122,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     request = parser().parse_args(arguments)
     actions = {
         "list": _list, "show": _show, "compare": _compare, "promote": _promote, "push": _push, "web": _web,
+        "calibrate": _calibrate,
     }  # fmt: skip
     action = actions[request.action]
     sys.exit(run_command(lambda: action(request, Registry(expand_user(request.registry)))))
@@ -187,6 +192,14 @@ def _web(request: argparse.Namespace, registry: Registry) -> None:
     folder, runtime, detector = (path and expand_user(path) for path in paths)
     site.write_page(read_bundle(_folder(request.model, registry)), folder, runtime, detector)
     print(site.describe(folder))
+
+
+def _calibrate(request: argparse.Namespace, registry: Registry) -> None:
+    run_calibrate(request, registry, _bundle(request.model, registry))
+
+
+def _bundle(model: str, registry: Registry) -> Bundle:
+    return find_bundle(model) if is_on_hub(model) else read_bundle(_folder(model, registry))
 
 
 def _with_speed(rows: Rows, registry: Registry) -> Rows:

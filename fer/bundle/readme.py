@@ -7,7 +7,8 @@ from fer.bundle.card import REFERENCE_LANDMARKS, UNMEASURED, Card, CropRule
 from fer.core.text import percent
 
 _METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR (balanced accuracy)",
-            "ece_mass": "calibration error (ECE)"}  # fmt: skip
+            "ece_mass": "calibration error (ECE)", "coverage": "certain predictions",
+            "selective_accuracy": "accuracy of certain predictions"}  # fmt: skip
 INTENDED_USE = (
     "An expression is not a feeling. The model predicts which emotion people would most likely name when "
     "they see this face; it does not know what the person feels. Do not use it to make decisions about "
@@ -137,7 +138,29 @@ def _output(card: Card) -> str:
 def _calibration(card: Card) -> str:
     if card.export.get("calibration") is None:
         return "They are not calibrated: they rank the emotions, but are not the chance of being right."
-    return f"They are calibrated: the model divides the logits by a temperature of {card.temperature:.3f}."
+    text = f"They are calibrated: the model divides the logits by a temperature of {card.temperature:.3f}."
+    return text + _recalibration(card)
+
+
+def _recalibration(card: Card) -> str:
+    """Return what fer-models calibrate has changed; empty for a card of fer-export."""
+    changed = card.export.get("recalibration")
+    if changed is None:
+        return ""
+    base = changed["base"]
+    text = (
+        f" This, and the threshold, was fitted again to {card.export['calibration']['split']} "
+        f"({changed['n']:,} images); {base['model']} has a temperature of {base['temperature']:.3f}."
+    )
+    if (priors := changed.get("priors")) is not None:
+        frequencies = ", ".join(f"{name} {percent(value)}" for name, value in priors["estimated"].items())
+        source = f"{priors['n']:,} other images" if priors["n"] else "the same images"
+        text += (
+            " The model also adds a number to the logit of each emotion, for how often it occurs where the "
+            f"model is used, estimated from its answers to {source} without their labels (Saerens et al. "
+            f"2002): {frequencies}."
+        )
+    return text
 
 
 def _metrics(card: Card) -> str:
@@ -152,7 +175,12 @@ def _metrics(card: Card) -> str:
             "(selection bias)."
         )
     for part in card.metrics.values():
-        if folds := part.get("cross_fitted", {}).get("folds"):
+        if part.get("cross_fitted", {}).get("figures", ())[:1] == ["accuracy"]:
+            warning += (
+                f"\n\nMetrics on {part['split']} are cross-fitted in {part['cross_fitted']['folds']} folds: "
+                "each image is answered with what was fitted on the other folds."
+            )
+        elif folds := part.get("cross_fitted", {}).get("folds"):
             warning += (
                 f"\n\nThe calibration error on {part['split']} is cross-fitted in {folds} folds: each image "
                 "is scored with a temperature that was fitted on the other folds."
@@ -175,7 +203,7 @@ def _metric_rows(part: Mapping[str, Any]) -> Iterator[str]:
 
 def _is_unbiased(key: str, part: Mapping[str, Any]) -> bool:
     """Return whether a metric was not measured with a temperature that was fitted on the same images."""
-    return key != "ece_mass" or bool(part.get("cross_fitted"))
+    return key != "ece_mass" or bool(part.get("cross_fitted")) or not part["selection_split"]
 
 
 def _training_section(card: Card) -> str:

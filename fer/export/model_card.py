@@ -12,7 +12,7 @@ import numpy as np
 from fer.analysis.metrics.classification import confusion_counts, score
 from fer.analysis.metrics.temperature import NUM_FOLDS, cross_fitted_probs
 from fer.analysis.report.write import to_json_values
-from fer.bundle.card import NAME_PATTERN, NAME_RULE
+from fer.bundle.card import MEAN_PROBS, NAME_PATTERN, NAME_RULE
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace
 from fer.core.names import MAX_MODEL_NAME, is_reserved, model_name
@@ -188,11 +188,12 @@ def measure_metrics(
     Returns:
         JSON values: ``split``, ``n``, ``selection_split``, ``manifest``, ``source``, ``figures`` (the
         metrics, each with ``value``, ``low`` and ``high``: 95 % interval, stratified bootstrap),
-        ``cross_fitted`` (number of folds and metrics, if any) and ``confusion``: K rows of K counts, one row
-        per true emotion, one column per predicted emotion.
+        ``cross_fitted`` (number of folds and metrics, if any), ``confusion``: K rows of K counts, one row
+        per true emotion, one column per predicted emotion; and ``mean_probs``, the mean of ``probs``.
     """
     split, folds = evaluation.split, None
     counts = confusion_counts(target, probs.argmax(1), len(labels))
+    mean_probs = probs.mean(0, dtype=np.float64).tolist()
     if temperature is not None and len(target) >= NUM_FOLDS:
         folds = NUM_FOLDS
         # The logits of the model, up to a constant for each image.
@@ -205,7 +206,7 @@ def measure_metrics(
     entry = _entry(split.name, split.manifest(), True, to_json_values(metrics), "model.onnx")
     if folds is not None:
         entry["cross_fitted"] = {"folds": folds, "figures": list(CALIBRATION_METRICS)}
-    return entry | {"n": len(target), "confusion": counts.tolist()}
+    return entry | {"n": len(target), "confusion": counts.tolist(), MEAN_PROBS: mean_probs}
 
 
 def recorded_metrics(run: TrainedRun) -> dict[str, Any]:

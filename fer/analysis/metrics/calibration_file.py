@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from fer.analysis.metrics.selective import Threshold
 from fer.analysis.metrics.temperature import MAX_TEMPERATURE, MIN_TEMPERATURE
@@ -39,6 +40,35 @@ class Calibration:
     n: int
     manifest_sha256: str
     model_sha256: str | None
+
+
+def choose_threshold(calibration: Calibration) -> Threshold | None:
+    """Return the threshold below which predictions count as uncertain.
+
+    It is that of the lowest target accuracy that the model does not reach without abstaining. A model that
+    reaches all targets without abstaining gets the threshold of the highest target.
+
+    Returns:
+        None if no confidence threshold reaches any target accuracy.
+    """
+    reached = [threshold for threshold in calibration.thresholds if threshold.confidence is not None]
+    abstaining = [
+        threshold for threshold in reached if threshold.coverage is not None and threshold.coverage < 1
+    ]
+    return next(iter(abstaining or reached[-1:]), None)
+
+
+def calibration_entry(calibration: Calibration | None) -> dict[str, Any] | None:
+    """Return the calibration as JSON values for the card; None if the model is not calibrated."""
+    if calibration is None:
+        return None
+    threshold = choose_threshold(calibration)
+    return {
+        "split": calibration.split,
+        "n": calibration.n,
+        "temperature_95": [calibration.low, calibration.high],
+        "threshold": None if threshold is None else vars(threshold),
+    }
 
 
 def write_calibration(folder: str | Path, calibration: Calibration) -> Path:

@@ -18,7 +18,7 @@ NUM_FOLDS = 5
 _FLOOR = -1e4
 
 
-def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
+def fit_temperature(logits: np.ndarray, target: np.ndarray, offset: np.ndarray | None = None) -> float:
     """Return the temperature that minimises the negative log-likelihood.
 
     The root of its slope in 1 / T, in which it is convex.
@@ -26,6 +26,7 @@ def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
     Args:
         logits: ``(N, K)``.
         target: int ``(N,)``.
+        offset: As for `scaled_probs`.
 
     Returns:
         The temperature; `MIN_TEMPERATURE` where a lower one is always better (every image is correct),
@@ -39,7 +40,7 @@ def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
 
     def slope(inverse: float) -> float:
         """Return the derivative of the mean negative log-likelihood with respect to 1 / T."""
-        return float(((scaled_probs(logits, 1 / inverse) * logits).sum(1) - target_logits).mean())
+        return float(((scaled_probs(logits, 1 / inverse, offset) * logits).sum(1) - target_logits).mean())
 
     low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
     if slope(low) >= 0:
@@ -49,13 +50,15 @@ def fit_temperature(logits: np.ndarray, target: np.ndarray) -> float:
     return 1 / float(brentq(slope, low, high, xtol=1e-13))
 
 
-def temperature_interval(logits: np.ndarray, target: np.ndarray, temperature: float) -> tuple[float, float]:
+def temperature_interval(
+    logits: np.ndarray, target: np.ndarray, temperature: float, offset: np.ndarray | None = None
+) -> tuple[float, float]:
     """Return the 95 % interval of a fitted temperature.
 
     From the robust ("sandwich") variance of 1 / T, which is valid for misspecified models too (White 1982,
     https://doi.org/10.2307/1912526); clipped to `MIN_TEMPERATURE` and `MAX_TEMPERATURE`.
     """
-    logits, probs = _finite(logits), scaled_probs(logits, temperature)
+    logits, probs = _finite(logits), scaled_probs(logits, temperature, offset)
     mean = (probs * logits).sum(1)
     slopes = mean - logits[np.arange(len(target)), target]
     curvature = (probs * (logits - mean[:, None]) ** 2).sum()
@@ -64,9 +67,11 @@ def temperature_interval(logits: np.ndarray, target: np.ndarray, temperature: fl
     return max(MIN_TEMPERATURE, low), high
 
 
-def scaled_probs(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Return softmax(logits / temperature), float64 ``(N, K)``."""
+def scaled_probs(logits: np.ndarray, temperature: float, offset: np.ndarray | None = None) -> np.ndarray:
+    """Return softmax(logits / temperature + offset), float64 ``(N, K)``; ``offset`` is ``(K,)`` or None."""
     powers = np.exp(_finite(logits) / temperature)
+    if offset is not None:
+        powers = powers * np.exp(offset)
     return powers / powers.sum(1, keepdims=True)
 
 

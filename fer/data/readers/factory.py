@@ -22,7 +22,6 @@ from fer.core.paths import expand_user
 from fer.core.registry import READERS
 from fer.core.signature import accepted
 from fer.data import synthetic
-from fer.data.align import align_faces
 from fer.data.arrays import checked
 from fer.data.cache import CacheKey, cached, file_key, generated_key, joint_key
 from fer.data.config import ConcatConfig, DataConfig, ImageFilesConfig, SyntheticConfig
@@ -71,9 +70,18 @@ def read_all_emotions(config: DataConfig, to_train: bool = True) -> EmotionData:
         check_training_classes(result)
     if not isinstance(config, ImageFilesConfig):
         # The sources of several sets are aligned one by one.
-        return align_faces(result, None if isinstance(config, ConcatConfig) else config.landmarks)
+        return _align(result, None if isinstance(config, ConcatConfig) else config.landmarks)
     prepared = prepare_image_set(result, config, to_train)
-    return align_faces(prepared, config.landmarks, _names(result) if len(prepared) == len(result) else None)
+    return _align(prepared, config.landmarks, _names(result) if len(prepared) == len(result) else None)
+
+
+def _align(data: EmotionData, landmarks: str | None, names: list[str] | None = None) -> EmotionData:
+    if landmarks is None:
+        return data
+    # Here, because it loads torch, which reading needs for nothing else.
+    from fer.data.align import align_faces
+
+    return align_faces(data, landmarks, names)
 
 
 def _names(data: EmotionData) -> list[str]:

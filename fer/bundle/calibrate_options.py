@@ -1,0 +1,112 @@
+"""Options of fer-models calibrate. What it does is in `fer.calibrate`, which needs more packages."""
+
+import argparse
+from importlib import import_module
+from typing import Any
+
+from fer.bundle.files import Bundle
+from fer.bundle.registry import Registry
+from fer.core.errors import FerError
+from fer.core.plugins import split_names
+
+_DESCRIPTION = """Fit temperature and threshold of a model to labelled images of your own, and register the
+result as a new version. The figures that are printed and stored are cross-fitted: each image is answered with
+what was fitted on the other images."""
+_EXAMPLES = """examples:
+  fer-models calibrate fer2013 --data folder:$HOME/mine --name mine       face crops in a folder per emotion
+  fer-models calibrate fer2013 --data folder:$HOME/photos --faces --name mine           photographs
+  fer-models calibrate smile:2 --data folder:$HOME/mine --name mine --priors            and class priors
+  fer-models calibrate smile:2 --data folder:$HOME/mine --name mine --priors $HOME/shop  those of other images
+
+Class priors: a model expects each emotion as often as in its training. With --priors, how often each occurs
+is estimated from its answers, without labels, by expectation maximisation (Saerens et al. 2002), and its
+answers are corrected. This helps where only the frequencies differ, and harms where the images do: the
+printed figures show which."""
+
+
+def add_calibrate(actions: Any) -> None:
+    """Add the options to the actions of fer-models."""
+    command = actions.add_parser(
+        "calibrate",
+        help="fit temperature, threshold and class priors to images of your own",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = command.add_argument
+    add(
+        "model", metavar="MODEL", help="NAME, NAME:N, NAME:ALIAS or the folder of a bundle; it stays as it is"
+    )
+    add(
+        "--data",
+        required=True,
+        metavar="KIND:PATH",
+        help="labelled images: folder:, fer2013:, ferplus:, rafdb: or affectnet: and their path",
+    )
+    add("--name", help="name of the new version (default: that of the model)")
+    add(
+        "--split",
+        choices=("train", "val", "all"),
+        help="part of the data to use (default: val, or all of data without one); never a test split beside "
+        "others",
+    )
+    add(
+        "--labels", type=split_names, metavar="A,B,…", help="emotions of numbered folders, from the lowest on"
+    )
+    add(
+        "--group",
+        default="auto",
+        metavar="RULE",
+        help="what keeps images of a person together in a fold: auto (a column, or file names of known "
+        "sets), none, a column of a list, or a regular expression for the paths (default: auto)",
+    )
+    add("--faces", action="store_true", help="the images are photographs: detect and crop the largest face")
+    add(
+        "--detector",
+        default="auto",
+        choices=("auto", "yunet", "haar", "mtcnn"),
+        help="face detector of --faces (default: yunet if its model file is found, else haar)",
+    )
+    add(
+        "--priors",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="also correct for how often each emotion occurs: in the images of DIR, without labels, or, "
+        "without DIR, in those of --data",
+    )
+    add(
+        "--accuracy",
+        type=_accuracy,
+        metavar="P",
+        help="accuracy that certain predictions have to reach (default: 0.8, 0.9 or 0.95, the lowest that "
+        "the model does not reach by itself)",
+    )
+
+
+def _accuracy(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected an accuracy between 0 and 1, got {text!r}")
+    return value
+
+
+def run_calibrate(request: argparse.Namespace, registry: Registry, base: Bundle) -> None:
+    """Calibrate a bundle, and print what was fitted.
+
+    Raises:
+        FerError: As `fer.calibrate.calibrate.calibrate`; or a package is not installed.
+    """
+    try:
+        command = import_module("fer.calibrate.cli")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "fer":
+            raise
+        raise FerError(
+            f"fer-models calibrate: expected the package {error.name}, which is not installed. Install it "
+            "with pip install 'fer-lightning[calibrate]'."
+        ) from error
+    command.run(request, registry, base)

@@ -22,9 +22,10 @@ WITHOUT_COMMAND = {"Is it legal to use it at work or at school?", "Does it know 
 def find_commands():
     for question, answer in QUESTIONS.items():
         for language, code in BLOCK.findall(answer):
-            for line in code.splitlines() if language == "bash" else ():
+            lines = code.replace("\\\n", " ").splitlines() if language == "bash" else ()
+            for line in lines:
                 words = shlex.split(line.replace("uv run ", ""), comments=True)
-                if words[0].startswith("fer-"):
+                if words and words[0].startswith("fer-"):
                     yield pytest.param(words, id=f"{question}: {shlex.join(words)}")
 
 
@@ -48,6 +49,8 @@ def help_of(command, *subcommand):
 def test_an_answer_is_short_and_begins_with_its_command(question):
     answer = QUESTIONS[question].strip()
     assert answer.startswith("```") or question in WITHOUT_COMMAND
+    # Python-Markdown makes a heading of it.
+    assert not re.search(r"^#\S", BLOCK.sub("", answer), re.MULTILINE)
     text = BLOCK.sub("", answer).split("\nAsked in")[0]
     assert 2 <= len([line for line in text.splitlines() if line.strip()]) <= 9
 

@@ -57,6 +57,12 @@ def test_every_option_is_listed(options):
                 assert found, f"{path}: {name}"
 
 
+def test_every_option_has_a_meaning(options):
+    rows = [line for line in options.split("\n") if line.startswith("| `")]
+    assert len(rows) > 150
+    assert [row for row in rows if row.endswith("|  |")] == []
+
+
 def test_every_comment_is_on_the_page(options):
     page = plain(options)
     for path in [CONF / "train.yaml", *(path for files in groups().values() for path in files)]:

@@ -153,11 +153,12 @@ def exported_once(onnx_files, monkeypatch) -> None:
     from fer.export import export
     from fer.export.graph import write_onnx
 
-    def write(network, path, about):
-        parts = (hash_model(network.model)[:16], f"{network.temperature:.6f}", network.gray, about["name"])
+    def write(network, path, about, opset=None):
+        kind = f"{type(network.model).__name__}_{opset}_{network.gray}"
+        parts = (hash_model(network.model)[:16], f"{network.temperature:.6f}", kind, about["name"])
         file = onnx_files / f"{'-'.join(map(str, parts))}.onnx"
         if not file.exists():
-            write_onnx(network, file, about)
+            write_onnx(network, file, about, opset)
         shutil.copyfile(file, path)
 
     monkeypatch.setattr(export, "write_onnx", write)

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,19 +72,20 @@ def write_card(folder: Path, card: Card) -> None:
 
 
 @contextmanager
-def staging_folder(target: Path) -> Iterator[Path]:
+def staging_folder(target: Path, files: Set[str] = FILES) -> Iterator[Path]:
     """Yield an empty folder next to ``target`` that replaces it if the block ends without an error.
 
     Readers never see a partly written bundle, and the previous bundle stays until the new one is complete.
 
     Args:
         target: Folder of the bundle: a new folder, or a previous bundle to be replaced.
+        files: Names of the files that a previous one may contain.
 
     Raises:
         FerError: ``target`` is not a bundle, or cannot be written.
     """
     target = target.resolve()
-    check_replaceable(target)
+    check_replaceable(target, files)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -101,8 +102,8 @@ def staging_folder(target: Path) -> Iterator[Path]:
     shutil.rmtree(staging, ignore_errors=True)
 
 
-def check_replaceable(target: Path) -> None:
-    """Check that ``target`` is new or a previous bundle, so that nothing else is overwritten.
+def check_replaceable(target: Path, files: Set[str] = FILES) -> None:
+    """Check that ``target`` is new or a previous bundle of ``files``, so that nothing else is overwritten.
 
     Raises:
         FerError: It is a file, the current folder, or a folder that contains other files.
@@ -111,10 +112,10 @@ def check_replaceable(target: Path) -> None:
         return
     if target == Path.cwd():
         raise FerError(f"{target}: expected a folder other than the current one. Name a folder inside it.")
-    others = {path.name for path in target.iterdir()} - FILES if target.is_dir() else {target.name}
+    others = {path.name for path in target.iterdir()} - files if target.is_dir() else {target.name}
     if others:
         raise FerError(
-            f"{target}: expected a new folder or a previous bundle, got {', '.join(sorted(others)[:3])}. "
+            f"{target}: expected a new folder or a previous export, got {', '.join(sorted(others)[:3])}. "
             "Choose another folder with --output."
         )
 

@@ -11,6 +11,7 @@ from fer.bundle.card import CROP_RULES, UNMEASURED, to_json
 from fer.bundle.files import Bundle
 from fer.bundle.registry import Registry
 from fer.core.command_line import add_version, positive_integer, quick_imports, run_command
+from fer.core.errors import FerError
 from fer.core.names import artifact_name
 from fer.core.paths import expand_user
 from fer.core.plugins import PLUGINS_HELP, split_names
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from fer.training.config import WandbConfig
 
 REGISTRY = "models"
+# Values of --output that are no folders; a folder of this name is ./logits.
+_RETURNED = ("probabilities", "logits")
 _EXAMPLES = """examples:
   fer-export outputs/train/DATE/RUN                               export the best checkpoint to RUN/bundle/
   fer-export RUN --int8 --calibration $HOME/data/fer2013.csv      quantise to int8, if faster and as accurate
@@ -28,11 +31,15 @@ _EXAMPLES = """examples:
   fer-export RUN --register --wandb                               also log it to W&B as an artifact
   fer-export RUN --web page/                                      also write a web page that runs it
   fer-export RUN OTHER_RUN --name pair                            an ensemble: mean probabilities of both
+  fer-export RUN --tta flip                                       mean over each face and its mirror image
+  fer-export RUN --input float --output logits --batch 1          an ONNX file for a pipeline of your own
+  fer-export RUN --format torch --output DIR                      a file for torch.export.load, without fer
 
 A bundle is a folder of three files: model.onnx, face images in and emotion probabilities out; card.json, its
-description; and README.md, the card as text. It is written only if the exported model matches the trained
-one. Weights trained on FER2013 are for research only, as FER2013 is. An expression is not a feeling: do not
-use the model to make decisions about people."""
+description; and README.md, the card as text. With --format, --input, --output logits or --batch, one file for
+other programs is written instead: RUN/export/model.*, with model.yaml, which says how to call it. Both are
+written only if the exported model matches the trained one. Weights trained on FER2013 are for research only,
+as FER2013 is. An expression is not a feeling: do not use the model to make decisions about people."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,8 +56,11 @@ def parser() -> argparse.ArgumentParser:
     add("--checkpoint", choices=("best", "last"), help="checkpoint of a run folder (default: best)")
     add(
         "--output",
-        metavar="DIR",
-        help="folder of the bundle (default: RUN/bundle; for an ensemble: RUN/bundle_NAME)",
+        action="append",
+        default=[],
+        metavar="DIR|logits",
+        help="folder to write (default: RUN/bundle; for an ensemble: RUN/bundle_NAME; for other programs: "
+        "RUN/export), or what the model returns: logits or probabilities (default); may be given for both",
     )
     add(
         "--name",
@@ -88,6 +98,15 @@ def parser() -> argparse.ArgumentParser:
         help="with --web: folder or archive of the npm package onnxruntime-web, to copy (default: the page "
         "loads it from a CDN)",
     )
+    add(
+        "--tta", choices=("flip",), help="average each face and its mirror image in the graph: twice the time"
+    )
+    add("--opset", type=int, metavar="N", help="opset of the ONNX file (default: the lowest possible)")
+    formats = "for other programs: an ONNX file, a program of torch.export (.pt2), or OpenVINO's IR"
+    add("--format", choices=("onnx", "torch", "openvino"), default="onnx", help=formats)
+    inputs = "uint8 RGB faces (N, S, S, 3) or, for other programs, float images (N, C, S, S) in [0, 1]"
+    add("--input", choices=("uint8", "float"), default="uint8", help=inputs)
+    add("--batch", type=positive_integer, metavar="N", help="for other programs: a fixed batch size")
     add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
     add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
     add("--wandb", action="store_true", help="with --register: log the version to W&B as an artifact")
@@ -107,7 +126,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(request: argparse.Namespace) -> None:
     """Export, print a summary, and register the bundle on request."""
+    folder, returned = _split_output(request.output)
     share_cores(request.threads)
+    if _is_plain(request, returned):
+        return _run_plain(request, folder, returned)
     web, runtime = (path and expand_user(path) for path in (request.web, request.runtime))
     if web is not None:
         from fer.web.site import check_inputs, describe, write_page
@@ -122,7 +144,7 @@ def run(request: argparse.Namespace) -> None:
     bundle = export(
         request.runs,
         checkpoint=request.checkpoint,
-        output=request.output,
+        output=folder,
         name=request.name,
         int8=request.int8,
         fp16=request.fp16,
@@ -130,20 +152,79 @@ def run(request: argparse.Namespace) -> None:
         uncalibrated=request.uncalibrated,
         crop=request.crop,
         plugins=request.plugins,
+        tta=request.tta,
+        opset=request.opset,
     )
     _print_summary(bundle)
     if web is not None:
         write_page(bundle, web, runtime)
         print(f"web page     {describe(web)}")
     if request.register is None:
-        return
+        return None
     entry = Registry(expand_user(request.register)).register(bundle)
     print(f"registered   {entry.card.name}:{entry.card.version} in {entry.folder}")
     if request.wandb:
         trained = load_run(request.runs[0], request.checkpoint)
         aliases = ["latest", f"version-{entry.card.version}"]
-        options, folder = trained.config.logger.wandb, trained.folder or entry.folder.parent
-        log_artifact(entry, folder, options, trained.shown_config, aliases)
+        options, run_folder = trained.config.logger.wandb, trained.folder or entry.folder.parent
+        log_artifact(entry, run_folder, options, trained.shown_config, aliases)
+    return None
+
+
+def _split_output(values: Sequence[str]) -> tuple[str | None, str]:
+    """Return the folder and what the model returns, both of which ``--output`` gives.
+
+    Raises:
+        FerError: One is given twice.
+    """
+    kinds = [value for value in values if value in _RETURNED]
+    folders = [value for value in values if value not in _RETURNED]
+    for found, what in ((kinds, "one of logits and probabilities"), (folders, "one folder")):
+        if len(found) > 1:
+            raise FerError(f"--output: expected {what}, got {' and '.join(found)}. Name one.")
+    return next(iter(folders), None), next(iter(kinds), _RETURNED[0])
+
+
+def _is_plain(request: argparse.Namespace, returned: str) -> bool:
+    """Return whether one file for other programs is wanted instead of a bundle."""
+    choice = (request.format, request.input, returned, request.batch)
+    return choice != ("onnx", "uint8", _RETURNED[0], None)
+
+
+def _run_plain(request: argparse.Namespace, folder: str | None, returned: str) -> None:
+    """Export one file for other programs.
+
+    Raises:
+        FerError: An option is given that needs a bundle.
+    """
+    needs_bundle = ("int8", "fp16", "register", "web")
+    if given := [name for name in needs_bundle if getattr(request, name) not in (None, False)]:
+        raise FerError(
+            f"--{given[0]}: expected a bundle, but --format, --input, --output or --batch asks for a file "
+            "for other programs. Omit one of them."
+        )
+    from fer.export.plain import SPEC, PlainFormat, export_plain
+
+    path, report = export_plain(
+        request.runs,
+        PlainFormat(request.format, request.input, returned, request.batch, request.opset),
+        checkpoint=request.checkpoint,
+        output=folder,
+        name=request.name,
+        calibration=request.calibration,
+        uncalibrated=request.uncalibrated,
+        crop=request.crop,
+        plugins=request.plugins,
+        tta=request.tta,
+    )
+    print(
+        f"parity       {report['images']} images ({report['pictures']}): probabilities differ by at most "
+        f"{report['max_difference']:.1e}"
+    )
+    # OpenVINO's weights are in a file of their own.
+    files = [file for file in path.parent.glob("model.*") if file.name != SPEC]
+    print(f"file         {path}, {sum(file.stat().st_size for file in files) / 1e6:.2f} MB")
+    print(f"how to call  {path.with_name(SPEC)}")
 
 
 def _print_summary(bundle: Bundle) -> None:

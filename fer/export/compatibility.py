@@ -9,8 +9,12 @@ from onnx import helper, numpy_helper
 from onnxscript import ir
 from onnxscript.ir.passes import common as passes
 
+from fer.core.errors import FerError
+
 # Since opset 13, Softmax and the reductions have today's meaning, and weights one int8 scale per channel.
 MIN_OPSET = 13
+# The newest that torch's exporter writes and ONNX Runtime reads.
+MAX_OPSET = 24
 # Reductions whose axes are an attribute before this opset, and an input from it on.
 _REDUCTIONS = (
     "ReduceL1",
@@ -24,7 +28,7 @@ _REDUCTIONS = (
 _AXES_AS_INPUT = 18
 
 
-def make_compatible(model: onnx.ModelProto) -> onnx.ModelProto:
+def make_compatible(model: onnx.ModelProto, opset: int | None = None) -> onnx.ModelProto:
     """Return a model with the same outputs that more runtimes can read.
 
     - The scales of a ``Resize`` are constants where that gives the same pixels: OpenCV 4's ``dnn`` module
@@ -33,11 +37,16 @@ def make_compatible(model: onnx.ModelProto) -> onnx.ModelProto:
     - Opset and IR version are the lowest in which the graph is valid; the opset is at least `MIN_OPSET`.
 
     Args:
-        model: A model in opset 13 to 18.
+        model: A model in opset 13 to 18, or in ``opset``.
+        opset: Opset of the result; None: the lowest.
+
+    Raises:
+        FerError: The graph is not valid in ``opset``.
     """
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     _fix_resize_scales(model.graph)
-    model = _remove_unused(_lower_opset(_remove_unused(model)))
+    model = _remove_unused(model)
+    model = _remove_unused(_lower_opset(model) if opset is None else _in_opset(model, opset))
     # Every runtime infers them.
     del model.graph.value_info[:]
     model.ir_version = helper.find_min_ir_version_for(model.opset_import, ignore_unknown=True)
@@ -89,6 +98,22 @@ def _lower_opset(model: onnx.ModelProto) -> onnx.ModelProto:
             continue
         return candidate
     return model
+
+
+def _in_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """Return the model in an opset.
+
+    Raises:
+        FerError: It is not valid there.
+    """
+    if opset >= (current := standard_opset(model)):
+        return model if opset == current else _with_opset(model, opset)
+    if (lowest := standard_opset(_lower_opset(model))) > opset:
+        raise FerError(
+            f"--opset: expected {lowest} or higher for this model, whose operators older opsets lack, got "
+            f"{opset}. Correct it, or omit it for the lowest possible."
+        )
+    return _with_opset(model, opset)
 
 
 def _with_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:

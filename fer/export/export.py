@@ -9,8 +9,12 @@ from typing import Any
 
 import onnx
 
-from fer.analysis.metrics.calibration_file import Calibration, read_calibration
-from fer.analysis.metrics.selective import Threshold
+from fer.analysis.metrics.calibration_file import (
+    Calibration,
+    calibration_entry,
+    choose_threshold,
+    read_calibration,
+)
 from fer.bundle.card import SCHEMA_VERSION, Card
 from fer.bundle.files import MODEL, Bundle, read_bundle, sha256, staging_folder, write_card
 from fer.core.errors import FerError
@@ -20,7 +24,7 @@ from fer.evaluation.crop import crop_rule
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.runs import RunSource, TrainedRun, as_list, load_run
 from fer.evaluation.score import ensemble_predictions, find_calibration, score_run
-from fer.export.compatibility import standard_opset
+from fer.export.compatibility import MAX_OPSET, MIN_OPSET, standard_opset
 from fer.export.graph import (
     ExportModel,
     Network,
@@ -70,6 +74,9 @@ class ExportJob:
         evaluation: The runs' validation data; None if it is not available.
         calibration: The model's calibration; None if there is none.
         crop: Name of the crop rule given by the user; None: that of the data set.
+        tta: ``flip``: the graph averages the probabilities of an image and its mirror image; None: it does
+            not.
+        opset: Opset of the ONNX file; None: the lowest possible.
     """
 
     runs: tuple[TrainedRun, ...]
@@ -77,11 +84,13 @@ class ExportJob:
     evaluation: EvaluationData | None
     calibration: Calibration | None
     crop: str | None
+    tta: str | None = None
+    opset: int | None = None
 
     @cached_property
     def model(self) -> Network:
         """Return the network or ensemble in evaluation mode."""
-        return combined_model(self.runs)
+        return combined_model(self.runs, self.tta)
 
     @property
     def first(self) -> TrainedRun:
@@ -121,6 +130,8 @@ def export(
     uncalibrated: bool = False,
     crop: str | None = None,
     plugins: Sequence[str] = (),
+    tta: str | None = None,
+    opset: int | None = None,
 ) -> Bundle:
     """Export runs to a bundle. The keywords are the options of fer-export.
 
@@ -139,11 +150,15 @@ def export(
         uncalibrated: Export without calibration if the data is not available.
         crop: Name of the crop rule of the training images; None: that of the data set.
         plugins: Modules with parts of one's own that the runs use (`fer.register_model`).
+        tta: ``flip``: average the probabilities of each face and its mirror image, in the graph, in twice
+            the time; None: do not.
+        opset: Opset of the ONNX file, `MIN_OPSET` to `MAX_OPSET`; None: the lowest possible.
 
     Raises:
         FerError: An input is invalid, or the exported model differs from the trained one. Nothing is then
             written, and a previous bundle stays.
     """
+    check_options(tta, opset)
     import_plugins(plugins, "--plugins")
     trained = tuple(load_run(source, checkpoint) for source in as_list(runs))
     check_compatible(trained)
@@ -155,21 +170,46 @@ def export(
         evaluation = open_validation_data(run, calibration)
         if int8 and evaluation is None:
             raise FerError("--int8: expected the run's data, got none. Give its path with --calibration.")
-        fitted = load_or_fit_calibration(trained, evaluation)
-        if fitted is None and not uncalibrated:
-            raise FerError(
-                f"{run.path}: the model cannot be calibrated without the run's data. Give its path with "
-                "--calibration, or use --uncalibrated to export probabilities that only rank the emotions."
-            )
-        job = ExportJob(trained, name, evaluation, fitted, crop)
+        fitted = load_or_fit_calibration(trained, evaluation, tta)
+        if not uncalibrated:
+            check_calibrated(run, fitted)
+        job = ExportJob(trained, name, evaluation, fitted, crop, tta, opset)
         write_card(folder, _write_model(folder / MODEL, job, int8, fp16))
     return read_bundle(target)
+
+
+def check_options(tta: str | None, opset: int | None) -> None:
+    """Check the options of the graph.
+
+    Raises:
+        FerError: There is no such augmentation, or torch or ONNX Runtime has no such opset.
+    """
+    if tta not in (None, "flip"):
+        raise FerError(f"--tta: expected flip, got {tta!r}. Correct it, or omit it.")
+    if opset is not None and not MIN_OPSET <= opset <= MAX_OPSET:
+        raise FerError(
+            f"--opset: expected {MIN_OPSET} to {MAX_OPSET}, got {opset}. Correct it, or omit it for the "
+            "lowest possible."
+        )
+
+
+def check_calibrated(run: TrainedRun, calibration: Calibration | None) -> None:
+    """Check that there is a calibration.
+
+    Raises:
+        FerError: There is none.
+    """
+    if calibration is None:
+        raise FerError(
+            f"{run.path}: the model cannot be calibrated without the run's data. Give its path with "
+            "--calibration, or use --uncalibrated to export probabilities that only rank the emotions."
+        )
 
 
 def _write_model(path: Path, job: ExportJob, int8: bool, fp16: bool) -> Card:
     """Write and check the ONNX file, and quantise it on request; return the card."""
     network = ExportModel(job.model, is_gray(job.first), job.temperature, job.side, job.network_side)
-    write_onnx(network, path, job.about)
+    write_onnx(network, path, job.about, job.opset)
     images, kind = parity_faces(job.first, job.evaluation, job.side, NUM_IMAGES)
     parity = check_parity(path, job.model, images, job.temperature, "fp32", job.network_side)
     parity |= {"pictures": kind}
@@ -179,7 +219,7 @@ def _write_model(path: Path, job: ExportJob, int8: bool, fp16: bool) -> Card:
         precision = "int8" if quantisation["kept"] else "fp32"
     if fp16:
         convert_to_fp16(path)
-        finalize(path, job.about)
+        finalize(path, job.about, job.opset)
         parity = check_parity(path, job.model, images, job.temperature, "fp16", job.network_side)
         parity |= {"pictures": kind}
         precision = "fp16"
@@ -192,7 +232,7 @@ def _try_int8(path: Path, job: ExportJob) -> dict[str, Any]:
     faces = training_faces(job.evaluation, NUM_CALIBRATION)
     int8_path = path.with_suffix(".int8")
     quantise(path, int8_path, faces)
-    finalize(int8_path, job.about)
+    finalize(int8_path, job.about, job.opset)
     report = evaluate_int8(path, int8_path, *validation_faces(job.evaluation))
     int8_path.replace(path) if report["kept"] else int8_path.unlink()
     return report | {"calibration_images": len(faces)}
@@ -232,14 +272,18 @@ def _describe_model(path: Path, job: ExportJob) -> dict[str, Any]:
 def _describe_export(path: Path, job: ExportJob) -> dict[str, Any]:
     versions = {name: package_version(name) for name in _PACKAGES}
     calibration = calibration_entry(job.calibration)
-    return {"versions": versions, "opset": standard_opset(onnx.load(path)), "calibration": calibration}
+    about = {"versions": versions, "opset": standard_opset(onnx.load(path)), "calibration": calibration}
+    # Cards without it are of models without test-time augmentation.
+    return about | ({"tta": job.tta} if job.tta else {})
 
 
 def _metrics(path: Path, job: ExportJob, precision: str) -> dict[str, Any]:
     """Return the metrics of the exported file if the validation data is available, else those of the run."""
     recorded = recorded_metrics(job.first) if len(job.runs) == 1 else {}
-    if precision != "fp32":
-        recorded = {role: entry | {"of": "the model in fp32"} for role, entry in recorded.items()}
+    others = ["in fp32"] * (precision != "fp32") + ["without test-time augmentation"] * (job.tta is not None)
+    if others:
+        model = f"the model {' and '.join(others)}"
+        recorded = {role: entry | {"of": model} for role, entry in recorded.items()}
     if job.evaluation is None:
         return recorded
     faces, target = validation_faces(job.evaluation)
@@ -250,53 +294,25 @@ def _metrics(path: Path, job: ExportJob, precision: str) -> dict[str, Any]:
 
 
 def load_or_fit_calibration(
-    runs: Sequence[TrainedRun], evaluation: EvaluationData | None
+    runs: Sequence[TrainedRun], evaluation: EvaluationData | None, tta: str | None = None
 ) -> Calibration | None:
     """Return the calibration that fer-evaluate stored for these weights, or fit one on the validation split.
 
     Args:
-        runs: One run, or the members of an ensemble; for an ensemble a calibration is always fitted.
+        runs: One run, or the members of an ensemble; for an ensemble, and with test-time augmentation, a
+            calibration is always fitted.
         evaluation: The run's validation data, from `fer.export.sample_images.open_validation_data`.
+        tta: Test-time augmentation of the exported model.
 
     Returns:
         None if there is neither a stored calibration nor data; the model is then exported uncalibrated.
     """
-    single_run = runs[0] if len(runs) == 1 else None
+    single_run = runs[0] if len(runs) == 1 and tta is None else None
     stored = read_calibration(single_run.path.parent, single_run.model_sha256) if single_run else None
     if stored is not None or evaluation is None:
         return stored
     # All members were selected on these images, so they share their provenance.
     about = evaluation.provenance(runs[0]).about
-    predictions = [score_run(run, evaluation.split, about).predictions for run in runs]
-    return find_calibration(
-        predictions[0] if single_run else ensemble_predictions(predictions), single_run, evaluation
-    )
-
-
-def choose_threshold(calibration: Calibration) -> Threshold | None:
-    """Return the threshold below which predictions count as uncertain.
-
-    It is that of the lowest target accuracy that the model does not reach without abstaining. A model that
-    reaches all targets without abstaining gets the threshold of the highest target.
-
-    Returns:
-        None if no confidence threshold reaches any target accuracy.
-    """
-    reached = [threshold for threshold in calibration.thresholds if threshold.confidence is not None]
-    abstaining = [
-        threshold for threshold in reached if threshold.coverage is not None and threshold.coverage < 1
-    ]
-    return next(iter(abstaining or reached[-1:]), None)
-
-
-def calibration_entry(calibration: Calibration | None) -> dict[str, Any] | None:
-    """Return the calibration as JSON values for the card; None if the model is not calibrated."""
-    if calibration is None:
-        return None
-    threshold = choose_threshold(calibration)
-    return {
-        "split": calibration.split,
-        "n": calibration.n,
-        "temperature_95": [calibration.low, calibration.high],
-        "threshold": None if threshold is None else vars(threshold),
-    }
+    predictions = [score_run(run, evaluation.split, about, tta).predictions for run in runs]
+    scored = predictions[0] if len(runs) == 1 else ensemble_predictions(predictions)
+    return find_calibration(scored, single_run, evaluation)

@@ -33,7 +33,7 @@ class Ensemble(nn.Module):
     """An ensemble of classifiers with one label space; their probabilities are averaged.
 
     Args:
-        members: Two or more classifiers in evaluation mode.
+        members: Classifiers in evaluation mode.
 
     Shape: as for each member. The logits are the logarithms of the mean probabilities.
     """
@@ -50,12 +50,34 @@ class Ensemble(nn.Module):
         return probs.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
+class FlipAverage(Ensemble):
+    """Classifiers whose probabilities are averaged over an image and its mirror image.
+
+    Test-time augmentation inside the graph: twice the time. Both views are one batch, so that int8 quantises
+    each layer once.
+
+    Args:
+        members: One or more classifiers in evaluation mode.
+
+    Shape: as for each member. The logits are the logarithms of the mean probabilities.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits ``(B, num_classes)``."""
+        logits = super().forward(torch.cat([images, images.flip(3)]))
+        views = logits.softmax(1).unflatten(0, (2, -1))
+        return ((views[0] + views[1]) / 2).clamp_min(torch.finfo(torch.float32).tiny).log()
+
+
 Network = EmotionClassifier | Ensemble
 
 
-def combined_model(runs: Sequence[TrainedRun]) -> Network:
-    """Return the model of a run, or the ensemble of several."""
-    return runs[0].checkpoint.model if len(runs) == 1 else Ensemble([run.checkpoint.model for run in runs])
+def combined_model(runs: Sequence[TrainedRun], tta: str | None = None) -> Network:
+    """Return the model of a run, or the ensemble of several; with ``tta="flip"`` the average over flips."""
+    members = [run.checkpoint.model for run in runs]
+    if tta is not None:
+        return FlipAverage(members)
+    return members[0] if len(runs) == 1 else Ensemble(members)
 
 
 class ExportModel(nn.Module):
@@ -104,13 +126,17 @@ class ExportModel(nn.Module):
 
     def forward(self, faces: Tensor) -> tuple[Tensor, ...]:
         """Return the probabilities and, for a model with spatial attention, the attention map."""
+        logits, *attention = self._logits_and_attention(self.resize(self.to_images(faces)))
+        return torch.softmax(logits / self.temperature, dim=1), *attention
+
+    def to_images(self, faces: Tensor) -> Tensor:
+        """Return faces as float images ``(N, C, S, S)`` in [0, 1], with the channels of the training."""
         pixels = faces.permute(0, 3, 1, 2).to(torch.float32)
         if self.gray:
             pixels = (pixels * self.luma).sum(dim=1, keepdim=True).round()
-        logits, *attention = self._logits_and_attention(self._resize(pixels / 255))
-        return torch.softmax(logits / self.temperature, dim=1), *attention
+        return pixels / 255
 
-    def _resize(self, pixels: Tensor) -> Tensor:
+    def resize(self, pixels: Tensor) -> Tensor:
         """Return the images at the size of the network, as `fer.data.augment.resize` does."""
         if self.image_size in (self.network_size, 2 * self.network_size):
             return resize(pixels, self.network_size)
@@ -217,28 +243,59 @@ def _same_validation(first: TrainedRun, other: TrainedRun) -> bool:
     return bool(kinds) and all(first_part[kind] == other_part[kind] for kind in kinds)
 
 
-def write_onnx(network: ExportModel, path: Path, about: Mapping[str, str]) -> None:
+def write_onnx(network: ExportModel, path: Path, about: Mapping[str, str], opset: int | None = None) -> None:
     """Write a network as ONNX with a dynamic batch size.
 
     Args:
         network: The network in evaluation mode.
         path: File to write.
         about: Metadata of the file; see `metadata`.
+        opset: Opset of the file; None: the lowest in which it is valid.
+
+    Raises:
+        FerError: The network cannot be written in this opset.
     """
     side = network.image_size
     faces = torch.zeros(_EXAMPLE_BATCH, side, side, 3, dtype=torch.uint8)
     outputs = [PROBABILITIES] if attention_mask(network.model) is None else [PROBABILITIES, ATTENTION]
+    write_graph(network, faces, path, about, (FACES, *outputs), opset=opset)
+
+
+def write_graph(
+    network: nn.Module,
+    example: Tensor,
+    path: Path,
+    about: Mapping[str, str],
+    names: Sequence[str],
+    opset: int | None = None,
+    batch: int | None = None,
+) -> None:
+    """Write a module as ONNX.
+
+    Args:
+        network: The module in evaluation mode.
+        example: An input; its batch size is that of the file if that is fixed, and more than 1 otherwise.
+        path: File to write.
+        about: Metadata of the file; see `metadata`.
+        names: Names of the input and of the outputs.
+        opset: Opset of the file; None: the lowest in which it is valid.
+        batch: Fixed batch size; None: any.
+
+    Raises:
+        FerError: The module cannot be written in this opset.
+    """
+    shapes = None if batch else ({0: torch.export.Dim("N")},)
     with warnings.catch_warnings(), torch.no_grad():
         # torch warns about its internals.
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            network.eval(), (faces,), input_names=[FACES], output_names=outputs, opset_version=_EXPORT_OPSET,
-            dynamo=True, dynamic_shapes=({0: torch.export.Dim("N")},), verbose=False,
+            network.eval(), (example,), input_names=list(names[:1]), output_names=list(names[1:]),
+            opset_version=max(_EXPORT_OPSET, opset or 0), dynamo=True, dynamic_shapes=shapes, verbose=False,
         )  # fmt: skip
         assert program is not None
         program.save(str(path), external_data=False)
-    finalize(path, about)
+    finalize(path, about, opset)
 
 
 def metadata(name: str, labels: LabelSpace, schema_version: int) -> dict[str, str]:
@@ -250,7 +307,7 @@ def metadata(name: str, labels: LabelSpace, schema_version: int) -> dict[str, st
     }
 
 
-def finalize(path: Path, about: Mapping[str, str]) -> None:
+def finalize(path: Path, about: Mapping[str, str], opset: int | None = None) -> None:
     """Make a file readable by many runtimes, and replace its metadata.
 
     What the exporter adds about this machine is removed: paths and stack traces.
@@ -258,8 +315,12 @@ def finalize(path: Path, about: Mapping[str, str]) -> None:
     Args:
         path: ONNX file, rewritten in place.
         about: Metadata of the file; see `metadata`.
+        opset: Opset of the file; None: the lowest in which it is valid.
+
+    Raises:
+        FerError: The model is not valid in this opset.
     """
-    model = make_compatible(onnx.load(path))
+    model = make_compatible(onnx.load(path), opset)
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer,
                  *model.graph.input, *model.graph.output, *model.functions):  # fmt: skip
         del part.metadata_props[:]

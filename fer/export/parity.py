@@ -1,6 +1,6 @@
 """Check that the ONNX file gives the same probabilities as the torch model, before a bundle is written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,40 @@ def check_parity(
     """
     expected = _torch_outputs(model, images, temperature, size or images.shape[1])
     outputs = [onnx_outputs(path, images, batch_size, list(expected)) for batch_size in BATCH_SIZES]
+    return _compare(path, expected, outputs, precision)
+
+
+def torch_probabilities(model: Network, images: np.ndarray, temperature: float, size: int) -> np.ndarray:
+    """Return the probabilities of a torch model, float32 ``(N, K)``; arguments as for `check_parity`."""
+    return _torch_outputs(model, images, temperature, size)[PROBABILITIES]
+
+
+def check_outputs(
+    path: Path, expected: np.ndarray, outputs: Sequence[np.ndarray], precision: str
+) -> dict[str, Any]:
+    """Compare probabilities of a file of any format, one array for each batch size, with those of torch.
+
+    Returns:
+        As `check_parity`.
+
+    Raises:
+        FerError: They differ.
+    """
+    return _compare(
+        path, {PROBABILITIES: expected}, [{PROBABILITIES: output} for output in outputs], precision
+    )
+
+
+def _compare(
+    path: Path, expected: dict[str, np.ndarray], outputs: list[dict[str, np.ndarray]], precision: str
+) -> dict[str, Any]:
     tolerance = TOLERANCE[precision]
     differences = {name: _max_difference(values, [output[name] for output in outputs])
                    for name, values in expected.items()}  # fmt: skip
     probs = expected[PROBABILITIES]
     same = min(_count_same_predictions(probs, output[PROBABILITIES]) for output in outputs)
     report = {
-        "images": len(images),
+        "images": len(probs),
         "precision": precision,
         "batch_sizes": list(BATCH_SIZES),
         "tolerance": tolerance,

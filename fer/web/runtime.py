@@ -78,7 +78,7 @@ def copy_runtime(source: Path, folder: Path) -> Runtime:
             packed = part == "binary"
             # Some servers decompress files named .gz on their own.
             path = target / (f"{name}.bin" if packed else name)
-            path.write_bytes(gzip.compress(contents[name], 9, mtime=0) if packed else contents[name])
+            path.write_bytes(gzip.compress(contents[name], 6, mtime=0) if packed else contents[name])
             runtime[backend][part] = entry(path, folder) | {"packed": packed}
     return runtime
 

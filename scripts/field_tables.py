@@ -53,25 +53,30 @@ def links(row: Row) -> str:
 
 
 def peers(rows: Iterable[Row]) -> str:
-    """Return the table of measured models, with 95 % intervals over images (Wilson)."""
-    head = ("model", "package", "parameters", "ms per face", "PublicTest, %", "PrivateTest, %", "ECE",
-            "CK+, %", "trained on")  # fmt: skip
+    """Return the table of measured models, with 95 % intervals over images (Wilson), and their training data."""
+    head = ("model", "parameters", "ms per face", "PublicTest, %", "PrivateTest, %", "ECE", "CK+, %")
     lines = [
         (
-            row["model"], row["package"], f"{int(row['parameters']):,}", row["ms_per_face_one_core"],
+            f"{row['model']}: {row['package']}", millions(row["parameters"]), row["ms_per_face_one_core"],
             with_interval(row["publictest_accuracy"], N_SPLIT),
             with_interval(row["privatetest_accuracy"], N_SPLIT), row["privatetest_ece"],
-            with_interval(row["ckplus_accuracy"], N_CKPLUS), row["trained_on"],
+            with_interval(row["ckplus_accuracy"], N_CKPLUS),
         )
         for row in rows
     ]  # fmt: skip
-    return table(head, lines)
+    trained = [(row["model"], row["trained_on"]) for row in rows]
+    return table(head, lines) + "\n\n" + table(("model", "trained on"), trained)
+
+
+def millions(number: str) -> str:
+    """Return a number of parameters in millions."""
+    return f"{int(number) / 1e6:.2f} M"
 
 
 def with_interval(percent: str, n: int) -> str:
-    """Return a percentage of n images with its 95 % interval; nothing for an empty value."""
+    """Return a percentage of n images with its 95 % interval; a dash for an empty value."""
     if not percent:
-        return ""
+        return "–"
     interval = binomtest(round(float(percent) / 100 * n), n).proportion_ci(method="wilson")
     return f"{percent} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 

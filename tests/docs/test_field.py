@@ -51,7 +51,7 @@ def test_the_models_of_the_package_have_the_figures_of_their_cards(name):
 def test_an_interval_is_that_of_wilson():
     # Newcombe 1998, table I: 81 of 263 gives (0.2553, 0.3662) by the score method.
     assert tables.with_interval(str(100 * 81 / 263), 263).endswith("[25.5, 36.6]")
-    assert tables.with_interval("", 263) == ""
+    assert tables.with_interval("", 263) == "–"
 
 
 def test_a_page_without_marks_is_refused():

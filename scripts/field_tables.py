@@ -53,7 +53,7 @@ def links(row: Row) -> str:
 
 
 def peers(rows: Iterable[Row]) -> str:
-    """Return the table of measured models, with 95 % intervals over images (Wilson), and their training data."""
+    """Return the table of measured models, with 95 % intervals (Wilson), and that of their training data."""
     head = ("model", "parameters", "ms per face", "PublicTest, %", "PrivateTest, %", "ECE", "CK+, %")
     lines = [
         (

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fer.bundle.card import Card, CropRule, model_name
+from fer.bundle.card import CALIBRATED_ON, CALIBRATION, Card, CropRule, model_name
 from fer.bundle.files import CARD, Bundle
 from fer.bundle.foreign import ForeignClassifier
-from fer.bundle.registry import find_bundle
+from fer.bundle.registry import find_bundle, packaged_models
 from fer.bundle.runtime import OnnxClassifier
-from fer.core.errors import FerError
+from fer.core.errors import FerError, did_you_mean
+from fer.core.hub import is_on_hub
 from fer.core.paths import expand_user
 from fer.evaluation.foreign import OnnxFile, count_parameters, describe, find_files, identify
 from fer.evaluation.runs import RunSource, TrainedRun, load_run
@@ -181,8 +182,8 @@ def load_model(source: ModelSource, which: str | None = None) -> TrainedRun:
     """Load a run, or an exported model as one.
 
     Args:
-        source: As for `load_run`; or the folder of a bundle, or the name of a model of the package or of the
-            registry; or a foreign ONNX file, which has a spec beside it if none is named.
+        source: As for `load_run`; or the folder of a bundle, or the name of a model of the package, of the
+            registry or of the Hub; or a foreign ONNX file, which has a spec beside it if none is named.
         which: ``best`` or ``last``, for a run folder.
 
     Raises:
@@ -193,29 +194,34 @@ def load_model(source: ModelSource, which: str | None = None) -> TrainedRun:
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else None
     if name is not None and name.endswith(".onnx"):
         return _foreign(OnnxFile(expand_user(name)))
+    if name is not None and is_on_hub(name):
+        return _as_run(find_bundle(name))
     if name is not None and (expand_user(name) / CARD).is_file():
         return _as_run(find_bundle(expand_user(name)))
     try:
         return load_run(source, which)
-    except FerError:
+    except FerError as error:
         if name is None or expand_user(name).exists():
             raise
         try:
             return _as_run(find_bundle(name))
         except FerError:
-            pass
-        raise
+            names = packaged_models()
+        raise FerError(f"{error} Or name a model: {', '.join(names)}.{did_you_mean(name, names)}") from None
 
 
 def _as_run(bundle: Bundle) -> ExportedRun:
     card, training = bundle.card, bundle.card.training
     # As many threads as the command was given.
     network = ExportedNetwork(OnnxClassifier(bundle, torch.get_num_threads()))
+    manifest = dict(training.get("manifest") or {"splits": {}})
+    if (fitted := card.metrics.get(CALIBRATION)) is not None:
+        manifest[CALIBRATED_ON] = fitted["manifest"]
     checkpoint = Checkpoint(
         network,  # type: ignore[arg-type]  # called like one, and never asked for its layers
         card.labels,
         {},
-        training.get("manifest") or {"splits": {}},
+        manifest,
         training.get("epoch") or 0,
         training.get("init_from"),
         teachers=training.get("teachers") or [],

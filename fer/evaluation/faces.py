@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from fer.analysis.metrics.estimate import Estimate, join_notes
-from fer.analysis.predictions import Predictions
+from fer.analysis.predictions import Images, Predictions
 from fer.core.errors import FerError
 from fer.core.image_io import read_image
 from fer.core.labels import LabelSpace
@@ -185,6 +185,18 @@ def _without_no_face(note: str) -> str:
     """Return a note without the remark that no image shows `NO_FACE`."""
     parts = [part.replace(f", {NO_FACE}", "") for part in note.split("; ")]
     return join_notes(*(part for part in parts if not part.endswith(f"no image of {NO_FACE}")))
+
+
+def found_faces(predictions: Predictions, images: Images) -> tuple[Predictions, Images]:
+    """Return the predictions and images without photographs whose face was missed."""
+    if predictions.about.faces is None:
+        return predictions, images
+    rows = np.flatnonzero(predictions.preds != predictions.labels.names.index(NO_FACE))
+    arrays = {
+        name: getattr(predictions, name)[rows] for name in ("index", "target", "logits", "probs", "source")
+    }
+    votes = None if predictions.votes is None else predictions.votes[rows]
+    return replace(predictions, votes=votes, **arrays), images[rows]
 
 
 def count_missed(predictions: Predictions) -> Counter[str]:

@@ -8,6 +8,7 @@ from fer.analysis.metrics.calibration_file import Calibration
 from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report.document import Section
 from fer.core.errors import FerError
+from fer.evaluation.faces import found_faces
 from fer.evaluation.head_pose import find_landmarks
 from fer.evaluation.ledger import History
 from fer.evaluation.results import Result
@@ -85,6 +86,6 @@ def _errors(
     yield slices_section(predictions, images, has_copy, *find_landmarks(images))
     if model is not None:
         try:
-            yield gradcam_section(predictions, images, model, about.image_size)
+            yield gradcam_section(*found_faces(predictions, images), model, about.image_size)
         except FerError as error:
             yield Section("gradcam", SECTION_TITLE, [str(error)])

@@ -161,14 +161,15 @@ def _summary(is_accepted: bool, speed: dict[str, Any], paired: dict[str, Any], n
     value, low, high = (signed_number(-100 * paired[key], 2) for key in ("loss", "high", "low"))
     change = (
         f"{value} points of accuracy on validation (95 % interval {low} to {high}), the same answer on "
-        f"{paired['same']:,} of {n:,} images"
+        f"{paired['same']:,} of {n:,} images, only fp32 correct on {paired['only_fp32']:,}, only int8 on "
+        f"{paired['only_int8']:,} (McNemar p = {paired['p']:.2g})"
     )
     rule = (
         f"required: at least {MIN_SPEEDUP} times, at most {100 * MAX_ACCURACY_LOSS:.1f} points lost, and an "
         f"interval above {-100 * MAX_PLAUSIBLE_LOSS:+.1f}"
     )
     return (
-        f"{'int8 is used' if is_accepted else 'int8 was tried, fp32 is used'}: {speedups}, {change} ({rule})"
+        f"{'int8 is used' if is_accepted else 'int8 was tried, fp32 is used'}: {speedups}, {change}; {rule}"
     )
 
 

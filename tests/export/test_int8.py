@@ -99,7 +99,8 @@ def test_int8_is_judged_image_by_image(n, fp32_wrong, int8_wrong, accepted, monk
     paired = report["paired"]
     assert (paired["only_fp32"], paired["only_int8"]) == (len(int8_wrong), len(fp32_wrong))
     assert (paired["loss"], paired["same"]) == (0.0, n - 2 * len(fp32_wrong))
-    assert f"the same answer on {paired['same']:,} of {n:,} images" in report["said"]
+    assert f"the same answer on {paired['same']:,} of {n:,} images, only fp32 correct on" in report["said"]
+    assert f"only int8 on {paired['only_int8']} (McNemar p = 1)" in report["said"]
 
 
 def test_speed_is_the_median_over_alternating_rounds(files, images, monkeypatch):

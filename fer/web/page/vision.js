@@ -47,13 +47,17 @@ export function resizeArea(image, width, height) {
     averageBlocks(image, result, blockX, blockY);
     return result;
   }
-  const columns = areaWeights(image.width, width, scaleX);
+  const table = areaWeights(image.width, width, scaleX), { data } = image;
+  const [columns, targets] = [0, 1].map((part) => Int32Array.from(table, (entry) => entry[part]));
+  const shares = Float32Array.from(table, (entry) => entry[2]);
   const line = new Float32Array(3 * width), sum = new Float32Array(3 * width);
   for (const [row, target, weight, isLast] of areaWeights(image.height, height, scaleY)) {
     line.fill(0);
-    for (const [column, x, share] of columns) {
-      const pixel = 4 * (row * image.width + column);
-      for (let c = 0; c < 3; c++) line[3 * x + c] += Math.fround(image.data[pixel + c] * share);
+    for (let i = 0; i < columns.length; i++) {
+      const pixel = 4 * (row * image.width + columns[i]), x = 3 * targets[i], share = shares[i];
+      line[x] += Math.fround(data[pixel] * share);
+      line[x + 1] += Math.fround(data[pixel + 1] * share);
+      line[x + 2] += Math.fround(data[pixel + 2] * share);
     }
     for (let i = 0; i < line.length; i++) sum[i] += Math.fround(weight * line[i]);
     if (!isLast) continue;

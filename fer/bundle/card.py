@@ -50,6 +50,8 @@ _NESTED_TYPES: dict[str, dict[str, type]] = {
 _SPLIT_TYPES: dict[str, type] = {"split": str, "n": int, "selection_split": bool, "figures": dict}
 # Key of the metrics on the images of a later calibration (fer-models calibrate), and of those before it.
 CALIBRATION, BEFORE_CALIBRATION = "calibration", "before_calibration"
+# Key of the manifest of an evaluated model: the hashes of these images.
+CALIBRATED_ON = "calibrated_on"
 # Key of a split's metrics: the mean of the probabilities on its images, ``(K,)``.
 MEAN_PROBS = "mean_probs"
 # Hashes in a split's manifest; two splits with equal hashes have the same images and labels.

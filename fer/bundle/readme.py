@@ -124,8 +124,8 @@ def _output(card: Card) -> str:
         )
     elif card.export.get("calibration") is not None:
         text += (
-            " No confidence threshold reached the target accuracy on validation: treat every prediction as "
-            "uncertain."
+            f" No confidence threshold reached the target accuracy on {_fitted_on(card)}: treat every "
+            "prediction as uncertain."
         )
     if card.attention:
         text += (
@@ -133,6 +133,11 @@ def _output(card: Card) -> str:
             "the image, 0 to 1."
         )
     return text
+
+
+def _fitted_on(card: Card) -> str:
+    """Return the images that the threshold was fitted on."""
+    return "these images" if card.export.get("recalibration") else "validation"
 
 
 def _calibration(card: Card) -> str:

@@ -108,13 +108,14 @@ def _cell(estimate: Estimate, key: str, signed: bool = False) -> str:
 
 def warnings(result: Calibrated) -> Iterator[str]:
     """Yield what speaks against the use of the new version."""
-    images, loss = result.images, result.figures.difference["log_loss"]
+    images = result.images
+    loss, accuracy = (result.figures.difference[key] for key in ("log_loss", "accuracy"))
     name = model_name(result.bundle.card)
-    if loss.low is not None and loss.low > 0:
+    if (loss.low or 0) > 0 or (accuracy.high or 0) < 0:
         what = "Omit --priors, or keep" if result.fit.priors is not None else "Keep"
         yield (
-            f"{name}: its probabilities are worse than before on images that it was not fitted on (log "
-            f"loss). {what} {model_name(result.base.card)}."
+            f"{name}: it is worse than before on images that it was not fitted on. {what} "
+            f"{model_name(result.base.card)}."
         )
     if _confidence(result) is None:
         yield (

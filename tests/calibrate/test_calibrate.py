@@ -35,14 +35,13 @@ def bundle(tmp_path):
     )
 
 
-def write_images(folder, number=70, seed=0, name="{:03d}"):
-    """Write images of random colors, with the labels that a flatter model would draw."""
+def write_images(folder, number=70, seed=0, temperature=2.0):
+    """Write images of random colors, with the labels that the tiny bundle would draw with a temperature."""
     rng = np.random.default_rng(seed)
     colors = rng.integers(0, 256, (number, 3)).astype(np.uint8)
-    # As the tiny bundle, with half of its confidence.
-    probs = scaled_probs(colors / 255 @ model_weights(7, 3), 2.0)
+    probs = scaled_probs(colors / 255 @ model_weights(7, 3), temperature)
     for row, (color, prob) in enumerate(zip(colors, probs, strict=True)):
-        path = folder / FER7.names[rng.choice(7, p=prob)] / f"{name.format(row)}.png"
+        path = folder / FER7.names[rng.choice(7, p=prob)] / f"{row:03d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         # A pattern of its own, so that the images are no copies.
         noise = rng.integers(-8, 9, (12, 12, 1))
@@ -236,3 +235,39 @@ def test_a_missing_package_is_named(calibrate, monkeypatch):
     assert status == 2
     assert "expected the package onnx, which is not installed" in error
     assert "pip install 'fer-lightning[calibrate]'" in error
+
+
+@pytest.mark.slow
+def test_an_evaluation_on_the_same_images_says_so(calibrate, tmp_path):
+    from fer.analysis.about import About
+    from fer.evaluation.bundles import load_model
+    from fer.evaluation.data import EvaluationData
+    from fer.evaluation.ledger import History
+    from fer.evaluation.sections.protocol import warning_sections
+
+    folders = [write_images(tmp_path / name, 60, seed) for name, seed in (("mine", 0), ("other", 9))]
+    assert calibrate("--data", f"folder:{folders[0]}", "--name", "mine")[0] == 0
+    run = load_model("mine:1")
+    texts = []
+    for folder in folders:
+        split = EvaluationData(run, "all", other=f"folder:{folder}").split
+        about = About(run=run.name, role="all", other_data=True, manifest=split.manifest(),
+                      trained_on=run.checkpoint.manifest)  # fmt: skip
+        sections = warning_sections(about, History(0, 0, 0, 0))
+        texts.append([text for section in sections for text in section.paragraphs])
+    assert texts[0][0].startswith("The temperature and threshold of mine:1")
+    assert texts[1] == []
+
+
+def test_a_version_that_is_worse_is_named(calibrate, tmp_path):
+    folder = write_images(tmp_path / "mine", 100, seed=2, temperature=1.0)
+    place = tmp_path / "place"
+    place.mkdir()
+    # Faces of one emotion only, unlike those with labels.
+    for number in range(60):
+        (place / f"{number}.png").write_bytes(sorted(folder.rglob("*.png"))[-1].read_bytes())
+    status, _, error = calibrate("--data", f"folder:{folder}", "--name", "mine", "--priors", place)
+    assert status == 0
+    assert (
+        "it is worse than before on images that it was not fitted on. Omit --priors, or keep tiny." in error
+    )

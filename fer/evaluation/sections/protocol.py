@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fer.analysis.about import About
 from fer.analysis.report.document import Cell, Section, Table
+from fer.bundle.card import CALIBRATED_ON
 from fer.evaluation.ledger import History
 
 # Label of the split that selected the model
@@ -38,6 +39,7 @@ def warning_sections(about: About, history: History) -> list[Section]:
 def _warnings(about: About, history: History) -> Iterator[str]:
     yield from map(unknown_training, _foreign(about))
     yield from missed_faces(about)
+    yield from _calibrated(about)
     yield from _changes(about)
     yield from _seen_images(about)
     if about.has_test and history.same_recipe:
@@ -85,6 +87,19 @@ def _changes(about: About) -> Iterator[str]:
             f"but the accuracy is now {recorded['now']:.1%}. The code of the model or the data has changed "
             "since."
         )
+
+
+def _calibrated(about: About) -> Iterator[str]:
+    """Yield the warning on an exported model that fer-models calibrate has fitted to these images."""
+    for model in (about, *about.members):
+        fitted = model.trained_on.get(CALIBRATED_ON, {})
+        keys = {"pixels_sha256", "labels_sha256"} & fitted.keys()
+        if keys and all(fitted[key] == about.manifest.get(key) for key in keys):
+            yield (
+                f"The temperature and threshold of {model.run}, and its class priors if it has any, were "
+                "fitted to these images, so its probabilities look better here than they are. Its card has "
+                "cross-fitted scores."
+            )
 
 
 def _seen_images(about: About) -> Iterator[str]:

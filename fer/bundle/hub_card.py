@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fer.bundle.card import Card, model_name
+from fer.bundle.card import BEFORE_CALIBRATION, CALIBRATION, Card, model_name
 from fer.bundle.readme import readme
 from fer.core.errors import FerError
 from fer.core.hub import HubReference
@@ -13,6 +13,8 @@ OTHER = "other"
 LIBRARY = "fer-lightning"
 _TASK = "image-classification"
 _TAGS = (_TASK, "facial-expression-recognition", "emotion-recognition", "onnx")
+# Data set of the figures of a later calibration.
+OWN_IMAGES = "own-images"
 # Metric of a card -> its type on the Hub and its name.
 _METRICS = {
     "accuracy": ("accuracy", "accuracy"),
@@ -89,7 +91,11 @@ def _results(card: Card) -> Iterator[Any]:
     from huggingface_hub import EvalResult
 
     for role, part in card.metrics.items():
+        if role == BEFORE_CALIBRATION:
+            # Of the model that was calibrated, which is another.
+            continue
         kind = "validation, selection split" if part["selection_split"] else role
+        data = OWN_IMAGES if role == CALIBRATION else str(card.training.get("data") or "unknown")
         of = f", {part['of']}" if part.get("of") else ""
         for key, (metric, title) in _METRICS.items():
             estimate = part["figures"].get(key)
@@ -99,7 +105,7 @@ def _results(card: Card) -> Iterator[Any]:
             yield EvalResult(
                 task_type=_TASK,
                 task_name="facial expression recognition",
-                dataset_type=str(part.get("data") or card.training.get("data") or "unknown"),
+                dataset_type=data,
                 dataset_name=f"{part['split']} ({kind}, n = {part['n']:,}{of})",
                 dataset_split=part["split"],
                 dataset_args={"n": part["n"], "role": kind},

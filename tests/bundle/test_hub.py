@@ -18,6 +18,7 @@ from tiny_bundle import SIDE, write_bundle
 from fer import Predictor
 from fer.bundle.cli import main
 from fer.bundle.files import CARD, MODEL, sha256
+from fer.bundle.hub_card import hub_readme
 from fer.bundle.registry import ZOO, find_bundle
 from fer.core.errors import FerError
 from fer.core.hub import parse_reference
@@ -100,6 +101,25 @@ def test_the_readme_has_the_metadata_of_the_hub(hub, fer_models):  # noqa: F811
     assert f"fer-predict photo.jpg --model {NAME}" in text
     assert "An expression is not a feeling" in text
     assert b"For research only" in hub.files(REPO)["LICENSE"]
+
+
+def test_the_metadata_of_a_calibrated_model_is_of_its_own_figures(hub, tmp_path):  # noqa: F811
+    from tiny_bundle import validation
+
+    measured = validation(0.6, {}) | {"split": "mine (folder, all)", "n": 80, "selection_split": False}
+    metrics = {
+        "calibration": measured | {"cross_fitted": {"folds": 5, "figures": ["accuracy", "macro_f1"]}},
+        "before_calibration": measured | {"of": "smile:1, before the calibration"},
+    }
+    bundle = write_bundle(tmp_path / "bundle", metrics=metrics)
+    head, _ = metadata(hub_readme(bundle.card, parse_reference(NAME)).encode())
+    (result,) = head["model-index"][0]["results"]
+    assert result["dataset"]["name"] == "mine (folder, all) (calibration, n = 80)"
+    assert result["dataset"]["type"] == "own-images"
+    assert result["metrics"][0]["name"] == "accuracy, cross-fitted"
+    # The terms of the tiny bundle do not say 'research'.
+    assert head["license_name"] == "see-license-file"
+    assert metadata(hub_readme(bundle.card, parse_reference(NAME), "mit").encode())[0]["license"] == "mit"
 
 
 def test_a_run_adds_its_weights_which_load_again(hub, fer_models, tmp_path):  # noqa: F811

@@ -17,6 +17,7 @@ from random_weights import random_network
 
 import fer
 from fer.bundle.runtime import open_session
+from fer.calibrate.graph import change_calibration
 from fer.data.synthetic import face_at, read_synthetic, render_face
 from fer.export.graph import Ensemble, ExportModel, write_onnx
 
@@ -117,6 +118,9 @@ def models(tmp_path_factory):
     for name, (size, build) in EXPORTED.items():
         write_onnx(ExportModel(build(), True, 1.3, 48, size), folder / f"{name}.onnx", {})
         paths.append(folder / f"{name}.onnx")
+        if name == "small":
+            paths.append(folder / "calibrated.onnx")
+            change_calibration(paths[-2], paths[-1], (1.3, 2.0), np.linspace(-1, 1, 7), {})
     faces = np.array(read_synthetic(32, 0, 0, 48, True, seed=3, num_workers=1).images)
     np.save(folder / "faces.npy", faces)
     probs = [open_session(path).run(["probabilities"], {"faces": faces})[0] for path in paths]

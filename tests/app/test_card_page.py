@@ -5,7 +5,7 @@ import json
 import pytest
 from example_card import MATRIX
 from streamlit.testing.v1 import AppTest
-from tiny_bundle import write_bundle
+from tiny_bundle import validation, write_bundle
 
 from fer.app import settings as app_settings
 from fer.app.resources import list_versions
@@ -87,3 +87,13 @@ def test_a_version_of_the_registry_can_be_chosen(tmp_path):
     (version,) = [version for version in list_versions() if version.title == "tiny:1"]
     page.selectbox[0].set_value(version).run()
     assert "42.0 % [40.0, 44.0]" in page_text(page)
+
+
+def test_a_calibrated_model_shows_the_figures_of_its_calibration(tmp_path, no_registry):
+    measured = validation(0.6, {}) | {"split": "mine (folder, all)", "n": 80, "selection_split": False}
+    measured["figures"]["coverage"] = {"value": 0.5, "low": 0.4, "high": 0.6}
+    metrics = {"calibration": measured, "before_calibration": measured | {"of": "smile:1"}}
+    bundle = write_bundle(tmp_path / "mine", metrics=metrics)
+    text = page_text(start(model=str(bundle.folder), models=no_registry))
+    assert "Measured on mine (folder, all), 80 images" in text
+    assert "60.0 % [58.0, 62.0]" in text

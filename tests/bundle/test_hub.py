@@ -169,6 +169,8 @@ def test_a_model_of_the_hub_predicts(hub, tmp_path, monkeypatch, capsys):  # noq
 
 def test_evaluation_and_app_take_names_of_the_hub(hub, tmp_path):  # noqa: F811
     from fer.app.cli import _model_reference
+    from fer.app.resources import open_bundle
+    from fer.app.settings import Settings
     from fer.evaluation.bundles import load_model
 
     bundle, commit = push(hub, tmp_path)
@@ -176,6 +178,8 @@ def test_evaluation_and_app_take_names_of_the_hub(hub, tmp_path):  # noqa: F811
     assert run.model_sha256 == bundle.card.model["sha256"]
     assert commit in str(run.path)
     assert _model_reference(f"{NAME}@v1") == f"{NAME}@v1"
+    assert open_bundle(None, Settings(model=NAME)).origin == f"{NAME}@{commit}"
+    assert Settings(model=NAME).paths == (Settings.models,)
 
 
 def test_the_cache_works_offline(hub, tmp_path, monkeypatch):  # noqa: F811

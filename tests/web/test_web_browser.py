@@ -175,7 +175,7 @@ def test_the_camera_shows_two_faces_and_stops(open_page, chromium, url, tmp_path
     page.locator(".face").nth(1).wait_for(timeout=60_000)
     labels = [text.split("?")[0].split()[0] for text in page.locator(".face h3").all_inner_texts()]
     assert sorted(labels) == ["happy", "surprise"]
-    assert "frames a second" in page.inner_text("#speed")
+    assert "frames/s" in page.inner_text("#speed")
     page.get_by_role("button", name="Stop the camera").click()
     assert page.inner_text("#status") == "The camera is off."
     browser.close()

@@ -3,7 +3,9 @@ import { detect, findFaces, inReadingOrder } from "./faces.js";
 import { openModels } from "./runtime.js";
 import { cropCenter, cropFace } from "./vision.js";
 
-const MAX_MEGAPIXELS = 50, MAX_SHOWN = 1600, INK = "#16181c", PLACES = { wasm: "WebAssembly", webgpu: "WebGPU" };
+// Pixels of the longer side that are drawn, and widths of its face that a label may have.
+const MAX_MEGAPIXELS = 50, MAX_SHOWN = 1600, MAX_LABEL = 1.7, INK = "#16181c";
+const PLACES = { wasm: "WebAssembly", webgpu: "WebGPU" };
 const byId = (id) => document.getElementById(id);
 const config = await (await fetch("config.json", { cache: "no-cache" })).json();
 const view = byId("view"), buffer = document.createElement("canvas");
@@ -75,15 +77,20 @@ function draw(source, { faces, size: [width, height] }, isMirrored = false) {
       Object.assign(context, { strokeStyle, lineWidth: line * unit });
       context.strokeRect(x, top, w, h);
     }
-    drawLabel(context, faces.length > 1 ? `${face.face} ${summary(face)}` : summary(face), x, top, 15 * unit);
+    const number = `${face.face}`, isOnly = faces.length === 1;
+    const texts = isOnly ? [summary(face)] : [`${number} ${summary(face)}`, `${number} ${face.label}`, number];
+    drawLabel(context, texts, isOnly ? view.width : MAX_LABEL * w, x, top, 15 * unit);
   }
   const answers = faces.map((face) => `Face ${face.face}: ${summary(face)}`).join(", ");
   view.setAttribute("aria-label", answers || "Picture without a face");
 }
 
-function drawLabel(context, text, left, bottom, size) {
+/** Draw the first text that is narrow enough for its face, or the last. */
+function drawLabel(context, texts, maxWidth, left, bottom, size) {
   context.font = `600 ${size}px system-ui, sans-serif`;
-  const height = 1.6 * size, width = context.measureText(text).width + size;
+  const widthOf = (text) => context.measureText(text).width + size;
+  const text = texts.find((each) => widthOf(each) <= maxWidth) ?? texts.at(-1);
+  const height = 1.6 * size, width = widthOf(text);
   const [x, y] = [Math.max(0, Math.min(left, view.width - width)), Math.max(0, bottom - height)];
   context.fillStyle = INK;
   context.fillRect(x, y, width, height);
@@ -96,7 +103,7 @@ function show({ faces, detection, classification }, framesPerSecond = 0) {
   byId("faces").replaceChildren(...faces.map(faceCard));
   byId("speed").textContent = `Detector ${detection.toFixed(0)} ms${first === second ? "" : ` on ${PLACES[first]}`}`
     + (faces.length ? `, model ${(classification / faces.length).toFixed(1)} ms a face` : "") + ` on ${PLACES[second]}`
-    + (framesPerSecond ? `, ${framesPerSecond.toFixed(0)} frames a second` : "");
+    + (framesPerSecond ? `, ${framesPerSecond.toFixed(0)} frames/s` : "");
 }
 
 function faceCard(face) {

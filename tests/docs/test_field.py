@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import fer
+from fer.bundle.foreign_spec import read_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "field.md"
@@ -57,3 +58,12 @@ def test_an_interval_is_that_of_wilson():
 def test_a_page_without_marks_is_refused():
     with pytest.raises(SystemExit, match="expected one <!-- literature -->"):
         tables.filled("# A page")
+
+
+def test_the_spec_of_the_page_is_valid(tmp_path):
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "mini.yaml").write_text(block)
+    spec = read_spec(tmp_path / "mini.yaml")
+    assert (spec.name, spec.size, spec.color, spec.layout) == ("mini-xception", 64, "gray", "nhwc")
+    # Pixels from 0 to 255 become -1 to 1.
+    assert (spec.scale, spec.mean, spec.std) == (1 / 255, (0.5,), (0.5,))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 
 from fer.analysis.metrics.estimate import Estimate, join_notes
 from fer.analysis.predictions import Images, Predictions
+from fer.bundle.card import CropRule
 from fer.core.errors import FerError
 from fer.core.image_io import read_image
 from fer.core.labels import LabelSpace
+from fer.core.threads import available_cores
 from fer.data.dataset import EmotionData
 from fer.data.image_files import ImageFiles
 from fer.evaluation.crop import crop_rule
@@ -95,25 +98,33 @@ class FaceFinder:
             raise FerError(
                 f"{data.source}: expected photographs with --faces, got pixels of faces. Omit --faces."
             )
-        rule, (size, channels) = run.own_crop or crop_rule([run]), _image_format(run)
-        crops, found = [], []
-        for row in range(len(data)):
-            path = data.images.files.path(row)
-            image = read_image(Path(path))
-            faces = self._find(path, image)
-            found.append(faces)
-            height, width = image.shape[:2]
-            crops.append(crop_faces(image, faces[:1] or [Face((0, 0, width, height), 1.0)], rule, size)[0])
+        files, rule, (size, channels) = (
+            data.images.files,
+            run.own_crop or crop_rule([run]),
+            _image_format(run),
+        )
+        paths = [files.path(row) for row in range(len(data))]
+        if not self._faces:
+            print(
+                f"Detecting the faces in {len(paths):,} photographs with {self._detector.name}.", flush=True
+            )
+        with ThreadPoolExecutor(available_cores()) as threads:
+            results = list(threads.map(lambda path: self._crop(path, rule, size), paths))
+        crops, found = [crop for crop, _ in results], [faces for _, faces in results]
         counts = np.array([len(faces) for faces in found], np.int64)
         turned = sum(bool(faces and faces[0].rotation) for faces in found)
         pixels = np.stack(crops) if channels == 3 else _to_gray(crops)
-        files = np.array([data.images.files.name(row) for row in range(len(data))])
-        return replace(data, images=pixels), Photographs(self._detector.name, counts, turned, files)
+        names = np.array([files.name(row) for row in range(len(data))])
+        return replace(data, images=pixels), Photographs(self._detector.name, counts, turned, names)
 
-    def _find(self, path: str, image: np.ndarray) -> list[Face]:
+    def _crop(self, path: str, rule: CropRule, size: int) -> tuple[np.ndarray, list[Face]]:
+        """Return the crop of the largest face, or the central square, and all faces."""
+        image = read_image(Path(path))
         if path not in self._faces:
             self._faces[path] = find_faces(self._detector, image)
-        return self._faces[path]
+        height, width = image.shape[:2]
+        largest = self._faces[path][:1] or [Face((0, 0, width, height), 1.0)]
+        return crop_faces(image, largest, rule, size)[0], self._faces[path]
 
 
 def _image_format(run: TrainedRun) -> tuple[int, int]:

@@ -1,6 +1,8 @@
 """Foreign ONNX files: the spec is read, checked against the file, and followed."""
 
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +81,15 @@ def test_an_own_crop_rule(tmp_path):
     crop = {"box_scale": 1.2, "box_shift": -0.05, "upright": True}
     rule = read_spec(write_spec(tmp_path / "spec.yaml", crop=crop)).crop
     assert (rule.box_scale, rule.box_shift, rule.upright, rule.points) == (1.2, -0.05, True, ())
+
+
+def test_the_specs_of_the_documentation_are_valid(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+    specs = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert len(specs) == 2
+    for number, spec in enumerate(specs):
+        (tmp_path / f"{number}.yaml").write_text(spec)
+        assert len(read_spec(tmp_path / f"{number}.yaml").labels) == 8
 
 
 def test_it_can_be_pickled(classify):

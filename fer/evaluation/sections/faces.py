@@ -1,9 +1,11 @@
 """The report section on photographs: how many faces the detector missed, and the score on the others."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from fer.analysis.about import About
 from fer.analysis.metrics.estimate import format_with_interval, proportion
 from fer.analysis.plots.images import ImageStrip, plot_contact_sheet
 from fer.analysis.plots.style import png_bytes
@@ -36,6 +38,15 @@ def faces_section(predictions: Predictions, images: Images) -> Section:
         {**facts, "missed_rate": rate, "accuracy_of_found": found},
         summary={"missed_rate": rate, "accuracy_of_found": found},
     )
+
+
+def missed_faces(about: About) -> Iterator[str]:
+    """Yield the warning on photographs without a detected face, if there are any."""
+    if about.faces and about.faces["missed"]:
+        yield (
+            f"No face was detected in {about.faces['missed']:,} of {about.faces['photographs']:,} "
+            "photographs; they count as wrong answers."
+        )
 
 
 def _sentence(facts: dict[str, object], total: int, count: int) -> str:

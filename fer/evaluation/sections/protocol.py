@@ -1,13 +1,13 @@
 """The report sections on the protocol: warnings, which images were scored, and their role in training."""
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from fer.analysis.about import About
 from fer.analysis.report.document import Cell, Section, Table
 from fer.bundle.card import CALIBRATED_ON
 from fer.evaluation.ledger import History
+from fer.evaluation.sections.exported import foreign_models, specs, unknown_training
+from fer.evaluation.sections.faces import missed_faces
 
 # Label of the split that selected the model
 SELECTION = "validation, selection split"
@@ -37,7 +37,7 @@ def warning_sections(about: About, history: History) -> list[Section]:
 
 
 def _warnings(about: About, history: History) -> Iterator[str]:
-    yield from map(unknown_training, _foreign(about))
+    yield from map(unknown_training, foreign_models(about))
     yield from missed_faces(about)
     yield from _calibrated(about)
     yield from _changes(about)
@@ -47,29 +47,6 @@ def _warnings(about: About, history: History) -> Iterator[str]:
         yield f"This recipe had {scores} on these test images before this one: {by_model}."
     if history.damaged:
         yield f"Unreadable lines in the ledger of test scores: {history.damaged}. There may be more scores."
-
-
-def unknown_training(about: About) -> str:
-    """Return the warning on a foreign file: its score may be on images that it was trained on."""
-    return (
-        f"What {about.run} ({Path(about.checkpoint).name}) was trained on is not known: it is a foreign "
-        "file. If these images, or others of the same people, were among its training images, the scores are "
-        "too high, and nothing here can show it."
-    )
-
-
-def _foreign(about: About) -> list[About]:
-    """Return the models whose training is not known."""
-    return [model for model in (about, *about.members) if model.spec is not None]
-
-
-def missed_faces(about: About) -> Iterator[str]:
-    """Yield the warning on photographs without a detected face, if there are any."""
-    if about.faces and about.faces["missed"]:
-        yield (
-            f"No face was detected in {about.faces['missed']:,} of {about.faces['photographs']:,} "
-            "photographs; they count as wrong answers."
-        )
 
 
 def _changes(about: About) -> Iterator[str]:
@@ -197,14 +174,6 @@ def _test_scores(about: About, history: History) -> str:
         f"it, this recipe had {scores} on them ({by_model}). Recipes with any score on them: "
         f"{history.recipes}."
     )
-
-
-def specs(about: About) -> Iterator[Table]:
-    """Yield how each foreign file was run."""
-    for model in _foreign(about):
-        rows: list[tuple[Cell, ...]] = list((model.spec or {}).items())
-        name = re.sub(r"\W", "_", f"spec_{model.run}")
-        yield Table(("foreign file", "value"), rows, f"How {model.run} was run, as its spec says.", name)
 
 
 def _manifest(about: About) -> Table:

@@ -3,6 +3,7 @@
 Times of another hour or machine are not comparable.
 """
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
 
@@ -28,7 +29,7 @@ def time_in_turns(
         rounds: Number of rounds; None: `ROUNDS`.
 
     Returns:
-        float64 ``(rounds, number of functions)``: the mean of the calls of a round.
+        float64 ``(rounds, number of functions)``: the median of the calls of a round.
     """
     repeats, rounds = [], rounds or ROUNDS
     for function in functions:
@@ -43,10 +44,13 @@ def time_in_turns(
 
 
 def _time(function: Callable[[], object], repeats: int) -> float:
-    start = time.perf_counter()
+    """Return the median seconds of the calls: those during which another process got the core do not count."""
+    times = []
     for _ in range(repeats):
+        start = time.perf_counter()
         function()
-    return (time.perf_counter() - start) / repeats
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 def summarize(times: np.ndarray) -> dict[str, float]:

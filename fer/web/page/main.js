@@ -160,6 +160,8 @@ function finish(bitmap, name, image, result) {
   draw(bitmap, result);
   show(result);
   offerDownload(name, result);
+  // On a phone, the samples are below.
+  view.scrollIntoView({ block: "nearest" });
   const title = count === 1 ? "One face" : `${count} faces`;
   say(count ? `${title}: ${result.faces.map(summary).join(", ")}` : "No face found.");
   if (count) return;

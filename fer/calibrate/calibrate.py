@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fer.analysis.metrics.calibration_file import calibration_entry
+from fer.analysis.metrics.calibration_file import Calibration, calibration_entry
 from fer.analysis.metrics.classification import confusion_counts
 from fer.analysis.metrics.estimate import Estimate
 from fer.analysis.metrics.temperature import NUM_FOLDS
@@ -27,7 +27,7 @@ from fer.bundle.card import (
 from fer.bundle.files import MODEL, Bundle, read_bundle, sha256, write_card
 from fer.bundle.registry import Registry
 from fer.bundle.runtime import OnnxClassifier
-from fer.calibrate.figures import Answers, Figures, compare_answers
+from fer.calibrate.figures import CERTAIN_ACCURACY, COVERAGE, Answers, Figures, compare_answers
 from fer.calibrate.fit import Fit, PriorShift, cross_fit, fit
 from fer.calibrate.graph import change_calibration
 from fer.calibrate.images import LabelledFaces, read_faces, read_labelled_faces
@@ -203,7 +203,7 @@ def _card(
         temperature=fitted.temperature,
         abstain_below=None if threshold is None else threshold.confidence,
         metrics=_metrics(base.card, images, figures, after, hashes, shift is not None),
-        export=card.export | {"calibration": calibration_entry(calibration), "recalibration": changed},
+        export=card.export | {"calibration": _entry(calibration, figures), "recalibration": changed},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         schema_version=SCHEMA_VERSION,
     )
@@ -221,6 +221,18 @@ def _expected(card: Card, expected: Expected | None) -> dict[str, Any] | None:
         "temperature": expected.temperature,
         "is_measured": expected.is_measured,
     }
+
+
+def _entry(calibration: Calibration, figures: Figures) -> dict[str, Any] | None:
+    """Return the card's entry on the calibration, whose coverage and accuracy are cross-fitted ones."""
+    entry = calibration_entry(calibration)
+    if entry is not None and entry["threshold"] is not None:
+        cross_fitted = {
+            "coverage": figures.after[COVERAGE].value,
+            "accuracy": figures.after[CERTAIN_ACCURACY].value,
+        }
+        entry["threshold"] = entry["threshold"] | cross_fitted
+    return entry
 
 
 def _priors(card: Card, shift: PriorShift, fitted: Fit) -> dict[str, Any]:
@@ -248,8 +260,8 @@ def _metrics(
     kept = {} if has_priors else {role: _still_true(part) for role, part in card.metrics.items()}
     kept = {role: part for role, part in kept.items() if role not in (CALIBRATION, BEFORE_CALIBRATION)}
     shared = {
-        "split": images.split, "n": len(images.target), "selection_split": False, "source": MODEL,
-        "manifest": dict(hashes),
+        "split": images.split, "n": len(images.target), "selection_split": images.selected_model,
+        "source": MODEL, "manifest": dict(hashes),
     }  # fmt: skip
     confusion = confusion_counts(images.target, after.probs.argmax(1), len(card.labels)).tolist()
     names = list(figures.after)

@@ -21,6 +21,8 @@ _TITLES = {
     COVERAGE: "certain predictions",
     CERTAIN_ACCURACY: "accuracy of these",
 }
+# A difference of the log loss that matters. Below it, the model was calibrated on such images already.
+_MATERIAL_LOSS = 0.01
 _PERCENT = set(_TITLES) - {"log_loss"}
 
 
@@ -111,7 +113,8 @@ def warnings(result: Calibrated) -> Iterator[str]:
     images = result.images
     loss, accuracy = (result.figures.difference[key] for key in ("log_loss", "accuracy"))
     name = model_name(result.bundle.card)
-    if (loss.low or 0) > 0 or (accuracy.high or 0) < 0:
+    is_worse = (loss.low or 0) > 0 and (loss.value or 0) > _MATERIAL_LOSS
+    if is_worse or (accuracy.high or 0) < 0:
         what = "Omit --priors, or keep" if result.fit.priors is not None else "Keep"
         yield (
             f"{name}: it is worse than before on images that it was not fitted on. {what} "

@@ -45,6 +45,7 @@ class LabelledFaces:
         manifest: Counts and hashes, as `fer.data.splits.manifest` describes a split.
         left_out: Reason -> number of images.
         detector: Name of the face detector; None for images that are cropped faces.
+        selected_model: Whether they are the validation images that selected the model.
     """
 
     faces: np.ndarray
@@ -55,6 +56,7 @@ class LabelledFaces:
     manifest: dict[str, Any]
     left_out: dict[str, int]
     detector: str | None
+    selected_model: bool
 
 
 def read_labelled_faces(
@@ -116,6 +118,7 @@ def read_labelled_faces(
         described,
         {reason: count for reason, count in left_out.items() if count},
         None if detector is None else detector.name,
+        _is_split(card, "val", described),
     )
 
 
@@ -233,12 +236,16 @@ def _check_number(data: str, count: int, what: str) -> None:
 
 def _check_not_trained_on(card: Card, data: str, described: dict[str, Any]) -> None:
     """Refuse the training images: a model is more certain of what it has seen than of new images."""
+    if _is_split(card, "train", described):
+        raise FerError(
+            f"{data}: expected images that the model was not trained on, got its training images. "
+            "Calibrate on others."
+        )
+
+
+def _is_split(card: Card, role: str, described: dict[str, Any]) -> bool:
+    """Return whether images are those of a split of the training of the model, or of a member of it."""
     members = [card.training, *card.training.get("members", [])]
-    for member in members:
-        trained = ((member.get("manifest") or {}).get("splits") or {}).get("train", {})
-        known = trained.get("pixels_sha256")
-        if known is not None and known == described.get("pixels_sha256"):
-            raise FerError(
-                f"{data}: expected images that the model was not trained on, got its training images. "
-                "Calibrate on others."
-            )
+    splits = [(member.get("manifest") or {}).get("splits") or {} for member in members]
+    known = {one.get(role, {}).get("pixels_sha256") for one in splits} - {None}
+    return described.get("pixels_sha256") in known

@@ -346,3 +346,24 @@ def test_a_killed_push_leaves_no_half_model(hub, tmp_path):  # noqa: F811
     process.communicate()
     assert set(hub.files(REPO)) == {".gitattributes"}
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_download_leaves_no_half_model(hub, tmp_path):  # noqa: F811
+    _, commit = push(hub, tmp_path)
+    hub.refs[REPO]["v1"] = commit
+    hub.stalled.add(MODEL)
+    environment = os.environ | {"HF_HUB_CACHE": str(tmp_path / "hf_cache")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fer.bundle.cli", "show", f"{NAME}@v1"], cwd=tmp_path, env=environment,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not any(request.startswith("GET") and MODEL in request for request in hub.requests):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not list((tmp_path / "hf_cache").rglob(MODEL))
+    assert not (tmp_path / "fer_cache").exists()
+    hub.stalled.clear()
+    assert find_bundle(f"{NAME}@v1").origin == f"{NAME}@{commit}"

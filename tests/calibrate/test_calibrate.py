@@ -80,6 +80,10 @@ def test_a_calibration_makes_a_version_that_says_what_was_changed(bundle, calibr
     assert card.temperature == pytest.approx(2.4, rel=0.25)
     assert card.export["calibration"]["n"] == 300
     assert card.abstain_below == card.export["calibration"]["threshold"]["confidence"]
+    # What the app says of the threshold is not of the images that it was fitted on.
+    threshold, measured = card.export["calibration"]["threshold"], card.metrics["calibration"]["figures"]
+    assert threshold["coverage"] == measured["coverage"]["value"]
+    assert threshold["accuracy"] == measured["selective_accuracy"]["value"]
     changed = card.export["recalibration"]
     assert changed["base"]["model"] == "tiny"
     assert changed["base"]["sha256"] == bundle.card.model["sha256"]
@@ -198,6 +202,11 @@ def test_training_images_and_unknown_priors_are_refused(bundle, calibrate, tmp_p
     assert calibrate("--data", f"folder:{folder}", "--name", "mine")[0] == 0
     hashes = read_bundle(tmp_path / "models" / "mine" / "1").card.metrics["calibration"]["manifest"]
     manifest = {"image_shape": [SIDE, SIDE, 3], "splits": {"train": hashes | {"class_counts": {"happy": 3}}}}
+    selected = training() | {"manifest": manifest | {"splits": {"val": hashes}}}
+    assert calibrate("--data", f"folder:{folder}", "--name", "selected",
+                     model=write_bundle(tmp_path / "selected", training=selected).folder)[0] == 0  # fmt: skip
+    card = read_bundle(tmp_path / "models" / "selected" / "1").card
+    assert card.metrics["calibration"]["selection_split"]
     trained = write_bundle(tmp_path / "trained", training=training() | {"manifest": manifest})
     status, _, error = calibrate("--data", f"folder:{folder}", model=trained.folder)
     assert status == 2

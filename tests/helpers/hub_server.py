@@ -26,12 +26,14 @@ class Hub:
         private: Repositories that need `TOKEN`.
         forbidden: Repositories that `TOKEN` may not use.
         broken: Parts of addresses whose answer stops in the middle.
+        stalled: Parts of addresses whose answer waits in the middle until `released`.
         requests: Method and path of each request.
     """
 
     def __init__(self):
         self.commits, self.refs, self.blobs = {}, {}, {}
-        self.private, self.forbidden, self.broken, self.requests = set(), set(), set(), []
+        self.private, self.forbidden, self.broken, self.stalled = set(), set(), set(), set()
+        self.requests, self.released = [], threading.Event()
 
     def commit(self, repo, files, ref="main"):
         """Add a commit by hand; return its id."""
@@ -189,8 +191,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        if self._breaks() and self.command == "GET":
+        stalls = any(part in self.path for part in self.hub.stalled)
+        if (stalls or self._breaks()) and self.command == "GET":
             self.wfile.write(body[: len(body) // 2])
+            if stalls:
+                self.hub.released.wait(60)
             self.close_connection = True
             self.connection.close()
             return
@@ -206,6 +211,7 @@ def serving():
     try:
         yield server.hub, f"http://127.0.0.1:{server.server_port}"
     finally:
+        server.hub.released.set()
         server.shutdown()
         server.server_close()
 

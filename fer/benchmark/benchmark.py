@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
+from fer.benchmark.accuracy import accuracy_of, measure_accuracy
 from fer.benchmark.frames import read_frames, time_frames, time_photos
 from fer.benchmark.models import BenchmarkModel
 from fer.benchmark.startup import measure_startup
 from fer.benchmark.timing import ratio, summarize, time_in_turns
-from fer.bundle.card import Card, validation_metrics
+from fer.bundle.card import Card
 from fer.bundle.providers import choose_device
 from fer.core.command_line import package_version
 from fer.core.threads import CoreWait, available_cores
@@ -38,6 +39,7 @@ class Settings:
         photos: Image files from which frames are made, and which are timed as a folder; empty: a frame with a
             synthetic face.
         seconds: Time for each measurement of each model.
+        data: ``kind:path`` of labelled images on which accuracy is measured; None: that of the cards.
         torch: Makes the same networks in torch, to be timed as well; None: without.
     """
 
@@ -47,6 +49,7 @@ class Settings:
     detector_model: str | None = None
     photos: tuple[Path, ...] = ()
     seconds: float = 1.0
+    data: str | None = None
     torch: TorchNetwork | None = None
 
 
@@ -59,7 +62,7 @@ def benchmark(models: Sequence[BenchmarkModel], settings: Settings) -> dict[str,
 
     Returns:
         JSON values: ``machine``; ``models``, one entry for each, with ``file_bytes``, ``precision``,
-        ``image_size``, ``accuracy`` (of its card; null if unknown), ``startup`` (``seconds``,
+        ``image_size``, ``accuracy`` (null if unknown), ``startup`` (``seconds``,
         ``peak_megabytes``), ``frame`` (see `time_frames`), of bundles with photographs ``photos`` (see
         `time_photos`), and ``calls``, one entry for each number of threads and batch size: ``milliseconds``
         per face with the quartiles ``low`` and ``high``, ``faces_per_second``, ``times_as_long`` as the first
@@ -73,6 +76,9 @@ def benchmark(models: Sequence[BenchmarkModel], settings: Settings) -> dict[str,
     threads = settings.threads or tuple(dict.fromkeys((1, available_cores())))
     cards = [model.load(1, device).card for model in models]
     entries = [_describe(model, card) for model, card in zip(models, cards, strict=True)]
+    if settings.data is not None:
+        for entry, accuracy in zip(entries, measure_accuracy(models, settings.data), strict=True):
+            entry["accuracy"] = accuracy
     # Before anything is timed: the child processes would otherwise compete with threads of this one.
     for model, entry in zip(models, entries, strict=True):
         start = measure_startup(model, device, settings.detector, settings.detector_model, 1)
@@ -135,20 +141,6 @@ def _describe(model: BenchmarkModel, card: Card) -> dict[str, Any]:
         "image_size": card.image_size,
         "accuracy": accuracy_of(card),
         "calls": [],
-    }
-
-
-def accuracy_of(card: Card) -> dict[str, Any] | None:
-    """Return the validation accuracy of a card with its interval and images; None if it has none."""
-    metrics = validation_metrics(card)
-    figure = metrics.get("figures", {}).get("accuracy")
-    if figure is None:
-        return None
-    return {
-        **figure,
-        "images": metrics["split"],
-        "n": metrics["n"],
-        "selection_split": metrics["selection_split"],
     }
 
 

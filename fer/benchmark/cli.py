@@ -16,11 +16,12 @@ _EXAMPLES = """examples:
   fer-benchmark                                            the models that come with the package
   fer-benchmark fer2013 RUN/bundle --plot speed.svg        your own model beside them
   fer-benchmark --onnx model.onnx --spec spec.yaml         a foreign ONNX file; docs/evaluation.md has a spec
+  fer-benchmark fer2013 --onnx model.onnx --data fer2013:fer2013.csv --plot speed.svg
   fer-benchmark --torch --json speed.json                  also the same networks in torch
   fer-benchmark fer2013 --device openvino --threads 1,4    another runtime, other numbers of threads
 
 Models take turns in one process, so that other load on the machine affects all of them. Nothing else should
-run. Accuracies are those of the cards: they are not measured here; fer-evaluate does that."""
+run. Accuracies are those of the cards; with --data they are measured on the same images."""
 _STANDARD = "-"
 
 
@@ -54,6 +55,8 @@ def parser() -> argparse.ArgumentParser:
     add("--photos", metavar="DIR", help=photos)
     seconds = "seconds for each measurement of each model (default: 1)"
     add("--seconds", type=_seconds, default=1.0, metavar="S", help=seconds)
+    data = "measure the accuracy on labelled images, as fer-evaluate does (default: that of the cards)"
+    add("--data", metavar="KIND:PATH", help=data)
     add("--torch", action="store_true", help="also time the networks in torch, if it is installed")
     add("--json", metavar="FILE", help="write the result as JSON; - is standard output")
     add("--plot", metavar="FILE", help="write a plot of accuracy against speed (.svg, .png, .pdf)")
@@ -127,6 +130,7 @@ def _measure(request: argparse.Namespace) -> dict[str, Any]:
         detector_model=request.detector_model,
         photos=_photos(request.photos),
         seconds=request.seconds,
+        data=request.data,
         torch=torch_network if request.torch else None,
     )
     return benchmark(find_models(request.models, request.onnx, request.spec), settings)

@@ -10,6 +10,7 @@ import numpy as np
 from fer.bundle.card import Card, model_name
 from fer.bundle.files import Bundle
 from fer.bundle.foreign import ForeignClassifier
+from fer.bundle.foreign_spec import read_spec
 from fer.bundle.registry import find_bundle, packaged_models
 from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError
@@ -111,7 +112,7 @@ def from_onnx(path: Path, spec: Path) -> BenchmarkModel:
     """Return the model of a foreign ONNX file.
 
     Raises:
-        FerError: The file or its spec does not exist.
+        FerError: The file or its spec does not exist, or the spec has mistakes.
     """
     if not path.is_file():
         raise FerError(f"{path}: expected an ONNX file, but there is none. Correct the path.")
@@ -120,7 +121,7 @@ def from_onnx(path: Path, spec: Path) -> BenchmarkModel:
             f"{spec}: expected the spec of {path.name}, but there is none. Name it with --spec; "
             "docs/evaluation.md has an example."
         )
-    return BenchmarkModel(path.stem, path, spec=spec)
+    return BenchmarkModel(read_spec(spec).name or path.stem, path, spec=spec)
 
 
 def _with_different_names(models: list[BenchmarkModel]) -> list[BenchmarkModel]:

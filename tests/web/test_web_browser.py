@@ -2,7 +2,6 @@
 
 import base64
 import os
-import tarfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from fer.data.synthetic.samples import SAMPLES, render_sample
 from fer.faces.base import Face
 from fer.faces.crop import crop_faces
 from fer.predict.predictor import Predictor
+from fer.web.runtime import read_runtime
 from fer.web.site import describe, write_page
 
 pytestmark = [needs_runtime, pytest.mark.slow]
@@ -218,13 +218,13 @@ def check_pictures_without_a_face(page, tmp_path):
 
 def test_a_page_loads_the_runtime_from_the_cdn_and_checks_it(chromium, runtime, tmp_path):
     write_page(write_bundle(tmp_path / "bundle"), tmp_path / "page")
-    with tarfile.open(runtime) as archive:
-        archive.extractall(tmp_path, filter="data")
-    dist = tmp_path / "package" / "dist"
+    contents = read_runtime(runtime)
 
     def fulfil(route):
-        name = route.request.url.rpartition("/")[2]
-        route.fulfill(path=dist / name, headers={"Access-Control-Allow-Origin": "*"})
+        content = contents[route.request.url.rpartition("/")[2]]
+        route.fulfill(
+            body=content, headers={"Access-Control-Allow-Origin": "*", "Content-Type": "text/javascript"}
+        )
 
     with serving_files(tmp_path / "page") as (address, _):
         page = chromium.new_page()
@@ -233,8 +233,7 @@ def test_a_page_loads_the_runtime_from_the_cdn_and_checks_it(chromium, runtime, 
         wait_for_answer(page)
         page.context.close()
         # A file that is not the pinned one is not run.
-        with (dist / "ort.wasm.bundle.min.mjs").open("a") as file:
-            file.write(" ")
+        contents["ort.wasm.bundle.min.mjs"] += b" "
         page = chromium.new_page()
         page.route("https://cdn.jsdelivr.net/**", fulfil)
         page.goto(address)

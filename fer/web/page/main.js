@@ -10,7 +10,7 @@ const byId = (id) => document.getElementById(id);
 const config = await (await fetch("config.json", { cache: "no-cache" })).json();
 const view = byId("view"), buffer = document.createElement("canvas");
 // `turn` counts what was opened: answers for earlier pictures are dropped.
-let models = null, camera = null, turn = 0;
+let models = null, camera = null, facing = "user", turn = 0;
 
 const percent = (value) => `${Math.round(100 * value)} %`;
 const summary = ({ label, confidence, uncertain }) => `${label}${uncertain ? "?" : ""} ${percent(confidence)}`;
@@ -100,7 +100,7 @@ function drawLabel(context, texts, maxWidth, left, bottom, size) {
 
 function show({ faces, detection, classification }, framesPerSecond = 0) {
   const { detector: { backend: first }, classifier: { backend: second } } = models;
-  byId("faces").replaceChildren(...faces.map(faceCard));
+  byId("faces").replaceChildren(...(faces.length ? faces.map(faceCard) : ["No face in view."]));
   byId("speed").textContent = `Detector ${detection.toFixed(0)} ms${first === second ? "" : ` on ${PLACES[first]}`}`
     + (faces.length ? `, model ${(classification / faces.length).toFixed(1)} ms a face` : "") + ` on ${PLACES[second]}`
     + (framesPerSecond ? `, ${framesPerSecond.toFixed(0)} frames/s` : "");
@@ -150,7 +150,7 @@ function start(text, sample = null) {
   camera = null;
   Object.assign(byId("camera"), { textContent: "Use the camera", ariaPressed: "false" });
   for (const button of byId("samples").children) button.ariaPressed = String(button === sample);
-  byId("save").hidden = true;
+  byId("save").hidden = byId("switch").hidden = true;
   say(text);
   return ++turn;
 }
@@ -179,7 +179,7 @@ async function startCamera() {
   const mine = start("Waiting for the camera …"), video = element("video", { muted: true, playsInline: true });
   try {
     if (!navigator.mediaDevices) throw new Error("The camera needs an address with https:// or localhost.");
-    const wanted = { video: { facingMode: "user", width: 640, height: 480 } };
+    const wanted = { video: { facingMode: facing, width: 640, height: 480 } };
     video.srcObject = await navigator.mediaDevices.getUserMedia(wanted).catch(({ name }) => {
       throw new Error(name === "NotAllowedError" ? "The camera is blocked. Allow it for this page in the browser."
         : "There is no free camera. Connect one, or close other programs that use it.");
@@ -187,6 +187,8 @@ async function startCamera() {
     if (mine !== turn) return video.srcObject.getTracks().forEach((track) => track.stop());
     camera = video;
     await video.play();
+    const devices = await navigator.mediaDevices.enumerateDevices();
+    byId("switch").hidden = devices.filter(({ kind }) => kind === "videoinput").length < 2;
     Object.assign(byId("camera"), { textContent: "Stop the camera", ariaPressed: "true" });
     say("The camera is on.");
     await follow(video, video.srcObject.getVideoTracks()[0].getSettings().facingMode !== "environment");
@@ -210,6 +212,10 @@ function listen() {
   const openFirst = (files) => files?.length && open(files[0], files[0].name);
   byId("file").addEventListener("change", (event) => openFirst(event.target.files));
   byId("camera").addEventListener("click", () => (camera ? start("The camera is off.") : startCamera()));
+  byId("switch").addEventListener("click", () => {
+    facing = facing === "user" ? "environment" : "user";
+    startCamera();
+  });
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => { event.preventDefault(); openFirst(event.dataTransfer.files); });
   addEventListener("paste", (event) => openFirst(event.clipboardData.files));

@@ -69,13 +69,17 @@ def hub_api(reference: object) -> "HfApi":
         FerError: It is not installed; the message starts with ``reference``.
     """
     try:
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, constants
     except ModuleNotFoundError as error:
         raise FerError(
             f"{reference}: expected the package huggingface-hub, which is not installed ({error.name}). "
             "Install it with pip install 'fer-lightning[hub]'."
         ) from error
-    return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, library_name="fer-lightning")
+    endpoint = os.environ.get("HF_ENDPOINT") or None
+    if endpoint is not None:
+        # Xet is the storage of the Hub itself. A server that lacks it would be asked for minutes.
+        constants.HF_HUB_DISABLE_XET = True
+    return HfApi(endpoint=endpoint, library_name="fer-lightning")
 
 
 def download(reference: HubReference, files: Sequence[str]) -> Path:

@@ -225,8 +225,8 @@ def hub(tmp_path, monkeypatch):
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         monkeypatch.setenv("FER_CACHE_DIR", str(tmp_path / "fer_cache"))
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf_cache"))
-        # Xet is a storage of the Hub with a protocol of its own; without it files are uploaded by LFS.
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        # It is set for any other server, which lacks Xet, a storage of the Hub with a protocol of its own.
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         state.address = address
         yield state

@@ -2,6 +2,7 @@
 
 import platform
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from fer.benchmark.accuracy import accuracy_of, measure_accuracy
 from fer.benchmark.frames import read_frames, time_frames, time_photos
 from fer.benchmark.models import BenchmarkModel
 from fer.benchmark.startup import measure_startup
-from fer.benchmark.timing import ratio, summarize, time_in_turns
+from fer.benchmark.timing import choose_clock, ratio, summarize, time_in_turns
 from fer.bundle.card import Card
 from fer.bundle.providers import choose_device
 from fer.core.command_line import package_version
@@ -92,7 +93,7 @@ def benchmark(models: Sequence[BenchmarkModel], settings: Settings) -> dict[str,
     detector = choose_detector(settings.detector, settings.detector_model)
     frames = read_frames(settings.photos)
     classifiers = [model.load(1, device) for model in models]
-    timed = time_frames(classifiers, detector, frames, settings.seconds)
+    timed = time_frames(classifiers, detector, frames, settings.seconds, choose_clock(device, 1))
     for model, entry, frame in zip(models, entries, timed, strict=True):
         entry["frame"] = frame
         if settings.photos and model.bundle is not None:
@@ -155,13 +156,15 @@ def _time_calls(
     """Time batches of random faces with one number of threads, and the networks in torch."""
     calls = [_call(model.load(threads, device), size) for model in models]
     networks = [settings.torch(card, size, threads) if settings.torch else None for card in cards]
-    times = time_in_turns([*calls, *filter(None, networks)], settings.seconds)
+    clock = choose_clock(device, threads)
+    times = time_in_turns([*calls, *filter(None, networks)], settings.seconds, clock=clock)
     eager = iter(times.T[len(calls) :])
     results = []
     for own, network in zip(times.T, networks, strict=False):
         per_face = {name: 1e3 * value / size for name, value in summarize(own).items()}
         entry = {
             "threads": threads,
+            "clock": "cpu" if clock is time.process_time else "wall",
             "batch_size": size,
             "milliseconds": per_face["median"],
             "low": per_face["low"],

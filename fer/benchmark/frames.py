@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fer.benchmark.models import BenchmarkModel, Classifier
-from fer.benchmark.timing import ratio, summarize, time_in_turns
+from fer.benchmark.timing import Clock, ratio, summarize, time_in_turns
 from fer.core.image_io import read_image
 from fer.data.synthetic.parameters import sample_parameters
 from fer.data.synthetic.render import render_face
@@ -57,7 +57,11 @@ def predict_frame(frame: np.ndarray, detector: Detector, classifier: Classifier)
 
 
 def time_frames(
-    classifiers: Sequence[Classifier], detector: Detector, frames: Sequence[np.ndarray], seconds: float
+    classifiers: Sequence[Classifier],
+    detector: Detector,
+    frames: Sequence[np.ndarray],
+    seconds: float,
+    clock: Clock,
 ) -> list[dict[str, Any]]:
     """Time frames on one CPU thread: find the faces, cut them out, classify them.
 
@@ -66,6 +70,7 @@ def time_frames(
         detector: The face detector.
         frames: From `read_frames`.
         seconds: Time for each model.
+        clock: From `choose_clock`.
 
     Returns:
         JSON values for each model: ``detector``, ``size``, ``faces_per_frame``, ``milliseconds``,
@@ -77,7 +82,7 @@ def time_frames(
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        times = time_in_turns(functions, seconds)
+        times = time_in_turns(functions, seconds, clock=clock)
     finally:
         cv2.setNumThreads(before)
     alone, *others = (summarize(column)["median"] / len(frames) for column in times.T)

@@ -94,6 +94,8 @@ def notes(result: Mapping[str, Any]) -> list[str]:
         f"{machine['processor']}, {cores}, {machine['system']}; ONNX Runtime {versions['onnxruntime']} on "
         f"{machine['device']}. Medians; all models took turns."
     ]
+    if any(call["clock"] == "cpu" for model in result["models"] for call in model["calls"]):
+        lines.append("With one thread: CPU time, which other processes hardly change.")
     if any(map(_is_selected, accuracies)):
         which = [model["name"] for model in result["models"] if _is_selected(model["accuracy"])]
         who = "" if len(which) == len(accuracies) else f" of {', '.join(which)}"
@@ -105,7 +107,7 @@ def notes(result: Mapping[str, Any]) -> list[str]:
     if (result["waited"] or 0) > _MAX_WAIT:
         lines.append(
             f"WARNING: other processes used the cores: threads waited {result['waited']:.0%} of the time. "
-            "Only the ratios are those of an idle machine. Stop the others and measure again."
+            "Other times than CPU time are not those of an idle machine. Stop the others and measure again."
         )
     return lines
 

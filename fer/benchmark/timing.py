@@ -4,6 +4,7 @@ Times of another hour or machine are not comparable.
 """
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -13,10 +14,14 @@ from fer.bundle.card import Card
 from fer.core.errors import FerError
 
 ROUNDS = 15
+Clock = Callable[[], float]
 
 
 def time_in_turns(
-    functions: Sequence[Callable[[], object]], seconds: float = 1.0, rounds: int | None = None
+    functions: Sequence[Callable[[], object]],
+    seconds: float = 1.0,
+    rounds: int | None = None,
+    clock: Clock = time.perf_counter,
 ) -> np.ndarray:
     """Return the seconds of a call of each function.
 
@@ -27,6 +32,7 @@ def time_in_turns(
         functions: One or more.
         seconds: Time for each function, over all rounds.
         rounds: Number of rounds; None: `ROUNDS`.
+        clock: From `choose_clock`.
 
     Returns:
         float64 ``(rounds, number of functions)``: the median of the calls of a round.
@@ -34,22 +40,32 @@ def time_in_turns(
     repeats, rounds = [], rounds or ROUNDS
     for function in functions:
         function()
-        repeats.append(max(1, round(seconds / rounds / max(_time(function, 1), 1e-9))))
+        repeats.append(max(1, round(seconds / rounds / max(_time(function, 1, clock), 1e-9))))
     times = np.empty((rounds, len(functions)))
     for number, row in enumerate(times):
         order = range(len(functions))
         for index in order if number % 2 else reversed(order):
-            row[index] = _time(functions[index], repeats[index])
+            row[index] = _time(functions[index], repeats[index], clock)
     return times
 
 
-def _time(function: Callable[[], object], repeats: int) -> float:
+def choose_clock(device: str, threads: int) -> Clock:
+    """Return the clock for calls on a device.
+
+    With one thread of the CPU it is the CPU time of this process, which stops while another process has
+    the core. In all other cases, and on Windows, whose CPU time is coarse, it is the wall-clock time.
+    """
+    is_one_core = device in ("cpu", "openvino") and threads == 1 and sys.platform != "win32"
+    return time.process_time if is_one_core else time.perf_counter
+
+
+def _time(function: Callable[[], object], repeats: int, clock: Clock) -> float:
     """Return the median seconds of the calls, so that a few that another process interrupts do not count."""
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = clock()
         function()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return statistics.median(times)
 
 

@@ -17,7 +17,7 @@ from fer.benchmark.models import find_models
 from fer.benchmark.profile import profile_rows
 from fer.benchmark.report import markdown_table, notes, table_rows
 from fer.benchmark.startup import StartUp, measure_startup
-from fer.benchmark.timing import ROUNDS, ratio, summarize, time_in_turns, torch_network
+from fer.benchmark.timing import ROUNDS, choose_clock, ratio, summarize, time_in_turns, torch_network
 from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError
 from fer.data.readers.fer2013 import read_fer2013
@@ -151,7 +151,7 @@ def test_waiting_for_cores_is_said():
     machine = {"processor": "P", "cores": 2, "system": "S", "device": "cpu"}
     result = {
         "machine": machine | {"versions": {"onnxruntime": "1"}},
-        "models": [{"accuracy": None, "frame": frame}],
+        "models": [{"accuracy": None, "frame": frame, "calls": []}],
         "waited": 0.4,
     }  # fmt: skip
     assert "threads waited 40% of the time" in notes(result)[-1]
@@ -282,3 +282,10 @@ def test_small_operators_are_added_up():
         ("others, 4", "10", "1.0 %"),
         ("all", "1,000", "100.0 %"),
     ]
+
+
+def test_with_one_thread_the_time_of_other_processes_does_not_count():
+    clock = choose_clock("cpu", 1)
+    if clock is not time.perf_counter:
+        assert time_in_turns([lambda: time.sleep(0.01)], 1e-9, 3, clock).max() < 0.005
+    assert choose_clock("cpu", 2) is choose_clock("cuda", 1) is time.perf_counter

@@ -26,6 +26,11 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *arguments):
         """Print nothing."""
 
+    def end_headers(self):
+        """Let pages of other servers load files, as a CDN does."""
+        self.send_header("Access-Control-Allow-Origin", "*")
+        super().end_headers()
+
 
 @contextmanager
 def serving_files(folder):

@@ -20,7 +20,7 @@ from fer.data.synthetic.samples import SAMPLES, render_sample
 from fer.faces.base import Face
 from fer.faces.crop import crop_faces
 from fer.predict.predictor import Predictor
-from fer.web.runtime import read_runtime
+from fer.web.runtime import PACKAGE, read_runtime
 from fer.web.site import describe, write_page
 
 pytestmark = [needs_runtime, pytest.mark.slow]
@@ -216,26 +216,23 @@ def check_pictures_without_a_face(page, tmp_path):
     assert page.inner_text("#status").startswith("notes.png: expected a picture")
 
 
-def test_a_page_loads_the_runtime_from_the_cdn_and_checks_it(chromium, runtime, tmp_path):
-    write_page(write_bundle(tmp_path / "bundle"), tmp_path / "page")
-    contents = read_runtime(runtime)
-
-    def fulfil(route):
-        content = contents[route.request.url.rpartition("/")[2]]
-        route.fulfill(
-            body=content, headers={"Access-Control-Allow-Origin": "*", "Content-Type": "text/javascript"}
-        )
-
-    with serving_files(tmp_path / "page") as (address, _):
+def test_a_page_loads_the_runtime_from_the_cdn_and_checks_it(chromium, runtime, tmp_path, monkeypatch):
+    folder = tmp_path / "cdn" / "npm" / PACKAGE / "dist"
+    folder.mkdir(parents=True)
+    for name, content in read_runtime(runtime).items():
+        (folder / name).write_bytes(content)
+    with serving_files(tmp_path / "cdn") as (cdn, _), serving_files(tmp_path / "page") as (address, _):
+        for module in ("runtime", "site"):
+            monkeypatch.setattr(f"fer.web.{module}.CDN", cdn)
+        write_page(write_bundle(tmp_path / "bundle"), tmp_path / "page")
         page = chromium.new_page()
-        page.route("https://cdn.jsdelivr.net/**", fulfil)
         page.goto(address)
         wait_for_answer(page)
         page.context.close()
         # A file that is not the pinned one is not run.
-        contents["ort.wasm.bundle.min.mjs"] += b" "
+        with (folder / "ort.wasm.bundle.min.mjs").open("a") as file:
+            file.write(" ")
         page = chromium.new_page()
-        page.route("https://cdn.jsdelivr.net/**", fulfil)
         page.goto(address)
         page.locator("#status.error").wait_for(timeout=60_000)
         assert "it is not the expected file" in page.inner_text("#status")

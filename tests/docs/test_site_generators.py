@@ -134,6 +134,13 @@ def test_every_decision_is_listed():
     assert all(f"]({name})" in decisions_list() for name in files)
 
 
+def test_every_extra_is_on_the_page_about_installation():
+    page = (ROOT / "docs/start/install.md").read_text()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for extra in extras:
+        assert re.search(rf"\[(\w+,)*{extra}\]", page), extra
+
+
 @pytest.mark.parametrize(
     ("link", "page", "expected"),
     [

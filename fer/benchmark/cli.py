@@ -98,16 +98,18 @@ def _run(request: argparse.Namespace) -> None:
     _check_outputs(request)
     result = _measure(request)
     text = sys.stderr if request.json == _STANDARD else sys.stdout
+    # Before the tables, whose reader may stop early (| head).
+    if request.json and request.json != _STANDARD:
+        with atomic_write(expand_user(request.json)) as file:
+            file.write((json.dumps(result, indent=1) + "\n").encode())
+    if request.plot:
+        save_plot(result, expand_user(request.plot))
     _print(result, request.markdown, text)
     if request.json == _STANDARD:
         print(json.dumps(result, indent=1))
-    elif request.json:
-        with atomic_write(expand_user(request.json)) as file:
-            file.write((json.dumps(result, indent=1) + "\n").encode())
-        print(f"json         {request.json}", file=text)
-    if request.plot:
-        save_plot(result, expand_user(request.plot))
-        print(f"plot         {request.plot}", file=text)
+    for name in ("json", "plot"):
+        if (path := getattr(request, name)) and path != _STANDARD:
+            print(f"{name:12} {path}", file=text)
 
 
 def _check_outputs(request: argparse.Namespace) -> None:

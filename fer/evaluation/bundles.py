@@ -18,7 +18,7 @@ from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError, did_you_mean
 from fer.core.hub import is_on_hub
 from fer.core.paths import expand_user
-from fer.evaluation.foreign import OnnxFile, count_parameters, describe, find_files, identify
+from fer.evaluation.foreign import OnnxFile, count_parameters, describe, external_files, find_files, identify
 from fer.evaluation.runs import RunSource, TrainedRun, load_run
 from fer.models.checkpoint import Checkpoint
 from fer.models.config import ModelConfig
@@ -168,6 +168,12 @@ class ForeignRun(ExportedRun):
         return {**super().facts, "precision": "not known", "trained on": "not known"}
 
     @property
+    def megabytes(self) -> float:
+        """Size of the file with its external data, in 10^6 bytes."""
+        files = [self.path, *external_files(self.path)]
+        return sum(file.stat().st_size for file in files) / 1e6
+
+    @property
     def spec(self) -> dict[str, str]:
         """How the file is run, for the report."""
         return describe(self.classifier)
@@ -272,9 +278,15 @@ def check_data(runs: Sequence[TrainedRun], data: str | None) -> None:
     Raises:
         FerError: ``data`` is None.
     """
-    for run in runs:
-        if isinstance(run, ExportedRun) and data is None:
-            raise FerError(
-                f"{run.location}: expected --data with an exported model, which does not know where its data "
-                "are, got none. Example: --data fer2013:$HOME/data/fer2013.csv --split val."
-            )
+    exported = [run for run in runs if run.file_sha256 is not None]
+    if exported and data is None:
+        raise missing_data(exported[0])
+
+
+def missing_data(run: TrainedRun) -> FerError:
+    """Return the error that an exported model does not know where its data are."""
+    location = run.location if isinstance(run, ExportedRun) else run.path
+    return FerError(
+        f"{location}: expected --data with an exported model, which does not know where its data are, got "
+        "none. Example: --data fer2013:$HOME/data/fer2013.csv --split val."
+    )

@@ -22,7 +22,7 @@ from fer.core.paths import expand_user
 from fer.data.dataset import EmotionData
 from fer.data.duplicates.hashes import pixel_digests
 from fer.data.image_files import ImageFiles
-from fer.evaluation.bundles import ModelSource, check_data, load_model
+from fer.evaluation.bundles import ModelSource, load_model, missing_data
 from fer.evaluation.data import DataCache, EvaluationData
 from fer.evaluation.faces import FaceFinder
 from fer.evaluation.ledger import LEDGER_METRICS, Ledger, make_entry
@@ -140,14 +140,11 @@ def _data_owner(sources: Sequence[ModelSource]) -> TrainedRun:
     Raises:
         FerError: There are exported models only.
     """
-    runs = []
     for source in sources:
         run = load_model(source)
         if run.file_sha256 is None:
             return run
-        runs.append(run)
-    check_data(runs, None)
-    raise AssertionError
+    raise missing_data(run)
 
 
 def _score_or_reuse(
@@ -168,7 +165,7 @@ def _score_or_reuse(
     return ComparedRun(
         predictions,
         load_split,
-        run.path.stat().st_size / 1e6,
+        run.megabytes,
         read_record(run.folder),
         {} if run.file_sha256 else run.recipe,
         speed,

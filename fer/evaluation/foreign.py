@@ -70,12 +70,13 @@ def identify(classifier: ForeignClassifier) -> str:
     """Return the SHA-256 over the file, its external data, and the parts of the spec that matter."""
     facts = {key: value for key, value in asdict(classifier.spec).items() if key not in _NAMES}
     checksum = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for file in (classifier.path, *_external_files(classifier.path)):
+    for file in (classifier.path, *external_files(classifier.path)):
         checksum.update(sha256(file).encode())
     return checksum.hexdigest()
 
 
-def _external_files(path: Path) -> list[Path]:
+def external_files(path: Path) -> list[Path]:
+    """Return the files beside an ONNX file that hold its external data."""
     tensors = onnx.load(path, load_external_data=False).graph.initializer
     names = {ExternalDataInfo(tensor).location for tensor in tensors if uses_external_data(tensor)}
     return [path.parent / name for name in sorted(names)]

@@ -105,6 +105,11 @@ class TrainedRun:
         return sum(weights.numel() for weights in self.checkpoint.model.parameters())
 
     @property
+    def megabytes(self) -> float:
+        """Size of its checkpoint or ONNX file, in 10^6 bytes."""
+        return self.path.stat().st_size / 1e6
+
+    @property
     def report_root(self) -> Path:
         """Folder of its reports."""
         return (self.folder or self.path.parent) / "report"

@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from foreign_file import LABELS, expected_probs, write_foreign, write_spec
@@ -10,9 +11,11 @@ from untrained_run import write_run
 from fer.core.errors import FerError
 from fer.data.config import FER2013Config
 from fer.data.readers.factory import read_dataset
+from fer.evaluation.bundles import load_model
 from fer.evaluation.cli import compare_main, evaluate_main
 from fer.evaluation.compare import compare
 from fer.evaluation.evaluate import evaluate
+from fer.evaluation.foreign import OnnxFile
 from fer.export.export import export
 
 pytestmark = pytest.mark.usefixtures("few_sections")
@@ -117,6 +120,31 @@ def test_a_model_with_another_emotion_is_compared_on_the_common_ones(foreign, fe
     options = {"data": fer2013, "with_speed": False}
     comparison = compare(split="val", onnx=files, spec=[*foreign["spec"], spec], **options)
     assert any("Not all models can predict contempt" in text for text in comparison.sections[0].paragraphs)
+
+
+def test_external_data_belong_to_the_identity_and_the_size(tmp_path, fer2013):
+    spec = write_spec(tmp_path / "model.yaml")
+    path = write_foreign(tmp_path / "model.onnx", external="weights.bin")
+    first = load_model(OnnxFile(path, spec))
+    weights = tmp_path / "weights.bin"
+    assert first.megabytes == pytest.approx((path.stat().st_size + weights.stat().st_size) / 1e6)
+    content = np.frombuffer(weights.read_bytes(), np.float32)
+    weights.write_bytes((content * 2).tobytes())
+    assert load_model(OnnxFile(path, spec)).model_sha256 != first.model_sha256
+
+
+def test_models_are_compared_on_images_of_some_emotions(foreign, tmp_path):
+    rng = np.random.default_rng(0)
+    for emotion in ("happy", "sad"):
+        (tmp_path / "some" / emotion).mkdir(parents=True)
+        for number in range(6):
+            image = rng.integers(0, 256, (48, 48), np.uint8)
+            cv2.imwrite(str(tmp_path / "some" / emotion / f"{number}.png"), image)
+    data = f"folder:{tmp_path / 'some'}"
+    comparison = compare(["fer2013_48px"], data=data, with_speed=False, **foreign)
+    assert comparison.rankings[0].images == 12
+    alone = evaluate(data=data, **foreign)
+    assert comparison.table["other"]["uar"].value == pytest.approx(alone.metrics["uar"].value)
 
 
 def test_options_may_stand_before_the_models(foreign, fer2013, tmp_path, capsys):

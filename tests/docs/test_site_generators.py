@@ -1,5 +1,6 @@
 """The parts of the documentation site that are generated from the code."""
 
+import importlib
 import json
 import re
 import tomllib
@@ -172,3 +173,11 @@ def test_source_pages_show_the_file():
     page = source_text("conf/train.yaml")
     assert (CONF / "train.yaml").read_text() in page
     assert "````yaml" in page
+
+
+def test_the_table_of_methods_is_that_of_its_runs(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    ablate = importlib.import_module("ablate")
+    entries = [json.loads(line) for line in (ROOT / "docs/methods.jsonl").read_text().splitlines()]
+    table = (ROOT / "docs/methods.md").read_text().split("<!-- table -->")[1].split("<!-- /table -->")[0]
+    assert table.strip() == ablate.render(entries).strip()

@@ -54,6 +54,7 @@ def test_the_server_does_not_import_the_libraries_of_the_webcam():
         (("--ice-server", "stun:a b"), "got 'stun:a b'"),
         (("--ice-server", "http://stun.example.org"), "expected stun:HOST:PORT"),
         (("--detector", "haar", "--detector-model", "x.onnx"), "takes no file"),
+        (("--device", "cuda", "--port", "8599"), "device: expected a device that is installed"),
     ],
 )
 def test_an_error_is_reported_without_traceback(arguments, message):

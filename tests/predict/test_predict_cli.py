@@ -360,6 +360,13 @@ def test_options_are_passed_on_for_a_video(fer_predict, tmp_path, monkeypatch):
     assert options == expected_options | {"threads": 1}
 
 
+def test_the_device_of_the_model(fer_predict, photos, monkeypatch):
+    used = []
+    monkeypatch.setattr("fer.bundle.runtime.choose_device", lambda device: used.append(device) or "cpu")
+    assert fer_predict(photos / "b.png", "--device", "openvino")[0] == 0
+    assert used[0] == "openvino"
+
+
 def test_a_video_is_processed_frame_by_frame(fer_predict, tmp_path):
     video, timeline = tmp_path / "clip.avi", tmp_path / "clip.jsonl"
     write_video(video, [patches(RED, BLUE)] * 5, codec="MJPG")

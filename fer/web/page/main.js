@@ -210,7 +210,11 @@ async function follow(video, isMirrored) {
 
 function listen() {
   const openFirst = (files) => files?.length && open(files[0], files[0].name);
-  byId("file").addEventListener("change", (event) => openFirst(event.target.files));
+  byId("file").addEventListener("change", ({ target }) => {
+    openFirst(target.files);
+    // So that the same file can be chosen again.
+    target.value = "";
+  });
   byId("camera").addEventListener("click", () => (camera ? start("The camera is off.") : startCamera()));
   byId("switch").addEventListener("click", () => {
     facing = facing === "user" ? "environment" : "user";

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -289,3 +290,9 @@ def test_with_one_thread_the_time_of_other_processes_does_not_count():
     if clock is not time.perf_counter:
         assert time_in_turns([lambda: time.sleep(0.01)], 1e-9, 3, clock).max() < 0.005
     assert choose_clock("cpu", 2) is choose_clock("cuda", 1) is time.perf_counter
+
+
+def test_the_table_of_the_documentation_is_that_of_the_stored_result():
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    rows = table_rows(json.loads((docs / "speed.json").read_text()))
+    assert markdown_table(rows) in (docs / "speed.md").read_text()

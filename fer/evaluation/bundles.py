@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fer.bundle.card import CALIBRATED_ON, CALIBRATION, Card, CropRule, model_name
 from fer.bundle.files import CARD, Bundle
 from fer.bundle.foreign import ForeignClassifier
-from fer.bundle.registry import find_bundle, packaged_models
+from fer.bundle.registry import REGISTRY, Registry, find_bundle, packaged_models
 from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError, did_you_mean
 from fer.core.hub import is_on_hub
@@ -209,11 +209,11 @@ def load_model(source: ModelSource, which: str | None = None) -> TrainedRun:
     except FerError as error:
         if name is None or expand_user(name).exists():
             raise
-        try:
-            return _as_run(find_bundle(name))
-        except FerError:
-            names = packaged_models()
-        raise FerError(f"{error} Or name a model: {', '.join(names)}.{did_you_mean(name, names)}") from None
+        names = [*packaged_models(), *Registry(REGISTRY).names()]
+        if name.partition(":")[0] not in names:
+            models = f"Or name a model: {', '.join(names)}.{did_you_mean(name, names)}"
+            raise FerError(f"{error} {models}") from None
+    return _as_run(find_bundle(name))
 
 
 def _as_run(bundle: Bundle) -> ExportedRun:

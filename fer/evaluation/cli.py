@@ -115,10 +115,11 @@ def _names(text: str) -> list[str]:
 def compare_main(arguments: Sequence[str] | None = None) -> None:
     """Run ``fer-compare`` and exit with its status."""
     options = _compare_parser().parse_intermixed_args(arguments)
-    threads = vars(options).pop("threads")
+    threads, device = (vars(options).pop(name) for name in ("threads", "device"))
 
     def run() -> None:
         share_cores(threads)
+        use_device(device)
         # Imported here, as in `evaluate_main`
         from fer.analysis.metrics.comparison import check_metric
 
@@ -158,6 +159,7 @@ def _compare_parser() -> argparse.ArgumentParser:
     add("--output", type=Path, help="folder for the report (default: OUTPUTS/compare/TIME_SPLIT)")
     no_speed = "do not measure the speed; show the speed of training"
     add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
+    add_device_option(parser, "where bundles and ONNX files run")
     add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
     add("--no-speed", dest="with_speed", action="store_false", help=no_speed)
     return parser

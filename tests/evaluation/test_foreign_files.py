@@ -8,6 +8,7 @@ import pytest
 from foreign_file import LABELS, expected_probs, write_foreign, write_spec
 from untrained_run import write_run
 
+from fer.bundle.registry import Registry, find_bundle
 from fer.core.errors import FerError
 from fer.data.config import FER2013Config
 from fer.data.readers.factory import read_dataset
@@ -180,3 +181,15 @@ def test_bad_input_is_one_line_and_nothing_is_written(foreign, fer2013, tmp_path
     assert message in error
     assert len(error.strip().splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_device_that_is_not_installed_is_named(fer2013, monkeypatch):
+    monkeypatch.setenv("FER_DEVICE", "coreml")
+    with pytest.raises(FerError, match="expected a device that is installed"):
+        evaluate("fer2013_48px", data=fer2013, split="val")
+
+
+def test_a_missing_version_of_a_model_is_named(fer2013, tmp_path):
+    Registry(tmp_path / "models").register(find_bundle("fer2013_48px"))
+    with pytest.raises(FerError, match="fer2013_48px has no version '7'"):
+        evaluate("fer2013_48px:7", data=fer2013, split="val")

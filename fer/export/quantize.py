@@ -54,8 +54,8 @@ def quantise(source: Path, target: Path, images: np.ndarray) -> None:
     """Write an int8 model: weights quantised per output channel, activation ranges from calibration images.
 
     The first and last layers (of each member of an ensemble) stay in fp32: that costs 2.5 % of the time of
-    fast_cnn_wide, and errors of the first layer would propagate through all others. Weights use 7 bits, since CPUs
-    without VNNI accumulate products in 16 bits and overflow with 8-bit weights
+    fast_cnn_wide, and errors of the first layer would propagate through all others. Weights use 7 bits, since
+    CPUs without VNNI accumulate products in 16 bits and overflow with 8-bit weights
     (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
 
     Args:

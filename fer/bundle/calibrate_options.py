@@ -21,7 +21,8 @@ _EXAMPLES = """examples:
 Class priors: a model expects each emotion as often as in its training. With --priors, how often each occurs
 is estimated from its answers, without labels, by expectation maximisation (Saerens et al. 2002), and its
 answers are corrected. This helps where only the frequencies differ, and harms where the images do: the
-printed figures show which."""
+printed figures show which. With --biases, how much is added for each emotion is fitted to the labels
+(bias-corrected temperature scaling, Alexandari et al. 2020)."""
 
 
 def add_calibrate(actions: Any) -> None:
@@ -67,7 +68,13 @@ def add_calibrate(actions: Any) -> None:
         choices=("auto", "yunet", "haar", "mtcnn"),
         help="face detector of --faces (default: yunet if its model file is found, else haar)",
     )
-    add(
+    correction = command.add_mutually_exclusive_group()
+    correction.add_argument(
+        "--biases",
+        action="store_true",
+        help="also fit a bias of each emotion to the labels, for emotions that are named too often or seldom",
+    )
+    correction.add_argument(
         "--priors",
         nargs="?",
         const="",

@@ -165,6 +165,14 @@ def _recalibration(card: Card) -> str:
             f"model is used, estimated from its answers to {source} without their labels (Saerens et al. "
             f"2002): {frequencies}."
         )
+    elif (biases := changed.get("log_prior")) is not None:
+        added = ", ".join(
+            f"{name} {bias:+.2f}" for name, bias in zip(card.labels.names, biases, strict=True)
+        )
+        text += (
+            " The model also adds a number to the logit of each emotion, fitted to the labels of the same "
+            f"images: {added}."
+        )
     return text
 
 

@@ -77,6 +77,7 @@ def calibrate(
     detector: str = "auto",
     priors: str | None = None,
     accuracy: float | None = None,
+    biases: bool = False,
 ) -> Calibrated:
     """Calibrate a bundle and register it as a new version.
 
@@ -91,6 +92,7 @@ def calibrate(
         priors: Correct for the frequencies of the emotions where the model is used: a folder of images of
             that place, without labels, or `SAME_IMAGES`. None: they are not corrected.
         accuracy: Accuracy that certain predictions have to reach, in (0, 1); None: as for an export.
+        biases: Without ``priors``: also fit a bias of each emotion to the labels.
 
     Raises:
         FerError: The data or the name is wrong, there are too few images, or the file cannot be changed.
@@ -110,8 +112,8 @@ def calibrate(
             others = _logits(base.card, classifier(found))
         shift = PriorShift(expected.priors, expected.temperature, others)
     _check_groups(data, images)
-    fitted = fit(logits, images.target, shift, accuracy)
-    after = Answers(*cross_fit(logits, images.target, images.groups, shift, accuracy))
+    fitted = fit(logits, images.target, shift, accuracy, biases)
+    after = Answers(*cross_fit(logits, images.target, images.groups, shift, accuracy, biases))
     threshold = base.card.uncertain_below
     before = Answers(probs, probs.max(1) >= (0.0 if threshold is None else threshold))
     figures = compare_answers(images.target, images.groups, before, after)
@@ -187,7 +189,7 @@ def _card(
             "abstain_below": base.card.abstain_below,
             "origin": base.origin or None,
         },
-        "changed": ["temperature", "threshold"] + (["class priors"] if shift else []),
+        "changed": ["temperature", "threshold"] + _corrections(fitted),
         "n": len(images.target),
         "groups": {"count": len(np.unique(images.groups)), "rule": images.rule or None},
         "folds": NUM_FOLDS,
@@ -202,11 +204,17 @@ def _card(
         card,
         temperature=fitted.temperature,
         abstain_below=None if threshold is None else threshold.confidence,
-        metrics=_metrics(base.card, images, figures, after, hashes, shift is not None),
+        metrics=_metrics(base.card, images, figures, after, hashes, fitted.log_prior is not None),
         export=card.export | {"calibration": _entry(calibration, figures), "recalibration": changed},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         schema_version=SCHEMA_VERSION,
     )
+
+
+def _corrections(fitted: Fit) -> list[str]:
+    if fitted.log_prior is None:
+        return []
+    return ["biases of the emotions" if fitted.priors is None else "class priors"]
 
 
 def _expected(card: Card, expected: Expected | None) -> dict[str, Any] | None:
@@ -250,14 +258,14 @@ def _metrics(
     figures: Figures,
     after: Answers,
     hashes: Mapping[str, str],
-    has_priors: bool,
+    has_other_answers: bool,
 ) -> dict[str, Any]:
     """Return the metrics of the new card.
 
     Earlier ones stay if they are still true: with another temperature those of the most probable emotion,
-    with other priors none.
+    with other priors or biases none.
     """
-    kept = {} if has_priors else {role: _still_true(part) for role, part in card.metrics.items()}
+    kept = {} if has_other_answers else {role: _still_true(part) for role, part in card.metrics.items()}
     kept = {role: part for role, part in kept.items() if role not in (CALIBRATION, BEFORE_CALIBRATION)}
     shared = {
         "split": images.split, "n": len(images.target), "selection_split": images.selected_model,

@@ -44,6 +44,7 @@ def run(request: argparse.Namespace, registry: Registry, base: Bundle) -> None:
         detector=request.detector,
         priors=request.priors,
         accuracy=request.accuracy,
+        biases=request.biases,
     )
     for line in lines(result):
         print(line)
@@ -70,6 +71,9 @@ def lines(result: Calibrated) -> Iterator[str]:
             before.labels.names, result.expected.priors, fitted.priors, strict=True
         ):
             yield f"priors       {name:<10} {percent(expected):>7} -> {percent(found):>7}"
+    elif fitted.log_prior is not None:
+        for name, bias in zip(before.labels.names, fitted.log_prior, strict=True):
+            yield f"bias         {name:<10} {bias:+.2f}"
     yield ""
     yield from _table(result)
     yield ""
@@ -115,7 +119,8 @@ def warnings(result: Calibrated) -> Iterator[str]:
     name = model_name(result.bundle.card)
     is_worse = (loss.low or 0) > 0 and (loss.value or 0) > _MATERIAL_LOSS
     if is_worse or (accuracy.high or 0) < 0:
-        what = "Omit --priors, or keep" if result.fit.priors is not None else "Keep"
+        option = None if result.fit.log_prior is None else "biases" if result.fit.priors is None else "priors"
+        what = "Keep" if option is None else f"Omit --{option}, or keep"
         yield (
             f"{name}: it is worse than before on images that it was not fitted on. {what} "
             f"{model_name(result.base.card)}."

@@ -1,4 +1,4 @@
-"""Fit temperature, class priors and thresholds to a model's logits, and cross-fit them.
+"""Fit temperature, class priors or biases, and thresholds to a model's logits, and cross-fit them.
 
 Cross-fitting: the images are divided into folds, and each is answered with what was fitted on the other
 folds, so that no figure is of images that it was fitted on. Images that belong together (a person, near
@@ -12,7 +12,14 @@ import numpy as np
 from fer.analysis.metrics.calibration import TARGET_ACCURACIES, confidence_and_correct
 from fer.analysis.metrics.calibration_file import Calibration, choose_threshold
 from fer.analysis.metrics.selective import Threshold, threshold_for
-from fer.analysis.metrics.temperature import NUM_FOLDS, fit_temperature, scaled_probs, temperature_interval
+from fer.analysis.metrics.temperature import (
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
+    NUM_FOLDS,
+    fit_temperature,
+    scaled_probs,
+    temperature_interval,
+)
 from fer.calibrate.priors import estimate_priors, log_prior_ratio
 
 
@@ -40,7 +47,8 @@ class Fit:
         low: Lower end of its 95 % interval.
         high: Upper end.
         priors: ``(K,)``, frequencies where the model is used; None if they are not corrected.
-        log_prior: ``(K,)``, added to the divided logits; None without priors.
+        log_prior: ``(K,)``, added to the divided logits: the correction of the priors, or biases that were
+            fitted to the labels; None without either.
         thresholds: Confidences from which accuracies are reached.
     """
 
@@ -74,7 +82,11 @@ class Fit:
 
 
 def fit(
-    logits: np.ndarray, target: np.ndarray, shift: PriorShift | None = None, accuracy: float | None = None
+    logits: np.ndarray,
+    target: np.ndarray,
+    shift: PriorShift | None = None,
+    accuracy: float | None = None,
+    biases: bool = False,
 ) -> Fit:
     """Fit to labelled images.
 
@@ -84,8 +96,9 @@ def fit(
         shift: For class priors; None: they are not corrected.
         accuracy: Accuracy that certain predictions have to reach; None: `TARGET_ACCURACIES`, of which
             `choose_threshold` chooses.
+        biases: Without ``shift``: also fit a bias of each emotion, see `fit_biases`.
     """
-    priors, log_prior = None, None
+    priors, log_prior = None, fit_biases(logits, target) if biases else None
     if shift is not None:
         unlabelled = logits if shift.logits is None else shift.logits
         # With the temperature of the training's images: the method assumes that only frequencies differ.
@@ -99,12 +112,49 @@ def fit(
     return Fit(temperature, low, high, priors, log_prior, thresholds)
 
 
+def fit_biases(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return a bias of each emotion, float64 ``(K,)`` with a mean of 0.
+
+    Bias-corrected temperature scaling (Alexandari, Kundaje and Shrikumar 2020,
+    https://arxiv.org/abs/1901.06852): temperature and biases that minimise the negative log-likelihood
+    together. The biases have a normal prior with a standard deviation of 1, so that an emotion without images
+    stays as it is.
+
+    Args:
+        logits: ``(N, K)``.
+        target: int ``(N,)``.
+    """
+    # Takes half a second to import.
+    from scipy.optimize import minimize
+
+    n, num_classes = logits.shape
+    frequencies = np.bincount(target, minlength=num_classes) / n
+    scaled = logits - logits.max(1, keepdims=True)
+    own = scaled[np.arange(n), target].mean()
+
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return loss and gradient for 1 / T and the biases."""
+        inverse, biases = values[0], values[1:]
+        powers = inverse * scaled + biases
+        log_sums = np.logaddexp.reduce(powers, axis=1)
+        probs = np.exp(powers - log_sums[:, None])
+        value = log_sums.mean() - inverse * own - biases @ frequencies + biases @ biases / (2 * n)
+        slope = (probs * scaled).sum(1).mean() - own
+        return float(value), np.concatenate([[slope], probs.mean(0) - frequencies + biases / n])
+
+    start = np.concatenate([[1 / fit_temperature(logits, target)], np.zeros(num_classes)])
+    bounds = [(1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE), *[(None, None)] * num_classes]
+    found: np.ndarray = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x[1:]
+    return found - found.mean()
+
+
 def cross_fit(
     logits: np.ndarray,
     target: np.ndarray,
     groups: np.ndarray,
     shift: PriorShift | None = None,
     accuracy: float | None = None,
+    biases: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return cross-fitted probabilities, float64 ``(N, K)``, and whether they are certain, bool ``(N,)``.
 
@@ -114,7 +164,7 @@ def cross_fit(
     probs, certain = np.empty(logits.shape, np.float64), np.empty(len(target), bool)
     for number in range(NUM_FOLDS):
         held_out = folds == number
-        fitted = fit(logits[~held_out], target[~held_out], shift, accuracy)
+        fitted = fit(logits[~held_out], target[~held_out], shift, accuracy, biases)
         probs[held_out] = fitted.probs(logits[held_out])
         certain[held_out] = fitted.certain(probs[held_out])
     return probs, certain

@@ -125,6 +125,24 @@ def test_all_ways_to_predict_give_the_same_answers(bundle, calibrate, tmp_path):
     assert "adds a number to the logit of each emotion" in readme(card)
 
 
+def test_biases_of_the_emotions(bundle, calibrate, tmp_path):
+    folder = write_images(tmp_path / "mine", 100)
+    status, output, _ = calibrate("--data", f"folder:{folder}", "--name", "mine", "--biases")
+    assert status == 0
+    assert "bias         happy" in output
+    card = read_bundle(tmp_path / "models" / "mine" / "1").card
+    faces = np.random.default_rng(1).integers(0, 256, (4, SIDE, SIDE, 3), np.uint8)
+    logits = 1.2 * np.log(OnnxClassifier(bundle)(faces).astype(np.float64))
+    biases = np.array(card.export["recalibration"]["log_prior"])
+    assert np.abs(biases).max() > 0.1
+    expected = scaled_probs(logits, card.temperature, biases)
+    np.testing.assert_allclose(Predictor("mine", detector="none").classifier(faces), expected, atol=1e-5)
+    assert card.export["recalibration"]["changed"] == ["temperature", "threshold", "biases of the emotions"]
+    # No earlier metric holds with other answers.
+    assert card.metrics.keys() == {"calibration", "before_calibration"}
+    assert f"happy {biases[card.labels.names.index('happy')]:+.2f}" in readme(card)
+
+
 def test_a_version_is_calibrated_again_from_the_start(bundle, calibrate, tmp_path):
     folder = write_images(tmp_path / "mine", 100)
     assert calibrate("--data", f"folder:{folder}", "--name", "mine", "--priors")[0] == 0

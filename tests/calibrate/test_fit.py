@@ -7,7 +7,7 @@ from sklearn.metrics import log_loss
 from fer.analysis.metrics.classification import score
 from fer.analysis.metrics.temperature import NUM_FOLDS, fit_temperature, scaled_probs
 from fer.calibrate.figures import Answers, compare_answers
-from fer.calibrate.fit import PriorShift, assign_folds, cross_fit, fit
+from fer.calibrate.fit import PriorShift, assign_folds, cross_fit, fit, fit_biases
 from fer.calibrate.priors import estimate_priors, log_prior_ratio
 
 RNG = np.random.default_rng(0)
@@ -66,6 +66,27 @@ def test_a_fit_with_priors_recovers_both():
     by_others = fit(logits, target, PriorShift(SOURCE, 1.0, true_logits(others, SOURCE)))
     np.testing.assert_allclose(by_others.priors, TARGET, atol=0.03)
     assert not np.array_equal(by_others.priors, fitted.priors)
+
+
+def test_biases_are_those_of_a_logistic_regression():
+    features, target = draw(TARGET, 3000)
+    logits, shift = 2 * true_logits(features, SOURCE), log_prior_ratio(TARGET, SOURCE)
+    fitted = fit(logits, target, biases=True)
+    assert fitted.temperature == pytest.approx(2, rel=0.1)
+    assert fitted.priors is None
+    np.testing.assert_allclose(fitted.log_prior, shift, atol=0.2)
+    best = log_loss(target, fitted.probs(logits))
+    for change in 0.05 * np.eye(3):
+        for sign in (-1, 1):
+            changed = scaled_probs(logits, fitted.temperature, fitted.log_prior + sign * change)
+            assert log_loss(target, changed) > best
+
+
+def test_an_emotion_without_images_has_a_finite_bias():
+    features, target = draw(SOURCE, 300)
+    biases = fit_biases(true_logits(features, SOURCE)[target < 2], target[target < 2])
+    assert np.abs(biases).max() < 5
+    assert biases[2] == biases.min()
 
 
 def test_cross_fitting_never_uses_the_labels_of_a_fold():

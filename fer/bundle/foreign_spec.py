@@ -215,7 +215,8 @@ class _Reader:
         name = spelling(str(target))
         if name not in ALIASES and not (label in mapping and target == label):
             self._add("labels", f"emotions ({', '.join(ALIASES)})", target)
-            self.problems[-1] += f".{did_you_mean(name, ALIASES)} Map it: mapping: {{{label}: EMOTION}}, or null"
+            hint = did_you_mean(name, ALIASES)
+            self.problems[-1] += f".{hint} Map it: mapping: {{{label}: EMOTION}}, or null"
         return name
 
     def _scale(self, value: Any) -> float:

@@ -189,7 +189,7 @@ def _card(
             "abstain_below": base.card.abstain_below,
             "origin": base.origin or None,
         },
-        "changed": ["temperature", "threshold"] + _corrections(fitted),
+        "changed": ["temperature", "threshold", *_corrections(fitted)],
         "n": len(images.target),
         "groups": {"count": len(np.unique(images.groups)), "rule": images.rule or None},
         "folds": NUM_FOLDS,

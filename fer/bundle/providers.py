@@ -1,8 +1,11 @@
 """Where a model runs: on the CPU, or with CUDA, OpenVINO or Core ML, if they are installed. No torch."""
 
+import ctypes
 import importlib
 import importlib.util
 import os
+import sys
+from functools import lru_cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -36,8 +39,8 @@ def choose_device(device: str | None = None) -> str:
 
     Args:
         device: One of `DEVICES`; None: ``auto``. ``auto`` is the variable FER_DEVICE if it is set, else
-            ``cuda`` if ONNX Runtime has it, else ``cpu``. OpenVINO and Core ML are never chosen, because they
-            were not faster where it was measured, or not measured at all.
+            ``cuda`` if ONNX Runtime has it and there is a GPU, else ``cpu``. OpenVINO and Core ML are never
+            chosen, because they were not faster where it was measured, or not measured at all.
 
     Raises:
         FerError: There is no such device, or it is not installed.
@@ -49,7 +52,7 @@ def choose_device(device: str | None = None) -> str:
         hint = did_you_mean(str(device), DEVICES)
         raise FerError(f"{key}: expected one of {', '.join(DEVICES)}, got {device!r}.{hint}")
     if device == "auto":
-        return "cuda" if _has_provider("cuda") else "cpu"
+        return "cuda" if _has_provider("cuda") and _has_gpu() else "cpu"
     if not _is_installed(device):
         has = ", ".join(name for name in _PROVIDERS if _is_installed(name))
         raise FerError(
@@ -61,6 +64,17 @@ def choose_device(device: str | None = None) -> str:
 
 def _has_provider(device: str) -> bool:
     return _PROVIDERS[device] in ort.get_available_providers()
+
+
+@lru_cache
+def _has_gpu() -> bool:
+    """Return whether NVIDIA's driver has a GPU for this process; `onnxruntime-gpu` also runs without one."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    number = ctypes.c_int()
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(number)) == 0 and number.value > 0
 
 
 def _is_installed(device: str) -> bool:

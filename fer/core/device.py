@@ -14,8 +14,8 @@ def add_device_option(command: argparse.ArgumentParser, what: str = "where the m
         "--device",
         default="auto",
         choices=DEVICES,
-        help=f"{what}; auto is cuda if ONNX Runtime has it, else cpu (default: auto, or the variable "
-        f"{DEVICE_VARIABLE})",
+        help=f"{what}; auto is cuda if there is a GPU and onnxruntime-gpu, else cpu (default: auto, or the "
+        f"variable {DEVICE_VARIABLE})",
     )
 
 

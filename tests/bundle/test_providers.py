@@ -22,8 +22,9 @@ def no_variable(monkeypatch):
     monkeypatch.delenv(DEVICE_VARIABLE, raising=False)
 
 
-def have(monkeypatch, *names):
+def have(monkeypatch, *names, gpu=True):
     """Let ONNX Runtime have these providers, and OpenVINO's package be missing."""
+    monkeypatch.setattr(providers, "_has_gpu", lambda: gpu)
     monkeypatch.setattr(ort, "get_available_providers", lambda: [*names, "CPUExecutionProvider"])
     monkeypatch.setattr(providers.importlib.util, "find_spec", lambda name: None)
 
@@ -36,6 +37,17 @@ def test_auto_is_cuda_where_onnx_runtime_has_it_and_else_the_cpu(monkeypatch):
     have(monkeypatch, "CUDAExecutionProvider")
     assert choose_device("auto") == "cuda"
     assert choose_device("cpu") == "cpu"
+    # The package onnxruntime-gpu on a machine without a GPU.
+    have(monkeypatch, "CUDAExecutionProvider", gpu=False)
+    assert choose_device("auto") == "cpu"
+
+
+def test_there_is_no_gpu_without_its_driver(monkeypatch):
+    def load(name):
+        raise OSError(name)
+
+    monkeypatch.setattr(providers.ctypes, "CDLL", load)
+    assert not providers._has_gpu.__wrapped__()
 
 
 def test_the_variable_is_the_default_and_an_option_overrides_it(monkeypatch):

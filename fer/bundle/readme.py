@@ -166,9 +166,7 @@ def _recalibration(card: Card) -> str:
             f"2002): {frequencies}."
         )
     elif (biases := changed.get("log_prior")) is not None:
-        added = ", ".join(
-            f"{name} {bias:+.2f}" for name, bias in zip(card.labels.names, biases, strict=True)
-        )
+        added = ", ".join(f"{name} {bias:+.2f}" for name, bias in zip(card.labels.names, biases, strict=True))
         text += (
             " The model also adds a number to the logit of each emotion, fitted to the labels of the same "
             f"images: {added}."

@@ -18,7 +18,7 @@ from fer.benchmark.models import BenchmarkModel
 from fer.benchmark.startup import measure_startup
 from fer.benchmark.timing import choose_clock, ratio, summarize, time_in_turns
 from fer.bundle.card import Card
-from fer.bundle.providers import choose_device
+from fer.bundle.providers import choose_device, runtime_name
 from fer.core.command_line import package_version
 from fer.core.threads import CoreWait, available_cores
 from fer.faces.detectors import choose_detector
@@ -111,6 +111,7 @@ def _machine(device: str) -> dict[str, Any]:
         "cores": available_cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "device": device,
+        "runtime": runtime_name(device),
         "versions": {
             "fer-lightning": package_version(),
             "python": platform.python_version(),

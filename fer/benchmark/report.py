@@ -88,12 +88,9 @@ def _accuracy(entry: Mapping[str, Any] | None) -> str:
 def notes(result: Mapping[str, Any]) -> list[str]:
     """Return what a reader of the table has to know."""
     machine, accuracies = result["machine"], [model["accuracy"] for model in result["models"]]
-    versions = machine["versions"]
     cores = f"{machine['cores']} core{'s' * (machine['cores'] > 1)}"
-    lines = [
-        f"{machine['processor']}, {cores}, {machine['system']}; ONNX Runtime {versions['onnxruntime']} on "
-        f"{machine['device']}. Medians; all models took turns."
-    ]
+    where = f"{machine['processor']}, {cores}, {machine['system']}; {machine['runtime']}"
+    lines = [f"{where}. Medians; all models took turns."]
     if any(call["clock"] == "cpu" for model in result["models"] for call in model["calls"]):
         lines.append("With one thread: CPU time, which other processes hardly change.")
     if any(map(_is_selected, accuracies)):

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -80,6 +81,13 @@ def _has_gpu() -> bool:
 def _is_installed(device: str) -> bool:
     is_package = device == "openvino" and importlib.util.find_spec("openvino") is not None
     return _has_provider(device) or is_package
+
+
+def runtime_name(device: str) -> str:
+    """Return the library and provider that run models on a device from `choose_device`, with the version."""
+    if device == "openvino" and not _has_provider(device):
+        return f"OpenVINO {version('openvino')}"
+    return f"ONNX Runtime {ort.__version__} ({_PROVIDERS[device]})"
 
 
 def create_session(model: Path, threads: int | None, device: str) -> "ort.InferenceSession | OpenVinoSession":

@@ -30,7 +30,7 @@ TITLES = {
     "proxy": "Proxies of sweeps",
 }
 _ADDRESS = re.compile(r"(?<![<(])https?://[^\s,;)]*[^\s,;).:]")
-_PAGE = re.compile(r"\bdocs/([\w/-]+)\.md\b")
+_PAGE = re.compile(r"\bdocs/((?:[\w-]+/)*([\w-]+))\.md\b")
 _DECISION = re.compile(r"\bdocs/decisions/(\d{4})\b(?!-)")
 
 
@@ -176,7 +176,7 @@ def prose(comment: str) -> str:
     text = comment.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
     text = _ADDRESS.sub(lambda found: f"<{found[0].replace(chr(92), '')}>", text)
     text = _DECISION.sub(_decision, text)
-    return _PAGE.sub(r"[\1](../\1.md)", text)
+    return _PAGE.sub(r"[\2](../\1.md)", text)
 
 
 def _decision(found: re.Match[str]) -> str:

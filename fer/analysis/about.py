@@ -50,7 +50,7 @@ class About:
         exported: What is known of an exported file; ``None`` for a checkpoint.
         spec: How a foreign ONNX file was run; ``None`` for a model of this package.
         faces: What a face detector found in photographs: ``detector``, ``photographs``, ``missed``,
-            ``several``, ``turned``; ``None`` for images of faces.
+            ``several``, ``turned``, ``hashes`` of the faces; ``None`` for images of faces.
     """
 
     run: str = ""

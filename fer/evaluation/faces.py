@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from fer.core.labels import LabelSpace
 from fer.core.threads import available_cores
 from fer.data.dataset import EmotionData
 from fer.data.image_files import ImageFiles
+from fer.data.splits import manifest
 from fer.evaluation.crop import crop_rule
 from fer.evaluation.runs import TrainedRun
 from fer.faces.base import Detector, Face
@@ -41,12 +42,15 @@ class Photographs:
         counts: int64 ``(N,)``, number of faces in each. The largest is the one that is scored.
         turned: Number of faces that were found after turning the photograph.
         files: str ``(N,)``, the file of each photograph.
+        hashes: ``pixels_sha256`` and ``labels_sha256`` of the largest faces, as in a manifest of these crops.
+            They tell whether a model was calibrated on them.
     """
 
     detector: str
     counts: np.ndarray
     turned: int
     files: np.ndarray
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def missed(self) -> np.ndarray:
@@ -61,6 +65,7 @@ class Photographs:
             "missed": int(self.missed.sum()),
             "several": int((self.counts > 1).sum()),
             "turned": self.turned,
+            "hashes": dict(self.hashes),
         }
 
 
@@ -101,7 +106,7 @@ class FaceFinder:
         files, rule, (size, channels) = (
             data.images.files,
             run.own_crop or crop_rule([run]),
-            _image_format(run),
+            image_format(run),
         )
         paths = [files.path(row) for row in range(len(data))]
         if not self._faces:
@@ -113,21 +118,42 @@ class FaceFinder:
         crops, found = [crop for crop, _ in results], [faces for _, faces in results]
         counts = np.array([len(faces) for faces in found], np.int64)
         turned = sum(bool(faces and faces[0].rotation) for faces in found)
-        pixels = np.stack(crops) if channels == 3 else _to_gray(crops)
+        pixels = np.stack(crops) if channels == 3 else to_gray(crops)
         names = np.array([files.name(row) for row in range(len(data))])
-        return replace(data, images=pixels), Photographs(self._detector.name, counts, turned, names)
+        cropped = replace(data, images=pixels)
+        hashes = _hashes(cropped.take(counts > 0))
+        return cropped, Photographs(self._detector.name, counts, turned, names, hashes)
+
+    def largest(self, path: str) -> tuple[np.ndarray, Face | None]:
+        """Return a photograph, uint8 ``(H, W, 3)``, and its largest face."""
+        image = read_image(Path(path))
+        if path not in self._faces:
+            self._faces[path] = self.detect(image)
+        return image, next(iter(self._faces[path]), None)
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """Return the faces in an image, the largest first."""
+        return find_faces(self._detector, image)
 
     def _crop(self, path: str, rule: CropRule, size: int) -> tuple[np.ndarray, list[Face]]:
         """Return the crop of the largest face, or the central square, and all faces."""
-        image = read_image(Path(path))
-        if path not in self._faces:
-            self._faces[path] = find_faces(self._detector, image)
+        image, largest = self.largest(path)
         height, width = image.shape[:2]
-        largest = self._faces[path][:1] or [Face((0, 0, width, height), 1.0)]
-        return crop_faces(image, largest, rule, size)[0], self._faces[path]
+        face = largest or Face((0, 0, width, height), 1.0)
+        return crop_faces(image, [face], rule, size)[0], self._faces[path]
 
 
-def _image_format(run: TrainedRun) -> tuple[int, int]:
+def _hashes(data: EmotionData) -> dict[str, str]:
+    """Return the hashes of faces and labels from their manifest."""
+    if not len(data):
+        return {}
+    name = "photographs"
+    part = replace(data, split=np.zeros(len(data), np.uint8), split_names=(name,), roles={"val": name})
+    described = manifest(part, hide_test_labels=False)["splits"]["val"]
+    return {key: described[key] for key in ("pixels_sha256", "labels_sha256") if key in described}
+
+
+def image_format(run: TrainedRun) -> tuple[int, int]:
     """Return the side and the channels of the images that a model takes."""
     if run.file_sha256 is not None:
         return run.config.model.image_size, 3
@@ -135,7 +161,8 @@ def _image_format(run: TrainedRun) -> tuple[int, int]:
     return int(side), int(channels)
 
 
-def _to_gray(crops: Sequence[np.ndarray]) -> np.ndarray:
+def to_gray(crops: Sequence[np.ndarray]) -> np.ndarray:
+    """Return crops, uint8 ``(S, S, 3)`` each, as gray ones ``(N, S, S, 1)``."""
     return np.stack([cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in crops])[..., None]
 
 

@@ -68,10 +68,12 @@ def _changes(about: About) -> Iterator[str]:
 
 def _calibrated(about: About) -> Iterator[str]:
     """Yield the warning on an exported model that fer-models calibrate has fitted to these images."""
+    # Of photographs, the found faces: a missed one cannot be fitted to.
+    scored = about.manifest if about.faces is None else about.faces.get("hashes", {})
     for model in (about, *about.members):
         fitted = model.trained_on.get(CALIBRATED_ON, {})
         keys = {"pixels_sha256", "labels_sha256"} & fitted.keys()
-        if keys and all(fitted[key] == about.manifest.get(key) for key in keys):
+        if keys and all(fitted[key] == scored.get(key) for key in keys):
             yield (
                 f"The temperature and threshold of {model.run}, and its class priors if it has any, were "
                 "fitted to these images, so its probabilities look better here than they are. Its card has "

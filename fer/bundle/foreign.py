@@ -36,6 +36,7 @@ _REASONS = {
     r"Unsupported model IR version: (\d+), max supported IR version: (\d+)": "expected IR version {1} or "
     "older, got {0}. Update ONNX Runtime",
     r"NO_SUCHFILE|doesn't exist": "expected an ONNX file, but the path does not exist",
+    r"No graph was found in the protobuf": "expected an ONNX file, got one without a model",
     r"INVALID_PROTOBUF|Protobuf parsing failed": "expected an ONNX file, got another format or a truncated "
     "file",
 }
@@ -265,13 +266,13 @@ def _input_problems(image: Any, spec: ForeignSpec) -> list[str]:
     shape = list(image.shape)
     if len(shape) != 4:
         return [f"input: the file takes {_shown(shape)}, not batches of images"]
-    channels, height, width = shape[1:] if spec.layout == "nchw" else (shape[3], *shape[1:3])
-    if _is_other_layout(shape, spec.layout):
-        other = "nhwc" if spec.layout == "nchw" else "nchw"
-        return [
-            f"input.layout: the file takes {_shown(shape)}, which is {other}, the spec says {spec.layout}"
-        ]
-    problems = []
+    layout, problems = spec.layout, []
+    if _is_other_layout(shape, layout):
+        layout = "nhwc" if layout == "nchw" else "nchw"
+        problems.append(
+            f"input.layout: the file takes {_shown(shape)}, which is {layout}, the spec says {spec.layout}"
+        )
+    channels, height, width = shape[1:] if layout == "nchw" else (shape[3], *shape[1:3])
     if isinstance(channels, int) and channels != spec.channels:
         taken = f"{channels} channel{'s' * (channels != 1)}"
         problems.append(f"input.color: the file takes {taken}, the spec says {spec.color}")

@@ -142,7 +142,9 @@ class _Reader:
             "output_name": self._value("output.name", output.get("name"), _is_text, "a name", None),
         }
         if self.problems:
-            raise FerError(f"{self.path}: {'; '.join(self.problems)}. docs/evaluation.md has an example.")
+            problems = "; ".join(self.problems)
+            end = "" if problems.endswith("?") else "."
+            raise FerError(f"{self.path}: {problems}{end} docs/evaluation.md has an example.")
         return ForeignSpec(
             path=self.path, outputs=outputs, labels=labels, classes=classes, color=color, **values
         )

@@ -104,7 +104,7 @@ def test_it_can_be_pickled(classify):
         "a typing error in a label": ({"labels": [*LABELS[:6], "Neutrall"]}, "Did you mean 'neutral'"),
         "labels twice": ({"labels": ["happy", "happy"]}, "labels: expected different labels"),
         "no scale": ({"input": {"scale": None}}, "input.scale: expected a positive number, such as 1/255"),
-        "unknown key": ({"input": {"colour": "rgb"}}, "Did you mean 'color'"),
+        "unknown key": ({"input": {"colour": "rgb"}}, r"Did you mean 'color'\? docs"),
         "three means": ({"input": {"mean": [0, 1, 2]}}, "input.mean: expected a number, or one for"),
         "std of 0": ({"input": {"std": 0}}, "input.std: expected a positive number"),
         "output": ({"output": "softmax"}, "output: expected one of logits, probabilities, got 'softmax'"),
@@ -134,6 +134,15 @@ def test_a_spec_that_does_not_fit_names_all_that_differs(classify):
     assert "input.color: the file takes 1 channel, the spec says rgb" in message
     assert "input.size: the file takes 48 x 48, the spec says 64" in message
     assert "labels: the file has 7 outputs, the spec has 6 labels" in message
+
+
+def test_another_layout_does_not_hide_other_differences(classify):
+    with pytest.raises(FerError) as caught:
+        classify({"input": {"layout": "nhwc", "color": "rgb", "size": 64}})
+    message = str(caught.value)
+    assert "which is nchw, the spec says nhwc" in message
+    assert "input.color: the file takes 1 channel, the spec says rgb" in message
+    assert "input.size: the file takes 48 x 48, the spec says 64" in message
 
 
 @pytest.mark.parametrize(
@@ -166,6 +175,9 @@ def test_a_file_that_is_no_onnx_file(tmp_path):
     spec = write_spec(tmp_path / "spec.yaml")
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(FerError, match="expected an ONNX file, got another format or a truncated file"):
+        ForeignClassifier(tmp_path / "model.onnx", spec)
+    (tmp_path / "model.onnx").write_bytes(b"")
+    with pytest.raises(FerError, match="expected an ONNX file, got one without a model"):
         ForeignClassifier(tmp_path / "model.onnx", spec)
     with pytest.raises(FerError, match="expected an ONNX file, but there is none"):
         ForeignClassifier(tmp_path / "none.onnx", spec)

@@ -44,7 +44,10 @@ def add_calibrate(actions: Any) -> None:
         metavar="KIND:PATH",
         help="labelled images: folder:, fer2013:, ferplus:, rafdb: or affectnet: and their path",
     )
-    add("--name", help="name of the new version (default: that of the model)")
+    add(
+        "--name",
+        help="name of the new version (default: that of the model, unless it comes with the package)",
+    )
     add(
         "--split",
         choices=("train", "val", "all"),

@@ -14,7 +14,7 @@ from fer.bundle.calibrate_options import add_calibrate, run_calibrate
 from fer.bundle.card import Card, read_card, same_images, validation_metrics
 from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.readme import readme
-from fer.bundle.registry import BEST, ZOO, Registry, find_bundle, model_folder, packaged_models
+from fer.bundle.registry import BEST, ZOO, Registry, find_bundle, model_folder, packaged_models, unknown_model
 from fer.core.command_line import add_version, run_command
 from fer.core.errors import FerError, import_with_hint
 from fer.core.hub import is_on_hub, parse_reference
@@ -228,7 +228,9 @@ def _folder(model: str, registry: Registry) -> Path:
     for folder in (Path(model), Path(model) / "bundle"):
         if (folder / CARD).is_file():
             return folder
-    return model_folder(model, registry) or registry.resolve(model)
+    if (named := model_folder(model, registry)) is not None:
+        return named
+    raise unknown_model(model, registry)
 
 
 def list_rows(registry: Registry) -> tuple[Rows, list[str]]:

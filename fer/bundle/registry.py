@@ -198,6 +198,16 @@ def model_folder(name: str, registry: Registry) -> Path | None:
     return ZOO / name if name in packaged_models() else None
 
 
+def unknown_model(name: str, registry: Registry) -> FerError:
+    """Return the error on a name that is no model, with the names of the models that there are."""
+    # A model of the registry hides one of the package.
+    known = list(dict.fromkeys([*packaged_models(), *registry.names()]))
+    return FerError(
+        f"{name}: expected the folder of a bundle, or one of these models: {', '.join(known) or 'none'}."
+        f"{did_you_mean(name, known)}"
+    )
+
+
 @contextmanager
 def _temporary_folder(parent: Path) -> Iterator[Path]:
     """Yield a folder to write a version into; it is removed afterwards unless it was renamed."""
@@ -257,8 +267,4 @@ def _find_by_name(name: str) -> Bundle:
     if Path(name).exists():
         # Raises an error that names the missing file.
         return read_bundle(name)
-    known = [*packaged_models(), *registry.names()]
-    raise FerError(
-        f"{name}: expected the folder of a bundle, or one of these models: {', '.join(known) or 'none'}."
-        f"{did_you_mean(name, known)}"
-    )
+    raise unknown_model(name, registry)

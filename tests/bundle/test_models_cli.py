@@ -155,3 +155,14 @@ def test_an_invalid_card_is_one_error_message(fer_models, tmp_path, change, acti
     assert (status, output) == (2, "")
     assert error.startswith(f"error: {path}: expected a model card")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [("show", "nope"), ("web", "nope", "page"), ("push", "nope", "hf:ann/x")]
+)
+def test_an_unknown_name_lists_all_models(fer_models, arguments):
+    status, _, error = fer_models(*arguments)
+    assert status == 2
+    assert (
+        "nope: expected the folder of a bundle, or one of these models: fer2013, fer2013_48px, tiny." in error
+    )

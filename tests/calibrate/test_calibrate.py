@@ -208,6 +208,14 @@ def test_mistakes_write_nothing(calibrate, tmp_path, arguments, part):
     assert not (tmp_path / "models").exists()
 
 
+def test_the_model_of_the_package_is_not_hidden_by_accident(calibrate, tmp_path):
+    folder = write_images(tmp_path / "mine", 60)
+    status, _, error = calibrate("--data", f"folder:{folder}", model="fer2013_48px")
+    assert status == 2
+    assert "--name: expected the name of the new version" in error
+    assert not (tmp_path / "models").exists()
+
+
 def test_photographs_without_faces_are_counted(calibrate, tmp_path):
     folder = write_images(tmp_path / "mine", 60)
     status, _, error = calibrate("--data", f"folder:{folder}", "--faces", "--detector", "haar")

@@ -9,6 +9,7 @@ import pytest
 from foreign_file import expected_probs, write_foreign, write_spec
 from untrained_run import write_run
 
+from fer.analysis.metrics.classification import accuracy_estimate, confusion_counts
 from fer.bundle.card import CALIBRATED_ON
 from fer.bundle.registry import find_bundle
 from fer.calibrate.images import read_labelled_faces
@@ -96,7 +97,12 @@ def test_a_missed_face_is_wrong_and_counted(photographs, foreign, tmp_path, caps
     np.testing.assert_allclose(predictions.probs[missed], 1 / 8, atol=1e-3)
     hits = int((predictions.preds == predictions.target).sum())
     assert report.metrics["accuracy"].value == pytest.approx(hits / 7)
-    assert report.metrics["accuracy_of_found"].value == pytest.approx(hits / 5)
+    found = report.metrics["accuracy_of_found"]
+    assert found.value == pytest.approx(hits / 5)
+    # Resampled within each emotion, as that of all photographs.
+    rows = ~missed
+    counts = confusion_counts(predictions.target[rows], predictions.preds[rows], 8)
+    assert found == accuracy_estimate(counts)
     assert "No face was detected in 2 of 7 photographs; they count as wrong answers." in report.warnings
     # It is no emotion: no scores, and no part of a mean.
     assert not any(NO_FACE in key or NO_FACE in one.note for key, one in report.metrics.items())

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from fer.analysis.about import About
-from fer.analysis.metrics.estimate import format_with_interval, proportion
+from fer.analysis.metrics.classification import accuracy_estimate, confusion_counts
+from fer.analysis.metrics.estimate import Estimate, format_with_interval, proportion
 from fer.analysis.plots.images import ImageStrip, plot_contact_sheet
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Images, Predictions
@@ -26,9 +27,8 @@ def faces_section(predictions: Predictions, images: Images) -> Section:
     """
     facts = dict(predictions.about.faces or {})
     missed = predictions.preds == predictions.labels.names.index(NO_FACE)
-    correct = predictions.preds == predictions.target
     total, count = len(predictions), int(missed.sum())
-    rate, found = proportion(count, total), proportion(int(correct[~missed].sum()), total - count)
+    rate, found = proportion(count, total), _accuracy(predictions, ~missed)
     return Section(
         "faces",
         "Faces in the photographs",
@@ -38,6 +38,14 @@ def faces_section(predictions: Predictions, images: Images) -> Section:
         {**facts, "missed_rate": rate, "accuracy_of_found": found},
         summary={"missed_rate": rate, "accuracy_of_found": found},
     )
+
+
+def _accuracy(predictions: Predictions, rows: np.ndarray) -> Estimate:
+    """Return the accuracy on some photographs, bool ``(N,)``, with an interval like that on all."""
+    if not rows.any():
+        return proportion(0, 0)
+    classes = len(predictions.labels.names)
+    return accuracy_estimate(confusion_counts(predictions.target[rows], predictions.preds[rows], classes))
 
 
 def missed_faces(about: About) -> Iterator[str]:

@@ -38,16 +38,25 @@ class Corruption:
         parameters: Of strengths 1 to 5.
         unit: What the parameters are, as a column of a table says it.
         apply: ``(image, parameter, rng) -> image``, uint8 ``(H, W, C)`` each.
+        power: The parameter of an image, a fraction f of which is the face, is multiplied by f to this power.
+        is_local: It changes a part of the face, so that only the face is given to it.
     """
 
     title: str
     parameters: tuple[float, float, float, float, float]
     unit: str
     apply: Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
+    power: int = 0
+    is_local: bool = False
 
 
 def corrupt(
-    images: np.ndarray, name: str, strength: int, rows: Sequence[int] | np.ndarray, seed: int = 0
+    images: np.ndarray,
+    name: str,
+    strength: int,
+    rows: Sequence[int] | np.ndarray,
+    seed: int = 0,
+    face: float = 1.0,
 ) -> np.ndarray:
     """Return corrupted images.
 
@@ -56,11 +65,12 @@ def corrupt(
     intensified: the same noise, the same direction, the same place.
 
     Args:
-        images: uint8 ``(N, H, W, C)``, C 1 or 3 (RGB), of any size.
+        images: uint8 ``(N, H, W, C)``, C 1 or 3 (RGB), of any size; or ``(N,)`` of such images.
         name: One of `CORRUPTIONS`.
         strength: 0 to 5; 0 changes nothing.
         rows: Row of each image in its data set, ``(N,)``, not negative.
         seed: Not negative.
+        face: Fraction of the side that the face takes, in (0, 1]; it is in the centre.
 
     Returns:
         A new array of the same shape and type.
@@ -76,13 +86,27 @@ def corrupt(
     if not strength:
         return images.copy()
     corruption, kind = CORRUPTIONS[name], list(CORRUPTIONS).index(name)
-    parameter = corruption.parameters[strength - 1]
+    parameter = corruption.parameters[strength - 1] * face**corruption.power
     changed = np.empty_like(images)
     for i, row in enumerate(rows):
         rng = np.random.default_rng([seed, kind, int(row)])
+        image = images[i]
+        part = _center(image, face) if corruption.is_local else image
         # OpenCV drops the axis of a single channel
-        changed[i] = corruption.apply(images[i], parameter, rng).reshape(images.shape[1:])
+        result = corruption.apply(part, parameter, rng).reshape(part.shape)
+        if part is not image:
+            whole = image.copy()
+            _center(whole, face)[:] = result
+            result = whole
+        changed[i] = result
     return changed
+
+
+def _center(image: np.ndarray, fraction: float) -> np.ndarray:
+    """Return a view of the centre of an image, a fraction of its height and width."""
+    sides = [max(1, round(fraction * side)) for side in image.shape[:2]]
+    top, left = [(side - n) // 2 for side, n in zip(image.shape[:2], sides, strict=True)]
+    return image[top : top + sides[0], left : left + sides[1]]
 
 
 def darken(image: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
@@ -155,10 +179,12 @@ def occlude(image: np.ndarray, area: float, rng: np.random.Generator) -> np.ndar
 # Append only: the place in this table is part of the seed
 CORRUPTIONS = {
     "darkness": Corruption("Darkness", (0.7, 0.5, 0.35, 0.25, 0.15), "factor of the levels", darken),
-    "blur": Corruption("Blur", (0.6, 0.9, 1.3, 1.8, 2.4), "sigma, px at 48 px", blur),
+    "blur": Corruption("Blur", (0.6, 0.9, 1.3, 1.8, 2.4), "sigma, px at 48 px", blur, power=1),
     "jpeg": Corruption("JPEG", (50, 30, 18, 11, 7), "quality", compress),
     "noise": Corruption("Noise", (0.03, 0.06, 0.1, 0.15, 0.22), "sigma, of 255", add_noise),
-    "low_resolution": Corruption("Low resolution", (32, 24, 16, 12, 8), "side, px", reduce_resolution),
+    "low_resolution": Corruption(
+        "Low resolution", (32, 24, 16, 12, 8), "side, px", reduce_resolution, power=-1
+    ),
     "rotation": Corruption("Rotation", (10, 20, 30, 45, 60), "degrees", rotate),
-    "occlusion": Corruption("Occlusion", (0.05, 0.1, 0.2, 0.3, 0.4), "covered area", occlude),
+    "occlusion": Corruption("Occlusion", (0.05, 0.1, 0.2, 0.3, 0.4), "covered area", occlude, is_local=True),
 }

@@ -10,21 +10,23 @@ import numpy as np
 from fer.analysis.metrics.calibration_file import Calibration
 from fer.analysis.metrics.classification import score
 from fer.analysis.metrics.estimate import Estimate
-from fer.analysis.predictions import Predictions
+from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report import write_report
 from fer.analysis.report.document import Section
 from fer.analysis.report.write import to_json_values
 from fer.core.errors import FerError
 from fer.core.plugins import import_plugins
+from fer.data.image_files import ImageFiles
 from fer.evaluation.bundles import ModelSource, check_data, list_models, load_model
+from fer.evaluation.close_ups import FACE, CloseUps, predict_close_ups
 from fer.evaluation.data import EvaluationData
-from fer.evaluation.faces import choose_finder, without_no_face
+from fer.evaluation.faces import FaceFinder, choose_finder, without_no_face
 from fer.evaluation.ledger import LEDGER_METRICS, History, Ledger, make_entry
 from fer.evaluation.output import log_report, report_prefix
 from fer.evaluation.report import build_sections
 from fer.evaluation.report_folder import check_writable, report_folder
 from fer.evaluation.results import Report, Result
-from fer.evaluation.robustness import CorruptionOptions, measure_robustness
+from fer.evaluation.robustness import CorruptionOptions, Robustness, measure_robustness
 from fer.evaluation.rounding import accuracy_change
 from fer.evaluation.runs import TrainedRun, check_distinct_seeds
 from fer.evaluation.score import (
@@ -99,8 +101,6 @@ def evaluate(
     corruption_options = _corruption_options(corruptions, corruption_images, corruption_seed)
     import_plugins(plugins, "--plugins")
     finder = choose_finder(faces, detector, data)
-    if faces and corruptions:
-        raise FerError("--corruptions and --faces: expected one of them, got both. Omit --corruptions.")
     sources = list_models(runs, onnx, spec)
     trained = [load_model(source, checkpoint) for source in sources]
     check_data(trained, data)
@@ -130,9 +130,13 @@ def evaluate(
     scored_images = images[rows] if isinstance(images, np.ndarray) else images.subset(rows)
     robustness = None
     if corruption_options is not None:
-        predict = partial(predict_images, [run] if run else trained)
-        robustness = measure_robustness(
-            results[index].without_tta, scored_images, predict, corruption_options
+        robustness = _robustness(
+            results[index].without_tta,
+            [run] if run else trained,
+            scored_images,
+            corruption_options,
+            finder,
+            evaluation_data,
         )
     sections = build_sections(
         results,
@@ -166,6 +170,25 @@ def _metrics(sections: Sequence[Section]) -> dict[str, Estimate]:
     means = {key: value for key, value in numbers.get("seeds", {}).items() if isinstance(value, Estimate)}
     summaries = {key: value for section in sections for key, value in section.summary.items()}
     return {**numbers["scores"], **means, **summaries}
+
+
+def _robustness(
+    predictions: Predictions,
+    runs: Sequence[TrainedRun],
+    images: Images,
+    options: CorruptionOptions,
+    finder: FaceFinder | None,
+    data: EvaluationData,
+) -> Robustness:
+    """Return the scores on corrupted images; of photographs, before their faces are detected."""
+    if finder is None:
+        return measure_robustness(predictions, images, partial(predict_images, runs), options)
+    photographs = data.split.data.images
+    assert isinstance(photographs, ImageFiles)
+    rows = np.flatnonzero(np.isin(data.split.index, predictions.index))
+    close_ups = CloseUps(finder, [photographs.files.path(int(row)) for row in rows])
+    predict = partial(predict_close_ups, runs, finder)
+    return measure_robustness(predictions, close_ups, predict, options, FACE)
 
 
 def _corruption_options(corruptions: bool, images: int | None, seed: int | None) -> CorruptionOptions | None:

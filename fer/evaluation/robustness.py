@@ -25,6 +25,7 @@ from fer.analysis.metrics.intervals import resample_means
 from fer.analysis.predictions import Images, Predictions
 from fer.core.errors import FerError
 from fer.core.text import counted, duration
+from fer.evaluation.close_ups import CloseUps
 from fer.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 
 # A corruption and a strength
@@ -89,23 +90,25 @@ class Robustness:
 
 def measure_robustness(
     predictions: Predictions,
-    images: Images,
+    images: Images | CloseUps,
     predict: Callable[[np.ndarray], np.ndarray],
     options: CorruptionOptions,
+    face: float = 1.0,
 ) -> Robustness:
     """Score a model on corrupted images, after stating the cost.
 
     Args:
         predictions: For the clean images, without test-time augmentation.
-        images: Of the predictions, in their order; on disk or in memory.
+        images: Of the predictions, in their order; on disk or in memory, or close-ups.
         predict: Probabilities ``(n, K)`` of the model for images, uint8 ``(n, H, W, C)``.
         options: Number of images, and seed.
+        face: As for `fer.evaluation.corruptions.corrupt`.
     """
     total = len(predictions)
     rows = np.arange(total)
     if options.images is not None and options.images < total:
         rows = np.sort(np.random.default_rng(options.seed).permutation(total)[: options.images])
-    corrupted = _corrupted_probs(predictions, images, rows, predict, options.seed)
+    corrupted = _corrupted_probs(predictions, images, rows, predict, options.seed, face)
     scores = _Scores(predictions.target[rows], {CLEAN: predictions.probs[rows], **corrupted})
     groups = {"mean": list(CONDITIONS)}
     groups |= {name: [one for one in CONDITIONS if one[0] == name] for name in CORRUPTIONS}
@@ -124,10 +127,11 @@ def measure_robustness(
 
 def _corrupted_probs(
     predictions: Predictions,
-    images: Images,
+    images: Images | CloseUps,
     rows: np.ndarray,
     predict: Callable[[np.ndarray], np.ndarray],
     seed: int,
+    face: float,
 ) -> dict[Condition, np.ndarray]:
     """Return the probabilities ``(n, K)`` of the images at ``rows`` under each condition."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -140,7 +144,7 @@ def _corrupted_probs(
             chunk = rows[start : start + _CHUNK]
             clean, keys = images[chunk], predictions.index[chunk]
             for name, strength in CONDITIONS:
-                parts[name, strength].append(predict(corrupt(clean, name, strength, keys, seed)))
+                parts[name, strength].append(predict(corrupt(clean, name, strength, keys, seed, face)))
                 progress.advance(task, len(chunk))
     return {condition: np.concatenate(part) for condition, part in parts.items()}
 

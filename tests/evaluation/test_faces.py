@@ -155,10 +155,6 @@ def test_test_time_augmentation_does_not_find_missed_faces(photographs, foreign)
     [
         ({"faces": True}, "--faces: expected --data with photographs, got none"),
         ({"detector": "haar"}, "--detector haar: expected --faces with it"),
-        (
-            {"faces": True, "data": "PHOTOS", "corruptions": True},
-            "--corruptions and --faces: expected one of",
-        ),
     ],
 )
 def test_options_that_do_not_fit(photographs, options, message):

@@ -41,7 +41,7 @@ def import_plugins(modules: str | Sequence[str], option: str = "plugins") -> Non
     for module in split_names(modules):
         if module in _named:
             continue
-        _add_current_folder()
+        add_current_folder()
         if module.endswith(".py") or "/" in module:
             dotted = module.removesuffix(".py").strip("/").replace("/", ".")
             raise FerError(f"{option}: expected a dotted name, got {module!r}. Write {dotted}.")
@@ -141,7 +141,8 @@ def _naming(module: str) -> Iterator[None]:
         _importing.pop()
 
 
-def _add_current_folder() -> None:
+def add_current_folder() -> None:
+    """Let modules of the current folder be imported, after those that are installed."""
     folder = str(Path.cwd())
     if "" not in sys.path and folder not in sys.path:
         sys.path.append(folder)

@@ -10,6 +10,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import Profiler
 
 from fer.core.errors import FerError
+from fer.core.plugins import add_current_folder
 from fer.core.registry import CALLBACKS
 from fer.training.callback_config import TARGET, CallbacksConfig, OwnParts
 from fer.training.loggers import first_line
@@ -57,6 +58,7 @@ def build_parts(callbacks: CallbacksConfig, own_parts: OwnParts | None) -> Built
 def _instantiate(key: str, node: Any) -> Any:
     target = str(node[TARGET])
     try:
+        add_current_folder()
         return instantiate(node, _convert_="all")
     except InstantiationException as error:
         # Hydra's own message is broken into several lines.

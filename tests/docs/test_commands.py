@@ -48,6 +48,7 @@ CHECKED = {
     r"fer-train trainer=ddp": "several processes; tests/training/test_ddp.py",
     r"fer-train trainer=gpu|fer2013_gpu": "needs a GPU",
     r"fer-train experiment=transfer_": "downloads weights; tests/models/test_pretrained.py",
+    r"landmarks=yunet": "detects faces for many seconds; tests/training/test_aligned_runs.py",
     r"MLFlowLogger": "needs MLflow",
     r"fer-train .*logger=wandb": "starts W&B's process; tests/training/test_wandb_options.py",
     r"--logger wandb": "starts W&B's process; tests/evaluation/test_report_logging.py",
@@ -175,6 +176,7 @@ def test_the_options_in_a_sentence_exist(line):
             assert option in options_of(line.program), line.place
 
 
+@pytest.mark.slow
 def test_options_in_sentences_exist():
     """An option without its command, such as `--faces`."""
     scripts = {line.words[1] for line in OWN if line.program == "python" and line.words[1] != "-c"}

@@ -1,4 +1,4 @@
-"""The notebook of the docs: it runs from top to bottom, and its stored outputs are free of errors and paths."""
+"""The notebook of the docs: it runs, and its stored outputs are free of errors and paths."""
 
 from pathlib import Path
 

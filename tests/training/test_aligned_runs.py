@@ -8,8 +8,8 @@ from tiny import TINY_FACES
 
 from fer.bundle.card import CROP_RULES
 from fer.core.landmarks import ALIGNED
+from fer.evaluation.crop import crop_rule
 from fer.evaluation.split import data_config
-from fer.export.model_card import crop_rule
 from fer.models.checkpoint import load_checkpoint
 from fer.training.config import RunConfig
 from fer.training.run_folder import read_config

@@ -13,6 +13,7 @@ const view = byId("view"), buffer = document.createElement("canvas");
 let models = null, camera = null, facing = "user", turn = 0;
 
 const percent = (value) => `${Math.round(100 * value)} %`;
+const milliseconds = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 const summary = ({ label, confidence, uncertain }) => `${label}${uncertain ? "?" : ""} ${percent(confidence)}`;
 
 function say(text, isError = false) {
@@ -101,8 +102,8 @@ function drawLabel(context, texts, maxWidth, left, bottom, size) {
 function show({ faces, detection, classification }, framesPerSecond = 0) {
   const { detector: { backend: first }, classifier: { backend: second } } = models;
   byId("faces").replaceChildren(...(faces.length ? faces.map(faceCard) : ["No face in view."]));
-  byId("speed").textContent = `Detector ${detection.toFixed(0)} ms${first === second ? "" : ` on ${PLACES[first]}`}`
-    + (faces.length ? `, model ${(classification / faces.length).toFixed(1)} ms a face` : "") + ` on ${PLACES[second]}`
+  byId("speed").textContent = `Detector ${milliseconds(detection)}${first === second ? "" : ` on ${PLACES[first]}`}`
+    + (faces.length ? `, model ${milliseconds(classification / faces.length)} a face` : "") + ` on ${PLACES[second]}`
     + (framesPerSecond ? `, ${framesPerSecond.toFixed(0)} frames/s` : "");
 }
 
@@ -110,7 +111,8 @@ function faceCard(face) {
   const { pixels: { data, width, height }, uncertain, probabilities } = face;
   const picture = element("canvas", { width, height, ariaHidden: "true" });
   picture.getContext("2d").putImageData(new ImageData(data, width), 0, 0);
-  const note = uncertain ? `uncertain: below ${percent(config.uncertain_below)}` : `face ${face.face}`;
+  const reason = config.uncertain_below < 1 ? `below ${percent(config.uncertain_below)}` : "no threshold is known";
+  const note = uncertain ? `uncertain: ${reason}` : `face ${face.face}`;
   const sorted = Object.entries(probabilities).sort((one, other) => other[1] - one[1]);
   const rows = sorted.map(([name, value], index) => {
     const bar = element("span", { className: "bar" });

@@ -89,7 +89,7 @@ def estimate_priors(probs: np.ndarray, source: np.ndarray) -> np.ndarray:
     """Return the frequencies of the emotions among images, float64 ``(K,)``.
 
     A posterior mode instead of the likelihood's: as if K more images had the frequencies of ``source``, so
-    that no emotion gets a frequency of 0, which would rule it out for ever.
+    that no emotion gets a frequency of 0, which would exclude it.
 
     Args:
         probs: ``(N, K)``, probabilities under ``source``.

@@ -11,7 +11,7 @@ import numpy as np
 
 from fer.core.threads import available_cores
 from fer.evaluation.crop import crop_rule
-from fer.evaluation.faces import FaceFinder, image_format, to_gray
+from fer.evaluation.faces import FaceFinder, image_format, no_face_probs, to_gray
 from fer.evaluation.runs import TrainedRun
 from fer.evaluation.score import predict_images
 from fer.faces.base import Face
@@ -74,9 +74,7 @@ def predict_close_ups(runs: Sequence[TrainedRun], finder: FaceFinder, images: np
     seen = np.array([bool(faces) for faces in found])
     classes = len(runs[0].checkpoint.labels)
     probs = np.zeros((len(images), classes + 1), np.float32)
-    # A missed face is the answer of no face, with the confidence of guessing.
-    probs[~seen] = (1 - 1e-3) / (classes + 1)
-    probs[~seen, -1] += 1e-3
+    probs[~seen] = no_face_probs(classes)
     if seen.any():
         faces = [(image, faces[0]) for image, faces in zip(images, found, strict=True) if faces]
         members = [predict_images([run], _crops(run, faces)) for run in runs]

@@ -197,8 +197,7 @@ def answer_no_face(predictions: Predictions, photographs: Photographs, rows: np.
     logits = np.column_stack([predictions.logits, np.full(len(rows), lowest)])
     probs = np.column_stack([predictions.probs, np.zeros(len(rows))])
     logits[missed], logits[missed, -1] = 0, _MARGIN
-    powers = np.exp(logits[missed])
-    probs[missed] = powers / powers.sum(1, keepdims=True)
+    probs[missed] = no_face_probs(len(labels))
     votes = predictions.votes
     return replace(
         predictions,
@@ -208,6 +207,12 @@ def answer_no_face(predictions: Predictions, photographs: Photographs, rows: np.
         votes=None if votes is None else np.column_stack([votes, np.zeros(len(rows), votes.dtype)]),
         about=replace(predictions.about, faces=photographs.facts()),
     )
+
+
+def no_face_probs(num_classes: int) -> np.ndarray:
+    """Return the probabilities of a photograph without a face, ``(K + 1,)``: those of guessing `NO_FACE`."""
+    powers = np.exp([0.0] * num_classes + [_MARGIN])
+    return powers / powers.sum()
 
 
 def without_no_face(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:

@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -49,8 +50,9 @@ class Registry:
             The registered bundle; its card has the version.
 
         Raises:
-            FerError: The registry cannot be written.
+            FerError: A model of the package has its name, or the registry cannot be written.
         """
+        check_new_name(bundle.card.name)
         model = self.folder / bundle.card.name
         with _temporary_folder(model) as draft:
             shutil.copyfile(bundle.model_path, draft / MODEL)
@@ -187,13 +189,32 @@ def packaged_models() -> list[str]:
     return [card.parent.name for card in sorted(ZOO.glob(f"*/{CARD}"))]
 
 
+def check_new_name(name: str) -> None:
+    """Check the name of a model that is added to a registry.
+
+    Raises:
+        FerError: A model of the package has this name. The new one would hide it.
+    """
+    if name in packaged_models():
+        raise FerError(
+            f"--name: expected another name, because {name!r} is a model of the package, which a registered "
+            "model of this name would hide. Choose another name with --name NAME."
+        )
+
+
 def model_folder(name: str, registry: Registry) -> Path | None:
     """Return the folder of a model by name, from the registry or else the package; None if neither has it.
 
     Raises:
         FerError: The registry has the model, but not this version or alias of it.
     """
-    if name.partition(":")[0] in registry.names():
+    if (base := name.partition(":")[0]) in registry.names():
+        if base in packaged_models():
+            warnings.warn(
+                f"{base}: the version in {registry.folder} hides the model of the package. To use that one, "
+                "rename the folder in the registry.",
+                stacklevel=2,
+            )
         return registry.resolve(name)
     return ZOO / name if name in packaged_models() else None
 

@@ -25,7 +25,7 @@ from fer.bundle.card import (
     model_name,
 )
 from fer.bundle.files import MODEL, Bundle, read_bundle, sha256, write_card
-from fer.bundle.registry import ZOO, Registry
+from fer.bundle.registry import Registry, check_new_name
 from fer.bundle.runtime import OnnxClassifier
 from fer.calibrate.figures import CERTAIN_ACCURACY, COVERAGE, Answers, Figures, compare_answers
 from fer.calibrate.fit import Fit, PriorShift, cross_fit, fit
@@ -86,7 +86,7 @@ def calibrate(
         data: ``kind:path`` of labelled images, see `fer.calibrate.images.read_labelled_faces`; also for
             ``split``, ``labels`` and ``group``.
         registry: Where the new version is written.
-        name: Its name; None: that of ``base``, unless it comes with the package.
+        name: Its name, which no model of the package may have; None: that of ``base``.
         faces: The images are photographs: faces are detected and cropped. False: they are cropped faces.
         detector: As for `fer.faces.detectors.choose_detector`.
         priors: Correct for the frequencies of the emotions where the model is used: a folder of images of
@@ -97,11 +97,6 @@ def calibrate(
     Raises:
         FerError: The data or the name is wrong, there are too few images, or the file cannot be changed.
     """
-    if name is None and base.folder.parent == ZOO:
-        raise FerError(
-            "--name: expected the name of the new version, because as a version of "
-            f"{base.card.name!r} it would hide the model of the package. Add --name NAME."
-        )
     name = base.card.name if name is None else name
     _check_name(name)
     expected = None if priors is None else expected_priors(base.card)
@@ -133,6 +128,7 @@ def calibrate(
 def _check_name(name: str) -> None:
     if not NAME_PATTERN.fullmatch(name) or is_reserved(name):
         raise FerError(f"--name: expected {NAME_RULE}, got {name!r}. Choose another name.")
+    check_new_name(name)
 
 
 def _check_groups(data: str, images: LabelledFaces) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from fer.bundle.card import CROP_RULES, UNMEASURED, to_json
 from fer.bundle.files import Bundle
-from fer.bundle.registry import Registry
+from fer.bundle.registry import Registry, check_new_name
 from fer.core.command_line import add_version, positive_integer, quick_imports, run_command
 from fer.core.errors import FerError
 from fer.core.names import artifact_name
 from fer.core.paths import expand_user
-from fer.core.plugins import PLUGINS_HELP, split_names
+from fer.core.plugins import PLUGINS_HELP, import_plugins, split_names
 from fer.core.threads import share_cores
 
 # Their packages are missing in an environment for prediction.
@@ -141,6 +141,8 @@ def run(request: argparse.Namespace) -> None:
         from fer.evaluation.runs import load_run
         from fer.export.export import export
 
+    if request.register is not None:
+        _check_registered_name(request)
     bundle = export(
         request.runs,
         checkpoint=request.checkpoint,
@@ -169,6 +171,20 @@ def run(request: argparse.Namespace) -> None:
         options, run_folder = trained.config.logger.wandb, trained.folder or entry.folder.parent
         log_artifact(entry, run_folder, options, trained.shown_config, aliases)
     return None
+
+
+def _check_registered_name(request: argparse.Namespace) -> None:
+    """Check before minutes of work that the registry accepts the name.
+
+    Raises:
+        FerError: It does not.
+    """
+    from fer.evaluation.runs import load_run
+    from fer.export.model_card import choose_name
+
+    import_plugins(request.plugins, "--plugins")
+    runs = [load_run(source, request.checkpoint) for source in request.runs]
+    check_new_name(choose_name(runs, request.name))
 
 
 def _split_output(values: Sequence[str]) -> tuple[str | None, str]:

@@ -49,6 +49,12 @@ def test_versions_count_from_one(registry, bundle):
     assert "version 2" in (second.folder / "README.md").read_text()
 
 
+def test_the_name_of_a_model_of_the_package_is_refused(registry, tmp_path):
+    with pytest.raises(FerError, match="'fer2013' is a model of the package"):
+        registry.register(write_bundle(tmp_path / "bundle", name="fer2013"))
+    assert not registry.folder.exists()
+
+
 def test_the_number_of_a_deleted_version_with_an_alias_is_not_reused(registry, bundle):
     registry.register(bundle)
     registry.register(bundle)

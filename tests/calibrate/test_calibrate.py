@@ -208,14 +208,6 @@ def test_mistakes_write_nothing(calibrate, tmp_path, arguments, part):
     assert not (tmp_path / "models").exists()
 
 
-def test_the_model_of_the_package_is_not_hidden_by_accident(calibrate, tmp_path):
-    folder = write_images(tmp_path / "mine", 60)
-    status, _, error = calibrate("--data", f"folder:{folder}", model="fer2013_48px")
-    assert status == 2
-    assert "--name: expected the name of the new version" in error
-    assert not (tmp_path / "models").exists()
-
-
 def test_photographs_without_faces_are_counted(calibrate, tmp_path):
     folder = write_images(tmp_path / "mine", 60)
     status, _, error = calibrate("--data", f"folder:{folder}", "--faces", "--detector", "haar")
@@ -258,6 +250,19 @@ def test_it_needs_no_torch():
     code = "import sys, fer.calibrate.cli; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("model", "options"), [("fer2013_48px", ()), ("downloaded", ()), ("tiny", ("--name", "fer2013_48px"))]
+)
+def test_a_version_that_would_hide_a_model_of_the_package_is_refused(calibrate, tmp_path, model, options):
+    write_bundle(tmp_path / "downloaded", name="fer2013")
+    write_bundle(tmp_path / "tiny")
+    status, _, error = calibrate("--data", "folder:mine", *options, model=model)
+    assert status == 2
+    assert "is a model of the package, which a registered model of this name would hide" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "models").exists()
 
 
 def test_a_missing_package_is_named(calibrate, monkeypatch):

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tiny_bundle import write_bundle
 
 from fer.benchmark import benchmark as benchmark_module
+from fer.benchmark.accuracy import measure_accuracy
 from fer.benchmark.benchmark import Settings, benchmark
 from fer.benchmark.cli import main
 from fer.benchmark.frames import read_frames
@@ -298,3 +299,16 @@ def test_the_table_of_the_documentation_is_that_of_the_stored_result():
     docs = Path(__file__).resolve().parents[2] / "docs"
     rows = table_rows(json.loads((docs / "speed.json").read_text()))
     assert markdown_table(rows) in (docs / "speed.md").read_text()
+
+
+def test_the_accuracy_is_measured_on_the_device(tmp_path):
+    model = find_models([str(write_bundle(tmp_path / "m").folder)])[0]
+    with pytest.raises(FerError, match="expected a device that is installed"):
+        measure_accuracy([model], "folder:none", "coreml")
+
+
+def test_torch_runs_on_the_gpu_if_the_bundle_does(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    card = find_models(["fer2013"])[0].load(1, "cpu").card
+    with pytest.raises(FerError, match="--torch: expected a GPU for torch as well"):
+        torch_network(card, 1, 1, "cuda")

@@ -18,12 +18,13 @@ def accuracy_of(card: Card) -> dict[str, Any] | None:
     return {**figure, **images, "measured": False}
 
 
-def measure_accuracy(models: Sequence[BenchmarkModel], data: str) -> list[dict[str, Any]]:
+def measure_accuracy(models: Sequence[BenchmarkModel], data: str, device: str) -> list[dict[str, Any]]:
     """Score models on a data set: on its validation split, or all images of one without splits.
 
     Args:
         models: One or more.
         data: ``kind:path`` as for fer-evaluate.
+        device: Where they run, from `fer.bundle.providers.choose_device`.
 
     Returns:
         JSON values for each model: ``value``, ``low`` and ``high`` (95 % interval), ``images``, ``n`` and
@@ -46,9 +47,8 @@ def measure_accuracy(models: Sequence[BenchmarkModel], data: str) -> list[dict[s
         ) from error
     results = []
     for model in models:
-        run = load_model(
-            model.bundle.folder if model.bundle is not None else OnnxFile(model.path, model.spec)
-        )
+        source = model.bundle.folder if model.bundle is not None else OnnxFile(model.path, model.spec)
+        run = load_model(source, device=device)
         evaluation = EvaluationData(run, None, other=data)
         if evaluation.role == "test":
             raise FerError(

@@ -24,8 +24,8 @@ from fer.core.threads import CoreWait, available_cores
 from fer.faces.detectors import choose_detector
 
 BATCH_SIZES = (1, 64)
-# Makes the function that computes a network in torch: from card, faces in a batch and threads.
-TorchNetwork = Callable[[Card, int, int], Callable[[], object] | None]
+# Makes the function that computes a network in torch: from card, faces in a batch, threads and device.
+TorchNetwork = Callable[[Card, int, int, str], Callable[[], object] | None]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def benchmark(models: Sequence[BenchmarkModel], settings: Settings) -> dict[str,
     cards = [model.load(1, device).card for model in models]
     entries = [_describe(model, card) for model, card in zip(models, cards, strict=True)]
     if settings.data is not None:
-        for entry, accuracy in zip(entries, measure_accuracy(models, settings.data), strict=True):
+        for entry, accuracy in zip(entries, measure_accuracy(models, settings.data, device), strict=True):
             entry["accuracy"] = accuracy
     # Before anything is timed: the child processes would otherwise compete with threads of this one.
     for model, entry in zip(models, entries, strict=True):
@@ -156,7 +156,7 @@ def _time_calls(
 ) -> list[dict[str, Any]]:
     """Time batches of random faces with one number of threads, and the networks in torch."""
     calls = [_call(model.load(threads, device), size) for model in models]
-    networks = [settings.torch(card, size, threads) if settings.torch else None for card in cards]
+    networks = [settings.torch(card, size, threads, device) if settings.torch else None for card in cards]
     clock = choose_clock(device, threads)
     times = time_in_turns([*calls, *filter(None, networks)], settings.seconds, clock=clock)
     eager = iter(times.T[len(calls) :])

@@ -80,7 +80,9 @@ def ratio(times: np.ndarray, reference: np.ndarray) -> float:
     return float(np.median(times / reference))
 
 
-def torch_network(card: Card, batch_size: int, threads: int) -> Callable[[], object] | None:
+def torch_network(
+    card: Card, batch_size: int, threads: int, device: str = "cpu"
+) -> Callable[[], object] | None:
     """Return a function that computes the network of a bundle in torch, in fp32 with random weights.
 
     It starts from floating-point images in the size of the network, so that, other than in the bundle's file,
@@ -90,12 +92,13 @@ def torch_network(card: Card, batch_size: int, threads: int) -> Callable[[], obj
         card: Its training recipe names the network.
         batch_size: Images in a call.
         threads: CPU threads.
+        device: Device of the bundle. Torch uses the GPU for ``cuda``, else the CPU.
 
     Returns:
         None if the card has no recipe: a foreign file, or an ensemble.
 
     Raises:
-        FerError: Torch is not installed.
+        FerError: Torch is not installed, or has no GPU for ``cuda``.
     """
     recipe, shape = card.training.get("recipe") or {}, card.training.get("manifest", {}).get("image_shape")
     if "model" not in recipe or shape is None or "members" in card.training:
@@ -114,10 +117,18 @@ def torch_network(card: Card, batch_size: int, threads: int) -> Callable[[], obj
     attention = AttentionConfig.from_dict(recipe["attention"])
     network = build_model(config, len(card.labels), shape[2], attention).eval()
     images = torch.rand(batch_size, shape[2], config.image_size, config.image_size)
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise FerError(
+                "--torch: expected a GPU for torch as well with --device cuda, got a torch without one. "
+                "Install torch for CUDA, or omit --torch."
+            )
+        network = network.cuda()
 
     @torch.inference_mode()
     def compute() -> object:
         torch.set_num_threads(threads)
-        return network(images)
+        # As the bundle's answer: from images on the host to numbers on the host.
+        return network(images.to(device="cuda")).cpu() if device == "cuda" else network(images)
 
     return compute

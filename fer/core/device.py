@@ -1,21 +1,29 @@
-"""Names of the devices on which a model file can run, and the option ``--device``. Loads no ONNX Runtime."""
+"""Names of the devices on which models run, and the option ``--device``. Loads no runtime."""
 
 import argparse
 import os
 
+# Where a model file can run.
 DEVICES = ("auto", "cpu", "cuda", "openvino", "coreml")
+# Where a model file or a checkpoint can run: torch has neither OpenVINO nor Core ML, but Apple's GPUs.
+ALL_DEVICES = (*DEVICES, "mps")
 # The device that `auto` is, for containers and for code that has no option for it.
 DEVICE_VARIABLE = "FER_DEVICE"
 
 
-def add_device_option(command: argparse.ArgumentParser, what: str = "where the model runs") -> None:
-    """Add ``--device`` to a parser; ``what`` is the beginning of its help."""
+def add_device_option(command: argparse.ArgumentParser, checkpoints: bool = False) -> None:
+    """Add ``--device`` to a parser; with ``checkpoints``, of a command that also runs networks in torch."""
+    where = "where the model runs; auto is cuda if there is a GPU and onnxruntime-gpu, else cpu"
+    if checkpoints:
+        where = (
+            "where models run: a bundle or an ONNX file on cpu, cuda, openvino or coreml, a checkpoint on "
+            "cpu, cuda or mps; auto is cuda if there is a GPU and a package for it, else cpu"
+        )
     command.add_argument(
         "--device",
         default="auto",
-        choices=DEVICES,
-        help=f"{what}; auto is cuda if there is a GPU and onnxruntime-gpu, else cpu (default: auto, or the "
-        f"variable {DEVICE_VARIABLE})",
+        choices=ALL_DEVICES if checkpoints else DEVICES,
+        help=f"{where} (default: auto, or the variable {DEVICE_VARIABLE})",
     )
 
 

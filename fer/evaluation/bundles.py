@@ -22,6 +22,7 @@ from fer.evaluation.foreign import OnnxFile, count_parameters, describe, externa
 from fer.evaluation.runs import RunSource, TrainedRun, load_run
 from fer.models.checkpoint import Checkpoint
 from fer.models.config import ModelConfig
+from fer.models.device import check_torch_device
 from fer.training.config import RunConfig
 
 ModelSource = RunSource | OnnxFile
@@ -184,28 +185,30 @@ class ForeignRun(ExportedRun):
         return self.model_sha256
 
 
-def load_model(source: ModelSource, which: str | None = None) -> TrainedRun:
+def load_model(source: ModelSource, which: str | None = None, device: str | None = None) -> TrainedRun:
     """Load a run, or an exported model as one.
 
     Args:
         source: As for `load_run`; or the folder of a bundle, or the name of a model of the package, of the
             registry or of the Hub; or a foreign ONNX file, which has a spec beside it if none is named.
         which: ``best`` or ``last``, for a run folder.
+        device: Where an exported model runs, one of `fer.core.device.DEVICES`; None: ``auto``. A checkpoint
+            runs on the default of the process (`fer.models.device`).
 
     Raises:
-        FerError: There is no such run or model, or it is damaged.
+        FerError: There is no such run or model, it is damaged, or the device does not have it.
     """
     if isinstance(source, OnnxFile):
-        return _foreign(source)
+        return _foreign(source, device)
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else None
     if name is not None and name.endswith(".onnx"):
-        return _foreign(OnnxFile(expand_user(name)))
+        return _foreign(OnnxFile(expand_user(name)), device)
     if name is not None and is_on_hub(name):
-        return _as_run(find_bundle(name))
+        return _as_run(find_bundle(name), device)
     if name is not None and (expand_user(name) / CARD).is_file():
-        return _as_run(find_bundle(expand_user(name)))
+        return _as_run(find_bundle(expand_user(name)), device)
     try:
-        return load_run(source, which)
+        run = load_run(source, which)
     except FerError as error:
         if name is None or expand_user(name).exists():
             raise
@@ -213,13 +216,15 @@ def load_model(source: ModelSource, which: str | None = None) -> TrainedRun:
         if name.partition(":")[0] not in names:
             models = f"Or name a model: {', '.join(names)}.{did_you_mean(name, names)}"
             raise FerError(f"{error} {models}") from None
-    return _as_run(find_bundle(name))
+        return _as_run(find_bundle(name), device)
+    check_torch_device()
+    return run
 
 
-def _as_run(bundle: Bundle) -> ExportedRun:
+def _as_run(bundle: Bundle, device: str | None) -> ExportedRun:
     card, training = bundle.card, bundle.card.training
     # As many threads as the command was given.
-    network = ExportedNetwork(OnnxClassifier(bundle, torch.get_num_threads()))
+    network = ExportedNetwork(OnnxClassifier(bundle, torch.get_num_threads(), device))
     manifest = dict(training.get("manifest") or {"splits": {}})
     if (fitted := card.metrics.get(CALIBRATION)) is not None:
         manifest[CALIBRATED_ON] = fitted["manifest"]
@@ -239,8 +244,8 @@ def _as_run(bundle: Bundle) -> ExportedRun:
     )
 
 
-def _foreign(file: OnnxFile) -> ForeignRun:
-    classifier = ForeignClassifier(file.path, file.spec_path, torch.get_num_threads())
+def _foreign(file: OnnxFile, device: str | None) -> ForeignRun:
+    classifier = ForeignClassifier(file.path, file.spec_path, torch.get_num_threads(), device)
     card = classifier.card
     checkpoint = Checkpoint(
         ExportedNetwork(classifier),  # type: ignore[arg-type]  # as above

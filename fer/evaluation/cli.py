@@ -82,7 +82,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
     add("--checkpoint", choices=("best", "last"), help="checkpoint of a run folder (default: best)")
     add("--output", metavar="DIR", help="folder for the report")
     add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
-    add_device_option(parser, "where a bundle or an ONNX file runs")
+    add_device_option(parser, checkpoints=True)
     add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
     add("--logger", choices=("wandb",), help="also log metrics, tables and plots there")
     corruptions = "also score darkened, blurred, compressed, noisy, … images, at five strengths each"
@@ -159,7 +159,7 @@ def _compare_parser() -> argparse.ArgumentParser:
     add("--output", type=Path, help="folder for the report (default: OUTPUTS/compare/TIME_SPLIT)")
     no_speed = "do not measure the speed; show the speed of training"
     add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
-    add_device_option(parser, "where bundles and ONNX files run")
+    add_device_option(parser, checkpoints=True)
     add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
     add("--no-speed", dest="with_speed", action="store_false", help=no_speed)
     return parser

@@ -13,6 +13,7 @@ from fer.core.threads import available_cores
 from fer.data.augment import to_float
 from fer.data.dataset import EmotionData
 from fer.data.image_files import ImageFiles
+from fer.models.device import torch_device
 
 # Kinds of test-time augmentation
 TTA = ("flip", "ten-crop")
@@ -40,7 +41,7 @@ def infer(
     """Run a model over images as in validation: resized, in order, in float32.
 
     Args:
-        model: It is set to evaluation mode, and moved to the GPU if there is one.
+        model: It is set to evaluation mode, and moved to the device (`fer.models.device.torch_device`).
         size: Side of the model's input, in pixels.
         tta: ``flip``: the image and its mirror image. ``ten-crop``: four corner crops and the centre crop,
             each 9/10 of the side and resized to ``size``, and their mirror images (Krizhevsky et al. 2012,
@@ -51,7 +52,7 @@ def infer(
     """
     if tta not in (None, *TTA):
         raise FerError(f"--tta {tta}: expected one of {', '.join(TTA)}.{did_you_mean(str(tta), TTA)}")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch_device()
     model = model.to(device).to(memory_format=torch.channels_last).eval()
 
     def predict(pixels: Tensor) -> Tensor:

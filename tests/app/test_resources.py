@@ -65,7 +65,8 @@ def test_the_apps_model_comes_first_and_its_title_has_no_path(registry, tmp_path
 
 def test_a_registered_model_with_the_name_of_a_packaged_one_is_distinct(tmp_path):
     registry = Registry(tmp_path / "models")
-    registry.register(read_bundle(write_bundle(tmp_path / "m", name="fer2013")))
+    write_bundle(registry.folder / "fer2013" / "1", name="fer2013")
+    write_bundle(tmp_path / "m")
     set_settings(Settings(model=str(tmp_path / "m"), models=registry.folder, detector="haar"))
     others = {other.reference: other.card for other in resources.list_versions()[1:]}
     assert set(others) == {*packaged_models(), "fer2013:1"}
@@ -76,7 +77,7 @@ def test_a_registered_model_with_the_name_of_a_packaged_one_is_distinct(tmp_path
 
 def test_a_model_name_means_the_same_as_in_fer_predict(tmp_path):
     registry = Registry(tmp_path / "models")
-    registry.register(read_bundle(write_bundle(tmp_path / "m", name="fer2013")))
+    write_bundle(registry.folder / "fer2013" / "1", name="fer2013")
     set_settings(Settings(model="fer2013", models=registry.folder, detector="haar"))
     first, *others = resources.list_versions()
     assert first.card == registry.load("fer2013").card

@@ -10,6 +10,7 @@ from report_files import ledger
 from untrained_run import write_run
 
 from fer.core.labels import LabelSpace
+from fer.evaluation.cli import compare_main, evaluate_main
 
 pytestmark = pytest.mark.usefixtures("few_sections")
 
@@ -51,6 +52,20 @@ def test_errors_are_one_line(case, fer_evaluate, outputs, data):
     change(run)
     assert_rejected(fer_evaluate(run, *arguments), expected)
     assert not (run / "report").exists()
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps", "openvino"])
+@pytest.mark.parametrize("command", [evaluate_main, compare_main])
+def test_a_device_that_torch_does_not_have_is_refused(command, device, outputs, data, monkeypatch, capsys):
+    # So that pytest restores it.
+    monkeypatch.setenv("FER_DEVICE", "auto")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    runs = [str(write_run(outputs, data, seed)) for seed in (0, 1)]
+    with pytest.raises(SystemExit) as exit_:
+        command([*runs, "--device", device])
+    error = capsys.readouterr().err
+    expected = f"expected a device that torch has here (auto, cpu) for a checkpoint, got '{device}'"
+    assert_rejected((exit_.value.code, "", error), expected)
 
 
 def assert_rejected(result, *expected):

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 from foreign_file import LABELS, expected_probs, write_foreign, write_spec
+from tiny_bundle import write_bundle
 from untrained_run import write_run
 
-from fer.bundle.registry import Registry, find_bundle
+from fer.bundle.registry import Registry
 from fer.core.errors import FerError
 from fer.data.config import FER2013Config
 from fer.data.readers.factory import read_dataset
@@ -190,6 +191,6 @@ def test_a_device_that_is_not_installed_is_named(fer2013, monkeypatch):
 
 
 def test_a_missing_version_of_a_model_is_named(fer2013, tmp_path):
-    Registry(tmp_path / "models").register(find_bundle("fer2013_48px"))
-    with pytest.raises(FerError, match="fer2013_48px has no version '7'"):
-        evaluate("fer2013_48px:7", data=fer2013, split="val")
+    Registry(tmp_path / "models").register(write_bundle(tmp_path / "bundle"))
+    with pytest.raises(FerError, match="tiny has no version '7'"):
+        evaluate("tiny:7", data=fer2013, split="val")

@@ -54,6 +54,8 @@ CALIBRATION, BEFORE_CALIBRATION = "calibration", "before_calibration"
 CALIBRATED_ON = "calibrated_on"
 # Key of a split's metrics: the mean of the probabilities on its images, ``(K,)``.
 MEAN_PROBS = "mean_probs"
+# A threshold that no confidence reaches, not even one that single precision rounds to 1.
+UNREACHABLE = 1 + 2.0**-20
 # Hashes in a split's manifest; two splits with equal hashes have the same images and labels.
 _MANIFEST_HASHES = ("pixels_sha256", "files_sha256", "labels_sha256")
 
@@ -150,7 +152,7 @@ class Card:
     def uncertain_below(self) -> float | None:
         """Threshold as applied: of a calibrated model without a threshold, every prediction is uncertain."""
         is_calibrated = self.export.get("calibration") is not None
-        return 1.0 if self.abstain_below is None and is_calibrated else self.abstain_below
+        return UNREACHABLE if self.abstain_below is None and is_calibrated else self.abstain_below
 
 
 def model_name(card: Card) -> str:

@@ -20,6 +20,7 @@ from fer.analysis.metrics.temperature import (
     scaled_probs,
     temperature_interval,
 )
+from fer.bundle.card import UNREACHABLE
 from fer.calibrate.priors import estimate_priors, log_prior_ratio
 
 
@@ -71,8 +72,8 @@ class Fit:
     def certain(self, probs: np.ndarray) -> np.ndarray:
         """Return which predictions are certain, bool ``(N,)``: none without a threshold."""
         threshold = self.threshold
-        confidence = 1.0 if threshold is None or threshold.confidence is None else threshold.confidence
-        return probs.max(1) >= confidence
+        confidence = None if threshold is None else threshold.confidence
+        return probs.max(1) >= (UNREACHABLE if confidence is None else confidence)
 
     def calibration(self, split: str, n: int, manifest_sha256: str) -> Calibration:
         """Return it as the record of a calibration; its images are described by the arguments."""

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_bundle import CROP as RULE
 from tiny_bundle import write_bundle
@@ -178,3 +179,11 @@ def test_metrics_of_the_wrong_type_are_an_error(path):
     change(path, metrics={"val": [0.5]})
     with pytest.raises(FerError, match=r"metrics\.val"):
         read_card(path)
+
+
+def test_without_a_threshold_no_confidence_is_certain(tmp_path):
+    """Probabilities are rounded to 1 where the logits are far apart."""
+    card = write_bundle(tmp_path / "bundle", abstain_below=None).card
+    assert card.uncertain_below is not None
+    assert not (np.ones(1, np.float32) >= card.uncertain_below).any()
+    assert f"{card.uncertain_below:.0%}" == "100%"

@@ -89,6 +89,16 @@ def test_an_emotion_without_images_has_a_finite_bias():
     assert biases[2] == biases.min()
 
 
+def test_without_a_threshold_no_prediction_is_certain():
+    """All of a few images are correct: their probabilities are 1, but no accuracy is guaranteed."""
+    target = np.arange(9) % 3
+    fitted = fit(100 * np.eye(3)[target], target)
+    probs = fitted.probs(100 * np.eye(3)[target])
+    assert fitted.threshold is None
+    assert probs.max() == 1
+    assert not fitted.certain(probs).any()
+
+
 def test_cross_fitting_never_uses_the_labels_of_a_fold():
     features, target = draw(SOURCE, 200)
     logits, groups = true_logits(features, SOURCE), np.arange(200)

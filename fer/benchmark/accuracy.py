@@ -12,7 +12,7 @@ def accuracy_of(card: Card) -> dict[str, Any] | None:
     """Return the validation accuracy of a card with its interval and images; None if it has none."""
     metrics = validation_metrics(card)
     figure = metrics.get("figures", {}).get("accuracy")
-    if figure is None:
+    if figure is None or figure["value"] is None:
         return None
     images = {"images": metrics["split"], "n": metrics["n"], "selection_split": metrics["selection_split"]}
     return {**figure, **images, "measured": False}

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 
 from fer.benchmark.accuracy import accuracy_of, measure_accuracy
-from fer.benchmark.frames import read_frames, time_frames, time_photos
+from fer.benchmark.frames import make_frames, read_photos, time_frames, time_photos
 from fer.benchmark.models import BenchmarkModel
 from fer.benchmark.startup import measure_startup
 from fer.benchmark.timing import choose_clock, ratio, summarize, time_in_turns
@@ -75,6 +75,7 @@ def benchmark(models: Sequence[BenchmarkModel], settings: Settings) -> dict[str,
     """
     device = choose_device(settings.device)
     threads = settings.threads or tuple(dict.fromkeys((1, available_cores())))
+    photos = read_photos(settings.photos)
     cards = [model.load(1, device).card for model in models]
     entries = [_describe(model, card) for model, card in zip(models, cards, strict=True)]
     if settings.data is not None:
@@ -91,18 +92,15 @@ def benchmark(models: Sequence[BenchmarkModel], settings: Settings) -> dict[str,
             for entry, call in zip(entries, calls, strict=True):
                 entry["calls"].append(call)
     detector = choose_detector(settings.detector, settings.detector_model)
-    frames = read_frames(settings.photos)
+    frames = make_frames(photos)
     classifiers = [model.load(1, device) for model in models]
     timed = time_frames(classifiers, detector, frames, settings.seconds, choose_clock(device, 1))
     for model, entry, frame in zip(models, entries, timed, strict=True):
         entry["frame"] = frame
-        if settings.photos and model.bundle is not None:
-            entry["photos"] = time_photos(model, detector, settings.photos, device, threads[-1])
-    return {
-        "machine": _machine(device),
-        "models": entries,
-        "waited": wait.share(),
-    }
+        if photos and model.bundle is not None:
+            paths = settings.photos[: len(photos)]
+            entry["photos"] = time_photos(model, detector, paths, photos, device, threads[-1])
+    return {"machine": _machine(device), "models": entries, "waited": wait.share()}
 
 
 def _machine(device: str) -> dict[str, Any]:

@@ -21,23 +21,36 @@ WIDTH, HEIGHT = 640, 480
 # More frames take longer without another result.
 _MAX_FRAMES = 20
 _BACKGROUND, _FACE_SIDE = 128, 200
+# Photographs in memory.
+_MAX_BYTES = 2_000_000_000
 # A pass over a folder takes seconds.
 _FOLDER_ROUNDS = 5
 
 
-def read_frames(photos: Sequence[Path]) -> list[np.ndarray]:
+def read_photos(paths: Sequence[Path]) -> list[np.ndarray]:
+    """Return photographs, uint8 ``(H, W, 3)`` in RGB: the first ones, as many as may be in memory.
+
+    Raises:
+        FerError: One cannot be read.
+    """
+    photos: list[np.ndarray] = []
+    for path in paths:
+        photos.append(read_image(path))
+        if sum(photo.nbytes for photo in photos) > _MAX_BYTES:
+            break
+    return photos
+
+
+def make_frames(photos: Sequence[np.ndarray] = ()) -> list[np.ndarray]:
     """Return frames, uint8 ``(480, 640, 3)`` in RGB: one for each photograph, in a corner; none is enlarged.
 
     Args:
-        photos: Image files; empty: a frame with a synthetic face.
-
-    Raises:
-        FerError: An image cannot be read.
+        photos: From `read_photos`; empty: a frame with a synthetic face.
     """
     if not photos:
         parameters = sample_parameters(0, np.random.default_rng(0), 0.0)
         return [_on_frame(render_face(parameters, _FACE_SIDE)[0], WIDTH // 3, HEIGHT // 4)]
-    return [_on_frame(read_image(path)) for path in photos[:_MAX_FRAMES]]
+    return [_on_frame(photo) for photo in photos[:_MAX_FRAMES]]
 
 
 def _on_frame(image: np.ndarray, left: int = 0, top: int = 0) -> np.ndarray:
@@ -68,7 +81,7 @@ def time_frames(
     Args:
         classifiers: The models, with one thread each.
         detector: The face detector.
-        frames: From `read_frames`.
+        frames: From `make_frames`.
         seconds: Time for each model.
         clock: From `choose_clock`.
 
@@ -105,23 +118,35 @@ def _on_frames(
 
 
 def time_photos(
-    model: BenchmarkModel, detector: Detector, photos: Sequence[Path], device: str, threads: int
+    model: BenchmarkModel,
+    detector: Detector,
+    paths: Sequence[Path],
+    photos: Sequence[np.ndarray],
+    device: str,
+    threads: int,
 ) -> dict[str, float]:
-    """Time `Predictor.predict_many` on a folder: read, find and classify faces, in several threads.
+    """Time `Predictor.predict_many` on files: read, find and classify faces, in several threads.
+
+    Args:
+        model: A bundle.
+        detector: The face detector.
+        paths: The files.
+        photos: Their content, from `read_photos`.
+        device: From `choose_device`.
+        threads: Number of threads.
 
     Returns:
         JSON values: ``threads``, ``photos_per_second``, and ``times_as_long`` as the detector alone with as
         many threads, on images that are in memory.
     """
     predictor = Predictor(model.bundle, detector, threads=threads, device=device)
-    images = [read_image(path) for path in photos]
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
         with ThreadPoolExecutor(threads) as pool:
             functions: list[Callable[[], object]] = [
-                lambda: list(pool.map(predictor.detect, images)),
-                lambda: list(predictor.predict_many(photos)),
+                lambda: list(pool.map(predictor.detect, photos)),
+                lambda: list(predictor.predict_many(paths)),
             ]
             alone, everything = time_in_turns(functions, 1.0, _FOLDER_ROUNDS).T
     finally:

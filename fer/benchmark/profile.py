@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime as ort
 
 from fer.benchmark.models import BenchmarkModel
+from fer.bundle.foreign import INPUT_TYPES
 
 _CALLS = 200
 # ONNX Runtime's log level "error".
@@ -43,7 +44,7 @@ def profile(model: BenchmarkModel, threads: int = 1) -> list[dict[str, Any]]:
         feed = {image.name: _random_input(image, model)}
         for _ in range(_CALLS):
             session.run(None, feed)
-        events = json.loads(Path(session.end_profiling()).read_text())
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX):
@@ -64,10 +65,8 @@ def _random_input(image: Any, model: BenchmarkModel) -> np.ndarray:
     side = model.load(1, "cpu").card.image_size
     shape = [size if isinstance(size, int) else side for size in image.shape]
     shape[0] = image.shape[0] if isinstance(image.shape[0], int) else 1
-    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    if image.type == "tensor(uint8)":
-        return pixels
-    return (pixels / 255).astype({"tensor(float16)": np.float16}.get(image.type, np.float32))
+    pixels, dtype = np.random.default_rng(0).integers(0, 256, shape, np.uint8), INPUT_TYPES[image.type]
+    return pixels if dtype is np.uint8 else (pixels / 255).astype(dtype)
 
 
 def profile_rows(entries: list[dict[str, Any]]) -> list[tuple[str, ...]]:

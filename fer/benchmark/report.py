@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fer.core.errors import FerError
-from fer.core.text import percent
+from fer.core.text import counted, percent
 
 Row = tuple[str, ...]
 _UNKNOWN = "unknown"
@@ -56,7 +56,7 @@ def _call_rows(calls: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def _threads(number: int) -> str:
-    return f"{number} thread{'s' * (number > 1)}"
+    return counted(number, "thread")
 
 
 def _milliseconds(value: float) -> str:
@@ -88,7 +88,7 @@ def _accuracy(entry: Mapping[str, Any] | None) -> str:
 def notes(result: Mapping[str, Any]) -> list[str]:
     """Return what a reader of the table has to know."""
     machine, accuracies = result["machine"], [model["accuracy"] for model in result["models"]]
-    cores = f"{machine['cores']} core{'s' * (machine['cores'] > 1)}"
+    cores = counted(machine["cores"], "core")
     where = f"{machine['processor']}, {cores}, {machine['system']}; {machine['runtime']}"
     lines = [f"{where}. Medians; all models took turns."]
     if any(call["clock"] == "cpu" for model in result["models"] for call in model["calls"]):

@@ -1,7 +1,6 @@
 """Start-up and memory: a new process that loads a model and a detector, and predicts on one frame."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -46,7 +45,7 @@ def measure_startup(
 
 def _run(command: Sequence[str]) -> tuple[float, float]:
     start = time.perf_counter()
-    process = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
+    process = subprocess.run(command, capture_output=True, text=True)
     if process.returncode:
         lines = process.stderr.strip().splitlines()
         raise FerError(
@@ -73,14 +72,14 @@ def peak_megabytes() -> float:
 def _predict(request: dict[str, str]) -> None:
     import cv2
 
-    from fer.benchmark.frames import predict_frame, read_frames
+    from fer.benchmark.frames import make_frames, predict_frame
     from fer.faces.detectors import choose_detector
 
     threads = int(request["threads"])
     cv2.setNumThreads(threads)
     classifier = BenchmarkModel.from_dict(request).load(threads, request["device"])
     detector = choose_detector(request["detector"], request["detector_model"])
-    predict_frame(read_frames([])[0], detector, classifier)
+    predict_frame(make_frames()[0], detector, classifier)
     # The clock of all processes of a machine.
     print(json.dumps({"answered": time.perf_counter(), "megabytes": peak_megabytes()}))
 

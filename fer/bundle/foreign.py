@@ -17,7 +17,7 @@ from fer.bundle.runtime import BATCH_SIZE, Session, open_session
 from fer.core.errors import FerError
 
 # Types of ONNX Runtime -> NumPy
-_INPUT_TYPES = {
+INPUT_TYPES = {
     "tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
 }  # fmt: skip
@@ -74,7 +74,7 @@ class ForeignClassifier:
         self._threads = threads
         self._session = _open(self.path, threads, self.device)
         self._input, self._output = _check(self._session, self.path, self.spec)
-        self._dtype = _INPUT_TYPES[self._input.type]
+        self._dtype = INPUT_TYPES[self._input.type]
         self.batch_size = self._find_batch_size()
         self._check_answers()
         self.card = _card(self.path, self.spec)
@@ -261,7 +261,7 @@ def _find(nodes: list[Any], name: str | None, key: str, problems: list[str]) -> 
 
 
 def _input_problems(image: Any, spec: ForeignSpec) -> list[str]:
-    if image.type not in _INPUT_TYPES:
+    if image.type not in INPUT_TYPES:
         return [f"input: the file takes {image.type}, which is not an image"]
     shape = list(image.shape)
     if len(shape) != 4:

@@ -13,6 +13,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def agree(number: int, one: str, several: str) -> str:
+    """Return the words that agree with a number: ``one`` for 1, else ``several``."""
+    return one if number == 1 else several
+
+
 def with_interval(
     value: float, low: float | None, high: float | None, show: Callable[[float], str], unit: str = ""
 ) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer.core.errors import FerError
+from fer.core.text import agree
 from fer.data.dataset import EmotionData
 
 AUTO, NONE = "auto", "none"
@@ -167,7 +168,7 @@ def warn_of_shared_groups(data: EmotionData, groups: Groups) -> None:
         if shared:
             warnings.warn(
                 f"{data.source}: {len(shared):,} of {len(numbers[role]):,} groups ({groups.rule}) of the "
-                f"published {role} split are in train as well. Scores on {role} do not show how well the "
-                "model does on people that it has not seen.",
+                f"published {role} split {agree(len(shared), 'is', 'are')} in train as well. Scores on "
+                f"{role} do not show how well the model does on people that it has not seen.",
                 stacklevel=2,
             )

@@ -12,6 +12,7 @@ import numpy as np
 
 from fer.core.errors import FerError
 from fer.core.image_io import read_image
+from fer.core.text import agree
 from fer.core.threads import available_cores
 from fer.data.file_list import ABSENT, FileList
 
@@ -224,9 +225,10 @@ class ImageFiles:
         if (rows := np.flatnonzero(animated & readable)).size:
             named = ", ".join(self.files.name(row) for row in rows[:_MAX_NAMED])
             warnings.warn(
-                f"{self.files.root}: {len(rows):,} of {len(self):,} files are animations, of which only the "
-                f"first image is used: {named}{', …' if len(rows) > _MAX_NAMED else ''}. Save their images "
-                "as files to use all.",
+                f"{self.files.root}: {len(rows):,} of {len(self):,} files "
+                f"{agree(len(rows), 'is an animation', 'are animations')}, of which only the first image is "
+                f"used: {named}{', …' if len(rows) > _MAX_NAMED else ''}. Save the images of animations as "
+                "files to use all.",
                 stacklevel=2,
             )
         return pixels, readable

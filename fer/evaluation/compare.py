@@ -12,6 +12,7 @@ from fer.analysis.metrics.matching import MatchedImages, images_sha256, match_im
 from fer.analysis.report import write_report
 from fer.core.paths import expand_user
 from fer.core.plugins import import_plugins
+from fer.core.text import agree, counted
 from fer.evaluation.bundles import ModelSource, list_models
 from fer.evaluation.compared_runs import (
     ComparedRun,
@@ -54,10 +55,10 @@ TRAINED_ON_NOTE = (
 TRAINING_IMAGES_NOTE = (
     "The recipes were trained on different images or labels, which may explain a difference between them."
 )
-SEEN_NOTE = "{1} of these {2} images have the same pixels as a training image of {0}."
+SEEN_NOTE = "{1} of these {2} images {3} the same pixels as a training image of {0}."
 CHANGED_IMAGES_NOTE = "The {} images have changed since the training of {}."
 CHANGED_CODE_NOTE = (
-    "{} scores {:.1%} here, but {:.1%} in its run.json: {} images differ, and rounding explains at most {}. "
+    "{} scores {:.1%} here, but {:.1%} in its run.json: {}, and rounding explains at most {}. "
     "The code of its network has changed since training."
 )
 # Keys of a manifest that identify images in memory and on disk
@@ -207,7 +208,9 @@ def _selection_notes(runs: Sequence[ComparedRun]) -> list[str]:
 def _seen_notes(runs: Sequence[ComparedRun]) -> list[str]:
     """Return a note on each model that was trained on some of these images."""
     return [
-        SEEN_NOTE.format(one.about.run, f"{count:,}", f"{len(one.predictions):,}")
+        SEEN_NOTE.format(
+            one.about.run, f"{count:,}", f"{len(one.predictions):,}", agree(count, "has", "have")
+        )
         for one in runs
         if one.about.other_data and (count := one.about.seen.get("train"))
     ]
@@ -232,6 +235,7 @@ def _notes(runs: Sequence[ComparedRun]) -> list[str]:
         if is_changed:
             notes.append(CHANGED_IMAGES_NOTE.format(role, one.about.run))
         elif (change := accuracy_change(one.predictions, one.record)) is not None:
-            facts = change.now, change.then, change.images, change.tolerance
+            images = f"{counted(change.images, 'image')} {agree(change.images, 'differs', 'differ')}"
+            facts = change.now, change.then, images, change.tolerance
             notes.append(CHANGED_CODE_NOTE.format(one.about.run, *facts))
     return notes

@@ -19,6 +19,7 @@ from fer.analysis.metrics.classification import count_estimates
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
+from fer.core.text import counted
 from fer.data.dataset import EmotionData
 from fer.data.duplicates.hashes import pixel_digests
 from fer.data.image_files import ImageFiles
@@ -218,7 +219,7 @@ def earlier_score_notes(runs: Sequence[ComparedRun]) -> list[str]:
     for run in runs:
         count = Ledger(run.outputs).history(run.about).same_recipe if run.about.has_test else 0
         if count:
-            scores = f"{count} score{'s' if count > 1 else ''}"
+            scores = counted(count, "score")
             notes.append(
                 f"{run.about.run}: its recipe had {scores} on these test images before this comparison."
             )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from fer.core.errors import FerError
+from fer.core.text import counted
 from fer.sweep.comparable import comparability_warning
 from fer.sweep.compose import trial_folder
 from fer.sweep.leaderboard import Recipe, failures, have_seeds, is_measured, ranked, recipes, words_of
@@ -185,9 +186,10 @@ def _check_failures(sweep_study: SweepStudy, failed: Sequence[FrozenTrial]) -> N
     last = describe_trial(max(failed, key=_end_time), plan.objective)
     if sweep_study.too_many_failed() and not plan.is_grid:
         raise FerError(
-            f"sweep {plan.name}: stopped because {counts.failed} of {counts.total} trials failed, more than "
-            f"sweep.max_failed_share={plan.max_failed_share}. The last one: {last}. Fix the cause and start "
-            "another sweep, or resume this one with sweep.resume=true and a larger sweep.max_failed_share."
+            f"sweep {plan.name}: stopped because {counts.failed} of {counted(counts.total, 'trial')} failed, "
+            f"more than sweep.max_failed_share={plan.max_failed_share}. The last one: {last}. Fix the cause "
+            "and start another sweep, or resume this one with sweep.resume=true and a larger "
+            "sweep.max_failed_share."
         )
     if plan.is_grid:
         for trial in failed:
@@ -195,8 +197,8 @@ def _check_failures(sweep_study: SweepStudy, failed: Sequence[FrozenTrial]) -> N
             print(f"failed   trial {trial.number}  {' '.join(words_of(trial))}: {error}", flush=True)
         numbers = ", ".join(str(trial.number) for trial in failed)
         raise FerError(
-            f"sweep {plan.name}: {len(failed)} of {counts.total} trials failed: {numbers}. Fix the cause, "
-            f"and train them again with: {resume_command(plan.folder)}"
+            f"sweep {plan.name}: {len(failed)} of {counted(counts.total, 'trial')} failed: {numbers}. Fix "
+            f"the cause, and train them again with: {resume_command(plan.folder)}"
         )
     if not counts.finished + counts.pruned:
         raise FerError(f"sweep {plan.name}: every trial failed. The last one: {last}.")

@@ -27,6 +27,7 @@ from fer.analysis.plots.confusion import plot_confusion_matrix
 from fer.analysis.plots.style import save_figure
 from fer.analysis.plots.training import plot_learning_curves, plot_per_emotion
 from fer.core.labels import LabelSpace
+from fer.core.text import counted
 from fer.data.datamodule import EmotionDataModule
 from fer.data.duplicates import format_summary
 from fer.data.schedule import planned_epochs
@@ -227,7 +228,7 @@ def print_header(
         print(f"aligned by landmarks: {landmarks['faces']:,} of {len(datamodule.data):,} faces", flush=True)
     print(*format_summary(datamodule.duplicates), sep="", end="", flush=True)
     for rule, count in datamodule.data.dropped.items():
-        print(f"dropped {count:,} images: {rule}", flush=True)
+        print(f"dropped {counted(count, 'image')}: {rule}", flush=True)
     if checkpoint is not None:
         print(f"resuming from {checkpoint}", flush=True)
 

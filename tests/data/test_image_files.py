@@ -190,7 +190,7 @@ def test_animations_are_reported(tmp_path, face, suffix):
     frames[0].save(tmp_path / "a" / f"0{suffix}", save_all=True, append_images=frames[1:], loop=0)
     frames[0].save(tmp_path / "a" / f"1{suffix}")
     images = ImageFiles(list_files(tmp_path, "a"), 48, True)
-    with pytest.warns(UserWarning, match=rf"1 of 2 files are animations.*first image is used: a/0\{suffix}"):
+    with pytest.warns(UserWarning, match=rf"1 of 2 files is an animation.*first image is used: a/0\{suffix}"):
         pixels, readable = images.read_all()
     assert readable.all()
     np.testing.assert_allclose(pixels[0], read_image(tmp_path / "a" / f"0{suffix}"), atol=12)

@@ -10,6 +10,7 @@ import numpy as np
 from fer.analysis.metrics.estimate import Estimate, estimate_from_resamples
 from fer.analysis.metrics.intervals import resample_means
 from fer.core.errors import FerError
+from fer.core.text import agree, counted
 
 # Annotators per image of FER+
 MAX_VOTES = 10
@@ -57,7 +58,9 @@ def human_estimates(
     columns["gap_tagger"] = columns["model_tagger"] - columns["tagger_tagger"]
     table = np.column_stack([columns[name] for name in names])
     draws = resample_means(table, target[used], resamples, np.random.default_rng([0, 4]))
-    note = f"{len(target) - n:,} images with fewer than two votes are left out" if n < len(target) else ""
+    left_out = len(target) - n
+    are = agree(left_out, "is", "are")
+    note = f"{counted(left_out, 'image')} with fewer than two votes {are} left out" if left_out else ""
     return {
         name: estimate_from_resamples(float(table[:, i].mean()), draws[:, i], n, note)
         for i, name in enumerate(names)

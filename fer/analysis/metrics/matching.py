@@ -10,6 +10,7 @@ from fer.analysis.metrics.merging import merge_alike
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace, mapping
+from fer.core.text import agree, counted
 
 
 @dataclass(frozen=True)
@@ -133,5 +134,7 @@ def _notes(tables: Sequence[Predictions], labels: LabelSpace, common: int, usabl
             "to 1."
         )
     if usable < common:
-        notes.append(f"{common - usable:,} images of emotions that not all models can predict are left out.")
+        count = common - usable
+        what = f"{counted(count, 'image')} of emotions that not all models can predict"
+        notes.append(f"{what} {agree(count, 'is', 'are')} left out.")
     return notes

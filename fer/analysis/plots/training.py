@@ -20,7 +20,7 @@ from fer.analysis.plots.style import (
     style_axes,
 )
 from fer.core.labels import emotion_colors
-from fer.core.text import percent
+from fer.core.text import counted, percent
 
 # One row of metrics per epoch or part of an epoch
 History = Sequence[Mapping[str, float]]
@@ -71,7 +71,7 @@ def _series(history: History, key: str) -> dict[float, float]:
 def _best_epoch_text(history: History, best_epoch: int | None) -> str:
     """Return the scores of the best epoch, or the number of epochs, as one line."""
     if best_epoch is None:
-        return f"{len(_series(history, 'epoch'))} epochs" if history else "no finished epoch"
+        return counted(len(_series(history, "epoch")), "epoch") if history else "no finished epoch"
     names = {"val/accuracy": "val accuracy", "val/macro_f1": "macro-F1", "val/uar": "UAR"}
     values = {name: _series(history, key).get(best_epoch) for key, name in names.items()}
     scores = [f"{name} {percent(value)}" for name, value in values.items() if value is not None]

@@ -107,7 +107,7 @@ def _show_current(live: LiveSession, context: Any) -> None:
         st.markdown(f"**Face {number}**")
         show_bars(prediction.probabilities, prediction.uncertain)
     if len(state.faces) > _MAX_FACES_SHOWN:
-        st.caption(f"and {len(state.faces) - _MAX_FACES_SHOWN} more faces in the image")
+        st.caption(f"and {counted(len(state.faces) - _MAX_FACES_SHOWN, 'more face')} in the image")
 
 
 def _format_rate(state: LiveState) -> str:
@@ -193,9 +193,9 @@ def _recording_status(state: LiveState) -> str:
     if state.recording_full:
         return f"The recording stopped: it has reached the maximum of {MAX_ROWS:,} rows."
     if state.recording:
-        return f"Recording: {state.recorded_rows:,} rows so far, one per face and frame."
+        return f"Recording: {counted(state.recorded_rows, 'row')} so far, one per face and frame."
     if state.recorded_rows:
-        return f"{state.recorded_rows:,} rows recorded. A new recording replaces them."
+        return f"{counted(state.recorded_rows, 'row')} recorded. A new recording replaces the last."
     return "Records predictions only, no images. They stay in memory until you download them."
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fer.core.text import agree, counted
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates.search import Duplicates, find_duplicates, find_exact_duplicates
 from fer.data.splits import hide_test_labels, indices, is_carved
@@ -90,13 +91,13 @@ def duplicate_report(data: EmotionData, duplicates: Duplicates) -> dict[str, Any
 
 def format_report(report: Mapping[str, Any]) -> list[str]:
     """Return the counts of a report as lines of text."""
-    lines = [f"{report['images']:,} images"]
+    lines = [counted(report["images"], "image")]
     for kind in ("exact", "near_or_exact"):
         if counts := report[kind]:
             name = kind.replace("_", " ")
             lines.append(
-                f"{name} duplicates: {counts['groups']:,} groups, "
-                f"{counts['surplus']:,} images beyond one per group"
+                f"{name} duplicates: {counted(counts['groups'], 'group')}, "
+                f"{counted(counts['surplus'], 'image')} beyond one per group"
             )
             for role, others in counts["images"].items():
                 cells = ", ".join(f"{number:,} in {other}" for other, number in others.items())
@@ -123,9 +124,9 @@ def format_summary(report: Mapping[str, Any] | None) -> list[str]:
         images, near = report["roles"]["val"], report["near_or_exact"]["images"]["val"]["train"]
         if near:
             lines.append(
-                f"WARNING: {near:,} of {images:,} validation images have a near copy in train, so validation "
-                "scores are too high. Keep the images of a person or video together with "
-                "datamodule.group=REGEX (docs/data.md), or set datamodule.drop_leaks=true\n"
+                f"WARNING: {near:,} of {images:,} validation images {agree(near, 'has', 'have')} a near copy "
+                "in train, so validation scores are too high. Keep the images of a person or video together "
+                "with datamodule.group=REGEX (docs/data.md), or set datamodule.drop_leaks=true\n"
             )
     copied = report["exact"]["images"]["train"]
     leaks = ", ".join(f"{copied[role]:,} in {role}" for role in ("val", "test") if copied.get(role))

@@ -9,6 +9,7 @@ import numpy as np
 from fer.core.errors import FerError
 from fer.core.labels import canonical_name
 from fer.core.paths import expand_user, list_names
+from fer.core.text import counted
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.file_list import join, list_files, subfolders
 from fer.data.groups import AUTO
@@ -247,7 +248,7 @@ def _check_class_folders(root: Path, classes: dict[str, list[str]]) -> None:
                     f"images. Read it with datamodule=fer2013 datamodule.path={table}"
                 )
         tables = [name for name in files if name.lower().endswith(image_list.SUFFIXES)]
-        seen = f"{count:,} images in no such folder" if count else "no folders"
+        seen = f"{counted(count, 'image')} in no such folder" if count else "no folders"
         seen += f" and {tables[0]}, which has no columns for file and emotion" if tables else ""
         advice = "Move each image to a folder of its emotion, or list them in metadata.csv with the columns "
         advice = f"{advice}file_name and label." if count or tables else "Check datamodule.path."

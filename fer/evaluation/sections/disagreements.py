@@ -13,7 +13,7 @@ from fer.analysis.plots.images import ImageStrip, plot_contact_sheet
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.report.document import Plot, Section
 from fer.core.errors import FerError
-from fer.core.text import percent
+from fer.core.text import counted, percent
 
 # Candidates that the best one is shown against
 _NUM_OTHERS = 2
@@ -91,7 +91,7 @@ def _sentence(a: Candidate, b: Candidate, groups: Sequence[_Disagreement], total
     if not count:
         return f"{a.name} (A) and {b.name} (B) give the same emotion to all {total:,} images."
     return (
-        f"{a.name} (A) and {b.name} (B) give different emotions to {count:,} of {total:,} images "
+        f"{a.name} (A) and {b.name} (B) give different emotions to {count:,} of {counted(total, 'image')} "
         f"({percent(count / total)}): only A is correct on {only_a:,}, only B on {only_b:,}, and neither on "
         f"{neither:,}."
     )
@@ -116,7 +116,7 @@ def _plot(
         shown = group.rows[:_COLUMNS]
         if len(shown):
             captions = [_caption(images, probs, row) for row in shown.tolist()]
-            heading = f"{group.title}  ·  {len(group.rows):,} image{'' if len(group.rows) == 1 else 's'}"
+            heading = f"{group.title}  ·  {counted(len(group.rows), 'image')}"
             strips.append(ImageStrip(heading, load(shown), captions))
     if not strips:
         return []

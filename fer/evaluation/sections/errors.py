@@ -11,6 +11,7 @@ from fer.analysis.plots.images import ImageStrip, plot_contact_sheet
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report.document import Cell, Plot, Section, Table
+from fer.core.text import agree, counted
 
 # Examples that the table lists for each pair
 _NUM_EXAMPLES = 5
@@ -53,8 +54,8 @@ def confusions_section(predictions: Predictions) -> Section:
         first, true, predicted = pairs[0], names[pairs[0].true], names[pairs[0].predicted]
         paragraph = (
             f"The most frequent error is {true} predicted as {predicted}: {len(first):,} of "
-            f"{first.support:,} images of {true}, and {format_percent(len(first) / first.errors)} of all "
-            f"{first.errors:,} errors."
+            f"{counted(first.support, 'image')} of {true}, and {format_percent(len(first) / first.errors)} "
+            f"of all {counted(first.errors, 'error')}."
         )
     pair_numbers = [
         {
@@ -149,8 +150,8 @@ def gallery_section(predictions: Predictions, images: Images) -> Section:
     wrong = predictions.preds != predictions.target
     num_confident = int((wrong & (predictions.probs.max(1) >= 0.9)).sum())
     paragraphs = [
-        f"In {num_confident:,} of {int(wrong.sum()):,} errors the confidence of the model is 90 % or more. "
-        "Such an image is either hard for the model or has a wrong label."
+        f"In {num_confident:,} of {counted(int(wrong.sum()), 'error')} the confidence of the model is 90 % "
+        "or more. Such an image is either hard for the model or has a wrong label."
     ]
     plots = [_errors_plot(predictions, images[rows], rows), _pairs_plot(predictions, images, pairs)]
     return Section("galleries", title, paragraphs, plots=plots, numbers=numbers)
@@ -161,8 +162,9 @@ def _errors_plot(predictions: Predictions, images: np.ndarray, rows: np.ndarray)
     captions = [[f"true {name}", _predicted(predictions, row)] for name, row in zip(true, rows, strict=True)]
     title, subtitle = "The most confident errors", "highest confidence first"
     fig = plot_contact_sheet([ImageStrip("", images, captions)], _COLUMNS, title, subtitle)
-    alt = f"{len(rows)} faces, each with its label, the predicted emotion and its probability"
-    return Plot("confident_errors", png_bytes(fig), alt, f"The {len(rows)} most confident errors.")
+    alt = f"{counted(len(rows), 'face')}, each with its label, the predicted emotion and its probability"
+    caption = agree(len(rows), "The most confident error.", f"The {len(rows)} most confident errors.")
+    return Plot("confident_errors", png_bytes(fig), alt, caption)
 
 
 def _pairs_plot(predictions: Predictions, images: Images, pairs: list[ConfusedPair]) -> Plot:
@@ -175,7 +177,7 @@ def _pairs_plot(predictions: Predictions, images: Images, pairs: list[ConfusedPa
 
 def _strip(predictions: Predictions, images: Images, pair: ConfusedPair) -> ImageStrip:
     names, rows = predictions.labels.names, pair.rows[:_COLUMNS]
-    count = f"{len(pair):,} image{'' if len(pair) == 1 else 's'}"
+    count = counted(len(pair), "image")
     of_true = f"{format_percent(len(pair) / pair.support)} of {names[pair.true]}"
     heading = f"{names[pair.true]}, predicted as {names[pair.predicted]}  ·  {count}, {of_true}"
     return ImageStrip(heading, images[rows], [[_predicted(predictions, row)] for row in rows.tolist()])

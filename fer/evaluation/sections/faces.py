@@ -12,6 +12,7 @@ from fer.analysis.plots.images import ImageStrip, plot_contact_sheet
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report.document import Cell, Plot, Section, Table
+from fer.core.text import agree, counted
 from fer.evaluation.faces import NO_FACE, count_missed
 
 # Photographs without a detected face that are shown, and in a row.
@@ -50,17 +51,17 @@ def _accuracy(predictions: Predictions, rows: np.ndarray) -> Estimate:
 
 def missed_faces(about: About) -> Iterator[str]:
     """Yield the warning on photographs without a detected face, if there are any."""
-    if about.faces and about.faces["missed"]:
-        yield (
-            f"No face was detected in {about.faces['missed']:,} of {about.faces['photographs']:,} "
-            "photographs; they count as wrong answers."
-        )
+    if about.faces and (missed := about.faces["missed"]):
+        photographs = counted(about.faces["photographs"], "photograph")
+        wrong = agree(missed, "it counts as a wrong answer", "they count as wrong answers")
+        yield f"No face was detected in {missed:,} of {photographs}; {wrong}."
 
 
 def _sentence(facts: dict[str, object], total: int, count: int) -> str:
     return (
-        f"The detector {facts['detector']} found a face in {total - count:,} of {total:,} photographs and "
-        f"missed {count:,}. A missed face counts as a wrong answer, '{NO_FACE}', in all scores here."
+        f"The detector {facts['detector']} found a face in {total - count:,} of "
+        f"{counted(total, 'photograph')} and missed {count:,}. A missed face counts as a wrong answer, "
+        f"'{NO_FACE}', in all scores here."
     )
 
 

@@ -13,6 +13,7 @@ from fer.analysis.plots.images import ImageStrip, plot_contact_sheet
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report.document import Plot, Section, Table
+from fer.core.text import counted
 
 # Estimated fraction of wrong labels above which no list is made, because most candidates are errors of the
 # model. Annotators outvote 35 % of the labels of FER2013, so it cannot be much lower.
@@ -61,9 +62,10 @@ def _too_weak(predictions: Predictions, numbers: dict[str, Any]) -> str:
 
 def _paragraphs(predictions: Predictions, numbers: dict[str, Any]) -> list[str]:
     paragraphs = [
-        f"Confident learning finds {numbers['candidates']:,} probable label errors among "
-        f"{len(predictions):,} images. It estimates that {format_percent(numbers['estimated_noise'])} of the "
-        "labels are wrong. This is probably too high, because confident errors of the model count too."
+        f"Confident learning finds {counted(numbers['candidates'], 'probable label error')} "
+        f"among {counted(len(predictions), 'image')}. It estimates that "
+        f"{format_percent(numbers['estimated_noise'])} of the labels are wrong. This is probably too high, "
+        "because confident errors of the model count too."
     ]
     if predictions.votes is not None:
         precision, base = numbers[f"precision_at_{TOP_CANDIDATES}"], numbers["base_rate"]

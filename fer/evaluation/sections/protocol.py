@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fer.analysis.about import About
 from fer.analysis.report.document import Cell, Section, Table
 from fer.bundle.card import CALIBRATED_ON
+from fer.core.text import agree, counted
 from fer.evaluation.ledger import History
 from fer.evaluation.sections.exported import foreign_models, specs, unknown_training
 from fer.evaluation.sections.faces import missed_faces
@@ -86,7 +87,9 @@ def _seen_images(about: About) -> Iterator[str]:
     for role, count in about.seen.items():
         if count:
             use = "training" if role == "train" else "model selection"
-            yield f"{count:,} of {n:,} images have the same pixels as an image that was used for {use}."
+            have = agree(count, "has", "have")
+            images = f"{count:,} of {counted(n, 'image')}"
+            yield f"{images} {have} the same pixels as an image that was used for {use}."
     if about.role in ("train", "all") and not about.other_data:
         yield (
             "These images include the training images of the model, so the scores do not show how it "
@@ -97,8 +100,8 @@ def _seen_images(about: About) -> Iterator[str]:
 def _earlier_scores(history: History) -> tuple[str, str]:
     """Return the number of earlier scores of the recipe, and of which models they are."""
     count, same_model = history.same_recipe, history.same_model
-    scores = f"{count} score{'s' * (count != 1)}"
-    return scores, f"{same_model} of these exact weights, {count - same_model} of other seeds"
+    which = f"{same_model} of these exact weights, {count - same_model} of other seeds"
+    return counted(count, "score"), which
 
 
 def split_label(about: About) -> str:
@@ -118,7 +121,7 @@ def split_label(about: About) -> str:
 
 def _images(about: About) -> str:
     count = about.manifest["count"]
-    text = f"{count:,} images, split {about.split} of {about.data}: {split_label(about)}."
+    text = f"{counted(count, 'image')}, split {about.split} of {about.data}: {split_label(about)}."
     if split_label(about) == SELECTION:
         text += (
             " Early stopping and checkpoint selection used these images, so scores on them are too high: "

@@ -17,7 +17,7 @@ from fer.analysis.plots.comparison import plot_slices
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.predictions import Images, Predictions
 from fer.analysis.report.document import Cell, Plot, Section, Table
-from fer.core.text import percent
+from fer.core.text import agree, counted, percent
 from fer.evaluation.faces import NO_FACE
 
 # Factor of the slice of faces without landmarks
@@ -131,8 +131,10 @@ def _copies_paragraph(slices: list[Slice], other_data: bool) -> str:
     tested = (
         "significant" if copied.differs else "not significant" if copied.p_holm is not None else "not tested"
     )
+    count = copied.accuracy.n
+    have, these = agree(count, "has", "have"), agree(count, "it", "these")
     return (
-        f"{copied.accuracy.n:,} images have {kind} in the training set. The accuracy on these is "
+        f"{counted(count, 'image')} {have} {kind} in the training set. The accuracy on {these} is "
         f"{_describe(copied)} (the difference within emotions is {tested}); on the others it is "
         f"{format_proportion(others.accuracy)}."
     )

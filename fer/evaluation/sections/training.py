@@ -28,6 +28,7 @@ from fer.analysis.metrics.estimate import points
 from fer.analysis.plots.style import png_bytes
 from fer.analysis.plots.training import plot_learning_curves
 from fer.analysis.report.document import Plot, Section, Table
+from fer.core.text import agree, counted
 from fer.training.run_folder import Rows
 
 # Minimum number of validated epochs for a diagnosis
@@ -77,7 +78,7 @@ def training_section(rows: Rows, monitor: str = "val/accuracy") -> Section:
     best = diagnosis.numbers["best_epoch"]
     title = "Learning curves"
     figure = plot_learning_curves(rows, best, title)
-    alt = f"Loss, accuracy and learning rate over {len(rows)} epochs. Diagnosis: {diagnosis.label}"
+    alt = f"Loss, accuracy and learning rate over {counted(len(rows), 'epoch')}. Diagnosis: {diagnosis.label}"
     caption = "Training metrics are of augmented images during training; validation selected the epoch."
     paragraphs = [f"Diagnosis: {diagnosis.label}.", *diagnosis.paragraphs]
     plot = Plot("learning_curves", png_bytes(figure), alt, caption)
@@ -111,7 +112,8 @@ def diagnose(rows: Rows, monitor: str = "val/accuracy") -> Diagnosis:
             reason = f"A loss is NaN or infinite in epoch {row['epoch']:g}. {ADVICE['unstable']}"
             return Diagnosis("unstable", [reason], numbers)
     if best is None or len(validated) < MIN_EPOCHS:
-        reason = f"Only {len(validated)} epochs were validated; a diagnosis needs at least {MIN_EPOCHS}."
+        epochs = f"{counted(len(validated), 'epoch')} {agree(len(validated), 'was', 'were')}"
+        reason = f"Only {epochs} validated; a diagnosis needs at least {MIN_EPOCHS}."
         return Diagnosis("too short", [reason], numbers)
     label, reason = _apply_rules(numbers, next(row for row in rows if row["epoch"] == best))
     return Diagnosis(label, [f"{reason} {ADVICE.get(label, '')}".strip(), *_remarks(numbers)], numbers)

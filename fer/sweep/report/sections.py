@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from optuna.trial import FrozenTrial, TrialState
 
 from fer.analysis.report.document import Cell, Table
-from fer.core.text import counted, duration, percent
+from fer.core.text import agree, counted, duration, percent
 from fer.sweep.comparable import comparability_warning
 from fer.sweep.leaderboard import Recipe, failures, have_seeds, recipes
 from fer.sweep.report import plots
@@ -56,12 +56,13 @@ def warnings(sweep: SweepResults) -> Iterator[str]:
     count = sweep.count()
     if unfinished := count.get("running", 0) + count.get("waiting", 0):
         yield (
-            f"{unfinished} of {len(sweep.trials)} trials have not ended, so the best trial may change. To "
-            f"resume the sweep: {resume_command(sweep.folder)}"
+            f"{unfinished} of {counted(len(sweep.trials), 'trial')} {agree(unfinished, 'has', 'have')} not "
+            f"ended, so the best trial may change. To resume the sweep: {resume_command(sweep.folder)}"
         )
     if failed := failures(sweep.trials):
         reason = failed[-1].user_attrs.get("error", "no error message was saved")
-        yield f"{len(failed)} of {len(sweep.trials)} trials failed, trial {failed[-1].number} with: {reason}"
+        trials = counted(len(sweep.trials), "trial")
+        yield f"{len(failed)} of {trials} failed, trial {failed[-1].number} with: {reason}"
     if warning := comparability_warning(sweep.folder, sweep.trials, sweep.objective):
         yield warning[0].upper() + warning[1:]
     if not sweep.ranking:
@@ -78,9 +79,9 @@ def best(sweep: SweepResults) -> PageSection:
     at_epoch = f" at epoch {epoch:.0f}" if epoch else ""
     paragraphs = [
         f"Trial {trial.number} reached {sweep.objective} {value}{at_epoch}. It is the best of "
-        f"{len(sweep.measured)} trials on the split that it is measured on (validation, selection split), so "
-        "its value is probably too optimistic (selection bias). fer-sweep-report --confirm 3 measures by "
-        "how much."
+        f"{counted(len(sweep.measured), 'trial')} on the split that it is measured on (validation, selection "
+        "split), so its value is probably too optimistic (selection bias). fer-sweep-report --confirm 3 "
+        "measures by how much."
     ]
     commands = [sweep.command(trial)]
     if sweep.is_proxy:
@@ -177,7 +178,8 @@ def _seeds_sentence(sweep: SweepResults, found: Sequence[Recipe]) -> str:
     words = " ".join(best.words) or "the recipe"
     mean = format_value(sweep.objective, best.mean)
     sd = "" if best.sd is None else f" ± {_sd_text(sweep, best)}{unit(sweep.objective)}"
-    sentence = f"Best mean: {words} with {sweep.objective} {mean}{sd} over {len(best.trials)} seeds."
+    seeds = counted(len(best.trials), "seed")
+    sentence = f"Best mean: {words} with {sweep.objective} {mean}{sd} over {seeds}."
     if len(found) < 2:
         return sentence
     gap = format_difference(sweep.objective, abs(best.mean - found[1].mean)).lstrip("+")
@@ -217,8 +219,9 @@ def _plain_cost(sweep: SweepResults) -> PageSection:
     ended = [trial for trial in sweep.trials if trial.state.is_finished()]
     passes = "" if total.images is None else f" and {total.images:,.0f} image passes"
     sentence = (
-        f"{len(ended)} trials took {duration(total.seconds)}{passes}, {total.overhead / len(ended):.1f} s of "
-        "each before and after its training. An image pass is one training image seen once."
+        f"{counted(len(ended), 'trial')} took {duration(total.seconds)}{passes}, "
+        f"{total.overhead / len(ended):.1f} s of each before and after its training. An image pass is one "
+        "training image seen once."
     )
     return PageSection("cost", "Cost", [sentence])
 

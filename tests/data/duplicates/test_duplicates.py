@@ -267,7 +267,7 @@ def test_run_reports_what_it_dropped(fer_train, tmp_path, faces, capsys):
     overrides = (*TINY, "datamodule=fer2013", f"datamodule.path={path}")
     run = fer_train(*overrides, "datamodule.drop_leaks=true")
     assert run.status == 0
-    assert f"dropped 1 images: {report.LEAKS}" in capsys.readouterr().out
+    assert f"dropped 1 image: {report.LEAKS}" in capsys.readouterr().out
     assert run.record["manifest"]["splits"]["train"]["count"] == 59
     result = json.loads((run.folder / "duplicates.json").read_text())
     assert result["groups"] == [{"kind": "near", "rows": [7, 99]}]

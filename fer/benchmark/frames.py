@@ -33,10 +33,11 @@ def read_photos(paths: Sequence[Path]) -> list[np.ndarray]:
     Raises:
         FerError: One cannot be read.
     """
-    photos: list[np.ndarray] = []
+    photos, size = list[np.ndarray](), 0
     for path in paths:
         photos.append(read_image(path))
-        if sum(photo.nbytes for photo in photos) > _MAX_BYTES:
+        size += photos[-1].nbytes
+        if size > _MAX_BYTES:
             break
     return photos
 

@@ -8,15 +8,16 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 from tiny_bundle import write_bundle
 
 from fer.benchmark import benchmark as benchmark_module
-from fer.benchmark.accuracy import measure_accuracy
+from fer.benchmark.accuracy import accuracy_of, measure_accuracy
 from fer.benchmark.benchmark import Settings, benchmark
 from fer.benchmark.cli import main
-from fer.benchmark.frames import read_frames
+from fer.benchmark.frames import make_frames, read_photos
 from fer.benchmark.models import find_models
-from fer.benchmark.profile import profile_rows
+from fer.benchmark.profile import profile, profile_rows
 from fer.benchmark.report import markdown_table, notes, table_rows
 from fer.benchmark.startup import StartUp, measure_startup
 from fer.benchmark.timing import ROUNDS, choose_clock, ratio, summarize, time_in_turns, torch_network
@@ -51,12 +52,13 @@ def command(no_processes, capsys):
     return call
 
 
-def write_foreign(folder):
+def write_foreign(folder, kind=TensorProto.FLOAT):
     """Write an ONNX file that takes gray images of 32 px, and its spec; return the file."""
-    weights = np.random.default_rng(0).normal(size=(32 * 32, 3)).astype(np.float32)
+    dtype = helper.tensor_dtype_to_np_dtype(kind)
+    weights = np.random.default_rng(0).normal(size=(32 * 32, 3)).astype(dtype)
     nodes = [helper.make_node("Flatten", ["x"], ["row"]), helper.make_node("MatMul", ["row", "w"], ["y"])]
-    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 32, 32])
-    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3])
+    image = helper.make_tensor_value_info("x", kind, ["N", 1, 32, 32])
+    output = helper.make_tensor_value_info("y", kind, ["N", 3])
     graph = helper.make_graph(nodes, "foreign", [image], [output], [numpy_helper.from_array(weights, "w")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     path = folder / "other.onnx"
@@ -142,11 +144,11 @@ def test_without_names_the_models_of_the_package():
 def test_the_frame_has_a_face_and_photographs_are_not_enlarged(tmp_path):
     import cv2
 
-    (frame,) = read_frames([])
+    (frame,) = make_frames()
     assert frame.shape == (480, 640, 3)
     photo = tmp_path / "photo.png"
     cv2.imwrite(str(photo), np.full((100, 50, 3), 200, np.uint8))
-    (frame,) = read_frames([photo])
+    (frame,) = make_frames(read_photos([photo]))
     assert (frame == 200).all(2).sum() == 5000
 
 
@@ -219,7 +221,7 @@ def test_a_folder_of_photographs(command, tmp_path, monkeypatch):
 
     monkeypatch.setattr("fer.benchmark.frames._FOLDER_ROUNDS", 1)
     (tmp_path / "photos").mkdir()
-    cv2.imwrite(str(tmp_path / "photos" / "a.png"), read_frames([])[0][100:340, 200:440, ::-1])
+    cv2.imwrite(str(tmp_path / "photos" / "a.png"), make_frames()[0][100:340, 200:440, ::-1])
     arguments = (
         "--photos",
         tmp_path / "photos",
@@ -235,6 +237,29 @@ def test_a_folder_of_photographs(command, tmp_path, monkeypatch):
     assert bundle["photos"]["photos_per_second"] > 0
     assert bundle["photos"]["times_as_long"] > 0
     assert "photos" not in foreign
+
+
+def test_a_damaged_photograph_is_an_error_before_anything_is_timed(command, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(b"damaged")
+    monkeypatch.setattr(benchmark_module, "_time_calls", None)
+    status, out, error = command(write_bundle(tmp_path / "m").folder, "--photos", tmp_path / "photos")
+    assert (status, out, error.count("\n")) == (2, "", 1)
+    assert "a.png" in error
+
+
+def test_of_many_photographs_as_many_are_timed_as_fit_into_memory(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path in paths:
+        Image.fromarray(np.zeros((10, 10, 3), np.uint8)).save(path)
+    monkeypatch.setattr("fer.benchmark.frames._MAX_BYTES", 700)
+    assert len(read_photos(paths)) == 3
+
+
+def test_a_card_whose_accuracy_is_null_has_none(tmp_path):
+    card = write_bundle(tmp_path / "m").card
+    card.metrics["val"]["figures"]["accuracy"]["value"] = None
+    assert accuracy_of(card) is None
 
 
 def test_accuracy_is_measured_on_the_same_images(command, tmp_path, fer2013_csv):
@@ -272,6 +297,11 @@ def test_profile_by_operator(command, tmp_path):
     for entries in (ours, foreign):
         assert sum(entry["share"] for entry in entries) == pytest.approx(1)
         assert entries == sorted(entries, key=lambda entry: -entry["microseconds"])
+
+
+def test_a_model_in_double_precision_has_a_profile(tmp_path):
+    (model,) = find_models([], [str(write_foreign(tmp_path, TensorProto.DOUBLE))])
+    assert "MatMul" in {entry["operator"] for entry in profile(model)}
 
 
 def test_small_operators_are_added_up():

@@ -33,8 +33,8 @@ Condition = tuple[str, int]
 CONDITIONS: tuple[Condition, ...] = tuple((name, strength) for name in CORRUPTIONS for strength in STRENGTHS)
 # The images themselves
 CLEAN: Condition = ("clean", 0)
-# Images that are in memory at a time, before and after a corruption
-_CHUNK = 1024
+# Images that are in memory at a time, before and after a corruption; close-ups have up to 50 megapixels
+_CHUNK, _CHUNK_OF_CLOSE_UPS = 1024, 16
 # Images that are timed for the stated cost
 _NUM_TIMED = 64
 
@@ -135,13 +135,14 @@ def _corrupted_probs(
 ) -> dict[Condition, np.ndarray]:
     """Return the probabilities ``(n, K)`` of the images at ``rows`` under each condition."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(_cost(images[rows[:_NUM_TIMED]], predict, len(rows)))
+    chunk_size = _CHUNK_OF_CLOSE_UPS if isinstance(images, CloseUps) else _CHUNK
+    console.print(_cost(images[rows[: min(_NUM_TIMED, chunk_size)]], predict, len(rows)))
     columns = (TextColumn("corruptions"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     parts: dict[Condition, list[np.ndarray]] = {condition: [] for condition in CONDITIONS}
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=len(rows) * len(CONDITIONS))
-        for start in range(0, len(rows), _CHUNK):
-            chunk = rows[start : start + _CHUNK]
+        for start in range(0, len(rows), chunk_size):
+            chunk = rows[start : start + chunk_size]
             clean, keys = images[chunk], predictions.index[chunk]
             for name, strength in CONDITIONS:
                 parts[name, strength].append(predict(corrupt(clean, name, strength, keys, seed, face)))

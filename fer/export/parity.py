@@ -119,9 +119,8 @@ def _torch_outputs(
 def onnx_outputs(path: Path, images: np.ndarray, batch_size: int, names: list[str]) -> dict[str, np.ndarray]:
     """Return output name -> values of a model file for uint8 images ``(N, S, S, 1 or 3)``."""
     session = open_session(path)
-    faces = to_rgb(images)
-    batches = [faces[start : start + batch_size] for start in range(0, len(faces), batch_size)]
-    outputs = [session.run(names, {FACES: batch}) for batch in batches]
+    starts = range(0, len(images), batch_size)
+    outputs = [session.run(names, {FACES: to_rgb(images[at : at + batch_size])}) for at in starts]
     return {
         name: np.concatenate(values) for name, values in zip(names, zip(*outputs, strict=True), strict=True)
     }

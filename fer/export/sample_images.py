@@ -17,6 +17,8 @@ from fer.evaluation.runs import TrainedRun
 
 # Config keys whose values are paths.
 PATH_KEYS = ("path", "init_from", "pretrained")
+# A backslash before one of these characters escapes it.
+_SEPARATOR = r"(?:/|\\(?![,:=(){}\[\]\s]))"
 _SYNTHETIC = SyntheticConfig(num_val=0, num_test=0)
 
 
@@ -120,5 +122,5 @@ def strip_folders(value: Any) -> Any:
 
 
 def strip_folder(path: str) -> str:
-    """Return the last part of a path, keeping quotes around it."""
-    return re.sub(r"[^'\"]*/", "", re.sub(r"/+(?=['\"]?$)", "", path))
+    """Return the last part of a path of Linux or Windows, keeping quotes around it and Hydra's escapes."""
+    return re.sub(rf"[^'\"]*{_SEPARATOR}", "", re.sub(r"[/\\]+(?=['\"]?$)", "", path))

@@ -71,7 +71,12 @@ def test_corruptions_are_relative_to_the_face():
     assert not photograph[:24].any()
 
 
-def test_photographs_are_corrupted_before_their_faces_are_detected(tmp_path):
+def test_photographs_are_corrupted_before_their_faces_are_detected(tmp_path, monkeypatch):
+    numbers, read = [], CloseUps.__getitem__
+    monkeypatch.setattr(
+        CloseUps, "__getitem__", lambda self, rows: numbers.append(len(rows)) or read(self, rows)
+    )
+    monkeypatch.setattr("fer.evaluation.robustness._CHUNK_OF_CLOSE_UPS", 4)
     for emotion in ("happy", "sad"):
         for number in range(3):
             write_photograph(tmp_path / "photos" / emotion / f"{number}.png", 60 + number)
@@ -84,3 +89,5 @@ def test_photographs_are_corrupted_before_their_faces_are_detected(tmp_path):
     assert darkness["1"]["accuracy"].value > 0
     assert all(darkness[strength]["accuracy"].value == 0 for strength in "2345")
     assert report.metrics["mean_corruption_accuracy"].n == 6
+    # Large photographs do not fit into memory all at once.
+    assert numbers == [4, 4, 2]

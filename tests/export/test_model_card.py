@@ -22,7 +22,7 @@ from fer.export.model_card import (
     licence,
     measure_metrics,
 )
-from fer.export.sample_images import evenly_spaced, strip_folders
+from fer.export.sample_images import evenly_spaced, strip_folder, strip_folders
 from fer.models.checkpoint import Checkpoint
 from fer.training.config import RunConfig
 from fer.training.run_record import RunRecord
@@ -81,7 +81,8 @@ def test_the_licence_lists_all_data_sets():
         assert word in terms["data"]
     assert "research only" in terms["weights"]
     assert "research" not in licence(runs_of({"name": "synthetic"}))["weights"]
-    assert "research only" in licence(runs_of({"name": "folder"}))["weights"]
+    assert "not known to this program" in licence(runs_of({"name": "folder"}))["weights"]
+    assert "research only" in licence(runs_of({"name": "folder"}, FER))["weights"]
     assert "FER+" in licence(runs_of({**FER, "votes": True}))["data"]
     assert "FER+" not in licence(runs_of(FER))["data"]
     assert "RAF-DB" in licence(runs_of(FER, {"name": "rafdb"}))["data"]
@@ -117,6 +118,12 @@ def test_folders_are_stripped_from_values():
         "path": "fer2013.csv", "sources": [{"path": "faces"}, {"path": "x.csv"}, {"path": None}],
         "name": "fer2013", "size": 48,
     }  # fmt: skip
+
+
+def test_folders_of_windows_are_stripped():
+    assert strip_folders({"path": "C:\\Users\\me\\fer2013.csv"}) == {"path": "fer2013.csv"}
+    assert strip_folder("'D:\\faces\\'") == "'faces'"
+    assert strip_folder(r"/data/a\,b.csv") == r"a\,b.csv"
 
 
 def threshold(target_accuracy, confidence, coverage):

@@ -1,9 +1,7 @@
 """Every page in Chromium: navigation, layout on desktop and phone, accessibility checked by axe."""
 
-from importlib.util import find_spec
-from pathlib import Path
-
 import pytest
+from accessibility import OF_STREAMLIT, violations
 from app_server import serving
 from fake_camera import view
 from tiny_bundle import write_bundle
@@ -13,8 +11,6 @@ from fer.bundle.registry import Registry
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 PAGES = {"images": "", "webcam": "webcam", "video": "video", "compare": "compare", "card": "card"}
-# Streamlit's file uploader has the role `presentation` and a name; we cannot change that.
-IGNORED_RULES = {"presentation-role-conflict"}
 # Sets a variable if a sidebar with a list of pages appears at any time.
 WATCH_SIDEBAR = """
     window.sidebarShown = false;
@@ -22,16 +18,6 @@ WATCH_SIDEBAR = """
     new MutationObserver(() => { window.sidebarShown ||= document.querySelector(list) !== null; })
         .observe(document, {childList: true, subtree: true});
 """
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-@pytest.fixture(scope="module")
-def axe():
-    """The source of axe-core, which is injected into the page: nothing is downloaded."""
-    spec = find_spec("axe_core_python")
-    if spec is None:
-        pytest.skip("needs axe-core-python (group dev)")
-    return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -63,18 +49,6 @@ def visit(tab, url, page):
     tab.wait_for_timeout(500)
 
 
-def violations(tab, axe):
-    """Return rule, HTML and explanation of each violation."""
-    tab.evaluate(axe)
-    result = tab.evaluate("rules => axe.run({runOnly: {type: 'tag', values: rules}})", RULES)
-    return [
-        (violation["id"], node["html"][:160], node["failureSummary"][:300])
-        for violation in result["violations"]
-        if violation["id"] not in IGNORED_RULES
-        for node in violation["nodes"]
-    ]
-
-
 @pytest.mark.parametrize(("page", "title"), [("images", "Which emotion does"), ("card", "Model card")])
 def test_the_first_visit_of_a_server_shows_no_page_list_of_streamlit(chromium, page, title):
     """Streamlit would list and run the modules in `fer/app/pages` until the first call of st.navigation."""
@@ -89,10 +63,10 @@ def test_the_first_visit_of_a_server_shows_no_page_list_of_streamlit(chromium, p
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_fits_the_screen_and_has_no_axe_violations(tab, url, axe, page):
+def test_a_page_fits_the_screen_and_has_no_axe_violations(tab, url, page):
     visit(tab, url, page)
     assert tab.evaluate("document.querySelector('.stMain').scrollWidth") <= tab.viewport_size["width"]
-    assert violations(tab, axe) == []
+    assert violations(tab, OF_STREAMLIT) == []
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +75,10 @@ def short_video(tmp_path_factory):
     return write_video(path, [view(index, "happy", "surprise") for index in range(10)])
 
 
-def test_the_result_of_a_video_fits_the_screen_and_has_no_axe_violations(tab, url, axe, short_video):
+def test_the_result_of_a_video_fits_the_screen_and_has_no_axe_violations(tab, url, short_video):
     visit(tab, url, "video")
     tab.locator("input[type=file]").set_input_files(short_video)
     tab.get_by_role("slider", name="Face 1: position in the video").wait_for(timeout=60_000)
     tab.wait_for_timeout(500)
     assert tab.evaluate("document.querySelector('.stMain').scrollWidth") <= tab.viewport_size["width"]
-    assert violations(tab, axe) == []
+    assert violations(tab, OF_STREAMLIT) == []

@@ -5,6 +5,7 @@ import io
 import zipfile
 
 import pytest
+from accessibility import OF_STREAMLIT, violations
 from app_server import started, wait_until_rendered
 from PIL import Image
 
@@ -12,9 +13,6 @@ from fer.data.synthetic.samples import SAMPLES, render_sample
 
 GROUP = SAMPLES[-1]
 PHONE = {"width": 390, "height": 844}
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-# Streamlit's file uploader has the role `presentation` and a name; we cannot change that.
-IGNORED_RULES = {"presentation-role-conflict"}
 # Milliseconds until Streamlit's elements have faded in.
 SETTLED = 600
 
@@ -167,7 +165,6 @@ def test_twenty_images_in_the_overview(app_url, browser_page, tmp_path, shots):
 
 @pytest.mark.parametrize(("colors", "size"), [("light", PHONE), ("dark", PHONE), ("dark", None)])
 def test_dark_mode_and_phone_layout_are_accessible(app_url, chromium, shots, colors, size):
-    axe = pytest.importorskip("axe_core_python.sync_playwright", reason="needs axe-core-python (group dev)")
     context = chromium.new_context(color_scheme=colors, **({"viewport": size} if size else {}))
     page = context.new_page()
     open_images_page(page, app_url)
@@ -180,7 +177,5 @@ def test_dark_mode_and_phone_layout_are_accessible(app_url, chromium, shots, col
     assert page.evaluate("document.querySelector('.stMain').scrollWidth <= window.innerWidth")
     page.locator(".st-key-model_options summary").click()
     page.wait_for_timeout(SETTLED)
-    violations = axe.Axe().run(page, options=RULES)["violations"]
-    violations = [rule for rule in violations if rule["id"] not in IGNORED_RULES]
-    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in violations] == []
+    assert violations(page, OF_STREAMLIT) == []
     context.close()

@@ -2,12 +2,12 @@
 
 import base64
 import os
-from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from accessibility import violations
 from browser import CHROMIUM
 from fake_camera import write_mjpeg
 from PIL import Image
@@ -25,7 +25,6 @@ from fer.web.site import describe, write_page
 
 pytestmark = [needs_runtime, pytest.mark.slow]
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # An int8 model rounds: the last digit of a sum, which differs between processors, can move an activation by a
 # whole step. In Python too, other optimisations change these answers by up to 0.006.
 INT8_TOLERANCE = 0.01
@@ -181,23 +180,12 @@ def test_the_camera_shows_two_faces_and_stops(open_page, chromium, url, tmp_path
     browser.close()
 
 
-@pytest.fixture(scope="module")
-def axe():
-    """The source of axe-core, which is injected into the page: nothing is downloaded."""
-    spec = find_spec("axe_core_python")
-    if spec is None:
-        pytest.skip("needs axe-core-python (group dev)")
-    return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (PHONE, "dark")], ids=["wide", "phone"])
-def test_the_page_fits_the_screen_and_has_no_axe_violations(open_page, url, axe, size, scheme, tmp_path):
+def test_the_page_fits_the_screen_and_has_no_axe_violations(open_page, url, size, scheme, tmp_path):
     page = open_page(url, viewport=size, color_scheme=scheme, is_mobile=size is PHONE)
     page.locator("summary").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-    page.evaluate(axe)
-    result = page.evaluate("rules => axe.run({runOnly: {type: 'tag', values: rules}})", RULES)
-    assert [(each["id"], each["nodes"][0]["html"]) for each in result["violations"]] == []
+    assert violations(page) == []
     if size is WIDE:
         check_pictures_without_a_face(page, tmp_path)
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from field_tables import replaced
 from scipy.stats import t as student_t
 
 METRICS = ("val/accuracy", "val/macro_f1", "val/uar", "val/ece")
@@ -145,7 +146,8 @@ def main() -> None:
     table = render(list(read(options)))
     print(table)
     if options.page:
-        write_table(options.page, table)
+        page = options.page.read_text(encoding="utf-8")
+        options.page.write_text(replaced(page, "table", table), encoding="utf-8")
 
 
 def folder_of(entry: Entry | None, options: argparse.Namespace) -> Path | None:
@@ -263,13 +265,6 @@ def interval(
     half = student_t.ppf(0.975, degrees_of_freedom) * spread * math.sqrt(1 / len(runs) + 1 / len(base))
     text = f"{difference:+.1f} [{difference - half:+.1f}, {difference + half:+.1f}]"
     return f"**{text}**" if abs(difference) > half else text
-
-
-def write_table(page: Path, table: str) -> None:
-    """Replace the table between the two marks of the page."""
-    start, end = "<!-- table -->", "<!-- /table -->"
-    before, rest = page.read_text().split(start)
-    page.write_text(f"{before}{start}\n{table}\n{end}{rest.split(end)[1]}")
 
 
 if __name__ == "__main__":

@@ -94,9 +94,9 @@ def filled(page: str) -> str:
 
 
 def replaced(page: str, name: str, text: str) -> str:
-    """Return the page with the text between the two marks of this name."""
-    block = f"<!-- {name} -->\n\n{text}\n\n<!-- /{name} -->"
-    page, count = re.subn(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _: block, page, flags=re.DOTALL)
+    """Return the page with the text between the two marks of this name; blank lines beside them stay."""
+    marks = rf"(<!-- {name} -->\s+).*?(\s+<!-- /{name} -->)"
+    page, count = re.subn(marks, lambda found: found[1] + text + found[2], page, flags=re.DOTALL)
     if count != 1:
         raise SystemExit(
             f"Page: expected one <!-- {name} --> … <!-- /{name} -->, got {count}. Add the marks."

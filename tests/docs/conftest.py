@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-# The generators of the site are scripts that import each other.
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "site"))
+# The generators of the site and of tables are scripts that import each other.
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+sys.path[:0] = [str(SCRIPTS / "site"), str(SCRIPTS)]
 DOT = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
 
 

@@ -63,6 +63,7 @@ CHECKED = {
     r"fer-benchmark --torch": "compiles in torch for many seconds; tests/benchmark",
     r"fer-sweep-report .*--confirm": "many trainings; tests/sweep/report/test_confirm.py",
     r"scripts/ablate\.py": "many trainings",
+    r"scripts/(add_result|result_tables)\.py": "writes into docs/; tests/docs/test_results.py",
     r"scripts/benchmark_gpu\.py": "ten minutes; tests/test_scripts.py",
     r"scripts/wandb_workspace\.py (?!.*--dry-run)": "needs an account; tests/sweep/test_wandb_runs.py",
 }

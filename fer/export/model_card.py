@@ -37,6 +37,10 @@ _RESEARCH_ONLY = (
     "For research only: the terms of the data also apply to the weights. Not for products, and not for "
     "decisions about people."
 )
+_OWN_TERMS = (
+    "The terms of the images also apply to the weights; they are not known to this program. Not for "
+    "decisions about people."
+)
 _LICENCES = {
     "fer2013": "FER2013 (Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414): faces collected from a "
     "web search, for research.",
@@ -88,6 +92,8 @@ def licence(runs: Sequence[TrainedRun]) -> dict[str, str]:
     terms = " ".join(dict.fromkeys(_LICENCES.get(name, _CUSTOM_DATA) for name in names))
     if set(names) <= {"synthetic"}:
         return {"data": terms, "weights": "Licence of this package."}
+    if not set(names) & (_LICENCES.keys() - {"synthetic"}):
+        return {"data": terms, "weights": _OWN_TERMS}
     return {"data": terms, "weights": _RESEARCH_ONLY}
 
 

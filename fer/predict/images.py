@@ -23,6 +23,8 @@ from fer.predict.video.progress import Progress
 SOME_UNREADABLE, NONE_READABLE, NO_FACE = 1, 2, 3
 # At most this many unreadable files are named at the end.
 _MAX_ERRORS_SHOWN = 20
+# Longer side, in pixels, of images that are likely to be cropped faces.
+_CROPPED_SIDE = 128
 # Width of a probability bar in characters, and the characters for eighths of one.
 _BAR_WIDTH = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -39,31 +41,46 @@ class Tally:
     images: int = 0
     faces: int = 0
     without_face: int = 0
+    small_without_face: int = 0
     errors: list[FerError] = field(default_factory=list)
     emotions: Counter[str] = field(default_factory=Counter)
+    uncertain_emotions: Counter[str] = field(default_factory=Counter)
 
     def add(self, path: Path, result: ImageResult) -> None:
         """Count an image."""
         self.images += 1
         self.faces += len(result.predictions)
-        self.emotions.update(face.label for face in result.predictions if not face.uncertain)
+        for face in result.predictions:
+            (self.uncertain_emotions if face.uncertain else self.emotions)[face.label] += 1
         if result.error:
             self.errors.append(result.error)
         elif not result.predictions:
             self.without_face += 1
+            self.small_without_face += result.size is not None and max(result.size) <= _CROPPED_SIDE
 
     def describe_faces(self) -> str:
-        """Return e.g. ``20 faces: 7 sad, 5 neutral, 8 uncertain``; an uncertain face counts only as that."""
-        counts = [f"{number:,} {emotion}" for emotion, number in self.emotions.most_common()]
-        if uncertain := self.faces - self.emotions.total():
-            counts.append(f"{uncertain:,} uncertain")
-        return f"{counted(self.faces, 'face')}: {', '.join(counts)}" if counts else "no face found"
+        """Return e.g. ``20 faces: 7 sad, 5 neutral, 8 uncertain``; an uncertain face counts only as that.
+
+        If all are uncertain: ``20 faces, all uncertain: 12 sad, 8 neutral``.
+        """
+        faces, uncertain = counted(self.faces, "face"), self.uncertain_emotions.total()
+        if not self.faces:
+            return "no face found"
+        if uncertain == self.faces > 1:
+            return f"{faces}, all uncertain: {_frequencies(self.uncertain_emotions)}"
+        counts = [_frequencies(self.emotions)] * bool(self.emotions)
+        return f"{faces}: {', '.join(counts + [f'{uncertain:,} uncertain'] * bool(uncertain))}"
 
     def status(self, strict: bool) -> int:
         """Return the exit status for these counts."""
         if self.errors:
             return NONE_READABLE if len(self.errors) == self.images else SOME_UNREADABLE
         return NO_FACE if strict and self.without_face else 0
+
+
+def _frequencies(emotions: Counter[str]) -> str:
+    """Return e.g. ``7 sad, 5 neutral``."""
+    return ", ".join(f"{number:,} {emotion}" for emotion, number in emotions.most_common())
 
 
 def predict_images(
@@ -162,6 +179,11 @@ def _print_summary(tally: Tally, total: int) -> None:
             f"{done} images, without a face: {tally.without_face:,}, unreadable: {len(tally.errors):,}\n"
             f"{tally.describe_faces()}",
             flush=True,
+        )
+    if tally.small_without_face:
+        print(
+            f"hint         {counted(tally.small_without_face, 'image')} without a face of at most "
+            f"{_CROPPED_SIDE} pixels: classify images that are cropped faces with --detector none"
         )
     for error in tally.errors[:_MAX_ERRORS_SHOWN]:
         print(f"error: {error}", file=sys.stderr)

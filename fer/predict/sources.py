@@ -102,6 +102,8 @@ def predict_sources(
             bars=show_all,
             threads=threads or available_cores(),
         )
+        with redirect_stdout(text):
+            _print_hints(predictor, detector)
         return NO_FACE if strict and not summary.faces else 0
     copies = Path(annotate) if annotate else None
     files = list_images(sources, copies)
@@ -119,7 +121,19 @@ def predict_sources(
         for folder in filter(Path.is_dir, map(Path, sources)):
             _print_skipped(folder)
         print_animations(files)
+        _print_hints(predictor, detector)
     return status
+
+
+def _print_hints(predictor: Predictor, detector: str) -> None:
+    """Print which options give better answers: a threshold for a model without one, a better detector."""
+    if (predictor.uncertain_below or 0) > 1:
+        print(
+            f"hint         {predictor.model_name} has no threshold for its confidence, so every answer is "
+            "uncertain. Set one with --threshold 0.7, or find one with fer-models calibrate"
+        )
+    if detector == "auto" and predictor.detector.name == "haar":
+        print("hint         YuNet finds more faces than Haar: --detector yunet downloads it once, 0.2 MB")
 
 
 def _print_skipped(folder: Path) -> None:

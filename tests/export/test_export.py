@@ -46,6 +46,7 @@ def test_export_writes_a_bundle(fer_export, run):
     assert "research" in card.licence["weights"]
     for text in ("angry, disgust", "256 images", "calibrated on PublicTest", str(run / "bundle")):
         assert text in output
+    assert (card.abstain_below is None) == ("no threshold found" in output)
 
 
 def test_the_card_is_valid_in_the_schema(fer_export, run):

@@ -80,6 +80,29 @@ def test_the_threshold_can_be_chosen(fer_predict, photos):
     assert "uncertain" in fer_predict(photos / "b.png", "--threshold", "1")[1]
 
 
+def test_a_model_without_a_threshold_says_so_and_still_counts_its_answers(fer_predict, tmp_path):
+    Image.fromarray(patches(RED, RED, BLUE)).save(tmp_path / "a.png")
+    Image.fromarray(patches(BLUE)).save(tmp_path / "b.png")
+    images, bundle = (tmp_path / "a.png", tmp_path / "b.png"), write_bundle(tmp_path / "m", None)
+    output = fer_predict(*images, "--model", bundle)[1]
+    assert "4 faces, all uncertain: 2 angry, 2 sad\n" in output
+    assert "colours:3 has no threshold for its confidence" in output
+    assert "--threshold 0.7" in output
+    assert "no threshold" not in fer_predict(*images, "--model", bundle, "--threshold", "0.7")[1]
+
+
+def test_small_images_without_a_face_may_be_cropped_faces(fer_predict, photos, tmp_path):
+    assert "1 image without a face of at most 128 pixels" in fer_predict(photos / "none.png")[1]
+    Image.fromarray(np.full((300, 300, 3), 255, np.uint8)).save(tmp_path / "large.png")
+    assert "--detector none" not in fer_predict(tmp_path / "large.png")[1]
+
+
+def test_the_better_detector_is_named_where_haar_was_not_chosen(fer_predict, photos, monkeypatch):
+    monkeypatch.setattr(PatchDetector, "name", "haar")
+    assert "--detector yunet downloads it" in fer_predict(photos / "b.png")[1]
+    assert "hint" not in fer_predict(photos / "b.png", "--detector", "haar")[1]
+
+
 def test_a_tiny_face_is_marked(fer_predict, photos, monkeypatch):
     assert "tiny face," not in fer_predict(photos / "b.png")[1]
     monkeypatch.setattr(PatchDetector, "__call__", lambda self, image: [Face((0, 0, 20, 23), 0.9)])

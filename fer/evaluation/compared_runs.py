@@ -197,10 +197,7 @@ def stored_predictions(run: TrainedRun, role: str, data: _Data) -> Predictions |
     """Return the predictions of fer-evaluate, if they are of these weights and of these images."""
     if data.faces is not None:
         return None
-    folder = (run.folder or run.path) / "report" / role
-    if data.other is not None:
-        folder = report_folder([run], role, data.other)
-    path = folder / "predictions.npz"
+    path = report_folder([run], role, data.other) / "predictions.npz"
     if not path.is_file():
         return None
     predictions = Predictions.load(path)

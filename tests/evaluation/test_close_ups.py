@@ -72,10 +72,13 @@ def test_corruptions_are_relative_to_the_face():
 
 
 def test_photographs_are_corrupted_before_their_faces_are_detected(tmp_path, monkeypatch):
-    numbers, read = [], CloseUps.__getitem__
-    monkeypatch.setattr(
-        CloseUps, "__getitem__", lambda self, rows: numbers.append(len(rows)) or read(self, rows)
-    )
+    numbers, get = [], CloseUps.__getitem__
+
+    def read(images, rows):
+        numbers.append(len(rows))
+        return get(images, rows)
+
+    monkeypatch.setattr(CloseUps, "__getitem__", read)
     monkeypatch.setattr("fer.evaluation.robustness._CHUNK_OF_CLOSE_UPS", 4)
     for emotion in ("happy", "sad"):
         for number in range(3):

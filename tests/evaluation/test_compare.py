@@ -17,6 +17,7 @@ from fer.core.labels import FERPLUS8
 from fer.core.paths import CONFIG_DIR
 from fer.evaluation.cli import compare_main
 from fer.evaluation.compared_runs import load_compared_runs
+from fer.evaluation.evaluate import evaluate
 
 
 @pytest.fixture
@@ -185,6 +186,15 @@ def test_stored_predictions_are_reused(runs):
     for other in ({"model_sha256": "0"}, {"tta": "flip"}, {"role": "test"}, {"other_data": True}):
         replace(rolled, about=replace(rolled.about, **other)).save(path)
         assert load_compared_runs([str(runs[0])], "val", None, False)[0].is_new
+
+
+def test_stored_predictions_of_another_checkpoint_are_reused(runs):
+    checkpoint = runs[0] / "checkpoints" / "best.ckpt"
+    checkpoint = checkpoint.rename(checkpoint.with_name("last.ckpt"))
+    folder = evaluate(str(runs[0]), "val").folder
+    assert folder == runs[0] / "report" / "val_last"
+    for source in (runs[0], checkpoint):
+        assert not load_compared_runs([str(source)], "val", None, False)[0].is_new
 
 
 @pytest.mark.parametrize(

@@ -72,13 +72,11 @@ def report_entry(folder: Path, name: str) -> Entry:
     """Return the line of a report of ``fer-evaluate --corruptions``.
 
     Raises:
-        SystemExit: The folder has no such report.
+        SystemExit: The report is without corruptions.
     """
-    file = folder / "metrics.json"
-    report = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    report = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     if not report.get("robustness"):
-        found = "one without corruptions" if report else "no metrics.json"
-        raise SystemExit(f"{folder}: expected a report of fer-evaluate --corruptions, got {found}.")
+        raise SystemExit(f"{folder}: expected a report of fer-evaluate --corruptions, got one without.")
     about = report["about"]
     faces, split = about.get("faces"), report["title"].split(": ")[-1]
     on = f"photographs, {faces['detector']}" if faces else split
@@ -95,10 +93,14 @@ def short(part: Any) -> Any:
     return {key: short(value) for key, value in part.items()}
 
 
-def add(entry: Entry, name: str, key: str) -> None:
-    """Add a line to a data file; it replaces a line with the same value of ``key``."""
-    entries = [other for other in result_tables.read(name) if other.get(key) != entry[key]]
-    lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in [*entries, entry])
+def add(entry: Entry, name: str, *identities: tuple[str, ...]) -> None:
+    """Add a line to a data file, in place of those that have the same values of all keys of an identity."""
+    others = [
+        line
+        for line in result_tables.read(name)
+        if not any(all(line.get(key) == entry[key] for key in keys) for keys in identities)
+    ]
+    lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in [*others, entry])
     with atomic_write(result_tables.ROOT / "docs" / name) as file:
         file.write("".join(lines).encode())
 
@@ -119,12 +121,20 @@ def main() -> None:
     parser.add_argument("--name", help="name of a report in the table (default: that of its folder)")
     options = parser.parse_args()
     note = {"note": options.note} if options.note else {}
+    runs, reports = [], []
     for folder in options.folders:
         if (folder / "run.json").exists():
-            entry = run_entry(folder, options.machine, options.recipe)
-            add(entry | note, "results.jsonl", "source")
+            runs.append(run_entry(folder, options.machine, options.recipe) | note)
+        elif (folder / "metrics.json").exists():
+            reports.append(report_entry(folder, options.name or folder.name))
         else:
-            add(report_entry(folder, options.name or folder.name), "robustness.jsonl", "name")
+            raise SystemExit(
+                f"{folder}: expected run.json of a run or metrics.json of a report, got neither."
+            )
+    for run in runs:
+        add(run, "results.jsonl", ("source",), ("recipe", "machine", "precision", "seed"))
+    for report in reports:
+        add(report, "robustness.jsonl", ("name",))
     result_tables.write_pages()
 
 

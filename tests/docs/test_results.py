@@ -23,6 +23,7 @@ SENTENCES = [
     ("fer2013_fast", "Zen 4", "docs/decisions/0003-recipes-for-two-cores.md", "{seeds} %"),
     ("fer2013_fast", "Zen 4", "docs/training.md",
      "fer2013_fast datamodule.path=$HOME/data/fer2013.csv # {fit}"),
+    ("fer2013_fast", "Zen 4", ".github/ISSUE_TEMPLATE/number.yml", "experiment=fer2013_fast, {mean} %"),
     ("fer2013_10min", "Zen 4", "conf/experiment/fer2013_10min.yaml",
      "{mean} % on PublicTest (three seeds)"),
     ("fer2013_10min", "Zen 4", "docs/start/report.md", "accuracy of {mean} %"),
@@ -83,6 +84,20 @@ def test_the_swept_recipe_has_the_figures_of_its_confirmation():
     assert f"{searched} % in the search" in plain("conf/experiment/fer2013_swept.yaml")
     page = plain("docs/concepts/selection-bias.md")
     assert f"had {searched} % on PublicTest. Trained again with three new seeds it had {mean} %" in page
+    bias = tables.percent(swept["search"] - swept["estimate"][0])
+    assert f"The {bias} points between are selection bias" in page
+    assert f"selection bias of the best recipes was {bias} points" in plain("docs/optimizers.md")
+
+
+@pytest.mark.parametrize("name", ["fer2013", "fer2013_48px"])
+def test_the_models_of_the_package_have_the_figures_of_their_cards(name):
+    card = json.loads((ROOT / "fer" / "zoo" / name / "card.json").read_text())
+    scores = [card["metrics"]["val"]["figures"][metric] for metric in tables.METRICS]
+    accuracy, macro_f1, uar = (tables.percent(score["value"]) for score in scores)
+    bounds = tables.interval(scores[0]["low"], scores[0]["high"])
+    assert f"int8 | {accuracy} % {bounds} | {macro_f1} % | {uar} % |" in plain("docs/predict.md")
+    if name == "fer2013":
+        assert f"package has {accuracy} % on PublicTest" in plain("docs/concepts/duplicates.md")
 
 
 def test_the_examples_of_robustness_are_those_of_the_evaluations():
@@ -155,8 +170,9 @@ def docs(tmp_path, monkeypatch):
 
 def test_runs_of_several_seeds_become_one_row(docs, tmp_path, monkeypatch):
     folders = [write_run(tmp_path / str(seed), seed) for seed in range(3)]
-    # The first run is named again, as when a command is repeated.
-    arguments = [*map(str, folders), str(folders[0]), "--note", "on an idle GPU"]
+    # The first run is named again, as when a command is repeated, and another one has its seed.
+    folders += [folders[0], write_run(tmp_path / "again", 1, id="other")]
+    arguments = [*map(str, folders), "--note", "on an idle GPU"]
     monkeypatch.setattr("sys.argv", ["add_result.py", *arguments])
     add_result.main()
     new = [json.loads(text) for text in (docs / "results.jsonl").read_text().splitlines()][len(RUNS) :]
@@ -174,8 +190,15 @@ def test_other_folders_are_refused(tmp_path):
         add_result.run_entry(write_run(tmp_path / "a", 0, split="test"))
     with pytest.raises(SystemExit, match="got no run with metrics"):
         add_result.run_entry(tmp_path)
-    with pytest.raises(SystemExit, match=r"fer-evaluate --corruptions, got no metrics\.json"):
+    (tmp_path / "metrics.json").write_text("{}")
+    with pytest.raises(SystemExit, match="fer-evaluate --corruptions, got one without"):
         add_result.report_entry(tmp_path, "mine")
+
+
+def test_a_folder_with_neither_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["add_result.py", str(tmp_path)])
+    with pytest.raises(SystemExit, match="got neither"):
+        add_result.main()
 
 
 def test_a_report_keeps_its_estimates(tmp_path):

@@ -40,6 +40,8 @@ class EmotionData:
             `fer.data.emotions` records them; None if all were kept as they are.
         landmarks: float32 ``(N, 5, 2)``, see `fer.data.landmarks`, of images that were aligned by them; None
             if they were not.
+        file_names: bytes ``(N,)``, the path of each image below ``source``, for reports. None for data that
+            is not read from image files, or while ``images`` has the names.
     """
 
     images: "np.ndarray | ImageFiles"
@@ -56,6 +58,7 @@ class EmotionData:
     source_numbers: np.ndarray | None = None
     source_names: tuple[str, ...] = ()
     landmarks: np.ndarray | None = None
+    file_names: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -74,6 +77,7 @@ class EmotionData:
             groups=None if self.groups is None else self.groups[rows],
             source_numbers=None if self.source_numbers is None else self.source_numbers[rows],
             landmarks=None if self.landmarks is None else self.landmarks[rows],
+            file_names=None if self.file_names is None else self.file_names[rows],
         )
 
 

@@ -1,5 +1,6 @@
 """Apply a choice of emotions to a dataset: labels, votes and splits. Its images stay where they are."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from fer.core.errors import FerError
 from fer.core.label_choice import EMOTIONS, MERGE, LabelChoice, choose_labels
+from fer.core.text import agree
 from fer.data.dataset import EmotionData
 from fer.data.splits import indices
 
@@ -38,6 +40,8 @@ def choose_emotions(
         FerError: The choice does not fit the data, or leaves a split without images.
     """
     if emotions is None and not merge:
+        if to_train:
+            _warn_of_absent_emotions(data)
         return data
     choice = choose_labels(data.labels, emotions, merge, is_complete=to_train)
     # The last number is for hidden labels, -1.
@@ -54,6 +58,20 @@ def choose_emotions(
     chosen = _leave_out(chosen, left_out, choice)
     _check_splits(data, chosen, emotions, to_train)
     return chosen
+
+
+def _warn_of_absent_emotions(data: EmotionData) -> None:
+    """Warn if the model would know emotions that no training image shows."""
+    if "train" not in data.roles:
+        return
+    present = set(data.targets[indices(data, "train")].tolist())
+    if absent := [name for number, name in enumerate(data.labels.names) if number not in present]:
+        shown = ",".join(name for name in data.labels.names if name not in absent)
+        warnings.warn(
+            f"{data.source}: no training image shows {', '.join(absent)}, which the model may answer all the "
+            f"same. Leave {agree(len(absent), 'it', 'them')} out with '{EMOTIONS}=[{shown}]'.",
+            stacklevel=2,
+        )
 
 
 def _merge_votes(votes: np.ndarray, choice: LabelChoice) -> np.ndarray:

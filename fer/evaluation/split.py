@@ -108,6 +108,10 @@ class EvaluationSplit:
         files = getattr(self.data.images, "files", None)
         if files is not None:
             return np.array([files.name(row) for row in range(len(self.index))])
+        if self.data.file_names is not None:
+            return np.array(
+                [name.decode(errors="backslashreplace") for name in self.data.file_names.tolist()]
+            )
         return np.array([f"row {row}" for row in self.index])
 
 

@@ -260,9 +260,9 @@ def _print_summary(bundle: Bundle) -> None:
         print(f"confidence   calibrated on {calibration['split']}, temperature {card.temperature:.3f}")
         if card.abstain_below is None:
             print(
-                "             no threshold found (too few images or too many errors): every answer is uncertain"
+                "             no threshold found (too few images or hits), so every answer is uncertain: use"
             )
-            print("             until fer-predict --threshold P, or fer-models calibrate on more images")
+            print("             fer-predict --threshold P, or fer-models calibrate on more images")
     if card.crop.name == UNMEASURED:
         print("crop         unknown for this data set: faces are cropped by the detector's box. Use --crop")
         print("             fer2013 if the training images are cropped as in FER2013, e.g. by crop_faces.py")

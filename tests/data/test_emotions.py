@@ -1,5 +1,7 @@
 """Emotions of one's own choice: which are kept, which are merged, and what follows from it."""
 
+import warnings
+
 import numpy as np
 import pytest
 from image_layouts import write_affectnet_lists, write_folder, write_rafdb
@@ -40,6 +42,16 @@ def test_nothing_chosen_is_the_same_object():
     data = make_data()
     assert choose_emotions(data, None, None) is data
     assert choose_emotions(data, None, {}) is data
+
+
+def test_emotions_that_no_training_image_shows_are_named():
+    data = make_data()
+    shown = np.isin(data.targets, [FER7.index("happy"), FER7.index("sad")])
+    with pytest.warns(UserWarning, match=r"angry, .*'datamodule.emotions=\[happy,sad\]'"):
+        choose_emotions(data.take(shown), None, None)
+    with warnings.catch_warnings(action="error"):
+        choose_emotions(data.take(shown), None, None, to_train=False)
+        choose_emotions(data, None, None)
 
 
 def test_emotions_are_kept_in_the_given_order_and_the_others_lose_their_role():
@@ -243,6 +255,8 @@ def test_readers_of_image_files(kind, memory_gb, tmp_path):
             if plain.labels.names[plain.targets[row]] in ("happy", *NEGATIVE["negative"])
         }
     assert manifest(chosen)["splits"]["train"]["count"] == len(indices(chosen, "train"))
+    for name in select_split(chosen, "train", chosen.labels).sources():
+        assert (tmp_path / "set" / name).is_file()
 
 
 def test_a_reader_of_a_plugin_with_words_of_its_own(monkeypatch):

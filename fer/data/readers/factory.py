@@ -72,7 +72,13 @@ def read_all_emotions(config: DataConfig, to_train: bool = True) -> EmotionData:
         # The sources of several sets are aligned one by one.
         return _align(result, None if isinstance(config, ConcatConfig) else config.landmarks)
     prepared = prepare_image_set(result, config, to_train)
-    return _align(prepared, config.landmarks, _names(result) if len(prepared) == len(result) else None)
+    if len(prepared) < len(result):
+        # Unreadable files were dropped; the cache does not say which.
+        return _align(prepared, config.landmarks)
+    if isinstance(prepared.images, np.ndarray):
+        assert isinstance(result.images, ImageFiles)
+        prepared = replace(prepared, file_names=result.images.files.names)
+    return _align(prepared, config.landmarks, _names(result))
 
 
 def _align(data: EmotionData, landmarks: str | None, names: list[str] | None = None) -> EmotionData:

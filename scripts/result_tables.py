@@ -192,7 +192,7 @@ def robustness(name: str, digits: int = 1) -> str:
 
 def robust_training() -> str:
     """Return the scores with and without blur and noise in training, mostly at strength 3."""
-    pair = [evaluation("fer2013_quick_6_epochs"), evaluation("fer2013_quick_6_epochs_blur_noise")]
+    pair = [evaluation("quick_6_epochs"), evaluation("quick_6_epochs_blur_noise")]
     rows = [("without corruption", *(percent(entry["accuracy"][0]) for entry in pair))]
     for key, corruption in CORRUPTIONS.items():
         cells = (percent(entry["corruptions"][key]["strengths"]["3"]["accuracy"][0]) for entry in pair)
@@ -212,8 +212,9 @@ def robust_models() -> str:
     rows = []
     for entry in read("robustness.jsonl"):
         scores = [estimate(values) for values in (entry["accuracy"], *map(entry.get, ROBUSTNESS))]
-        rows.append((f"`{entry['name']}`", entry["on"], f"{entry['images']:,}", *map(unbroken, scores)))
-    head = ("model", "images", "n", "without corruption", "mean", "relative loss", "ECE, mean")
+        images = f"{entry['on']}, " + unbroken(f"n = {entry['images']:,}")
+        rows.append((f"`{entry['name']}`", images, *map(unbroken, scores)))
+    head = ("model", "images", "without corruption", "mean", "relative loss", "ECE, mean")
     return aligned(head, rows)
 
 

@@ -12,7 +12,7 @@ import onnxruntime as ort
 
 from fer.core.errors import FerError
 from fer.faces.detectors import YUNET_ENV_VAR
-from fer.faces.yunet import YuNet, fetch_yunet
+from fer.faces.yunet import ADVICE, YuNet, fetch_yunet
 
 # Fields of ONNX's protocol buffers, from the model to the size of an axis of an input or output.
 _GRAPH, _INPUT, _OUTPUT, _VALUE_INFO = 7, 11, 12, 13
@@ -32,7 +32,7 @@ def any_size_detector(model_file: Path | None = None) -> bytes:
     Raises:
         FerError: There is no such file, it is another one, or it cannot be downloaded.
     """
-    path = YuNet(model_file or os.environ.get(YUNET_ENV_VAR) or fetch_yunet()).model_file
+    path = YuNet(model_file or os.environ.get(YUNET_ENV_VAR) or _fetch()).model_file
     try:
         content = _rewrite(path.read_bytes(), (_GRAPH,))
         session = ort.InferenceSession(content, _quiet(), providers=["CPUExecutionProvider"])
@@ -45,6 +45,14 @@ def any_size_detector(model_file: Path | None = None) -> bytes:
             "Use the file that fer-predict --detector yunet downloads."
         ) from None
     return content
+
+
+def _fetch() -> Path:
+    """Return the downloaded file; the page has no other detector that an error could advise."""
+    try:
+        return fetch_yunet()
+    except FerError as error:
+        raise FerError(str(error).replace(ADVICE, f"Name the file with {YUNET_ENV_VAR}=FILE.")) from None
 
 
 def _quiet() -> ort.SessionOptions:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from html import escape
@@ -54,7 +54,7 @@ def write_page(
         shutil.copyfile(bundle.model_path, draft / MODEL)
         parts = copy_runtime(runtime, draft) if runtime else cdn_runtime()
         names = _copy_page(draft, bundle.card, None if runtime else CDN)
-        samples = _write_samples(draft)
+        samples = _write_samples(draft, bundle.card.labels.names)
         config = _config(bundle.card) | {
             "samples": samples,
             "model": entry(draft / MODEL, draft),
@@ -184,10 +184,13 @@ def _config(card: Card) -> dict[str, Any]:
     }
 
 
-def _write_samples(folder: Path) -> list[dict[str, str]]:
+def _write_samples(folder: Path, emotions: Sequence[str]) -> list[dict[str, str]]:
+    """Write the samples whose emotion the model knows, and those of several faces."""
     (folder / "samples").mkdir()
     samples = []
     for sample in SAMPLES:
+        if len(sample.faces) == 1 and sample.title not in emotions:
+            continue
         file = f"samples/{sample.title.replace(' ', '_')}.jpg"
         Image.fromarray(render_sample(sample)).save(folder / file, quality=_JPEG_QUALITY)
         samples.append({"title": sample.title, "file": file})

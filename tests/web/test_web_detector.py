@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from fer.core.errors import FerError
 from fer.data.synthetic.samples import SAMPLES, render_sample
 from fer.faces.detectors import YUNET_ENV_VAR
+from fer.faces.yunet import fetch_yunet
 from fer.web import detector
 from fer.web.detector import any_size_detector
 
@@ -76,3 +77,12 @@ def test_another_file_is_refused(tmp_path):
     (tmp_path / "other.onnx").write_bytes(b"text")
     with pytest.raises(FerError, match="expected the face detector YuNet"):
         any_size_detector(tmp_path / "other.onnx")
+
+
+def test_without_a_network_the_page_advises_no_other_detector(monkeypatch, tmp_path):
+    monkeypatch.delenv(YUNET_ENV_VAR, raising=False)
+    monkeypatch.setenv("FER_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(detector, "fetch_yunet", lambda: fetch_yunet("http://localhost:9/yunet.onnx"))
+    with pytest.raises(FerError, match="cannot be downloaded") as error:
+        any_size_detector()
+    assert str(error.value).endswith("Name the file with FER_YUNET_MODEL=FILE.")

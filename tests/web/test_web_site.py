@@ -9,7 +9,7 @@ from tiny_bundle import write_bundle
 
 from fer.bundle.cli import main as models_main
 from fer.core.errors import FerError
-from fer.core.labels import FER7
+from fer.core.labels import FER7, LabelSpace
 from fer.data.synthetic.samples import SAMPLES
 from fer.export.cli import main as export_main
 from fer.web import site
@@ -61,6 +61,13 @@ def test_a_page_has_model_detector_samples_and_the_card(bundle, tmp_path):
     # Readable by a web server of another user.
     assert page.stat().st_mode & 0o055 == 0o055
     assert [path.name for path in page.parent.iterdir()] == ["page"]
+
+
+def test_samples_show_emotions_that_the_model_knows(tmp_path):
+    bundle = write_bundle(tmp_path / "bundle", labels=LabelSpace("three", ("happy", "sad", "calm")))
+    write_page(bundle, tmp_path / "page")
+    titles = [sample["title"] for sample in config(tmp_path / "page")["samples"]]
+    assert titles == ["happy", "sad", "three faces"]
 
 
 def test_a_page_with_the_runtime_names_no_other_host(bundle, tmp_path, no_runtime):

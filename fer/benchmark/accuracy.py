@@ -5,6 +5,7 @@ from typing import Any
 
 from fer.benchmark.models import BenchmarkModel
 from fer.bundle.card import Card, validation_metrics
+from fer.bundle.foreign_spec import OnnxFile
 from fer.core.errors import FerError
 
 
@@ -38,7 +39,6 @@ def measure_accuracy(models: Sequence[BenchmarkModel], data: str, device: str) -
         from fer.analysis.metrics.classification import accuracy_estimate, confusion_counts
         from fer.evaluation.bundles import load_model
         from fer.evaluation.data import EvaluationData
-        from fer.evaluation.foreign import OnnxFile
         from fer.evaluation.score import score_run
     except ModuleNotFoundError as error:
         raise FerError(

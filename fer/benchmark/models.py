@@ -10,11 +10,10 @@ import numpy as np
 from fer.bundle.card import Card, model_name
 from fer.bundle.files import Bundle
 from fer.bundle.foreign import ForeignClassifier
-from fer.bundle.foreign_spec import read_spec
+from fer.bundle.foreign_spec import find_files, read_spec
 from fer.bundle.registry import find_bundle, packaged_models
 from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError
-from fer.core.paths import expand_user
 
 
 class Classifier(Protocol):
@@ -84,17 +83,10 @@ def find_models(
     Raises:
         FerError: There is no such model, two have the same name, or files and specs do not match.
     """
-    if len(specs) not in (0, len(files)):
-        raise FerError(
-            f"--spec: expected one for each --onnx, in the same order, got {len(specs)} for {len(files)}. "
-            "Name a spec for each file, or none to use the YAML files beside them."
-        )
     if not names and not files:
         names = packaged_models()
-    paths = [expand_user(file) for file in files]
-    described = [expand_user(spec) for spec in specs] or [path.with_suffix(".yaml") for path in paths]
     models = [from_bundle(name) for name in names]
-    models += [from_onnx(path, spec) for path, spec in zip(paths, described, strict=True)]
+    models += [from_onnx(file.path, file.spec_path) for file in find_files(files, specs)]
     return _with_different_names(models)
 
 
@@ -116,11 +108,6 @@ def from_onnx(path: Path, spec: Path) -> BenchmarkModel:
     """
     if not path.is_file():
         raise FerError(f"{path}: expected an ONNX file, but there is none. Correct the path.")
-    if not spec.is_file():
-        raise FerError(
-            f"{spec}: expected the spec of {path.name}, but there is none. Name it with --spec; "
-            "docs/evaluation.md has an example."
-        )
     return BenchmarkModel(read_spec(spec).name or path.stem, path, spec=spec)
 
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from itertools import zip_longest
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from fer.bundle.card import CROP_RULES, NAME_PATTERN, NAME_RULE, UNMEASURED, CropRule
 from fer.core.errors import FerError, did_you_mean
 from fer.core.labels import ALIASES, SPACES, LabelSpace, spelling
+from fer.core.paths import expand_user
 
 COLORS, LAYOUTS, OUTPUTS = ("gray", "rgb", "bgr"), ("nchw", "nhwc"), ("logits", "probabilities")
 # Largest side of the input, in pixels: more is a typing error.
@@ -78,6 +80,51 @@ class ForeignSpec:
     def left_out(self) -> tuple[str, ...]:
         """Labels whose outputs are left out."""
         return tuple(label for label, number in zip(self.outputs, self.classes, strict=True) if number < 0)
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """A foreign ONNX file and its spec.
+
+    Attributes:
+        path: The file.
+        spec: Its spec; None: the YAML file of the same name beside it.
+    """
+
+    path: Path
+    spec: Path | None = None
+
+    @property
+    def spec_path(self) -> Path:
+        """The path of the spec.
+
+        Raises:
+            FerError: None was named, and there is none beside the file.
+        """
+        if self.spec is not None:
+            return self.spec
+        beside = self.path.with_suffix(".yaml")
+        if self.path.is_file() and not beside.is_file():
+            raise FerError(
+                f"{self.path}: expected a spec with a foreign ONNX file, got none. Name it with --spec, or "
+                f"write {beside.name} beside it; docs/evaluation.md has an example."
+            )
+        return beside
+
+
+def find_files(files: Sequence[str | Path], specs: Sequence[str | Path]) -> list[OnnxFile]:
+    """Return each file with its spec, in their order.
+
+    Raises:
+        FerError: There are specs, but not one for each file.
+    """
+    if len(specs) not in (0, len(files)):
+        raise FerError(
+            f"--spec: expected one for each --onnx, in the same order, got {len(specs)} for {len(files)}. "
+            "Name a spec for each file, or none to use the YAML files beside them."
+        )
+    pairs = zip_longest(map(expand_user, files), map(expand_user, specs))
+    return [OnnxFile(file, spec) for file, spec in pairs]
 
 
 def read_spec(path: str | Path) -> ForeignSpec:

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from fer.bundle.card import CALIBRATED_ON, CALIBRATION, Card, CropRule, model_name
 from fer.bundle.files import CARD, Bundle
 from fer.bundle.foreign import ForeignClassifier
+from fer.bundle.foreign_spec import OnnxFile, find_files
 from fer.bundle.registry import REGISTRY, Registry, find_bundle, packaged_models
 from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError, did_you_mean
 from fer.core.hub import is_on_hub
 from fer.core.paths import expand_user
-from fer.evaluation.foreign import OnnxFile, count_parameters, describe, external_files, find_files, identify
+from fer.evaluation.foreign import count_parameters, describe, external_files, identify
 from fer.evaluation.runs import RunSource, TrainedRun, load_run
 from fer.models.checkpoint import Checkpoint
 from fer.models.config import ModelConfig

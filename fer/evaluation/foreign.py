@@ -1,9 +1,9 @@
-"""Foreign ONNX files in an evaluation: pairs of file and spec, their identity, and how they are run."""
+"""Foreign ONNX files in an evaluation: their identity, size, and how they are run."""
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict
 from pathlib import Path
 
 import onnx
@@ -12,58 +12,9 @@ from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 from fer.bundle.card import CROP_RULES, CropRule
 from fer.bundle.files import sha256
 from fer.bundle.foreign import ForeignClassifier
-from fer.core.errors import FerError
-from fer.core.paths import expand_user
 
 # Parts of a spec that do not change what the file answers.
 _NAMES = ("path", "name")
-
-
-@dataclass(frozen=True)
-class OnnxFile:
-    """A foreign ONNX file to evaluate.
-
-    Attributes:
-        path: The file.
-        spec: Its spec; None: the YAML file of the same name beside it.
-    """
-
-    path: Path
-    spec: Path | None = None
-
-    @property
-    def spec_path(self) -> Path:
-        """The path of the spec.
-
-        Raises:
-            FerError: None was named, and there is none beside the file.
-        """
-        if self.spec is not None:
-            return self.spec
-        beside = self.path.with_suffix(".yaml")
-        if self.path.is_file() and not beside.is_file():
-            raise FerError(
-                f"{self.path}: expected a spec with a foreign ONNX file, got none. Name it with --spec, or "
-                f"write {beside.name} beside it; docs/evaluation.md has an example."
-            )
-        return beside
-
-
-def find_files(files: Sequence[str | Path], specs: Sequence[str | Path]) -> list[OnnxFile]:
-    """Return each file with its spec, in their order.
-
-    Raises:
-        FerError: There are specs, but not one for each file.
-    """
-    if len(specs) not in (0, len(files)):
-        raise FerError(
-            f"--spec: expected one for each --onnx, in the same order, got {len(specs)} for {len(files)}. "
-            "Name a spec for each file, or none to use the YAML files beside them."
-        )
-    paths = [expand_user(file) for file in files]
-    if not specs:
-        return [OnnxFile(path) for path in paths]
-    return [OnnxFile(path, expand_user(spec)) for path, spec in zip(paths, specs, strict=True)]
 
 
 def identify(classifier: ForeignClassifier) -> str:
@@ -90,13 +41,7 @@ def count_parameters(path: Path) -> int:
         attribute.t.dims for node in graph.node if node.op_type == "Constant" for attribute in node.attribute
         if attribute.name == "value"
     ]  # fmt: skip
-    total = 0
-    for dims in stored:
-        number = 1
-        for side in dims:
-            number *= side
-        total += number if len(dims) else 0
-    return total
+    return sum(math.prod(dims) for dims in stored if dims)
 
 
 def describe(classifier: ForeignClassifier) -> dict[str, str]:

@@ -192,7 +192,7 @@ def test_start_up_is_that_of_a_new_process(tmp_path, monkeypatch):
         (["missing"], "missing: expected"),
         (["--onnx", "missing.onnx"], "missing.onnx: expected an ONNX file, but there is none"),
         (["--onnx", "{file}", "--spec", "a", "--spec", "b"], "--spec: expected one for each --onnx"),
-        (["--onnx", "{file}", "--spec", "no.yaml"], "no.yaml: expected the spec of other.onnx"),
+        (["--onnx", "{file}", "--spec", "no.yaml"], "no.yaml: expected a spec in YAML, cannot read it"),
         (["--device", "coreml"], "device: expected a device that is installed"),
         (["--json", "missing/speed.json"], "--json missing/speed.json: expected a folder that exists"),
         (["--plot", "speed.txt"], "--plot speed.txt: expected a file that ends in .svg"),

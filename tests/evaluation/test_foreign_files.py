@@ -9,6 +9,7 @@ from foreign_file import LABELS, expected_probs, write_foreign, write_spec
 from tiny_bundle import write_bundle
 from untrained_run import write_run
 
+from fer.bundle.foreign_spec import OnnxFile
 from fer.bundle.registry import Registry
 from fer.core.errors import FerError
 from fer.data.config import FER2013Config
@@ -17,7 +18,6 @@ from fer.evaluation.bundles import load_model
 from fer.evaluation.cli import compare_main, evaluate_main
 from fer.evaluation.compare import compare
 from fer.evaluation.evaluate import evaluate
-from fer.evaluation.foreign import OnnxFile
 from fer.export.export import export
 
 pytestmark = pytest.mark.usefixtures("few_sections")

@@ -16,16 +16,16 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from fer.bundle.card import SCHEMA_VERSION
 from fer.bundle.files import staging_folder
 from fer.bundle.runtime import FACES, PROBABILITIES, open_session
 from fer.core.errors import FerError, did_you_mean
 from fer.core.paths import expand_user
 from fer.core.plugins import import_plugins
 from fer.evaluation.crop import crop_rule
-from fer.evaluation.runs import RunSource, load_run
+from fer.evaluation.runs import RunSource, as_list, load_run
+from fer.evaluation.score import softmax
 from fer.export.export import ExportJob, check_calibrated, check_options, load_or_fit_calibration
-from fer.export.graph import ExportModel, check_compatible, metadata, write_graph
+from fer.export.graph import ExportModel, check_compatible, write_graph
 from fer.export.model_card import choose_name
 from fer.export.parity import BATCH_SIZES, NUM_IMAGES, check_outputs, to_rgb, torch_probabilities
 from fer.export.sample_images import is_gray, open_validation_data, parity_faces
@@ -136,8 +136,7 @@ def export_plain(
     choice.check()
     check_options(tta, choice.opset)
     import_plugins(plugins, "--plugins")
-    sources = runs if isinstance(runs, Sequence) and not isinstance(runs, str) else [runs]
-    trained = tuple(load_run(source, checkpoint) for source in sources)
+    trained = tuple(load_run(source, checkpoint) for source in as_list(runs))
     check_compatible(trained)
     first, name = trained[0], choose_name(trained, name)
     target = expand_user(output) if output else (first.folder or first.path.parent) / "export"
@@ -158,16 +157,15 @@ def _write(path: Path, job: ExportJob, choice: PlainFormat) -> None:
     network = ExportModel(job.model, is_gray(job.first), job.temperature, job.side, job.network_side)
     model, example = PlainModel(network, choice).eval(), _example(job, choice)
     names = (FACES if choice.input == "uint8" else IMAGES, choice.output)
-    about = metadata(job.name, job.first.checkpoint.labels, SCHEMA_VERSION)
     if choice.format == "onnx":
-        write_graph(model, example, path, about, names, choice.opset, choice.batch)
+        write_graph(model, example, path, job.about, names, choice.opset, choice.batch)
     elif choice.format == "torch":
         _write_torch(model, example, path, choice.batch)
     else:
         openvino: Any = importlib.import_module("openvino")
         with tempfile.TemporaryDirectory() as folder:
             onnx_file = Path(folder) / "model.onnx"
-            write_graph(model, example, onnx_file, about, names, choice.opset, choice.batch)
+            write_graph(model, example, onnx_file, job.about, names, choice.opset, choice.batch)
             openvino.save_model(openvino.convert_model(onnx_file), path, compress_to_fp16=False)
 
 
@@ -209,13 +207,8 @@ def _check_parity(path: Path, job: ExportJob, choice: PlainFormat) -> dict[str, 
     for size in sizes:
         parts = [run(np.ascontiguousarray(images[at : at + size])) for at in range(0, len(images), size)]
         values = np.concatenate(parts)
-        outputs.append(_softmax(values) if choice.output == "logits" else values)
+        outputs.append(softmax(values) if choice.output == "logits" else values)
     return check_outputs(path, expected, outputs, "fp32") | {"pictures": kind, "batch_sizes": list(sizes)}
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
 def _runner(path: Path, choice: PlainFormat) -> _Run:
@@ -261,9 +254,8 @@ def _input_text(job: ExportJob, choice: PlainFormat) -> str:
     batch, side = choice.batch or "N", job.side
     if choice.input == "uint8":
         return f"uint8 ({batch}, {side}, {side}, 3), RGB"
-    channels = "1, gray" if is_gray(job.first) else "3, RGB"
-    number, color = channels.split(", ")
-    return f"float32 ({batch}, {number}, {side}, {side}), {color}, from 0 to 1"
+    channels, color = (1, "gray") if is_gray(job.first) else (3, "RGB")
+    return f"float32 ({batch}, {channels}, {side}, {side}), {color}, from 0 to 1"
 
 
 def _output_text(job: ExportJob, choice: PlainFormat) -> str:

@@ -181,7 +181,8 @@ def _run(request: dict[str, Any]) -> None:
     os.environ.update(request["environment"])
     from fer.training import cli
 
-    sys.argv = [str(cli.__file__), *request["arguments"]]
+    # The installed command, by which Lightning starts further processes.
+    sys.argv = [str(Path(sys.executable).with_name("fer-train")), *request["arguments"]]
     # Temporary folders of the libraries are removed by the process that has created them.
     atexit._clear()
     weakref.finalize._registry.clear()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Answers of fer-train to a command line before training, run as a process."""
+"""Answers of fer-train to a command line before training."""
 
 import os
 import subprocess
@@ -74,12 +74,21 @@ BAD = {
 
 
 @pytest.mark.parametrize("arguments", BAD)
-def test_bad_option_gives_a_one_line_error(arguments, tmp_path):
-    result = call(*arguments.split(), cwd=tmp_path)
-    assert result.returncode == 2
-    assert BAD[arguments] in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
+def test_bad_option_gives_a_one_line_error(arguments, fer_train, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert fer_train(*arguments.split()).status == 2
+    error = capfd.readouterr().err
+    assert BAD[arguments] in error
+    assert len(error.strip().splitlines()) == 1
     assert not list(tmp_path.glob("outputs/train/*/*"))
+
+
+def test_a_process_prints_no_more_than_its_error(tmp_path):
+    result = call("optimizer=adm", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert BAD["optimizer=adm"] in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_tab_completion():

@@ -1,12 +1,11 @@
 """DDP with two gloo processes: one model, evaluated once on each validation image."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from forked import ForkedTrain
 
 import fer
 from fer.data.augment import to_float
@@ -24,11 +23,11 @@ TWO_PROCESSES = ("trainer.devices=2", "trainer.strategy=ddp", "datamodule.batch_
 
 
 def train(output, *overrides):
-    command = [sys.executable, "-m", "fer.training.cli", f"output_dir={output}", *OPTIONS, *overrides]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=400)
-    assert result.returncode == 0, result.stdout + result.stderr
+    process = ForkedTrain(f"output_dir={output}", *OPTIONS, *overrides)
+    printed, errors = process.communicate(timeout=280)
+    assert process.returncode == 0, printed + errors
     (folder,) = output.glob("train/*/*")
-    return folder, result.stdout
+    return folder, printed
 
 
 @pytest.fixture(scope="module")

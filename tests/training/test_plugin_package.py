@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
+from fer.predict.cli import main as predict_main
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "tests" / "plugin_package"
 PARTS = (
@@ -80,25 +82,27 @@ def test_names_of_an_installed_plugin_are_choices(trained):
     assert best["val/top2"] >= best["val/accuracy"]
 
 
-def test_scores_exports_and_predicts(python, trained):
+def test_scores_exports_and_predicts(python, trained, monkeypatch):
     run, _ = trained
     status, output = call(python, run.parent, SCORE_AND_EXPORT, run)
     assert status == 0, output
     assert (run / "report" / "val" / "metrics.json").is_file()
     cv2.imwrite(str(run.parent / "face.png"), np.full((60, 60), 128, np.uint8))
-    # The bundle needs no plugin: this environment has none.
-    options = ("--model", run / "bundle", "--detector", "none", "--json", "faces.json")
-    status, output = call(sys.executable, run.parent, "fer.predict.cli", "face.png", *options)
-    assert status == 0, output
+    # The bundle needs no plugin: this process has none.
+    monkeypatch.chdir(run.parent)
+    options = ("--model", str(run / "bundle"), "--detector", "none", "--json", "faces.json")
+    with pytest.raises(SystemExit, match="0"):
+        predict_main(["face.png", *options])
     assert "face.png" in (run.parent / "faces.json").read_text()
 
 
-def test_without_the_plugin_its_module_is_named_and_not_imported(trained):
+def test_without_the_plugin_its_module_is_named_and_not_imported(trained, fer_evaluate):
     run, _ = trained
-    status, output = call(sys.executable, run.parent, "fer.evaluation.cli", run, "--split", "val")
+    status, _, error = fer_evaluate(run, "--split", "val")
     assert status == 2
-    assert "model=tiny_net needs a plugin that is not loaded: fer_plugin_example.parts." in output
-    assert "--plugins fer_plugin_example.parts" in output
+    assert "model=tiny_net needs a plugin that is not loaded: fer_plugin_example.parts." in error
+    assert "--plugins fer_plugin_example.parts" in error
+    assert "fer_plugin_example" not in sys.modules
 
 
 def test_a_sweep_imports_it_in_its_worker(python, tmp_path):

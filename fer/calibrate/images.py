@@ -1,6 +1,7 @@
 """The images of a calibration: labelled faces as a bundle takes them, and which of them belong together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,24 +10,25 @@ import cv2
 import numpy as np
 
 from fer.bundle.card import Card
-from fer.core.errors import FerError, did_you_mean
+from fer.core.errors import FerError
 from fer.core.image_io import read_image
 from fer.core.labels import mapping
 from fer.core.paths import expand_user
 from fer.core.registry import READERS
 from fer.core.signature import accepted
-from fer.data.config import DataConfig, FER2013Config, FolderConfig, ImageFilesConfig
+from fer.core.threads import available_cores
+from fer.data.config import DataConfig, ImageFilesConfig
 from fer.data.dataset import EmotionData
 from fer.data.duplicates import find_duplicates, merge_groups
 from fer.data.groups import find_groups
 from fer.data.image_files import ImageFiles
-from fer.data.splits import indices, manifest
+from fer.data.other_data import in_own_options, kind_and_path, with_labels
+from fer.data.splits import indices, joint_hash, manifest, one_split
 from fer.faces.base import Detector, Face
 from fer.faces.crop import crop_faces
 from fer.faces.rotation import find_faces
 from fer.predict.sources import list_image_files
 
-KINDS = ("affectnet", "fer2013", "ferplus", "folder", "rafdb")
 SPLITS = ("train", "val", "all")
 # Below that, a temperature has an interval from half to twice itself.
 MIN_IMAGES = 50
@@ -71,7 +73,7 @@ def read_labelled_faces(
 
     Args:
         card: The card of the bundle.
-        data: ``kind:path`` with one of `KINDS`.
+        data: ``kind:path`` with one of `fer.data.other_data.KINDS`.
         split: One of `SPLITS`; None: val or, without a published one, all. The test split of a data set that
             has others is never used.
         labels: Emotions of the numbers in ``data``, in ascending order; None if it has names.
@@ -97,16 +99,9 @@ def read_labelled_faces(
     pixels, kept = _pixels(images, card, detector)
     left_out["in which no face was detected"] = int((~kept).sum())
     _check_number(data, int(kept.sum()), "with a detected face")
-    part = replace(
-        read.take(rows[kept]),
-        images=pixels,
-        split=np.zeros(len(pixels), np.uint8),
-        split_names=(name,),
-        roles={"val": name},
-        groups=None,
-    )
-    described = manifest(part, hide_test_labels=False)["splits"]["val"]
-    _check_not_trained_on(card, data, described)
+    part = replace(read.take(rows[kept]), images=pixels, groups=None)
+    _check_not_trained_on(card, data, part)
+    described = manifest(one_split(part, name), hide_test_labels=False)["splits"]["val"]
     joined, with_copies = _with_copies(pixels, None if groups is None else groups[kept])
     faces = pixels if pixels.shape[3] == 3 else np.repeat(pixels, 3, axis=3)
     return LabelledFaces(
@@ -114,7 +109,7 @@ def read_labelled_faces(
         target[kept],
         joined,
         ", ".join(filter(None, [rule, with_copies])),
-        f"{Path(data.partition(':')[2]).name} ({config.name}, {name})",
+        f"{expand_user(kind_and_path(data)[1]).resolve().name} ({config.name}, {name})",
         described,
         {reason: count for reason, count in left_out.items() if count},
         None if detector is None else detector.name,
@@ -133,26 +128,18 @@ def read_faces(card: Card, folder: str, detector: Detector) -> np.ndarray:
     Raises:
         FerError: There is no such folder, or it has too few faces.
     """
-    paths = list_image_files(folder)
-    crops = [crop for path in paths if (crop := _crop(path, card, detector)) is not None]
+    found = _crops(list_image_files(folder), card, detector)
+    crops = [crop for crop in found if crop is not None]
     _check_number(f"--priors {folder}", len(crops), "with a detected face")
     return np.stack(crops)
 
 
 def _config(card: Card, data: str, labels: Sequence[str] | None, group: str) -> DataConfig:
-    kind, _, path = data.partition(":")
-    if kind not in KINDS or not path:
-        raise FerError(
-            f"--data {data}: expected kind:path with one of these kinds: {', '.join(KINDS)}; for example "
-            f"folder:$HOME/data/mine.{did_you_mean(kind, KINDS)}"
-        )
-    values: dict[str, Any] = {"name": kind, "path": str(expand_user(path))}
-    config = DataConfig.create(values, card.image_size)
+    kind, path = kind_and_path(data)
+    config = DataConfig.create({"name": kind, "path": str(expand_user(path))}, card.image_size)
     if isinstance(config, ImageFilesConfig):
         config = config.replace(color=_is_colour(card), group=group)
-    if labels is not None and not isinstance(config, FolderConfig | FER2013Config):
-        raise FerError(f"--labels: expected --data folder:PATH or fer2013:PATH with it, got {kind}. Omit it.")
-    return config if labels is None else config.replace(labels=list(labels))
+    return with_labels(config, labels)
 
 
 def _is_colour(card: Card) -> bool:
@@ -166,8 +153,7 @@ def _read(config: DataConfig) -> EmotionData:
     try:
         return entry.build(**accepted(entry.build, config.options()))
     except FerError as error:
-        message = str(error).replace("datamodule.path", "--data").replace("datamodule.labels", "--labels")
-        raise FerError(message) from error
+        raise in_own_options(error) from None
 
 
 def _select(data: EmotionData, split: str | None) -> tuple[np.ndarray, str]:
@@ -193,7 +179,7 @@ def _pixels(
             images = _resized(images, side)
         return np.asarray(images), np.ones(len(images), bool)
     if detector is not None:
-        crops = [_crop(Path(images.files.path(row)), card, detector) for row in range(len(images))]
+        crops = _crops([Path(images.files.path(row)) for row in range(len(images))], card, detector)
         kept = np.array([crop is not None for crop in crops])
         found = [crop for crop in crops if crop is not None]
         return np.stack(found) if found else np.empty((0, side, side, 3), np.uint8), kept
@@ -207,6 +193,12 @@ def _resized(images: np.ndarray, side: int) -> np.ndarray:
     method = cv2.INTER_AREA if images.shape[1] > side else cv2.INTER_LINEAR
     resized = [cv2.resize(image, (side, side), interpolation=method) for image in images]
     return np.stack(resized).reshape(len(images), side, side, images.shape[3])
+
+
+def _crops(paths: Sequence[Path], card: Card, detector: Detector) -> list[np.ndarray | None]:
+    """Return the crop of each photograph, uint8 ``(S, S, 3)``; None without a face."""
+    with ThreadPoolExecutor(available_cores()) as threads:
+        return list(threads.map(lambda path: _crop(path, card, detector), paths))
 
 
 def _crop(path: Path, card: Card, detector: Detector) -> np.ndarray | None:
@@ -234,18 +226,28 @@ def _check_number(data: str, count: int, what: str) -> None:
         )
 
 
-def _check_not_trained_on(card: Card, data: str, described: dict[str, Any]) -> None:
-    """Refuse the training images: a model is more certain of what it has seen than of new images."""
-    if _is_split(card, "train", described):
+def _check_not_trained_on(card: Card, data: str, part: EmotionData) -> None:
+    """Refuse the training images: a model is more certain of what it has seen than of new images.
+
+    Those of a split, and those from which a validation split was carved out.
+    """
+    splits = manifest(part, hide_test_labels=False)["splits"].values()
+    carved = {trained_on.get("carved_sha256") for trained_on in _manifests(card)}
+    if any(_is_split(card, "train", one) for one in splits) or joint_hash(part) in carved:
         raise FerError(
             f"{data}: expected images that the model was not trained on, got its training images. "
             "Calibrate on others."
         )
 
 
-def _is_split(card: Card, role: str, described: dict[str, Any]) -> bool:
+def _is_split(card: Card, role: str, described: Mapping[str, Any]) -> bool:
     """Return whether images are those of a split of the training of the model, or of a member of it."""
-    members = [card.training, *card.training.get("members", [])]
-    splits = [(member.get("manifest") or {}).get("splits") or {} for member in members]
+    splits = [trained_on.get("splits") or {} for trained_on in _manifests(card)]
     known = {one.get(role, {}).get("pixels_sha256") for one in splits} - {None}
     return described.get("pixels_sha256") in known
+
+
+def _manifests(card: Card) -> list[Mapping[str, Any]]:
+    """Return the manifest of the training of the model, or of each member of it."""
+    members = [card.training, *card.training.get("members", [])]
+    return [member.get("manifest") or {} for member in members]

@@ -36,6 +36,12 @@ def indices(data: EmotionData, role: str) -> np.ndarray:
     return np.flatnonzero(data.split == data.split_names.index(data.roles[role]))
 
 
+def one_split(data: EmotionData, name: str) -> EmotionData:
+    """Return the data with all images in one split, which has a name and the role val."""
+    split = np.zeros(len(data.targets), np.uint8)
+    return replace(data, split=split, split_names=(name,), roles={"val": name})
+
+
 def check_training_classes(data: EmotionData) -> None:
     """Check that the training split has images of at least two emotions.
 
@@ -102,7 +108,7 @@ def manifest(
         carved out, ``carved_sha256`` identifies the images of train and val together, in any
         order.
     """
-    carved = {"carved_sha256": _carved_hash(full_data or data)} if is_carved(data) else {}
+    carved = {"carved_sha256": joint_hash(full_data or data)} if is_carved(data) else {}
     dropped = {"dropped": dict(data.dropped)} if data.dropped else {}
     choice = {"emotions": data.choice} if data.choice else {}
     aligned = {"landmarks": _describe_landmarks(data.landmarks)} if data.landmarks is not None else {}
@@ -150,8 +156,9 @@ def _describe_split(data: EmotionData, role: str, hidden: bool) -> dict[str, Any
     return entry
 
 
-def _carved_hash(data: EmotionData) -> str:
-    rows = np.concatenate([indices(data, role) for role in ("train", "val")])
+def joint_hash(data: EmotionData) -> str:
+    """Return the SHA-256 of the images of train and val together, in any order: ``carved_sha256``."""
+    rows = np.concatenate([indices(data, role) for role in ("train", "val") if role in data.roles])
     if isinstance(data.images, np.ndarray):
         image_keys = [hashlib.sha256(data.images[row].tobytes()).digest() for row in rows]
     else:

@@ -12,6 +12,7 @@ from fer.core.labels import LabelSpace
 from fer.core.paths import expand_user
 from fer.data.config import DataConfig, ImageFilesConfig
 from fer.data.dataset import EmotionData
+from fer.data.other_data import in_own_options
 from fer.evaluation.faces import FaceFinder
 from fer.evaluation.provenance import Provenance, find_provenance, is_trained_on
 from fer.evaluation.runs import TrainedRun
@@ -21,22 +22,6 @@ from fer.evaluation.split import EvaluationSplit, data_config, default_role, rea
 _IMAGE_FORMAT = ("size", "color")
 # Options that do not change which images are read
 _IRRELEVANT_OPTIONS = {"batch_size", "eval_batch_size", "workers", "memory_gb"}
-
-
-# Options in the messages of readers -> those of fer-evaluate
-_OPTIONS = {
-    "datamodule.labels=[angry,disgust,…]": "--labels angry,disgust,…",
-    "datamodule.labels": "--labels",
-    "datamodule.path=": "--data KIND:",
-    "datamodule.path": "--data",
-}
-
-
-def _in_own_options(message: str) -> str:
-    """Return the message of a reader with the options of fer-evaluate."""
-    for option, own in _OPTIONS.items():
-        message = message.replace(option, own)
-    return message
 
 
 class DataCache:
@@ -118,7 +103,7 @@ class EvaluationData:
         except FerError as error:
             if self._other is None:
                 raise
-            raise FerError(_in_own_options(str(error))) from None
+            raise in_own_options(error) from None
 
     @cached_property
     def split(self) -> EvaluationSplit:

@@ -19,7 +19,7 @@ from fer.core.labels import LabelSpace
 from fer.core.threads import available_cores
 from fer.data.dataset import EmotionData
 from fer.data.image_files import ImageFiles
-from fer.data.splits import manifest
+from fer.data.splits import manifest, one_split
 from fer.evaluation.crop import crop_rule
 from fer.evaluation.runs import TrainedRun
 from fer.faces.base import Detector, Face
@@ -147,9 +147,7 @@ def _hashes(data: EmotionData) -> dict[str, str]:
     """Return the hashes of faces and labels from their manifest."""
     if not len(data):
         return {}
-    name = "photographs"
-    part = replace(data, split=np.zeros(len(data), np.uint8), split_names=(name,), roles={"val": name})
-    described = manifest(part, hide_test_labels=False)["splits"]["val"]
+    described = manifest(one_split(data, "photographs"), hide_test_labels=False)["splits"]["val"]
     return {key: described[key] for key in ("pixels_sha256", "labels_sha256") if key in described}
 
 

@@ -4,32 +4,31 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fer.analysis.about import About
-from fer.core.errors import FerError, did_you_mean
+from fer.core.errors import FerError
 from fer.core.labels import LabelSpace, map_votes, mapping
 from fer.core.paths import expand_user
-from fer.data.config import YUNET, ConcatConfig, DataConfig, FER2013Config, FolderConfig, with_former_groups
+from fer.data.config import YUNET, ConcatConfig, DataConfig, FER2013Config, with_former_groups
 from fer.data.dataset import ROLES, EmotionData
 from fer.data.duplicates import check_duplicates
 from fer.data.duplicates.hashes import perceptual_hashes
 from fer.data.emotions import choose_emotions
 from fer.data.folds import hold_out
+from fer.data.other_data import kind_and_path, with_labels
 from fer.data.readers.factory import read_all_emotions
 from fer.data.readers.ferplus import with_votes
 from fer.data.sketch import make_sketch
-from fer.data.splits import indices, is_carved, manifest
+from fer.data.splits import indices, is_carved, manifest, one_split
 from fer.evaluation.faces import Photographs
 from fer.training.config import RunConfig
 
 # Roles of a split, and all of them together
 SPLITS = (*ROLES, "all")
-# Kinds of data sets for --data
-KINDS = ("affectnet", "fer2013", "ferplus", "folder", "rafdb")
 
 
 @dataclass(frozen=True)
@@ -151,9 +150,7 @@ def select_split(data: EmotionData, role: str, labels: LabelSpace) -> Evaluation
         )
     target = target[target >= 0]
     name = data.roles.get(role, role)
-    part = replace(
-        data.take(scored), split=np.zeros(len(scored), np.uint8), split_names=(name,), roles={"val": name}
-    )
+    part = one_split(data.take(scored), name)
     votes = None if part.votes is None else map_votes(part.votes, data.labels, labels)
     in_test = np.isin(scored, indices(data, "test") if "test" in data.roles else ())
     absent = tuple(emotion for i, emotion in enumerate(labels.names) if not (target == i).any())
@@ -201,9 +198,9 @@ def data_config(
     Args:
         config: Of the run.
         path: New path of its data; ``None`` if it has not moved.
-        other: ``kind:path`` of another data set, with one of `KINDS`. It is read with the options of the run
-            if that was trained on the same kind, otherwise with the defaults of `fer.data.config`. Emotions
-            that the run merges are merged in it, too.
+        other: ``kind:path`` of another data set, as `fer.data.other_data.kind_and_path` takes it. It is read
+            with the options of the run if that was trained on the same kind, otherwise with the defaults of
+            `fer.data.config`. Emotions that the run merges are merged in it, too.
         labels: Emotions of the numbers in ``other``, in ascending order; ``None`` if it has names.
 
     Raises:
@@ -219,38 +216,22 @@ def data_config(
             "--path and --data: expected one of them, got both. --path is the new path of the data "
             "of the run, --data is another data set."
         )
-    kind, _, new_path = other.partition(":")
-    if kind not in KINDS or not new_path:
-        raise FerError(
-            f"--data {other}: expected kind:path with one of these kinds: {', '.join(KINDS)}; for example "
-            f"folder:$HOME/data/CK+.{did_you_mean(kind, KINDS)}"
-        )
+    kind, new_path = kind_and_path(other)
     trained_on = config.datamodule
     if trained_on is not None and trained_on.name == kind:
         # Images of emotions that the run left out are counted when the split is selected.
         same_kind = _with_path(with_former_groups(trained_on), new_path)
         same_kind = same_kind.replace(emotions=None, landmarks=_other_landmarks(trained_on))
-        return _with_labels(same_kind, labels)
+        return with_labels(same_kind, labels)
     values = {"name": kind, "path": str(expand_user(new_path)), "merge": trained_on and trained_on.merge}
     values["landmarks"] = trained_on and _other_landmarks(trained_on)
-    return _with_labels(DataConfig.create(values, config.model.image_size), labels)
+    return with_labels(DataConfig.create(values, config.model.image_size), labels)
 
 
 def _other_landmarks(trained_on: DataConfig) -> str | None:
     """Return how another data set is aligned: by YuNet if that of the run was, by whatever landmarks."""
     sources = trained_on.sources if isinstance(trained_on, ConcatConfig) else []
     return YUNET if any(config.landmarks for config in (trained_on, *sources)) else None
-
-
-def _with_labels(config: DataConfig, labels: Sequence[str] | None) -> DataConfig:
-    if labels is None:
-        return config
-    if not isinstance(config, FolderConfig | FER2013Config):
-        raise FerError(
-            f"--labels: expected --data folder:PATH or fer2013:PATH with it, got {config.name}, whose "
-            "emotions are known. Omit --labels."
-        )
-    return config.replace(labels=list(labels))
 
 
 def _with_path(config: DataConfig, path: str) -> DataConfig:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,7 +20,9 @@ from fer.bundle.files import read_bundle
 from fer.bundle.readme import readme
 from fer.bundle.registry import Registry
 from fer.bundle.runtime import OnnxClassifier
+from fer.calibrate.images import _config, _read
 from fer.core.labels import FER7
+from fer.data.splits import joint_hash, manifest
 
 SCHEMA = json.loads((Path(cards.__file__).parent / "card.schema.json").read_text())
 MEAN = [0.2, 0.1, 0.1, 0.3, 0.1, 0.1, 0.1]
@@ -232,6 +235,32 @@ def test_training_images_and_unknown_priors_are_refused(bundle, calibrate, tmp_p
     status, _, error = calibrate("--data", f"folder:{folder}", "--priors", model=trained.folder)
     assert status == 2
     assert "--priors: expected the number of training images of each emotion on the card of tiny" in error
+
+
+@pytest.mark.parametrize("key", ["pixels_sha256", "carved_sha256"])
+def test_training_images_among_others_are_refused(calibrate, tmp_path, key):
+    """With --split all, and without a published split if a validation split was carved out."""
+    folder = write_images(tmp_path / "mine" / "train", 60)
+    if key == "pixels_sha256":
+        write_images(tmp_path / "mine" / "val", 20, seed=1)
+    data = _read(_config(read_bundle(tmp_path / "bundle").card, f"folder:{folder.parent}", None, "none"))
+    data = replace(data, images=data.images.read_all()[0])
+    hashes = {
+        "pixels_sha256": {"splits": {"train": manifest(data)["splits"]["train"]}},
+        "carved_sha256": {"carved_sha256": joint_hash(data)},
+    }
+    trained_on = {"image_shape": [SIDE, SIDE, 3]} | hashes[key]
+    trained = write_bundle(tmp_path / "trained", training=training() | {"manifest": trained_on})
+    status, _, error = calibrate("--data", f"folder:{folder.parent}", "--split", "all", model=trained.folder)
+    assert status == 2
+    assert "got its training images" in error
+
+
+def test_data_in_the_current_folder_has_its_name(calibrate, tmp_path, monkeypatch):
+    monkeypatch.chdir(write_images(tmp_path / "mine", 60))
+    status, output, _ = calibrate("--data", "folder:.", "--name", "mine", "--accuracy", "0.5")
+    assert status == 0
+    assert "fitted on    mine (folder, " in output
 
 
 def test_what_speaks_against_a_version_is_printed(calibrate, tmp_path):

@@ -14,6 +14,7 @@ from typing import Any
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace, from_dict, to_dict
 from fer.core.landmarks import ALIGNED
+from fer.core.names import MAX_MODEL_NAME, is_reserved
 
 SCHEMA_VERSION = 1
 # A model's name becomes a folder of the registry.
@@ -153,6 +154,19 @@ class Card:
         """Threshold as applied: of a calibrated model without a threshold, every prediction is uncertain."""
         is_calibrated = self.export.get("calibration") is not None
         return UNREACHABLE if self.abstain_below is None and is_calibrated else self.abstain_below
+
+
+def check_name(name: str) -> None:
+    """Check a name for a new model.
+
+    Raises:
+        FerError: It cannot be the name of a folder on every system, or is too long.
+    """
+    if not NAME_PATTERN.fullmatch(name) or len(name) > MAX_MODEL_NAME or is_reserved(name):
+        raise FerError(
+            f"--name: expected {NAME_RULE}, at most {MAX_MODEL_NAME}, and no name that Windows refuses, got "
+            f"{name!r}. Choose another name."
+        )
 
 
 def model_name(card: Card) -> str:

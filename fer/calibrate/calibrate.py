@@ -18,10 +18,9 @@ from fer.analysis.metrics.temperature import NUM_FOLDS
 from fer.bundle.card import (
     BEFORE_CALIBRATION,
     CALIBRATION,
-    NAME_PATTERN,
-    NAME_RULE,
     SCHEMA_VERSION,
     Card,
+    check_name,
     model_name,
 )
 from fer.bundle.files import MODEL, Bundle, read_bundle, sha256, write_card
@@ -33,7 +32,6 @@ from fer.calibrate.graph import change_calibration
 from fer.calibrate.images import LabelledFaces, read_faces, read_labelled_faces
 from fer.calibrate.priors import Expected, expected_priors
 from fer.core.errors import FerError
-from fer.core.names import is_reserved
 from fer.faces.detectors import choose_detector
 
 # Of the images that the priors are estimated from: those of the calibration.
@@ -98,10 +96,12 @@ def calibrate(
         FerError: The data or the name is wrong, there are too few images, or the file cannot be changed.
     """
     name = base.card.name if name is None else name
-    _check_name(name)
+    check_name(name)
+    check_new_name(name)
     expected = None if priors is None else expected_priors(base.card)
     finder = choose_detector(detector) if faces else None
     images = read_labelled_faces(base.card, data, split, labels, group, finder)
+    _check_groups(data, images)
     classifier = OnnxClassifier(base)
     probs = classifier(images.faces)
     logits, shift = _logits(base.card, probs), None
@@ -111,7 +111,6 @@ def calibrate(
             found = read_faces(base.card, priors, choose_detector(detector if faces else "none"))
             others = _logits(base.card, classifier(found))
         shift = PriorShift(expected.priors, expected.temperature, others)
-    _check_groups(data, images)
     fitted = fit(logits, images.target, shift, accuracy, biases)
     after = Answers(*cross_fit(logits, images.target, images.groups, shift, accuracy, biases))
     threshold = base.card.uncertain_below
@@ -125,12 +124,6 @@ def calibrate(
     return Calibrated(bundle, base, fitted, figures, images, expected)
 
 
-def _check_name(name: str) -> None:
-    if not NAME_PATTERN.fullmatch(name) or is_reserved(name):
-        raise FerError(f"--name: expected {NAME_RULE}, got {name!r}. Choose another name.")
-    check_new_name(name)
-
-
 def _check_groups(data: str, images: LabelledFaces) -> None:
     if (count := len(np.unique(images.groups))) < NUM_FOLDS:
         raise FerError(
@@ -139,16 +132,12 @@ def _check_groups(data: str, images: LabelledFaces) -> None:
         )
 
 
-def _log_prior(card: Card) -> np.ndarray:
-    """Return what an earlier calibration added to the logits, ``(K,)``."""
-    stored = (card.export.get("recalibration") or {}).get("log_prior")
-    return np.zeros(len(card.labels)) if stored is None else np.array(stored, np.float64)
-
-
 def _logits(card: Card, probs: np.ndarray) -> np.ndarray:
     """Return the logits of a model before its calibration, up to a constant for each image."""
     logs = np.log(np.maximum(probs, np.finfo(np.float32).tiny).astype(np.float64))
-    return card.temperature * (logs - _log_prior(card))
+    # What an earlier calibration added to the logits.
+    earlier = (card.export.get("recalibration") or {}).get("log_prior")
+    return card.temperature * (logs if earlier is None else logs - np.array(earlier))
 
 
 def _write(

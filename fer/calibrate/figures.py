@@ -25,7 +25,8 @@ _OF_COUNTS = ("accuracy", "macro_f1", "uar")
 DIFFERENCES = ("accuracy", "log_loss")
 # Fraction of the predictions that are certain, and the accuracy of these.
 COVERAGE, CERTAIN_ACCURACY = "coverage", "selective_accuracy"
-_CHUNK = 250
+# Counts of drawn groups that are in memory at a time.
+_MAX_DRAWS = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def compare_answers(target: np.ndarray, groups: np.ndarray, before: Answers, aft
 def _resampled_totals(sums: np.ndarray) -> np.ndarray:
     """Return the totals of columns in each resample of groups, ``(R, M)``; ``sums`` is ``(G, M)``."""
     rng, groups = np.random.default_rng(0), len(sums)
-    chunks = [min(_CHUNK, RESAMPLES - start) for start in range(0, RESAMPLES, _CHUNK)]
+    chunk = max(1, _MAX_DRAWS // groups)
+    chunks = [min(chunk, RESAMPLES - start) for start in range(0, RESAMPLES, chunk)]
     share = np.full(groups, 1 / groups)
     return np.concatenate([rng.multinomial(groups, share, size) @ sums for size in chunks])
 

@@ -12,10 +12,10 @@ import numpy as np
 from fer.analysis.metrics.classification import confusion_counts, score
 from fer.analysis.metrics.temperature import NUM_FOLDS, cross_fitted_probs
 from fer.analysis.report.write import to_json_values
-from fer.bundle.card import MEAN_PROBS, NAME_PATTERN, NAME_RULE
+from fer.bundle.card import MEAN_PROBS, check_name
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace
-from fer.core.names import MAX_MODEL_NAME, is_reserved, model_name
+from fer.core.names import model_name
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.runs import TrainedRun
 from fer.export.sample_images import PATH_KEYS, strip_folder, strip_folders
@@ -73,16 +73,7 @@ def choose_name(runs: Sequence[TrainedRun], requested: str | None) -> str:
     match = _RUN_NAME.fullmatch(run_name)
     if requested is None:
         return model_name(match["stem"] if match else run_name)
-    if not NAME_PATTERN.fullmatch(requested) or len(requested) > MAX_MODEL_NAME:
-        raise FerError(
-            f"--name: expected {NAME_RULE}, and at most {MAX_MODEL_NAME}, got {requested!r}. Choose another "
-            "name."
-        )
-    if is_reserved(requested):
-        raise FerError(
-            f"--name: expected a name that Windows accepts as a folder, got {requested!r}. "
-            "Choose another name."
-        )
+    check_name(requested)
     return requested
 
 

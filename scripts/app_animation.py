@@ -61,9 +61,10 @@ class Recorder:
             self.tab.wait_for_timeout(200)
             self.show(60)
 
-    def save(self, path):
-        """Write an endless animation."""
+    def save(self, path, still):
+        """Write an endless animation, and its last frame as a still picture."""
         images, times = zip(*self.frames, strict=True)
+        images[-1].save(still, quality=85, method=6)
         images[0].save(
             path, save_all=True, append_images=images[1:], duration=times, loop=0, quality=75, method=6
         )
@@ -118,9 +119,10 @@ def main():
     with server(["--detector", options.detector]) as (url, _), sync_playwright() as driver:
         program = shutil.which("chromium") or shutil.which("google-chrome")
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        for scheme, name in (("light", "app_demo.webp"), ("dark", "app_demo_dark.webp")):
+        for scheme, suffix in (("light", ""), ("dark", "_dark")):
             context = browser.new_context(viewport=SIZE, color_scheme=scheme)
-            record(context, url).save(options.output / name)
+            files = (options.output / f"app_demo{part}{suffix}.webp" for part in ("", "_still"))
+            record(context, url).save(*files)
             context.close()
         browser.close()
 

@@ -5,10 +5,12 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from accessibility import violations
 from browser import CHROMIUM, Browser
 from command_help import commands
 
@@ -86,7 +88,15 @@ def test_pages_in_a_browser(site):
             browser.open(site / f"{page}.html", width=390)
             assert browser.evaluate("document.documentElement.scrollWidth") <= 390, page
             assert not [url for url in browser.requests if not url.startswith("file:")]
+        for page, dark in product(("index", "reference/options", "training", "robustness"), (False, True)):
+            browser.open(site / f"{page}.html", width=1280, dark=dark)
+            browser.page.locator(".md-code__nav").first.wait_for(state="attached")
+            assert violations(browser.page) == [], page
         browser.open(site / "index.html", width=1280, dark=True)
+        shown = browser.page.locator(".hero img:visible")
+        assert shown.get_attribute("src").startswith("images/app_demo_dark.webp")
+        browser.page.get_by_label("Pause the animation").check()
+        assert shown.get_attribute("src").startswith("images/app_demo_still_dark.webp")
         assert browser.evaluate("document.body.dataset.mdColorScheme") == "slate"
         browser.page.locator("input.md-search__input").fill("class_weights")
         browser.page.locator(".md-search-result__link").first.wait_for(timeout=10_000)

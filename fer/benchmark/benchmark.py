@@ -16,11 +16,11 @@ from fer.benchmark.accuracy import accuracy_of, measure_accuracy
 from fer.benchmark.frames import make_frames, read_photos, time_frames, time_photos
 from fer.benchmark.models import BenchmarkModel
 from fer.benchmark.startup import measure_startup
-from fer.benchmark.timing import choose_clock, ratio, summarize, time_in_turns
 from fer.bundle.card import Card
 from fer.bundle.providers import choose_device, runtime_name
 from fer.core.command_line import package_version
 from fer.core.threads import CoreWait, available_cores
+from fer.core.timing import choose_clock, ratio, summarize, time_in_turns
 from fer.faces.detectors import choose_detector
 
 BATCH_SIZES = (1, 64)
@@ -83,8 +83,7 @@ def benchmark(models: Sequence[BenchmarkModel], settings: Settings) -> dict[str,
             entry["accuracy"] = accuracy
     # Before anything is timed: the child processes would otherwise compete with threads of this one.
     for model, entry in zip(models, entries, strict=True):
-        start = measure_startup(model, device, settings.detector, settings.detector_model, 1)
-        entry["startup"] = {"seconds": start.seconds, "peak_megabytes": start.megabytes}
+        entry["startup"] = measure_startup(model, device, settings.detector, settings.detector_model, 1)
     wait = CoreWait()
     for number in threads:
         for size in BATCH_SIZES:

@@ -11,6 +11,7 @@ from fer.core.command_line import add_version, run_command
 from fer.core.device import add_device_option
 from fer.core.errors import FerError
 from fer.core.paths import atomic_write, expand_user
+from fer.core.text import aligned
 
 _EXAMPLES = """examples:
   fer-benchmark                                            the models that come with the package
@@ -127,7 +128,7 @@ def _check_outputs(request: argparse.Namespace) -> None:
 def _measure(request: argparse.Namespace) -> dict[str, Any]:
     from fer.benchmark.benchmark import Settings, benchmark
     from fer.benchmark.models import find_models
-    from fer.benchmark.timing import torch_network
+    from fer.benchmark.torch_network import torch_network
 
     settings = Settings(
         device=request.device,
@@ -163,14 +164,17 @@ def _photos(folder: str | None) -> tuple[Path, ...]:
 
 def _print(result: dict[str, Any], markdown: bool, text: Any) -> None:
     from fer.benchmark.profile import profile_rows
-    from fer.benchmark.report import markdown_table, notes, plain_table, table_rows
+    from fer.benchmark.report import markdown_table, notes, table_rows
 
-    show = markdown_table if markdown else plain_table
-    print(show(table_rows(result)), file=text)
+    def show(rows: Sequence[tuple[str, ...]]) -> None:
+        lines = "\n".join(aligned(rows, right=range(1, len(rows[0]))))
+        print(markdown_table(rows) if markdown else lines, file=text)
+
+    show(table_rows(result))
     for model in result["models"]:
         if "profile" in model:
             print(f"\n{model['name']}, one face, by operator:", file=text)
-            print(show(profile_rows(model["profile"])), file=text)
+            show(profile_rows(model["profile"]))
     print(file=text)
     for line in notes(result):
         print(line, file=text, flush=True)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from fer.benchmark.models import BenchmarkModel, Classifier
-from fer.benchmark.timing import Clock, ratio, summarize, time_in_turns
 from fer.core.image_io import read_image
+from fer.core.timing import Clock, ratio, summarize, time_in_turns
 from fer.data.synthetic.parameters import sample_parameters
 from fer.data.synthetic.render import render_face
 from fer.faces.base import Detector

@@ -12,10 +12,9 @@ import onnxruntime as ort
 
 from fer.benchmark.models import BenchmarkModel
 from fer.bundle.foreign import INPUT_TYPES
+from fer.bundle.providers import session_options
 
 _CALLS = 200
-# ONNX Runtime's log level "error".
-_LOG_ERRORS = 3
 _SUFFIX = "_kernel_time"
 # Operators that take a smaller share are added up.
 _MIN_SHARE = 0.01
@@ -36,8 +35,7 @@ def profile(model: BenchmarkModel, threads: int = 1) -> list[dict[str, Any]]:
         ``microseconds`` (sum of the medians over calls) and ``share`` of the time of all operators.
     """
     with tempfile.TemporaryDirectory() as folder:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = threads, _LOG_ERRORS
+        options = session_options(threads)
         options.enable_profiling, options.profile_file_prefix = True, str(Path(folder) / "profile")
         session = ort.InferenceSession(str(model.path), options, providers=["CPUExecutionProvider"])
         image = session.get_inputs()[0]

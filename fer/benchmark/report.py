@@ -113,16 +113,6 @@ def _is_selected(accuracy: Mapping[str, Any] | None) -> bool:
     return bool(accuracy and accuracy["selection_split"])
 
 
-def plain_table(rows: Sequence[Row]) -> str:
-    """Return the rows with aligned columns."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = []
-    for label, *cells in rows:
-        padded = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
-        lines.append("  ".join((label.ljust(widths[0]), *padded)))
-    return "\n".join(lines)
-
-
 def markdown_table(rows: Sequence[Row]) -> str:
     """Return the rows as a table in Markdown."""
     header, *others = rows

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -15,23 +14,14 @@ from fer.core.errors import FerError
 _STARTS = 3
 
 
-@dataclass(frozen=True)
-class StartUp:
-    """Start-up of a process that predicts.
-
-    Attributes:
-        seconds: From the start of Python to the first answer, median of three processes.
-        megabytes: Peak of its memory, in 10^6 bytes: Python, libraries, detector and model.
-    """
-
-    seconds: float
-    megabytes: float
-
-
 def measure_startup(
     model: BenchmarkModel, device: str, detector: str, detector_model: str | None, threads: int
-) -> StartUp:
+) -> dict[str, float]:
     """Start processes that predict on a frame with a synthetic face, on ``threads`` CPU threads.
+
+    Returns:
+        JSON values, medians of three processes: ``seconds`` from the start of Python to the first answer, and
+        ``peak_megabytes`` of memory, in 10^6 bytes: Python, libraries, detector and model.
 
     Raises:
         FerError: The process failed.
@@ -40,7 +30,8 @@ def measure_startup(
         "device": device, "detector": detector, "detector_model": detector_model, "threads": threads,
     })  # fmt: skip
     runs = [_run([sys.executable, "-m", "fer.benchmark.startup", request]) for _ in range(_STARTS)]
-    return StartUp(median(seconds for seconds, _ in runs), median(megabytes for _, megabytes in runs))
+    seconds, megabytes = map(median, zip(*runs, strict=True))
+    return {"seconds": seconds, "peak_megabytes": megabytes}
 
 
 def _run(command: Sequence[str]) -> tuple[float, float]:

@@ -1,9 +1,7 @@
 """fer-models: list, show, compare, promote and push versions of exported models, or put one on a web page."""
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,8 @@ from fer.core.command_line import add_version, run_command
 from fer.core.errors import FerError, import_with_hint
 from fer.core.hub import is_on_hub, parse_reference
 from fer.core.paths import expand_user
-from fer.core.text import percent
+from fer.core.text import aligned, percent
+from fer.core.timing import time_in_turns
 
 _EXAMPLES = """examples:
   fer-models list                                every model and version
@@ -35,8 +34,8 @@ its bundle. fer-export RUN --register adds a version. fer-compare RUN RUN tests 
 models is significant."""
 _HEADER = ("model", "network", "px", "precision", "MB", "images", "accuracy", "95 %", "macro-F1")
 _SPEED = "ms per face"
-# Calls that are timed, after one that is not.
-_TIMED_CALLS = 30
+# Time for each model.
+_SECONDS = 0.1
 # Marks metrics that were measured on other images.
 _MARK = "*"
 Rows = list[tuple[str, ...]]
@@ -64,9 +63,7 @@ def parser() -> argparse.ArgumentParser:
     listing = actions.add_parser("list", help="list every model and version")
     listing.add_argument("--speed", action="store_true", help="measure the speed of each on this machine")
     show = actions.add_parser("show", help="show the card of a model")
-    show.add_argument(
-        "models", nargs=1, metavar="MODEL", help="NAME, NAME:N, NAME:ALIAS or the folder of a bundle"
-    )
+    show.add_argument("model", metavar="MODEL", help="NAME, NAME:N, NAME:ALIAS or the folder of a bundle")
     compare = actions.add_parser("compare", help="compare the metrics of models")
     compare.add_argument("models", nargs="+", metavar="MODEL", help="two or more models, named as for show")
     promote = actions.add_parser("promote", help="point an alias to a version")
@@ -139,7 +136,7 @@ def _list(request: argparse.Namespace, registry: Registry) -> None:
     rows += [(*_row(name, read_card(ZOO / name / CARD)), "installed", "") for name in packaged]
     if request.speed:
         rows = _with_speed(rows, registry)
-    print_table(rows)
+    print(*aligned(rows), sep="\n")
     if not registry.names():
         print(f"{registry.folder}: no registered model yet. fer-export RUN --register adds one.")
     if errors:
@@ -147,7 +144,7 @@ def _list(request: argparse.Namespace, registry: Registry) -> None:
 
 
 def _show(request: argparse.Namespace, registry: Registry) -> None:
-    folder = _folder(request.models[0], registry)
+    folder = _folder(request.model, registry)
     print(readme(read_card(folder / CARD)), end="")
     print(f"\nfolder: {folder}")
 
@@ -158,7 +155,7 @@ def _compare(request: argparse.Namespace, registry: Registry) -> None:
     rows, notes = compare_rows(
         [(model, read_card(_folder(model, registry) / CARD)) for model in request.models]
     )
-    print_table(_with_speed(rows, registry))
+    print(*aligned(_with_speed(rows, registry)), sep="\n")
     print(f"{_SPEED}: from uint8 pixels to probabilities, one CPU thread of this machine, median")
     for note in notes:
         print(note)
@@ -213,12 +210,7 @@ def _time_call(bundle: Bundle) -> float:
 
     classifier, side = OnnxClassifier(bundle, threads=1), bundle.card.image_size
     face = np.zeros((1, side, side, 3), np.uint8)
-    times = []
-    for _ in range(1 + _TIMED_CALLS):
-        start = time.perf_counter()
-        classifier(face)
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times[1:])
+    return 1e3 * float(np.median(time_in_turns([lambda: classifier(face)], _SECONDS)))
 
 
 def _folder(model: str, registry: Registry) -> Path:
@@ -304,13 +296,6 @@ def _row(name: str, card: Card) -> tuple[str, ...]:
 def network_side(card: Card) -> int:
     """Return the side in pixels at which the network computes; its file resizes the faces it is given."""
     return int(card.training.get("recipe", {}).get("model", {}).get("image_size", card.image_size))
-
-
-def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows with aligned columns; the first row is the header."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 if __name__ == "__main__":

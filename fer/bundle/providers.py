@@ -107,7 +107,7 @@ def create_session(model: Path, threads: int | None, device: str) -> "ort.Infere
     if device == "cuda":
         # Finds the libraries of NVIDIA's packages from PyPI.
         ort.preload_dlls()
-    options = _session_options(threads)
+    options = session_options(threads)
     providers: list[Any] = [(_PROVIDERS[device], _OPTIONS.get(device, {}))]
     if device != "cpu":
         # For operators that the device does not have.
@@ -122,7 +122,8 @@ def create_session(model: Path, threads: int | None, device: str) -> "ort.Infere
     return session
 
 
-def _session_options(threads: int | None) -> ort.SessionOptions:
+def session_options(threads: int | None) -> ort.SessionOptions:
+    """Return the options of ONNX Runtime for a number of CPU threads; None: all cores."""
     options = ort.SessionOptions()
     options.log_severity_level = _LOG_ERRORS
     # 0: one per physical core, but ONNX Runtime does not know the limits of a container.
@@ -146,7 +147,7 @@ class OpenVinoSession:
     def __init__(self, model: Path, threads: int | None) -> None:
         openvino: Any = importlib.import_module("openvino")
 
-        options = _session_options(1)
+        options = session_options(1)
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._description = ort.InferenceSession(str(model), options, providers=[_PROVIDERS["cpu"]])
         config: dict[str, Any] = {

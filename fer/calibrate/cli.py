@@ -11,7 +11,7 @@ from fer.bundle.files import Bundle
 from fer.bundle.registry import Registry
 from fer.calibrate.calibrate import Calibrated, calibrate
 from fer.calibrate.figures import CERTAIN_ACCURACY, COVERAGE
-from fer.core.text import percent
+from fer.core.text import aligned, percent
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -88,16 +88,14 @@ def _threshold(value: float | None) -> str:
     return "none: every prediction is uncertain" if value is None else f"{value:.3f}"
 
 
-def _table(result: Calibrated) -> Iterator[str]:
+def _table(result: Calibrated) -> list[str]:
     figures = result.figures
     rows: list[tuple[str, ...]] = [("", "before", f"after, cross-fitted in {NUM_FOLDS} folds", "difference")]
     for key, title in _TITLES.items():
         cells = [_cell(one[key], key) for one in (figures.before, figures.after)]
         difference = figures.difference.get(key)
         rows.append((title, *cells, "" if difference is None else _cell(difference, key, signed=True)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    return aligned(rows)
 
 
 def _cell(estimate: Estimate, key: str, signed: bool = False) -> str:

@@ -1,6 +1,6 @@
 """Numbers as text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 
 def percent(fraction: float, decimals: int = 1) -> str:
@@ -16,6 +16,18 @@ def counted(number: int, noun: str) -> str:
 def agree(number: int, one: str, several: str) -> str:
     """Return the words that agree with a number: ``one`` for 1, else ``several``."""
     return one if number == 1 else several
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
+    """Return the lines of a table with aligned columns; those in ``right``, by number, end at the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def with_interval(

@@ -1,7 +1,6 @@
 """The recipes of compared runs: their names, and the options in which they differ."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,8 @@ from typing import Any
 from fer.analysis.report.document import Cell, Table
 from fer.core.config import flatten
 from fer.evaluation.compared_runs import ComparedRun
+from fer.training.run_folder import RUN_NAME
 
-# The name of a run folder: TIME_NAME_sSEED_TAG
-_RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s(?P<seed>\d+)_(?P<tag>[0-9a-f]{4})")
 # Value of an option that a recipe does not have
 _MISSING = "–"
 # Maximum number of options in the sentence on recipes; the table has all of them
@@ -31,7 +29,7 @@ def unique_names(runs: Sequence[ComparedRun]) -> list[str]:
     That is the seed for runs of one recipe, otherwise one or two options; and if these do not suffice, the
     tag of the run folder or the path of the checkpoint.
     """
-    matches = [_RUN_NAME.fullmatch(one.about.run) for one in runs]
+    matches = [RUN_NAME.fullmatch(one.about.run) for one in runs]
     pairs = list(zip(runs, matches, strict=True))
     names = [match["stem"] if match else one.about.run for one, match in pairs]
     tagged = [f"{match['stem']} {match['tag']}" if match else one.about.run for one, match in pairs]

@@ -1,9 +1,7 @@
 """What a network costs in use: size and latency of its ONNX file, measured without training it."""
 
 import json
-import statistics
 import tempfile
-import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,12 +10,12 @@ import numpy as np
 import torch
 
 from fer.bundle.runtime import FACES, open_session
+from fer.core.timing import time_in_turns
 from fer.export.graph import ExportModel, write_onnx
 from fer.models.config import AttentionConfig, ModelConfig
 from fer.models.factory import build_model
 
-_CALLS, _WARM_UP = 50, 5
-_MIN_SECONDS = 0.3
+_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -75,12 +73,4 @@ def _measure(architecture: str, num_classes: int, image_channels: int, image_siz
 def _time_call(path: Path, side: int) -> float:
     session = open_session(path, threads=1)
     faces = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
-    for _ in range(_WARM_UP):
-        session.run(None, {FACES: faces})
-    times: list[float] = []
-    start = time.perf_counter()
-    while len(times) < _CALLS or time.perf_counter() - start < _MIN_SECONDS:
-        before = time.perf_counter()
-        session.run(None, {FACES: faces})
-        times.append(1e3 * (time.perf_counter() - before))
-    return statistics.median(times)
+    return 1e3 * float(np.median(time_in_turns([lambda: session.run(None, {FACES: faces})], _SECONDS)))

@@ -20,11 +20,9 @@ from fer.evaluation.data import EvaluationData
 from fer.evaluation.runs import TrainedRun
 from fer.export.sample_images import PATH_KEYS, strip_folder, strip_folders
 from fer.models.checkpoint import TIMM_WEIGHTS
-from fer.training.run_folder import read_metrics
+from fer.training.run_folder import RUN_NAME, read_metrics
 from fer.training.run_record import RunRecord, read_record
 
-# The name of a run folder. The group "stem" is the name without time, seed and random digits.
-_RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s\d+_[0-9a-f]{4}")
 # The folders of `path: ...` inside a list of data sets on the command line.
 _PATH = re.compile(r"(\bpath\s*:\s*['\"]?)[^,}\]]*/(?=[^/,}\]\s])")
 # The folders of any other path inside a list.
@@ -70,7 +68,7 @@ def choose_name(runs: Sequence[TrainedRun], requested: str | None) -> str:
         raise FerError("--name: expected a name for the ensemble of several runs, got none. Add --name NAME.")
     run = runs[0]
     run_name = run.config.name or run.name
-    match = _RUN_NAME.fullmatch(run_name)
+    match = RUN_NAME.fullmatch(run_name)
     if requested is None:
         return model_name(match["stem"] if match else run_name)
     check_name(requested)
@@ -113,7 +111,7 @@ def _training(run: TrainedRun) -> dict[str, Any]:
     record = read_record(run.folder)
     epochs, seconds = _duration(run.folder, record)
     config = {key: value for key, value in run.checkpoint.config.items() if key not in _LOCAL_KEYS}
-    match = _RUN_NAME.fullmatch(run.config.name or run.name)
+    match = RUN_NAME.fullmatch(run.config.name or run.name)
     return {
         "command": _public_command(record.command),
         "experiment": match["stem"] if match else None,

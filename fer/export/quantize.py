@@ -4,8 +4,8 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from timeit import timeit
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from fer.analysis.metrics.estimate import signed_number
 from fer.analysis.metrics.hypothesis_tests import mcnemar, paired_difference_interval
 from fer.bundle.runtime import BATCH_SIZE, FACES, PROBABILITIES, open_session
+from fer.core.timing import ratio, time_in_turns
 from fer.export.graph import INTERPOLATIONS
 from fer.export.parity import onnx_outputs, to_rgb
 
@@ -26,7 +27,8 @@ MIN_SPEEDUP, MAX_ACCURACY_LOSS = 1.5, 0.003
 # The 95 % interval of the lost accuracy, from both models' answers to each image, must end below this.
 MAX_PLAUSIBLE_LOSS = 0.01
 _BATCH_SIZES = (1, 64)
-_ROUNDS, _ROUND_SECONDS = 15, 0.02
+# Time for each model and batch size.
+_SECONDS = 0.3
 # The operators with weights take almost all of the time.
 _WEIGHTED_OPS = ("Conv", "Gemm", "MatMul")
 # Cheap operators, but in fp32 each would need two conversions.
@@ -179,28 +181,17 @@ def predict_probabilities(path: Path, images: np.ndarray) -> np.ndarray:
 
 
 def compare_speed(fp32_path: Path, int8_path: Path, images: np.ndarray, batch_size: int) -> dict[str, float]:
-    """Time two models in alternating rounds, so that other load on the machine affects both.
+    """Time two models that take turns, so that other load on the machine affects both.
 
     Returns:
         ``fp32_ms`` and ``int8_ms`` per call, and ``times_faster``: medians over the rounds.
     """
     faces = to_rgb(images[np.arange(batch_size) % len(images)])
-    calls = [_timed_call(path, faces) for path in (fp32_path, int8_path)]
-    repeats = max(1, round(_ROUND_SECONDS / min(timeit(call, number=3) / 3 for call in calls)))
-    rounds = np.array([_time_round(calls, repeats, index % 2 == 1) for index in range(_ROUNDS)])
-    first, second = np.median(rounds, axis=0)
-    ratio = float(np.median(rounds[:, 0] / rounds[:, 1]))
-    return {"fp32_ms": 1e3 * float(first), "int8_ms": 1e3 * float(second), "times_faster": ratio}
-
-
-def _timed_call(path: Path, faces: np.ndarray) -> Callable[[], Any]:
-    session = open_session(path, threads=1)
-    return lambda: session.run([PROBABILITIES], {FACES: faces})
-
-
-def _time_round(calls: list[Callable[[], Any]], repeats: int, swapped: bool) -> list[float]:
-    order = -1 if swapped else 1
-    return [timeit(call, number=repeats) / repeats for call in calls[::order]][::order]
+    sessions = [open_session(path, threads=1) for path in (fp32_path, int8_path)]
+    calls = [partial(session.run, [PROBABILITIES], {FACES: faces}) for session in sessions]
+    times = time_in_turns(calls, _SECONDS)
+    fp32, int8 = 1e3 * np.median(times, axis=0)
+    return {"fp32_ms": float(fp32), "int8_ms": float(int8), "times_faster": ratio(*times.T)}
 
 
 def convert_to_fp16(path: Path) -> None:

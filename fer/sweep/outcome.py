@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from fer.core.errors import FerError
-from fer.core.text import counted
+from fer.core.text import aligned, counted
 from fer.sweep.comparable import comparability_warning
 from fer.sweep.compose import trial_folder
 from fer.sweep.leaderboard import Recipe, failures, have_seeds, is_measured, ranked, recipes, words_of
@@ -170,11 +170,7 @@ def _recipe_row(rank: int, recipe: Recipe) -> tuple[str, ...]:
 
 def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]], total: int) -> None:
     """Print a table whose last column is left-aligned, and say so if it does not have all rows."""
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    print()
-    for row in (columns, *rows):
-        cells = [cell.rjust(width) for cell, width in zip(row[:-1], widths[:-1], strict=True)]
-        print("  ".join([*cells, row[-1]]).rstrip())
+    print("", *aligned([columns, *rows], right=range(len(columns) - 1)), sep="\n")
     if total > len(rows):
         print(f"… and {total - len(rows)} more: fer-sweep-report has all of them")
 

@@ -1,6 +1,7 @@
 """The run folder: its name, and reading and writing ``config.yaml`` and ``metrics.csv``."""
 
 import csv
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from fer.training.metrics import current_names
 
 # Rows of metrics.csv, one per epoch: metric -> value.
 Rows = Sequence[Mapping[str, float]]
+# The name of a run folder: TIME_STEM_sSEED_TAG.
+RUN_NAME = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<stem>.+)_s\d+_(?P<tag>[0-9a-f]{4})")
 
 
 def run_name(experiment: str | None, datamodule: str, model: str, seed: int) -> str:

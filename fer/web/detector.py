@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
+from fer.bundle.providers import session_options
 from fer.core.errors import FerError
 from fer.faces.detectors import YUNET_ENV_VAR
 from fer.faces.yunet import ADVICE, YuNet, fetch_yunet
@@ -35,7 +36,7 @@ def any_size_detector(model_file: Path | None = None) -> bytes:
     path = YuNet(model_file or os.environ.get(YUNET_ENV_VAR) or _fetch()).model_file
     try:
         content = _rewrite(path.read_bytes(), (_GRAPH,))
-        session = ort.InferenceSession(content, _quiet(), providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(content, session_options(1), providers=["CPUExecutionProvider"])
         session.run(None, {session.get_inputs()[0].name: np.zeros((1, 3, *_TRIED), np.float32)})
     # ONNX Runtime's exceptions have no common base class, and a changed file may break anywhere.
     except Exception as error:
@@ -53,12 +54,6 @@ def _fetch() -> Path:
         return fetch_yunet()
     except FerError as error:
         raise FerError(str(error).replace(ADVICE, f"Name the file with {YUNET_ENV_VAR}=FILE.")) from None
-
-
-def _quiet() -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 3, 1
-    return options
 
 
 def _rewrite(message: bytes, path: tuple[int, ...]) -> bytes:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fer.core.text import agree, counted
+from fer.core.text import agree, aligned, counted
 from fer.evaluation.sections.faces import missed_faces
 from fer.evaluation.sections.protocol import _seen_images
 from fer.evaluation.sections.training import diagnose
@@ -30,3 +30,8 @@ def test_sentences_of_a_report_about_one_image():
     ]
     row = {"epoch": 1, "train/accuracy": 0.3, "val/accuracy": 0.3, "train/loss": 1.0, "val/loss": 1.0}
     assert diagnose([row]).paragraphs == ["Only 1 epoch was validated; a diagnosis needs at least 4."]
+
+
+def test_columns_are_aligned():
+    rows = [("", "ms", "model"), ("one face", "1.25", "a"), ("64", "10.5", "tiny")]
+    assert aligned(rows, right={1}) == ["            ms  model", "one face  1.25  a", "64        10.5  tiny"]

@@ -103,16 +103,9 @@ def test_int8_is_judged_image_by_image(n, fp32_wrong, int8_wrong, accepted, monk
     assert f"only int8 on {paired['only_int8']} (McNemar p = 1)" in report["said"]
 
 
-def test_speed_is_the_median_over_alternating_rounds(files, images, monkeypatch):
+def test_speed_is_the_median_over_the_rounds(files, images, monkeypatch):
     """One round under other load does not change the result."""
-    rounds = iter([[2.0, 1.0]] * 7 + [[90.0, 1.0]] + [[3.0, 1.0]] * 7)
-    swaps = []
-
-    def time_round(calls, repeats, swapped):
-        swaps.append(swapped)
-        return next(rounds)
-
-    monkeypatch.setattr(quantize, "_time_round", time_round)
+    rounds = [[2.0, 1.0]] * 7 + [[90.0, 1.0]] + [[3.0, 1.0]] * 7
+    monkeypatch.setattr(quantize, "time_in_turns", lambda calls, seconds: np.array(rounds))
     speed = quantize.compare_speed(*files, images, 4)
     assert speed == {"fp32_ms": 3000.0, "int8_ms": 1000.0, "times_faster": 3.0}
-    assert swaps == [False, True] * 7 + [False]

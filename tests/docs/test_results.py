@@ -144,8 +144,8 @@ def write_run(folder, seed, split="PublicTest", **others):
     """Write a run folder as `fer-train` does, without weights."""
     folder.mkdir()
     best = {"epoch": 2, "val/accuracy": SEEDS[seed], "val/macro_f1": 0.5, "val/uar": 0.5}
-    path = "datamodule.path=/home/me/fer2013.csv hydra.run.dir=/home/me/runs/1"
-    command = f"fer-train {path} model.init_from=/home/me/r experiment=fer2013_fast seed={seed}"
+    path = "datamodule.path=/srv/me/fer2013.csv hydra.run.dir=/home/me/runs/1"
+    command = f"fer-train {path} model.init_from=/srv/me/r experiment=fer2013_fast seed={seed}"
     record = {"id": f"id{seed}", "status": "finished", "seed": seed, "command": command, "device": "cuda:0"}
     record |= {"best": best, "validation_images": 3589, "fit_seconds": 50.0 + seed, "epochs": 2}
     record |= {"precision": "bf16-mixed", "manifest": {"splits": {"val": {"split": split, "count": 3589}}}}
@@ -178,7 +178,7 @@ def test_runs_of_several_seeds_become_one_row(docs, tmp_path, monkeypatch):
     new = [json.loads(text) for text in (docs / "results.jsonl").read_text().splitlines()][len(RUNS) :]
     assert sorted(entry["seed"] for entry in new) == [0, 1, 2]
     assert {entry["recipe"] for entry in new} == {"experiment=fer2013_fast model.init_from=RUN"}
-    assert "/home/me" not in (docs / "results.jsonl").read_text()
+    assert "/srv/me" not in (docs / "results.jsonl").read_text()
     page = (docs / "results.md").read_text().replace("&nbsp;", " ")
     (row,) = (text for text in page.splitlines() if "on an idle GPU" in text)
     assert "`, stopped after 2 of 4 epochs, on an idle GPU | **57.3 % ± 0.6** " in row

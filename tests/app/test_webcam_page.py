@@ -214,22 +214,27 @@ def test_a_camera_without_frames_names_the_firewall(monkeypatch):
 
 def test_a_frame_is_saved_downloaded_and_deleted(monkeypatch, live):
     page = open_page(monkeypatch, FakeStreamer(playing=True), live)
+    # All buttons are there from the start: the row does not move under a click.
+    assert (download_of_frame(page).disabled, button(page, "Delete").disabled) == (True, True)
     button(page, "Save this frame").click().run()
     assert not page.exception
-    assert "Download JPEG" in downloads(page)
+    assert (download_of_frame(page).disabled, button(page, "Delete").disabled) == (False, False)
+    assert live.state().saved is not None
     button(page, "Delete").click().run()
-    assert "Download JPEG" not in downloads(page)
+    assert (download_of_frame(page).disabled, button(page, "Delete").disabled) == (True, True)
+    assert live.state().saved is None
+
+
+def download_of_frame(page):
+    (element,) = [one for one in page.get("download_button") if one.label == "Download JPEG"]
+    return element.proto
 
 
 def test_a_saved_frame_stays_after_the_camera_stops(monkeypatch, live):
     live.save_frame()
     page = open_page(monkeypatch, FakeStreamer(playing=False), live)
     assert button(page, "Save this frame").disabled
-    assert downloads(page) == ["Download JPEG"]
-
-
-def downloads(page):
-    return [button.label for button in page.get("download_button")]
+    assert not download_of_frame(page).disabled
 
 
 def test_threshold_and_smoothing_of_the_sliders_are_applied(monkeypatch):

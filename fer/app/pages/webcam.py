@@ -200,21 +200,25 @@ def _recording_status(state: LiveState) -> str:
 
 
 def _show_saved_frame(live: LiveSession, playing: bool) -> None:
-    """Show the buttons to save a frame, and the frame that was saved."""
+    """Show the buttons to save a frame, and the frame that was saved.
+
+    The buttons are always there, for the reason given in `_show_recording`.
+    """
     saved = live.state().saved
     if not playing and saved is None:
         return
     st.header("Save a frame")
-    save, download, delete = st.columns([1, 1, 2], vertical_alignment="center")
+    save, download, delete, note = st.columns([1, 1, 1, 2], vertical_alignment="center")
+    jpeg = to_jpeg(saved.image) if saved is not None else b""
     save.button("Save this frame", on_click=live.save_frame, width="stretch", disabled=not playing)
-    if saved is None:
-        delete.caption("Keeps the image with its boxes in memory until you delete it or close the page.")
-        return
-    jpeg = to_jpeg(saved.image)
     download.download_button(
-        "Download JPEG", jpeg, "frame.jpg", "image/jpeg", on_click="ignore", width="stretch"
-    )
-    delete.button("Delete", on_click=live.delete_saved_frame)
+        "Download JPEG", jpeg, "frame.jpg", "image/jpeg", key="live_jpeg",
+        on_click="ignore", width="stretch", disabled=saved is None,
+    )  # fmt: skip
+    delete.button("Delete", on_click=live.delete_saved_frame, width="stretch", disabled=saved is None)
+    note.caption("Keeps the image with its boxes in memory until you delete it or close the page.")
+    if saved is None:
+        return
     faces = ", ".join(
         f"face {number} {emotion_text(prediction)} {percent(prediction.confidence, 0)}"
         for number, prediction in saved.faces

@@ -6,8 +6,11 @@ from typing import Any
 
 from fer.bundle.files import Bundle
 from fer.bundle.registry import Registry
+from fer.core.command_line import positive_integer
+from fer.core.device import add_device_option, use_device
 from fer.core.errors import FerError
 from fer.core.plugins import split_names
+from fer.core.threads import share_cores
 
 _DESCRIPTION = """Fit temperature and threshold of a model to labelled images of your own, and register the
 result as a new version. The figures that are printed and stored are cross-fitted: each image is answered with
@@ -92,6 +95,8 @@ def add_calibrate(actions: Any) -> None:
         help="accuracy that certain predictions have to reach (default: 0.8, 0.9 or 0.95, the lowest that "
         "the model does not reach by itself)",
     )
+    add_device_option(command)
+    add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
 
 
 def _accuracy(text: str) -> float:
@@ -119,4 +124,6 @@ def run_calibrate(request: argparse.Namespace, registry: Registry, base: Bundle)
             f"fer-models calibrate: expected the package {error.name}, which is not installed. Install it "
             "with pip install 'fer-lightning[calibrate]'."
         ) from error
+    share_cores(request.threads)
+    use_device(request.device)
     command.run(request, registry, base)

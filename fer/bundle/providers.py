@@ -16,7 +16,7 @@ import onnxruntime as ort
 
 from fer.core.device import DEVICE_VARIABLE, DEVICES
 from fer.core.errors import FerError, did_you_mean
-from fer.core.threads import available_cores, cpu_quota
+from fer.core.threads import available_cores, is_limited
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -126,8 +126,8 @@ def session_options(threads: int | None) -> ort.SessionOptions:
     """Return the options of ONNX Runtime for a number of CPU threads; None: all cores."""
     options = ort.SessionOptions()
     options.log_severity_level = _LOG_ERRORS
-    # 0: one per physical core, but ONNX Runtime does not know the limits of a container.
-    options.intra_op_num_threads = threads or (0 if cpu_quota() is None else available_cores())
+    # 0: one per physical core, but ONNX Runtime knows neither --threads nor the limits of a container.
+    options.intra_op_num_threads = threads or (available_cores() if is_limited() else 0)
     # Spinning threads would take CPU time from face detection, which runs in parallel.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

@@ -13,16 +13,28 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _PROCESS = Path("/proc/self")
 # Mean number of running threads above which a machine counts as busy.
 _BUSY_LOAD = 0.5
+# The largest number of threads that the user wants; None: all cores.
+_limit: int | None = None
 
 
 def available_cores() -> int:
     """Return the number of CPU cores that this process may use, at least 1.
 
-    The smallest of the machine's cores, the affinity of the process, and the CPU quota of its container.
+    The smallest of the machine's cores, the affinity of the process, the CPU quota of its container, and
+    ``--threads`` (`share_cores`).
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota()
-    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+    limits = (_machine_cores(), _limit, None if quota is None else math.ceil(quota))
+    return max(1, min(limit for limit in limits if limit is not None))
+
+
+def is_limited() -> bool:
+    """Return whether this process may use fewer cores than the machine has: by an option or a container."""
+    return _limit is not None or cpu_quota() is not None
+
+
+def _machine_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_quota(process: Path = _PROCESS, cgroups: Path = _CGROUPS) -> float | None:
@@ -59,7 +71,7 @@ def _read_quota(folder: Path) -> float | None:
 
 
 def share_cores(threads: int | None = None) -> None:
-    """Set the environment that torch's OpenMP reads when it is loaded; a variable of the user stays.
+    """Set the environment that torch's OpenMP and OpenCV read when loaded; a variable of the user stays.
 
     - On a busy machine, threads that wait for each other sleep instead of spinning: a training is then 1.6
       times as slow beside another process, not 2.8 times. On an idle machine, spinning is 15 % faster.
@@ -68,8 +80,11 @@ def share_cores(threads: int | None = None) -> None:
     Child processes inherit it. If torch is loaded already, only ``threads`` has an effect.
 
     Args:
-        threads: Number of threads; None: that of the environment or all cores.
+        threads: Number of threads of torch, OpenCV and ONNX Runtime, and largest number of images that are
+            read or whose faces are detected at the same time; None: that of the environment or all cores.
     """
+    if threads is not None:
+        _set_limit(threads)
     if (torch := sys.modules.get("torch")) is not None:
         if threads is not None:
             torch.set_num_threads(threads)
@@ -80,6 +95,14 @@ def share_cores(threads: int | None = None) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
     elif cpu_quota() is not None:
         os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
+
+
+def _set_limit(threads: int) -> None:
+    global _limit
+    _limit = threads
+    if (opencv := sys.modules.get("cv2")) is not None:
+        opencv.setNumThreads(threads)
+    os.environ["OPENCV_FOR_THREADS_NUM"] = str(threads)
 
 
 def is_busy() -> bool:

@@ -43,8 +43,12 @@ def test_without_control_groups_there_is_no_quota(tmp_path):
     assert cpu_quota(tmp_path, tmp_path) is None
 
 
-@pytest.mark.parametrize(("quota", "cores"), [(None, 4), (0.5, 1), (1.5, 2), (16.0, 4)])
-def test_cores_are_bounded_by_affinity_and_quota(monkeypatch, quota, cores):
+@pytest.mark.parametrize(
+    ("quota", "limit", "cores"),
+    [(None, None, 4), (0.5, None, 1), (1.5, None, 2), (16.0, None, 4), (None, 3, 3), (1.5, 3, 2)],
+)
+def test_cores_are_bounded_by_affinity_quota_and_option(monkeypatch, quota, limit, cores):
+    monkeypatch.setattr(threads, "_limit", limit)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     monkeypatch.setattr(threads, "cpu_quota", lambda: quota)
     assert available_cores() == cores

@@ -83,7 +83,7 @@ def benchmark(models: Sequence[BenchmarkModel], settings: Settings) -> dict[str,
             entry["accuracy"] = accuracy
     # Before anything is timed: the child processes would otherwise compete with threads of this one.
     for model, entry in zip(models, entries, strict=True):
-        entry["startup"] = measure_startup(model, device, settings.detector, settings.detector_model, 1)
+        entry["startup"] = measure_startup(model, device, settings.detector, settings.detector_model)
     wait = CoreWait()
     for number in threads:
         for size in BATCH_SIZES:

@@ -20,22 +20,21 @@ _SUFFIX = "_kernel_time"
 _MIN_SHARE = 0.01
 
 
-def profile(model: BenchmarkModel, threads: int = 1) -> list[dict[str, Any]]:
-    """Profile a model on the CPU, one face at a time.
+def profile(model: BenchmarkModel) -> list[dict[str, Any]]:
+    """Profile a model on one thread of the CPU, one face at a time.
 
     The operators are those after ONNX Runtime's optimisations, such as ``QLinearConv``: an int8 convolution
     with its ReLU.
 
     Args:
         model: The model.
-        threads: CPU threads.
 
     Returns:
         JSON values for each kind of operator, slowest first: ``operator``, ``number`` in the graph,
         ``microseconds`` (sum of the medians over calls) and ``share`` of the time of all operators.
     """
     with tempfile.TemporaryDirectory() as folder:
-        options = session_options(threads)
+        options = session_options(1)
         options.enable_profiling, options.profile_file_prefix = True, str(Path(folder) / "profile")
         session = ort.InferenceSession(str(model.path), options, providers=["CPUExecutionProvider"])
         image = session.get_inputs()[0]

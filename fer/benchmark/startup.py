@@ -15,9 +15,9 @@ _STARTS = 3
 
 
 def measure_startup(
-    model: BenchmarkModel, device: str, detector: str, detector_model: str | None, threads: int
+    model: BenchmarkModel, device: str, detector: str, detector_model: str | None
 ) -> dict[str, float]:
-    """Start processes that predict on a frame with a synthetic face, on ``threads`` CPU threads.
+    """Start processes that predict on a frame with a synthetic face, on one CPU thread.
 
     Returns:
         JSON values, medians of three processes: ``seconds`` from the start of Python to the first answer, and
@@ -26,9 +26,8 @@ def measure_startup(
     Raises:
         FerError: The process failed.
     """
-    request = json.dumps(model.to_dict() | {
-        "device": device, "detector": detector, "detector_model": detector_model, "threads": threads,
-    })  # fmt: skip
+    options = {"device": device, "detector": detector, "detector_model": detector_model}
+    request = json.dumps(model.to_dict() | options)
     runs = [_run([sys.executable, "-m", "fer.benchmark.startup", request]) for _ in range(_STARTS)]
     seconds, megabytes = map(median, zip(*runs, strict=True))
     return {"seconds": seconds, "peak_megabytes": megabytes}
@@ -66,9 +65,8 @@ def _predict(request: dict[str, str]) -> None:
     from fer.benchmark.frames import make_frames, predict_frame
     from fer.faces.detectors import choose_detector
 
-    threads = int(request["threads"])
-    cv2.setNumThreads(threads)
-    classifier = BenchmarkModel.from_dict(request).load(threads, request["device"])
+    cv2.setNumThreads(1)
+    classifier = BenchmarkModel.from_dict(request).load(1, request["device"])
     detector = choose_detector(request["detector"], request["detector_model"])
     predict_frame(make_frames()[0], detector, classifier)
     # The clock of all processes of a machine.

@@ -4,7 +4,9 @@ Every program that runs the file gives the same probabilities, whether or not it
 """
 
 from collections.abc import Mapping
+from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -31,39 +33,29 @@ def change_calibration(
         temperature: The divisor of the logits in ``source``, and the new one.
         log_prior: ``(K,)``, added to the divided logits; None: nothing. An earlier one is replaced.
         about: Metadata that is replaced.
-
     """
     model = onnx.load(source)
     graph, (before, after) = model.graph, temperature
     softmax = _softmax(graph)
-    logits, dtype = softmax.input[0], np.dtype(np.float32)
-    logits = _without(graph, logits, "Add", LOG_PRIOR) or logits
-    divisor = _constant_divisor(graph, logits, before)
-    if divisor is not None:
-        node, constant = divisor
-        dtype = numpy_helper.to_array(constant).dtype
-        logits = node.input[0]
-        graph.node.remove(node)
-        before = 1.0
-        if not any(constant.name in other.input for other in graph.node):
-            graph.initializer.remove(constant)
+    logits = _without_log_prior(graph, softmax.input[0])
+    logits, before, dtype = _without_divisor(graph, logits, before)
     used = {name for node in graph.node for name in (*node.input, *node.output)}
-    divisor_name = next(
-        name for name in (TEMPERATURE, *(f"{TEMPERATURE}_{i}" for i in range(len(used)))) if name not in used
-    )
-    values = {divisor_name: np.array(after / before, dtype)}
-    calibrated = f"{divisor_name}_divided"
-    nodes = [onnx.helper.make_node("Div", [logits, divisor_name], [calibrated], name=calibrated)]
+    names = chain([TEMPERATURE], (f"{TEMPERATURE}_{number}" for number in count()))
+    divisor = next(name for name in names if name not in used)
+    values = {divisor: np.array(after / before, dtype)}
+    make, calibrated = onnx.helper.make_node, f"{divisor}_divided"
+    nodes = [make("Div", [logits, divisor], [calibrated], name=calibrated)]
     if log_prior is not None:
         values[LOG_PRIOR] = np.asarray(log_prior, dtype)
-        nodes.append(onnx.helper.make_node("Add", [calibrated, LOG_PRIOR], ["corrected"], name=LOG_PRIOR))
-    for name in (LOG_PRIOR, divisor_name):
-        _remove_initializer(graph, name)
+        nodes.append(make("Add", [calibrated, LOG_PRIOR], ["corrected"], name=LOG_PRIOR))
+    softmax.input[0] = nodes[-1].output[0]
+    constants = [constant for constant in graph.initializer if constant.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(constants)
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in values.items())
     position = list(graph.node).index(softmax)
-    for offset, node in enumerate(nodes):
-        graph.node.insert(position + offset, node)
-    softmax.input[0] = nodes[-1].output[0]
+    for node in reversed(nodes):
+        graph.node.insert(position, node)
     known = {entry.key: entry.value for entry in model.metadata_props}
     onnx.helper.set_model_props(model, known | dict(about))
     onnx.checker.check_model(model)
@@ -98,31 +90,30 @@ def _softmax(graph: onnx.GraphProto) -> onnx.NodeProto:
     return graph.node[-1]
 
 
-def _without(graph: onnx.GraphProto, name: str, kind: str, constant: str) -> str | None:
-    """Remove the node that adds an earlier constant; return its other input, or None without such a node."""
+def _without_log_prior(graph: onnx.GraphProto, name: str) -> str:
+    """Remove the node that adds an earlier `LOG_PRIOR` to a tensor, if there is one; return the tensor."""
     node = _producer(graph, name)
-    if node is None or node.op_type != kind or constant not in node.input:
-        return None
+    if node is None or node.op_type != "Add" or LOG_PRIOR not in node.input:
+        return name
     graph.node.remove(node)
-    return str(next(entry for entry in node.input if entry != constant))
+    return next(str(entry) for entry in node.input if entry != LOG_PRIOR)
 
 
-def _constant_divisor(
-    graph: onnx.GraphProto, name: str, value: float
-) -> tuple[onnx.NodeProto, onnx.TensorProto] | None:
-    """Return the division by a number that gives a tensor, and the number; None without one."""
+def _without_divisor(
+    graph: onnx.GraphProto, name: str, temperature: float
+) -> tuple[str, float, np.dtype[Any]]:
+    """Remove the node that divides a tensor by a temperature, if there is one.
+
+    Returns:
+        The tensor before; by what it is divided already: 1, or ``temperature`` if no node divides it; and its
+        type.
+    """
     node = _producer(graph, name)
-    if node is None or node.op_type != "Div":
-        return None
-    for constant in graph.initializer:
-        if constant.name != node.input[1] or int(np.prod(constant.dims)) != 1:
-            continue
+    constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
+    if node is not None and node.op_type == "Div":
+        value = constants.get(node.input[1])
         # In half precision it has three digits.
-        if np.isclose(float(numpy_helper.to_array(constant).item()), value, rtol=2e-3):
-            return node, constant
-    return None
-
-
-def _remove_initializer(graph: onnx.GraphProto, name: str) -> None:
-    for constant in [entry for entry in graph.initializer if entry.name == name]:
-        graph.initializer.remove(constant)
+        if value is not None and value.size == 1 and np.isclose(value.item(), temperature, rtol=2e-3):
+            graph.node.remove(node)
+            return str(node.input[0]), 1.0, value.dtype
+    return name, temperature, np.dtype(np.float32)

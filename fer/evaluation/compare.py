@@ -147,7 +147,7 @@ def write_comparison(
         section.tables.extend([recipe_table(recipes)] if several_recipes else [])
         sections.append(section)
     load = _image_loader(runs[0], matched[0])
-    sections.append(disagreements_section("disagreements", rankings[0], matched[0], load))
+    sections.append(disagreements_section(rankings[0], matched[0], load))
     abouts = [one.about for one in runs]
     more = exported_section(abouts), comparison_warnings(abouts)
     sections += [section for section in more if section is not None]

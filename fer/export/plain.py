@@ -208,7 +208,7 @@ def _check_parity(path: Path, job: ExportJob, choice: PlainFormat) -> dict[str, 
         parts = [run(np.ascontiguousarray(images[at : at + size])) for at in range(0, len(images), size)]
         values = np.concatenate(parts)
         outputs.append(softmax(values) if choice.output == "logits" else values)
-    return check_outputs(path, expected, outputs, "fp32") | {"pictures": kind, "batch_sizes": list(sizes)}
+    return check_outputs(path, expected, outputs) | {"pictures": kind, "batch_sizes": list(sizes)}
 
 
 def _runner(path: Path, choice: PlainFormat) -> _Run:

@@ -182,7 +182,7 @@ def test_torch_needs_a_recipe(tmp_path):
 def test_start_up_is_that_of_a_new_process(tmp_path, monkeypatch):
     monkeypatch.setattr("fer.benchmark.startup._STARTS", 1)
     (model,) = find_models([str(write_bundle(tmp_path / "m").folder)])
-    start = measure_startup(model, "cpu", "haar", None, 1)
+    start = measure_startup(model, "cpu", "haar", None)
     assert 0.05 < start["seconds"] < 60
     # Python, NumPy, OpenCV and ONNX Runtime, and no torch.
     assert 40 < start["peak_megabytes"] < 300

@@ -36,21 +36,18 @@ class _Disagreement:
     rows: np.ndarray
 
 
-def disagreements_section(
-    key: str, ranking: RankedCandidates, images: MatchedImages, load: LoadImages
-) -> Section:
+def disagreements_section(ranking: RankedCandidates, images: MatchedImages, load: LoadImages) -> Section:
     """Return the section with images on which the best candidate and the next ones disagree.
 
     The emotion of several seeds is that of their mean probabilities.
 
     Args:
-        key: Of the section.
         ranking: Candidates, best first.
         images: The images of the comparison.
         load: Returns images by their rows; `FerError` if they cannot be read.
     """
     best, *others = ranking.candidates
-    title, paragraphs, plots, numbers = "Disagreements", [], [], []
+    key, paragraphs, plots, numbers = "disagreements", [], [], []
     for number, other in enumerate(others[:_NUM_OTHERS], 1):
         groups = _find_disagreements(images, best, other)
         paragraphs.append(_sentence(best, other, groups, len(images.target)))
@@ -60,7 +57,7 @@ def disagreements_section(
         except FerError as error:
             paragraphs.append(f"The images are not shown. {error}")
             break
-    return Section(key, title, paragraphs, plots=plots, numbers={"pairs": numbers})
+    return Section(key, "Disagreements", paragraphs, plots=plots, numbers={"pairs": numbers})
 
 
 def _mean_probs(images: MatchedImages, candidate: Candidate) -> np.ndarray:

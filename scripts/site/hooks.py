@@ -27,6 +27,26 @@ GENERATORS = {
     "zoo": zoo_table,
     "zoo-emotions": zoo_emotions,
 }
+# Beginning of a page's path -> its weight in the search, 1 without one. Guides answer most questions; a
+# decision or a list of options mentions every word of them.
+SEARCH_BOOSTS = {
+    "start/": 1.6,
+    "faq": 1.6,
+    "concepts/": 0.7,
+    "glossary": 0.5,
+    "field": 0.5,
+    "methods": 0.5,
+    "optimizers": 0.5,
+    "results": 0.5,
+    "robustness": 0.5,
+    "speed": 0.5,
+    "zoo": 0.5,
+    "reference/": 0.1,
+    "decisions/": 0.05,
+    "changelog": 0.05,
+    "release": 0.05,
+    "source/": 0.05,
+}
 log = get_plugin_logger("fer")
 _MARK = re.compile(r"^<!-- generated: (?P<name>[\w-]+) -->$", re.MULTILINE)
 
@@ -52,7 +72,9 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Fill in generated text, then rewrite links."""
+    """Weigh the page in the search, fill in generated text, and rewrite links."""
+    boosts = [boost for start, boost in SEARCH_BOOSTS.items() if page.file.src_uri.startswith(start)]
+    page.meta.setdefault("search", {"boost": next(iter(boosts), 1)})
     if page.file.generated_by:
         return markdown
     filled = _MARK.sub(lambda mark: _generate(mark["name"], page.file.src_uri), markdown)

@@ -1,5 +1,6 @@
 """The documentation site builds without warnings; it works without a network, on a phone, in dark colours."""
 
+import json
 import os
 import re
 import subprocess
@@ -48,6 +49,13 @@ class Links(HTMLParser):
             self.links.append(found["href"])
         if found.get("src") or (tag == "link" and found.get("rel") in ("stylesheet", "preconnect", "icon")):
             self.loaded.append(found.get("src") or found["href"])
+
+
+def test_the_search_prefers_guides_to_decisions(site):
+    pages = json.loads((site / "search" / "search_index.json").read_text())["docs"]
+    boost = {page["location"]: page.get("boost", 1) for page in pages}
+    assert boost["start/own-folder.html"] > boost["training.html"] == 1 > boost["reference/options.html"]
+    assert boost["reference/options.html"] > boost["decisions/0019-emotions.html"]
 
 
 def test_links_and_files_exist(site):

@@ -160,7 +160,7 @@ def _write_images(folder: Path, home: Path) -> None:
         home / "photos",
     ):
         _write_photos(place, margin=40)
-    for place in (folder / "faces", home / "faces", home / "mine", home / "shop"):
+    for place in (folder / "faces", folder / "new", home / "faces", home / "mine", home / "shop"):
         _write_photos(place, margin=0)
     for number in range(3):
         shutil.copytree(folder / "faces" / FER7.names[number], folder / "NUMBERED" / str(number))

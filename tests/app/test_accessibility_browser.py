@@ -30,14 +30,15 @@ def url(tmp_path_factory):
         yield address
 
 
-@pytest.fixture(scope="module", params=["light", "dark"])
-def scheme(request):
-    return request.param
-
-
-@pytest.fixture(scope="module", params=[WIDE, PHONE], ids=["wide", "phone"])
-def tab(request, chromium, scheme):
-    context = chromium.new_context(viewport=request.param, color_scheme=scheme)
+# test_upload_browser.py checks the colours of a wide page in dark mode.
+@pytest.fixture(
+    scope="module",
+    params=[(WIDE, "light"), (PHONE, "light"), (PHONE, "dark")],
+    ids=["wide-light", "phone-light", "phone-dark"],
+)
+def tab(request, chromium):
+    viewport, scheme = request.param
+    context = chromium.new_context(viewport=viewport, color_scheme=scheme)
     yield context.new_page()
     context.close()
 

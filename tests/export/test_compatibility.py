@@ -12,7 +12,7 @@ from random_weights import random_network
 
 import fer
 from fer.data.synthetic import read_synthetic
-from fer.export.compatibility import MIN_OPSET, make_compatible, standard_opset
+from fer.export.compatibility import MIN_OPSET, make_compatible
 from fer.export.graph import ExportModel, finalize, interpolate, interpolation_matrix, write_onnx
 from fer.export.parity import check_parity
 from fer.export.quantize import quantise
@@ -55,14 +55,6 @@ def test_an_exported_file_needs_little_of_a_runtime(tmp_path, size, options):
     # OpenVINO and OpenCV 5 ignore its antialiasing; OpenCV 4 cannot read computed sizes.
     assert not operators(model) & {"Resize", "Shape"}
     check_parity(tmp_path / "model.onnx", network, images, 1.3, size=size)
-
-
-def test_a_vision_transformer_keeps_the_opset_of_layer_norm(tmp_path):
-    network = random_network("vit_tiny_patch16_224", 32, pretrained=False)
-    write_onnx(ExportModel(network, True, 1.3, 32), tmp_path / "model.onnx", {})
-    model = onnx.load(tmp_path / "model.onnx")
-    assert (standard_opset(model), model.ir_version) == (17, 8)
-    check_parity(tmp_path / "model.onnx", network, faces(32), 1.3)
 
 
 def test_int8_keeps_the_lowest_opset_and_the_first_layer_in_fp32(tmp_path):

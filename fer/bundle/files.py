@@ -46,7 +46,9 @@ def read_bundle(folder: str | Path) -> Bundle:
     """
     folder = Path(folder)
     if not (folder / CARD).is_file():
-        raise FerError(f"{folder}: expected a bundle with {MODEL} and {CARD}. fer-export RUN writes one.")
+        inner = folder / "bundle"
+        advice = f"Use {inner}" if (inner / CARD).is_file() else "fer-export RUN writes one"
+        raise FerError(f"{folder}: expected a bundle with {MODEL} and {CARD}. {advice}.")
     bundle = Bundle(folder, read_card(folder / CARD))
     if not bundle.model_path.is_file():
         raise FerError(f"{bundle.model_path}: the card is there, but its model is missing. Export it again.")

@@ -31,7 +31,7 @@ def indices(data: EmotionData, role: str) -> np.ndarray:
     if role not in data.roles:
         raise FerError(
             f"{data.source}: expected a {role} split, got {_describe_splits(data)}. "
-            "Choose one of these, or use a file that has it."
+            "Choose one of these, or score other images with fer-evaluate RUN --data folder:DIR --split all."
         )
     return np.flatnonzero(data.split == data.split_names.index(data.roles[role]))
 

@@ -67,6 +67,12 @@ def texts(folder):
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
+def test_the_folder_of_a_run_names_its_bundle(tmp_path):
+    write_bundle(tmp_path / "run" / "bundle")
+    with pytest.raises(FerError, match=r"expected a bundle .* Use .*run/bundle\."):
+        read_bundle(tmp_path / "run")
+
+
 def test_a_new_bundle_replaces_the_previous_one(tmp_path):
     for text in ("first", "second"):
         with staging_folder(tmp_path / "bundle") as folder:

@@ -70,7 +70,6 @@ def add_calibrate(actions: Any) -> None:
     add("--faces", action="store_true", help="the images are photographs: detect and crop the largest face")
     add(
         "--detector",
-        default="auto",
         choices=("auto", "yunet", "haar", "mtcnn"),
         help="face detector of --faces (default: yunet if its model file is found, else haar)",
     )

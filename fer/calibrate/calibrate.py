@@ -29,7 +29,7 @@ from fer.bundle.runtime import OnnxClassifier
 from fer.calibrate.figures import CERTAIN_ACCURACY, COVERAGE, Answers, Figures, compare_answers
 from fer.calibrate.fit import Fit, PriorShift, cross_fit, fit
 from fer.calibrate.graph import change_calibration
-from fer.calibrate.images import LabelledFaces, read_faces, read_labelled_faces
+from fer.calibrate.images import LabelledFaces, list_unlabelled, read_labelled_faces, read_unlabelled
 from fer.calibrate.priors import Expected, expected_priors
 from fer.core.errors import FerError
 from fer.faces.detectors import choose_detector
@@ -72,7 +72,7 @@ def calibrate(
     labels: Sequence[str] | None = None,
     group: str = "auto",
     faces: bool = False,
-    detector: str = "auto",
+    detector: str | None = None,
     priors: str | None = None,
     accuracy: float | None = None,
     biases: bool = False,
@@ -86,7 +86,7 @@ def calibrate(
         registry: Where the new version is written.
         name: Its name, which no model of the package may have; None: that of ``base``.
         faces: The images are photographs: faces are detected and cropped. False: they are cropped faces.
-        detector: As for `fer.faces.detectors.choose_detector`.
+        detector: With ``faces``: as for `fer.faces.detectors.choose_detector`; None: ``auto``.
         priors: Correct for the frequencies of the emotions where the model is used: a folder of images of
             that place, without labels, or `SAME_IMAGES`. None: they are not corrected.
         accuracy: Accuracy that certain predictions have to reach, in (0, 1); None: as for an export.
@@ -99,7 +99,10 @@ def calibrate(
     check_name(name)
     check_new_name(name)
     expected = None if priors is None else expected_priors(base.card)
-    finder = choose_detector(detector) if faces else None
+    if detector is not None and not faces:
+        raise FerError(f"--detector {detector}: expected --faces with it, got none. Add --faces.")
+    unlabelled = list_unlabelled(priors) if priors else []
+    finder = choose_detector(detector or "auto") if faces else None
     images = read_labelled_faces(base.card, data, split, labels, group, finder)
     _check_groups(data, images)
     classifier = OnnxClassifier(base)
@@ -108,7 +111,7 @@ def calibrate(
     if priors is not None and expected is not None:
         others = None
         if priors != SAME_IMAGES:
-            found = read_faces(base.card, priors, choose_detector(detector if faces else "none"))
+            found = read_unlabelled(base.card, priors, unlabelled, finder or choose_detector("none"))
             others = _logits(base.card, classifier(found))
         shift = PriorShift(expected.priors, expected.temperature, others)
     fitted = fit(logits, images.target, shift, accuracy, biases)

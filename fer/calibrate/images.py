@@ -96,6 +96,8 @@ def read_labelled_faces(
         names = [images.files.name(row) for row in range(len(images))]
         found = find_groups(read.take(rows), names, np.ones(len(rows), bool), group)
         rule, groups = (found.rule, found.numbers) if found else ("", None)
+    elif group not in ("auto", "none"):
+        raise FerError(f"--group {group}: expected image files with it, got pixels of faces. Omit --group.")
     pixels, kept = _pixels(images, card, detector)
     left_out["in which no face was detected"] = int((~kept).sum())
     _check_number(data, int(kept.sum()), "with a detected face")
@@ -117,19 +119,33 @@ def read_labelled_faces(
     )
 
 
-def read_faces(card: Card, folder: str, detector: Detector) -> np.ndarray:
-    """Return the faces of a folder of images without labels, uint8 ``(N, S, S, 3)``.
+def list_unlabelled(folder: str) -> list[Path]:
+    """Return the images without labels of ``--priors``, in a folder and its subfolders.
+
+    Raises:
+        FerError: There is no such folder, or it has too few images.
+    """
+    try:
+        files = list_image_files(folder)
+    except FerError as error:
+        raise FerError(f"--priors {error}") from error
+    _check_number(f"--priors {folder}", len(files), "in it")
+    return files
+
+
+def read_unlabelled(card: Card, folder: str, files: Sequence[Path], detector: Detector) -> np.ndarray:
+    """Return the faces of images without labels, uint8 ``(N, S, S, 3)``: the largest face of each.
 
     Args:
         card: The card of the bundle.
-        folder: Images in it and in its subfolders; the largest face of each is used.
+        folder: Their folder, for the message.
+        files: From `list_unlabelled`.
         detector: Finds the faces, or takes each image as one.
 
     Raises:
-        FerError: There is no such folder, or it has too few faces.
+        FerError: There are too few faces.
     """
-    found = _crops(list_image_files(folder), card, detector)
-    crops = [crop for crop in found if crop is not None]
+    crops = [crop for crop in _crops(files, card, detector) if crop is not None]
     _check_number(f"--priors {folder}", len(crops), "with a detected face")
     return np.stack(crops)
 

@@ -211,6 +211,27 @@ def test_mistakes_write_nothing(calibrate, tmp_path, arguments, part):
     assert not (tmp_path / "models").exists()
 
 
+def test_options_that_would_have_no_effect_are_refused(calibrate, tmp_path):
+    folder = write_images(tmp_path / "mine", 60)
+    status, _, error = calibrate("--data", f"folder:{folder}", "--detector", "haar")
+    assert (status, error.count("\n")) == (2, 1)
+    assert "--detector haar: expected --faces with it, got none. Add --faces." in error
+    pixels = " ".join(["0"] * SIDE * SIDE)
+    rows = "".join(f"{number % 7},{pixels},PublicTest\n" for number in range(60))
+    (tmp_path / "fer.csv").write_text(f"emotion,pixels,Usage\n{rows}")
+    status, _, error = calibrate("--data", f"fer2013:{tmp_path / 'fer.csv'}", "--group", "(.*)_")
+    assert status == 2
+    assert "--group (.*)_: expected image files with it, got pixels of faces. Omit --group." in error
+
+
+def test_the_folder_of_priors_is_checked_before_the_images_are_read(calibrate, tmp_path):
+    (tmp_path / "few").mkdir()
+    for folder, message in (("none", "expected a folder of images"), ("few", "expected images")):
+        status, _, error = calibrate("--data", "folder:mine", "--priors", tmp_path / folder)
+        assert (status, error.count("\n")) == (2, 1)
+        assert error.startswith(f"error: --priors {tmp_path / folder}: {message}")
+
+
 def test_photographs_without_faces_are_counted(calibrate, tmp_path):
     folder = write_images(tmp_path / "mine", 60)
     status, _, error = calibrate("--data", f"folder:{folder}", "--faces", "--detector", "haar")

@@ -60,24 +60,21 @@ def compare_answers(target: np.ndarray, groups: np.ndarray, before: Answers, aft
         before: The answers of one model.
         after: Those of the other.
     """
-    members = np.unique(groups, return_inverse=True)[1]
-    first, second = (_Columns(target, answers) for answers in (before, after))
-    columns = np.column_stack([first.values, second.values, np.ones(len(target))])
+    n, members = len(target), np.unique(groups, return_inverse=True)[1]
+    sides = [_Columns(target, answers) for answers in (before, after)]
+    columns = np.column_stack([*(side.values for side in sides), np.ones(n)])
     sums = np.zeros((int(members.max()) + 1, columns.shape[1]))
     np.add.at(sums, members, columns)
-    totals = _resampled_totals(sums)
-    n, split = totals[:, -1:], first.values.shape[1]
-    draws = first.metrics(totals[:, :split], n), second.metrics(totals[:, split:-1], n)
-    values = [one.metrics(one.values.sum(0)[None], np.array([[len(target)]])) for one in (first, second)]
+    *parts, drawn = np.split(_resampled_totals(sums), [(columns.shape[1] - 1) // 2, -1], axis=1)
+    values = [side.metrics(side.values.sum(0)[None], np.array([[n]])) for side in sides]
+    draws = [side.metrics(part, drawn) for side, part in zip(sides, parts, strict=True)]
     estimates = [
-        one.estimates(value, draw, totals_of / n, len(target))
-        for one, value, draw, totals_of in zip(
-            (first, second), values, draws, (totals[:, :split], totals[:, split:-1]), strict=True
-        )
+        side.estimates(value, draw, part / drawn, n)
+        for side, value, draw, part in zip(sides, values, draws, parts, strict=True)
     ]
     difference = {
         name: estimate_from_resamples(
-            float(values[1][name][0] - values[0][name][0]), draws[1][name] - draws[0][name], len(target)
+            float(values[1][name][0] - values[0][name][0]), draws[1][name] - draws[0][name], n
         )
         for name in DIFFERENCES
     }

@@ -71,19 +71,12 @@ def evaluate_parser() -> argparse.ArgumentParser:
     _add_foreign(parser)
     splits = ("train", "val", "test", "all")
     add("--split", choices=splits, help="split to score (default: val, or what other data has)")
-    add("--path", help="new path of the data of the run, if it has moved")
-    kinds = "another data set: folder, fer2013, ferplus, rafdb or affectnet"
-    add("--data", metavar="KIND:PATH", help=kinds)
-    numbers = "emotions of numbered folders of --data, or of the numbers in its CSV file: angry,disgust,…"
-    add("--labels", type=_names, metavar="NAMES", help=numbers)
-    _add_faces(parser)
+    _add_data(parser)
     add("--tta", choices=("flip", "ten-crop"), help="test-time augmentation")
     add("--ensemble", action="store_true", help="score the mean of the runs' probabilities")
     add("--checkpoint", choices=("best", "last"), help="checkpoint of a run folder (default: best)")
     add("--output", metavar="DIR", help="folder for the report")
-    add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
-    add_device_option(parser, checkpoints=True)
-    add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
+    _add_running(parser)
     add("--logger", choices=("wandb",), help="also log metrics, tables and plots there")
     corruptions = "also score darkened, blurred, compressed, noisy, … images, at five strengths each"
     add("--corruptions", action="store_true", help=corruptions)
@@ -100,12 +93,24 @@ def _add_foreign(parser: argparse.ArgumentParser) -> None:
     add("--spec", action="append", default=[], metavar="FILE", help=spec)
 
 
-def _add_faces(parser: argparse.ArgumentParser) -> None:
+def _add_data(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
+    add("--path", help="new path of the data of the runs, if it has moved")
+    kinds = "another data set: folder, fer2013, ferplus, rafdb or affectnet"
+    add("--data", metavar="KIND:PATH", help=kinds)
+    numbers = "emotions of numbered folders of --data, or of the numbers in its CSV file: angry,disgust,…"
+    add("--labels", type=_names, metavar="NAMES", help=numbers)
     faces = "the images are photographs: detect the faces; a missed face counts as wrong"
     add("--faces", action="store_true", help=faces)
     detectors = ("auto", "yunet", "haar", "mtcnn")
     add("--detector", choices=detectors, help="face detector of --faces (default: auto)")
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
+    add_device_option(parser, checkpoints=True)
+    add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
 
 
 def _names(text: str) -> list[str]:
@@ -149,18 +154,11 @@ def _compare_parser() -> argparse.ArgumentParser:
     add("runs", nargs="*", metavar="RUN", help=runs)
     _add_foreign(parser)
     add("--split", help="train, val, test or all (default: val, or what other data has)")
-    add("--path", help="new path of the data of the runs, if it has moved")
-    other = "another data set to compare on: folder, fer2013, ferplus, rafdb or affectnet"
-    add("--data", metavar="KIND:PATH", help=other)
-    numbers = "emotions of numbered folders of --data, or of the numbers in its CSV file: angry,disgust,…"
-    add("--labels", type=_names, metavar="NAMES", help=numbers)
-    _add_faces(parser)
+    _add_data(parser)
     add("--metric", default="accuracy", help="accuracy, macro_f1, uar or log_loss (default: accuracy)")
     add("--output", type=Path, help="folder for the report (default: OUTPUTS/compare/TIME_SPLIT)")
+    _add_running(parser)
     no_speed = "do not measure the speed; show the speed of training"
-    add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
-    add_device_option(parser, checkpoints=True)
-    add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
     add("--no-speed", dest="with_speed", action="store_false", help=no_speed)
     return parser
 

@@ -15,21 +15,19 @@ from typing import Any
 import numpy as np
 
 from fer.analysis.about import About
-from fer.analysis.metrics.classification import count_estimates
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.core.text import counted
-from fer.data.dataset import EmotionData
 from fer.data.duplicates.hashes import pixel_digests
 from fer.data.image_files import ImageFiles
 from fer.evaluation.bundles import ModelSource, load_model, missing_data
 from fer.evaluation.data import DataCache, EvaluationData
 from fer.evaluation.faces import FaceFinder
-from fer.evaluation.ledger import LEDGER_METRICS, Ledger, make_entry
+from fer.evaluation.ledger import Ledger, score_entry
 from fer.evaluation.report_folder import report_folder
 from fer.evaluation.runs import TrainedRun, make_training_key
-from fer.evaluation.score import score_run
+from fer.evaluation.score import score_run, without_labels
 from fer.evaluation.split import EvaluationSplit
 from fer.models.inference import infer
 from fer.training.run_record import RunRecord, read_record
@@ -227,10 +225,9 @@ def record_test_scores(runs: Sequence[ComparedRun]) -> None:
     """Record new scores of test images in the ledger; those of stored predictions are already in it."""
     for run in runs:
         if run.is_new and run.about.has_test:
-            target, probs, names = run.predictions.target, run.predictions.probs, run.predictions.labels.names
-            estimates = count_estimates(target, probs, names, 2000, np.random.default_rng(0))
-            result = {name: vars(estimates[name]) for name in LEDGER_METRICS}
-            Ledger(run.outputs).append(make_entry(run.about, result))
+            scored = run.predictions
+            entry = score_entry(run.about, scored.target, scored.probs, scored.labels.names)
+            Ledger(run.outputs).append(entry)
 
 
 def _architecture(run: TrainedRun) -> str:
@@ -250,9 +247,7 @@ def measure_speed(run: TrainedRun) -> float:
     def seconds(count: int) -> float:
         start = time.perf_counter()
         # Black images, as the speed does not depend on their content
-        images, targets = np.zeros((count, *shape), np.uint8), np.zeros(count, np.int64)
-        split, roles = targets.astype(np.uint8), {"val": "all"}
-        data = EmotionData(images, targets, split, ("all",), roles, run.checkpoint.labels, "speed")
+        data = without_labels(np.zeros((count, *shape), np.uint8), run.checkpoint.labels)
         infer(run.checkpoint.model, data, size, count)
         return time.perf_counter() - start
 

@@ -6,14 +6,16 @@ Test images are recognized by their hash, and parts of them or copies in another
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 from filelock import FileLock
 
 from fer.analysis.about import About
+from fer.analysis.metrics.classification import RESAMPLES, count_estimates
 from fer.core.errors import FerError
 from fer.data.sketch import estimate_overlap
 
@@ -117,21 +119,17 @@ def make_entry(about: About, result: Mapping[str, Any]) -> dict[str, Any]:
         result: Metric -> plain values, with n and interval.
     """
     keys = (
-        "run",
-        "checkpoint",
-        "seed",
-        "model_sha256",
-        "recipe_sha256",
-        "data",
-        "split",
-        "role",
-        "manifest",
-        "test_images",
-        "test_marks",
-        "tta",
-    )
+        "run", "checkpoint", "seed", "model_sha256", "recipe_sha256", "data", "split", "role", "manifest",
+        "test_images", "test_marks", "tta",
+    )  # fmt: skip
     facts = about.to_dict()
     return {"when": about.created, **{key: facts[key] for key in keys}, "result": dict(result)}
+
+
+def score_entry(about: About, target: np.ndarray, probs: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """Return the ledger entry of probabilities ``(N, K)`` for images with the labels ``target``, ``(N,)``."""
+    estimates = count_estimates(target, probs, names, RESAMPLES, np.random.default_rng(0))
+    return make_entry(about, {name: vars(estimates[name]) for name in LEDGER_METRICS})
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -21,9 +21,8 @@ from fer.analysis.report.write import to_json_values
 from fer.data.config import DataConfig
 from fer.evaluation.results import Comparison, Report
 from fer.evaluation.sections.comparison import TITLES, format_score
+from fer.evaluation.sections.scores import HEADLINES
 
-# Headline metric -> display name
-_HEADLINE = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR", "ece_mass": "ECE"}
 # Metrics by emotion: as many as fit into 80 columns; the report has all of them
 _EMOTION_METRICS = ("recall", "f1")
 
@@ -41,7 +40,7 @@ def print_scores(report: Report) -> None:
     split = f"{about.split} ({describe_split(to_json_values(numbers))})"
     facts = f"{about.run}\n{split}, n = {estimates['accuracy'].n:,}, {tta}"
     console.print(facts)
-    metrics = (f"{title} {format_with_interval(report.metrics[key])}" for key, title in _HEADLINE.items())
+    metrics = (f"{title} {format_with_interval(report.metrics[key])}" for key, title in HEADLINES.items())
     console.print("   ".join(metrics) + "   (%)")
     if seeds:
         console.print(

@@ -15,7 +15,7 @@ from fer.analysis.metrics.calibration import calibrate
 from fer.analysis.metrics.calibration_file import Calibration, read_calibration, write_calibration
 from fer.analysis.predictions import Predictions
 from fer.core.errors import FerError
-from fer.core.labels import check_same_labels
+from fer.core.labels import LabelSpace, check_same_labels
 from fer.data.dataset import EmotionData
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.faces import Photographs, answer_no_face
@@ -84,12 +84,16 @@ def predict_images(runs: Sequence[TrainedRun], images: np.ndarray) -> np.ndarray
     Returns:
         float32 ``(N, K)``.
     """
-    unused = np.zeros(len(images), np.int64)
-    split, labels = unused.astype(np.uint8), runs[0].checkpoint.labels
-    data = EmotionData(images, unused, split, ("images",), {"val": "images"}, labels, "")
+    data = without_labels(images, runs[0].checkpoint.labels)
     probs = [softmax(_infer(run, data).logits) for run in runs]
     mean: np.ndarray = np.asarray(np.mean(probs, axis=0, dtype=np.float64))
     return mean.astype(np.float32)
+
+
+def without_labels(images: np.ndarray, labels: LabelSpace) -> EmotionData:
+    """Return images, uint8 ``(N, H, W, C)``, as data for `infer`; its targets mean nothing."""
+    unused = np.zeros(len(images), np.int64)
+    return EmotionData(images, unused, unused.astype(np.uint8), ("images",), {"val": "images"}, labels, "")
 
 
 def _infer(run: TrainedRun, data: EmotionData, tta: str | None = None) -> InferenceOutputs:

@@ -11,11 +11,10 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from fer.analysis.about import About
-from fer.analysis.metrics.classification import count_estimates
 from fer.core.errors import FerError
 from fer.core.paths import expand_user
 from fer.data.datamodule import EmotionDataModule
-from fer.evaluation.ledger import LEDGER_METRICS, Ledger, make_entry
+from fer.evaluation.ledger import Ledger, score_entry
 from fer.evaluation.runs import hash_recipe
 from fer.evaluation.score import softmax
 from fer.evaluation.split import EvaluationSplit, select_split
@@ -81,11 +80,10 @@ class TestLedger(Callback):
         probs = softmax(np.concatenate([part.numpy() for part in self._logits]))
         split = select_split(data.with_test_labels, "test", pl_module.labels)
         target = split.target[np.searchsorted(split.index, rows)]
-        estimates = count_estimates(target, probs, pl_module.labels.names, 2000, np.random.default_rng(0))
         about = _about(trainer, pl_module, split)
         ledger = Ledger(self._folder(trainer))
         earlier = ledger.history(about).same_recipe
-        ledger.append(make_entry(about, {name: vars(estimates[name]) for name in LEDGER_METRICS}))
+        ledger.append(score_entry(about, target, probs, pl_module.labels.names))
         print(f"test ledger: {ledger.path}; earlier scores of this recipe on these images: {earlier}")
 
     def _folder(self, trainer: pl.Trainer) -> Path:

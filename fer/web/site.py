@@ -125,10 +125,11 @@ def new_folder(folder: Path) -> Iterator[Path]:
 def describe(folder: Path) -> str:
     """Return where a page is, its size and how to try it."""
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-    has_runtime = (folder / RUNTIME).is_dir()
-    runtime = "with" if has_runtime else f"without the runtime, which it loads from {CDN.partition('//')[2]}"
+    runtime = "with the runtime"
+    if not (folder / RUNTIME).is_dir():
+        runtime = f"without the runtime, which it loads from {CDN.partition('//')[2]}"
     return (
-        f"{folder}: {size:.1f} MB {runtime}{' the runtime' if has_runtime else ''}\n"
+        f"{folder}: {size:.1f} MB {runtime}\n"
         f"Try it: python -m http.server --directory {folder}, and open http://localhost:8000"
     )
 

@@ -41,8 +41,8 @@ OVERALL = {
 }
 # Score by emotion -> display name, in percent
 BY_EMOTION = {"precision": "precision", "recall": "recall", "f1": "F1", "auroc": "AUROC"}
-# Columns of the table of seeds
-_SEED_METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR", "ece_mass": "ECE"}
+# Headline metric -> display name
+HEADLINES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR", "ece_mass": "ECE"}
 # Test-time augmentation -> views of each image
 _NUM_VIEWS = {"flip": 2, "ten-crop": 10}
 
@@ -109,10 +109,10 @@ def seeds_section(abouts: Sequence[About], scores: Sequence[Mapping[str, Estimat
     summaries = summarize_seeds(scores)
     n, median = scores[0]["accuracy"].n, abouts[median_run(scores)]
     rows: list[tuple[Cell, ...]] = [
-        (about.run, about.seed, *(format_with_interval(seed[key]) for key in _SEED_METRICS))
+        (about.run, about.seed, *(format_with_interval(seed[key]) for key in HEADLINES))
         for about, seed in zip(abouts, scores, strict=True)
     ]
-    spread = [summaries[key] for key in _SEED_METRICS]
+    spread = [summaries[key] for key in HEADLINES]
     means = (format_with_interval(Estimate(one.mean, one.low, one.high, 0)) for one in spread)
     deviations = (None if one.deviation is None else f"{100 * one.deviation:.2f}" for one in spread)
     rows += [("mean", None, *means), ("standard deviation", None, *deviations)]
@@ -123,9 +123,9 @@ def seeds_section(abouts: Sequence[About], scores: Sequence[Mapping[str, Estimat
         f"sections below are about one run, the one with the median accuracy: {median.run} (seed "
         f"{median.seed})."
     )
-    table = Table(("run", "seed", *_SEED_METRICS.values()), rows, "In percent, with 95 % intervals.", "seeds")
+    table = Table(("run", "seed", *HEADLINES.values()), rows, "In percent, with 95 % intervals.", "seeds")
     totals = {}
-    for key, one in zip(_SEED_METRICS, spread, strict=True):
+    for key, one in zip(HEADLINES, spread, strict=True):
         over = "" if one.total_low is None else ", interval over seeds and images"
         note = join_notes(f"mean of {one.n} seeds{over}", one.note)
         totals[key] = Estimate(one.mean, one.total_low, one.total_high, n, note)

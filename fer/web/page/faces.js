@@ -1,6 +1,6 @@
 // Face detection by YuNet as in fer.faces: the same sizes, scores and turned faces.
 // A face is {box: [left, top, width, height], score, points: five [x, y], rotation}, in pixels.
-import { newImage, resizeArea, roundEven, turnFace, turnImage } from "./vision.js";
+import { resizeArea, roundEven, turnFace, turnImage } from "./vision.js";
 
 const MIN_SIZE = 320, MAX_SIZE = 640, MIN_SIDE = 96, MIN_SCORE = 0.6, MAX_OVERLAP = 0.3, STRIDES = [8, 16, 32];
 const SURE_SCORE = 0.88, MIN_GAIN = 0.05, TURNS = [90, 180, 270];

@@ -10,7 +10,7 @@ export function roundEven(value) {
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
-export function newImage(width, height) {
+function newImage(width, height) {
   return { width, height, data: new Uint8ClampedArray(4 * width * height).fill(255) };
 }
 

@@ -19,6 +19,7 @@ from fer.benchmark.startup import measure_startup
 from fer.bundle.card import Card
 from fer.bundle.providers import choose_device, runtime_name
 from fer.core.command_line import package_version
+from fer.core.errors import FerError
 from fer.core.threads import CoreWait, available_cores
 from fer.core.timing import choose_clock, ratio, summarize, time_in_turns
 from fer.faces.detectors import choose_detector
@@ -77,6 +78,11 @@ def benchmark(models: Sequence[BenchmarkModel], settings: Settings) -> dict[str,
     threads = settings.threads or tuple(dict.fromkeys((1, available_cores())))
     photos = read_photos(settings.photos)
     cards = [model.load(1, device).card for model in models]
+    if settings.torch and not any(settings.torch(card, 1, 1, device) for card in cards):
+        raise FerError(
+            "--torch: expected a model whose card has its recipe, got only foreign files or ensembles. Omit "
+            "--torch."
+        )
     entries = [_describe(model, card) for model, card in zip(models, cards, strict=True)]
     if settings.data is not None:
         for entry, accuracy in zip(entries, measure_accuracy(models, settings.data, device), strict=True):

@@ -126,8 +126,10 @@ def _check_outputs(request: argparse.Namespace) -> None:
 
 
 def _measure(request: argparse.Namespace) -> dict[str, Any]:
+    from fer.benchmark.accuracy import accuracy_of
     from fer.benchmark.benchmark import Settings, benchmark
     from fer.benchmark.models import find_models
+    from fer.benchmark.report import check_accuracies
     from fer.benchmark.torch_network import torch_network
 
     settings = Settings(
@@ -141,6 +143,8 @@ def _measure(request: argparse.Namespace) -> dict[str, Any]:
         torch=torch_network if request.torch else None,
     )
     models = find_models(request.models, request.onnx, request.spec)
+    if request.plot and not request.data:
+        check_accuracies([accuracy_of(model.bundle.card) for model in models if model.bundle is not None])
     result = benchmark(models, settings)
     if request.profile:
         from fer.benchmark.profile import profile

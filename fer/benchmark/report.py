@@ -120,6 +120,19 @@ def markdown_table(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def check_accuracies(known: Sequence[object]) -> None:
+    """Check that a plot has a point: that at least one accuracy is known.
+
+    Raises:
+        FerError: None is.
+    """
+    if not any(known):
+        raise FerError(
+            "--plot: expected a model whose card has its accuracy, got none. Measure it with --data, or omit "
+            "--plot."
+        )
+
+
 def save_plot(result: Mapping[str, Any], path: Path) -> None:
     """Write a plot of accuracy against the speed of one face at a time.
 
@@ -127,8 +140,7 @@ def save_plot(result: Mapping[str, Any], path: Path) -> None:
         FerError: No accuracy is known, matplotlib is not installed, or the file cannot be written.
     """
     known = [model for model in result["models"] if model["accuracy"]]
-    if not known:
-        raise FerError("--plot: expected a model whose card has its accuracy, got none. Omit --plot.")
+    check_accuracies(known)
     try:
         from fer.analysis.plots.comparison import SpeedPoint, plot_speed
     except ModuleNotFoundError as error:

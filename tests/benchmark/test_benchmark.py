@@ -344,3 +344,20 @@ def test_torch_runs_on_the_gpu_if_the_bundle_does(monkeypatch):
     card = find_models(["fer2013"])[0].load(1, "cpu").card
     with pytest.raises(FerError, match="--torch: expected a GPU for torch as well"):
         torch_network(card, 1, 1, "cuda")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--torch"], "--torch: expected a model whose card has its recipe, got only foreign files"),
+        (["--plot", "speed.svg"], "--plot: expected a model whose card has its accuracy, got none"),
+    ],
+)
+def test_options_without_effect_on_foreign_files_are_refused_before_anything_is_timed(
+    command, tmp_path, monkeypatch, options, message
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(benchmark_module, "measure_startup", None)
+    status, out, err = command("--onnx", write_foreign(tmp_path), *options)
+    assert (status, out) == (2, "")
+    assert message in err

@@ -260,7 +260,7 @@ def _print_summary(bundle: Bundle) -> None:
         print(f"confidence   calibrated on {calibration['split']}, temperature {card.temperature:.3f}")
         if card.abstain_below is None:
             print(
-                "             no threshold found (too few images or hits), so every answer is uncertain: use"
+                "             no threshold found (few images, or many errors): every answer is uncertain. Use"
             )
             print("             fer-predict --threshold P, or fer-models calibrate on more images")
     if card.crop.name == UNMEASURED:

@@ -26,7 +26,7 @@ from fer.evaluation.output import log_report, report_prefix
 from fer.evaluation.report import build_sections
 from fer.evaluation.report_folder import check_writable, report_folder
 from fer.evaluation.results import Report, Result
-from fer.evaluation.robustness import CorruptionOptions, Robustness, measure_robustness
+from fer.evaluation.robustness import CorruptionOptions, Robustness, choose_options, measure_robustness
 from fer.evaluation.rounding import accuracy_change
 from fer.evaluation.runs import TrainedRun, check_distinct_seeds
 from fer.evaluation.score import (
@@ -37,6 +37,7 @@ from fer.evaluation.score import (
     score_run,
 )
 from fer.evaluation.sections.scores import median_run
+from fer.evaluation.split import EvaluationSplit
 from fer.training.config import WandbConfig
 from fer.training.loggers import finish_wandb, start_wandb, warn_on_failure
 from fer.training.run_folder import read_metrics
@@ -98,7 +99,7 @@ def evaluate(
     """
     if logger not in (None, "wandb"):
         raise FerError(f"--logger {logger}: expected wandb.")
-    corruption_options = _corruption_options(corruptions, corruption_images, corruption_seed)
+    corruption = choose_options(corruptions, corruption_images, corruption_seed)
     import_plugins(plugins, "--plugins")
     finder = choose_finder(faces, detector, data)
     sources = list_models(runs, onnx, spec)
@@ -111,45 +112,56 @@ def evaluate(
         _check_same_format(trained, evaluation_data)
     folder = check_writable(report_folder(trained, split, data, tta, ensemble, output, faces))
     results = _score(trained, evaluation_data, tta, ensemble)
-    ledgers = [Ledger(outputs) for outputs in dict.fromkeys(run.outputs for run in trained)]
-    history = _record(results, ledgers)
+    history = _record(results, [Ledger(outputs) for outputs in dict.fromkeys(run.outputs for run in trained)])
     index = median_run([result.estimates for result in results])
     run = None if ensemble else trained[index]
+    members = [run] if run else trained
     calibration = find_calibration(results[index].without_tta, run, evaluation_data)
     results[index] = _add_facts(results[index], run, calibration)
-    predictions = results[index].predictions
-    masks = [evaluation_data.provenance(member).has_copy for member in ([run] if run else trained)]
-    # An image is a copy for an ensemble if it is one for a member; unknown for a member is unknown
-    known = [mask for mask in masks if mask is not None]
-    has_copy = np.logical_or.reduce(known) if len(known) == len(masks) else None
-    metrics = run.folder / "metrics.csv" if run and run.folder else None
-    shown = evaluation_data.split_for(trained[index] if run else trained[0])
-    images, evaluated = shown.data.images, shown.index
-    rows = np.flatnonzero(np.isin(evaluated, predictions.index))
-    # Images on disk are decoded on access
-    scored_images = images[rows] if isinstance(images, np.ndarray) else images.subset(rows)
+    images = _scored_images(evaluation_data.split_for(members[0]), results[index].predictions)
     robustness = None
-    if corruption_options is not None:
-        robustness = _robustness(
-            results[index].without_tta,
-            [run] if run else trained,
-            scored_images,
-            corruption_options,
-            finder,
-            evaluation_data,
-        )
+    if corruption is not None:
+        scored = results[index].without_tta
+        robustness = _robustness(scored, members, images, corruption, finder, evaluation_data)
+    metrics = run.folder / "metrics.csv" if run and run.folder else None
     sections = build_sections(
         results,
         index,
-        images=scored_images,
+        images=images,
         calibration=calibration,
         history=history,
-        has_copy=has_copy,
+        has_copy=_has_copy(members, evaluation_data),
         epochs=read_metrics(metrics) if metrics and metrics.is_file() else (),
         monitor=run.monitor if run else "val/accuracy",
         model=run.network if run else None,
         robustness=robustness,
     )
+    page = _write(folder, sections, results, results[index].predictions)
+    if len(results) > 1:
+        _save_each(results, trained, split, data, tta, faces)
+    if logger == "wandb":
+        prefix = report_prefix(results[index].predictions.about, trained[0].config.datamodule, data)
+        _log(trained, folder, sections, prefix)
+    return Report(_metrics(sections), results[index].predictions, page, results, sections)
+
+
+def _scored_images(split: EvaluationSplit, predictions: Predictions) -> Images:
+    """Return the images of the predictions; images on disk are decoded on access."""
+    images, rows = split.data.images, np.flatnonzero(np.isin(split.index, predictions.index))
+    return images[rows] if isinstance(images, np.ndarray) else images.subset(rows)
+
+
+def _has_copy(members: Sequence[TrainedRun], data: EvaluationData) -> np.ndarray | None:
+    """Return whether each image is a copy of a training image of a member; None if unknown for a member."""
+    masks = [data.provenance(member).has_copy for member in members]
+    known = [mask for mask in masks if mask is not None]
+    return np.logical_or.reduce(known) if len(known) == len(masks) else None
+
+
+def _write(
+    folder: Path, sections: Sequence[Section], results: Sequence[Result], predictions: Predictions
+) -> Path:
+    """Write the report and the predictions that it is about; return the page."""
     about = predictions.about
     title = f"{about.model}, {len(results)} seeds" if len(results) > 1 else about.run
     try:
@@ -157,11 +169,7 @@ def evaluate(
         predictions.save(folder / "predictions.npz")
     except OSError as error:
         raise FerError(f"{folder}: the report cannot be written: {error.strerror}.") from error
-    if len(results) > 1:
-        _save_each(results, trained, split, data, tta, faces)
-    if logger == "wandb":
-        _log(trained, folder, sections, report_prefix(about, trained[0].config.datamodule, data))
-    return Report(_metrics(sections), predictions, page, results, sections)
+    return page
 
 
 def _metrics(sections: Sequence[Section]) -> dict[str, Estimate]:
@@ -189,16 +197,6 @@ def _robustness(
     close_ups = CloseUps(finder, [photographs.files.path(int(row)) for row in rows])
     predict = partial(predict_close_ups, runs, finder)
     return measure_robustness(predictions, close_ups, predict, options, FACE)
-
-
-def _corruption_options(corruptions: bool, images: int | None, seed: int | None) -> CorruptionOptions | None:
-    """Return what to measure on corrupted images; ``None`` if it was not requested."""
-    if corruptions:
-        return CorruptionOptions(images, seed or 0)
-    for name, value in (("--corruption-images", images), ("--corruption-seed", seed)):
-        if value is not None:
-            raise FerError(f"{name} {value}: expected --corruptions with it, got none. Add --corruptions.")
-    return None
 
 
 def _check_runs(runs: Sequence[TrainedRun], is_ensemble: bool) -> None:

@@ -59,6 +59,20 @@ class CorruptionOptions:
             raise FerError(f"--corruption-seed: expected 0 or more, got {self.seed}.")
 
 
+def choose_options(corruptions: bool, images: int | None, seed: int | None) -> CorruptionOptions | None:
+    """Return what to measure, as the options of fer-evaluate say; ``None`` if it was not requested.
+
+    Raises:
+        FerError: The others are given without ``corruptions``, or out of range.
+    """
+    if corruptions:
+        return CorruptionOptions(images, seed or 0)
+    for name, value in (("--corruption-images", images), ("--corruption-seed", seed)):
+        if value is not None:
+            raise FerError(f"{name} {value}: expected --corruptions with it, got none. Add --corruptions.")
+    return None
+
+
 @dataclass(frozen=True)
 class Robustness:
     """Accuracy and ECE on clean and corrupted images.

@@ -291,6 +291,7 @@ def test_max_steps_per_epoch(trainer, space, steps):
 def test_objects_shared_by_trials_are_collected_once(sweep, monkeypatch):
     counts = []
     collect = worker.gc.collect
+    worker.gc.unfreeze()
     monkeypatch.setattr(
         worker.gc, "collect", lambda: counts.append(worker.gc.get_freeze_count()) or collect()
     )

@@ -132,6 +132,12 @@ def test_tests_have_the_tree_of_the_package():
     assert [folder for folder in folders - {Path("docs")} if not (FER / folder).is_dir()] == []
 
 
+def test_no_two_tests_have_one_name():
+    """pytest imports them by their file names."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert [name for name in names if names.count(name) > 1] == []
+
+
 def test_no_registry_host_or_local_path_is_committed():
     words = ["pythonhos" + "ted", "pypi" + ".org", "/wo" + "rk/", "/ho" + "me/"]
     command = ["git", "ls-files"]

@@ -36,6 +36,7 @@ OTHERS = {
     "pytest": "runs these tests",
     "ruff": "is a step of .ci/run",
     "mypy": "is a step of .ci/run",
+    "mkdocs": "runs until it is stopped; tests/docs/test_site_build.py",
     "pre-commit": "changes the hooks of the clone",
     ".ci/run": "runs these tests",
     "python -m http.server": "runs until it is stopped",

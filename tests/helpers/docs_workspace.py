@@ -96,7 +96,7 @@ def _write_runs(folder: Path, csv: Path) -> None:
             made[rate, seed] = train(target, *data, *NET, *CUTS, f"optimizer.lr={rate}", f"seed={seed}")
     shutil.copytree(folder / "RUN", folder / "STOPPED")
     _stop(folder / "STOPPED")
-    train(folder / "RUN_OF_base", "experiment=fer2013_10min", f"datamodule.path={csv}", *CUTS)
+    train(folder / "RUN_OF_base", "experiment=fer2013_fast", f"datamodule.path={csv}", *CUTS)
     for number in range(5):
         shutil.copytree(folder / "RUN", folder / "outputs" / "multirun" / "DATE" / str(number))
 

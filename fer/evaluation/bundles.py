@@ -289,6 +289,18 @@ def check_data(runs: Sequence[TrainedRun], data: str | None) -> None:
         raise missing_data(exported[0])
 
 
+def check_checkpoint(runs: Sequence[TrainedRun], which: str | None) -> None:
+    """Check that there is a run that has checkpoints to choose from.
+
+    Raises:
+        FerError: ``which`` is given, and all models are exported.
+    """
+    if which is not None and all(run.file_sha256 is not None for run in runs):
+        raise FerError(
+            f"--checkpoint {which}: expected a run folder with it, got only exported models. Omit it."
+        )
+
+
 def missing_data(run: TrainedRun) -> FerError:
     """Return the error that an exported model does not know where its data are."""
     location = run.location if isinstance(run, ExportedRun) else run.path

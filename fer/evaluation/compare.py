@@ -10,6 +10,7 @@ import numpy as np
 from fer.analysis.metrics.comparison import Candidate, check_metric, compare_candidates
 from fer.analysis.metrics.matching import MatchedImages, images_sha256, match_images
 from fer.analysis.report import write_report
+from fer.core.errors import FerError, did_you_mean
 from fer.core.paths import expand_user
 from fer.core.plugins import import_plugins
 from fer.core.text import agree, counted
@@ -33,6 +34,7 @@ from fer.evaluation.sections.disagreements import LoadImages, disagreements_sect
 from fer.evaluation.sections.exported import comparison_warnings, exported_section
 from fer.evaluation.sections.protocol import SELECTION, split_label
 
+SPLITS = ("train", "val", "test", "all")
 # Title of the speed column, by whether the speed was measured
 SPEED_TITLES = {True: "images/s", False: "images/s in training"}
 SELECTION_NOTE = (
@@ -107,6 +109,8 @@ def compare(
         FerError: A run cannot be scored, or the runs cannot be compared.
     """
     check_metric(metric)
+    if split not in (None, *SPLITS):
+        raise FerError(f"--split {split}: expected one of {', '.join(SPLITS)}.{did_you_mean(split, SPLITS)}")
     import_plugins(plugins, "--plugins")
     target = check_writable(expand_user(output)) if output else None
     finder = choose_finder(faces, detector, data)

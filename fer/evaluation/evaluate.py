@@ -17,7 +17,7 @@ from fer.analysis.report.write import to_json_values
 from fer.core.errors import FerError
 from fer.core.plugins import import_plugins
 from fer.data.image_files import ImageFiles
-from fer.evaluation.bundles import ModelSource, check_data, list_models, load_model
+from fer.evaluation.bundles import ModelSource, check_checkpoint, check_data, list_models, load_model
 from fer.evaluation.close_ups import FACE, CloseUps, predict_close_ups
 from fer.evaluation.data import EvaluationData
 from fer.evaluation.faces import FaceFinder, choose_finder, without_no_face
@@ -105,6 +105,7 @@ def evaluate(
     sources = list_models(runs, onnx, spec)
     trained = [load_model(source, checkpoint) for source in sources]
     check_data(trained, data)
+    check_checkpoint(trained, checkpoint)
     _check_runs(trained, ensemble)
     evaluation_data = EvaluationData(trained[0], split, path, data, labels, faces=finder)
     split = evaluation_data.role

@@ -191,6 +191,11 @@ def load_run(source: RunSource, which: str | None = None) -> TrainedRun:
 
 def _find_checkpoint(path: Path, which: str | None) -> Path:
     if path.is_file():
+        if which not in (None, path.stem):
+            raise FerError(
+                f"--checkpoint {which}: expected a run folder with it, got the file {path}. Omit it, or name "
+                "the run folder."
+            )
         return path
     names = (which,) if which else ("best", "last")
     if (checkpoint := find_checkpoint(path, names)) is not None:

@@ -82,11 +82,11 @@ def parser() -> argparse.ArgumentParser:
         help="write annotated copies into this folder; for one image or a video, the name of a file",
     )
     command.add_argument("--strict", action="store_true", help="exit with status 3 if an image has no face")
-    command.add_argument("--all", action="store_true", help="show the probabilities of all emotions")
+    show_all = "show the probabilities of all emotions; of a video, in its copy"
+    command.add_argument("--all", action="store_true", help=show_all)
     command.add_argument(
         "--smooth",
         type=_seconds,
-        default=0.5,
         metavar="S",
         help="videos: smooth the probabilities of a face over S seconds (default: 0.5; 0: no smoothing)",
     )

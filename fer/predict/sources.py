@@ -23,6 +23,8 @@ VIDEO_SUFFIXES = frozenset(
     (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".3gp",
      ".ogv")
 )  # fmt: skip
+# Seconds over which the probabilities in a video are smoothed.
+_SMOOTH = 0.5
 # First bytes of MP4 and MOV (but not of HEIC and AVIF images, which are similar), Matroska, WebM and AVI.
 _VIDEO_SIGNATURE = re.compile(rb"....ftyp(?!hei|hev|mif|msf|avi)|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
 _ANIMATED = frozenset((".gif", ".webp", ".png", ".avif"))
@@ -44,7 +46,7 @@ def predict_sources(
     annotate: str | None = None,
     strict: bool = False,
     show_all: bool = False,
-    smooth: float = 0.5,
+    smooth: float | None = None,
     threads: int | None = None,
     device: str | None = None,
 ) -> int:
@@ -61,8 +63,8 @@ def predict_sources(
         csv: CSV file to write; likewise.
         annotate: Folder of annotated copies; for one image or a video a file.
         strict: Return 3 if an image has no face.
-        show_all: Show the probabilities of all emotions.
-        smooth: Seconds over which the probabilities in a video are smoothed.
+        show_all: Show the probabilities of all emotions; of a video, in its annotated copy.
+        smooth: Seconds over which the probabilities in a video are smoothed; None: 0.5.
         threads: CPU cores to use; None: all.
         device: Where the model runs, see `fer.core.device.DEVICES`; None: ``auto``.
 
@@ -82,6 +84,13 @@ def predict_sources(
             f"{videos[0]}: expected a video or webcam as the only source, got {len(sources)} "
             "sources. Run the command once for each."
         )
+    if smooth is not None and not videos:
+        raise FerError(f"--smooth {smooth:g}: expected a video, got images. Omit --smooth.")
+    if show_all and videos and annotate is None:
+        raise FerError(
+            "--all: expected --annotate with a video, whose copy shows the probabilities, got none. Add "
+            "--annotate FILE.mp4, or omit --all: --json and --csv have all probabilities."
+        )
     if threads or not videos:
         # Images are processed in parallel already, and --threads is a limit for everything.
         cv2.setNumThreads(1)
@@ -98,7 +107,7 @@ def predict_sources(
             annotate=annotate,
             json=json,
             csv=csv,
-            smooth=smooth,
+            smooth=_SMOOTH if smooth is None else smooth,
             bars=show_all,
             threads=threads or available_cores(),
         )

@@ -18,6 +18,9 @@ _EXAMPLES = """examples:
 
 The page is FOLDER/report.html: the best trial with its command, plots, cost, and all trials."""
 
+# Number of recipes to confirm.
+_BEST = 3
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run ``fer-sweep-report`` and exit with its status."""
@@ -44,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--storage", help="sweep.storage of the sweep (default: the address saved in its folder)")
     add("--name", help="sweep.name of the sweep (default: the name of its folder)")
     add("--confirm", type=int, metavar="N", help="train the best recipes again over N new seeds")
-    add("--best", type=int, default=3, metavar="K", help="number of recipes to confirm (default: 3)")
+    add("--best", type=int, metavar="K", help=f"number of recipes to confirm (default: {_BEST})")
     add("--plugins", type=split_names, default=[], metavar="MODULES", help=PLUGINS_HELP)
     return parser
 
@@ -64,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
     folder = arguments.folder or Path("outputs") / "multirun" / arguments.name
     sweep = load_sweep(folder, arguments.storage, arguments.name)
     if arguments.confirm is not None:
-        confirm(sweep, arguments.confirm, arguments.best)
+        confirm(sweep, arguments.confirm, arguments.best or _BEST)
         # Confirming may take hours, during which a running sweep adds trials.
         sweep = load_sweep(folder, arguments.storage, arguments.name)
     report(sweep)
@@ -78,6 +81,8 @@ def _check(arguments: argparse.Namespace) -> None:
     for option in ("confirm", "best"):
         if (number := getattr(arguments, option)) is not None and number < 1:
             raise FerError(f"--{option}: expected an integer of at least 1, got {number}.")
+    if arguments.best is not None and arguments.confirm is None:
+        raise FerError("--best: expected --confirm with it, got none. Add --confirm N.")
 
 
 if __name__ == "__main__":

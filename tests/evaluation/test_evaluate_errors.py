@@ -54,6 +54,13 @@ def test_errors_are_one_line(case, fer_evaluate, outputs, data):
     assert not (run / "report").exists()
 
 
+def test_a_checkpoint_is_chosen_of_run_folders_only(fer_evaluate, outputs, data):
+    file = write_run(outputs, data) / "checkpoints" / "best.ckpt"
+    for model, options in ((file, []), ("fer2013_48px", ["--data", "folder:none"])):
+        result = fer_evaluate(model, "--checkpoint", "last", *options)
+        assert_rejected(result, "--checkpoint last: expected a run folder with it")
+
+
 @pytest.mark.parametrize("device", ["cuda", "mps", "openvino"])
 @pytest.mark.parametrize("command", [evaluate_main, compare_main])
 def test_a_device_that_torch_does_not_have_is_refused(command, device, outputs, data, monkeypatch, capsys):

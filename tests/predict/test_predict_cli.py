@@ -383,6 +383,15 @@ def test_options_are_passed_on_for_a_video(fer_predict, tmp_path, monkeypatch):
     assert options == expected_options | {"threads": 1}
 
 
+def test_options_that_would_have_no_effect_are_refused(fer_predict, photos, tmp_path):
+    status, _, error = fer_predict(photos / "b.png", "--smooth", "1")
+    assert (status, error) == (2, "error: --smooth 1: expected a video, got images. Omit --smooth.\n")
+    (tmp_path / "a.mp4").write_bytes(b"")
+    status, _, error = fer_predict(tmp_path / "a.mp4", "--all", "--csv", tmp_path / "a.csv")
+    assert status == 2
+    assert error.startswith("error: --all: expected --annotate with a video")
+
+
 def test_the_device_of_the_model(fer_predict, photos, monkeypatch):
     used = []
     monkeypatch.setattr("fer.bundle.runtime.choose_device", lambda device: used.append(device) or "cpu")

@@ -149,3 +149,10 @@ def test_sweep_is_confirmed_and_compared(fer_train, tmp_path, monkeypatch, capsy
     expected = {*NET, *FACES, "trainer.max_epochs=1", f"optimizer.lr={best.params['optimizer.lr']}"}
     assert expected <= {*arguments}
     assert f"<code>{sweep.command(best)}</code>" in page
+
+
+def test_a_number_of_recipes_without_a_confirmation_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main([str(tmp_path), "--best", "2"])
+    assert exit_.value.code == 2
+    assert "error: --best: expected --confirm with it, got none. Add --confirm N." in capsys.readouterr().err

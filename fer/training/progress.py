@@ -212,9 +212,13 @@ def _format_duration(seconds: float) -> str:
 
 @rank_zero_only
 def print_header(
-    module: EmotionModule, datamodule: EmotionDataModule, trainer: pl.Trainer, checkpoint: Path | None
+    module: EmotionModule,
+    datamodule: EmotionDataModule,
+    trainer: pl.Trainer,
+    folder: Path,
+    checkpoint: Path | None,
 ) -> None:
-    """Print model, data and precision before the first epoch."""
+    """Print model, data, precision, and the folder, which a resume needs, before the first epoch."""
     sizes = ", ".join(f"{len(rows):,} {role}" for role, rows in datamodule.rows.items())
     model = module.config.model
     print(
@@ -229,8 +233,7 @@ def print_header(
     print(*format_summary(datamodule.duplicates), sep="", end="", flush=True)
     for rule, count in datamodule.data.dropped.items():
         print(f"dropped {counted(count, 'image')}: {rule}", flush=True)
-    if checkpoint is not None:
-        print(f"resuming from {checkpoint}", flush=True)
+    print(f"resuming from {checkpoint}" if checkpoint else f"writing to {folder}", flush=True)
 
 
 def save_plots(folder: Path, recorder: RunRecorder, labels: LabelSpace) -> None:

@@ -122,7 +122,7 @@ def run(
             config, folder, loggers, recorder, module.model, callbacks, quiet, parts.profiler
         )
         if not quiet:
-            print_header(module, datamodule, trainer, checkpoint)
+            print_header(module, datamodule, trainer, folder, checkpoint)
         record = _initial_record(module, trainer)
         record.command = command or record.command
         if resume and before.status:

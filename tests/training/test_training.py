@@ -302,7 +302,10 @@ def test_progressive_sizes(overrides, sizes, tiny_run, monkeypatch, capsys):
     assert run.status == 0
     assert seen == sizes
     epochs = run.record["epochs"]
-    assert f"epoch {epochs}/{epochs}  " in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert f"epoch {epochs}/{epochs}  " in output
+    # Before the first epoch, so that a run that is killed can be resumed.
+    assert output.index(f"writing to {run.folder}\n") < output.index("epoch 1/")
 
 
 def test_validation_loss_is_plain_cross_entropy(tiny_run):

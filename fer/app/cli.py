@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fer.app.settings import MAX_UPLOAD_MB, Settings, set_settings
-from fer.core.command_line import add_version, run_command
+from fer.core.command_line import command_parser, run_command
 from fer.core.device import add_device_option
 from fer.core.errors import FerError
 from fer.core.hub import is_on_hub
@@ -30,13 +30,11 @@ MAX_PORT, UPLOAD_LIMIT_MB = 65535, 2000
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = command_parser(
         "fer-app",
-        description="Show in the browser which emotions faces express: in images, in videos, on the webcam.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "Show in the browser which emotions faces express: in images, in videos, on the webcam.",
+        _EXAMPLES,
     )
-    add_version(parser)
     parser.add_argument(
         "--model",
         metavar="BUNDLE",

@@ -2,12 +2,13 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fer.core.command_line import add_version, run_command
+from fer.core.command_line import command_parser, number, run_command
 from fer.core.device import add_device_option
 from fer.core.errors import FerError
 from fer.core.paths import atomic_write, expand_user
@@ -28,14 +29,12 @@ _STANDARD = "-"
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    command = argparse.ArgumentParser(
+    command = command_parser(
         "fer-benchmark",
-        description="Measure models on this machine: milliseconds per face alone and in batches, frames/s "
+        "Measure models on this machine: milliseconds per face alone and in batches, frames/s "
         "with the face detector, start-up, memory and file size.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _EXAMPLES,
     )
-    add_version(command)
     add = command.add_argument
     add(
         "models",
@@ -55,7 +54,8 @@ def parser() -> argparse.ArgumentParser:
     photos = "also predict on this folder, and use its images as frames (default: a synthetic face)"
     add("--photos", metavar="DIR", help=photos)
     seconds = "seconds for each measurement of each model (default: 1)"
-    add("--seconds", type=_seconds, default=1.0, metavar="S", help=seconds)
+    positive = number("a number of seconds above 0", lambda value: 0 < value < math.inf)
+    add("--seconds", type=positive, default=1.0, metavar="S", help=seconds)
     data = "measure the accuracy on labelled images, as fer-evaluate does (default: that of the cards)"
     add("--data", metavar="KIND:PATH", help=data)
     add("--torch", action="store_true", help="also time the networks in torch, if it is installed")
@@ -74,16 +74,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
         raise argparse.ArgumentTypeError(f"expected numbers of threads such as 1,4, got {text!r}")
     return tuple(dict.fromkeys(map(int, parts)))
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
-    return value
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

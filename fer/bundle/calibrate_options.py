@@ -6,7 +6,7 @@ from typing import Any
 
 from fer.bundle.files import Bundle
 from fer.bundle.registry import Registry
-from fer.core.command_line import positive_integer
+from fer.core.command_line import number, positive_integer
 from fer.core.device import add_device_option, use_device
 from fer.core.errors import FerError
 from fer.core.plugins import split_names
@@ -89,23 +89,13 @@ def add_calibrate(actions: Any) -> None:
     )
     add(
         "--accuracy",
-        type=_accuracy,
+        type=number("an accuracy between 0 and 1", lambda value: 0 < value < 1),
         metavar="P",
         help="accuracy that certain predictions have to reach (default: 0.8, 0.9 or 0.95, the lowest that "
         "the model does not reach by itself)",
     )
     add_device_option(command)
     add("--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)")
-
-
-def _accuracy(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"expected an accuracy between 0 and 1, got {text!r}")
-    return value
 
 
 def run_calibrate(request: argparse.Namespace, registry: Registry, base: Bundle) -> None:

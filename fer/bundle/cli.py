@@ -13,7 +13,7 @@ from fer.bundle.card import Card, read_card, same_images, validation_metrics
 from fer.bundle.files import CARD, Bundle, read_bundle
 from fer.bundle.readme import readme
 from fer.bundle.registry import BEST, ZOO, Registry, find_bundle, model_folder, packaged_models, unknown_model
-from fer.core.command_line import add_version, run_command
+from fer.core.command_line import command_parser, run_command
 from fer.core.errors import FerError, import_with_hint
 from fer.core.hub import is_on_hub, parse_reference
 from fer.core.paths import expand_user
@@ -43,13 +43,11 @@ Rows = list[tuple[str, ...]]
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    command = argparse.ArgumentParser(
+    command = command_parser(
         "fer-models",
-        description="List, show, compare, promote and push versions of models, or put one on a web page.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "List, show, compare, promote and push versions of models, or put one on a web page.",
+        _EXAMPLES,
     )
-    add_version(command)
     command.add_argument(
         "--registry",
         type=Path,

@@ -8,6 +8,7 @@ PostgreSQL address moves to an environment variable, so that no config, log or m
 import argparse
 import gc
 import io
+import math
 import os
 import re
 import select
@@ -87,6 +88,15 @@ def quick_imports() -> Iterator[None]:
         gc.enable()
 
 
+def command_parser(name: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """Return the parser of a command, with ``--version``, and examples below its options."""
+    parser = argparse.ArgumentParser(
+        name, description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_version(parser)
+    return parser
+
+
 def add_version(parser: argparse.ArgumentParser) -> None:
     """Add ``--version``, which prints the version of this package."""
     parser.add_argument(
@@ -150,6 +160,21 @@ def positive_integer(text: str) -> int:
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text!r}")
     return int(text)
+
+
+def number(expected: str, is_valid: Callable[[float], bool]) -> Callable[[str], float]:
+    """Return the type of a number on the command line; ``expected`` is for the message on another one."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not is_valid(value):
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+        return value
+
+    return parse
 
 
 def without_password(text: str) -> str:

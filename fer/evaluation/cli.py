@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer.core.command_line import add_version, positive_integer, quick_imports, run_command
+from fer.core.command_line import command_parser, positive_integer, quick_imports, run_command
 from fer.core.device import add_device_option, use_device
 from fer.core.errors import FerError
 from fer.core.plugins import PLUGINS_HELP, split_names
@@ -58,13 +58,7 @@ def evaluate_main(arguments: Sequence[str] | None = None) -> None:
 
 def evaluate_parser() -> argparse.ArgumentParser:
     """Return the parser of ``fer-evaluate``."""
-    parser = argparse.ArgumentParser(
-        "fer-evaluate",
-        description="Score a trained model and write a report.",
-        epilog=_EVALUATE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_version(parser)
+    parser = command_parser("fer-evaluate", "Score a trained model and write a report.", _EVALUATE_EXAMPLES)
     add = parser.add_argument
     runs = "run folder, .ckpt file of a run, or with --data a bundle or the name of a model"
     add("runs", nargs="*", metavar="RUN", help=runs)
@@ -142,13 +136,9 @@ def compare_main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _compare_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fer-compare",
-        description="Compare trained models on the same images, with paired tests.",
-        epilog=_COMPARE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "fer-compare", "Compare trained models on the same images, with paired tests.", _COMPARE_EXAMPLES
     )
-    add_version(parser)
     add = parser.add_argument
     runs = "run folder, .ckpt file, bundle or name of a model; seeds of one recipe count as one"
     add("runs", nargs="*", metavar="RUN", help=runs)

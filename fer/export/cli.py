@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fer.bundle.card import CROP_RULES, UNMEASURED, to_json
 from fer.bundle.files import Bundle
 from fer.bundle.registry import Registry, check_new_name
-from fer.core.command_line import add_version, positive_integer, quick_imports, run_command
+from fer.core.command_line import command_parser, positive_integer, quick_imports, run_command
 from fer.core.errors import FerError
 from fer.core.names import artifact_name
 from fer.core.paths import expand_user
@@ -44,13 +44,9 @@ as FER2013 is. An expression is not a feeling: do not use the model to make deci
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    command = argparse.ArgumentParser(
-        "fer-export",
-        description="Write a trained model as a bundle that runs without torch.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    command = command_parser(
+        "fer-export", "Write a trained model as a bundle that runs without torch.", _EXAMPLES
     )
-    add_version(command)
     add = command.add_argument
     add("runs", nargs="+", metavar="RUN", help="run folder or .ckpt file; several form an ensemble")
     add("--checkpoint", choices=("best", "last"), help="checkpoint of a run folder (default: best)")

@@ -77,6 +77,7 @@ def benchmark(models: Sequence[BenchmarkModel], settings: Settings) -> dict[str,
     device = choose_device(settings.device)
     threads = settings.threads or tuple(dict.fromkeys((1, available_cores())))
     photos = read_photos(settings.photos)
+    detector = choose_detector(settings.detector, settings.detector_model)
     cards = [model.load(1, device).card for model in models]
     if settings.torch and not any(settings.torch(card, 1, 1, device) for card in cards):
         raise FerError(
@@ -96,7 +97,6 @@ def benchmark(models: Sequence[BenchmarkModel], settings: Settings) -> dict[str,
             calls = _time_calls(models, cards, settings, device, number, size)
             for entry, call in zip(entries, calls, strict=True):
                 entry["calls"].append(call)
-    detector = choose_detector(settings.detector, settings.detector_model)
     frames = make_frames(photos)
     classifiers = [model.load(1, device) for model in models]
     timed = time_frames(classifiers, detector, frames, settings.seconds, choose_clock(device, 1))

@@ -351,9 +351,10 @@ def test_torch_runs_on_the_gpu_if_the_bundle_does(monkeypatch):
     [
         (["--torch"], "--torch: expected a model whose card has its recipe, got only foreign files"),
         (["--plot", "speed.svg"], "--plot: expected a model whose card has its accuracy, got none"),
+        (["--detector-model", "x.onnx"], "error: --detector-model: the detector haar takes no file"),
     ],
 )
-def test_options_without_effect_on_foreign_files_are_refused_before_anything_is_timed(
+def test_options_without_effect_are_refused_before_anything_is_timed(
     command, tmp_path, monkeypatch, options, message
 ):
     monkeypatch.chdir(tmp_path)

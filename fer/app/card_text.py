@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fer.bundle.card import CALIBRATION, Card
+from fer.bundle.card import CALIBRATION, Card, trainings
 from fer.core.text import with_interval
 
 WARNING = (
@@ -158,7 +158,7 @@ def most_frequent_error(names: tuple[str, ...], counts: list[list[int]]) -> str:
 def provenance(card: Card) -> list[tuple[str, str]]:
     """Return the information needed to reproduce the model, as (name, value) pairs."""
     fields = ("command", "experiment", "run", "seed", "epoch", "epochs", "commit")
-    members = [card.training, *card.training.get("members", [])]
+    members = trainings(card)
     pairs = [
         (name if len(members) == 1 else f"{name}, model {number}", str(member[name]))
         for number, member in enumerate(members, 1)
@@ -204,8 +204,7 @@ def export_latency_ms(card: Card) -> float | None:
 
 def training_data(card: Card) -> str:
     """Return the names of the data sets that the model, or each member of an ensemble, was trained on."""
-    members = [card.training, *card.training.get("members", [])]
-    names = dict.fromkeys(str(member["data"]) for member in members if member.get("data"))
+    names = dict.fromkeys(str(member["data"]) for member in trainings(card) if member.get("data"))
     return ", ".join(names) or MISSING
 
 

@@ -174,6 +174,11 @@ def model_name(card: Card) -> str:
     return f"{card.name}:{card.version}" if card.version else card.name
 
 
+def trainings(card: Card) -> list[Mapping[str, Any]]:
+    """Return what is known of the training of the model, or of each member of an ensemble."""
+    return [card.training, *card.training.get("members", [])]
+
+
 def validation_metrics(card: Card) -> Mapping[str, Any]:
     """Return the metrics of the validation split, or else of a later calibration; empty without any."""
     return card.metrics.get("val") or card.metrics.get(CALIBRATION, {})

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fer.bundle.card import BEFORE_CALIBRATION, CALIBRATION, Card, model_name
+from fer.bundle.card import BEFORE_CALIBRATION, CALIBRATION, Card, model_name, trainings
 from fer.bundle.readme import readme
 from fer.core.errors import FerError
 from fer.core.hub import HubReference
@@ -70,8 +70,7 @@ def licence_text(card: Card) -> str:
 
 def data_names(card: Card) -> list[str]:
     """Return the names of the data sets that the model has learned from, also by weights and teachers."""
-    members = [card.training, *card.training.get("members", [])]
-    return list(dict.fromkeys(name for member in members for name in _training_data(member)))
+    return list(dict.fromkeys(name for training in trainings(card) for name in _training_data(training)))
 
 
 def _training_data(training: Mapping[str, Any]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fer.bundle.card import REFERENCE_LANDMARKS, UNMEASURED, Card, CropRule
+from fer.bundle.card import REFERENCE_LANDMARKS, UNMEASURED, Card, CropRule, trainings
 from fer.core.text import percent
 
 _METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "uar": "UAR (balanced accuracy)",
@@ -218,7 +218,7 @@ def _is_unbiased(key: str, part: Mapping[str, Any]) -> bool:
 
 
 def _training_section(card: Card) -> str:
-    members = [card.training, *card.training.get("members", [])]
+    members = trainings(card)
     parts = ["## Training"]
     if len(members) > 1:
         parts.append(f"An ensemble: the mean of the probabilities of {len(members)} models.")

@@ -1,7 +1,5 @@
 """Calibrate a bundle on labelled images: a new version with temperature, threshold and class priors."""
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fer.analysis.metrics.calibration import manifest_sha256
 from fer.analysis.metrics.calibration_file import Calibration, calibration_entry
 from fer.analysis.metrics.classification import confusion_counts
 from fer.analysis.metrics.estimate import Estimate
@@ -173,7 +172,7 @@ def _card(
 ) -> Card:
     card, threshold = draft.card, fitted.threshold
     hashes = {key: value for key, value in images.manifest.items() if key.endswith("_sha256")}
-    calibration = fitted.calibration(images.split, len(images.target), _sha256(hashes))
+    calibration = fitted.calibration(images.split, len(images.target), manifest_sha256(hashes))
     changed = {
         "base": {
             "model": model_name(base.card),
@@ -287,7 +286,3 @@ def _still_true(part: Mapping[str, Any]) -> dict[str, Any]:
 
 def _json(estimate: Estimate) -> dict[str, float | None]:
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-
-
-def _sha256(hashes: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fer.bundle.card import Card
+from fer.bundle.card import Card, trainings
 from fer.core.errors import FerError
 from fer.core.image_io import read_image
 from fer.core.labels import mapping
@@ -265,5 +265,4 @@ def _is_split(card: Card, role: str, described: Mapping[str, Any]) -> bool:
 
 def _manifests(card: Card) -> list[Mapping[str, Any]]:
     """Return the manifest of the training of the model, or of each member of it."""
-    members = [card.training, *card.training.get("members", [])]
-    return [member.get("manifest") or {} for member in members]
+    return [training.get("manifest") or {} for training in trainings(card)]

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fer.bundle.card import MEAN_PROBS, Card, model_name, validation_metrics
+from fer.bundle.card import MEAN_PROBS, Card, model_name, trainings, validation_metrics
 from fer.core.errors import FerError
 
 _MAX_ROUNDS, _TOLERANCE = 1000, 1e-7
@@ -54,15 +54,11 @@ def expected_priors(card: Card) -> Expected:
         return Expected(np.array(earlier["priors"]), earlier["temperature"], earlier["is_measured"])
     if (mean := validation_metrics(card).get(MEAN_PROBS)) is not None:
         return Expected(np.array(mean) / np.sum(mean), card.temperature, True)
-    return Expected(_training_priors(card), card.temperature, False)
+    priors = np.mean([_training_priors(card, training) for training in trainings(card)], axis=0)
+    return Expected(priors, card.temperature, False)
 
 
-def _training_priors(card: Card) -> np.ndarray:
-    members = [card.training, *card.training.get("members", [])]
-    return np.mean([_member_priors(card, member) for member in members], axis=0)
-
-
-def _member_priors(card: Card, training: Mapping[str, Any]) -> np.ndarray:
+def _training_priors(card: Card, training: Mapping[str, Any]) -> np.ndarray:
     splits = (training.get("manifest") or {}).get("splits") or {}
     counts = splits.get("train", {}).get("class_counts") or {}
     numbers = np.array([counts.get(name, 0) for name in card.labels.names], np.float64)

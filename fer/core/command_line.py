@@ -93,15 +93,10 @@ def command_parser(name: str, description: str, examples: str) -> argparse.Argum
     parser = argparse.ArgumentParser(
         name, description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_version(parser)
-    return parser
-
-
-def add_version(parser: argparse.ArgumentParser) -> None:
-    """Add ``--version``, which prints the version of this package."""
     parser.add_argument(
         "--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show the version and exit"
     )
+    return parser
 
 
 class _Version(argparse.Action):

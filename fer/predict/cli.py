@@ -1,10 +1,11 @@
 """fer-predict: predict the emotion of each face in images, a video or the webcam."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 
-from fer.core.command_line import add_version, positive_integer, run_command
+from fer.core.command_line import command_parser, number, positive_integer, run_command
 from fer.core.device import add_device_option
 
 _EXAMPLES = """examples:
@@ -39,13 +40,11 @@ not a feeling: do not use the predictions to make decisions about people."""
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    command = argparse.ArgumentParser(
+    command = command_parser(
         "fer-predict",
-        description="Detect the faces in images, a video or the webcam, and predict the emotion of each.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "Detect the faces in images, a video or the webcam, and predict the emotion of each.",
+        _EXAMPLES,
     )
-    add_version(command)
     command.add_argument(
         "sources",
         nargs="+",
@@ -66,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--detector-model", metavar="FILE", help="model file of the detector (yunet)")
     command.add_argument(
         "--threshold",
-        type=_fraction,
+        type=number("a confidence between 0 and 1", lambda value: 0 <= value <= 1),
         metavar="P",
         help="a prediction with a confidence below P (0 to 1) is uncertain (default: the model's card)",
     )
@@ -86,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--all", action="store_true", help=show_all)
     command.add_argument(
         "--smooth",
-        type=_seconds,
+        type=number("a number of seconds of at least 0", lambda value: 0 <= value < math.inf),
         metavar="S",
         help="videos: smooth the probabilities of a face over S seconds (default: 0.5; 0: no smoothing)",
     )
@@ -95,26 +94,6 @@ def parser() -> argparse.ArgumentParser:
         "--threads", type=positive_integer, metavar="N", help="CPU threads (default: all cores)"
     )
     return command
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number of seconds of at least 0, got {text!r}")
-    return value
-
-
-def _fraction(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a confidence between 0 and 1, got {text!r}")
-    return value
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

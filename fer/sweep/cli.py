@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer.core.command_line import add_version, run_command
+from fer.core.command_line import command_parser, run_command
 from fer.core.errors import FerError
 from fer.core.plugins import PLUGINS_HELP, import_plugins, split_names
 
@@ -29,13 +29,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fer-sweep-report",
-        description="Report the trials of a sweep or a grid, and train its best recipes with new seeds.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "fer-sweep-report",
+        "Report the trials of a sweep or a grid, and train its best recipes with new seeds.",
+        _EXAMPLES,
     )
-    add_version(parser)
     add = parser.add_argument
     add(
         "folder",

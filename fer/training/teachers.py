@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fer.bundle.files import CARD, Bundle
+from fer.bundle.files import CARD, Bundle, sha256
 from fer.bundle.registry import find_bundle
 from fer.bundle.runtime import OnnxClassifier
 from fer.core.errors import FerError
@@ -193,7 +193,7 @@ def _checkpoint_teacher(checkpoint: Path, path: Path) -> _Teacher:
     trained = load_checkpoint(checkpoint)
     record = {
         "path": str(path),
-        "sha256": _file_sha256(checkpoint),
+        "sha256": sha256(checkpoint),
         "data": trained.dataset_names,
         "manifest": trained.manifest,
         "init_from": trained.init_from,
@@ -279,8 +279,3 @@ def _translate(
     total = answers.sum(1, keepdims=True)
     # An image that shows none of these emotions to the teacher: it does not know.
     return np.where(total > 1e-6, answers / np.maximum(total, 1e-6), 1 / len(target)).astype(np.float32)
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -66,7 +66,7 @@ def calibrate(predictions: Predictions, accuracies: Sequence[float] = TARGET_ACC
         role="val",
         split=about.split,
         n=len(predictions),
-        manifest_sha256=_manifest_sha256(about.manifest),
+        manifest_sha256=manifest_sha256(about.manifest),
         model_sha256=about.model_sha256,
     )
 
@@ -84,7 +84,7 @@ def calibrated_probs(predictions: Predictions, calibration: Calibration) -> np.n
 
 def is_fitted_on(predictions: Predictions, calibration: Calibration) -> bool:
     """Return whether the calibration was fitted on exactly these images."""
-    same = _manifest_sha256(predictions.about.manifest) == calibration.manifest_sha256
+    same = manifest_sha256(predictions.about.manifest) == calibration.manifest_sha256
     return same and predictions.about.role == "val"
 
 
@@ -93,7 +93,8 @@ def is_cross_fitted(predictions: Predictions, calibration: Calibration) -> bool:
     return is_fitted_on(predictions, calibration) and len(predictions) >= NUM_FOLDS
 
 
-def _manifest_sha256(manifest: Any) -> str:
+def manifest_sha256(manifest: Any) -> str:
+    """Return the SHA-256 of a manifest as canonical JSON."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 

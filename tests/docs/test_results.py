@@ -144,7 +144,7 @@ def write_run(folder, seed, split="PublicTest", **others):
     """Write a run folder as `fer-train` does, without weights."""
     folder.mkdir()
     best = {"epoch": 2, "val/accuracy": SEEDS[seed], "val/macro_f1": 0.5, "val/uar": 0.5}
-    path = "datamodule.path=/srv/me/fer2013.csv hydra.run.dir=/home/me/runs/1"
+    path = "datamodule.path=/srv/me/fer2013.csv hydra.run.dir=/srv/me/runs/1"
     command = f"fer-train {path} model.init_from=/srv/me/r experiment=fer2013_fast seed={seed}"
     record = {"id": f"id{seed}", "status": "finished", "seed": seed, "command": command, "device": "cuda:0"}
     record |= {"best": best, "validation_images": 3589, "fit_seconds": 50.0 + seed, "epochs": 2}

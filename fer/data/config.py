@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from operator import not_
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_serializer, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from fer.core.config import Choice, Config, Count, Fraction, NotNegative, Number
 from fer.core.errors import FerError, did_you_mean
 from fer.core.label_choice import check_choice
-from fer.core.labels import SPACES
+from fer.core.labels import SPACES, spelling
 from fer.core.paths import expand_user
 from fer.core.registry import READERS
 
@@ -39,6 +39,12 @@ class _EmotionChoice(Config):
     # Not stored where they are not used, so that recipes of older versions are the same.
     emotions: list[str] | None = Field(default=None, exclude_if=not_)
     merge: dict[str, list[str]] | None = Field(default=None, exclude_if=not_)
+
+    @field_validator("emotions")
+    @classmethod
+    def _spell_emotions(cls, names: list[str] | None) -> list[str] | None:
+        """Store one spelling of each emotion, so that recipes with `joy` and `happy` are the same."""
+        return names and [spelling(name) for name in names]
 
     @model_validator(mode="after")
     def _check_choice(self) -> Self:

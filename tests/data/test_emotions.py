@@ -165,6 +165,12 @@ def test_an_emotion_without_training_images_is_an_error():
     choose_emotions(data, ["happy", "contempt"], None, to_train=False)
 
 
+def test_one_spelling_of_an_emotion_is_stored():
+    """Else recipes with joy and happy would differ."""
+    config = SyntheticConfig(emotions=["Joy", "sadness", "calm"])
+    assert config.to_dict()["emotions"] == ["happy", "sad", "calm"]
+
+
 def test_unused_options_are_not_stored():
     assert not {"emotions", "merge"} & SyntheticConfig().to_dict().keys()
     stored = SyntheticConfig(emotions=["happy", "sad"]).to_dict()

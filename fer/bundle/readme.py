@@ -123,9 +123,10 @@ def _output(card: Card) -> str:
             f" Treat a prediction as uncertain if its highest probability is below {card.abstain_below:.2f}."
         )
     elif card.export.get("calibration") is not None:
+        images = "these images" if card.export.get("recalibration") else "validation"
         text += (
-            f" No confidence threshold reached the target accuracy on {_fitted_on(card)}: treat every "
-            "prediction as uncertain."
+            f" No confidence threshold reached the target accuracy on {images}: treat every prediction as "
+            "uncertain."
         )
     if card.attention:
         text += (
@@ -133,11 +134,6 @@ def _output(card: Card) -> str:
             "the image, 0 to 1."
         )
     return text
-
-
-def _fitted_on(card: Card) -> str:
-    """Return the images that the threshold was fitted on."""
-    return "these images" if card.export.get("recalibration") else "validation"
 
 
 def _calibration(card: Card) -> str:

@@ -71,11 +71,6 @@ class ExportedRun(TrainedRun):
         return RunConfig(model=ModelConfig.of("fast_cnn").replace(image_size=self.card.image_size))
 
     @property
-    def monitor(self) -> str:
-        """The usual metric: a card does not say which one selected the checkpoint."""
-        return "val/accuracy"
-
-    @property
     def seed(self) -> int | None:
         """Seed of the training, if the card has it."""
         return self.card.training.get("seed")

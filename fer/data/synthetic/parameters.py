@@ -10,7 +10,6 @@ import numpy as np
 from fer.core.labels import FER7
 
 HAIR_STYLES = ("bald", "short", "parted", "fringe", "long", "bun", "curly")
-OCCLUDERS = ("none", "hand", "panel")
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class FaceParameters:
 
     # Degradations
     glasses: float = 0  # opacity of the frame; 0 for none
-    occluder: str = "none"  # one of OCCLUDERS
+    occluder: str = "none"  # none, hand or panel
     occluder_size: float = 0.4  # how far it extends; 1 covers about half the face
     occluder_angle: float = 120  # degrees; side that it comes from, 0 right, 90 below
     blur: float = 0  # 0 to 0.05; standard deviation, fraction of the image's side

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -51,7 +50,9 @@ def disagreements_section(ranking: RankedCandidates, images: MatchedImages, load
     for number, other in enumerate(others[:_NUM_OTHERS], 1):
         groups = _find_disagreements(images, best, other)
         paragraphs.append(_sentence(best, other, groups, len(images.target)))
-        numbers.append(_numbers(best, other, groups))
+        only_a, only_b, neither = (len(group.rows) for group in groups)
+        names = best.name, other.name
+        numbers.append({"names": names, "only_a": only_a, "only_b": only_b, "neither": neither})
         try:
             plots += _plot(f"{key}_{number}", images, (best, other), groups, load)
         except FerError as error:
@@ -92,11 +93,6 @@ def _sentence(a: Candidate, b: Candidate, groups: Sequence[_Disagreement], total
         f"({percent(count / total)}): only A is correct on {only_a:,}, only B on {only_b:,}, and neither on "
         f"{neither:,}."
     )
-
-
-def _numbers(a: Candidate, b: Candidate, groups: Sequence[_Disagreement]) -> dict[str, Any]:
-    only_a, only_b, neither = (len(group.rows) for group in groups)
-    return {"names": (a.name, b.name), "only_a": only_a, "only_b": only_b, "neither": neither}
 
 
 def _plot(

@@ -164,9 +164,13 @@ def run_without_data(tmp_path, fer2013_csv) -> Path:
 
 
 @pytest.fixture(scope="session")
-def onnx_files(tmp_path_factory) -> Path:
-    """A folder for ONNX files, named by their content."""
-    return tmp_path_factory.mktemp("onnx")
+def onnx_files(tmp_path_factory, request) -> Path:
+    """A folder for ONNX files, named by their content, which all test processes share."""
+    base = tmp_path_factory.getbasetemp()
+    # The processes of pytest-xdist have one parent folder.
+    folder = (base.parent if hasattr(request.config, "workerinput") else base) / "onnx"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture
@@ -181,7 +185,9 @@ def exported_once(onnx_files, monkeypatch) -> None:
         parts = (hash_model(network.model)[:16], f"{network.temperature:.6f}", kind, about["name"])
         file = onnx_files / f"{'-'.join(map(str, parts))}.onnx"
         if not file.exists():
-            write_onnx(network, file, about, opset)
+            own = file.with_suffix(f".{os.getpid()}")
+            write_onnx(network, own, about, opset)
+            own.rename(file)
         shutil.copyfile(file, path)
 
     monkeypatch.setattr(export, "write_onnx", write)

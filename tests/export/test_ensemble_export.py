@@ -22,7 +22,7 @@ from fer.export.model_card import copies_in_training
 from fer.export.parity import check_parity
 from fer.export.quantize import outermost_layers
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("exported_once")]
 
 SYNTHETIC = {"name": "synthetic", "num_train": 14, "num_val": 7, "num_test": 7, "size": 48, "color": False,
          "seed": 0, "difficulty": 1.0}  # fmt: skip

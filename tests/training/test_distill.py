@@ -194,6 +194,7 @@ def test_a_resumed_run_needs_the_same_teacher(teacher_run, tiny_run):
         teachers._check_same(load_checkpoint(run.folder).teachers, [teachers._load(str(best)).record])
 
 
+@pytest.mark.usefixtures("exported_once", "no_plots")
 def test_teachers_are_on_the_card_and_in_the_report(teacher_run, tiny_run, fer_evaluate, fer_export):
     run = tiny_run("model=fast_cnn_inner", *TINY_FACES, f"distill={teacher_run.folder}")
     assert fer_export(run.folder)[0] in (0, None)

@@ -40,7 +40,8 @@ def test_without_plugins_nothing_is_left_out():
     assert without_unknown_training_parts(stored) == stored
 
 
-def test_a_run_with_such_parts_is_scored_and_exported(run, fer_evaluate, fer_export, no_plots):
+@pytest.mark.usefixtures("exported_once", "no_plots")
+def test_a_run_with_such_parts_is_scored_and_exported(run, fer_evaluate, fer_export):
     config = yaml.safe_load((run / "config.yaml").read_text())
     config |= {key: value for key, value in STORED.items() if key not in ("model", "seed")}
     (run / "config.yaml").write_text(yaml.safe_dump(config))

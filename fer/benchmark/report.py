@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fer.analysis.metrics.estimate import points
 from fer.core.errors import FerError
-from fer.core.text import counted, percent
+from fer.core.text import counted, with_interval
 
 Row = tuple[str, ...]
 _UNKNOWN = "unknown"
@@ -79,10 +80,7 @@ def _accuracy_label(models: Sequence[Mapping[str, Any]]) -> str:
 def _accuracy(entry: Mapping[str, Any] | None) -> str:
     if entry is None:
         return _UNKNOWN
-    interval = (
-        f" [{100 * entry['low']:.1f}, {100 * entry['high']:.1f}]" if entry.get("low") is not None else ""
-    )
-    return f"{percent(entry['value'])}{interval}"
+    return with_interval(entry["value"], entry.get("low"), entry.get("high"), points, " %")
 
 
 def notes(result: Mapping[str, Any]) -> list[str]:
@@ -162,6 +160,7 @@ def save_plot(result: Mapping[str, Any], path: Path) -> None:
 
 def _point(make: Callable[..., Any], model: Mapping[str, Any]) -> Any:
     accuracy = model["accuracy"]
-    low, high = (accuracy.get(key) or accuracy["value"] for key in ("low", "high"))
+    limits = (accuracy.get(key) for key in ("low", "high"))
+    low, high = (accuracy["value"] if limit is None else limit for limit in limits)
     values = (100 * number for number in (accuracy["value"], low, high))
     return make(model["name"], *values, model["calls"][0]["faces_per_second"])

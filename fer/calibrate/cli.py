@@ -11,7 +11,7 @@ from fer.bundle.files import Bundle
 from fer.bundle.registry import Registry
 from fer.calibrate.calibrate import Calibrated, calibrate
 from fer.calibrate.figures import CERTAIN_ACCURACY, COVERAGE
-from fer.core.text import aligned, percent
+from fer.core.text import aligned, percent, with_interval
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -103,11 +103,10 @@ def _cell(estimate: Estimate, key: str, signed: bool = False) -> str:
     if estimate.value is None:
         return "-"
     factor, digits, unit = (100, 1, " points" if signed else " %") if key in _PERCENT else (1, 3, "")
-    sign = "+z" if signed else "z"
-    text = f"{factor * estimate.value:{sign}.{digits}f}{unit}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} [{factor * estimate.low:{sign}.{digits}f}, {factor * estimate.high:{sign}.{digits}f}]"
+    form = f"{'+' * signed}z.{digits}f"
+    return with_interval(
+        estimate.value, estimate.low, estimate.high, lambda number: f"{factor * number:{form}}", unit
+    )
 
 
 def warnings(result: Calibrated) -> Iterator[str]:

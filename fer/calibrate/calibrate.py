@@ -14,14 +14,7 @@ from fer.analysis.metrics.calibration_file import Calibration, calibration_entry
 from fer.analysis.metrics.classification import confusion_counts
 from fer.analysis.metrics.estimate import Estimate
 from fer.analysis.metrics.temperature import NUM_FOLDS
-from fer.bundle.card import (
-    BEFORE_CALIBRATION,
-    CALIBRATION,
-    SCHEMA_VERSION,
-    Card,
-    check_name,
-    model_name,
-)
+from fer.bundle.card import BEFORE_CALIBRATION, CALIBRATION, SCHEMA_VERSION, Card, check_name, model_name
 from fer.bundle.files import MODEL, Bundle, read_bundle, sha256, write_card
 from fer.bundle.registry import Registry, check_new_name
 from fer.bundle.runtime import OnnxClassifier

@@ -1,11 +1,12 @@
 """Configs of the network, the groups ``model`` and ``attention``."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from fer.core.config import Choice, Config, Count, Number
 from fer.core.errors import FerError
+from fer.core.paths import expand_user
 from fer.core.registry import ATTENTIONS, MODELS
 
 
@@ -27,7 +28,7 @@ class ModelConfig(Config):
     """
 
     key: ClassVar[str] = "model"
-    path_fields: ClassVar[tuple[str, ...]] = ("pretrained", "init_from")
+    path_fields: ClassVar[tuple[str, ...]] = ("pretrained",)
     name: str
     image_size: Annotated[int, Field(ge=16)] = 48
     in_channels: Literal[1, 3] | None = None
@@ -54,6 +55,13 @@ class ModelConfig(Config):
             return kwargs
         options: Config = entry.options.from_dict(kwargs)
         return options.to_dict()
+
+    def with_absolute_paths(self) -> Self:
+        """Return a copy with absolute paths; an ``init_from`` that does not exist is the name of a model."""
+        config = super().with_absolute_paths()
+        if config.init_from is None or not (path := expand_user(config.init_from)).exists():
+            return config
+        return config.replace(init_from=str(path.absolute()))
 
 
 class BackboneOptions(Config):

@@ -219,8 +219,9 @@ def _load_weights(module: EmotionModule, datamodule: EmotionDataModule, checkpoi
         check_same_stem(trained.model.backbone, module.model.backbone, checkpoint)
         module.hparams["init_from"] = trained.init_from
     elif initial := load_initial_weights(
-        module.model, module.config.model, module.labels, datamodule.manifest, datamodule.sketches
-    ):
+        module.model, module.config.model, module.labels, datamodule.manifest, datamodule.sketches,
+        datamodule.augmented_examples,
+    ):  # fmt: skip
         module.hparams["init_from"], origins = initial.record, initial.sketches
         rank_zero_only(print)(*initial.messages, sep="\n", flush=True)
     if lesson := learn_from_teachers(module.config, datamodule, checkpoint):

@@ -1,12 +1,15 @@
-"""Initial weights of a run: from an earlier run or from timm."""
+"""Initial weights of a run: from an earlier run, an exported model or timm."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
+from fer.bundle.files import CARD, Bundle
+from fer.bundle.registry import find_bundle
 from fer.core.errors import FerError
 from fer.core.labels import LabelSpace
 from fer.core.paths import expand_user
@@ -22,6 +25,7 @@ from fer.models.pretrained import (
     load_weights_file,
     mismatched_keys,
 )
+from fer.training.bundle_weights import load_bundle
 
 _KEY = "model.init_from"
 # Minimum estimated overlap of two splits, as a proportion of the smaller one. FER2013's training split has
@@ -56,6 +60,7 @@ def load_initial_weights(
     labels: LabelSpace,
     manifest: Mapping[str, Any],
     sketches: Mapping[str, Sequence[str]] | None = None,
+    examples: Callable[[int, int], np.ndarray] | None = None,
 ) -> InitialWeights | None:
     """Load the weights named by ``model.init_from`` into a new model, in place.
 
@@ -66,10 +71,12 @@ def load_initial_weights(
         model: As returned by ``build_model``.
         settings: The ``model`` group of the config. ``init_from`` is a run folder (its ``best.ckpt``, or
             ``last.ckpt`` if nothing was validated), a ``.ckpt`` file of this project, a weights file (of
-            timm, or a checkpoint of another project whose state dict fits), or ``None``.
+            timm, or a checkpoint of another project whose state dict fits), an exported model (the folder or
+            the name of a bundle), or ``None``.
         labels: Label space of the model.
         manifest: Manifest of this run's data.
         sketches: Sketches of its splits, by role; None: leaks are found by the manifest alone.
+        examples: As `EmotionDataModule.augmented_examples`; an exported model needs it.
 
     Returns:
         ``None`` without ``init_from``.
@@ -86,6 +93,11 @@ def load_initial_weights(
             )
         return None
     path = _find_weights(str(settings.init_from))
+    if isinstance(path, Bundle):
+        assert examples is not None
+        record, messages = load_bundle(model, path, labels, examples, _KEY)
+        messages += [f"WARNING: {_KEY}: {leak}" for leak in find_leaks(record, manifest)]
+        return InitialWeights(record, messages)
     if path.suffix != ".ckpt" or is_foreign_checkpoint(path):
         return _load_timm_weights(model, settings.name, path)
     trained = load_checkpoint(path)
@@ -197,17 +209,27 @@ def _same_images(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return any(one.get(key) is not None and one.get(key) == other.get(key) for key in keys)
 
 
-def _find_weights(source: str) -> Path:
+def _find_weights(source: str) -> Path | Bundle:
     path = expand_user(source).resolve()
     if path.is_file():
         return path
     if (checkpoint := find_checkpoint(path)) is not None:
         return checkpoint
+    if (path / CARD).is_file():
+        return find_bundle(path)
+    if source.startswith("hf:"):
+        return find_bundle(source)
     missing = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
-    raise FerError(
-        f"{_KEY}={source}: expected a run folder, a checkpoint or a timm weights file, but {missing} does "
-        "not exist. Use the folder that fer-train printed."
+    expected = (
+        f"{_KEY}={source}: expected a run folder, a checkpoint, a timm weights file or an exported model, "
+        f"but {missing} does not exist"
     )
+    if "/" in source:
+        raise FerError(f"{expected}. Use the folder that fer-train or fer-export printed.")
+    try:
+        return find_bundle(source)
+    except FerError as error:
+        raise FerError(f"{expected}. {error}") from None
 
 
 def _load_timm_weights(model: EmotionClassifier, name: str, path: Path) -> InitialWeights:

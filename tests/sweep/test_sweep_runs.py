@@ -299,6 +299,7 @@ def test_objects_shared_by_trials_are_collected_once(sweep, monkeypatch):
     assert (status, len(study.trials)) == (0, 3)
     first, *others = counts
     assert first == 0
-    assert len(set(others)) == 1
-    assert others[0] > 100_000
+    # Frozen once, after the first trial; a few of the frozen objects may end later.
+    assert min(others) > 100_000
+    assert max(others) - min(others) < 1_000
     assert worker.gc.get_freeze_count() == 0
